@@ -1,0 +1,5 @@
+"""`python -m maskwatch` is `maskwatch`."""
+
+from maskwatch.cli.app import main
+
+main()

@@ -1,0 +1,42 @@
+"""The words of the project as frozen values: no I/O, no clock, no configuration."""
+
+from maskwatch.domain.camera import (
+    BlindReason,
+    CameraState,
+    CameraStatus,
+    Incident,
+    IncidentKind,
+)
+from maskwatch.domain.detection import Detection
+from maskwatch.domain.frame import Frame
+from maskwatch.domain.geometry import Box, Point, Polygon
+from maskwatch.domain.ids import IdSource, LiveIds, ReplayIds, uuid7
+from maskwatch.domain.occupancy import OccupancyMinute
+from maskwatch.domain.verdict import GateReason, MaskLogits, Reading, Verdict
+from maskwatch.domain.violation import Change, ChangeKind, CloseReason, Violation
+
+__all__ = [
+    "BlindReason",
+    "Box",
+    "CameraState",
+    "CameraStatus",
+    "Change",
+    "ChangeKind",
+    "CloseReason",
+    "Detection",
+    "Frame",
+    "GateReason",
+    "IdSource",
+    "Incident",
+    "IncidentKind",
+    "LiveIds",
+    "MaskLogits",
+    "OccupancyMinute",
+    "Point",
+    "Polygon",
+    "Reading",
+    "ReplayIds",
+    "Verdict",
+    "Violation",
+    "uuid7",
+]

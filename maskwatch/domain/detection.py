@@ -1,0 +1,36 @@
+"""A face found in one frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from maskwatch.domain.geometry import Box, Point
+
+__all__ = ["Detection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A face in one frame, in pixels of the image it was found in.
+
+    Attributes:
+        box: the face's rectangle.
+        score: the detector's confidence, 0 to 1.
+        landmarks: right eye, left eye (the person's own), nose tip, right and left mouth corner.
+
+    """
+
+    box: Box
+    score: float
+    landmarks: tuple[Point, Point, Point, Point, Point]
+
+    def scaled(self, factor: float) -> Detection:
+        """Return the detection in an image scaled by `factor`."""
+        right_eye, left_eye, nose, right_mouth, left_mouth = (
+            Point(p.x * factor, p.y * factor) for p in self.landmarks
+        )
+        return Detection(
+            self.box.scaled(factor),
+            self.score,
+            (right_eye, left_eye, nose, right_mouth, left_mouth),
+        )

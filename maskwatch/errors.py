@@ -1,0 +1,221 @@
+"""Every exception that this project raises on purpose, and the exit code of each.
+
+::
+
+    MaskwatchError                      1   anything foreseen that has no code of its own
+    ├── UsageError                      2   the command line makes no sense
+    ├── ConfigError                     3   the configuration is wrong (carries every problem)
+    │   └── SecretError                 3   a secret that the configuration names cannot be had
+    ├── StoreError                      4   the database or its directory
+    │   ├── StoreTooNewError            5   written by a newer version of maskwatch
+    │   ├── StoreLockedError            6   another daemon owns the data directory
+    │   ├── StoreDamagedError           4   the file is not a sound database
+    │   └── DiskFullError               4   no space is left for what must be written
+    ├── ModelError                      7   a model or its weights
+    │   ├── ManifestError               7   the manifest is wrong, or the model does not match it
+    │   └── WeightsError                7   the weights are missing or not the pinned ones
+    ├── SourceError                     8   a camera or a file (transient for a camera)
+    │   ├── SourceRefusedError          8   nobody listens there
+    │   ├── SourceUnreachableError      8   no route, or the host name is unknown
+    │   ├── SourceUnauthorizedError     8   401 or 403: wrong or missing credentials
+    │   ├── SourceNotFoundError         8   404: the server knows no such stream, or no such file
+    │   ├── SourceSilentError           8   connected, but nothing (more) arrives in time
+    │   ├── SourceGarbageError          8   what arrives is not the protocol or no video
+    │   ├── SourceNoVideoError          8   the stream has no video track
+    │   └── SourceEndedError            8   the stream ended; for a live camera a failure
+    ├── PortInUseError                  9   another program listens on that address
+    ├── ControlError                   10   the daemon cannot be reached, or refused the command
+    ├── DataError                      11   training or evaluation data is not as expected
+    ├── WireError                      12   a peer process sent what is no message
+    └── DependencyError                13   an optional part is not installed (says which extra)
+
+Messages say what was wrong, where, what was expected and what to do. They never hold a secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = [
+    "ConfigError",
+    "ControlError",
+    "DataError",
+    "DependencyError",
+    "DiskFullError",
+    "ManifestError",
+    "MaskwatchError",
+    "ModelError",
+    "PortInUseError",
+    "Problem",
+    "SecretError",
+    "SourceEndedError",
+    "SourceError",
+    "SourceGarbageError",
+    "SourceNoVideoError",
+    "SourceNotFoundError",
+    "SourceRefusedError",
+    "SourceSilentError",
+    "SourceUnauthorizedError",
+    "SourceUnreachableError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreLockedError",
+    "StoreTooNewError",
+    "UsageError",
+    "WeightsError",
+    "WireError",
+]
+
+
+class MaskwatchError(Exception):
+    """The root: catch it to catch all that is foreseen."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(MaskwatchError):
+    """The command line makes no sense."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong in a configuration file, with its place."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return ``file:line:column: key: message (hint)``."""
+        tail = f" ({self.hint})" if self.hint else ""
+        key = f"{self.key}: " if self.key else ""
+        return f"{self.file}:{self.line}:{self.column}: {key}{self.message}{tail}"
+
+
+class ConfigError(MaskwatchError):
+    """The configuration is wrong; `problems` holds all that was found."""
+
+    exit_code = 3
+
+    def __init__(self, problems: list[Problem] | str) -> None:
+        self.problems: list[Problem] = [] if isinstance(problems, str) else problems
+        text = problems if isinstance(problems, str) else "\n".join(map(str, problems))
+        super().__init__(text)
+
+
+class SecretError(ConfigError):
+    """A secret that the configuration names cannot be had."""
+
+
+class StoreError(MaskwatchError):
+    """The database, or the directory it lives in, cannot be used."""
+
+    exit_code = 4
+
+
+class StoreTooNewError(StoreError):
+    """The database was written by a newer version."""
+
+    exit_code = 5
+
+
+class StoreLockedError(StoreError):
+    """Another daemon owns the data directory."""
+
+    exit_code = 6
+
+
+class StoreDamagedError(StoreError):
+    """The file is not a sound database."""
+
+
+class DiskFullError(StoreError):
+    """No space is left for what must be written."""
+
+
+class ModelError(MaskwatchError):
+    """A model cannot be used."""
+
+    exit_code = 7
+
+
+class ManifestError(ModelError):
+    """The manifest is wrong, or the model does not match it."""
+
+
+class WeightsError(ModelError):
+    """The weights are missing, or are not the pinned ones."""
+
+
+class SourceError(MaskwatchError):
+    """A camera or a video file cannot be read."""
+
+    exit_code = 8
+
+
+class SourceRefusedError(SourceError):
+    """Nobody listens at that address."""
+
+
+class SourceUnreachableError(SourceError):
+    """There is no route to the host, or its name is unknown."""
+
+
+class SourceUnauthorizedError(SourceError):
+    """The credentials are wrong or missing."""
+
+
+class SourceNotFoundError(SourceError):
+    """The server knows no such stream, or the file does not exist."""
+
+
+class SourceSilentError(SourceError):
+    """The peer is connected, but nothing arrives in time."""
+
+
+class SourceGarbageError(SourceError):
+    """What arrives is not the protocol, or not a video."""
+
+
+class SourceNoVideoError(SourceError):
+    """The stream has no video track."""
+
+
+class SourceEndedError(SourceError):
+    """The stream ended, which for a live camera is a failure."""
+
+
+class PortInUseError(MaskwatchError):
+    """Another program listens on that address."""
+
+    exit_code = 9
+
+
+class ControlError(MaskwatchError):
+    """The daemon cannot be reached, or refused the command."""
+
+    exit_code = 10
+
+
+class DataError(MaskwatchError):
+    """Training or evaluation data is not as expected."""
+
+    exit_code = 11
+
+
+class WireError(MaskwatchError):
+    """A peer process sent what is no message."""
+
+    exit_code = 12
+
+
+class DependencyError(MaskwatchError):
+    """An optional part is not installed; the message says which extra to install."""
+
+    exit_code = 13

@@ -1,0 +1,1 @@
+"""Typed messages and the sockets that carry them between processes."""

@@ -1,0 +1,1 @@
+"""PROCESS: sole owner of the database; delivers the outbox."""

@@ -1,0 +1,1 @@
+"""The database: models, migrations, recording, outbox, retention, queries."""

@@ -1,0 +1,87 @@
+"""Where a process counts: cumulative values, sent to the supervisor, which serves them.
+
+A worker or the recorder holds one `Meter` and imports no Prometheus library. Names are checked
+against the catalogue by a test, not at run time.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+__all__ = ["HistogramSample", "Meter", "Sample", "Snapshot"]
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Sample(msgspec.Struct, frozen=True, array_like=True):
+    """A counter's or a gauge's present value."""
+
+    name: str
+    labels: Labels
+    value: float
+
+
+class HistogramSample(msgspec.Struct, frozen=True, array_like=True):
+    """A histogram: observations at or under each bound (not yet summed up), one more for +Inf."""
+
+    name: str
+    labels: Labels
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """All that a meter holds, cumulative since its process began."""
+
+    samples: tuple[Sample, ...] = ()
+    histograms: tuple[HistogramSample, ...] = ()
+
+
+class Meter:
+    """Counters, gauges and histograms of one process; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[str, Labels], float] = {}
+        self._histograms: dict[tuple[str, Labels], tuple[Sequence[float], list[int], list[float]]] = {}
+
+    def add(self, name: str, labels: Mapping[str, str] | None = None, by: float = 1.0) -> None:
+        """Raise a counter by `by` (not negative)."""
+        key = (name, _labels(labels))
+        self._values[key] = self._values.get(key, 0.0) + by
+
+    def set(self, name: str, value: float, labels: Mapping[str, str] | None = None) -> None:
+        """Set a gauge."""
+        self._values[name, _labels(labels)] = value
+
+    def observe(
+        self,
+        name: str,
+        value: float,
+        bounds: Sequence[float],
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Count `value` into the histogram with these ascending upper bounds."""
+        key = (name, _labels(labels))
+        if key not in self._histograms:
+            self._histograms[key] = (tuple(bounds), [0] * (len(bounds) + 1), [0.0])
+        own_bounds, counts, total = self._histograms[key]
+        counts[bisect_left(own_bounds, value)] += 1
+        total[0] += value
+
+    def snapshot(self) -> Snapshot:
+        """Return everything as it stands."""
+        return Snapshot(
+            tuple(Sample(name, labels, value) for (name, labels), value in self._values.items()),
+            tuple(
+                HistogramSample(name, labels, tuple(bounds), tuple(counts), total[0])
+                for (name, labels), (bounds, counts, total) in self._histograms.items()
+            ),
+        )
+
+
+def _labels(labels: Mapping[str, str] | None) -> Labels:
+    return tuple(sorted(labels.items())) if labels else ()

@@ -1,0 +1,1 @@
+"""Part of the product: scenes with ground truth and an RTSP server with faults."""

@@ -1,0 +1,1 @@
+"""From detections over time to verdicts about people: tracks, evidence, policy."""

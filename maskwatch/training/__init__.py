@@ -1,0 +1,1 @@
+"""Training, quantization and evaluation of the mask model (extra: train)."""

@@ -1,0 +1,1 @@
+"""PROCESS: one camera, from capture to recorded change."""
