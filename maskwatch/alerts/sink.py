@@ -1,0 +1,116 @@
+"""What every way out has in common: it takes deliveries, and reports the outcome of each.
+
+The recorder owns the outbox and every retry; a sink never queues beyond its window and never
+retries. All calls come from the recorder's main thread and return at once; outcomes may be
+reported from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.ipc.messages import Command, CommandResult
+
+__all__ = ["Delivery", "Fate", "Outcome", "Report", "Sink", "StandingState"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One change on its way to one sink.
+
+    Attributes:
+        id: key of the outbox row; unique in this run also for alerts that could not be stored.
+        subject: the change of a violation, or an incident.
+        stored: False when the disk was full and the alert lives in memory only.
+        picture: file of the anonymized JPEG, if there is one.
+        attempt: 1 for the first try.
+    """
+
+    id: int
+    subject: Change | Incident
+    stored: bool
+    picture: Path | None
+    attempt: int = 1
+
+
+class Fate(StrEnum):
+    """How a delivery ended."""
+
+    ACCEPTED = "accepted"  # acknowledged by the peer: mark it delivered
+    REFUSED = "refused"  # the peer will never take it: park it
+    FAILED = "failed"  # it may work later: try again
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one delivery; `detail` is for logs and holds no secret."""
+
+    delivery: int
+    fate: Fate
+    detail: str = ""
+
+
+Report = Callable[[Outcome], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingState:
+    """What a sink with memory (retained topics) must show after every connect."""
+
+    cameras: Sequence[CameraStatus]
+    open_violations: Sequence[Change]
+    open_incidents: Sequence[Incident]
+    occupancy: Mapping[str, OccupancyMinute]
+
+
+class Sink(Protocol):
+    """One way out."""
+
+    @property
+    def name(self) -> str:
+        """Key of this sink in the outbox and in metrics."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """How many deliveries may be without an outcome."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether deliveries are taken now (connected, and publishing known to work)."""
+        ...
+
+    def start(
+        self,
+        report: Report,
+        standing: Callable[[], StandingState],
+        command: Callable[[Command], None],
+    ) -> None:
+        """Connect in the background; `standing` and `command` may be called from any thread."""
+        ...
+
+    def send(self, delivery: Delivery) -> None:
+        """Take a delivery; its outcome is reported once, also when the connection is lost."""
+        ...
+
+    def camera_changed(self, status: CameraStatus) -> None:
+        """A camera's state changed."""
+        ...
+
+    def occupancy_counted(self, minute: OccupancyMinute) -> None:
+        """A minute was counted."""
+        ...
+
+    def command_done(self, result: CommandResult) -> None:
+        """A command that came through this sink ended."""
+        ...
+
+    def stop(self, timeout: float) -> None:
+        """Say goodbye and end within `timeout` seconds."""
+        ...
