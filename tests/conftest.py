@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -21,3 +22,18 @@ def shared_data() -> Path:
 def root() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parents[1]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With MASKWATCH_NO_SKIPS, a skip is a failure, but for tests that need the shared data."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or hasattr(session.config, "workerinput"):
+        return
+    skipped = reporter.stats.get("skipped", [])
+    wrong = [report for report in skipped if "shared" not in report.keywords]
+    if skipped:
+        reporter.write_line(f"\nskipped for want of ../shared: {len(skipped) - len(wrong)}")
+    if wrong and os.environ.get("MASKWATCH_NO_SKIPS"):
+        for report in wrong:
+            reporter.write_line(f"skipped, which is a failure here: {report.nodeid}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

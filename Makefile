@@ -1,0 +1,53 @@
+# Each target does all its own set-up. `make help` lists them.
+SHELL := /bin/bash
+VENV ?= .venv
+PY := $(VENV)/bin/python
+# The newest Python that is not older than 3.11.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$p && break; done)
+PYTEST ?= -n 2 --dist worksteal
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test lint fix lock bench chaos soak clean
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.demo  ## Run the whole system on this machine: cameras, daemon, broker, alerts
+	$(VENV)/bin/maskwatch demo
+
+test: $(VENV)/.dev  ## Run the tests (installs the Debian packages they need, if it may)
+	@tools/system-packages
+	$(PY) -m pytest $(PYTEST)
+
+lint: $(VENV)/.dev  ## Run the linters, the type checker and the import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+fix: $(VENV)/.dev  ## Let ruff mend what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
+	$(PY) -m pip install --quiet 'uv>=0.5'
+	for set in run: demo:demo dev:demo,train,people,vault,dev; do \
+		extras=$$(echo "$${set#*:}" | tr ',' '\n' | sed '/^$$/d; s/^/--extra /' | xargs); \
+		$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command 'make lock' $$extras pyproject.toml requirements/build.in \
+			-o requirements/$${set%%:*}.txt || exit 1; done
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@if [ -z "$(PYTHON)" ]; then echo "maskwatch needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; fi
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, apt-get install python3-venv" >&2; exit 1; }
+
+# Hashes are checked for all that comes from a registry; our own tree is then added without resolving anew.
+$(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what '$*' needs (once) ..."
+	$(PY) -m pip install --quiet --require-hashes -r requirements/$*.txt
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
