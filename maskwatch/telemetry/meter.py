@@ -1,7 +1,7 @@
 """Where a process counts: cumulative values, sent to the supervisor, which serves them.
 
-A worker or the recorder holds one `Meter` and imports no Prometheus library. Names are checked
-against the catalogue by a test, not at run time.
+A worker or the recorder holds one `Meter` and imports no Prometheus library. Names, labels and
+buckets are those of the catalogue; the supervisor leaves out, and counts, what is not.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 import msgspec
+
+from maskwatch.telemetry.catalogue import METRICS
 
 __all__ = ["HistogramSample", "Meter", "Sample", "Snapshot"]
 
@@ -61,13 +63,14 @@ class Meter:
         self,
         name: str,
         value: float,
-        bounds: Sequence[float],
+        bounds: Sequence[float] | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """Count `value` into the histogram with these ascending upper bounds."""
+        """Count `value` into the histogram with these ascending upper bounds (the catalogue's)."""
         key = (name, _labels(labels))
         if key not in self._histograms:
-            self._histograms[key] = (tuple(bounds), [0] * (len(bounds) + 1), [0.0])
+            edges = METRICS[name].buckets if bounds is None else tuple(bounds)
+            self._histograms[key] = (edges, [0] * (len(edges) + 1), [0.0])
         own_bounds, counts, total = self._histograms[key]
         counts[bisect_left(own_bounds, value)] += 1
         total[0] += value
