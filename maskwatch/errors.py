@@ -9,6 +9,7 @@
     ├── StoreError                      4   the database or its directory
     │   ├── StoreTooNewError            5   written by a newer version of maskwatch
     │   ├── StoreLockedError            6   another daemon owns the data directory
+    │   ├── StoreBusyError              4   another program holds the database for too long
     │   ├── StoreDamagedError           4   the file is not a sound database
     │   └── DiskFullError               4   no space is left for what must be written
     ├── ModelError                      7   a model or its weights
@@ -58,6 +59,7 @@ __all__ = [
     "SourceSilentError",
     "SourceUnauthorizedError",
     "SourceUnreachableError",
+    "StoreBusyError",
     "StoreDamagedError",
     "StoreError",
     "StoreLockedError",
@@ -129,6 +131,10 @@ class StoreLockedError(StoreError):
     """Another daemon owns the data directory."""
 
     exit_code = 6
+
+
+class StoreBusyError(StoreError):
+    """Another program holds the database's lock; the write may work later."""
 
 
 class StoreDamagedError(StoreError):

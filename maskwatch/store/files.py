@@ -1,0 +1,183 @@
+"""The data directory: where each file lies, who owns it, and on what kind of file system."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from maskwatch.errors import StoreError, StoreLockedError
+
+__all__ = ["DataDir", "DirectoryLock", "file_system_type", "free_bytes", "fsync_directory"]
+
+# statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
+_NETWORK = {
+    0x6969: "NFS",
+    0x517B: "SMB",
+    0xFF534D42: "CIFS",
+    0xFE534D42: "SMB2",
+    0x00C36400: "Ceph",
+    0x5346414F: "AFS",
+    0x6B414653: "kAFS",
+    0x73757245: "Coda",
+    0x564C: "NCP",
+    0x01021997: "9P",
+    0x0BD00BD0: "Lustre",
+    0x01161970: "GFS2",
+    0x7461636F: "OCFS2",
+}
+_FUSE = 0x65735546
+# Kinds of FUSE that reach over a network; others (mergerfs, encfs ...) are local.
+_NETWORK_FUSE = ("sshfs", "s3fs", "glusterfs", "rclone", "davfs", "gcsfuse", "moosefs", "cephfs")
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The layout of one data directory."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file; `-wal` and `-shm` lie beside it."""
+        return self.path / "maskwatch.db"
+
+    @property
+    def lock(self) -> Path:
+        """Locked while a daemon owns the directory; holds its process id."""
+        return self.path / "lock"
+
+    @property
+    def reserve(self) -> Path:
+        """Space set aside for rows."""
+        return self.path / "reserve"
+
+    @property
+    def pictures(self) -> Path:
+        """Holds a folder per day (UTC)."""
+        return self.path / "pictures"
+
+    @property
+    def suspicion(self) -> Path:
+        """Present after SQLite reported damage: asks the next start for a full check."""
+        return self.path / "suspect"
+
+    def prepare(self, file_system: Callable[[Path], str] | None = None) -> None:
+        """Make the directories, for this user only.
+
+        Raises:
+            StoreError: it cannot be made or written, or lies on a network file system.
+
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.pictures.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot make the data directory {self.path}: {error.strerror}") from error
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise StoreError(f"cannot write to the data directory {self.path}: permission denied")
+        kind = (file_system or file_system_type)(self.path)
+        if kind:
+            raise StoreError(
+                f"the data directory {self.path} lies on a network file system ({kind}), where "
+                "SQLite can lose data: set data_dir to a local disk"
+            )
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the directory's entries durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def free_bytes(path: Path) -> int:
+    """Return the bytes an ordinary user may still write to the file system of `path`."""
+    stats = os.statvfs(path)
+    return stats.f_bavail * stats.f_frsize
+
+
+def file_system_type(path: Path) -> str:
+    """Return the name of the network file system that `path` lies on, "" for a local one."""
+    magic = _statfs_magic(path)
+    if magic in _NETWORK:
+        return _NETWORK[magic]
+    if magic == _FUSE:
+        return _network_fuse(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), path)
+    return ""
+
+
+def _statfs_magic(path: Path) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(256)  # struct statfs is 120 bytes; f_type is its first word
+    if libc.statfs(os.fsencode(path), buffer) != 0:
+        code = ctypes.get_errno()
+        raise StoreError(f"cannot look at the file system of {path}: {os.strerror(code)}")
+    return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
+
+
+def _network_fuse(mountinfo: str, path: Path) -> str:
+    """Return the FUSE kind (`fuse.sshfs`) of the mount that holds `path`, "" if it is local."""
+    device = path.stat().st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        if before.split()[2] == wanted:
+            kind = after.split()[0]
+            return kind if any(name in kind for name in _NETWORK_FUSE) else ""
+    return ""
+
+
+class DirectoryLock:
+    """The claim of one process on a data directory; the kernel drops it when the process ends."""
+
+    def __init__(self, place: DataDir, *, patience: float = 3.0) -> None:
+        """Take the lock.
+
+        Args:
+            place: the directory.
+            patience: seconds to wait for a former owner that is just ending.
+
+        Raises:
+            StoreLockedError: another process holds it; names its process id.
+
+        """
+        self._handle = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not self._take(time.monotonic() + patience):
+            owner = os.pread(self._handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._handle)
+            raise StoreLockedError(
+                f"another maskwatch (pid {owner}) uses {place.path}: stop it, or set another data_dir"
+            )
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+
+    def _take(self, deadline: float) -> bool:
+        while True:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(0.05)
+            else:
+                return True
+
+    def release(self) -> None:
+        """Give the directory up."""
+        os.close(self._handle)
+
+    def __enter__(self) -> DirectoryLock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

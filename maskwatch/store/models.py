@@ -1,0 +1,235 @@
+"""The tables. Every constraint has a name, so that a migration can find it again.
+
+Times are UTC and aware in Python, ISO text of fixed width in SQLite, so that they sort as text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator
+
+__all__ = [
+    "AttemptRow",
+    "Base",
+    "ChangeRow",
+    "IncidentRow",
+    "OccupancyRow",
+    "OutboxRow",
+    "OutboxState",
+    "UtcDateTime",
+    "ViolationRow",
+]
+
+_NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; a naive one is refused."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Turn an aware time into UTC without the zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a stored time needs a time zone, got {value.isoformat()}")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
+        """Give the time its zone back."""
+        return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names of constraints, and how Python's types are stored."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), list[str]: JSON()}  # noqa: RUF012 - SQLAlchemy's way to declare it
+
+
+class ViolationRow(Base):
+    """One violation, as its newest change left it."""
+
+    __tablename__ = "violation"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
+        CheckConstraint("verdict IN ('no_mask', 'incorrect')", name="verdict"),
+        CheckConstraint("(ended IS NULL) = (close_reason IS NULL)", name="closed"),
+        Index("ix_violation_started", "started"),
+        Index("ix_violation_camera_started", "camera", "started"),
+        Index("ix_violation_open", "camera", sqlite_where=text("ended IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    owner: Mapped[str] = mapped_column(String(200))
+    camera: Mapped[str] = mapped_column(String(64))
+    zone: Mapped[str] = mapped_column(String(64))
+    zones: Mapped[list[str]]
+    track: Mapped[int]
+    verdict: Mapped[str] = mapped_column(String(16))
+    first_seen: Mapped[datetime]
+    started: Mapped[datetime]
+    ended: Mapped[datetime | None]
+    close_reason: Mapped[str | None] = mapped_column(String(16))
+    confidence: Mapped[float]
+    evidence: Mapped[float]
+    readings: Mapped[int]
+    face_height: Mapped[float]
+    model: Mapped[str] = mapped_column(String(200))
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None] = mapped_column(String(100))
+
+
+class IncidentRow(Base):
+    """One incident, as its newest change left it."""
+
+    __tablename__ = "incident"
+    __table_args__ = (
+        CheckConstraint("number >= 1", name="number"),
+        Index("ix_incident_started", "started"),
+        Index("ix_incident_open", "kind", sqlite_where=text("ended IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    owner: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(32))
+    camera: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(Text)
+    started: Mapped[datetime]
+    ended: Mapped[datetime | None]
+
+
+class ChangeRow(Base):
+    """One change of a violation or an incident; `body` is the whole of it as JSON.
+
+    The body is what is delivered: a change that waits must not show what became of its violation
+    in the meantime.
+    """
+
+    __tablename__ = "change"
+    __table_args__ = (
+        UniqueConstraint("subject", "number"),
+        CheckConstraint("number >= 1", name="number"),
+        CheckConstraint("(violation_id IS NULL) <> (incident_id IS NULL)", name="one_subject"),
+        Index("ix_change_violation_id", "violation_id"),
+        Index("ix_change_incident_id", "incident_id"),
+        Index("ix_change_picture", "at", sqlite_where=text("picture IS NOT NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[UUID]
+    number: Mapped[int]
+    violation_id: Mapped[UUID | None] = mapped_column(ForeignKey("violation.id", ondelete="CASCADE"))
+    incident_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    stored_at: Mapped[datetime]
+    body: Mapped[str] = mapped_column(Text)
+    picture: Mapped[str | None] = mapped_column(String(100))
+    picture_bytes: Mapped[int]
+
+    deliveries: Mapped[list[OutboxRow]] = relationship(
+        back_populates="change", order_by="OutboxRow.id", passive_deletes=True
+    )
+
+
+class OutboxState(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    PARKED = "parked"  # refused for good, or behind a refused change of the same subject
+    SUPERSEDED = "superseded"  # a later change of the same subject went out first
+
+
+class OutboxRow(Base):
+    """One change on its way to one sink."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("sink", "subject", "number"),
+        CheckConstraint("state IN ('pending', 'delivered', 'parked', 'superseded')", name="state"),
+        Index("ix_outbox_pending", "sink", "id", sqlite_where=text("state = 'pending'")),
+        Index("ix_outbox_parked", "sink", sqlite_where=text("state = 'parked'")),
+        Index("ix_outbox_change_id", "change_id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sink: Mapped[str] = mapped_column(String(64))
+    change_id: Mapped[int] = mapped_column(ForeignKey("change.id", ondelete="CASCADE"))
+    subject: Mapped[UUID]
+    number: Mapped[int]
+    state: Mapped[str] = mapped_column(String(16))
+    attempts: Mapped[int]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+    change: Mapped[ChangeRow] = relationship(back_populates="deliveries")
+    history: Mapped[list[AttemptRow]] = relationship(
+        order_by="AttemptRow.number", passive_deletes=True
+    )
+
+
+class AttemptRow(Base):
+    """How one attempt to deliver ended."""
+
+    __tablename__ = "attempt"
+
+    outbox_id: Mapped[int] = mapped_column(
+        ForeignKey("outbox.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    sent_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
+    fate: Mapped[str] = mapped_column(String(16))
+    detail: Mapped[str] = mapped_column(Text)
+
+
+class OccupancyRow(Base):
+    """People counted in one zone and minute."""
+
+    __tablename__ = "occupancy"
+    __table_args__ = (Index("ix_occupancy_minute", "minute"),)
+
+    camera: Mapped[str] = mapped_column(String(64), primary_key=True)
+    zone: Mapped[str] = mapped_column(String(64), primary_key=True)
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    seen: Mapped[int]
+    judged: Mapped[int]
+    masked: Mapped[int]
+    unmasked: Mapped[int]
+    incorrect: Mapped[int]
+    unknown: Mapped[int]
+    peak: Mapped[int]
