@@ -1,0 +1,392 @@
+"""The JSON payloads, in one table; their schemas in docs/schemas are made from it.
+
+Every payload carries `version`; a field may be added within a version, but none removed or
+changed. Times are RFC 3339 in UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from maskwatch.domain import (
+    CameraState,
+    CameraStatus,
+    Change,
+    ChangeKind,
+    CloseReason,
+    Incident,
+    IncidentKind,
+    OccupancyMinute,
+    Verdict,
+)
+
+__all__ = [
+    "PAYLOADS",
+    "VERSION",
+    "BoxPayload",
+    "CameraStatePayload",
+    "CommandPayload",
+    "CommandResultPayload",
+    "IncidentPayload",
+    "OccupancyPayload",
+    "OpenIncident",
+    "OpenIncidentsPayload",
+    "OpenViolation",
+    "OpenViolationsPayload",
+    "PicturePayload",
+    "ViolationPayload",
+    "camera_state",
+    "encode",
+    "incident",
+    "occupancy",
+    "open_incidents",
+    "open_violations",
+    "schemas",
+    "violation",
+]
+
+VERSION = 1
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=0)]
+Node = Annotated[str, Meta(description="Name of the node.")]
+Camera = Annotated[str, Meta(description="Name of the camera; empty for the node itself.")]
+Version = Annotated[int, Meta(description="Version of the payload.", ge=1)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class _Payload(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON object."""
+
+
+class BoxPayload(_Payload, frozen=True, kw_only=True):
+    """A rectangle relative to the picture: 0 is left or top, 1 right or bottom."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+
+class PicturePayload(_Payload, frozen=True, kw_only=True):
+    """The anonymized JPEG of an alert.
+
+    `topic` is where it was published just before the alert, null if it was not; `sha256` tells
+    which of the pictures there it is.
+    """
+
+    path: Annotated[str, Meta(description="File on the node.")]
+    topic: str | None
+    sha256: Annotated[str | None, Meta(description="Of the published bytes.")]
+
+
+class CameraStatePayload(_Payload, frozen=True, kw_only=True):
+    """A camera's state, why, and since when."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    state: CameraState
+    reason: str
+    since: Time
+
+
+class ViolationPayload(_Payload, frozen=True, kw_only=True):
+    """One change of one violation. Ignore an `alert_id` that you have seen."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    id: Annotated[UUID, Meta(description="The violation.")]
+    alert_id: Annotated[str, Meta(description="This change: id, colon, number.")]
+    number: Annotated[int, Meta(ge=1, description="Counts the changes of this violation.")]
+    change: ChangeKind
+    at: Annotated[Time, Meta(description="Capture time of the frame that caused the change.")]
+    zone: Annotated[str, Meta(description="The zone that asks for a mask; empty: the whole picture.")]
+    zones: Annotated[tuple[str, ...], Meta(description="The zones passed through, in order.")]
+    first_seen: Time
+    started: Annotated[Time, Meta(description="When the violation was decided.")]
+    ended: Time | None
+    close_reason: CloseReason | None
+    verdict: Verdict
+    confidence: Annotated[Share, Meta(description="Probability that the verdict is right.")]
+    evidence: Annotated[float, Meta(description="Accumulated log-likelihood ratio, in nats.")]
+    readings: Annotated[Count, Meta(description="Classified pictures of the face that voted.")]
+    face_height: Annotated[float, Meta(description="Pixels of the camera's full picture.")]
+    box: BoxPayload
+    model: Annotated[str, Meta(description="Id of the mask model.")]
+    stored: Annotated[
+        bool, Meta(description="False when the disk was full and this alert is not in the database.")
+    ]
+    picture: PicturePayload | None
+
+
+class OpenViolation(_Payload, frozen=True, kw_only=True):
+    """A violation that is open now."""
+
+    id: UUID
+    number: Annotated[int, Meta(ge=1)]
+    zone: str
+    verdict: Verdict
+    confidence: Share
+    started: Time
+
+
+class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
+    """All violations of a camera that are open now, oldest first."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    count: Count
+    violations: tuple[OpenViolation, ...]
+
+
+class IncidentPayload(_Payload, frozen=True, kw_only=True):
+    """One change of one incident. Ignore an `alert_id` that you have seen."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    id: UUID
+    alert_id: str
+    number: Annotated[int, Meta(ge=1)]
+    change: ChangeKind
+    kind: IncidentKind
+    reason: str
+    started: Time
+    ended: Time | None
+    stored: bool
+
+
+class OpenIncident(_Payload, frozen=True, kw_only=True):
+    """An incident that is open now."""
+
+    id: UUID
+    kind: IncidentKind
+    reason: str
+    started: Time
+
+
+class OpenIncidentsPayload(_Payload, frozen=True, kw_only=True):
+    """All incidents of a camera, or of the node itself, that are open now, oldest first."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    count: Count
+    incidents: tuple[OpenIncident, ...]
+
+
+class OccupancyPayload(_Payload, frozen=True, kw_only=True):
+    """People counted in one minute; each person counts once per minute and zone."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    zone: Annotated[str, Meta(description="Empty: the whole picture.")]
+    minute: Annotated[Time, Meta(description="Start of the minute.")]
+    seen: Count
+    judged: Count
+    masked: Count
+    unmasked: Count
+    incorrect: Count
+    unknown: Count
+    peak: Annotated[Count, Meta(description="Most people in view at the same time.")]
+    compliance: Annotated[
+        Share | None, Meta(description="Masked of judged people; null when none was judged.")
+    ]
+
+
+class CommandPayload(_Payload, frozen=True, kw_only=True):
+    """What may stand in a command's message; an empty message means all defaults."""
+
+    id: Annotated[
+        str,
+        Meta(max_length=64, description="Comes back in the result; a command seen is not run again."),
+    ] = ""
+    seconds: Annotated[
+        float, Meta(ge=0, le=604_800, description="How long to snooze or disable; 0: until further.")
+    ] = 0.0
+    target: Annotated[str, Meta(max_length=64, description="The violation to acknowledge.")] = ""
+
+
+class CommandResultPayload(_Payload, frozen=True, kw_only=True):
+    """How a command ended."""
+
+    version: Version
+    node: Node
+    id: str
+    verb: str
+    target: str
+    ok: bool
+    detail: Annotated[str, Meta(description="In words; why not, if it failed.")]
+
+
+# Schema name -> what it is the schema of.
+PAYLOADS: dict[str, type[_Payload]] = {
+    "camera-state": CameraStatePayload,
+    "violation": ViolationPayload,
+    "open-violations": OpenViolationsPayload,
+    "incident": IncidentPayload,
+    "open-incidents": OpenIncidentsPayload,
+    "occupancy": OccupancyPayload,
+    "command": CommandPayload,
+    "command-result": CommandResultPayload,
+}
+
+
+def encode(payload: _Payload) -> bytes:
+    """Return the payload as JSON in UTF-8."""
+    return msgspec.json.encode(payload)
+
+
+def schemas() -> dict[str, bytes]:
+    """Return the JSON Schema (2020-12) of each payload, as stored in docs/schemas."""
+    return {name: _schema(name, kind) for name, kind in PAYLOADS.items()}
+
+
+def _schema(name: str, kind: type[_Payload]) -> bytes:
+    (reference,), components = msgspec.json.schema_components((kind,), ref_template="#/$defs/{name}")
+    document = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:maskwatch:mqtt:{name}:{VERSION}",
+        **reference,
+        "$defs": components,
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+def _utc_or_none(at: datetime | None) -> datetime | None:
+    return None if at is None else _utc(at)
+
+
+def camera_state(node: str, status: CameraStatus) -> CameraStatePayload:
+    """Return the payload of a camera's state."""
+    return CameraStatePayload(
+        version=VERSION,
+        node=node,
+        camera=status.camera,
+        state=status.state,
+        reason=status.reason,
+        since=_utc(status.since),
+    )
+
+
+def violation(
+    node: str, change: Change, *, stored: bool, picture: PicturePayload | None
+) -> ViolationPayload:
+    """Return the payload of a violation's change."""
+    state = change.violation
+    return ViolationPayload(
+        version=VERSION,
+        node=node,
+        camera=state.camera,
+        id=state.id,
+        alert_id=change.alert_id,
+        number=change.number,
+        change=change.kind,
+        at=_utc(change.at),
+        zone=state.zone,
+        zones=state.zones,
+        first_seen=_utc(state.first_seen),
+        started=_utc(state.started),
+        ended=_utc_or_none(state.ended),
+        close_reason=state.close_reason,
+        verdict=state.verdict,
+        confidence=min(max(state.confidence, 0.0), 1.0),
+        evidence=state.evidence,
+        readings=state.readings,
+        face_height=state.face_height,
+        box=BoxPayload(x1=state.box.x1, y1=state.box.y1, x2=state.box.x2, y2=state.box.y2),
+        model=state.model,
+        stored=stored,
+        picture=picture,
+    )
+
+
+def open_violations(node: str, camera: str, changes: Iterable[Change]) -> OpenViolationsPayload:
+    """Return the list of a camera's open violations, from the last change of each."""
+    rows = sorted(changes, key=lambda change: (change.violation.started, change.violation.id))
+    return OpenViolationsPayload(
+        version=VERSION,
+        node=node,
+        camera=camera,
+        count=len(rows),
+        violations=tuple(
+            OpenViolation(
+                id=row.violation.id,
+                number=row.number,
+                zone=row.violation.zone,
+                verdict=row.violation.verdict,
+                confidence=min(max(row.violation.confidence, 0.0), 1.0),
+                started=_utc(row.violation.started),
+            )
+            for row in rows
+        ),
+    )
+
+
+def incident(node: str, subject: Incident, *, stored: bool) -> IncidentPayload:
+    """Return the payload of an incident's change."""
+    change = ChangeKind.OPENED if subject.number == 1 else ChangeKind.UPDATED
+    if subject.ended is not None:
+        change = ChangeKind.CLOSED
+    return IncidentPayload(
+        version=VERSION,
+        node=node,
+        camera=subject.camera,
+        id=subject.id,
+        alert_id=f"{subject.id}:{subject.number}",
+        number=subject.number,
+        change=change,
+        kind=subject.kind,
+        reason=subject.reason,
+        started=_utc(subject.started),
+        ended=_utc_or_none(subject.ended),
+        stored=stored,
+    )
+
+
+def open_incidents(node: str, camera: str, incidents: Iterable[Incident]) -> OpenIncidentsPayload:
+    """Return the list of open incidents of a camera, or of the node for ""."""
+    rows = sorted(incidents, key=lambda row: (row.started, row.id))
+    return OpenIncidentsPayload(
+        version=VERSION,
+        node=node,
+        camera=camera,
+        count=len(rows),
+        incidents=tuple(
+            OpenIncident(id=row.id, kind=row.kind, reason=row.reason, started=_utc(row.started))
+            for row in rows
+        ),
+    )
+
+
+def occupancy(node: str, minute: OccupancyMinute) -> OccupancyPayload:
+    """Return the payload of a counted minute."""
+    return OccupancyPayload(
+        version=VERSION,
+        node=node,
+        camera=minute.camera,
+        zone=minute.zone,
+        minute=_utc(minute.minute),
+        seen=minute.seen,
+        judged=minute.judged,
+        masked=minute.masked,
+        unmasked=minute.unmasked,
+        incorrect=minute.incorrect,
+        unknown=minute.unknown,
+        peak=minute.peak,
+        compliance=minute.masked / minute.judged if minute.judged else None,
+    )
