@@ -28,7 +28,8 @@
     ├── ControlError                   10   the daemon cannot be reached, or refused the command
     ├── DataError                      11   training or evaluation data is not as expected
     ├── WireError                      12   a peer process sent what is no message
-    └── DependencyError                13   an optional part is not installed (says which extra)
+    ├── DependencyError                13   an optional part is not installed (says which extra)
+    └── SinkError                      14   alerts cannot be delivered: broker, webhook, mail
 
 Messages say what was wrong, where, what was expected and what to do. They never hold a secret.
 """
@@ -50,6 +51,7 @@ __all__ = [
     "PortInUseError",
     "Problem",
     "SecretError",
+    "SinkError",
     "SourceEndedError",
     "SourceError",
     "SourceGarbageError",
@@ -225,3 +227,9 @@ class DependencyError(MaskwatchError):
     """An optional part is not installed; the message says which extra to install."""
 
     exit_code = 13
+
+
+class SinkError(MaskwatchError):
+    """Alerts cannot be delivered to a broker or to people."""
+
+    exit_code = 14
