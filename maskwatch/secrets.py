@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import re
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 __all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"]
 
 _MASK = "***"
+_SHORTEST = 4  # a shorter secret cannot be told from ordinary text
 _URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@]*(?::[^\s/]*)?@", re.IGNORECASE)
+# Some cameras take the password as a part of the path or of the query.
+_PARAMETER = re.compile(
+    r"(?P<name>\b(?:[a-z]+[_-])?(?:password|passwd|passwort|pwd|token|secret|apikey|api_key))=(?P<value>[^\s&#'\"]+)",
+    re.IGNORECASE,
+)
 _known: set[str] = set()
+_pattern: re.Pattern[str] | None = None
 
 
 class Secret:
@@ -43,21 +52,20 @@ class Secret:
 
 
 class SecretUrl(Secret):
-    """A URL that may hold credentials: `str` gives it without them."""
+    """A URL (or a file's path) that may hold credentials: `str` gives it without them."""
 
     __slots__ = ()
 
     def __init__(self, value: str) -> None:
-        super().__init__(value)
-        parts = urlsplit(value)
-        if parts.password:
-            register_secret(parts.password)
-            register_secret(unquote(parts.password))
+        # Only the password is a secret: the address itself must stay readable in logs.
+        self._value = value
+        for part in _secret_parts(value):
+            register_secret(part)
 
     @property
     def redacted(self) -> str:
-        """The URL without user and password."""
-        return _URL_CREDENTIALS.sub(rf"\g<scheme>{_MASK}@", self._value)
+        """The URL without user, password and secret parameters."""
+        return _without_credentials(self._value)
 
     def with_credentials(self, username: str, password: Secret) -> SecretUrl:
         """Return the URL with these credentials in place of its own, percent-encoded."""
@@ -74,18 +82,20 @@ class SecretUrl(Secret):
 
 
 def register_secret(value: str) -> None:
-    """Have `redact` remove `value` wherever it stands (if it has 4 characters or more)."""
-    if len(value) >= 4:
-        _known.add(value)
-        _known.add(quote(value, safe=""))
+    """Have `redact` remove `value`, in whatever spelling (if it has 4 characters or more)."""
+    global _pattern  # noqa: PLW0603 - what is known is known to the whole process
+    if len(value) < _SHORTEST or value in _known:
+        return
+    _known.update(_spellings(value))
+    longest_first = sorted(_known, key=len, reverse=True)
+    _pattern = re.compile("|".join(map(re.escape, longest_first)))
 
 
 def redact(text: str) -> str:
     """Return `text` without any known secret and without credentials in URLs."""
-    for value in sorted(_known, key=len, reverse=True):
-        if value in text:
-            text = text.replace(value, _MASK)
-    return _URL_CREDENTIALS.sub(rf"\g<scheme>{_MASK}@", text)
+    if _pattern is not None:
+        text = _pattern.sub(_MASK, text)
+    return _without_credentials(text)
 
 
 class RedactingFilter(logging.Filter):
@@ -93,10 +103,56 @@ class RedactingFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record in place; always let it pass."""
-        record.msg = redact(record.getMessage())
+        record.msg = redact(_message(record))
         record.args = None
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
             record.exc_text = redact(record.exc_text)
+        if record.stack_info:
+            record.stack_info = redact(record.stack_info)
         return True
+
+
+def _message(record: logging.LogRecord) -> str:
+    """Return the message; a filter that raises would bring the caller down for a typing error."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError) as error:
+        return f"{record.msg} [its arguments do not fit: {error}]"
+
+
+def _without_credentials(text: str) -> str:
+    text = _URL_CREDENTIALS.sub(rf"\g<scheme>{_MASK}@", text)
+    return _PARAMETER.sub(rf"\g<name>={_MASK}", text)
+
+
+def _secret_parts(url: str) -> list[str]:
+    """Return what must not be shown of a URL: password, Authorization header, secret parameters."""
+    parts = [found["value"] for found in _PARAMETER.finditer(url)]
+    split = _split(url)
+    if split is not None and split.password:
+        user, password = unquote(split.username or ""), unquote(split.password)
+        basic = base64.b64encode(f"{user}:{password}".encode()).decode()
+        parts += [split.password, password, basic]
+    return parts
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
+
+
+def _spellings(value: str) -> set[str]:
+    """Return `value` as it may appear: plain, percent-encoded, escaped in JSON or by repr."""
+    return {
+        value,
+        quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+    }

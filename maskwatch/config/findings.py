@@ -1,0 +1,88 @@
+"""What is found while a file is read: problems, warnings, and where every value stands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from maskwatch.config.tree import Place
+from maskwatch.errors import Problem
+from maskwatch.secrets import redact
+
+__all__ = ["Findings", "KeyPath", "spelled", "suggestion"]
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects, so that every problem of a file is told at once.
+
+    Attributes:
+        file: how the file is named in messages.
+        problems: what must be mended before the file can be used.
+        warnings: what works, but not as a careful operator would have it.
+        places: where each key's value stands.
+        secrets_missing: how many of the problems are secrets that cannot be had.
+        literal_secrets: where a secret stands in the file itself.
+
+    """
+
+    file: str
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    places: dict[KeyPath, Place] = field(default_factory=dict)
+    secrets_missing: int = 0
+    literal_secrets: list[KeyPath] = field(default_factory=list)
+
+    def wrong(self, path: KeyPath, message: str, hint: str = "", place: Place | None = None) -> None:
+        """Note a problem at the key `path` (or at `place`)."""
+        self.problems.append(self._problem(path, message, hint, place))
+
+    def missing_secret(self, path: KeyPath, message: str, hint: str = "") -> None:
+        """Note a secret that cannot be had."""
+        self.secrets_missing += 1
+        self.wrong(path, message, hint)
+
+    def doubtful(self, path: KeyPath, message: str, hint: str = "") -> None:
+        """Note a warning at the key `path`."""
+        self.warnings.append(self._problem(path, message, hint, None))
+
+    def is_wrong(self, path: KeyPath) -> bool:
+        """Return whether a problem at this key, or under it, is known already."""
+        key = spelled(path)
+        return any(p.key == key or p.key.startswith((f"{key}.", f"{key}[")) for p in self.problems)
+
+    def ordered(self) -> list[Problem]:
+        """Return the problems in the file's order, each once."""
+        return sorted(set(self.problems), key=lambda p: (p.line, p.column, p.key, p.message))
+
+    def _problem(self, path: KeyPath, message: str, hint: str, place: Place | None) -> Problem:
+        at = place or self._nearest(path)
+        return Problem(
+            self.file, at.line, at.column, redact(spelled(path)), redact(message), redact(hint)
+        )
+
+    def _nearest(self, path: KeyPath) -> Place:
+        """Return the place of the key, or of the section around it that was written."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, Place(1, 1))
+
+
+def spelled(path: KeyPath) -> str:
+    """Return ``cameras[0].zones[1].name`` for ("cameras", 0, "zones", 1, "name")."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return "did you mean `...`?" for the likeliest of the known words, or ""."""
+    words = list(known)
+    folded = {w.casefold().replace("-", "_"): w for w in words}
+    sought = word.casefold().replace("-", "_")
+    near = difflib.get_close_matches(sought, folded, n=1, cutoff=0.6)
+    return f"did you mean `{folded[near[0]]}`?" if near else ""

@@ -1,0 +1,145 @@
+"""Reads a configuration file: every problem at once, each with its place."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec.inspect as mi
+
+from maskwatch.config.advice import give_advice
+from maskwatch.config.findings import Findings
+from maskwatch.config.rules import apply_rules
+from maskwatch.config.schema import Config
+from maskwatch.config.substitute import Surroundings
+from maskwatch.config.tree import Place, TreeError, parse
+from maskwatch.config.walk import Walker
+from maskwatch.errors import ConfigError, Problem, SecretError
+
+__all__ = ["Examined", "examine", "load"]
+
+MAX_BYTES = 1024 * 1024
+_CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found in a file.
+
+    Attributes:
+        config: None if there are problems.
+        problems: in the order of the file.
+        warnings: what works, but should be looked at.
+        secrets_only: whether every problem is a secret that cannot be had.
+
+    """
+
+    config: Config | None
+    problems: list[Problem]
+    warnings: list[Problem]
+    secrets_only: bool = False
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    credentials_dir: Path | None = None,
+) -> Config:
+    """Return the configuration in the file `path`.
+
+    `environ` is where `${NAME}` is looked up (default: this process's environment), and
+    `credentials_dir` where `credential:name` is (default: its CREDENTIALS_DIRECTORY).
+
+    Raises:
+        SecretError: secrets that the file names cannot be had; nothing else is wrong.
+        ConfigError: anything else; it carries every problem, each with line and column.
+
+    """
+    examined = examine(path, environ=environ, credentials_dir=credentials_dir)
+    if examined.config is None:
+        kind = SecretError if examined.secrets_only else ConfigError
+        raise kind(examined.problems)
+    return examined.config
+
+
+def examine(
+    path: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    credentials_dir: Path | None = None,
+) -> Examined:
+    """Return all that can be said of the file `path`; raise nothing for what is in it."""
+    environ = os.environ if environ is None else environ
+    named = environ.get("CREDENTIALS_DIRECTORY", "")
+    credentials = credentials_dir or (Path(named) if named else None)
+    findings = Findings(str(path))
+    around = Surroundings(environ, credentials, path.parent.absolute())
+    try:
+        config = _read(path, findings, around)
+    except TreeError as error:
+        findings.wrong((), error.message, error.hint, error.place)
+    problems = findings.ordered()
+    if problems:
+        return Examined(None, problems, [], findings.secrets_missing == len(findings.problems))
+    give_advice(config, path, findings)
+    return Examined(config, [], findings.warnings)
+
+
+@functools.cache
+def _schema() -> mi.Type:
+    return mi.type_info(Config)
+
+
+def _read(path: Path, findings: Findings, around: Surroundings) -> Config:
+    node = parse(_text(path))
+    if node is None:
+        raise TreeError(Place(1, 1), "the file is empty; expected at least `cameras`")
+    config = Walker(findings, around).value(node, _schema(), ())
+    assert isinstance(config, Config)
+    apply_rules(config, findings)
+    return config
+
+
+def _text(path: Path) -> str:
+    """Return the file's text.
+
+    Raises:
+        TreeError: there is none.
+
+    """
+    start = Place(1, 1)
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise TreeError(start, "is a directory; expected a configuration file")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise TreeError(start, f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise TreeError(start, "is not the name of a file") from None
+    if len(raw) > MAX_BYTES:
+        raise TreeError(start, f"is larger than {MAX_BYTES // 1024} KiB; expected a configuration file")
+    return _decoded(raw)
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        raise TreeError(_end_of(before), "is not text in UTF-8") from None
+    control = _CONTROL.search(text)
+    if control:
+        said = f"the control character {ord(control[0]):#04x} stands here; expected text"
+        raise TreeError(_end_of(text[: control.start()]), said)
+    return text
+
+
+def _end_of(text: str) -> Place:
+    return Place(text.count("\n") + 1, len(text) - text.rfind("\n"))

@@ -1,0 +1,162 @@
+"""What must hold between keys, and what a single key's type cannot say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo, available_timezones
+
+from maskwatch.config.addresses import address_fault, is_network_address
+from maskwatch.config.findings import Findings, KeyPath, suggestion
+from maskwatch.config.outline import outline_fault
+from maskwatch.config.schema import CameraConfig, Config, MqttConfig, Schedule, ZoneConfig
+
+__all__ = ["apply_rules"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# A Unix socket's address holds 108 bytes, the last of them zero.
+_LONGEST_SOCKET = 107
+_SOCKET_NAMES = ("recorder.sock", "control.sock")
+
+
+def apply_rules(config: Config, findings: Findings) -> None:
+    """Note every broken rule; keys that are wrong already are left alone."""
+    rules = _Rules(findings)
+    rules.unique(("cameras",), [camera.name for camera in config.cameras])
+    for index, camera in enumerate(config.cameras):
+        rules.camera(("cameras", index), camera)
+    rules.mqtt(("mqtt",), config.mqtt)
+    rules.ports(config)
+    rules.directories(config)
+    for key, name in (("model", config.model), ("face_weights", config.face_weights)):
+        rules.file((key,), name)
+
+
+class _Rules:
+    """The rules of every section; each notes what it finds at the key it is about."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+
+    def _say(self, path: KeyPath, message: str | None, hint: str = "") -> None:
+        if message and not self._findings.is_wrong(path):
+            self._findings.wrong(path, message, hint)
+
+    def unique(self, path: KeyPath, names: Sequence[str]) -> None:
+        """No two entries of a list share a name, and none has spaces around it."""
+        for index, name in enumerate(names):
+            at = (*path, index, "name")
+            if name and name in names[:index]:
+                self._say(
+                    at, f"{name!r} is taken by {path[-1]}[{names.index(name)}]", "names are unique"
+                )
+            if name != name.strip():
+                self._say(at, f"{name!r} begins or ends with a space")
+
+    def camera(self, path: KeyPath, camera: CameraConfig) -> None:
+        """The rules of one camera."""
+        self._address((*path, "url"), camera.url.reveal(), camera)
+        if camera.substream is not None:
+            self._address((*path, "substream"), camera.substream.reveal(), camera)
+        if camera.password and not camera.username:
+            self._say((*path, "password"), "a password without `username`")
+        self._time_zone((*path, "time_zone"), camera.time_zone)
+        self._schedule((*path, "schedule"), camera.schedule)
+        self.unique((*path, "zones"), [zone.name for zone in camera.zones])
+        for index, zone in enumerate(camera.zones):
+            self._zone((*path, "zones", index), zone)
+
+    def _address(self, path: KeyPath, url: str, camera: CameraConfig) -> None:
+        self._say(path, *address_fault(url))
+        if camera.username and "@" in url and is_network_address(url):
+            self._say(path, "credentials stand here and in `username`", "keep one of the two")
+
+    def _time_zone(self, path: KeyPath, name: str) -> None:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, KeyError):
+            said = f"{name!r} is no time zone of the IANA list, such as Europe/Berlin"
+            self._say(path, said, suggestion(name, available_timezones()))
+
+    def _schedule(self, path: KeyPath, schedule: Schedule) -> None:
+        if not schedule.days:
+            self._say((*path, "days"), "no day is left on which the rule holds")
+        if schedule.start == schedule.end:
+            self._say(
+                (*path, "end"),
+                "is the same time as `start`: the rule would never hold",
+                "leave both out for the whole day",
+            )
+        for index, day in enumerate(schedule.except_dates):
+            self._say((*path, "except_dates", index), _date_fault(day))
+
+    def _zone(self, path: KeyPath, zone: ZoneConfig) -> None:
+        self._say((*path, "polygon"), *outline_fault(zone.polygon))
+        self._schedule((*path, "schedule"), zone.schedule)
+
+    def mqtt(self, path: KeyPath, mqtt: MqttConfig) -> None:
+        """The rules of the broker's section."""
+        if "://" in mqtt.host or "/" in mqtt.host:
+            self._say((*path, "host"), "is a name or an address, not a URL", "see `port` and `tls`")
+        if mqtt.topic_prefix.startswith(("$", "/")) or mqtt.topic_prefix.endswith("/"):
+            self._say((*path, "topic_prefix"), "must not begin with $ or /, nor end with /")
+        if mqtt.password and not mqtt.username:
+            self._say((*path, "password"), "a password without `username`")
+        if bool(mqtt.client_cert) != bool(mqtt.client_key):
+            key = "client_cert" if mqtt.client_cert else "client_key"
+            self._say((*path, key), "`client_cert` and `client_key` need each other")
+        for key, name in _certificates(mqtt):
+            if name and not mqtt.tls and not self._findings.is_wrong((*path, "tls")):
+                self._say((*path, key), "has no effect without `tls: true`")
+            self.file((*path, key), name)
+
+    def ports(self, config: Config) -> None:
+        """The broker does not live at the address that metrics are served on."""
+        mqtt, metrics = config.mqtt, config.metrics
+        same_machine = mqtt.host in _LOOPBACK or mqtt.host == metrics.host
+        if mqtt.enabled and metrics.enabled and same_machine and mqtt.port == metrics.port:
+            self._say(("metrics", "port"), f"port {metrics.port} is the broker's (`mqtt.port`)")
+
+    def directories(self, config: Config) -> None:
+        """The two directories are apart, and sockets fit into the runtime one."""
+        if config.data_dir == config.runtime_dir:
+            self._say(("runtime_dir",), "must not be the same as `data_dir`")
+        for key, name in (("data_dir", config.data_dir), ("runtime_dir", config.runtime_dir)):
+            if "\0" in name or (Path(name).exists() and not Path(name).is_dir()):
+                self._say((key,), "is not a directory")
+        longest = max(len(f"{config.runtime_dir}/{name}".encode()) for name in _SOCKET_NAMES)
+        if longest > _LONGEST_SOCKET:
+            said = f"too long by {longest - _LONGEST_SOCKET} bytes for the sockets in it"
+            self._say(("runtime_dir",), said)
+
+    def file(self, path: KeyPath, name: str) -> None:
+        """A file that is named is there and can be read."""
+        if name:
+            self._say(path, _file_fault(name))
+
+
+def _certificates(mqtt: MqttConfig) -> Iterable[tuple[str, str]]:
+    return (
+        ("ca_file", mqtt.ca_file),
+        ("client_cert", mqtt.client_cert),
+        ("client_key", mqtt.client_key),
+    )
+
+
+def _date_fault(text: str) -> str | None:
+    fault = f"expected a date, YYYY-MM-DD, got {text!r}"
+    try:
+        return None if date.fromisoformat(text).isoformat() == text else fault
+    except ValueError:
+        return fault
+
+
+def _file_fault(name: str) -> str | None:
+    try:
+        with Path(name).open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        return f"{name} cannot be read: {reason}"
+    return None

@@ -1,0 +1,176 @@
+"""`${ENV}`, `${ENV:-default}`, `file:/path` and `credential:name` in the values of a file."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+__all__ = ["SubstitutionError", "Surroundings", "is_reference", "variables"]
+
+_MAX_SECRET_BYTES = 64 * 1024
+# `$${` stands for a literal `${`.
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
+_USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\{[^}]*\}|[^/@])*)@")
+
+
+class SubstitutionError(Exception):
+    """A reference that cannot be resolved; the text says which and why, never the value."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+def variables(text: str) -> list[str]:
+    """Return the names of the environment variables that `text` refers to."""
+    return [found["name"] for found in _VARIABLE.finditer(text) if found["name"]]
+
+
+def is_reference(text: str) -> bool:
+    """Return whether a secret comes from elsewhere, in whole or in part."""
+    return text.startswith(("file:", "credential:")) or bool(variables(text))
+
+
+def _as_is(value: str) -> str:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where references lead.
+
+    Attributes:
+        environ: the environment variables.
+        credentials: systemd's credentials directory, if there is one.
+        base: the directory of the configuration file; relative paths start there.
+
+    """
+
+    environ: Mapping[str, str]
+    credentials: Path | None
+    base: Path
+
+    def substituted(self, text: str, *, secret: bool = False) -> str:
+        """Return `text` with its variables replaced.
+
+        Raises:
+            SubstitutionError: a variable is not set and has no default, or the default of a secret
+                is itself a secret in the file.
+
+        """
+        return self._replaced(text, secret=secret, spell=_as_is)
+
+    def address(self, text: str) -> str:
+        """Return a URL with its variables replaced, percent-encoded within its credentials.
+
+        Raises:
+            SubstitutionError: as `substituted`, or as `read` for a reference.
+
+        """
+        if text.startswith(("file:", "credential:")):
+            return self.read(text)
+        user = _USER_PART.match(text)
+        if user is None:
+            return self.substituted(text, secret=False)
+        head = self._replaced(user["user"], secret=True, spell=_percent_encoded)
+        return f"{user['scheme']}{head}@{self.substituted(text[user.end() :])}"
+
+    def secret(self, text: str) -> str:
+        """Return the secret that `text` is or refers to.
+
+        Raises:
+            SubstitutionError: it cannot be had.
+
+        """
+        if text.startswith(("file:", "credential:")):
+            return self.read(text)
+        return self.substituted(text, secret=True)
+
+    def read(self, reference: str) -> str:
+        """Return the content of a `file:` or `credential:` reference, without its last newline.
+
+        Raises:
+            SubstitutionError: there is no such file, or it is no short text.
+
+        """
+        kind, _, name = reference.partition(":")
+        path = self.path(name) if kind == "file" else self._credential(name)
+        return _content(path)
+
+    def path(self, name: str) -> Path:
+        """Return a path of the file, relative ones from the file's own directory."""
+        return self.base / _home(name)
+
+    def _credential(self, name: str) -> Path:
+        if not name or "/" in name or name in (".", ".."):
+            raise SubstitutionError("`credential:` takes the name of a credential, without a slash")
+        if self.credentials is None:
+            hint = f"start the daemon by systemd with LoadCredential={name}:/path"
+            raise SubstitutionError(
+                "CREDENTIALS_DIRECTORY is not set, so there are no credentials", hint
+            )
+        return self.credentials / name
+
+    def _replaced(self, text: str, *, secret: bool, spell: Callable[[str], str]) -> str:
+        def value(found: re.Match[str]) -> str:
+            if found[0] == "$${":
+                return "${"
+            if found["name"] is None:
+                raise SubstitutionError(
+                    "`${` begins no variable",
+                    "write ${NAME} or ${NAME:-default}, or $${ for the text itself",
+                )
+            return spell(self._variable(found["name"], found["default"], secret=secret))
+
+        return _VARIABLE.sub(value, text)
+
+    def _variable(self, name: str, default: str | None, *, secret: bool) -> str:
+        """An empty variable counts as not set, as `:-` does in a shell."""
+        if secret and default:
+            raise SubstitutionError(
+                f"the default of ${{{name}}} would be a secret in the file", "leave the default out"
+            )
+        value = self.environ.get(name, "") or default
+        if value is None:
+            raise SubstitutionError(f"the environment variable {name} is not set, or empty")
+        return value
+
+
+def _percent_encoded(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _home(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
+def _content(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SubstitutionError(f"{path} is not a regular file")
+        with path.open("rb") as file:
+            raw = file.read(_MAX_SECRET_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise SubstitutionError(f"{path} cannot be read: {reason}") from None
+    return _text(path, raw)
+
+
+def _text(path: Path, raw: bytes) -> str:
+    try:
+        text = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        text = "\n"
+    if len(raw) > _MAX_SECRET_BYTES or "\n" in text or "\0" in text:
+        raise SubstitutionError(f"{path} holds more than one line of text")
+    if not text:
+        raise SubstitutionError(f"{path} is empty")
+    return text
