@@ -36,7 +36,9 @@ _SET_UP = (
 )
 
 
-def connect(path: Path, options: str = "mode=rw", *, timeout: float = _BUSY_SECONDS) -> sqlite3.Connection:
+def connect(
+    path: Path, options: str = "mode=rw", *, timeout: float = _BUSY_SECONDS
+) -> sqlite3.Connection:
     """Open `path` by URI with these options, in autocommit mode."""
     uri = f"file:{quote(str(path.absolute()))}?{options}"
     return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from maskwatch.errors import StoreError, StoreLockedError
 
@@ -174,7 +175,7 @@ class DirectoryLock:
         """Give the directory up."""
         os.close(self._handle)
 
-    def __enter__(self) -> DirectoryLock:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

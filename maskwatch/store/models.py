@@ -197,9 +197,7 @@ class OutboxRow(Base):
     last_error: Mapped[str | None] = mapped_column(Text)
 
     change: Mapped[ChangeRow] = relationship(back_populates="deliveries")
-    history: Mapped[list[AttemptRow]] = relationship(
-        order_by="AttemptRow.number", passive_deletes=True
-    )
+    history: Mapped[list[AttemptRow]] = relationship(order_by="AttemptRow.number", passive_deletes=True)
 
 
 class AttemptRow(Base):
@@ -207,9 +205,7 @@ class AttemptRow(Base):
 
     __tablename__ = "attempt"
 
-    outbox_id: Mapped[int] = mapped_column(
-        ForeignKey("outbox.id", ondelete="CASCADE"), primary_key=True
-    )
+    outbox_id: Mapped[int] = mapped_column(ForeignKey("outbox.id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     sent_at: Mapped[datetime]
     ended_at: Mapped[datetime]

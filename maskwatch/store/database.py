@@ -1,0 +1,199 @@
+"""The database as its one owner sees it: each method is one transaction, durable when it returns."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
+from sqlalchemy.orm import Session
+
+from maskwatch.clock import Clock
+from maskwatch.domain import Change, Incident, OccupancyMinute
+from maskwatch.errors import DiskFullError
+from maskwatch.store.engine import translated, write_engine
+from maskwatch.store.files import DataDir
+from maskwatch.store.models import IncidentRow, ViolationRow
+from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
+from maskwatch.store.pictures import StoredPicture, write_picture
+from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
+from maskwatch.store.reserve import Reserve
+from maskwatch.store.upkeep import (
+    acknowledge,
+    count_minutes,
+    interruptions,
+    newest_minutes,
+    open_changes,
+    open_incidents,
+)
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+
+__all__ = ["Store"]
+
+_log = logging.getLogger(__name__)
+
+
+class Store:
+    """A migrated database in a data directory whose lock the caller holds; see `opening`."""
+
+    def __init__(
+        self, place: DataDir, *, sinks: Sequence[str], reserve: Reserve, clock: Clock, meter: Meter
+    ) -> None:
+        self.place = place
+        self.sinks = tuple(sinks)
+        self.reserve = reserve
+        self._clock = clock
+        self._meter = meter
+        self._engine = write_engine(place.database)
+
+    def close(self) -> None:
+        """Close the database; SQLite then folds the -wal into it."""
+        self._engine.dispose()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One transaction: committed at the end, rolled back on an error.
+
+        Raises:
+            DiskFullError, StoreBusyError, StoreDamagedError, StoreError: as SQLite says.
+
+        """
+        with translated(self.place.database), Session(self._engine) as session, session.begin():
+            yield session
+
+    # --- recording ------------------------------------------------------------------------------
+
+    def record(self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute] = ()) -> list[Receipt]:
+        """Store changes and counts in one transaction; return what became of each change.
+
+        When the disk is full the reserve is given up, and the transaction tried once more. When
+        this returns, pictures, rows and deliveries are on disk.
+
+        Raises:
+            DiskFullError: there is no space even so; nothing was stored.
+            StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
+
+        """
+        started = self._clock.monotonic()
+        try:
+            receipts = self._record(entries, minutes)
+        except DiskFullError:
+            if not self.reserve.give_up():
+                raise
+            _log.error("the disk is full: the reserve in %s is given up", self.place.path)
+            receipts = self._record(entries, minutes)
+        elapsed = self._clock.monotonic() - started
+        bounds = catalogue.METRICS[catalogue.COMMIT_SECONDS].buckets
+        self._meter.observe(catalogue.COMMIT_SECONDS, elapsed, bounds)
+        return receipts
+
+    def _record(self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute]) -> list[Receipt]:
+        now = self._clock.now()
+        with self.session() as session:
+            receipts = [self._record_one(session, entry, now) for entry in entries]
+            count_minutes(session, minutes)
+        return receipts
+
+    def _record_one(self, session: Session, entry: Entry, now: datetime) -> Receipt:
+        found = find_change(session, subject_id(entry.subject), entry.subject.number)
+        if found is not None:
+            return Receipt.REPEATED if decode_body(found) == entry.subject else Receipt.CONFLICT
+        picture = self._picture(entry)
+        savepoint = session.begin_nested()
+        try:
+            record_change(session, entry, picture, self.sinks, now)
+        except (StatementError, ValueError, OverflowError) as error:
+            savepoint.rollback()
+            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+                raise
+            _log.error("change %s of %s refused: %s", entry.subject.number, entry.owner, error)
+            return Receipt.REFUSED
+        savepoint.commit()
+        return Receipt.STORED
+
+    def _picture(self, entry: Entry) -> StoredPicture | None:
+        """Write the picture; without space or right to do so the change stands without it."""
+        change = entry.subject
+        if entry.picture is None or not isinstance(change, Change) or not self.reserve.whole:
+            return None
+        try:
+            stored = write_picture(
+                self.place.pictures, change.violation.id, change.number, change.at, entry.picture
+            )
+        except (OSError, ValueError, OverflowError) as error:
+            _log.error("picture of violation %s not written: %s", change.violation.id, error)
+            self._meter.add(catalogue.PICTURES, {"fate": "failed"})
+            return None
+        self._meter.add(catalogue.PICTURES, {"fate": "written"})
+        return stored
+
+    def interrupt(
+        self, changes: Sequence[Change], incidents: Sequence[Incident] = ()
+    ) -> list[Change | Incident]:
+        """Close what nobody will close any more; return the closing changes."""
+        entries = interruptions(changes, incidents, self._clock.now())
+        if entries:
+            self.record(entries)
+        return [entry.subject for entry in entries]
+
+    def acknowledge(self, violation: UUID, who: str) -> bool:
+        """Note that somebody took note; return False for an unknown violation."""
+        with self.session() as session:
+            return acknowledge(session, violation, who, self._clock.now())
+
+    # --- what stands ----------------------------------------------------------------------------
+
+    def open_changes(self, *where: ColumnElement[bool]) -> list[Change]:
+        """Return the newest change of every open violation that meets the conditions."""
+        with self.session() as session:
+            return open_changes(session, *where)
+
+    def open_incidents(self, *where: ColumnElement[bool]) -> list[Incident]:
+        """Return every incident that has not ended and meets the conditions."""
+        with self.session() as session:
+            return open_incidents(session, *where)
+
+    def left_open(self, run: str) -> tuple[list[Change], list[Incident]]:
+        """Return what runs other than `run` left open."""
+        prefix = f"{run}/"
+        return (
+            self.open_changes(~ViolationRow.owner.startswith(prefix, autoescape=True)),
+            self.open_incidents(~IncidentRow.owner.startswith(prefix, autoescape=True)),
+        )
+
+    def newest_minutes(self, cameras: Collection[str]) -> dict[str, OccupancyMinute]:
+        """Return each camera's newest counted minute."""
+        with self.session() as session:
+            return newest_minutes(session, cameras)
+
+    # --- outbox ---------------------------------------------------------------------------------
+
+    def waiting(self, sink: str, limit: int, exclude: Collection[int] = ()) -> Sequence[Waiting]:
+        """Return deliveries that may go now, oldest first."""
+        with self.session() as session:
+            return waiting(session, sink, limit, exclude)
+
+    def earlier_pending(self, sink: str, subject: UUID, number: int) -> bool:
+        """Return whether an earlier change of the subject still waits for this sink."""
+        with self.session() as session:
+            return earlier_pending(session, sink, subject, number)
+
+    def settle(self, results: Sequence[Settled]) -> None:
+        """Write the ends of attempts."""
+        with self.session() as session:
+            settle(session, results)
+
+    def backlog(self, sink: str) -> Backlog:
+        """Return how the sink stands."""
+        with self.session() as session:
+            return backlog(session, sink)
+
+    def picture_path(self, relative: str | None) -> Path | None:
+        """Return where a picture lies."""
+        return None if relative is None else self.place.pictures / relative

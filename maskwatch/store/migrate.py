@@ -1,0 +1,98 @@
+"""Brings a database to the form that this version's models describe; refuses one from the future."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, inspect, text
+
+from maskwatch.errors import StoreDamagedError, StoreError, StoreTooNewError
+from maskwatch.store.engine import translated, write_engine
+
+__all__ = ["alembic_config", "current_revision", "head_revision", "refuse_foreign", "upgrade"]
+
+_HERE = Path(__file__).parent / "migrations"
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration for our migrations, run on `connection`."""
+    config = Config()
+    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def head_revision() -> str:
+    """Return the revision that this version of maskwatch works with."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    assert head is not None
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the database's revision, None for a new one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def refuse_foreign(connection: Connection, path: Path, *, exact: bool = False) -> None:
+    """Check that the database's revision is one that this version knows.
+
+    Args:
+        connection: an open connection.
+        path: the database, for the message.
+        exact: also refuse an older form (a reader cannot migrate).
+
+    Raises:
+        StoreTooNewError: it was written by a newer maskwatch.
+        StoreError: it is older, and `exact`.
+
+    """
+    revision = current_revision(connection)
+    if revision is not None:
+        _refuse_unknown(revision, path)
+    if exact and revision != head_revision():
+        raise StoreError(
+            f"the database {path} has an older form: start the daemon of this version once to migrate it"
+        )
+
+
+def _refuse_unknown(revision: str, path: Path) -> None:
+    try:
+        known = ScriptDirectory.from_config(alembic_config()).get_revision(revision)
+    except CommandError:
+        known = None
+    if known is None:
+        raise StoreTooNewError(
+            f"the database {path} was written by a newer maskwatch (revision {revision}, this one "
+            f"knows up to {head_revision()}): install that version, or restore an older backup"
+        )
+
+
+def upgrade(path: Path, revision: str = "head") -> None:
+    """Make the database at `path` if there is none, and migrate it in one transaction.
+
+    Raises:
+        StoreTooNewError: it was written by a newer maskwatch.
+        StoreError: SQLite could not do it.
+
+    """
+    engine = write_engine(path, foreign_keys=False)
+    try:
+        with translated(path), engine.begin() as connection:
+            refuse_foreign(connection, path)
+            if current_revision(connection) == head_revision():
+                return
+            command.upgrade(alembic_config(connection), revision)
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+            if broken:
+                raise StoreDamagedError(f"the database {path}: {len(broken)} rows refer to missing ones")
+    finally:
+        engine.dispose()

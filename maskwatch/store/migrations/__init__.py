@@ -1,0 +1,1 @@
+"""Alembic's environment; run from `maskwatch.store.migrate`, never by its command line."""

@@ -1,0 +1,79 @@
+"""Anonymized pictures on disk: written whole or not at all, and found again by their names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from maskwatch.store.files import fsync_directory
+
+__all__ = ["StoredPicture", "orphans", "write_picture"]
+
+_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_OURS = re.compile(rf"{_ID}-[1-9]\d{{0,9}}\.jpg|\.{_ID}-[1-9]\d{{0,9}}\.jpg\.tmp")
+_JPEG_START = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A picture on disk: its path relative to the folder of pictures, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+def write_picture(
+    folder: Path, violation: UUID, number: int, at: datetime, jpeg: bytes
+) -> StoredPicture:
+    """Write a picture durably: temporary file, fsync, rename, fsync of the folder.
+
+    Raises:
+        OSError: it cannot be written (no space, no permission).
+        ValueError: these bytes are no JPEG.
+
+    """
+    if not jpeg.startswith(_JPEG_START):
+        raise ValueError("the picture is not a JPEG")
+    day = folder / at.astimezone(UTC).strftime("%Y-%m-%d")
+    if not day.is_dir():
+        day.mkdir(mode=0o700, exist_ok=True)
+        fsync_directory(folder)
+    name = f"{violation}-{number}.jpg"
+    temporary = day / f".{name}.tmp"
+    try:
+        _write_durably(temporary, jpeg)
+        temporary.rename(day / name)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(day)
+    return StoredPicture(f"{day.name}/{name}", len(jpeg))
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def orphans(folder: Path, before: datetime) -> Iterator[str]:
+    """Yield the relative paths of files named like ours that were last written before `before`.
+
+    The caller tells which of them a row still refers to. Nothing else in the folder is looked at.
+    """
+    for day in sorted(folder.iterdir()):
+        if not _DAY.fullmatch(day.name) or day.is_symlink() or not day.is_dir():
+            continue
+        for entry in os.scandir(day):
+            if not _OURS.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+                continue
+            if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                yield f"{day.name}/{entry.name}"

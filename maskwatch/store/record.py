@@ -1,0 +1,195 @@
+"""Writes one change: its violation or incident, the change itself, and a delivery for every sink.
+
+Idempotent by subject and change number. The caller owns the transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from maskwatch.domain import Change, ChangeKind, Incident, Violation
+from maskwatch.store.models import ChangeRow, IncidentRow, OutboxRow, OutboxState, ViolationRow
+from maskwatch.store.pictures import StoredPicture
+
+__all__ = [
+    "Entry",
+    "Receipt",
+    "change_kind",
+    "decode_body",
+    "find_change",
+    "record_change",
+    "subject_id",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A change to be stored.
+
+    Attributes:
+        subject: the change of a violation, or an incident (which is its own change).
+        picture: the anonymized JPEG, if there is one.
+        owner: the run and the process that speak for the subject.
+        received_at: when the recorder received it (UTC).
+        delivered: sinks that took it already, while it could not be stored.
+
+    """
+
+    subject: Change | Incident
+    picture: bytes | None
+    owner: str
+    received_at: datetime
+    delivered: frozenset[str] = frozenset()
+
+
+class Receipt(StrEnum):
+    """What became of an entry."""
+
+    STORED = "stored"
+    REPEATED = "repeated"  # it was there already
+    CONFLICT = "conflict"  # the number was there already, with other contents
+    REFUSED = "refused"  # it breaks a rule of the tables; never stored
+
+
+def subject_id(subject: Change | Incident) -> UUID:
+    """Return the id of the violation or incident."""
+    return subject.violation.id if isinstance(subject, Change) else subject.id
+
+
+def change_kind(subject: Change | Incident) -> ChangeKind:
+    """Return what the change does; for an incident it follows from its number and end."""
+    if isinstance(subject, Change):
+        return subject.kind
+    if subject.ended is not None:
+        return ChangeKind.CLOSED
+    return ChangeKind.OPENED if subject.number == 1 else ChangeKind.UPDATED
+
+
+def decode_body(row: ChangeRow) -> Change | Incident:
+    """Return the change that a row holds."""
+    if row.violation_id is not None:
+        return msgspec.json.decode(row.body, type=Change)
+    return msgspec.json.decode(row.body, type=Incident)
+
+
+def find_change(session: Session, subject: UUID, number: int) -> ChangeRow | None:
+    """Return the row of this change, if it was stored."""
+    wanted = select(ChangeRow).where(ChangeRow.subject == subject, ChangeRow.number == number)
+    return session.scalars(wanted).one_or_none()
+
+
+def record_change(
+    session: Session,
+    entry: Entry,
+    picture: StoredPicture | None,
+    sinks: Sequence[str],
+    now: datetime,
+) -> None:
+    """Store a change that `find_change` did not find."""
+    subject = entry.subject
+    if isinstance(subject, Change):
+        _store_violation(session, subject, entry.owner)
+        at = subject.at
+    else:
+        _store_incident(session, subject, entry.owner)
+        at = subject.ended or entry.received_at
+    row = ChangeRow(
+        subject=subject_id(subject),
+        number=subject.number,
+        violation_id=subject.violation.id if isinstance(subject, Change) else None,
+        incident_id=None if isinstance(subject, Change) else subject.id,
+        kind=change_kind(subject).value,
+        at=at,
+        received_at=entry.received_at,
+        stored_at=now,
+        body=msgspec.json.encode(subject).decode(),
+        picture=picture.path if picture else None,
+        picture_bytes=picture.size if picture else 0,
+    )
+    session.add(row)
+    session.flush()
+    for sink in sinks:
+        _post(session, row, sink, now, delivered=sink in entry.delivered)
+    session.flush()
+
+
+def _store_violation(session: Session, change: Change, owner: str) -> None:
+    violation = change.violation
+    row = session.get(ViolationRow, violation.id)
+    if row is None:
+        row = ViolationRow(id=violation.id, number=0)
+        session.add(row)
+    if change.number > row.number:
+        row.number, row.owner = change.number, owner
+        _fill(row, violation)
+    session.flush()
+
+
+def _fill(row: ViolationRow, violation: Violation) -> None:
+    row.camera, row.zone, row.zones = violation.camera, violation.zone, list(violation.zones)
+    row.track, row.verdict = violation.track, violation.verdict.value
+    row.first_seen, row.started, row.ended = violation.first_seen, violation.started, violation.ended
+    row.close_reason = violation.close_reason.value if violation.close_reason else None
+    row.confidence, row.evidence = violation.confidence, violation.evidence
+    row.readings, row.face_height, row.model = (
+        violation.readings,
+        violation.face_height,
+        violation.model,
+    )
+
+
+def _store_incident(session: Session, incident: Incident, owner: str) -> None:
+    row = session.get(IncidentRow, incident.id)
+    if row is None:
+        row = IncidentRow(id=incident.id, number=0)
+        session.add(row)
+    if incident.number > row.number:
+        row.number, row.owner = incident.number, owner
+        row.kind, row.camera, row.reason = incident.kind.value, incident.camera, incident.reason
+        row.started, row.ended = incident.started, incident.ended
+    session.flush()
+
+
+def _post(session: Session, change: ChangeRow, sink: str, now: datetime, *, delivered: bool) -> None:
+    state = OutboxState.DELIVERED if delivered else _first_state(session, change, sink)
+    waiting = state is OutboxState.PENDING
+    session.add(
+        OutboxRow(
+            sink=sink,
+            change_id=change.id,
+            subject=change.subject,
+            number=change.number,
+            state=state.value,
+            attempts=1 if delivered else 0,
+            created_at=change.received_at,
+            finished_at=None if waiting else now,
+            last_error="an earlier change was refused" if state is OutboxState.PARKED else None,
+        )
+    )
+
+
+def _first_state(session: Session, change: ChangeRow, sink: str) -> OutboxState:
+    """Keep the order of a subject: no sink sees a number lower than one it has seen."""
+    later = select(func.count()).where(
+        OutboxRow.sink == sink,
+        OutboxRow.subject == change.subject,
+        OutboxRow.number > change.number,
+        OutboxRow.state == OutboxState.DELIVERED.value,
+    )
+    refused = select(func.count()).where(
+        OutboxRow.sink == sink,
+        OutboxRow.subject == change.subject,
+        OutboxRow.number < change.number,
+        OutboxRow.state == OutboxState.PARKED.value,
+    )
+    if session.scalar(later):
+        return OutboxState.SUPERSEDED
+    return OutboxState.PARKED if session.scalar(refused) else OutboxState.PENDING

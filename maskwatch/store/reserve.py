@@ -1,0 +1,70 @@
+"""Space set aside on the disk, given up when the disk is full so that rows can still be written."""
+
+from __future__ import annotations
+
+import os
+
+from maskwatch.store.files import DataDir, free_bytes, fsync_directory
+
+__all__ = ["Reserve"]
+
+_CHUNK = 1 << 20
+
+
+class Reserve:
+    """The reserve file of one data directory.
+
+    It is filled with random bytes: zeros would take no space on a file system that compresses.
+    """
+
+    def __init__(self, place: DataDir, size: int) -> None:
+        self._file = place.reserve
+        self._folder = place.path
+        self._wanted = size
+
+    @property
+    def size(self) -> int:
+        """Bytes set aside now."""
+        try:
+            return self._file.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is wanted is set aside."""
+        return self.size >= self._wanted
+
+    def fill(self) -> bool:
+        """Set the space aside if twice that much is free; return whether it is whole."""
+        if self.size > self._wanted:
+            os.truncate(self._file, self._wanted)
+        if self.whole:
+            return True
+        if free_bytes(self._folder) < 2 * self._wanted:
+            return False
+        return self._write()
+
+    def _write(self) -> bool:
+        temporary = self._file.with_suffix(".tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+                for start in range(0, self._wanted, _CHUNK):
+                    file.write(os.urandom(min(_CHUNK, self._wanted - start)))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(self._file)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            return False
+        fsync_directory(self._folder)
+        return True
+
+    def give_up(self) -> bool:
+        """Free the space; return whether there was any."""
+        if self.size == 0:
+            return False
+        self._file.unlink()
+        fsync_directory(self._folder)
+        return True

@@ -1,0 +1,128 @@
+"""Statements beside the records: counts per minute, interruptions, acknowledgements, what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import Session
+
+from maskwatch.domain import Change, ChangeKind, CloseReason, Incident, OccupancyMinute
+from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, ViolationRow
+from maskwatch.store.record import Entry, decode_body
+
+__all__ = [
+    "acknowledge",
+    "count_minutes",
+    "interruptions",
+    "newest_minutes",
+    "open_changes",
+    "open_incidents",
+]
+
+_RECORDER = "recorder"
+
+
+def count_minutes(session: Session, minutes: Iterable[OccupancyMinute]) -> None:
+    """Store counts; a minute that is there already is overwritten."""
+    for minute in minutes:
+        values = asdict(minute)
+        statement = insert(OccupancyRow).values(values)
+        keys = ["camera", "zone", "minute"]
+        rest = {name: value for name, value in values.items() if name not in keys}
+        session.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+
+def newest_minutes(session: Session, cameras: Collection[str]) -> dict[str, OccupancyMinute]:
+    """Return each camera's newest counted minute."""
+    found: dict[str, OccupancyMinute] = {}
+    for camera in cameras:
+        wanted = select(OccupancyRow).where(OccupancyRow.camera == camera)
+        row = session.scalars(wanted.order_by(OccupancyRow.minute.desc()).limit(1)).first()
+        if row is not None:
+            found[camera] = _minute(row)
+    return found
+
+
+def _minute(row: OccupancyRow) -> OccupancyMinute:
+    return OccupancyMinute(
+        camera=row.camera,
+        zone=row.zone,
+        minute=row.minute,
+        seen=row.seen,
+        judged=row.judged,
+        masked=row.masked,
+        unmasked=row.unmasked,
+        incorrect=row.incorrect,
+        unknown=row.unknown,
+        peak=row.peak,
+    )
+
+
+def open_changes(session: Session, *where: ColumnElement[bool]) -> list[Change]:
+    """Return the newest change of every open violation that meets the conditions."""
+    wanted = (
+        select(ChangeRow)
+        .join(
+            ViolationRow,
+            (ViolationRow.id == ChangeRow.violation_id) & (ViolationRow.number == ChangeRow.number),
+        )
+        .where(ViolationRow.ended.is_(None), *where)
+        .order_by(ViolationRow.started)
+    )
+    bodies = (decode_body(row) for row in session.scalars(wanted))
+    return [body for body in bodies if isinstance(body, Change)]
+
+
+def open_incidents(session: Session, *where: ColumnElement[bool]) -> list[Incident]:
+    """Return every incident that has not ended and meets the conditions."""
+    wanted = (
+        select(ChangeRow)
+        .join(
+            IncidentRow,
+            (IncidentRow.id == ChangeRow.incident_id) & (IncidentRow.number == ChangeRow.number),
+        )
+        .where(IncidentRow.ended.is_(None), *where)
+        .order_by(IncidentRow.started)
+    )
+    bodies = (decode_body(row) for row in session.scalars(wanted))
+    return [body for body in bodies if isinstance(body, Incident)]
+
+
+def interruptions(
+    changes: Sequence[Change], incidents: Sequence[Incident], now: datetime
+) -> list[Entry]:
+    """Return the entries that close what nobody will close any more.
+
+    A violation ends at its last change: what came after it, nobody saw.
+    """
+    closed = [
+        Change(
+            number=change.number + 1,
+            kind=ChangeKind.CLOSED,
+            at=now,
+            violation=replace(
+                change.violation,
+                ended=max(change.at, change.violation.started),
+                close_reason=CloseReason.INTERRUPTED,
+            ),
+        )
+        for change in changes
+    ]
+    ended = [replace(incident, number=incident.number + 1, ended=now) for incident in incidents]
+    subjects: list[Change | Incident] = [*closed, *ended]
+    return [Entry(subject, None, _RECORDER, now) for subject in subjects]
+
+
+def acknowledge(session: Session, violation: UUID, who: str, now: datetime) -> bool:
+    """Note who has taken note of a violation first; return False if there is none of that id."""
+    row = session.get(ViolationRow, violation)
+    if row is None:
+        return False
+    if row.acknowledged_at is None:
+        row.acknowledged_at, row.acknowledged_by = now, who[:100]
+    return True

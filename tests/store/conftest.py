@@ -1,0 +1,18 @@
+"""A store in a directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.store.database import Store
+from tests.store.samples import make_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = make_store(tmp_path / "data")
+    yield opened
+    opened.close()

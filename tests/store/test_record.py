@@ -1,0 +1,60 @@
+"""What `record` promises: durable, whole, and the same however often it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from maskwatch.store.database import Store
+from maskwatch.store.record import Receipt
+from tests.store.samples import JPEG, change, entry, incident
+
+
+def test_a_recorded_change_waits_for_every_sink_with_its_state_and_picture(store: Store) -> None:
+    assert store.record([entry(change(1), JPEG)]) == [Receipt.STORED]
+    [waiting] = store.waiting("mqtt", 10)
+    assert waiting.subject == change(1)
+    path = store.picture_path(waiting.picture)
+    assert path is not None
+    assert path.read_bytes() == JPEG
+
+
+def test_a_repeated_change_is_stored_and_delivered_once(store: Store) -> None:
+    store.record([entry(change(1))])
+    assert store.record([entry(change(1)), entry(change(1))]) == [Receipt.REPEATED] * 2
+    assert len(store.waiting("mqtt", 10)) == 1
+
+
+def test_a_number_with_other_contents_is_a_conflict_and_changes_nothing(store: Store) -> None:
+    store.record([entry(change(1))])
+    other = change(1, closed=True)
+    assert store.record([entry(other)]) == [Receipt.CONFLICT]
+    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1)]
+
+
+def test_an_impossible_change_is_refused_without_harm_to_the_others_of_its_batch(store: Store) -> None:
+    wrong = replace(change(2), violation=replace(change(2).violation, confidence=2.0))
+    receipts = store.record([entry(change(1)), entry(wrong), entry(change(3))])
+    assert receipts == [Receipt.STORED, Receipt.REFUSED, Receipt.STORED]
+    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1), change(3)]
+
+
+def test_a_violation_shows_its_newest_change_also_when_an_older_one_comes_late(store: Store) -> None:
+    store.record([entry(change(1, 2))])
+    store.record([entry(change(1, 1))])
+    assert store.open_changes() == [change(1, 2)]
+
+
+def test_an_incident_is_recorded_like_a_violation(store: Store) -> None:
+    store.record([entry(incident())])
+    assert store.open_incidents() == [incident()]
+    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [incident()]
+
+
+def test_what_another_run_left_open_is_closed_as_interrupted(store: Store) -> None:
+    store.record([entry(change(1)), entry(change(2), owner="run-2/4"), entry(incident())])
+    changes, incidents = store.left_open("run-2")
+    assert (changes, incidents) == ([change(1)], [incident()])
+    store.interrupt(changes, incidents)
+    assert store.open_changes() == [change(2)]
+    assert store.open_incidents() == []
+    assert store.left_open("run-2") == ([], [])
