@@ -1,0 +1,109 @@
+"""The only place that knows a TFLite runtime: ai-edge-litert, or tflite-runtime on old boards."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.errors import DependencyError, ModelError
+
+__all__ = ["Interpreter", "Tensor", "runtime_name"]
+
+_RUNTIMES: Final = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """What a model says of its input or output; scale 0 means: not quantized."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+
+
+def _runtime() -> Any:
+    for name in _RUNTIMES:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise DependencyError(
+        "no TFLite runtime is installed: expected ai-edge-litert (pip install ai-edge-litert), "
+        "or on a board without it the extra maskwatch[tflite-runtime]"
+    )
+
+
+def runtime_name() -> str:
+    """Return the package of the runtime in use, such as ``ai_edge_litert``."""
+    return str(_runtime().__name__.split(".")[0])
+
+
+class Interpreter:
+    """One loaded model with one input and one output; not to be shared between threads."""
+
+    def __init__(self, model: bytes, name: str, threads: int = 1) -> None:
+        """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError."""
+        self._model = model  # the runtime reads from this buffer for as long as it lives
+        try:
+            self._interpreter = _runtime().Interpreter(model_content=model, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
+        inputs = self._interpreter.get_input_details()
+        outputs = self._interpreter.get_output_details()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{name}: expected one input and one output, found {len(inputs)} and {len(outputs)}"
+            )
+        self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
+        self.input, self.output = _tensor(inputs[0]), _tensor(outputs[0])
+
+    @classmethod
+    def from_file(cls, path: Path, threads: int = 1) -> Interpreter:
+        """Load a .tflite file. Raises ModelError where it cannot be read."""
+        try:
+            return cls(path.read_bytes(), path.name, threads)
+        except OSError as error:
+            raise ModelError(f"{path}: cannot read the model: {error.strerror}") from error
+
+    def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return float32 outputs (n, classes), dequantized, for `batch` (n, size, size, 3).
+
+        A uint8 batch is RGB as it is; a float model gets ``x / 127.5 - 1``, an int8 input ``x - 128``.
+        """
+        rows = [self._one(image[None]) for image in batch]
+        return np.concatenate(rows) if rows else np.zeros((0, self.output.shape[-1]), np.float32)
+
+    def _one(self, image: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        self._interpreter.set_tensor(self._input_index, _as_input(image, self.input.dtype))
+        self._interpreter.invoke()
+        out = self._interpreter.get_tensor(self._output_index)
+        if self.output.scale == 0:
+            return np.asarray(out, np.float32)
+        real = (out.astype(np.float32) - self.output.zero_point) * self.output.scale
+        return np.asarray(real, np.float32)
+
+
+def _as_input(image: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """Return uint8 RGB as the input type wants it."""
+    if dtype == "uint8":
+        return image
+    if dtype == "int8":
+        return (image.astype(np.int16) - 128).astype(np.int8)
+    return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def _tensor(details: dict[str, Any]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    return Tensor(
+        tuple(int(n) for n in details["shape"]),
+        np.dtype(details["dtype"]).name,
+        float(scale),
+        int(zero_point),
+    )

@@ -1,0 +1,229 @@
+"""The manifest of a mask model: everything that must be known to use it, and where it comes from.
+
+A manifest is JSON beside its .tflite file. It is read strictly: an unknown or missing field, a
+file of another sha256, a model of another input is an error before the first frame is judged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from maskwatch.errors import ManifestError
+from maskwatch.vision.interpreter import Interpreter
+from maskwatch.vision.preprocess import Preprocess
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "LABELS",
+    "DataSource",
+    "Figure",
+    "InputSpec",
+    "Manifest",
+    "OutputSpec",
+    "default_manifest",
+    "load_interpreter",
+    "read_manifest",
+    "shipped_manifests",
+    "write_manifest",
+]
+
+LABELS: Final = ("with_mask", "without_mask", "mask_worn_incorrectly")
+DEFAULT_MODEL: Final = "masks-96"
+_FORMAT: Final = 1
+_PACKAGE: Final = Path(__file__).resolve().parents[1]
+_SCALE: Final = 1 / 127.5
+
+Label = Literal["with_mask", "without_mask", "mask_worn_incorrectly"]
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The model's input: a square crop of `size` pixels, the face box grown by `margin` per side.
+
+    A quantized input's real value is ``scale * (number - zero_point)``; a float input takes
+    ``rgb / 127.5 - 1`` and says scale 0.
+    """
+
+    size: Annotated[int, Meta(ge=16, le=512)]
+    margin: Annotated[float, Meta(ge=0, le=1)]
+    colour: Literal["rgb"]
+    dtype: Literal["uint8", "int8", "float32"]
+    scale: float
+    zero_point: int
+
+
+class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The model's output: logits (before softmax), one per label."""
+
+    kind: Literal["logits"]
+    dtype: Literal["uint8", "int8", "float32"]
+    scale: float
+    zero_point: int
+
+
+class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One measured figure, with how to measure it again; `low` and `high`: 95 % interval."""
+
+    name: str
+    on: str
+    value: float
+    count: int
+    command: str
+    machine: str
+    date: str
+    low: float | None = None
+    high: float | None = None
+
+
+class DataSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One collection of photographs the model was trained on."""
+
+    name: str
+    images: int
+    licence: str
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is known of one model.
+
+    Attributes:
+        format: version of this layout.
+        id: name of the model; it stands in every violation.
+        file: the .tflite file's name, in the manifest's folder.
+        labels: classes in the order of the outputs.
+        temperature: the raw logits are divided by it; fitted on the quantized model.
+        prior: share of each label in training; the evidence subtracts its logarithm.
+        thresholds: calibrated probabilities; ``mask_worn_incorrectly`` is the one from which
+            a reading is called incorrect.
+
+    """
+
+    format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
+    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    created: datetime
+    description: str
+    licence: str
+    file: Annotated[str, Meta(pattern=r"^[^/\\]+\.tflite$")]
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+    labels: tuple[Label, ...]
+    input: InputSpec
+    output: OutputSpec
+    temperature: Positive
+    prior: dict[Label, Share]
+    thresholds: dict[Label, Share]
+    metrics: tuple[Figure, ...]
+    data: tuple[DataSource, ...]
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing that this model was trained with."""
+        return Preprocess(self.input.size, self.input.margin)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest at `path`, checked by itself (not against its model).
+
+    Raises ManifestError that names the file, the field and what was expected.
+    """
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from error
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ManifestError(f"{path}: not JSON: {error}; expected a model's manifest") from error
+    _check(path, manifest)
+    return manifest
+
+
+def _check(path: Path, manifest: Manifest) -> None:
+    """Raise ManifestError for what each field alone cannot show."""
+    if manifest.labels not in (LABELS, LABELS[:2]):
+        raise ManifestError(
+            f"{path}: labels are {list(manifest.labels)}; expected {list(LABELS[:2])} or {list(LABELS)}"
+        )
+    if set(manifest.prior) != set(manifest.labels):
+        raise ManifestError(f"{path}: `prior` must name each label once: {list(manifest.labels)}")
+    total = sum(manifest.prior.values())
+    if not math.isclose(total, 1.0, abs_tol=0.01) or min(manifest.prior.values()) <= 0:
+        raise ManifestError(f"{path}: `prior` must be positive and sum to 1, it sums to {total:.3f}")
+    if not set(manifest.thresholds) <= set(manifest.labels):
+        raise ManifestError(f"{path}: `thresholds` names a label that the model does not have")
+    quantized = manifest.input.dtype != "float32"
+    if quantized and not math.isclose(manifest.input.scale, _SCALE, rel_tol=0.02):
+        raise ManifestError(
+            f"{path}: input scale is {manifest.input.scale:.6f}; raw RGB needs {_SCALE:.6f} (1/127.5)"
+        )
+
+
+def load_interpreter(path: Path, manifest: Manifest, threads: int = 1) -> Interpreter:
+    """Return the loaded model of the manifest at `path`; raises ManifestError where they differ."""
+    model_path = path.parent / manifest.file
+    try:
+        model = model_path.read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot read {manifest.file}: {error.strerror}") from error
+    found = hashlib.sha256(model).hexdigest()
+    if found != manifest.sha256:
+        raise ManifestError(
+            f"{model_path}: sha256 is {found}, the manifest says {manifest.sha256}; "
+            "the file was changed or belongs to another manifest"
+        )
+    interpreter = Interpreter(model, manifest.file, threads)
+    _compare(path, manifest, interpreter)
+    return interpreter
+
+
+def _compare(path: Path, manifest: Manifest, model: Interpreter) -> None:
+    size = manifest.input.size
+    pairs = (
+        ("input shape", (1, size, size, 3), model.input.shape),
+        ("input dtype", manifest.input.dtype, model.input.dtype),
+        ("input zero_point", manifest.input.zero_point, model.input.zero_point),
+        ("output shape", (1, len(manifest.labels)), model.output.shape),
+        ("output dtype", manifest.output.dtype, model.output.dtype),
+        ("output zero_point", manifest.output.zero_point, model.output.zero_point),
+    )
+    for what, said, found in pairs:
+        if said != found:
+            raise ManifestError(f"{path}: {what}: the manifest says {said}, the model has {found}")
+    scales = (
+        ("input", manifest.input.scale, model.input.scale),
+        ("output", manifest.output.scale, model.output.scale),
+    )
+    for what, scale, has in scales:
+        if not math.isclose(scale, has, rel_tol=1e-4, abs_tol=1e-9):
+            raise ManifestError(f"{path}: {what} scale: the manifest says {scale}, the model has {has}")
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write `manifest` as indented JSON that `read_manifest` accepts."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def _shipped_folder() -> Path:
+    """Return where the shipped models are: inside an installed package, or beside it in a checkout."""
+    installed = _PACKAGE / "_models"
+    return installed if installed.is_dir() else _PACKAGE.parent / "models"
+
+
+def shipped_manifests() -> list[Path]:
+    """Return the manifests of all shipped models, by name."""
+    return sorted(_shipped_folder().glob("*.json"))
+
+
+def default_manifest() -> Path:
+    """Return the shipped default model's manifest. Raises ManifestError where it is missing."""
+    path = _shipped_folder() / f"{DEFAULT_MODEL}.json"
+    if not path.is_file():
+        raise ManifestError(f"{path}: the shipped model is missing; reinstall maskwatch, or set `model`")
+    return path

@@ -1,0 +1,62 @@
+"""From a face in a frame to a calibrated reading: mask, no mask, or worn incorrectly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.domain import Detection, MaskLogits, Reading
+from maskwatch.vision.manifest import default_manifest, load_interpreter, read_manifest
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["MaskClassifier"]
+
+
+class MaskClassifier:
+    """One loaded mask model. Not to be shared between threads."""
+
+    def __init__(self, manifest: Path | None = None, threads: int = 1) -> None:
+        """Load the model of `manifest`, or the shipped default.
+
+        Raises ManifestError or ModelError (the model does not match, or cannot be loaded) and
+        DependencyError (no TFLite runtime).
+        """
+        self.path = default_manifest() if manifest is None else manifest
+        self.manifest = read_manifest(self.path)
+        self._interpreter = load_interpreter(self.path, self.manifest, threads)
+        self._preprocess = self.manifest.preprocess
+
+    @property
+    def id(self) -> str:
+        """The model's name, as it stands in violations."""
+        return self.manifest.id
+
+    def classify(self, frame_bgr: Image, detections: Sequence[Detection]) -> list[Reading]:
+        """Return one reading per detection, in their order.
+
+        `frame_bgr` is uint8 BGR (height, width, 3); boxes are in its pixels. Use the picture with
+        the most pixels: a face of 24 px is judged well, one of 12 px is guessed.
+        """
+        crops = [self._preprocess.face(frame_bgr, detection.box) for detection in detections]
+        return [Reading(_named(row)) for row in self.logits(crops)]
+
+    def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """Return calibrated logits (n, labels) in the manifest's order.
+
+        `crops` are uint8 RGB (size, size, 3), made by `manifest.preprocess`.
+        """
+        size = self.manifest.input.size
+        batch = np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
+        return self._interpreter.run(batch) / np.float32(self.manifest.temperature)
+
+
+def _named(row: npt.NDArray[np.float32]) -> MaskLogits:
+    """Return the row of logits, in the order of `LABELS`, by name."""
+    incorrect = float(row[2]) if len(row) > 2 else None
+    return MaskLogits(mask=float(row[0]), no_mask=float(row[1]), incorrect=incorrect)
