@@ -204,7 +204,7 @@ class OccupancyPayload(_Payload, frozen=True, kw_only=True):
     ]
 
 
-class CommandPayload(_Payload, frozen=True, kw_only=True):
+class CommandPayload(_Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may stand in a command's message; an empty message means all defaults."""
 
     id: Annotated[
