@@ -1,0 +1,99 @@
+"""Keeps one track per person through crossings, missed detections and short occlusions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from maskwatch.domain import Detection
+from maskwatch.tracking.assignment import pair
+from maskwatch.tracking.track import Track
+
+__all__ = ["Tracker"]
+
+_CONFIRMED = 2  # matches that make a track more than a slip of the detector
+_DOUBTFUL_FOR = 0.6  # s that an unconfirmed track may stay unmatched
+_LEAST_COAST = 0.6  # s that every track outlives, however short the visit's end is set
+_DEAREST = 20.0  # cost (chi-square of three axes at 0.999, and the vagueness of a second's coast)
+_SAME_FACE = 0.35  # overlap (of the smaller box) at which a second box is no second person
+
+
+class Tracker:
+    """Follows faces without any identity feature; deterministic.
+
+    Matching goes in three rounds, as in ByteTrack (Zhang et al. 2022): sure detections with the
+    tracks seen lately, doubtful detections with what is left of these, then sure detections with
+    the tracks lost for a while. Doubtful detections never begin a track.
+
+    Args:
+        score: detections from this score on are sure.
+        reassociate: seconds after which a person who vanished has left.
+
+    """
+
+    def __init__(self, score: float, reassociate: float) -> None:
+        self._score = score
+        self._coast = max(reassociate, _LEAST_COAST)
+        self._count = 0
+        self._moment = -math.inf
+        self.tracks: list[Track] = []
+
+    def update(self, detections: Sequence[Detection], moment: float) -> list[Track]:
+        """Take in one frame's detections (pixels of the full picture); return the tracks that ended.
+
+        Afterwards `tracks` holds every live track; `track.detection` is None for those that this
+        frame did not match. A `moment` that goes back is taken as the latest one.
+        """
+        moment = self._moment = max(moment, self._moment)
+        for track in self.tracks:
+            track.predict(moment)
+        ended = self._drop_lost(moment)
+        sure = [d for d in detections if d.score >= self._score]
+        doubtful = [d for d in detections if d.score < self._score]
+        fresh = [t for t in self.tracks if moment - t.last_moment <= _LEAST_COAST]
+        sure = self._match(fresh, sure, moment)
+        self._match([t for t in fresh if t.detection is None], doubtful, moment)
+        sure = self._match([t for t in self.tracks if t.detection is None], sure, moment)
+        self._begin(sure, moment)
+        return ended
+
+    def expire(self, moment: float) -> list[Track]:
+        """Let time pass without a frame; return the tracks that ended."""
+        self._moment = max(moment, self._moment)
+        return self._drop_lost(self._moment)
+
+    def confirmed(self, track: Track) -> bool:
+        """Return whether the track was matched often enough to be a face."""
+        return track.hits >= _CONFIRMED
+
+    def _drop_lost(self, moment: float) -> list[Track]:
+        ended = [track for track in self.tracks if self._lost(track, moment)]
+        self.tracks = [track for track in self.tracks if not self._lost(track, moment)]
+        return ended
+
+    def _lost(self, track: Track, moment: float) -> bool:
+        limit = self._coast if self.confirmed(track) else _DOUBTFUL_FOR
+        return moment - track.last_moment > limit
+
+    def _match(self, tracks: list[Track], detections: list[Detection], moment: float) -> list[Detection]:
+        """Match what belongs together; return the detections that nobody took."""
+        costs = [[track.cost(detection) for detection in detections] for track in tracks]
+        taken = set()
+        for row, column in pair(costs, _DEAREST) if detections else []:
+            tracks[row].match(detections[column], moment)
+            taken.add(column)
+        return [d for index, d in enumerate(detections) if index not in taken]
+
+    def _begin(self, detections: list[Detection], moment: float) -> None:
+        for detection in detections:
+            if not any(_same_face(detection, track) for track in self.tracks):
+                self._count += 1
+                self.tracks.append(Track(self._count, detection, moment))
+
+
+def _same_face(detection: Detection, track: Track) -> bool:
+    if track.detection is None:
+        return False
+    box, other = detection.box, track.detection.box
+    smaller = min(box.area, other.area)
+    return smaller > 0 and box.intersection(other) / smaller > _SAME_FACE
