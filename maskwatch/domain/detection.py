@@ -34,3 +34,11 @@ class Detection:
             self.score,
             (right_eye, left_eye, nose, right_mouth, left_mouth),
         )
+
+    def moved(self, dx: float, dy: float) -> Detection:
+        """Return the detection in an image whose origin lies at (-dx, -dy) of this one."""
+        box = Box(self.box.x1 + dx, self.box.y1 + dy, self.box.x2 + dx, self.box.y2 + dy)
+        right_eye, left_eye, nose, right_mouth, left_mouth = (
+            Point(p.x + dx, p.y + dy) for p in self.landmarks
+        )
+        return Detection(box, self.score, (right_eye, left_eye, nose, right_mouth, left_mouth))
