@@ -1,0 +1,121 @@
+"""What every child process does first, and its end of the line to the supervisor.
+
+::
+
+    uplink, configure = child.start(fd, "recorder")
+    ...                                     # set-up of its own
+    uplink.send(Ready())
+    while True:                             # in a selector, on uplink.fileno()
+        for message in uplink.messages(): ...
+        if uplink.ended: os._exit(0)        # the supervisor is gone
+
+The supervisor alone ends its children: by `Stop`, and by SIGKILL when that takes too long. So
+SIGINT (a terminal sends it to the whole group) and SIGTERM are ignored here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import socket
+import struct
+import time
+
+from maskwatch.errors import WireError
+from maskwatch.ipc.channel import Channel
+from maskwatch.ipc.messages import Configure, ToChild
+from maskwatch.ipc.wire import TO_CHILD
+from maskwatch.telemetry import logs
+
+__all__ = ["Uplink", "start", "tie_to_parent"]
+
+_PR_SET_PDEATHSIG = 1
+_CREDENTIALS = struct.Struct("3i")
+# systemd must hear the supervisor only; a child that could write there could feign its health.
+_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+
+
+class Uplink(Channel[ToChild]):
+    """A child's end of the line to the supervisor."""
+
+    def __init__(self, fd: int) -> None:
+        sock = socket.socket(fileno=fd)
+        super().__init__(sock, TO_CHILD)
+        self.supervisor_pid = _peer_pid(sock)
+        self._early: list[ToChild] = []
+
+    def configure(self, timeout: float) -> Configure:
+        """Wait for the first message, which must be `Configure`.
+
+        Raises:
+            WireError: something else came, or nothing within `timeout` seconds, or the end.
+
+        """
+        deadline = time.monotonic() + timeout
+        while not self._early:
+            left = deadline - time.monotonic()
+            if left <= 0 or self.ended:
+                raise WireError("the supervisor did not say what to do")
+            select.select([self], [], [], left)
+            self._early += [message for message, _ in super().receive()]
+        first = self._early.pop(0)
+        if not isinstance(first, Configure):
+            raise WireError(f"expected configure first, got {type(first).__name__}")
+        return first
+
+    def messages(self) -> list[ToChild]:
+        """Return what the supervisor has said, without waiting; sets `ended` when it is gone."""
+        early, self._early = self._early, []
+        return early + [message for message, _ in super().receive()]
+
+
+def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[Uplink, Configure]:
+    """Do what every child does first; return its line to the supervisor and its configuration.
+
+    Takes away the environment that is the supervisor's alone, sets signals and umask, waits for
+    `Configure`, sets up logging as that says, and ties this process's life to its parent's.
+
+    Args:
+        fd: the inherited descriptor of the line.
+        process: `worker` or `recorder`, for log lines.
+        timeout: seconds to wait for the configuration.
+
+    Raises:
+        WireError: the descriptor is no such line, or no configuration came.
+
+    """
+    for name in _NOT_FOR_CHILDREN:
+        os.environ.pop(name, None)
+    os.umask(0o077)
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    try:
+        uplink = Uplink(fd)
+    except OSError as error:
+        raise WireError(f"descriptor {fd} is not a line to a supervisor: {error.strerror}") from None
+    configure = uplink.configure(timeout)
+    logs.setup(configure.config.log, process, configure.camera)
+    tie_to_parent(uplink.supervisor_pid)
+    return uplink, configure
+
+
+def tie_to_parent(parent: int) -> None:
+    """Have the kernel kill this process when the process `parent` dies; end if it is dead already.
+
+    Must come after anything that changes credentials, which would undo it.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    # It may have died between our start and the call above, which then came too late.
+    if os.getppid() != parent:
+        os._exit(0)
+
+
+def _peer_pid(sock: socket.socket) -> int:
+    """Return the pid of the process that made this pair of sockets."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, _, _ = _CREDENTIALS.unpack(raw)
+    return int(pid)

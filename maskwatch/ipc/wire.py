@@ -1,0 +1,133 @@
+"""How messages travel between our processes: length, length, JSON, raw bytes.
+
+A frame is two big-endian 32-bit lengths, then the message as JSON, then a blob (an anonymized
+picture, or nothing). Nothing is trusted before its length has been checked, nothing is unpickled,
+and what is no message raises `WireError`: the peer may be a decoder that a camera has taken over.
+
+These sockets are private (mode 0600, or inherited), so a `Secret` travels in plain text here, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Generic, TypeVar
+
+import msgspec
+
+from maskwatch.errors import WireError
+from maskwatch.ipc.messages import FromRecorder, ToChild, ToRecorder, ToSupervisor
+from maskwatch.secrets import Secret
+
+__all__ = [
+    "FROM_RECORDER",
+    "MAX_BLOB",
+    "MAX_JSON",
+    "TO_CHILD",
+    "TO_RECORDER",
+    "TO_SUPERVISOR",
+    "Reader",
+    "encode",
+]
+
+T = TypeVar("T")
+
+MAX_JSON = 4 * 1024 * 1024
+"""Most bytes of JSON in a frame: a configuration of 1 MiB in YAML fits, with room."""
+MAX_BLOB = 16 * 1024 * 1024
+"""Most bytes of a blob: a JPEG of an 8K picture fits."""
+
+_HEADER = struct.Struct(">II")
+
+
+def _reveal(value: object) -> str:
+    """Encode what msgspec does not know: secrets, in plain text."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise NotImplementedError(f"{type(value).__name__} does not travel between processes")
+
+
+def _conceal(kind: type, value: object) -> object:
+    """Decode what msgspec does not know: secrets."""
+    if issubclass(kind, Secret) and isinstance(value, str):
+        return kind(value)
+    raise NotImplementedError(f"{kind.__name__} does not travel between processes")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_reveal)
+
+TO_CHILD: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild, dec_hook=_conceal)
+TO_SUPERVISOR: msgspec.json.Decoder[ToSupervisor] = msgspec.json.Decoder(ToSupervisor, dec_hook=_conceal)
+TO_RECORDER: msgspec.json.Decoder[ToRecorder] = msgspec.json.Decoder(ToRecorder, dec_hook=_conceal)
+FROM_RECORDER: msgspec.json.Decoder[FromRecorder] = msgspec.json.Decoder(FromRecorder, dec_hook=_conceal)
+
+
+def encode(message: msgspec.Struct, blob: bytes = b"") -> bytes:
+    """Return the frame of a message and the blob beside it.
+
+    Raises:
+        WireError: it is larger than a peer would take.
+
+    """
+    text = _encoder.encode(message)
+    _check(len(text), len(blob))
+    return b"".join((_HEADER.pack(len(text), len(blob)), text, blob))
+
+
+class Reader(Generic[T]):
+    """Puts frames together from whatever pieces a stream gives; `decoder` says what may arrive."""
+
+    def __init__(
+        self, decoder: msgspec.json.Decoder[T], *, max_json: int = MAX_JSON, max_blob: int = MAX_BLOB
+    ) -> None:
+        self._decoder = decoder
+        self._limits = (max_json, max_blob)
+        self._buffer = bytearray()
+
+    @property
+    def partial(self) -> bool:
+        """Whether part of a frame has arrived, but not all of it."""
+        return bool(self._buffer)
+
+    def feed(self, data: bytes) -> list[tuple[T, bytes]]:
+        """Take the next bytes of the stream and return the messages, with blobs, now complete.
+
+        Raises:
+            WireError: this is no message, or not one that may come this way, or too long. The
+                stream is of no more use.
+
+        """
+        self._buffer += data
+        found: list[tuple[T, bytes]] = []
+        start = 0
+        while (end := self._frame_end(start)) is not None:
+            found.append(self._decode(start, end))
+            start = end
+        del self._buffer[:start]
+        return found
+
+    def _frame_end(self, start: int) -> int | None:
+        """Return where the frame at `start` ends, or None if that has not arrived."""
+        if len(self._buffer) - start < _HEADER.size:
+            return None
+        text, blob = _HEADER.unpack_from(self._buffer, start)
+        _check(text, blob, self._limits)
+        end = start + _HEADER.size + int(text) + int(blob)
+        return end if end <= len(self._buffer) else None
+
+    def _decode(self, start: int, end: int) -> tuple[T, bytes]:
+        text = start + _HEADER.size
+        length, _ = _HEADER.unpack_from(self._buffer, start)
+        with memoryview(self._buffer) as view:
+            try:
+                message = self._decoder.decode(view[text : text + length])
+            except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError, ValueError) as error:
+                raise WireError(f"not a message that may come here: {error}") from None
+            return message, bytes(view[text + length : end])
+
+
+def _check(text: int, blob: int, limits: tuple[int, int] = (MAX_JSON, MAX_BLOB)) -> None:
+    if text > limits[0]:
+        raise WireError(f"a message of {text} bytes; at most {limits[0]} are taken")
+    if blob > limits[1]:
+        raise WireError(f"a blob of {blob} bytes; at most {limits[1]} are taken")
