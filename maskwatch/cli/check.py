@@ -1,0 +1,83 @@
+"""`maskwatch check config.yaml`: every problem at once; and `maskwatch schema` for editors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from maskwatch.config.load import Examined
+
+__all__ = ["check", "schema"]
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
+@click.option("--strict", is_flag=True, help="Take warnings for problems.")
+def check(config: Path, as_json: bool, strict: bool) -> None:
+    r"""Check the configuration file CONFIG and show every problem at once.
+
+    Nothing is started, and no camera or broker is asked. The exit code is 0 if the file can be
+    used, and 3 if it cannot.
+
+    \b
+    Examples:
+      maskwatch check config.yaml
+      maskwatch check --strict config.yaml    # for a repository's own checks
+      maskwatch check --json config.yaml | jq .problems
+    """
+    from maskwatch.config.load import examine
+    from maskwatch.errors import ConfigError
+
+    examined = examine(config)
+    sound = examined.config is not None and not (strict and examined.warnings)
+    if as_json:
+        _print_json(examined, sound)
+    else:
+        _print_text(config, examined)
+    if not sound:
+        raise SystemExit(ConfigError.exit_code)
+
+
+@click.command()
+def schema() -> None:
+    r"""Print the JSON Schema of the configuration file.
+
+    An editor with a YAML language server completes keys, shows their descriptions and marks
+    mistakes if the file's first line names the schema.
+
+    \b
+    Examples:
+      maskwatch schema > config.schema.json
+      sed -i '1i # yaml-language-server: $schema=config.schema.json' config.yaml
+    """
+    from maskwatch.config.describe import json_schema
+
+    click.echo(json_schema(), nl=False)
+
+
+def _print_text(path: Path, examined: Examined) -> None:
+    from maskwatch.config.summary import summary
+
+    for problem in examined.problems:
+        click.echo(str(problem), err=True)
+    for warning in examined.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if examined.config is None:
+        count = len(examined.problems)
+        click.echo(f"{path} cannot be used: {count} problem{'s' if count > 1 else ''}.", err=True)
+        return
+    noted = len(examined.warnings)
+    with_warnings = f", with {noted} warning{'s' if noted > 1 else ''}" if noted else ""
+    click.echo(f"{path} can be used{with_warnings}. It would run:")
+    click.echo(summary(examined.config))
+
+
+def _print_json(examined: Examined, sound: bool) -> None:
+    import msgspec
+
+    found = {"ok": sound, "problems": examined.problems, "warnings": examined.warnings}
+    click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))

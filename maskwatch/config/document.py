@@ -1,0 +1,224 @@
+"""Writes what is made from the schema: `python -m maskwatch.config.document [ROOT]`.
+
+That is config.example.yaml, the tables of docs/configuration.md (exit codes too), and
+docs/schemas/config.schema.json. A test holds them to the schema; run this after a change of it.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from maskwatch.config.describe import Key, json_schema, keys, section_intro
+from maskwatch.config.schema import Config
+from maskwatch.errors import MaskwatchError
+
+__all__ = ["documents", "example", "manual"]
+
+EXAMPLE = "config.example.yaml"
+MANUAL = "docs/configuration.md"
+SCHEMA = "docs/schemas/config.schema.json"
+BEGIN = "<!-- {}: made by python -m maskwatch.config.document, do not edit -->"
+END = "<!-- {}: end -->"
+
+_WIDTH = 98
+_HEAD = f"""\
+# yaml-language-server: $schema={SCHEMA}
+#
+# Every key of maskwatch's configuration. Each shows its default, unless its comment names it.
+# A file of your own needs no more than `cameras`, each with `name` and `url`.
+#
+# Values may refer to the environment: ${{NAME}}, or ${{NAME:-default}} for what is no secret.
+# Secrets may also be `file:/path` or `credential:name` (systemd's LoadCredential).
+# Relative paths start at the directory of this file. See docs/configuration.md.
+# Check it with: maskwatch check config.yaml
+"""
+# What the example shows instead of the default, by key path.
+_SHOWN = {
+    "cameras.name": "entrance",
+    "cameras.url": "rtsp://camera-1.example/stream1",
+    "cameras.username": "viewer",
+    "cameras.password": "${ENTRANCE_PASSWORD:-}",
+    "cameras.substream": "rtsp://camera-1.example/stream2",
+    "cameras.time_zone": "Europe/Berlin",
+    "cameras.zones.name": "door",
+    "cameras.zones.polygon": "[[0.1, 0.2], [0.9, 0.2], [0.9, 1.0], [0.1, 1.0]]",
+    "cameras.zones.schedule.start": '"07:00"',
+    "cameras.zones.schedule.end": '"19:00"',
+    "cameras.zones.schedule.except_dates": '["2026-12-25"]',
+    "mqtt.password": "${MQTT_PASSWORD:-}",
+}
+_SECOND_CAMERA = """\
+  # A second one, with no more than it needs; credentials may stand in the address as well.
+  - name: yard
+    url: rtsp://viewer:${YARD_PASSWORD:-}@camera-2.example:554/h264
+"""
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Return what each file made from the schema must hold, by its path under `root`."""
+    text = (root / MANUAL).read_text()
+    for name, part in (("exit codes", exit_codes()), ("keys", manual())):
+        begin, end = BEGIN.format(name), END.format(name)
+        head, tail = text.partition(begin)[0], text.partition(end)[2]
+        text = f"{head}{begin}\n\n{part}\n{end}{tail}"
+    return {root / EXAMPLE: example(), root / MANUAL: text, root / SCHEMA: json_schema()}
+
+
+def example() -> str:
+    """Return the text of config.example.yaml."""
+    return _HEAD + "".join(_section(Config, (), ""))
+
+
+def manual() -> str:
+    """Return the tables of every section in Markdown."""
+    chapters: dict[type[msgspec.Struct], list[str]] = {}
+    _collect(Config, "", chapters)
+    return "\n".join(_chapter(titles, section) for section, titles in chapters.items())
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes: one row for each code, said by the class that introduces it."""
+    rows = {0: "all is well"}
+    for kind in _descendants(MaskwatchError):
+        rows.setdefault(kind.exit_code, _meaning(kind))
+    table = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(rows.items()))
+    return f"| code | meaning |\n|---|---|\n{table}"
+
+
+def _descendants(kind: type[MaskwatchError]) -> Iterator[type[MaskwatchError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from _descendants(inner)
+
+
+def _meaning(kind: type[MaskwatchError]) -> str:
+    if kind is MaskwatchError:
+        return "anything foreseen that has no code of its own"
+    text = (kind.__doc__ or "").splitlines()[0].partition(";")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
+
+
+# --- the example ---------------------------------------------------------------------------------
+
+
+def _section(section: type[msgspec.Struct], path: tuple[str, ...], indent: str) -> Iterator[str]:
+    for key in keys(section):
+        yield "\n" if not path else ""
+        yield from _comment(key, (*path, key.name), indent)
+        yield from _entry(key, (*path, key.name), indent)
+
+
+def _entry(key: Key, path: tuple[str, ...], indent: str) -> Iterator[str]:
+    if key.section is None:
+        yield f"{indent}{key.name}: {_shown(key, path)}\n"
+        return
+    yield f"{indent}{key.name}:\n"
+    lines = "".join(_section(key.section, path, indent + ("    " if key.listed else "  ")))
+    yield _as_item(lines, indent) if key.listed else lines
+    if path == ("cameras",):
+        yield "\n" + _SECOND_CAMERA
+
+
+def _as_item(lines: str, indent: str) -> str:
+    """Mark the first key (after its comment) as the beginning of a list's item."""
+    deeper = f"{indent}    "
+    first = next(line for line in lines.splitlines() if not line.startswith(f"{deeper}#"))
+    before, _, after = lines.partition(first)
+    return f"{before.replace(deeper, f'{indent}  ')}{indent}  - {first.lstrip()}{after}"
+
+
+def _comment(key: Key, path: tuple[str, ...], indent: str) -> Iterator[str]:
+    text = " ".join(filter(None, (key.description, _facts(key, path))))
+    prefix = f"{indent}# "
+    for line in textwrap.wrap(text, _WIDTH - len(prefix), break_on_hyphens=False):
+        yield f"{prefix}{line}\n"
+
+
+def _facts(key: Key, path: tuple[str, ...]) -> str:
+    """Return what is taken and the default, where description and value do not show them."""
+    if key.section is not None:
+        return ""
+    told = key.takes in ("a text", "true or false", "a list of texts") or _is_told(key)
+    facts = [] if told else [key.takes]
+    if ".".join(path) in _SHOWN:
+        facts.append("required" if key.required else f"default: {_yaml(key.default)}")
+    return f"({'; '.join(facts)})" if facts else ""
+
+
+def _is_told(key: Key) -> bool:
+    """Return whether the description names every word or number that is taken."""
+    listed = key.takes.removeprefix("a list of ").replace(" or ", ", ").split(", ")
+    return all(word in key.description for word in listed)
+
+
+def _shown(key: Key, path: tuple[str, ...]) -> str:
+    return _SHOWN.get(".".join(path)) or _yaml(key.default)
+
+
+def _yaml(value: object) -> str:
+    if isinstance(value, Enum):
+        return _yaml(str(value.value))
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "none"}[value]
+    if isinstance(value, int | float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_yaml(item) for item in value)}]"
+    if isinstance(value, str):
+        plain = value[:1].isalpha() or value[:1] == "/"
+        return value if plain else f'"{value}"'
+    return '""'
+
+
+# --- the manual ----------------------------------------------------------------------------------
+
+
+def _collect(
+    section: type[msgspec.Struct], title: str, chapters: dict[type[msgspec.Struct], list[str]]
+) -> None:
+    """Note under which keys each section stands, in the order of the file."""
+    known = section in chapters
+    chapters.setdefault(section, []).append(title)
+    for key in keys(section):
+        if key.section is not None and not known:
+            inner = f"{title}.{key.name}" if title else key.name
+            _collect(key.section, f"{inner}[]" if key.listed else inner, chapters)
+
+
+def _chapter(titles: list[str], section: type[msgspec.Struct]) -> str:
+    title = ", ".join(f"`{title}`" for title in titles) if titles != [""] else "The file"
+    lines = [f"### {title}", "", section_intro(section), ""]
+    lines += ["| key | takes | default | |", "|---|---|---|---|"]
+    lines += [
+        f"| `{key.name}` | {_cell(key.takes)} | {_default(key)} | {_cell(key.description)} |"
+        for key in keys(section)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _default(key: Key) -> str:
+    if key.required:
+        return "required"
+    if key.section is not None:
+        return "none" if key.listed else ""
+    return f"`{_yaml(key.default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _main(root: Path) -> None:
+    for path, text in documents(root).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))

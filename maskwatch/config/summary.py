@@ -1,0 +1,43 @@
+"""What a configuration would run, in a few lines without secrets."""
+
+from __future__ import annotations
+
+from maskwatch.config.addresses import stream_url
+from maskwatch.config.schema import CameraConfig, Config, MqttConfig, StoreConfig
+
+__all__ = ["summary"]
+
+
+def summary(config: Config) -> str:
+    """Return some indented lines: node, cameras, where alerts and metrics go, what is kept."""
+    metrics = config.metrics
+    port = f":{metrics.port}" if metrics.port else ", on a port of the system's choice"
+    lines = [
+        f"node      {config.node}, data in {config.data_dir}, sockets in {config.runtime_dir}",
+        *(f"camera    {_camera(camera)}" for camera in config.cameras),
+        f"alerts    {_alerts(config.mqtt)}",
+        f"metrics   {f'http://{metrics.host}{port}' if metrics.enabled else 'not served'}",
+        f"kept      {_kept(config.store)}",
+    ]
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _camera(camera: CameraConfig) -> str:
+    if not camera.enabled:
+        return f"{camera.name}: disabled"
+    zones = ", ".join(f"{zone.name} ({zone.rule.value})" for zone in camera.zones)
+    where = f"zones {zones}" if zones else "the whole picture"
+    return f"{camera.name}: {stream_url(camera)}, {camera.rate:g} frames/s, {where}"
+
+
+def _alerts(mqtt: MqttConfig) -> str:
+    if not mqtt.enabled:
+        return "stored only"
+    tls = " with TLS" if mqtt.tls else ""
+    return f"MQTT {mqtt.version.value} at {mqtt.host}:{mqtt.port}{tls}, topics {mqtt.topic_prefix}/..."
+
+
+def _kept(store: StoreConfig) -> str:
+    kept = store.retention
+    limit = f", {kept.max_megabytes} MiB at most" if kept.max_megabytes else ""
+    return f"pictures {kept.pictures_days:g} days, violations {kept.violations_days:g} days{limit}"
