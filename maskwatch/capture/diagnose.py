@@ -1,0 +1,138 @@
+"""From FFmpeg's errors to ours: what went wrong with a source, in plain words, without secrets.
+
+FFmpeg puts the whole URL, password included, into its errors; so none of their text is used, and
+they are not chained.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import cast
+
+import av
+
+from maskwatch.errors import (
+    SourceEndedError,
+    SourceError,
+    SourceGarbageError,
+    SourceNotFoundError,
+    SourceNoVideoError,
+    SourceRefusedError,
+    SourceSilentError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+
+__all__ = ["diagnose", "reason_of"]
+
+_REASONS: dict[type[SourceError], str] = {
+    SourceRefusedError: "refused",
+    SourceUnreachableError: "unreachable",
+    SourceUnauthorizedError: "unauthorized",
+    SourceNotFoundError: "not_found",
+    SourceSilentError: "silent",
+    SourceGarbageError: "garbage",
+    SourceNoVideoError: "no_video",
+    SourceEndedError: "ended",
+}
+_MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...] = (
+    (
+        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
+        SourceUnauthorizedError,
+        "user name or password is wrong or missing",
+    ),
+    (
+        (av.error.HTTPNotFoundError, FileNotFoundError),
+        SourceNotFoundError,
+        "there is no such stream or file; check the path",
+    ),
+    (
+        (av.error.HTTPError, av.error.HTTPClientError, av.error.HTTPServerError),
+        SourceError,
+        "the camera refuses with an error of its own; it may be overloaded, or not offer this transport",
+    ),
+    (
+        (ConnectionRefusedError,),
+        SourceRefusedError,
+        "nobody listens there; check address and port",
+    ),
+    ((av.error.EOFError,), SourceEndedError, "the stream ended"),
+)
+# What FFmpeg logs tells more than its error does; the last line of it comes with the error.
+_HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
+    (
+        "Failed to resolve hostname",
+        SourceUnreachableError,
+        "the host name is unknown; check it and the name server",
+    ),
+    # Only video is asked for: nothing was set up, so there is nothing to play.
+    ("method PLAY failed: 45", SourceNoVideoError, "the stream has no video track"),
+)
+_OUT_OF_PATIENCE = (TimeoutError, av.error.ExitError)
+_NEARLY = 0.9
+_NUMBERS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
+    (
+        (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL),
+        SourceUnreachableError,
+        "no route to the host; check address and network",
+    ),
+    (
+        (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED),
+        SourceEndedError,
+        "the camera closed the connection",
+    ),
+    (
+        (errno.EIO,),
+        SourceUnreachableError,
+        "no connection; for rtsps, check that the certificate is valid for this address",
+    ),
+    ((errno.EISDIR,), SourceNotFoundError, "a directory, expected a video file"),
+    ((errno.EACCES, errno.EPERM), SourceError, "may not be read; check the permissions"),
+)
+
+
+def reason_of(error: SourceError) -> str:
+    """Return the short word for an error, one of a closed set, for metrics and states."""
+    return _REASONS.get(type(error), "other")
+
+
+def diagnose(error: Exception, where: str, waited: float, patience: float) -> SourceError:
+    """Say what an error of FFmpeg means.
+
+    Args:
+        error: what PyAV raised.
+        where: the address without credentials, or the path.
+        waited: seconds that the failed call took.
+        patience: seconds after which it gives up: FFmpeg calls that invalid data, too.
+
+    """
+    if isinstance(error, SourceError):
+        return error
+    said = _logged(error)
+    for sign, outcome, text in _HINTS:
+        if sign in said:
+            return outcome(f"{where}: {text}")
+    for kinds, outcome, text in _MEANINGS:
+        if isinstance(error, kinds):
+            return outcome(f"{where}: {text}")
+    if isinstance(error, _OUT_OF_PATIENCE) or waited >= patience * _NEARLY:
+        return SourceSilentError(f"{where}: nothing usable arrived within {waited:.0f} s")
+    if isinstance(error, OSError):
+        return _from_errno(error.errno or 0, where)
+    return SourceGarbageError(f"{where}: what arrives is no video, or the camera hung up")
+
+
+def _logged(error: Exception) -> str:
+    """The last line that FFmpeg logged before it failed; not to be shown to anybody."""
+    if not isinstance(error, av.FFmpegError) or not error.log:
+        return ""
+    _level, _component, text = cast("tuple[int, str, str]", error.log)
+    return text
+
+
+def _from_errno(number: int, where: str) -> SourceError:
+    for numbers, outcome, text in _NUMBERS:
+        if number in numbers:
+            return outcome(f"{where}: {text}")
+    return SourceError(f"{where}: {os.strerror(number)}")

@@ -1,0 +1,79 @@
+"""From a decoded picture to a Frame: upright, at analysis size, the full picture on demand."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from maskwatch.capture.source import Fit, Size
+from maskwatch.domain.frame import Frame
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["FrameMaker", "upright_size"]
+
+_QUARTER = 90
+
+
+def upright_size(size: Size, clockwise: int) -> Size:
+    """Return the size of a picture after it was turned."""
+    width, height = size
+    return (height, width) if clockwise % 180 else size
+
+
+class FrameMaker:
+    """Makes frames of one stream; not thread-safe.
+
+    Args:
+        fit: from the upright full size to the analysis size.
+        rotation: degrees clockwise to turn, on top of what the file itself asks for.
+
+    """
+
+    def __init__(self, fit: Fit, rotation: int) -> None:
+        self._fit = fit
+        self._rotation = rotation
+        self._small = VideoReformatter()
+        self._large = VideoReformatter()
+
+    def make(self, video: av.VideoFrame, sequence: int, captured_at: datetime, moment: float) -> Frame:
+        """Convert a picture to analysis size; the decoded one is kept for `full`."""
+        clockwise = (self._rotation - video.rotation) % 360
+        full_size = upright_size((video.width, video.height), clockwise)
+        stored = upright_size(self._fit(full_size), clockwise)
+        image = _bgr(self._small, video, stored, clockwise)
+        full = _Full(self._large, video, clockwise)
+        return Frame(sequence, captured_at, moment, image, full, full_size)
+
+
+class _Full:
+    """The whole picture, converted at the first call."""
+
+    def __init__(self, reformatter: VideoReformatter, video: av.VideoFrame, clockwise: int) -> None:
+        self._reformatter = reformatter
+        self._video: av.VideoFrame | None = video
+        self._clockwise = clockwise
+        self._image: Image | None = None
+
+    def __call__(self) -> Image:
+        if self._video is not None:
+            size = self._video.width, self._video.height
+            self._image = _bgr(self._reformatter, self._video, size, self._clockwise)
+            self._video = None
+        assert self._image is not None  # converted by the first call
+        return self._image
+
+
+def _bgr(reformatter: VideoReformatter, video: av.VideoFrame, size: Size, clockwise: int) -> Image:
+    """uint8 BGR (height, width, 3) of the given stored size, then turned."""
+    width, height = size
+    scaled = reformatter.reformat(video, width, height, "bgr24", threads=1)
+    image = cast("Image", scaled.to_ndarray())  # bgr24 is always uint8
+    if clockwise:
+        image = np.ascontiguousarray(np.rot90(image, -(clockwise // _QUARTER)))
+    return image

@@ -1,0 +1,140 @@
+"""A camera: a thread decodes all of it, the reader gets the newest sampled frame.
+
+The thread never waits for the reader, and the reader never waits for a native call: when nothing
+good arrives in time it says so, whatever FFmpeg is doing. Only closing may have to wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Self
+
+from maskwatch.capture.container import StreamOptions
+from maskwatch.capture.mailbox import Mailbox, Sample
+from maskwatch.capture.reader import StreamReader
+from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
+from maskwatch.clock import Clock, SystemClock
+from maskwatch.domain.frame import Frame
+from maskwatch.errors import SourceGarbageError, SourceSilentError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from maskwatch.capture.picture import FrameMaker
+
+__all__ = ["RtspSource"]
+
+
+class RtspSource:
+    """One connection to a camera; it is opened at the first `read`, and never reopened.
+
+    Args:
+        options: how to reach the camera.
+        rate: frames a second to analyse.
+        fit: from the picture's upright size to the analysis size.
+        rotation: degrees clockwise to turn the picture upright.
+        clock: for capture times and deadlines.
+
+    """
+
+    def __init__(
+        self,
+        options: StreamOptions,
+        *,
+        rate: float = 5.0,
+        fit: Fit = native_size,
+        rotation: int = 0,
+        clock: Clock | None = None,
+        counts: SourceCounts | None = None,
+    ) -> None:
+        self.counts = counts or SourceCounts()
+        self._options = options
+        self._fit = fit
+        self._rotation = rotation
+        self._clock = clock or SystemClock()
+        self._mailbox = Mailbox()
+        self._reader = StreamReader(options, rate, self._mailbox, self.counts, self._clock)
+        self._thread = threading.Thread(target=self._reader.run, name="decode", daemon=True)
+        self._begun: float | None = None
+        self._maker: FrameMaker | None = None
+        self._sequence = 0
+
+    @property
+    def info(self) -> StreamInfo | None:
+        """What the stream is, once it is open; the size as it is sent, not turned."""
+        return self._reader.info
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing native is running any more, so that a new connection may be made."""
+        return not self._thread.is_alive()
+
+    def read(self, timeout: float) -> Frame | None:
+        """Return the newest frame, None if none came within `timeout` s. Raises SourceError."""
+        now = self._clock.monotonic()
+        if self._begun is None:
+            self._begun = now
+            self._thread.start()
+        patience = self._deadline(self._begun) - now
+        sample = self._mailbox.take(min(timeout, max(0.0, patience)))
+        if sample is not None:
+            return self._frame(sample)
+        if self._clock.monotonic() >= self._deadline(self._begun):
+            raise self._overdue()
+        return None
+
+    def _deadline(self, begun: float) -> float:
+        """The moment by which a good picture must have been decoded."""
+        last = self._reader.last_good
+        if last is None:
+            return begun + self._options.open_timeout
+        return last + self._options.stall_timeout
+
+    def _overdue(self) -> SourceSilentError | SourceGarbageError:
+        where = self._options.where
+        opened = self._reader.last_good is not None
+        limit = self._options.stall_timeout if opened else self._options.open_timeout
+        last = self._reader.last_packet
+        if last is not None and self._clock.monotonic() - last < limit / 2:
+            return SourceGarbageError(f"{where}: for {limit:g} s nothing but damaged pictures")
+        what = "the picture stands still: nothing" if opened else "no picture"
+        return SourceSilentError(f"{where}: {what} arrived within {limit:g} s")
+
+    def _frame(self, sample: Sample) -> Frame:
+        if self._maker is None:
+            # Imported with the first picture: a camera that is never reached needs no numpy.
+            from maskwatch.capture.picture import FrameMaker  # noqa: PLC0415 - see above
+
+            self._maker = FrameMaker(self._fit, self._rotation)
+        frame = self._maker.make(sample.video, self._sequence, sample.captured_at, sample.moment)
+        self._sequence += 1
+        return frame
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give frame after frame until the stream fails. Raises SourceError."""
+        while True:
+            frame = self.read(self._options.open_timeout)
+            if frame is not None:
+                yield frame
+
+    def stop(self) -> None:
+        """Ask the thread to end; `closed` tells when it has."""
+        self._reader.stop()
+
+    def close(self) -> None:
+        """End the connection, waiting for FFmpeg no longer than the stall time-out."""
+        self.stop()
+        if self._begun is not None:
+            self._thread.join(self._options.stall_timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
