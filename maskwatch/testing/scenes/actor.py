@@ -226,6 +226,8 @@ def _varied(head: Head, rng: np.random.Generator) -> Head:
         box = (bgr.shape[1] - box[2], box[1], bgr.shape[1] - box[0], box[3])
     warmth = float(rng.uniform(-0.05, 0.05))
     gain = np.array((1 - warmth, 1.0, 1 + warmth), np.float32) * float(rng.uniform(0.84, 1.1))
+    grey = bgr.mean(axis=2, keepdims=True)  # portraits are more colourful than cameras
+    bgr = grey + float(rng.uniform(0.75, 0.92)) * (bgr - grey)
     bgr = 255 * (np.clip(bgr * gain, 0, 255) / 255) ** float(rng.uniform(0.92, 1.1))
     skin = tuple(float(v) for v in np.clip(np.asarray(head.skin) * gain, 10, 245))
     return Head(

@@ -1,11 +1,20 @@
-"""Scenes by name: those of the demo, and the kinds that the event evaluation is made of."""
+"""Scenes by name: those of the demo, and one of any kind from a seed."""
 
 from __future__ import annotations
 
+import difflib
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from maskwatch.errors import UsageError
+from maskwatch.testing.scenes.kinds import KINDS
 from maskwatch.testing.scenes.place import Block, Panel, Place, Side
 from maskwatch.testing.scenes.script import Figure, Poster, Scene, Step, Wear, WearChange
 
-__all__ = ["DEMO", "demo_scenes"]
+__all__ = ["DEMO", "demo_scenes", "described", "scene_named"]
 
 DEMO = ("reception", "entrance", "hall")
 """Names of the demo's scenes, one for each camera."""
@@ -13,10 +22,31 @@ DEMO = ("reception", "entrance", "hall")
 
 def demo_scenes() -> tuple[Scene, ...]:
     """Return the demo's scenes, 24 s each, in the order of `DEMO`."""
-    return _reception(), _entrance(), _hall()
+    return reception(), entrance(), hall()
 
 
-def _reception() -> Scene:
+def described() -> dict[str, str]:
+    """Return every scene's name with a line that says what happens in it."""
+    every: dict[str, Callable[..., Scene]] = {**_DEMO_SCENES, **KINDS}
+    return {name: (build.__doc__ or "").strip().splitlines()[0] for name, build in every.items()}
+
+
+def scene_named(name: str, seed: int = 0) -> Scene:
+    """Return the scene of that name; a kind's details are drawn from `seed`.
+
+    Raises UsageError for a name that nobody knows.
+    """
+    if name in _DEMO_SCENES:
+        return _DEMO_SCENES[name]()
+    if name not in KINDS:
+        close = difflib.get_close_matches(name, described(), 1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise UsageError(f"no scene is called {name!r}; {hint}`maskwatch scenes list` shows all")
+    rng = np.random.default_rng((seed, zlib.crc32(name.encode())))
+    return replace(KINDS[name](rng), name=name)
+
+
+def reception() -> Scene:
     """A bare visitor; a masked one; a bare one who is hidden by a pillar for a second."""
     return Scene(
         name="reception",
@@ -43,7 +73,7 @@ def _reception() -> Scene:
     )
 
 
-def _entrance() -> Scene:
+def entrance() -> Scene:
     """Two at once, one bare; then somebody who takes the mask off in front of the camera."""
     return Scene(
         name="entrance",
@@ -75,7 +105,7 @@ def _entrance() -> Scene:
     )
 
 
-def _hall() -> Scene:
+def hall() -> Scene:
     """Masked people only, one of them with a mask of another colour, past a bare poster."""
     return Scene(
         name="hall",
@@ -93,3 +123,10 @@ def _hall() -> Scene:
             ),
         ),
     )
+
+
+_DEMO_SCENES: dict[str, Callable[[], Scene]] = {
+    "reception": reception,
+    "entrance": entrance,
+    "hall": hall,
+}

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from maskwatch.domain import Detection
 from maskwatch.errors import DataError, DependencyError
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, Points, smoothstep
-from maskwatch.testing.scenes.landmarks import FoundFace, find_faces
+from maskwatch.vision.faces import FaceDetector
 
 __all__ = ["CANVAS", "EYES", "IPD", "Head", "cut_out", "default_heads", "heads_from"]
 
@@ -27,6 +29,7 @@ EYES = (160.0, 172.0)
 IPD = 64.0
 """Distance between the eyes on the canvas; people's is 63 mm, so a pixel is about a millimetre."""
 
+_DETECT_AT = 640  # px: longer pictures are shrunk to this before the face is looked for
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
@@ -97,17 +100,36 @@ def _heads_of(path: Path) -> list[Head]:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
         return []
-    faces = find_faces(image)
+    faces = _faces(image)
     if len(faces) != 1 or not _usable(faces[0], image):
         return []
     return [cut_out(image, faces[0], path.stem)]
 
 
-def _usable(face: FoundFace, image: Image) -> bool:
+def _faces(image: Image) -> list[Detection]:
+    """Return the faces in a picture of any size, in its pixels."""
+    shrink = min(1.0, _DETECT_AT / max(image.shape[:2]))
+    small: npt.NDArray[np.uint8] = cv2.resize(
+        image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA
+    ).astype(np.uint8, copy=False)
+    return [face.scaled(1 / shrink) for face in _detector().detect(small)]
+
+
+@functools.cache
+def _detector() -> FaceDetector:
+    return FaceDetector(0.6)
+
+
+def _marks(face: Detection) -> Points:
+    """Return float32 (5, 2): eyes (image left first), nose tip, corners of the mouth."""
+    return np.array([(point.x, point.y) for point in face.landmarks], np.float32)
+
+
+def _usable(face: Detection, image: Image) -> bool:
     """Return whether the face is large, frontal and whole, with room for hair and neck."""
-    x1, y1, x2, y2 = face.box
-    width, height = x2 - x1, y2 - y1
-    eyes, nose = face.landmarks[:2], face.landmarks[2]
+    x1, y1, x2, y2 = face.box.x1, face.box.y1, face.box.x2, face.box.y2
+    width, height = face.box.width, face.box.height
+    eyes, nose = _marks(face)[:2], _marks(face)[2]
     span = float(np.linalg.norm(eyes[1] - eyes[0]))
     turned = abs(float(nose[0] - eyes[:, 0].mean())) / max(span, 1.0)
     room = (
@@ -119,13 +141,13 @@ def _usable(face: FoundFace, image: Image) -> bool:
     return bool(height >= 60 and turned < 0.22 and room and face.score > 0.8)
 
 
-def cut_out(image: Image, face: FoundFace, name: str) -> Head:
+def cut_out(image: Image, face: Detection, name: str) -> Head:
     """Return the head around `face` in `image` (uint8 BGR), brought to the canvas and cut out."""
     turn = _to_canvas(face)
     bgr = cv2.warpAffine(image, turn, CANVAS, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    landmarks = cv2.transform(face.landmarks[None], turn)[0].astype(np.float32)
-    x1, y1, x2, y2 = face.box
-    corners = np.array([[[x1, y1], [x2, y1], [x1, y2], [x2, y2]]], np.float32)
+    landmarks = cv2.transform(_marks(face)[None], turn)[0].astype(np.float32)
+    ends = (face.box.x1, face.box.x2), (face.box.y1, face.box.y2)
+    corners = np.array([[(x, y) for y in ends[1] for x in ends[0]]], np.float32)
     (left, top), (right, bottom) = _extent(cv2.transform(corners, turn)[0])
     box = (left, top, right, bottom)
     inside = cv2.warpAffine(np.ones(image.shape[:2], np.uint8), turn, CANVAS)
@@ -141,11 +163,11 @@ def _extent(points: Points) -> tuple[tuple[float, float], tuple[float, float]]:
     return (float(low[0]), float(low[1])), (float(high[0]), float(high[1]))
 
 
-def _to_canvas(face: FoundFace) -> Floats:
+def _to_canvas(face: Detection) -> Floats:
     """Return the 2x3 similarity that puts the eyes level on their place."""
-    (ax, ay), (bx, by) = face.landmarks[0], face.landmarks[1]
-    mouth = face.landmarks[3:].mean(axis=0)
-    middle = face.landmarks[:2].mean(axis=0)
+    marks = _marks(face)
+    (ax, ay), (bx, by) = marks[:2]
+    mouth, middle = marks[3:].mean(axis=0), marks[:2].mean(axis=0)
     # A face half turned has narrow eyes but keeps its length: take the larger estimate.
     span = max(float(np.hypot(bx - ax, by - ay)), 0.9 * float(np.linalg.norm(mouth - middle)))
     angle = np.degrees(np.arctan2(by - ay, bx - ax))

@@ -38,9 +38,15 @@ class Stage:
         rng = np.random.default_rng(self._seed)
         view = View(*size, mount=scene.mount, tilt=scene.tilt, field=scene.field_of_view)
         self.room = build(scene.place, view, rng)
-        chosen = rng.permutation(len(faces))
+        # Of their own, so that two cameras on one person choose the same portrait.
+        chosen = np.random.default_rng((*self._seed, 0)).permutation(len(faces))
+        names = [figure.person or str(i) for i, figure in enumerate(scene.figures)]
         self.actors = [
-            Actor(figure, faces[self._portrait(figure.face, i, chosen)], self._rng_of(figure.person, i))
+            Actor(
+                figure,
+                faces[self._portrait(figure.face, names.index(names[i]), chosen)],
+                self._rng_of(figure.person, i),
+            )
             for i, figure in enumerate(scene.figures)
         ]
         self.fakes: list[Fake] = []

@@ -1,0 +1,139 @@
+"""`maskwatch scenes`: render clips of people with and without masks, to try rules on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskwatch.testing.rules import ExpectedEvent
+    from maskwatch.testing.scenes.portraits import Head
+    from maskwatch.testing.truth import Truth
+
+__all__ = ["scenes"]
+
+_SIZES = {"360p": (640, 360), "540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080)}
+
+
+@click.group()
+def scenes() -> None:
+    r"""Render test scenes with ground truth.
+
+    \b
+    Examples:
+      maskwatch scenes list
+      maskwatch scenes render reception --out clips
+      maskwatch scenes render crossing --seed 7 --size 1080p --faces portraits/ --out clips
+      maskwatch scenes expected clips/reception-0.mp4
+    """
+
+
+@scenes.command("list")
+def list_() -> None:
+    """List the scenes that can be rendered, and what happens in them."""
+    from maskwatch.testing.scenes.catalogue import described
+
+    for name, line in described().items():
+        click.echo(f"{name:20}{line}")
+
+
+@scenes.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Folder for clips and truth.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Another seed, other people.",
+)
+@click.option(
+    "--size", type=click.Choice(list(_SIZES)), default="720p", show_default=True, help="Picture size."
+)
+@click.option(
+    "--fps", type=click.FloatRange(1, 30), default=15.0, show_default=True, help="Frames per second."
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["h264", "hevc"]),
+    default="h264",
+    show_default=True,
+    help="Video codec.",
+)
+@click.option(
+    "--faces",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of portraits to use.",
+)
+def render(
+    names: tuple[str, ...],
+    out: Path,
+    seed: int,
+    size: str,
+    fps: float,
+    codec: str,
+    faces: Path | None,
+) -> None:
+    """Render the scenes NAMES (see `list`), each into NAME-SEED.mp4 and its .truth.json."""
+    from maskwatch.testing import scenes as room
+    from maskwatch.testing.scenes.catalogue import scene_named
+
+    wanted = [scene_named(name, seed) for name in names]
+    heads = _heads(faces)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, scene in zip(names, wanted, strict=True):
+        path = out / f"{name}-{seed}.mp4"
+        truth = room.render(scene, path, size=_SIZES[size], fps=fps, seed=seed, faces=heads, codec=codec)
+        click.echo(f"{path}: {truth.seconds:g} s, {len(truth.visits)} visits")
+        _show(truth)
+
+
+@scenes.command()
+@click.argument("clip", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def expected(clip: Path) -> None:
+    """Print the events that the ground truth beside CLIP asks for."""
+    from maskwatch.testing.truth import Truth, truth_path
+
+    path = truth_path(clip)
+    if not path.is_file():
+        raise UsageError(f"{clip}: no ground truth beside it ({path.name}); was it rendered here?")
+    _show(Truth.load(path))
+
+
+def _heads(folder: Path | None) -> tuple[Head, ...]:
+    from maskwatch.testing import scenes as room
+
+    return room.heads_from(folder) if folder else room.default_heads()
+
+
+def _show(truth: Truth) -> None:
+    from maskwatch.testing.rules import expected_events
+
+    events = expected_events(truth)
+    for event in events:
+        click.echo(f"  {_line(event)}")
+    if not events:
+        click.echo("  nothing to report")
+
+
+def _line(event: ExpectedEvent) -> str:
+    """Return one expected event in plain words."""
+    since = (
+        "never judgeable"
+        if event.judgeable_from is None
+        else f"judgeable from {event.judgeable_from:.1f} s"
+    )
+    state = event.state.value.replace("_", " ")
+    return (
+        f"{event.person}: {state}, {since} for {event.judgeable_seconds:.1f} s, "
+        f"until {event.ends:.1f} s ({event.ending.value}); {event.duty.value}"
+    )
