@@ -37,6 +37,11 @@ class MaskClassifier:
         """The model's name, as it stands in violations."""
         return self.manifest.id
 
+    @property
+    def prior(self) -> MaskLogits:
+        """Logarithms of the labels' shares in training; the evidence subtracts them."""
+        return _named(np.log([self.manifest.prior[label] for label in self.manifest.labels]))
+
     def classify(self, frame_bgr: Image, detections: Sequence[Detection]) -> list[Reading]:
         """Return one reading per detection, in their order.
 
@@ -56,7 +61,7 @@ class MaskClassifier:
         return self._interpreter.run(batch) / np.float32(self.manifest.temperature)
 
 
-def _named(row: npt.NDArray[np.float32]) -> MaskLogits:
+def _named(row: npt.NDArray[np.floating]) -> MaskLogits:
     """Return the row of logits, in the order of `LABELS`, by name."""
     incorrect = float(row[2]) if len(row) > 2 else None
     return MaskLogits(mask=float(row[0]), no_mask=float(row[1]), incorrect=incorrect)
