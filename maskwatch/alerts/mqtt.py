@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import random
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
+from maskwatch.alerts.bell import Bell
 from maskwatch.alerts.commands import CommandDesk
 from maskwatch.alerts.link import Link, Received
 from maskwatch.alerts.session import OFFLINE, Session, availability
@@ -51,9 +51,7 @@ class MqttSink:
         self._longest_pause = longest_pause
         self._desk = CommandDesk(self._topics, self._node)
         self._jobs: deque[_Job] = deque()
-        self._near, self._far = socket.socketpair()
-        self._near.settimeout(0.0)
-        self._far.settimeout(0.0)
+        self._bell = Bell()
         self._stop_at: float | None = None
         self._ready = False
         self._complaint = ""
@@ -101,19 +99,17 @@ class MqttSink:
     def stop(self, timeout: float) -> None:
         """Wait for what is in flight, say goodbye and end, within `timeout` seconds."""
         self._stop_at = time.monotonic() + timeout * 0.8
-        self._wake()
+        self._bell.ring()
         if self._thread is not None:
             self._thread.join(timeout)
+            if self._thread.is_alive():
+                log.warning("mqtt: the connection did not end in time; it ends with the process")
+                return
+        self._bell.close()
 
     def _enqueue(self, job: _Job) -> None:
         self._jobs.append(job)
-        self._wake()
-
-    def _wake(self) -> None:
-        try:
-            self._near.send(b"!")
-        except BlockingIOError:
-            return  # a wake-up is under way already
+        self._bell.ring()
 
     # --- our own thread -----------------------------------------------------------------------------
 
@@ -169,9 +165,9 @@ class MqttSink:
     def _work(self, session: Session) -> None:
         while self._stop_at is None:
             self._hand_over(session)
-            for message in session.turn(60.0, self._far):
+            for message in session.turn(60.0, self._bell):
                 self._heard(session, message)
-            self._drain_wakes()
+            self._bell.wait(0)
         self._hand_over(session)
         session.part(self._stop_at)
 
@@ -206,19 +202,8 @@ class MqttSink:
         """Pause; deliveries that come meanwhile fail at once."""
         until = time.monotonic() + seconds
         while self._stop_at is None and (left := until - time.monotonic()) > 0:
-            self._far.settimeout(left)
-            try:
-                self._far.recv(4096)
-            except TimeoutError:
-                break
+            self._bell.wait(left)
             self._refuse_jobs(self._complaint or "not connected")
-        self._far.settimeout(0.0)
-
-    def _drain_wakes(self) -> None:
-        try:
-            self._far.recv(4096)
-        except BlockingIOError:
-            return
 
     def _complain(self, detail: str) -> None:
         """Log a reason once until it changes: the broker may be away for hours."""

@@ -59,6 +59,20 @@ class Meter:
         """Set a gauge."""
         self._values[name, _labels(labels)] = value
 
+    def set_state(
+        self, name: str, label: str, value: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Set an enum gauge: 1 where `label` is `value`, 0 for each other value in the catalogue."""
+        (closed,) = (each for each in METRICS[name].labels if each.name == label)
+        for each in closed.values or ():
+            self.set(name, float(each == value), {**(labels or {}), label: each})
+
+    def forget(self, label: str, value: str) -> None:
+        """Drop every series in which `label` has this value (a camera that is gone)."""
+        pair = (label, value)
+        self._values = {key: v for key, v in self._values.items() if pair not in key[1]}
+        self._histograms = {key: h for key, h in self._histograms.items() if pair not in key[1]}
+
     def observe(
         self,
         name: str,

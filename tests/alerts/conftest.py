@@ -1,0 +1,69 @@
+"""A broker, a subscriber and a sink for the tests of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.alerts.mqtt import MqttSink
+from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersion
+from maskwatch.secrets import SecretUrl
+from tests.alerts.broker import Listener, Mosquitto
+from tests.alerts.recorder import FakeRecorder
+
+MakeSink = Callable[..., MqttSink]
+
+
+def config(mqtt: MqttConfig, node: str = "gate 1") -> Config:
+    """A node with one camera."""
+    return Config(
+        node=node, cameras=(CameraConfig(name="door", url=SecretUrl("rtsp://x/1")),), mqtt=mqtt
+    )
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that lets everybody do everything."""
+    started = Mosquitto(tmp_path)
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def listener(broker: Mosquitto) -> Iterator[Listener]:
+    """Hears everything on the broker."""
+    opened = Listener(broker.port)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def recorder() -> FakeRecorder:
+    return FakeRecorder()
+
+
+@pytest.fixture(params=list(MqttVersion), ids=["mqtt311", "mqtt5"])
+def version(request: pytest.FixtureRequest) -> MqttVersion:
+    """Both versions of the protocol."""
+    chosen: MqttVersion = request.param
+    return chosen
+
+
+@pytest.fixture
+def make_sink() -> Iterator[MakeSink]:
+    """Makes sinks that are stopped when the test ends."""
+    made: list[MqttSink] = []
+
+    def make(
+        port: int, *, node: str = "gate 1", longest_pause: float = 0.2, **options: object
+    ) -> MqttSink:
+        sink = MqttSink(config(MqttConfig(port=port, **options), node), longest_pause=longest_pause)
+        made.append(sink)
+        return sink
+
+    yield make
+    for sink in made:
+        sink.stop(5)
