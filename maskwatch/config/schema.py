@@ -27,6 +27,7 @@ __all__ = [
     "RetentionConfig",
     "Schedule",
     "StoreConfig",
+    "SupervisionConfig",
     "Transport",
     "Weekday",
     "ZoneConfig",
@@ -341,6 +342,25 @@ class StoreConfig(_Section, frozen=True, kw_only=True):
     retention: Annotated[RetentionConfig, Meta(description="How long what is kept.")] = RetentionConfig()
 
 
+class SupervisionConfig(_Section, frozen=True, kw_only=True):
+    """When trouble is reported, and when a process is renewed."""
+
+    offline_after: Annotated[
+        Positive, Meta(description="Seconds without a picture before a camera is reported as offline.")
+    ] = 60.0
+    blind_after: Annotated[
+        Positive,
+        Meta(description="Seconds of a black, frozen or covered picture before that is reported."),
+    ] = 60.0
+    worker_megabytes: Annotated[
+        int,
+        Meta(
+            ge=256,
+            description="MiB of resident memory at which a camera's process is renewed.",
+        ),
+    ] = 1024
+
+
 class LogConfig(_Section, frozen=True, kw_only=True):
     """Log lines, to standard error."""
 
@@ -375,4 +395,7 @@ class Config(_Section, frozen=True, kw_only=True):
     )
     metrics: Annotated[MetricsConfig, Meta(description="The HTTP end for Prometheus.")] = MetricsConfig()
     store: Annotated[StoreConfig, Meta(description="Database and pictures.")] = StoreConfig()
+    supervision: Annotated[
+        SupervisionConfig, Meta(description="When trouble is reported, and a process renewed.")
+    ] = SupervisionConfig()
     log: Annotated[LogConfig, Meta(description="Log lines.")] = LogConfig()

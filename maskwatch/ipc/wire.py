@@ -15,9 +15,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from maskwatch.config.codec import dec_hook, enc_hook
 from maskwatch.errors import WireError
 from maskwatch.ipc.messages import FromRecorder, ToChild, ToRecorder, ToSupervisor
-from maskwatch.secrets import Secret
 
 __all__ = [
     "FROM_RECORDER",
@@ -40,26 +40,12 @@ MAX_BLOB = 16 * 1024 * 1024
 _HEADER = struct.Struct(">II")
 
 
-def _reveal(value: object) -> str:
-    """Encode what msgspec does not know: secrets, in plain text."""
-    if isinstance(value, Secret):
-        return value.reveal()
-    raise NotImplementedError(f"{type(value).__name__} does not travel between processes")
+_encoder = msgspec.json.Encoder(enc_hook=enc_hook)
 
-
-def _conceal(kind: type, value: object) -> object:
-    """Decode what msgspec does not know: secrets."""
-    if issubclass(kind, Secret) and isinstance(value, str):
-        return kind(value)
-    raise NotImplementedError(f"{kind.__name__} does not travel between processes")
-
-
-_encoder = msgspec.json.Encoder(enc_hook=_reveal)
-
-TO_CHILD: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild, dec_hook=_conceal)
-TO_SUPERVISOR: msgspec.json.Decoder[ToSupervisor] = msgspec.json.Decoder(ToSupervisor, dec_hook=_conceal)
-TO_RECORDER: msgspec.json.Decoder[ToRecorder] = msgspec.json.Decoder(ToRecorder, dec_hook=_conceal)
-FROM_RECORDER: msgspec.json.Decoder[FromRecorder] = msgspec.json.Decoder(FromRecorder, dec_hook=_conceal)
+TO_CHILD: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild, dec_hook=dec_hook)
+TO_SUPERVISOR: msgspec.json.Decoder[ToSupervisor] = msgspec.json.Decoder(ToSupervisor, dec_hook=dec_hook)
+TO_RECORDER: msgspec.json.Decoder[ToRecorder] = msgspec.json.Decoder(ToRecorder, dec_hook=dec_hook)
+FROM_RECORDER: msgspec.json.Decoder[FromRecorder] = msgspec.json.Decoder(FromRecorder, dec_hook=dec_hook)
 
 
 def encode(message: msgspec.Struct, blob: bytes = b"") -> bytes:
