@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
-from typing import Any
+import traceback
 
 import click
+from click.shell_completion import CompletionItem
 
 from maskwatch.errors import MaskwatchError
 from maskwatch.secrets import redact
@@ -81,8 +83,24 @@ class _LazyGroup(click.Group):
             return None
         module, attribute, _ = _VERBS[cmd_name]
         command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
+        assert isinstance(command, click.Command), cmd_name
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; for an unknown one say which was meant."""
+        near = difflib.get_close_matches(args[0], _VERBS, n=1) if args[0] not in _VERBS else []
+        if near:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete verbs from the table: a shell waits for this, so nothing is imported."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        found = [(name, line) for name, (_, _, line) in _VERBS.items() if name.startswith(incomplete)]
+        return [CompletionItem(name, help=line) for name, line in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the overview from the table, importing no verb."""
@@ -105,14 +123,26 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors.py` documents."""
     try:
-        return cli.main(args=arguments, prog_name="maskwatch", standalone_mode=True)
+        cli.main(args=arguments, prog_name="maskwatch", standalone_mode=True)
     except MaskwatchError as error:
-        click.echo(f"maskwatch: {redact(str(error))}", err=True)
+        _complain(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output went away (`maskwatch events | head`): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        named = f"{error.filename}: " if error.filename else ""
+        _complain(f"{named}{error.strerror or error}")
+        sys.exit(MaskwatchError.exit_code)
+    except Exception:  # noqa: BLE001 - the process's entry point: a fault of ours must not show a secret
+        click.echo(redact(traceback.format_exc()), err=True, nl=False)
+        _complain("this is a fault of maskwatch itself; please report it with the lines above")
+        sys.exit(MaskwatchError.exit_code)
+
+
+def _complain(text: str) -> None:
+    click.echo(f"maskwatch: {redact(text)}", err=True)
