@@ -1,0 +1,147 @@
+"""The only way to a picture that may be stored, sent or shown.
+
+A detector misses faces, so the picture does not depend on it: outside the subject's body box
+everything becomes coarse cells. Inside it every face that is tracked, and every detection down to
+a low score, becomes a mosaic with a margin. Where something is covered, the output depends on the
+quantized cells alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwatch.domain import Box, Polygon
+from maskwatch.privacy.cells import mosaic
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["Anonymizer", "body_box", "face_area"]
+
+_LONGEST_SIDE = 1280  # px of the stored picture
+_COARSE = 32  # cells along the longer side, outside the subject's body
+_CELLS = 8  # most cells across a face with its margin
+_MARGIN = 0.25  # of the face, on every side
+
+# In face heights from the face's middle.
+_BODY_HALF_WIDTH, _BODY_UP, _BODY_DOWN = 1.5, 1.0, 7.0
+
+
+def body_box(face: Box) -> Box:
+    """Return the box that a standing person with this face fills, hair and feet included."""
+    height, middle = face.height, face.centre
+    return Box(
+        middle.x - _BODY_HALF_WIDTH * height,
+        middle.y - _BODY_UP * height,
+        middle.x + _BODY_HALF_WIDTH * height,
+        middle.y + _BODY_DOWN * height,
+    )
+
+
+def face_area(face: Box) -> Box:
+    """Return what is covered for a face: its box with the margin."""
+    return face.grown(_MARGIN)
+
+
+class Anonymizer:
+    """Makes anonymized pictures of one camera.
+
+    Args:
+        private: outlines (relative, 0 to 1) of what is blackened in every picture.
+
+    """
+
+    def __init__(self, private: Sequence[Polygon] = ()) -> None:
+        self._private = tuple(private)
+
+    def picture(
+        self, image: Image, subject: Box, faces: Sequence[Box], *, keep_subject: bool = False
+    ) -> tuple[Image, float]:
+        """Return (uint8 BGR picture, its scale): at most 1280 px along the longer side.
+
+        Args:
+            image: uint8 BGR (height, width, 3), the full picture; it is not changed.
+            subject: the subject's face in pixels of `image`.
+            faces: every other face that is tracked or was detected down to a score of 0.3.
+            keep_subject: leave the subject's own face as it is (the operator opted in).
+
+        """
+        scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
+        source = _shrunk(image, scale)
+        subject, others = subject.scaled(scale), [face.scaled(scale) for face in faces]
+        coarse = math.ceil(max(source.shape[:2]) / _COARSE)
+        out = mosaic(source, coarse)
+        body = _pixels(body_box(subject), source)
+        out[body] = source[body]
+        covered = others if keep_subject else [*others, subject]
+        for face in covered:
+            _cover(out, source, face, body, coarse)
+        self._blacken(out)
+        return out, scale
+
+    def _blacken(self, out: Image) -> None:
+        height, width = out.shape[:2]
+        for outline in self._private:
+            corners = [(p.x * width, p.y * height) for p in outline.points]
+            cv2.fillPoly(out, [np.round(corners).astype(np.int32)], (0, 0, 0))
+
+
+Slices = tuple[slice, slice]
+
+
+def _cover(out: Image, source: Image, face: Box, body: Slices, coarse: int) -> None:
+    """Turn a face into a mosaic, coarser outside the body, where the whole picture is."""
+    area = face_area(face)
+    side = max(area.width, area.height, 1.0)
+    # One cell less than allowed, since the area rarely begins at the edge of a cell.
+    cell = math.ceil(side / (_CELLS - 1))
+    snapped = _pixels(_snapped(area, cell), source)
+    patch = mosaic(source[snapped], cell)
+    if cell > coarse:
+        out[snapped] = patch
+        return
+    inside = _common(snapped, body)
+    rows, columns = snapped
+    out[inside] = patch[
+        inside[0].start - rows.start : inside[0].stop - rows.start,
+        inside[1].start - columns.start : inside[1].stop - columns.start,
+    ]
+
+
+def _snapped(area: Box, cell: int) -> Box:
+    """Return the area to whole cells of the picture's grid, so that small moves reveal no more."""
+    return Box(
+        math.floor(area.x1 / cell) * cell,
+        math.floor(area.y1 / cell) * cell,
+        math.ceil(area.x2 / cell) * cell,
+        math.ceil(area.y2 / cell) * cell,
+    )
+
+
+def _pixels(box: Box, image: Image) -> Slices:
+    """Return the rows and columns of the box inside the picture; at least one of each."""
+    height, width = image.shape[:2]
+    x1, y1 = min(max(int(box.x1), 0), width - 1), min(max(int(box.y1), 0), height - 1)
+    x2, y2 = min(max(math.ceil(box.x2), x1 + 1), width), min(max(math.ceil(box.y2), y1 + 1), height)
+    return slice(y1, y2), slice(x1, x2)
+
+
+def _common(one: Slices, other: Slices) -> Slices:
+    """Return the rows and columns that both hold; empty where there are none."""
+    starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
+    stops = [min(a.stop, b.stop) for a, b in zip(one, other, strict=True)]
+    rows, columns = (slice(low, max(low, high)) for low, high in zip(starts, stops, strict=True))
+    return rows, columns
+
+
+def _shrunk(image: Image, scale: float) -> Image:
+    if scale >= 1.0:
+        return image
+    height, width = image.shape[:2]
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,94 @@
+"""Saves the face detector when nothing moves, without missing who stands still."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.domain import Point
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["MotionGate"]
+
+_CELL = 8  # px of the analysed picture: a quarter of the smallest face
+_NOISE_FACTOR = 5.0
+_LEAST_CHANGE = 6.0  # grey levels of a cell's mean
+_LEAST_CELLS = 2
+_TRUSTED_PEAK = 0.08
+
+Grid = npt.NDArray[np.float32]
+
+
+class MotionGate:
+    """Decides which frames are looked at.
+
+    A frame is looked at when it differs from the last one that was looked at (so that slow changes
+    add up), for a while after that, while a person is in view, and now and then in any case.
+
+    Args:
+        full_look: most seconds between two looks.
+        hold: seconds that a motion keeps the camera awake.
+
+    """
+
+    def __init__(self, full_look: float = 2.0, hold: float = 1.0) -> None:
+        self._full_look, self._hold = full_look, hold
+        self._seen: Grid | None = None
+        self._looked = self._moved = -math.inf
+        self._shift = Point(0.0, 0.0)
+
+    def look(self, image: Image, moment: float, *, awake: bool) -> bool:
+        """Return whether this frame is to be looked at.
+
+        Args:
+            image: uint8 BGR (height, width, 3) at analysis size.
+            moment: seconds of the frame; one that goes back is looked at.
+            awake: whether a person is in view.
+
+        """
+        grid = _grid(image)
+        if self._changed(grid):
+            self._moved = moment
+        waited = moment - self._looked
+        due = not 0 <= waited < self._full_look or not 0 <= moment - self._moved > self._hold
+        if not (awake or due):
+            return False
+        self._follow(grid)
+        self._seen, self._looked = grid, moment
+        return True
+
+    @property
+    def shift(self) -> Point:
+        """How far the camera has moved its picture since the start, in pixels of `image`."""
+        return self._shift
+
+    def _changed(self, grid: Grid) -> bool:
+        if self._seen is None or self._seen.shape != grid.shape:
+            return True
+        difference = grid - self._seen
+        # Light that flickers moves every cell by the same amount; that is no motion.
+        difference -= np.median(difference)
+        size = np.abs(difference)
+        limit = max(_LEAST_CHANGE, _NOISE_FACTOR * float(np.median(size)))
+        return int(np.count_nonzero(size > limit)) >= _LEAST_CELLS
+
+    def _follow(self, grid: Grid) -> None:
+        if self._seen is None or self._seen.shape != grid.shape or np.array_equal(grid, self._seen):
+            return
+        (across, down), peak = cv2.phaseCorrelate(self._seen, grid)
+        if peak >= _TRUSTED_PEAK and math.hypot(across, down) < grid.shape[0] / 4:
+            self._shift = Point(self._shift.x + across * _CELL, self._shift.y + down * _CELL)
+
+
+def _grid(image: Image) -> Grid:
+    """Return float32 (height / 8, width / 8): each cell's mean brightness."""
+    height, width = image.shape[:2]
+    size = (max(width // _CELL, 8), max(height // _CELL, 8))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)

@@ -1,0 +1,127 @@
+"""Whether a face is fit to be judged; what is not is counted with the reason, not judged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwatch.domain import Detection, GateReason
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["Quality", "QualityGate", "pose"]
+
+_EDGE = 0.12  # share of the face that may lie outside the picture
+_MOST_YAW = 0.60  # nose off the middle of the eyes, in distances of the eyes; about 45 degrees
+_MOST_ROLL = 45.0  # degrees
+_NARROW = 0.22  # least distance of the eyes in widths of the face
+_DARK = 28.0  # grey level of the brighter part of the face
+_SIDE = 48  # px at which sharpness is measured, whatever the face's size
+_BLURRED = 0.010
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured of one face.
+
+    Attributes:
+        gate: why it is not judged; None if it is.
+        sharpness: 0 (smeared) and up; comparable between faces of any size.
+        frontal: 1 for a face that looks at the camera, 0 for a profile.
+
+    """
+
+    gate: GateReason | None
+    sharpness: float
+    frontal: float
+
+    def worth(self, detection: Detection) -> float:
+        """Return how good a snapshot this face makes: large, sharp, frontal, sure."""
+        return detection.box.height * math.sqrt(self.sharpness) * (0.3 + self.frontal) * detection.score
+
+
+class QualityGate:
+    """Sorts out what no careful eye would judge.
+
+    Args:
+        smallest_face: least height in pixels of the full picture.
+        score: least confidence of the detector.
+
+    """
+
+    def __init__(self, smallest_face: float, score: float) -> None:
+        self._smallest, self._score = smallest_face, score
+
+    def measure(self, image: Image, detection: Detection, scale: float) -> Quality:
+        """Measure one face.
+
+        Args:
+            image: uint8 BGR (height, width, 3), the analysed picture.
+            detection: in pixels of `image`.
+            scale: pixels of the full picture per pixel of `image`.
+
+        """
+        yaw, roll, eyes = pose(detection)
+        frontal = max(0.0, 1.0 - abs(yaw))
+        crop = _grey(image, detection)
+        sharpness = _sharpness(crop) if crop is not None else 0.0
+        turned = abs(yaw) > _MOST_YAW or abs(roll) > _MOST_ROLL or eyes < _NARROW
+        checks = (
+            (GateReason.LOW_SCORE, detection.score < self._score),
+            (GateReason.TOO_SMALL, detection.box.height * scale < self._smallest),
+            (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _EDGE),
+            (GateReason.TURNED_AWAY, turned),
+            (GateReason.TOO_DARK, crop is not None and _brightness(crop) < _DARK),
+            (GateReason.BLURRED, sharpness < _BLURRED),
+        )
+        gate = next((reason for reason, holds in checks if holds), None)
+        return Quality(gate, sharpness, frontal)
+
+
+def pose(detection: Detection) -> tuple[float, float, float]:
+    """Return (yaw, roll, eye distance) of a face from its landmarks.
+
+    Yaw is the nose's distance from the middle of the eyes in eye distances (positive: towards the
+    image's right); roll is in degrees; the eye distance is in widths of the box.
+    """
+    right, left, nose, *_ = detection.landmarks
+    across, down = left.x - right.x, left.y - right.y
+    distance = math.hypot(across, down)
+    width = max(detection.box.width, 1.0)
+    if distance < 1e-6:
+        return math.inf, 0.0, 0.0
+    middle_x, middle_y = (left.x + right.x) / 2, (left.y + right.y) / 2
+    along = ((nose.x - middle_x) * across + (nose.y - middle_y) * down) / distance
+    return along / distance, math.degrees(math.atan2(down, across)), distance / width
+
+
+def _outside(image: Image, detection: Detection) -> float:
+    height, width = image.shape[:2]
+    area = detection.box.area
+    return 1.0 - detection.box.clipped(width, height).area / area if area else 1.0
+
+
+def _grey(image: Image, detection: Detection) -> Image | None:
+    """Return uint8 (48, 48) of what lies inside the picture; None when that is nothing."""
+    height, width = image.shape[:2]
+    box = detection.box.clipped(width, height)
+    crop = image[int(box.y1) : math.ceil(box.y2), int(box.x1) : math.ceil(box.x2)]
+    if min(crop.shape[:2]) < 4:
+        return None
+    small = cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _brightness(crop: Image) -> float:
+    return float(np.percentile(crop, 75))
+
+
+def _sharpness(crop: Image) -> float:
+    """Return the energy of edges as a share of the contrast."""
+    contrast = float(crop.std()) + 2.0
+    return float(cv2.Laplacian(crop, cv2.CV_32F).std()) / contrast / 4
