@@ -1,0 +1,130 @@
+"""The HTTP end: what it serves, how it refuses, and that one client cannot hold up another."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from maskwatch.errors import ConfigError, PortInUseError
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.collector import Collector
+from maskwatch.telemetry.http import Condition, MetricsServer
+
+
+class House:
+    """The owner's answers, to be changed by a test."""
+
+    def __init__(self) -> None:
+        self.collector = Collector()
+        self.healthy = Condition(ok=True, detail="ok")
+        self.ready = Condition(ok=False, detail="0 of 2 cameras live")
+
+    def server(self, host: str = "127.0.0.1", port: int = 0) -> MetricsServer:
+        return MetricsServer(
+            host, port, self.collector, healthy=lambda: self.healthy, ready=lambda: self.ready
+        )
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+@pytest.fixture
+def server(house: House) -> Iterator[MetricsServer]:
+    started = house.server()
+    started.start()
+    yield started
+    started.stop()
+
+
+def get(url: str, accept: str = "") -> tuple[int, str, str]:
+    request = urllib.request.Request(url, headers={"Accept": accept} if accept else {})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+def test_metrics_are_served_as_prometheus_asks(house: House, server: MetricsServer) -> None:
+    house.collector.own.set(catalogue.RELOAD_OK, 1)
+    house.collector.publish_own()
+    status, kind, text = get(f"{server.url}/metrics")
+    assert status == 200
+    assert kind.startswith("text/plain; version=")
+    assert "maskwatch_config_last_reload_successful 1.0\n" in text
+    _, kind, text = get(f"{server.url}/metrics", accept="application/openmetrics-text; version=1.0.0")
+    assert kind.startswith("application/openmetrics-text")
+    assert text.endswith("# EOF\n")
+
+
+def test_health_and_readiness_are_the_owners_words(house: House, server: MetricsServer) -> None:
+    assert get(f"{server.url}/healthz")[::2] == (200, "ok\n")
+    assert get(f"{server.url}/readyz")[::2] == (503, "0 of 2 cameras live\n")
+    house.ready = Condition(ok=True, detail="2 of 2 cameras live")
+    assert get(f"{server.url}/readyz?verbose")[0] == 200
+
+
+def test_other_pages_do_not_exist_and_other_methods_are_refused(server: MetricsServer) -> None:
+    assert get(f"{server.url}/")[0] == 404
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{server.url}/metrics", data=b"x", timeout=10)
+    with refused.value as error:
+        assert error.code == 501
+
+
+def test_a_port_in_use_is_a_clear_error(house: House, server: MetricsServer) -> None:
+    with pytest.raises(PortInUseError, match=f"metrics.port {server.port}: another program"):
+        house.server(port=server.port)
+
+
+def test_an_address_of_another_machine_is_a_clear_error(house: House) -> None:
+    with pytest.raises(ConfigError, match=r"metrics.host 192.0.2.1.*cannot listen"):
+        house.server(host="192.0.2.1")
+
+
+def test_the_port_is_free_again_after_the_end(house: House) -> None:
+    first = house.server()
+    first.start()
+    port = first.port
+    first.stop()
+    second = house.server(port=port)
+    second.stop()
+
+
+def test_clients_that_say_nothing_do_not_hold_up_a_scrape(server: MetricsServer) -> None:
+    idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+    assert get(f"{server.url}/metrics")[0] == 200
+    for each in idle:
+        each.close()
+
+
+def test_connections_beyond_the_limit_are_closed_and_no_threads_pile_up(server: MetricsServer) -> None:
+    before = threading.active_count()
+    many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+    closed = 0
+    for each in many[16:]:
+        each.settimeout(5)
+        closed += each.recv(1) == b""
+    assert closed == 44
+    assert threading.active_count() <= before + 16
+    for each in many:
+        each.close()
+
+
+def test_a_client_that_goes_away_in_mid_answer_is_no_event(
+    server: MetricsServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(5):
+        each = socket.create_connection(("127.0.0.1", server.port))
+        each.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        each.close()
+    assert get(f"{server.url}/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
