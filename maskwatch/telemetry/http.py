@@ -151,8 +151,9 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
         """Say nothing of a client that went away in mid-answer."""
-        if not isinstance(sys.exception(), OSError):
-            log.error("a request could not be answered", exc_info=True)
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a request could not be answered", exc_info=error)
 
 
 class _Handler(BaseHTTPRequestHandler):
