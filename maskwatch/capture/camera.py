@@ -1,0 +1,274 @@
+"""A camera that is always being watched: connects, reads, and connects again for ever.
+
+Drives `Reconnect` (which decides) with an `RtspSource` (which reads) and a `HealthMonitor` (which
+looks). It is a `FrameSource` whose `read` never raises for what a camera does.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from maskwatch.capture.container import StreamOptions, is_url
+from maskwatch.capture.diagnose import reason_of
+from maskwatch.capture.reconnect import Backoff, Patience, Reconnect
+from maskwatch.capture.rtsp import RtspSource
+from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
+from maskwatch.clock import Clock, SystemClock
+from maskwatch.config.schema import CameraConfig, Transport
+from maskwatch.domain.camera import CameraState
+from maskwatch.domain.frame import Frame
+from maskwatch.errors import (
+    SourceError,
+    SourceNotFoundError,
+    SourceNoVideoError,
+    SourceRefusedError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from maskwatch.capture.health import HealthMonitor
+
+__all__ = ["ConnectionStatus", "LiveCamera", "stream_options"]
+
+_CLOSING_POLL_S = 0.02
+# A camera that gave these answers would give them over any transport.
+_NOT_THE_TRANSPORT = (
+    SourceNotFoundError,
+    SourceNoVideoError,
+    SourceRefusedError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """What a heartbeat says of the connection.
+
+    Attributes:
+        state: where it stands.
+        reason: why, in words; holds no secret. For BLIND a `BlindReason`.
+        since: when this state began (UTC).
+        leave_by: seconds from now by which it must be left or confirmed; None for never.
+        retry_in: seconds until the next attempt, 0 unless in BACKOFF.
+        attempt: failures in a row.
+
+    """
+
+    state: CameraState
+    reason: str
+    since: datetime
+    leave_by: float | None
+    retry_in: float
+    attempt: int
+
+
+def stream_options(camera: CameraConfig) -> StreamOptions:
+    """How to reach a camera: its sub-stream if it has one, its credentials in the address."""
+    url = camera.substream or camera.url
+    if camera.username and is_url(url.reveal()):
+        url = url.with_credentials(camera.username, camera.password)
+    transport = Transport.TCP if camera.transport is Transport.AUTO else camera.transport
+    return StreamOptions(url, transport, camera.open_timeout, camera.stall_timeout, camera.tls_verify)
+
+
+class LiveCamera:
+    """Gives the newest frame of a camera whenever there is one.
+
+    Args:
+        config: the camera, with `rate`, `rotation`, time-outs and transport.
+        fit: from the picture's upright size to the analysis size.
+        clock: for capture times, deadlines and `since`.
+        attempt: failures in a row of the worker that this one replaces.
+        backoff: how long to wait between attempts.
+        rng: for the jitter.
+        on_disconnect: called with the reason's short word at each failed connection.
+
+    """
+
+    def __init__(
+        self,
+        config: CameraConfig,
+        *,
+        fit: Fit = native_size,
+        clock: Clock | None = None,
+        attempt: int = 0,
+        backoff: Backoff | None = None,
+        rng: random.Random | None = None,
+        on_disconnect: Callable[[str], None] | None = None,
+    ) -> None:
+        self.counts = SourceCounts()
+        self._config = config
+        self._fit = fit
+        self._clock = clock or SystemClock()
+        self._on_disconnect = on_disconnect
+        patience = Patience(config.open_timeout, config.stall_timeout)
+        now = self._clock.monotonic()
+        self._machine = Reconnect(now, backoff=backoff, patience=patience, rng=rng, attempt=attempt)
+        self._options = stream_options(config)
+        self._source: RtspSource | None = None
+        self._health: HealthMonitor | None = None
+        self._shown = (self._machine.state, self._machine.reason)
+        self._since = self._clock.now()
+        if not config.enabled:
+            self.disable()
+
+    @property
+    def info(self) -> StreamInfo | None:
+        """What the stream is, while there is one."""
+        return self._source.info if self._source else None
+
+    @property
+    def status(self) -> ConnectionStatus:
+        """Where the connection stands now."""
+        machine, now = self._machine, self._clock.monotonic()
+        backing_off = machine.state is CameraState.BACKOFF
+        return ConnectionStatus(
+            state=machine.state,
+            reason=machine.reason,
+            since=self._since,
+            leave_by=None if machine.leave_by is None else max(0.0, machine.leave_by - now),
+            retry_in=max(0.0, machine.retry_at - now) if backing_off else 0.0,
+            attempt=machine.attempt,
+        )
+
+    def read(self, timeout: float) -> Frame | None:
+        """Return the newest frame, or None if none came within `timeout` seconds."""
+        deadline = self._clock.monotonic() + timeout
+        while (now := self._clock.monotonic()) < deadline:
+            frame = self._step(now, deadline - now)
+            self._note_state()
+            if frame is not None:
+                return frame
+        return None
+
+    def _step(self, now: float, timeout: float) -> Frame | None:
+        """Do the one thing that the state asks for, in at most about `timeout` seconds."""
+        match self._machine.state:
+            case CameraState.CONNECTING | CameraState.LIVE | CameraState.BLIND:
+                return self._read(timeout)
+            case CameraState.STALLED:
+                self._await_close(now, timeout)
+            case CameraState.BACKOFF:
+                self._await_retry(now, timeout)
+            case CameraState.DISABLED | CameraState.QUARANTINED:
+                time.sleep(timeout)
+        return None
+
+    def _read(self, timeout: float) -> Frame | None:
+        assert self._source is not None  # these states have a connection
+        try:
+            frame = self._source.read(timeout)
+        except SourceError as error:
+            self._failed(error)
+            return None
+        if frame is not None:
+            self._machine.frame(frame.moment)
+            self._machine.health(self._monitor().observe(frame.image, frame.moment), frame.moment)
+        return frame
+
+    def _failed(self, error: SourceError) -> None:
+        was_open = self._machine.state is not CameraState.CONNECTING
+        self._machine.failed(error, self._clock.monotonic())
+        if self._source is not None:
+            self._source.stop()
+        if self._on_disconnect is not None:
+            stalled = was_open and reason_of(error) == "silent"
+            self._on_disconnect("stalled" if stalled else reason_of(error))
+        if not was_open and not isinstance(error, _NOT_THE_TRANSPORT):
+            self._try_other_transport()
+
+    def _try_other_transport(self) -> None:
+        if self._config.transport is Transport.AUTO:
+            is_tcp = self._options.transport is Transport.TCP
+            other = Transport.UDP if is_tcp else Transport.TCP
+            self._options = replace(self._options, transport=other)
+
+    def _await_close(self, now: float, timeout: float) -> None:
+        """Wait for native code to let go; a second connection beside it might hang as well."""
+        if self._let_go(timeout):
+            self._machine.closed(now)
+
+    def _let_go(self, timeout: float) -> bool:
+        """Whether the old connection is gone; looks again after a moment if it is not."""
+        if self._source is not None and self._source.closed:
+            self._source = None
+        if self._source is not None:
+            time.sleep(min(timeout, _CLOSING_POLL_S))
+        return self._source is None
+
+    def _await_retry(self, now: float, timeout: float) -> None:
+        if not self._machine.due(now):
+            time.sleep(min(timeout, max(0.0, self._machine.retry_at - now)))
+        elif self._let_go(timeout):
+            self._connect(now)
+
+    def _connect(self, now: float) -> None:
+        self._source = RtspSource(
+            self._options,
+            rate=self._config.rate,
+            fit=self._fit,
+            rotation=self._config.rotation,
+            clock=self._clock,
+            counts=self.counts,
+        )
+        if self._health is not None:
+            self._health.reset()
+        self._machine.connecting(now)
+
+    def _monitor(self) -> HealthMonitor:
+        if self._health is None:
+            # Imported with the first picture: a camera that is never reached needs no numpy.
+            from maskwatch.capture.health import HealthMonitor  # noqa: PLC0415 - see above
+
+            self._health = HealthMonitor()
+        return self._health
+
+    def _note_state(self) -> None:
+        shown = (self._machine.state, self._machine.reason)
+        if shown != self._shown:
+            self._shown, self._since = shown, self._clock.now()
+
+    def disable(self) -> None:
+        """Close the connection and watch no more until `enable`."""
+        if self._source is not None:
+            self._source.stop()
+        self._machine.disable(self._clock.monotonic())
+        self._note_state()
+
+    def enable(self) -> None:
+        """Watch again."""
+        self._machine.enable(self._clock.monotonic())
+        self._note_state()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Give frame after frame, for ever."""
+        while True:
+            frame = self.read(1.0)
+            if frame is not None:
+                yield frame
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

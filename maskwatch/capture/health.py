@@ -1,0 +1,180 @@
+"""Tell whether a live picture shows anything: black, frozen, covered, out of focus or moved.
+
+Works on a picture thinned to some 64 x 36 pixels. What a camera usually shows is learnt from its
+own pictures, and a fault must last before it is believed. Green stands in for luma: it is most of
+it, and costs no conversion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.domain.camera import BlindReason
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["HealthLimits", "HealthMonitor", "View", "likeness", "look"]
+
+Plane = npt.NDArray[np.float32]
+
+_WIDTH = 64
+_GREEN = 1
+_ROW_STEP = 4
+_LEAST_CONTRAST = 1.0
+_LONGEST_STEP_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthLimits:
+    """When a picture counts as bad. Levels are 0 to 255, times are seconds."""
+
+    black_level: float = 24.0
+    """All but the brightest hundredth of a black picture is darker than this."""
+    covered_contrast: float = 6.0
+    """The standard deviation of a picture of nothing is under this."""
+    focus_share: float = 0.4
+    """Fine detail, relative to the camera's usual one, under which it is out of focus."""
+    moved_likeness: float = 0.25
+    """Correlation of the edges with the usual view under which the camera was turned."""
+    hold: float = 5.0
+    """How long black, covered, out of focus or moved must last."""
+    frozen_hold: float = 30.0
+    """How long not a single pixel may change: quiet scenes are coded as unchanged for seconds."""
+    recover: float = 1.0
+    """How long a picture must be good again."""
+    learn: float = 10.0
+    """How much good view is seen before focus and view are judged."""
+    relearn: float = 120.0
+    """After so long a new view is the usual one."""
+    memory: float = 60.0
+    """Time constant with which the usual view follows the light."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one picture looks like.
+
+    Attributes:
+        plane: the picture thinned by averaging, float32 (about 36, 64).
+        samples: single pixels of it, uint8: noise makes them differ from frame to frame.
+        detail: fine relative to coarse contrast; does not depend on brightness.
+
+    """
+
+    plane: Plane
+    samples: npt.NDArray[np.uint8]
+    detail: float
+
+
+def look(image: Image) -> View:
+    """Measure a picture, uint8 BGR (height, width, 3), at least 64 pixels wide."""
+    green = image[:, :, _GREEN]
+    step = max(1, green.shape[1] // _WIDTH)
+    rows, columns = green.shape[0] // step, green.shape[1] // step
+    blocks = green[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    plane: Plane = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return View(plane, green[::step, ::step].copy(), _detail(green, plane))
+
+
+def _detail(green: npt.NDArray[np.uint8], plane: Plane) -> float:
+    lines = green[::_ROW_STEP].astype(np.int16)
+    fine = float(np.abs(np.diff(lines, axis=1)).mean())
+    return fine / max(_LEAST_CONTRAST, float(plane.std()))
+
+
+def likeness(one: Plane, other: Plane) -> float:
+    """Correlate the edges of two planes, -1 to 1: blind to brightness and contrast."""
+    if one.shape != other.shape:
+        return 0.0
+    pairs = [(np.diff(one, axis=axis), np.diff(other, axis=axis)) for axis in (0, 1)]
+    common = sum(float((a * b).sum()) for a, b in pairs)
+    powers = [sum(float((pair[side] ** 2).sum()) for pair in pairs) for side in (0, 1)]
+    return common / math.sqrt(max(powers[0] * powers[1], 1e-6))
+
+
+class HealthMonitor:
+    """Watches the pictures of one camera; deterministic."""
+
+    def __init__(self, limits: HealthLimits | None = None) -> None:
+        self._limits = limits or HealthLimits()
+        self._blind: BlindReason | None = None
+        self._suspicion: BlindReason | None = None
+        self._since = 0.0
+        self._last: float | None = None
+        self._changed_at = 0.0
+        self._samples: npt.NDArray[np.uint8] | None = None
+        self._usual: Plane | None = None
+        self._usual_detail = 0.0
+        self._learnt = 0.0
+
+    def observe(self, image: Image, moment: float) -> BlindReason | None:
+        """Look at the frame of a moment (seconds); return why the camera is blind, or None."""
+        view = look(image)
+        passed = 0.0 if self._last is None else min(_LONGEST_STEP_S, moment - self._last)
+        self._last = moment
+        suspicion = self._suspect(view, moment)
+        if suspicion is not self._suspicion:
+            self._suspicion, self._since = suspicion, moment
+        self._believe(moment - self._since)
+        if suspicion is None:
+            self._learn(view, passed)
+        return self._blind
+
+    def reset(self) -> None:
+        """Forget what the last pictures were, but not the usual view: the stream began anew."""
+        self._samples = None
+        self._suspicion = None
+        self._last = None
+
+    def _suspect(self, view: View, moment: float) -> BlindReason | None:
+        frozen = self._frozen(view, moment)
+        if float(np.percentile(view.plane, 99)) < self._limits.black_level:
+            return BlindReason.BLACK
+        if float(view.plane.std()) < self._limits.covered_contrast:
+            return BlindReason.COVERED
+        return BlindReason.FROZEN if frozen else self._compare(view)
+
+    def _compare(self, view: View) -> BlindReason | None:
+        """Hold the view against the usual one, once that is known."""
+        limits = self._limits
+        if self._usual is None or self._learnt < limits.learn:
+            return None
+        if likeness(view.plane, self._usual) < limits.moved_likeness:
+            return BlindReason.MOVED
+        if view.detail < limits.focus_share * self._usual_detail:
+            return BlindReason.OUT_OF_FOCUS
+        return None
+
+    def _frozen(self, view: View, moment: float) -> bool:
+        """Whether no pixel has changed for too long."""
+        if self._samples is None or not np.array_equal(view.samples, self._samples):
+            self._samples, self._changed_at = view.samples, moment
+        return moment - self._changed_at >= self._limits.frozen_hold
+
+    def _believe(self, lasted: float) -> None:
+        """Make a suspicion a finding once it has lasted, and drop it once all is well."""
+        limits = self._limits
+        if self._suspicion is None:
+            if lasted >= limits.recover:
+                self._blind = None
+        elif self._suspicion is BlindReason.FROZEN or lasted >= limits.hold:
+            self._blind = self._suspicion
+        if self._suspicion is BlindReason.MOVED and lasted >= limits.relearn:
+            self._usual, self._learnt = None, 0.0
+
+    def _learn(self, view: View, passed: float) -> None:
+        """Let the usual view follow: fast at first, then with the time constant `memory`."""
+        if self._usual is None or self._usual.shape != view.plane.shape:
+            self._usual, self._usual_detail, self._learnt = view.plane, view.detail, 0.0
+            return
+        self._learnt += passed
+        span = min(self._limits.memory, max(self._learnt, passed))
+        share = 0.0 if span <= 0 else passed / span
+        self._usual = self._usual + np.float32(share) * (view.plane - self._usual)
+        self._usual_detail += share * (view.detail - self._usual_detail)

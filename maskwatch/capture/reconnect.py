@@ -1,0 +1,159 @@
+"""The one place that decides when a camera is connected again.
+
+Pure: time comes in as an argument, chance as a generator, and nothing is waited for. The driver
+(`maskwatch.capture.camera`) tells it what happened and asks what to do.
+
+::
+
+    BACKOFF --due--> CONNECTING --first frame--> LIVE <--health--> BLIND
+       ^                 |                        |                  |
+       +---- closed -- STALLED <----- failed -----+------------------+
+    any --disable--> DISABLED --enable--> CONNECTING
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from maskwatch.domain.camera import BlindReason, CameraState
+from maskwatch.errors import SourceError, SourceUnauthorizedError
+
+__all__ = ["Backoff", "Patience", "Reconnect"]
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next attempt; all in seconds."""
+
+    first: float = 1.0
+    """Upper bound of the first wait; it doubles with each failure."""
+    cap: float = 60.0
+    """Upper bound of every wait."""
+    least: float = 0.2
+    """Lower bound of every wait."""
+    unauthorized: float = 300.0
+    """Upper bound after a 401: cameras lock an account after a few wrong passwords."""
+
+    def wait(self, attempt: int, error: SourceError, rng: random.Random) -> float:
+        """Seconds to wait after the `attempt`th failure in a row (from 1): full jitter."""
+        if isinstance(error, SourceUnauthorizedError):
+            return rng.uniform(self.unauthorized / 2, self.unauthorized)
+        return self.jittered(attempt, rng)
+
+    def jittered(self, attempt: int, rng: random.Random) -> float:
+        """Between `least` and the bound that belongs to an attempt (from 1)."""
+        doublings = min(attempt - 1, 32)  # enough for any cap, and no overflow
+        return rng.uniform(self.least, max(self.least, min(self.cap, self.first * 2**doublings)))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a state may last before somebody must step in; all in seconds."""
+
+    open: float = 10.0
+    """From connecting to the first frame."""
+    stall: float = 5.0
+    """From one frame to the next, and for a native call to end after that."""
+    grace: float = 5.0
+    """What the supervisor adds to each before it kills."""
+
+
+class Reconnect:
+    """The state of one camera's connection. Moments are monotonic seconds.
+
+    A machine that takes over from a killed worker is given its `attempt`, and waits as that one
+    would have; attempt 0 connects at once.
+    """
+
+    def __init__(
+        self,
+        now: float,
+        *,
+        backoff: Backoff | None = None,
+        patience: Patience | None = None,
+        rng: random.Random | None = None,
+        attempt: int = 0,
+    ) -> None:
+        self.backoff = backoff or Backoff()
+        self.patience = patience or Patience()
+        self.attempt = attempt
+        self.state = CameraState.BACKOFF
+        self.reason = "starting" if attempt == 0 else "taking over from a worker that hung"
+        self.retry_at = now
+        self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
+        self._entered = now
+        self._last_frame = now
+        if attempt > 0:
+            self.retry_at += self.backoff.jittered(attempt, self._rng)
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to connect."""
+        return self.state is CameraState.BACKOFF and now >= self.retry_at
+
+    def connecting(self, now: float) -> None:
+        """A connection is being made."""
+        self._enter(CameraState.CONNECTING, "connecting", now)
+
+    def frame(self, now: float) -> None:
+        """A good frame came: only this makes a camera live, and ends the row of failures."""
+        self._last_frame = now
+        self.attempt = 0
+        if self.state is CameraState.CONNECTING:
+            self._enter(CameraState.LIVE, "", now)
+
+    def health(self, blind: BlindReason | None, now: float) -> None:
+        """What the pictures are worth: `blind` says why they are worth nothing."""
+        if self.state in (CameraState.LIVE, CameraState.BLIND):
+            if blind is not None and (self.state, self.reason) != (CameraState.BLIND, blind.value):
+                self._enter(CameraState.BLIND, blind.value, now)
+            elif blind is None and self.state is CameraState.BLIND:
+                self._enter(CameraState.LIVE, "", now)
+
+    def failed(self, error: SourceError, now: float) -> None:
+        """The connection failed; the next attempt's time is set, and the old one must close."""
+        if self.state is CameraState.DISABLED:
+            return
+        self.attempt += 1
+        self.retry_at = now + self.backoff.wait(self.attempt, error, self._rng)
+        self._enter(CameraState.STALLED, str(error), now)
+
+    def closed(self, now: float) -> None:
+        """Nothing of the old connection is left."""
+        if self.state is CameraState.STALLED:
+            self._enter(CameraState.BACKOFF, self.reason, now)
+
+    def disable(self, now: float) -> None:
+        """Watch no more until `enable`; the driver closes the connection."""
+        self._enter(CameraState.DISABLED, "disabled", now)
+
+    def enable(self, now: float) -> None:
+        """Watch again, at once."""
+        if self.state is CameraState.DISABLED:
+            self.attempt = 0
+            self.retry_at = now
+            self._enter(CameraState.BACKOFF, "enabled", now)
+
+    @property
+    def leave_by(self) -> float | None:
+        """The moment by which this state must have been left or confirmed; None for never.
+
+        Past it the worker hangs: it should have said so itself.
+        """
+        grace = self.patience.grace
+        match self.state:
+            case CameraState.CONNECTING:
+                return self._entered + self.patience.open + grace
+            case CameraState.LIVE | CameraState.BLIND:
+                return self._last_frame + self.patience.stall + grace
+            case CameraState.STALLED:
+                return self._entered + self.patience.stall + grace
+            case CameraState.BACKOFF:
+                return self.retry_at + grace
+            case CameraState.DISABLED | CameraState.QUARANTINED:
+                return None
+
+    def _enter(self, state: CameraState, reason: str, now: float) -> None:
+        self.state = state
+        self.reason = reason
+        self._entered = now
