@@ -54,12 +54,11 @@ def _network_fault(url: str) -> tuple[str | None, str]:
         return "holds a space", "a space is written %20"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        if "@" in url and "@" not in parts.netloc:
+            return "the credentials hold a character that ends the host's part", _ENCODE
+        return (None, "") if parts.hostname and parts.port != 0 else ("names no host", "")
     except ValueError:
-        return "host or port is not valid", _ENCODE
-    if "@" not in parts.netloc and "@" in url:
-        return "the credentials hold a character that ends the host's part", _ENCODE
-    return (None, "") if host else ("names no host", "")
+        return "host or port is not valid", ""
 
 
 _ENCODE = "in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`"

@@ -176,7 +176,7 @@ class Walker:
 
     def _misfit(self, node: Node, kind: mi.Type, path: KeyPath, words: str = "", hint: str = "") -> None:
         if isinstance(node, Scalar) and node.empty:
-            hint = "leave the key out for its default, or write '' for an empty text"
+            hint = "leave the key out, or write '' for an empty text"
         said = f"expected {expected(kind, words)}, got {_called(node, kind)}"
         self._findings.wrong(path, said, hint)
 

@@ -1,0 +1,321 @@
+"""A file with anything wrong in it: all of it is told, at its place, in words that help."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maskwatch.config.load import MAX_BYTES, Examined, examine, load
+from maskwatch.config.schema import Config, LogFormat, MqttVersion, Transport, Weekday, ZoneRule
+from maskwatch.errors import ConfigError, SecretError
+
+Complaints = Callable[..., list[str]]
+Read = Callable[..., Examined]
+
+CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
+
+
+def _config(found: Examined) -> Config:
+    assert found.config is not None, found.problems
+    return found.config
+
+
+def test_a_camera_with_name_and_address_is_enough(read: Read) -> None:
+    config = _config(read(CAMERA))
+    assert config.cameras[0].name == "a"
+    assert config.cameras[0].transport is Transport.TCP
+    assert config.node == "maskwatch"
+    assert not config.mqtt.password
+
+
+def test_values_become_what_the_schema_says(read: Read) -> None:
+    config = _config(
+        read(
+            """\
+            node: 0123
+            cameras:
+              - name: on
+                url: /clips/a.mp4
+                enabled: no
+                rotation: 90
+                rate: 1e1
+                zones:
+                  - name: 5
+                    polygon: [[0, 0], [1, 0], [1, 1.0]]
+                    rule: counted
+                    schedule: {days: [sat, sun], start: 12:30, end: 24:00, except_dates: [2026-12-25]}
+            mqtt: {version: 3.1.1}
+            log: {format: json}
+            """
+        )
+    )
+    camera = config.cameras[0]
+    assert (config.node, camera.name, camera.enabled) == ("0123", "on", False)
+    assert (camera.rotation, camera.rate) == (90, 10.0)
+    zone = camera.zones[0]
+    assert zone.name == "5"
+    assert zone.rule is ZoneRule.COUNTED
+    assert zone.polygon == ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
+    assert zone.schedule.days == (Weekday.SAT, Weekday.SUN)
+    assert zone.schedule.start == "12:30"
+    assert zone.schedule.except_dates == ("2026-12-25",)
+    assert config.mqtt.version is MqttVersion.V311
+    assert config.log.format is LogFormat.JSON
+
+
+def test_a_section_or_list_with_nothing_under_it_is_all_defaults(read: Read) -> None:
+    config = _config(read("mqtt:\ncameras:\n  - name: a\n    url: rtsp://h/s\n    zones:\n"))
+    assert config.mqtt.port == 1883
+    assert config.cameras[0].zones == ()
+
+
+def test_every_problem_is_told_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
+    told = complaints(
+        """\
+        nod: x
+        cameras:
+          - name: Entrance
+            url: rtsp://192.0.2.1/s
+            rotation: 45
+            time_zone: Europe/Berln
+            fps: 5
+            rate: 500
+            zones:
+              - name: door
+                polygon: [[0, 0], [1, 1], [1, 0], [0, 1]]
+                rule: requierd
+          - name: Entrance
+            url: 192.0.2.1:554/s
+            substream: http://192.0.2.1/s
+            cooldown: 3
+          - url: rtsp://viewer:a/b@192.0.2.1
+            enabled: maybe
+            name:
+        mqtt:
+          port: "1883"
+          keepalive: 30s
+          password: ${NOT_SET}
+        log: {format: jsn, level: warn}
+        store:
+          retention:
+            pictures_days: -1
+            pictures_days: 2
+        """
+    )
+    assert told == [
+        "1:1: nod: unknown key (did you mean `node`?)",
+        "5:15: cameras[0].rotation: expected 0, 90, 180 or 270, got 45",
+        "6:16: cameras[0].time_zone: 'Europe/Berln' is no time zone of the IANA list, such as "
+        "Europe/Berlin (did you mean `Europe/Berlin`?)",
+        "7:5: cameras[0].fps: unknown key (did you mean `rate`?)",
+        "8:11: cameras[0].rate: expected a number, more than 0 and at most 30, got 500",
+        "11:18: cameras[0].zones[0].polygon: the edges from corner 1 and from corner 3 cross "
+        "(list the corners in order around the zone)",
+        "12:15: cameras[0].zones[0].rule: expected required, ignored, counted or private, "
+        "got requierd (did you mean `required`?)",
+        "13:11: cameras[1].name: 'Entrance' is taken by cameras[0] (names are unique)",
+        "14:10: cameras[1].url: an address begins with rtsp:// or rtsps://",
+        "15:16: cameras[1].substream: expected rtsp:// or rtsps://, got http:// "
+        "(a file is named by its path alone)",
+        "16:5: cameras[1].cooldown: unknown key (it belongs into `decision`)",
+        "17:10: cameras[2].url: the credentials hold a character that ends the host's part "
+        "(in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`)",
+        "18:14: cameras[2].enabled: expected true or false, got maybe",
+        "19:10: cameras[2].name: expected a name of 1 to 64 characters without / + #, got nothing "
+        "(leave the key out, or write '' for an empty text)",
+        "21:9: mqtt.port: expected a whole number from 1 to 65535, got '1883' (leave the quotes out)",
+        "22:14: mqtt.keepalive: expected a whole number from 5 to 3600, got 30s "
+        "(write the number alone; the unit is fixed)",
+        "23:13: mqtt.password: the environment variable NOT_SET is not set, or empty",
+        "24:15: log.format: expected console or json, got jsn (did you mean `json`?)",
+        "24:27: log.level: expected debug, error, info or warning, got warn (did you mean `warning`?)",
+        "27:20: store.retention.pictures_days: expected a number, more than 0, got -1",
+        "28:5: store.retention.pictures_days: given twice, first in line 27",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "1:1: the file is empty; expected at least `cameras`"),
+        ("- a\n", "1:1: expected a section of keys and values, got a list"),
+        ("hello\n", "1:1: expected a section of keys and values, got a single value"),
+        ("node: a\n", "1:1: cameras: missing (What is watched)"),
+        ("cameras: []\n", "1:10: cameras: expected at least one entry, got 0"),
+        ("cameras:\n", "1:9: cameras: expected at least one entry, got 0"),
+        (
+            "cameras: {name: a}\n",
+            "1:10: cameras: expected a list, got a section (each item on a line of its own after `- `)",
+        ),
+        (f"{CAMERA}mqtt: yes\n", "2:7: mqtt: expected a section of keys and values, got a single value"),
+        (f"{CAMERA}metrics: {{port: [1]}}\n", "2:17: metrics.port: expected a whole number "),
+        (f"{CAMERA}metrics: {{port: 1e3}}\n", "2:17: metrics.port: expected a whole number "),
+        (f"{CAMERA}node: ''\n", "2:7: node: expected a name of 1 to 64 characters without / + #, got an"),
+        (f"{CAMERA}node: a/b\n", "2:7: node: expected a name of 1 to 64 characters without / + #, got a/b"),
+        (f"{CAMERA}mqtt: {{tls: 1}}\n", "2:13: mqtt.tls: expected true or false, got 1"),
+        (f"{CAMERA}mqtt: {{tls: 'true'}}\n", "2:13: mqtt.tls: expected true or false, got 'true' (leave"),
+        (f"{CAMERA}node: a${{b\n", "2:7: node: `${` begins no variable"),
+        (f"{CAMERA}<<: 3\n", "2:5: `<<` takes a section"),
+    ],
+)
+def test_one_thing_wrong(complaints: Complaints, text: str, told: str) -> None:
+    (complaint,) = complaints(text)
+    assert complaint.startswith(told)
+
+
+def test_a_problem_says_where_the_section_is_when_a_key_is_missing(complaints: Complaints) -> None:
+    assert complaints("cameras:\n  - name: a\n  - url: rtsp://h/s\n") == [
+        "2:5: cameras[0].url: missing (rtsp:// or rtsps:// address of the main stream, or a file's path)",
+        "3:5: cameras[1].name: missing (Unique, stable: topics, metrics and rows carry it)",
+    ]
+
+
+def test_sections_for_anchors_may_be_parked_at_the_top_and_only_there(complaints: Complaints) -> None:
+    assert complaints(f"x-mine: &m {{rate: 2}}\n{CAMERA}") == []
+    assert complaints(f"{CAMERA}mqtt: {{x-mine: 1}}\n")[0].startswith("2:8: mqtt.x-mine: unknown key")
+
+
+def test_a_wrong_key_that_an_anchor_brings_in_is_told_at_the_section_that_takes_it(
+    complaints: Complaints,
+) -> None:
+    told = complaints("x-m: &m {rat: 2}\ncameras:\n  - name: a\n    url: rtsp://h/s\n    <<: *m\n")
+    assert told == ["3:5: cameras[0].rat: unknown key (did you mean `rate`?)"]
+
+
+def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
+    binary, large = tmp_path / "binary", tmp_path / "large"
+    binary.write_bytes(b"a: b\nc: \xff\xfe\x00")
+    large.write_bytes(b"#" * (MAX_BYTES + 1))
+    cases = {
+        tmp_path / "none.yaml": "cannot be read: No such file or directory",
+        tmp_path: "is a directory; expected a configuration file",
+        binary: "is not text in UTF-8",
+        large: "is larger than 1024 KiB; expected a configuration file",
+        Path("/dev/zero"): "is larger than 1024 KiB; expected a configuration file",
+        tmp_path / "a\0b": "is not the name of a file",
+    }
+    for path, message in cases.items():
+        (problem,) = examine(path, environ={}).problems
+        assert problem.message == message
+    assert (examine(binary).problems[0].line, examine(binary).problems[0].column) == (2, 4)
+
+
+def test_a_control_character_is_told_at_its_place(complaints: Complaints) -> None:
+    assert complaints("node: a\n\x07") == [
+        "2:1: the control character 0x07 stands here; expected text",
+    ]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(read: Read) -> None:
+    assert _config(read(f"\ufeffnode: a\n{CAMERA}")).node == "a"
+
+
+def test_load_raises_with_every_problem(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("node: ''\nlog: {level: loud}\n")
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ={})
+    assert len(caught.value.problems) == 3
+    assert str(caught.value).count("\n") == 2
+    assert caught.value.exit_code == 3
+
+
+def test_load_raises_a_secret_error_when_only_secrets_are_missing(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"{CAMERA}mqtt: {{username: u, password: 'file:none'}}\n")
+    with pytest.raises(SecretError) as caught:
+        load(path, environ={})
+    assert caught.value.problems[0].key == "mqtt.password"
+    path.write_text(f"{CAMERA}node: ''\nmqtt: {{username: u, password: 'file:none'}}\n")
+    with pytest.raises(ConfigError) as both:
+        load(path, environ={})
+    assert not isinstance(both.value, SecretError)
+
+
+def test_load_looks_into_this_processs_environment_by_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"node: ${{MASKWATCH_TEST_NODE}}\n{CAMERA}")
+    monkeypatch.setenv("MASKWATCH_TEST_NODE", "n7")
+    assert load(path).node == "n7"
+
+
+def test_relative_paths_start_at_the_files_directory(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("data_dir: data\nruntime_dir: run\ncameras: [{name: a, url: clips/a.mp4}]\n")
+    config = load(path, environ={})
+    assert config.data_dir == str(tmp_path / "data")
+    assert config.cameras[0].url.reveal() == str(tmp_path / "clips/a.mp4")
+
+
+def test_nothing_that_was_substituted_is_repeated_in_a_message(complaints: Complaints) -> None:
+    told = complaints(f"{CAMERA}metrics: {{port: '${{PW}}'}}\n", {"PW": "canary-hunter2"})
+    assert told == ["2:17: metrics.port: expected a whole number from 0 to 65535, got the value of ${PW}"]
+
+
+class TestWarnings:
+    """What works, but is told by `check`."""
+
+    @staticmethod
+    def _warned(found: Examined) -> list[tuple[str, str]]:
+        _config(found)
+        return [(w.key, w.message) for w in found.warnings]
+
+    def test_a_careful_file_is_warned_of_nothing(self, read: Read) -> None:
+        assert self._warned(read(CAMERA)) == []
+
+    def test_a_password_in_the_file(self, read: Read) -> None:
+        text = (
+            "cameras: [{name: a, url: 'rtsp://u:hunter22@h/s'}, "
+            "{name: b, url: rtsp://h/s, username: u, password: hunter22}]\n"
+        )
+        keys = [key for key, message in self._warned(read(text)) if "stands in the file" in message]
+        assert keys == ["cameras[0].url", "cameras[1].password"]
+
+    def test_a_file_with_a_password_that_others_can_read(self, tmp_path: Path) -> None:
+        path = tmp_path / "c.yaml"
+        path.write_text("cameras: [{name: a, url: 'rtsp://u:hunter22@h/s'}]\n")
+        path.chmod(0o640)
+        messages = [w.message for w in examine(path, environ={}).warnings]
+        assert "holds a secret and can be read by others" in messages
+        path.chmod(0o600)
+        messages = [w.message for w in examine(path, environ={}).warnings]
+        assert "holds a secret and can be read by others" not in messages
+
+    @pytest.mark.parametrize(
+        ("text", "key"),
+        [
+            ("mqtt: {host: broker.example, username: u, password: '${PW}'}\n", "mqtt.tls"),
+            ("mqtt: {tls: true}\n", "mqtt.port"),
+            ("mqtt: {port: 8883}\n", "mqtt.port"),
+            ("metrics: {host: 0.0.0.0}\n", "metrics.host"),
+            ("mqtt: {username: u, password: '${SHORT}'}\n", "mqtt.password"),
+        ],
+    )
+    def test_what_should_be_looked_at(self, read: Read, text: str, key: str) -> None:
+        found = read(CAMERA + text, {"PW": "long-enough", "SHORT": "abc"})
+        assert [warned for warned, _ in self._warned(found)] == [key]
+
+    def test_cameras_that_would_see_nothing_or_show_too_much(self, read: Read) -> None:
+        camera = "name: a, url: /none.mp4, enabled: false, pictures: subject, tls_verify: false, username: u"
+        keys = {key for key, _ in self._warned(read(f"cameras: [{{{camera}}}]\n"))}
+        shown = {f"cameras[0].{key}" for key in ("url", "pictures", "tls_verify", "username")}
+        assert keys == {"cameras"} | shown
+
+
+def test_an_unreadable_file_is_one_problem(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(CAMERA)
+    path.chmod(0)
+    found = examine(path, environ={})
+    if os.geteuid() == 0:
+        # Root reads everything: then the file must be taken as any other.
+        assert found.config is not None
+        assert stat.S_IMODE(path.stat().st_mode) == 0
+    else:
+        assert found.problems[0].message == "cannot be read: Permission denied"
