@@ -26,6 +26,7 @@ class Ending(StrEnum):
 
     LEFT = "left"
     MASKED = "masked"
+    MOVED = "moved"  # the mask now sits in another wrong way
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ def _events(truth: Truth, visit: int, spell: list[_Sighting], rules: Rules) -> l
 
 def _end(truth: Truth, visit: int, last: float) -> tuple[float, Ending]:
     """Return when and why a stretch ends whose last moment is `last`."""
-    later = [s for s in _sightings(truth, visit) if s[0] > last]
-    masked = [at for at, person, _ in later if person.mask is MaskState.MASKED]
-    return (masked[0], Ending.MASKED) if masked else (last, Ending.LEFT)
+    for at, person, _ in _sightings(truth, visit):
+        if at > last and person.mask is not MaskState.CHANGING:
+            return at, Ending.MASKED if person.mask is MaskState.MASKED else Ending.MOVED
+    return last, Ending.LEFT

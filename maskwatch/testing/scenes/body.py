@@ -276,5 +276,5 @@ class _Canvas:
         """Return BGR times matte, and the matte, as four uint8 channels."""
         alpha = cv2.GaussianBlur(self._alpha, (0, 0), 0.7)[..., None]
         whole = np.concatenate([np.clip(self._bgr, 0, 255) * alpha, alpha * 255], axis=2)
-        result: Image = whole.astype(np.uint8)
+        result: Image = np.round(whole).astype(np.uint8)
         return result
