@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from maskwatch.domain import Change, Incident, OccupancyMinute
 from maskwatch.errors import DiskFullError
 from maskwatch.store.engine import translated, write_engine
 from maskwatch.store.files import DataDir
-from maskwatch.store.models import IncidentRow, ViolationRow
+from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
 from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
 from maskwatch.store.pictures import StoredPicture, write_picture
 from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
@@ -26,7 +26,6 @@ from maskwatch.store.reserve import Reserve
 from maskwatch.store.upkeep import (
     acknowledge,
     count_minutes,
-    interruptions,
     newest_minutes,
     open_changes,
     open_incidents,
@@ -133,15 +132,6 @@ class Store:
         self._meter.add(catalogue.PICTURES, {"fate": "written"})
         return stored
 
-    def interrupt(
-        self, changes: Sequence[Change], incidents: Sequence[Incident] = ()
-    ) -> list[Change | Incident]:
-        """Close what nobody will close any more; return the closing changes."""
-        entries = interruptions(changes, incidents, self._clock.now())
-        if entries:
-            self.record(entries)
-        return [entry.subject for entry in entries]
-
     def acknowledge(self, violation: UUID, who: str) -> bool:
         """Note that somebody took note; return False for an unknown violation."""
         with self.session() as session:
@@ -174,10 +164,10 @@ class Store:
 
     # --- outbox ---------------------------------------------------------------------------------
 
-    def waiting(self, sink: str, limit: int, exclude: Collection[int] = ()) -> Sequence[Waiting]:
+    def waiting(self, sink: str, limit: int) -> Sequence[Waiting]:
         """Return deliveries that may go now, oldest first."""
         with self.session() as session:
-            return waiting(session, sink, limit, exclude)
+            return waiting(session, sink, limit)
 
     def earlier_pending(self, sink: str, subject: UUID, number: int) -> bool:
         """Return whether an earlier change of the subject still waits for this sink."""
@@ -193,6 +183,23 @@ class Store:
         """Return how the sink stands."""
         with self.session() as session:
             return backlog(session, sink)
+
+    # --- space ----------------------------------------------------------------------------------
+
+    def used_bytes(self) -> int:
+        """Return the bytes of the database's pages that hold something."""
+        with self.session() as session:
+            pages, free, size = (
+                int(session.execute(text(f"PRAGMA {name}")).scalar_one())
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
+    def picture_bytes(self) -> int:
+        """Return the bytes of the pictures that rows refer to."""
+        with self.session() as session:
+            wanted = select(func.coalesce(func.sum(ChangeRow.picture_bytes), 0))
+            return int(session.scalar(wanted.where(ChangeRow.picture.is_not(None))) or 0)
 
     def picture_path(self, relative: str | None) -> Path | None:
         """Return where a picture lies."""

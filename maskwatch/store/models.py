@@ -81,7 +81,7 @@ class ViolationRow(Base):
     __table_args__ = (
         CheckConstraint("number >= 1", name="number"),
         CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
-        CheckConstraint("verdict IN ('no_mask', 'incorrect')", name="verdict"),
+        CheckConstraint("verdict IN ('mask', 'no_mask', 'incorrect', 'unknown')", name="verdict"),
         CheckConstraint("(ended IS NULL) = (close_reason IS NULL)", name="closed"),
         Index("ix_violation_started", "started"),
         Index("ix_violation_camera_started", "camera", "started"),

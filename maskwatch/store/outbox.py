@@ -7,7 +7,7 @@ by a delivered later one (which tells the whole state) is superseded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -39,7 +39,9 @@ class Waiting:
 class Settled:
     """The end of one attempt, and where the delivery stands after it (PENDING: to be tried again)."""
 
-    id: int
+    sink: str
+    subject: UUID
+    number: int
     state: OutboxState
     attempt: int
     sent_at: datetime
@@ -57,8 +59,8 @@ class Backlog:
     parked: int
 
 
-def waiting(session: Session, sink: str, limit: int, exclude: Collection[int] = ()) -> Sequence[Waiting]:
-    """Return up to `limit` deliveries that may go now, oldest first, without those in `exclude`."""
+def waiting(session: Session, sink: str, limit: int) -> Sequence[Waiting]:
+    """Return up to `limit` deliveries that may go now, oldest first."""
     earlier = aliased(OutboxRow)
     blocked = exists().where(
         earlier.sink == OutboxRow.sink,
@@ -70,7 +72,7 @@ def waiting(session: Session, sink: str, limit: int, exclude: Collection[int] = 
         select(OutboxRow)
         .options(joinedload(OutboxRow.change))
         .where(OutboxRow.sink == sink, OutboxRow.state == OutboxState.PENDING.value)
-        .where(OutboxRow.id.not_in(exclude), ~blocked)
+        .where(~blocked)
         .order_by(OutboxRow.id)
         .limit(limit)
     )
@@ -94,14 +96,14 @@ def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> 
 def settle(session: Session, results: Iterable[Settled]) -> None:
     """Write the ends of attempts; one whose row is gone is ignored."""
     for result in results:
-        row = session.get(OutboxRow, result.id)
+        row = _find(session, result)
         if row is None:
             continue
         row.attempts = result.attempt
         row.state = result.state.value
         row.last_error = result.detail[:_DETAIL] or None
         row.finished_at = None if result.state is OutboxState.PENDING else result.ended_at
-        _keep_attempt(session, result)
+        _keep_attempt(session, row.id, result)
         session.flush()
         if result.state is OutboxState.DELIVERED:
             _move_siblings(session, row, OutboxRow.number < row.number, OutboxState.SUPERSEDED)
@@ -109,15 +111,24 @@ def settle(session: Session, results: Iterable[Settled]) -> None:
             _move_siblings(session, row, OutboxRow.number > row.number, OutboxState.PARKED)
 
 
-def _keep_attempt(session: Session, result: Settled) -> None:
+def _find(session: Session, result: Settled) -> OutboxRow | None:
+    wanted = select(OutboxRow).where(
+        OutboxRow.sink == result.sink,
+        OutboxRow.subject == result.subject,
+        OutboxRow.number == result.number,
+    )
+    return session.scalars(wanted).one_or_none()
+
+
+def _keep_attempt(session: Session, row_id: int, result: Settled) -> None:
     session.execute(
         delete(AttemptRow).where(
-            AttemptRow.outbox_id == result.id, AttemptRow.number <= result.attempt - _ATTEMPTS_KEPT
+            AttemptRow.outbox_id == row_id, AttemptRow.number <= result.attempt - _ATTEMPTS_KEPT
         )
     )
     session.merge(
         AttemptRow(
-            outbox_id=result.id,
+            outbox_id=row_id,
             number=result.attempt,
             sent_at=result.sent_at,
             ended_at=result.ended_at,

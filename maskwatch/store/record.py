@@ -138,7 +138,8 @@ def _fill(row: ViolationRow, violation: Violation) -> None:
     row.track, row.verdict = violation.track, violation.verdict.value
     row.first_seen, row.started, row.ended = violation.first_seen, violation.started, violation.ended
     row.close_reason = violation.close_reason.value if violation.close_reason else None
-    row.confidence, row.evidence = violation.confidence, violation.evidence
+    row.confidence = min(1.0, max(0.0, violation.confidence))
+    row.evidence = violation.evidence
     row.readings, row.face_height, row.model = (
         violation.readings,
         violation.face_height,

@@ -8,7 +8,16 @@ from pathlib import Path
 from uuid import UUID
 
 from maskwatch.clock import Clock, SystemClock
-from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Incident, IncidentKind, Verdict, Violation
+from maskwatch.domain import (
+    Box,
+    Change,
+    ChangeKind,
+    CloseReason,
+    Incident,
+    IncidentKind,
+    Verdict,
+    Violation,
+)
 from maskwatch.store.database import Store
 from maskwatch.store.files import DataDir
 from maskwatch.store.opening import open_store
@@ -47,7 +56,12 @@ def violation(index: int = 1, camera: str = "door", started: datetime = START) -
 
 
 def change(
-    index: int = 1, number: int = 1, camera: str = "door", started: datetime = START, *, closed: bool = False
+    index: int = 1,
+    number: int = 1,
+    camera: str = "door",
+    started: datetime = START,
+    *,
+    closed: bool = False,
 ) -> Change:
     """The change with this number of the violation with this index; the last one closes it."""
     at = started + timedelta(seconds=number - 1)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from maskwatch.store.database import Store
 from maskwatch.store.record import Receipt
-from tests.store.samples import JPEG, change, entry, incident
+from maskwatch.store.upkeep import interruptions
+from tests.store.samples import JPEG, START, change, entry, incident
 
 
 def test_a_recorded_change_waits_for_every_sink_with_its_state_and_picture(store: Store) -> None:
@@ -32,7 +33,7 @@ def test_a_number_with_other_contents_is_a_conflict_and_changes_nothing(store: S
 
 
 def test_an_impossible_change_is_refused_without_harm_to_the_others_of_its_batch(store: Store) -> None:
-    wrong = replace(change(2), violation=replace(change(2).violation, confidence=2.0))
+    wrong = replace(change(2), violation=replace(change(2).violation, track=2**70))
     receipts = store.record([entry(change(1)), entry(wrong), entry(change(3))])
     assert receipts == [Receipt.STORED, Receipt.REFUSED, Receipt.STORED]
     assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1), change(3)]
@@ -54,7 +55,7 @@ def test_what_another_run_left_open_is_closed_as_interrupted(store: Store) -> No
     store.record([entry(change(1)), entry(change(2), owner="run-2/4"), entry(incident())])
     changes, incidents = store.left_open("run-2")
     assert (changes, incidents) == ([change(1)], [incident()])
-    store.interrupt(changes, incidents)
+    store.record(interruptions(changes, incidents, START))
     assert store.open_changes() == [change(2)]
     assert store.open_incidents() == []
     assert store.left_open("run-2") == ([], [])

@@ -69,7 +69,9 @@ def upgrade() -> None:
         sa.Column("model", sa.String(length=200), nullable=False),
         sa.Column("acknowledged_at", sa.DateTime(), nullable=True),
         sa.Column("acknowledged_by", sa.String(length=100), nullable=True),
-        sa.CheckConstraint("verdict IN ('no_mask', 'incorrect')", name=op.f("ck_violation_verdict")),
+        sa.CheckConstraint(
+            "verdict IN ('mask', 'no_mask', 'incorrect', 'unknown')", name=op.f("ck_violation_verdict")
+        ),
         sa.CheckConstraint("(ended IS NULL) = (close_reason IS NULL)", name=op.f("ck_violation_closed")),
         sa.CheckConstraint("confidence BETWEEN 0 AND 1", name=op.f("ck_violation_confidence")),
         sa.CheckConstraint("number >= 1", name=op.f("ck_violation_number")),

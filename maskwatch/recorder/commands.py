@@ -1,0 +1,66 @@
+"""Routes commands: from a sink's thread to who can obey, and the result back to where it came from."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from queue import SimpleQueue
+from uuid import UUID
+
+from maskwatch.alerts.sink import Sink
+from maskwatch.errors import StoreError
+from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.store.database import Store
+
+__all__ = ["Commands", "acknowledge"]
+
+_log = logging.getLogger(__name__)
+_MOST = 100  # commands without a result, or not yet looked at
+
+
+def acknowledge(store: Store, command: Command) -> CommandResult:
+    """Carry out an `acknowledge`; `target` is the violation's id."""
+    try:
+        violation = UUID(command.target)
+        known = store.acknowledge(violation, command.origin or "unknown")
+    except ValueError:
+        return CommandResult(id=command.id, ok=False, detail=f"{command.target!r} is no violation's id")
+    except StoreError as error:
+        return CommandResult(id=command.id, ok=False, detail=str(error))
+    detail = "acknowledged" if known else f"there is no violation {violation}"
+    return CommandResult(id=command.id, ok=known, detail=detail)
+
+
+class Commands:
+    """Commands that came through sinks and wait for their result."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._arrived: SimpleQueue[tuple[Sink, Command]] = SimpleQueue()
+        self._askers: OrderedDict[str, Sink] = OrderedDict()
+
+    def take(self, sink: Sink, command: Command) -> None:
+        """Take a command from a sink; may be called from any thread. Too many are dropped."""
+        if self._arrived.qsize() < _MOST:
+            self._arrived.put((sink, command))
+            self._ring()
+
+    def route(self, store: Store, to_supervisor: Callable[[Command], object]) -> None:
+        """Obey what is ours and pass on the rest."""
+        while not self._arrived.empty():
+            sink, command = self._arrived.get()
+            _log.info("command %s for %r from %s", command.verb, command.target, command.origin)
+            if command.verb == "acknowledge":
+                sink.command_done(acknowledge(store, command))
+                continue
+            self._askers[command.id] = sink
+            while len(self._askers) > _MOST:
+                self._askers.popitem(last=False)
+            to_supervisor(command)
+
+    def done(self, result: CommandResult) -> None:
+        """Tell the sink that asked."""
+        sink = self._askers.pop(result.id, None)
+        if sink is not None:
+            sink.command_done(result)

@@ -1,0 +1,274 @@
+"""Takes deliveries to one sink: the only place that retries them.
+
+The outbox is the only queue. At most a window of deliveries is out, one of each subject. After a
+failure the sink rests for a random part of a growing time; a single delivery that keeps failing
+while others are taken is poison, and parked.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from dataclasses import dataclass, field
+from datetime import datetime
+from queue import SimpleQueue
+
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Sink
+from maskwatch.clock import Clock
+from maskwatch.domain import Change, Incident
+from maskwatch.recorder.memory import Key, Memory, key_of
+from maskwatch.store.database import Store
+from maskwatch.store.models import OutboxState
+from maskwatch.store.outbox import Settled
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+
+__all__ = ["Courier", "Pace"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a courier tries again.
+
+    Attributes:
+        first, longest: bounds in seconds of the growing time of which a rest is a random part.
+        strikes: failures, each with another delivery taken since the one before, that make poison.
+        silence: seconds after which a delivery without an outcome counts as failed.
+        rate: most deliveries handed over per second.
+
+    """
+
+    first: float = 0.5
+    longest: float = 60.0
+    strikes: int = 5
+    silence: float = 300.0
+    rate: float = 500.0
+
+
+@dataclass(slots=True)
+class _Flight:
+    subject: Change | Incident
+    attempt: int
+    sent_at: datetime
+    sent: float
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """One delivery that failed: when it may go again, and how it failed while others went well."""
+
+    until: float = 0.0
+    failures: int = 0
+    strikes: int = 0
+    accepted_then: int = -1
+
+
+@dataclass(slots=True)
+class _Rest:
+    """The sink's own pause after failures in a row."""
+
+    until: float = 0.0
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class _Books:
+    """What is out, what came back and is not written yet, what failed."""
+
+    out: dict[int, _Flight] = field(default_factory=dict)
+    done: dict[Key, Settled] = field(default_factory=dict)
+    trouble: dict[Key, _Trouble] = field(default_factory=dict)
+
+
+class Courier:
+    """One sink's deliveries. Everything but `report` runs on the recorder's thread."""
+
+    def __init__(
+        self, sink: Sink, memory: Memory, *, clock: Clock, meter: Meter, pace: Pace | None = None
+    ) -> None:
+        self.sink = sink
+        self._memory = memory
+        self._clock = clock
+        self._meter = meter
+        self._pace = pace or Pace()
+        self._books = _Books()
+        self._rest = _Rest()
+        self._accepted = 0
+        self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._unstored_ids = 0
+        self._allowance = self._pace.rate
+        self._allowed_at = clock.monotonic()
+        self.dirty = True
+
+    def report(self, outcome: Outcome) -> None:
+        """Take an outcome; may be called from any thread."""
+        self._outcomes.put(outcome)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is out and everything that came back is written."""
+        return not self._books.out and not self._books.done and self._outcomes.empty()
+
+    # --- what came back ---------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Book the outcomes that were reported, and those that never will be."""
+        while not self._outcomes.empty():
+            self._book(self._outcomes.get())
+        too_old = self._clock.monotonic() - self._pace.silence
+        for delivery in [key for key, flight in self._books.out.items() if flight.sent < too_old]:
+            self._book(Outcome(delivery, Fate.FAILED, "the sink reported no outcome"))
+
+    def _book(self, outcome: Outcome) -> None:
+        flight = self._books.out.pop(outcome.delivery, None)
+        if flight is None:
+            return
+        self.dirty = True
+        self._meter.add(catalogue.ALERTS, {"sink": self.sink.name, "fate": outcome.fate.value})
+        key = key_of(flight.subject)
+        match outcome.fate:
+            case Fate.ACCEPTED:
+                self._took(flight)
+                state = OutboxState.DELIVERED
+            case Fate.REFUSED:
+                _log.error("%s refused alert %s:%s: %s", self.sink.name, *key, outcome.detail)
+                state = OutboxState.PARKED
+            case Fate.FAILED:
+                state = self._failed(key, outcome.detail)
+        if state is not OutboxState.PENDING:
+            self._books.trouble.pop(key, None)
+        self._books.done[key] = self._settled(flight, outcome, state)
+
+    def _took(self, flight: _Flight) -> None:
+        self._accepted += 1
+        self._rest = _Rest()
+        if isinstance(flight.subject, Change):
+            elapsed = (self._clock.now() - flight.subject.at).total_seconds()
+            bounds = catalogue.METRICS[catalogue.CAPTURE_TO_PUBLISH_SECONDS].buckets
+            labels = {"sink": self.sink.name}
+            self._meter.observe(catalogue.CAPTURE_TO_PUBLISH_SECONDS, max(0.0, elapsed), bounds, labels)
+
+    def _failed(self, key: Key, detail: str) -> OutboxState:
+        now = self._clock.monotonic()
+        trouble = self._books.trouble.setdefault(key, _Trouble())
+        trouble.failures += 1
+        trouble.until = now + self._pause(trouble.failures)
+        if trouble.accepted_then not in {-1, self._accepted}:
+            trouble.strikes += 1
+        trouble.accepted_then = self._accepted
+        if trouble.strikes >= self._pace.strikes:
+            _log.error("%s: alert %s:%s fails always, parked: %s", self.sink.name, *key, detail)
+            return OutboxState.PARKED
+        if now >= self._rest.until:  # one step per rest, not one per delivery that was out
+            self._rest.failures += 1
+            self._rest.until = now + self._pause(self._rest.failures)
+            _log.warning(
+                "%s: delivery failed, next in %.1f s: %s", self.sink.name, self._rest.until - now, detail
+            )
+        return OutboxState.PENDING
+
+    def _pause(self, failures: int) -> float:
+        ceiling = min(self._pace.longest, self._pace.first * 2.0 ** min(failures - 1, 30))
+        return random.uniform(0.1, 1.0) * ceiling  # noqa: S311 - spreads retries, guards no secret
+
+    def _settled(self, flight: _Flight, outcome: Outcome, state: OutboxState) -> Settled:
+        subject, number = key_of(flight.subject)
+        return Settled(
+            sink=self.sink.name,
+            subject=subject,
+            number=number,
+            state=state,
+            attempt=flight.attempt,
+            sent_at=flight.sent_at,
+            ended_at=self._clock.now(),
+            fate=outcome.fate.value,
+            detail=outcome.detail,
+        )
+
+    def write(self, store: Store) -> None:
+        """Write what came back; on an error of the store all of it stays booked."""
+        done = self._books.done
+        for key, settled in list(done.items()):
+            if self._settle_in_memory(key, settled):
+                del done[key]
+        if done:
+            store.settle(list(done.values()))
+            done.clear()
+
+    def _settle_in_memory(self, key: Key, settled: Settled) -> bool:
+        if settled.state is OutboxState.DELIVERED:
+            return self._memory.delivered(key, self.sink.name)
+        if settled.state is OutboxState.PARKED:
+            return self._memory.refused(key, self.sink.name)
+        return self._memory.holds(key)
+
+    # --- what may go --------------------------------------------------------------------------------
+
+    def pump(self, store: Store) -> None:
+        """Hand the sink what it may take now."""
+        now = self._clock.monotonic()
+        self._allowance = min(
+            self._pace.rate, self._allowance + (now - self._allowed_at) * self._pace.rate
+        )
+        self._allowed_at = now
+        if not self.sink.ready or now < self._rest.until or not (self.dirty or self._memory):
+            return
+        room = min(self.sink.window - len(self._books.out), int(self._allowance))
+        if room <= 0:
+            return
+        room -= self._pump_stored(store, room, now)
+        self._pump_unstored(store, room, now)
+
+    def _blocked(self, now: float) -> set[Key]:
+        out = {key_of(flight.subject) for flight in self._books.out.values()}
+        resting = {key for key, trouble in self._books.trouble.items() if now < trouble.until}
+        return out | resting | self._books.done.keys()
+
+    def _pump_stored(self, store: Store, room: int, now: float) -> int:
+        blocked = self._blocked(now)
+        found = store.waiting(self.sink.name, room + len(blocked))
+        free = [item for item in found if key_of(item.subject) not in blocked][:room]
+        self.dirty = bool(free) or bool(self._books.trouble)
+        for item in free:
+            self._send(
+                Delivery(
+                    item.id,
+                    item.subject,
+                    stored=True,
+                    picture=store.picture_path(item.picture),
+                    attempt=item.attempts + 1,
+                )
+            )
+        return len(free)
+
+    def _pump_unstored(self, store: Store, room: int, now: float) -> None:
+        if not self._memory or room <= 0:
+            return
+        blocked = self._blocked(now)
+        for entry in list(self._memory.waiting(self.sink.name)):
+            key = key_of(entry.subject)
+            if room <= 0:
+                return
+            if key in blocked or store.earlier_pending(self.sink.name, *key):
+                continue
+            room -= 1
+            self._unstored_ids -= 1
+            trouble = self._books.trouble.get(key, _Trouble())
+            self._send(
+                Delivery(
+                    self._unstored_ids,
+                    entry.subject,
+                    stored=False,
+                    picture=None,
+                    attempt=trouble.failures + 1,
+                )
+            )
+
+    def _send(self, delivery: Delivery) -> None:
+        self._allowance -= 1
+        self._books.out[delivery.id] = _Flight(
+            delivery.subject, delivery.attempt, self._clock.now(), self._clock.monotonic()
+        )
+        self.sink.send(delivery)

@@ -1,0 +1,289 @@
+"""The recorder: wires the store, the workers, the sinks and the supervisor into one loop.
+
+Everything here runs on the main thread, which alone uses the database. Sinks have threads of
+their own and speak through queues.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from maskwatch.alerts.sink import Outcome, Sink, StandingState
+from maskwatch.clock import Clock
+from maskwatch.config.schema import Config
+from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.errors import StoreDamagedError, StoreError
+from maskwatch.ipc.child import Uplink
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    Configure,
+    Heartbeat,
+    IncidentChanged,
+    Metrics,
+    Ready,
+    StatusChanged,
+    Stop,
+    ToChild,
+)
+from maskwatch.recorder.commands import Commands, acknowledge
+from maskwatch.recorder.courier import Courier
+from maskwatch.recorder.gauges import Gauges
+from maskwatch.recorder.identity import run_identity
+from maskwatch.recorder.intake import Intake
+from maskwatch.recorder.loop import Loop
+from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.standing import Standing
+from maskwatch.recorder.workers import Workers, listen
+from maskwatch.store.database import Store
+from maskwatch.store.record import Entry, subject_id
+from maskwatch.store.upkeep import interruptions
+from maskwatch.telemetry.meter import Meter
+
+__all__ = ["MakeSinks", "Recorder"]
+
+_log = logging.getLogger(__name__)
+
+MakeSinks = Callable[[Config], Sequence[Sink]]
+
+_TURN = 0.25
+_GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
+
+
+class Recorder:
+    """Serves until it is told to stop or the supervisor is gone."""
+
+    def __init__(
+        self,
+        uplink: Uplink,
+        configure: Configure,
+        open_database: Callable[[Sequence[str], Meter], Store],
+        *,
+        make_sinks: MakeSinks,
+        clock: Clock,
+    ) -> None:
+        """Open everything, and begin to listen and to deliver.
+
+        Raises:
+            StoreError: the database or the socket cannot be had.
+
+        """
+        self._uplink = uplink
+        self._config = configure.config
+        self._socket = Path(configure.recorder)
+        self._open_database = open_database
+        self._make_sinks = make_sinks
+        self._clock = clock
+        self._since = clock.now()
+        self._run = run_identity()
+        self._meter = Meter()
+        self._loop = Loop(clock)
+        self._memory = Memory()
+        self._commands = Commands(self._loop.ring)
+        self._couriers: list[Courier] = []
+        self._grace: float | None = None
+        sinks = list(make_sinks(configure.config))
+        self._store = open_database([sink.name for sink in sinks], self._meter)
+        self._standing = self._take_stock()
+        self._intake = Intake(self._memory, self._standing, clock=clock, meter=self._meter)
+        self._workers = Workers(
+            listen(self._socket), self._loop, self._intake, self._minute, run=self._run, clock=clock
+        )
+        self._gauges = Gauges(self._meter, clock)
+        self._interrupt(*self._store.left_open(self._run))
+        self._start_sinks(sinks)
+        self._set_timers()
+
+    def _take_stock(self) -> Standing:
+        cameras = [camera.name for camera in self._config.cameras]
+        return Standing(
+            self._store.open_changes(),
+            self._store.open_incidents(),
+            self._store.newest_minutes(cameras),
+        )
+
+    def _interrupt(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
+        """Close what nobody will close any more."""
+        for entry in interruptions(changes, incidents, self._clock.now()):
+            ids = {"violation": str(subject_id(entry.subject))}
+            _log.warning("it was left open, and is closed as interrupted", extra=ids)
+            self._intake.add(entry, lambda _: None)
+
+    def _set_timers(self) -> None:
+        self._loop.watch(self._uplink, self._hear)
+        self._loop.every(1.0, self._beat)
+        self._loop.every(5.0, self._send_metrics)
+        self._loop.every(10.0, self._close_orphaned)
+        self._uplink.send(Ready())
+        self._beat()
+
+    # --- sinks --------------------------------------------------------------------------------------
+
+    def _start_sinks(self, sinks: Sequence[Sink]) -> None:
+        self._store.sinks = tuple(sink.name for sink in sinks)
+        for sink in sinks:
+            courier = Courier(sink, self._memory, clock=self._clock, meter=self._meter)
+            self._couriers.append(courier)
+            sink.start(
+                partial(self._report, courier), self._standing_now, partial(self._commands.take, sink)
+            )
+
+    def _report(self, courier: Courier, outcome: Outcome) -> None:
+        courier.report(outcome)
+        self._loop.ring()
+
+    def _standing_now(self) -> StandingState:
+        self._loop.ring()  # a sink that asks has just connected: it may be ready soon
+        return self._standing.state()
+
+    def _stop_sinks(self, timeout: float) -> None:
+        for courier in self._couriers:
+            courier.sink.stop(timeout)
+            courier.collect()
+            courier.write(self._store)
+        self._couriers.clear()
+
+    # --- what arrives -------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        for message in self._uplink.messages():
+            self._obey(message)
+        self._uplink.flush()
+
+    def _obey(self, message: ToChild) -> None:
+        match message:
+            case Configure():
+                self._configure(message)
+            case Stop():
+                self._grace = message.grace
+            case Command():
+                self._uplink.send(self._execute(message))
+            case CommandResult():
+                self._commands.done(message)
+            case StatusChanged():
+                self._status(message.status)
+            case IncidentChanged():
+                self.add_incident(message.incident)
+
+    def _configure(self, message: Configure) -> None:
+        before, self._config = self._config, message.config
+        self._standing.keep_cameras({camera.name for camera in message.config.cameras})
+        if (before.mqtt, before.node) != (message.config.mqtt, message.config.node):
+            with self._store_trouble():
+                self._stop_sinks(_GOODBYE)
+            self._start_sinks(list(self._make_sinks(message.config)))
+
+    def _execute(self, command: Command) -> CommandResult:
+        if command.verb == "acknowledge":
+            return acknowledge(self._store, command)
+        return CommandResult(id=command.id, ok=False, detail=f"the recorder knows no {command.verb!r}")
+
+    def _status(self, status: CameraStatus) -> None:
+        self._standing.camera(status)
+        for courier in self._couriers:
+            courier.sink.camera_changed(status)
+
+    def _minute(self, minute: OccupancyMinute) -> None:
+        self._standing.minute(minute)
+        self._intake.add_minute(minute)
+        for courier in self._couriers:
+            courier.sink.occupancy_counted(minute)
+
+    def add_incident(self, incident: Incident) -> None:
+        """Store and deliver an incident of the supervisor's or of our own."""
+        entry = Entry(incident, None, f"{self._run}/supervisor", self._clock.now())
+        self._intake.add(entry, lambda _: None)
+
+    # --- the loop -----------------------------------------------------------------------------------
+
+    def serve(self) -> None:
+        """Work until told to stop, or until the supervisor is gone; then close everything."""
+        while self._grace is None and not self._uplink.ended:
+            self._loop.turn(_TURN)
+            self._work()
+        self._close(self._grace if self._grace is not None else 0.5)
+
+    def _work(self) -> None:
+        with self._store_trouble():
+            news = self._intake.commit(self._store)
+            self._workers.flow(running=self._intake.empty)
+            if self._intake.empty and not self._memory:
+                self._interrupt(self._workers.left_open(self._store))
+            self._commands.route(self._store, self._uplink.send)
+            self._deliver(news=news)
+
+    def _deliver(self, *, news: bool = False) -> None:
+        for courier in self._couriers:
+            courier.dirty |= news
+            courier.collect()
+            with self._store_trouble():
+                courier.write(self._store)
+            with self._store_trouble():
+                courier.pump(self._store)
+
+    @contextmanager
+    def _store_trouble(self) -> Iterator[None]:
+        """Survive what the store cannot do now: nothing is lost, and it is tried again."""
+        try:
+            yield
+        except StoreDamagedError as error:
+            _log.critical("%s", error)
+            self._reopen()
+        except StoreError as error:
+            _log.warning("put off: %s", error)
+
+    def _reopen(self) -> None:
+        """Have the damaged database moved aside and what it still holds carried over."""
+        self._store.place.suspicion.touch(mode=0o600)
+        self._store.close()
+        self._store = self._open_database(self._store.sinks, self._meter)
+        for courier in self._couriers:
+            courier.dirty = True
+
+    def _close_orphaned(self) -> None:
+        if self._intake.empty and not self._memory:
+            self._interrupt(self._workers.orphaned(self._standing.open_violations))
+
+    # --- what is told -------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        beat = Heartbeat(
+            state=CameraState.LIVE,
+            reason=self._intake.trouble,
+            since=self._since,
+            leave_by=None,
+            frames=self._workers.received,
+            last_frame=None,
+            attempt=0,
+        )
+        self._uplink.send(beat, droppable=True)
+
+    def _send_metrics(self) -> None:
+        with self._store_trouble():
+            self._gauges.update(self._store, self._couriers, self._memory, self._standing)
+        self._uplink.send(Metrics(snapshot=self._meter.snapshot()), droppable=True)
+
+    # --- the end ------------------------------------------------------------------------------------
+
+    def _close(self, grace: float) -> None:
+        """Take in what has arrived, let what is out come back, say goodbye; in bounded time."""
+        deadline = self._clock.monotonic() + min(_GOODBYE, grace / 2)
+        while self._clock.monotonic() < deadline:
+            self._loop.turn(0.02)
+            self._work()
+            if self._intake.empty and all(courier.idle for courier in self._couriers):
+                break
+        with self._store_trouble():
+            self._intake.commit(self._store)
+        self._workers.close()
+        with self._store_trouble():
+            self._stop_sinks(min(_GOODBYE, grace / 2))
+        self._socket.unlink(missing_ok=True)
+        self._send_metrics()
+        self._uplink.close()
+        self._store.close()
+        self._loop.close()

@@ -1,0 +1,96 @@
+"""What stands now, for sinks that show it after every connect; may be read from any thread."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from threading import Lock
+from uuid import UUID
+
+from maskwatch.alerts.sink import StandingState
+from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
+
+__all__ = ["Standing"]
+
+
+class Standing:
+    """Camera states, open violations and incidents, and the newest counts."""
+
+    def __init__(
+        self,
+        changes: Iterable[Change] = (),
+        incidents: Iterable[Incident] = (),
+        occupancy: Mapping[str, OccupancyMinute] | None = None,
+    ) -> None:
+        self._lock = Lock()
+        self._cameras: dict[str, CameraStatus] = {}
+        self._changes: dict[UUID, Change] = {change.violation.id: change for change in changes}
+        self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
+        self._occupancy = dict(occupancy or {})
+
+    def camera(self, status: CameraStatus) -> None:
+        """Take over a camera's state."""
+        with self._lock:
+            self._cameras[status.camera] = status
+
+    def keep_cameras(self, names: Collection[str]) -> None:
+        """Forget cameras that are configured no longer."""
+        with self._lock:
+            for name in self._cameras.keys() - set(names):
+                del self._cameras[name]
+            for name in self._occupancy.keys() - set(names):
+                del self._occupancy[name]
+
+    def minute(self, minute: OccupancyMinute) -> None:
+        """Take over a count, unless a newer one of the camera is known."""
+        with self._lock:
+            known = self._occupancy.get(minute.camera)
+            if known is None or known.minute <= minute.minute:
+                self._occupancy[minute.camera] = minute
+
+    def subject(self, subject: Change | Incident) -> None:
+        """Take over a recorded change."""
+        with self._lock:
+            if isinstance(subject, Change):
+                self._violation(subject)
+            else:
+                self._incident(subject)
+
+    def _violation(self, change: Change) -> None:
+        known = self._changes.get(change.violation.id)
+        if known is not None and known.number > change.number:
+            return
+        if change.violation.ended is None:
+            self._changes[change.violation.id] = change
+        else:
+            self._changes.pop(change.violation.id, None)
+
+    def _incident(self, incident: Incident) -> None:
+        known = self._incidents.get(incident.id)
+        if known is not None and known.number > incident.number:
+            return
+        if incident.ended is None:
+            self._incidents[incident.id] = incident
+        else:
+            self._incidents.pop(incident.id, None)
+
+    @property
+    def open_violations(self) -> list[Change]:
+        """The newest change of every violation that has not ended."""
+        with self._lock:
+            return list(self._changes.values())
+
+    @property
+    def open_incidents(self) -> list[Incident]:
+        """The incidents that have not ended."""
+        with self._lock:
+            return list(self._incidents.values())
+
+    def state(self) -> StandingState:
+        """Return everything as it stands."""
+        with self._lock:
+            return StandingState(
+                tuple(self._cameras.values()),
+                tuple(self._changes.values()),
+                tuple(self._incidents.values()),
+                dict(self._occupancy),
+            )

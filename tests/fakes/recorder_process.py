@@ -1,0 +1,174 @@
+"""Stands in for the supervisor and for workers around a real recorder process."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, StoreConfig
+from maskwatch.domain import Change
+from maskwatch.ipc.channel import Channel
+from maskwatch.ipc.messages import Configure, Ready, Record, Recorded, Stop, ToSupervisor, WorkerHello
+from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
+from maskwatch.secrets import SecretUrl
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until `condition()` is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+class FakeWorker:
+    """Speaks for one camera; also notes the order of what it was told."""
+
+    def __init__(self, path: Path, camera: str = "door") -> None:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.connect(str(path))
+        self.channel = Channel(sock, FROM_RECORDER)
+        self.channel.send(WorkerHello(camera=camera))
+        self.acknowledged: list[Recorded] = []
+
+    def send(self, change: Change, picture: bytes = b"") -> None:
+        self.channel.send(Record(change=change), picture)
+
+    def receive(self, seconds: float = 0.05) -> None:
+        """Take in what arrives within `seconds`."""
+        if not self.channel.ended:
+            select.select([self.channel], [], [], seconds)
+            self.acknowledged += [message for message, _ in self.channel.receive()]
+
+    def wait(self, count: int, seconds: float = 20.0) -> list[Recorded]:
+        """Wait until so many acknowledgements have arrived."""
+        deadline = time.monotonic() + seconds
+        while len(self.acknowledged) < count:
+            assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count}"
+            assert not self.channel.ended, "the recorder closed the connection"
+            self.receive()
+        return self.acknowledged
+
+    def close(self) -> None:
+        self.channel.close()
+
+
+class RecorderProcess:
+    """A real recorder, its supervisor's end, and a folder for everything."""
+
+    def __init__(
+        self, folder: Path, *, prefix: Sequence[str] = (), reserve: int = 0, data: Path | None = None
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self.data = data or folder / "data"
+        self.socket = folder / "run" / "recorder.sock"
+        self._prefix = prefix
+        self._config = Config(
+            data_dir=str(self.data),
+            runtime_dir=str(folder / "run"),
+            cameras=(CameraConfig(name="door", url=SecretUrl("rtsp://camera.invalid/")),),
+            mqtt=MqttConfig(enabled=False),
+            metrics=MetricsConfig(enabled=False),
+            store=StoreConfig(reserve_megabytes=reserve),
+        )
+        self.messages: list[ToSupervisor] = []
+        self._workers: list[FakeWorker] = []
+        self.start()
+
+    def start(self) -> None:
+        """Start it and hand it its configuration."""
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "tests.fakes.file_sink", str(self.folder)]
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*self._prefix, *command, "--fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                cwd=ROOT,
+                stderr=log,
+            )
+        theirs.close()
+        self.line = Channel(ours, TO_SUPERVISOR)
+        self.line.send(Configure(config=self._config, recorder=str(self.socket)))
+
+    def ready(self) -> Self:
+        """Wait until it has said so."""
+        self.await_message(Ready)
+        return self
+
+    def await_message(self, kind: type[msgspec.Struct], seconds: float = 30.0) -> ToSupervisor:
+        """Wait for the next message of this kind; what comes before it is kept in `messages`."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for index, message in enumerate(self.messages):
+                if isinstance(message, kind):
+                    return self.messages.pop(index)
+            assert time.monotonic() < deadline, f"no {kind.__name__}: {self.log}"
+            assert not self.line.ended, f"the recorder ended: {self.log}"
+            select.select([self.line], [], [], 0.1)
+            self.messages += [message for message, _ in self.line.receive()]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def taken(self) -> list[str]:
+        """The alert ids that the sink took, in order."""
+        path = self.folder / "taken"
+        return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+    def mood(self, mood: str) -> None:
+        """Have the sink behave like this from now on."""
+        new = self.folder / "mood.new"
+        new.write_text(mood)
+        new.rename(self.folder / "mood")
+
+    def worker(self, camera: str = "door") -> FakeWorker:
+        worker = FakeWorker(self.socket, camera)
+        self._workers.append(worker)
+        return worker
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(20)
+        self.line.close()
+
+    def restart(self) -> None:
+        self.messages.clear()
+        self.start()
+        self.ready()
+
+    def stop(self, grace: float = 5.0) -> int:
+        """Tell it to stop; return its exit code."""
+        self.line.send(Stop(grace=grace))
+        code = self.process.wait(grace + 10)
+        self.line.close()
+        return code
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait(20)
+        self.line.close()
+        for worker in self._workers:
+            worker.close()
