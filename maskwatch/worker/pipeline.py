@@ -1,0 +1,409 @@
+"""From a frame to changes of violations: motion, faces, tracks, quality, masks, evidence, policy.
+
+Pure of I/O, deterministic, single-threaded: the daemon's worker and `maskwatch replay` run this
+very code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from maskwatch.clock import Clock, SystemClock
+from maskwatch.config.schema import CameraConfig
+from maskwatch.domain import (
+    Box,
+    CloseReason,
+    Detection,
+    Frame,
+    IdSource,
+    MaskLogits,
+    Reading,
+    Verdict,
+    Violation,
+)
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+from maskwatch.tracking.evidence import Evidence, Limits
+from maskwatch.tracking.life import Life, Sight
+from maskwatch.tracking.occupancy import Occupancy
+from maskwatch.tracking.policy import Policy, Step
+from maskwatch.tracking.still import Liveness, OwnMotion
+from maskwatch.tracking.track import Track
+from maskwatch.tracking.tracker import Tracker
+from maskwatch.tracking.visit import Visit
+from maskwatch.tracking.zones import ZoneMap
+from maskwatch.vision.liveliness import FacePatch
+from maskwatch.vision.motion import MotionGate
+from maskwatch.vision.quality import Quality, QualityGate
+from maskwatch.worker.snapshot import Snapshots, faces_to_cover
+from maskwatch.worker.view import Outcome, TrackView
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["FaceFinder", "MaskReader", "Pipeline"]
+
+_MOST_READINGS = 6  # per frame: a crowd is read in turn
+_REREAD = 0.9  # of the correlation time, before a decided face is read again
+
+
+class FaceFinder(Protocol):
+    """Finds faces; `FaceDetector` with a score of `ANONYMIZE_SCORE` in the product."""
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Return the faces in uint8 BGR (height, width, 3), in pixels of it."""
+        ...
+
+
+class MaskReader(Protocol):
+    """Reads masks; `MaskClassifier` in the product."""
+
+    @property
+    def id(self) -> str:
+        """The model's name, for violations."""
+        ...
+
+    @property
+    def prior(self) -> MaskLogits:
+        """Logarithms of the training shares."""
+        ...
+
+    def classify(self, image: Image, detections: Sequence[Detection], /) -> list[Reading]:
+        """Return one reading for each detection (pixels of `image`, uint8 BGR)."""
+        ...
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One track that this frame matched."""
+
+    track: Track
+    visit: Visit
+    detection: Detection
+    quality: Quality
+
+
+class Pipeline:
+    """The analysis of one camera.
+
+    Args:
+        camera: what to ask for.
+        detector: finds faces in the analysed picture.
+        classifier: reads masks in the full picture.
+        ids: gives the violations' ids.
+        meter: counts.
+        clock: measures durations for the meter; no decision depends on it.
+
+    """
+
+    def __init__(
+        self,
+        camera: CameraConfig,
+        *,
+        detector: FaceFinder,
+        classifier: MaskReader,
+        ids: IdSource,
+        meter: Meter,
+        clock: Clock | None = None,
+    ) -> None:
+        decision = camera.decision
+        self._camera, self._ids, self._meter = camera, ids, meter
+        self._detector, self._classifier = detector, classifier
+        self._clock = clock or SystemClock()
+        self._labels = {"camera": camera.name}
+        self._gate = MotionGate()
+        self._tracker = Tracker(camera.detector_score, decision.reassociate)
+        self._quality = QualityGate(camera.smallest_face, camera.detector_score)
+        self._limits = Limits(
+            decision.false_alarm_rate,
+            decision.miss_rate,
+            decision.correlation_time,
+            decision.incorrect_is_violation,
+        )
+        self._zones = ZoneMap(camera)
+        self._policy = Policy(decision)
+        self._occupancy = Occupancy(camera.name)
+        self._snapshots = Snapshots(camera, self._zones.private)
+        self._visits: dict[int, Visit] = {}
+        self._patches: dict[int, FacePatch] = {}
+        self._found: list[Detection] = []
+        meter.set(catalogue.MODEL_INFO, 1, self._labels | {"model": classifier.id})
+
+    def process(self, frame: Frame) -> Outcome:
+        """Take in one sampled frame; return what it led to."""
+        outcome = Outcome()
+        awake = any(self._keeps_awake(track) for track in self._tracker.tracks)
+        if not self._gate.look(frame.image, frame.moment, awake=awake):
+            self._fate("gated")
+            outcome.minutes += self._occupancy.count({}, frame.captured_at)
+            return outcome
+        self._fate("analysed")
+        outcome.looked, outcome.detections = True, self._detect(frame)
+        wanted = [d for d in outcome.detections if self._zones.looked_at(_relative(d, frame).centre)]
+        ended = self._tracker.update(wanted, frame.moment)
+        self._end(ended, outcome, frame.moment)
+        seen = [self._meet(track, frame) for track in self._tracker.tracks if track.detection]
+        self._read(seen, frame)
+        for one in seen:
+            self._decide(one, frame, outcome)
+        self._count(frame.captured_at, outcome)
+        outcome.tracks = [self._view(t, frame.moment) for t in self._people()]
+        return outcome
+
+    def idle(self, at: datetime, moment: float) -> Outcome:
+        """Let time pass without a frame: who is not seen for long enough has left."""
+        outcome = Outcome()
+        self._end(self._tracker.expire(moment), outcome, moment)
+        self._count(at, outcome)
+        return outcome
+
+    def close(self, at: datetime, reason: CloseReason = CloseReason.INTERRUPTED) -> Outcome:
+        """End everything that is open, `at` (UTC) at the earliest; the pipeline starts anew."""
+        outcome = Outcome()
+        for visit in self._visits.values():
+            self._close(visit, at, reason, outcome, moment=visit.first_moment)
+            self._tell_person(visit)
+        outcome.minutes = self._occupancy.close()
+        self._visits.clear()
+        self._patches.clear()
+        self._tracker.tracks = []
+        self._gauges()
+        return outcome
+
+    # --- steps of one frame -----------------------------------------------------------------------
+
+    def _detect(self, frame: Frame) -> list[Detection]:
+        began = self._clock.monotonic()
+        found = [d.scaled(frame.scale) for d in self._detector.detect(frame.image)]
+        self._took(catalogue.DETECT_SECONDS, self._clock.monotonic() - began)
+        sure = sum(d.score >= self._camera.detector_score for d in found)
+        self._meter.add(catalogue.FACES, self._labels, sure)
+        self._found = found
+        return found
+
+    def _meet(self, track: Track, frame: Frame) -> _Seen:
+        """Bring the track's visit up to date with this frame's detection."""
+        detection = track.detection
+        assert detection is not None
+        visit = self._visits.get(track.number) or self._welcome(track, frame)
+        visit.last_seen = max(frame.captured_at, visit.last_seen)
+        visit.reading = None
+        middle = _relative(detection, frame).centre
+        visit.enter(self._zones.place(middle, frame.captured_at), frame.moment)
+        on_analysed = detection.scaled(1 / frame.scale)
+        self._watch_motion(visit, on_analysed, frame)
+        quality = self._quality.measure(frame.image, on_analysed, frame.scale)
+        return _Seen(track, visit, detection, quality)
+
+    def _welcome(self, track: Track, frame: Frame) -> Visit:
+        visit = Visit(
+            number=track.number,
+            evidence=Evidence(self._limits, self._classifier.prior),
+            motion=OwnMotion(self._camera.decision.still_after),
+            first_seen=frame.captured_at,
+            first_moment=frame.moment,
+            last_seen=frame.captured_at,
+        )
+        self._visits[track.number] = visit
+        return visit
+
+    def _watch_motion(self, visit: Visit, detection: Detection, frame: Frame) -> None:
+        if visit.motion.alive:
+            self._patches.pop(visit.number, None)
+            return
+        shift, change = self._gate.shift, 0.0
+        patch = self._patches.get(visit.number)
+        if patch is None:
+            self._patches[visit.number] = FacePatch(frame.image, detection.box, shift)
+        else:
+            change = patch.change(frame.image, shift)
+        visit.motion.see(detection.box, frame.moment, shift, change)
+
+    def _read(self, seen: Sequence[_Seen], frame: Frame) -> None:
+        """Classify the faces that pass the gate and are due, those with the greatest need first."""
+        due = [one for one in seen if self._due(one, frame.moment)]
+        due.sort(key=lambda one: (one.visit.verdict is not Verdict.UNKNOWN, _read_at(one.visit)))
+        chosen = due[:_MOST_READINGS]
+        if not chosen:
+            return
+        began = self._clock.monotonic()
+        picture = frame.image if frame.size == frame.full_size else frame.full()
+        readings = self._classifier.classify(picture, [one.detection for one in chosen])
+        self._took(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
+        for one, reading in zip(chosen, readings, strict=True):
+            self._vote(one.visit, reading, frame)
+
+    def _due(self, one: _Seen, moment: float) -> bool:
+        """Return whether the face is to be classified now; count and note why not."""
+        visit, gate = one.visit, one.quality.gate
+        if gate is not None:
+            visit.gates[gate] += 1
+            visit.reading = Reading(None, gate)
+            self._meter.add(catalogue.READINGS, self._labels | {"result": gate.value})
+            return False
+        if visit.motion.liveness is Liveness.STILL:
+            return False
+        if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None:
+            return True
+        return moment - visit.read_moment >= _REREAD * self._limits.correlation_time
+
+    def _vote(self, visit: Visit, reading: Reading, frame: Frame) -> None:
+        """Let a reading of this frame's own detection count."""
+        visit.reading, visit.read_moment = reading, frame.moment
+        if reading.logits is None:  # the classifier would not say: counted, never a vote
+            return
+        self._meter.add(catalogue.READINGS, self._labels | {"result": "classified"})
+        undecided = visit.verdict is Verdict.UNKNOWN
+        if visit.evidence.vote(reading.logits, frame.moment) is not Verdict.UNKNOWN and undecided:
+            visit.decided_moment = frame.moment
+            self._took(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
+            waited = (self._clock.now() - frame.captured_at).total_seconds()
+            self._took(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, waited))
+
+    def _decide(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
+        visit = one.visit
+        if not self._tracker.confirmed(one.track):
+            return
+        match self._policy.step(visit, frame.moment):
+            case Step.OPEN:
+                self._open(one, frame, outcome)
+            case Step.HOLD:
+                self._hold(one, frame, outcome)
+            case Step.CLOSE:
+                at = frame.captured_at
+                self._close(visit, at, CloseReason.MASKED, outcome, moment=frame.moment)
+            case Step.NOTHING:
+                pass
+
+    def _open(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
+        visit, box = one.visit, one.detection.box
+        sight = _sight(visit)
+        violation = Violation(
+            id=self._ids.next(frame.captured_at),
+            camera=self._camera.name,
+            zone=visit.place.zone,
+            zones=sight.zones,
+            track=visit.number,
+            verdict=sight.verdict,
+            first_seen=visit.first_seen,
+            started=frame.captured_at,
+            ended=None,
+            close_reason=None,
+            confidence=sight.confidence,
+            evidence=sight.evidence,
+            readings=sight.readings,
+            face_height=round(box.height, 1),
+            box=_relative(one.detection, frame),
+            model=self._classifier.id,
+        )
+        visit.life = Life(violation, self._camera.decision.cooldown)
+        self._offer(one, frame)
+        change = visit.life.begin(frame.moment)
+        outcome.changes.append((change, self._snapshots.take(visit)))
+        labels = self._labels | {"zone": visit.place.zone, "verdict": visit.verdict.value}
+        self._meter.add(catalogue.VIOLATIONS, labels)
+
+    def _hold(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
+        life = one.visit.life
+        assert life is not None
+        life.see(_sight(one.visit))
+        if one.quality.gate is None and self._offer(one, frame):
+            life.show(_relative(one.detection, frame), round(one.detection.box.height, 1))
+        held = life.held
+        change = life.update(frame.captured_at, frame.moment)
+        self._meter.add(catalogue.UPDATES_HELD, self._labels, life.held - held)
+        if change is not None:
+            outcome.changes.append((change, self._snapshots.take(one.visit)))
+
+    def _offer(self, one: _Seen, frame: Frame) -> bool:
+        worth = one.quality.worth(one.detection)
+        faces = faces_to_cover(self._tracker.tracks, self._found)
+        return self._snapshots.offer(one.visit, worth, frame, faces)
+
+    # --- ends and counts --------------------------------------------------------------------------
+
+    def _end(self, ended: Sequence[Track], outcome: Outcome, moment: float) -> None:
+        for track in ended:
+            visit = self._visits.pop(track.number, None)
+            self._patches.pop(track.number, None)
+            if visit is not None and self._tracker.confirmed(track):
+                self._close(visit, visit.last_seen, CloseReason.LEFT, outcome, moment=moment)
+                self._tell_person(visit)
+
+    def _close(
+        self, visit: Visit, at: datetime, reason: CloseReason, outcome: Outcome, *, moment: float
+    ) -> None:
+        if visit.life is not None and visit.life.open:
+            change = visit.life.close(at, reason, moment)
+            outcome.changes.append((change, self._snapshots.take(visit)))
+            self._snapshots.forget(visit)
+
+    def _tell_person(self, visit: Visit) -> None:
+        if visit.motion.alive:
+            labels = self._labels | {"zone": visit.place.zone, "verdict": visit.verdict.value}
+            self._meter.add(catalogue.PEOPLE, labels)
+
+    def _count(self, at: datetime, outcome: Outcome) -> None:
+        visits = [self._visits[track.number] for track in self._people()]
+        alive = [visit for visit in visits if visit.motion.alive]
+        people = {visit.number: (visit.place.zone, visit.verdict) for visit in alive}
+        outcome.minutes += self._occupancy.count(people, at)
+        self._gauges(len(alive), sum(visit.violating for visit in visits))
+
+    def _people(self) -> list[Track]:
+        tracks = self._tracker.tracks
+        return [t for t in tracks if self._tracker.confirmed(t) and t.number in self._visits]
+
+    def _keeps_awake(self, track: Track) -> bool:
+        visit = self._visits.get(track.number)
+        return visit is None or visit.motion.liveness is not Liveness.STILL
+
+    def _gauges(self, present: int = 0, violating: int = 0) -> None:
+        self._meter.set(catalogue.PEOPLE_PRESENT, present, self._labels)
+        self._meter.set(catalogue.VIOLATIONS_OPEN, violating, self._labels)
+
+    def _fate(self, fate: str) -> None:
+        self._meter.add(catalogue.FRAMES, self._labels | {"fate": fate})
+
+    def _took(self, name: str, seconds: float) -> None:
+        self._meter.observe(name, seconds, catalogue.METRICS[name].buckets, self._labels)
+
+    def _view(self, track: Track, moment: float) -> TrackView:
+        visit = self._visits[track.number]
+        detected = track.detection is not None
+        return TrackView(
+            number=track.number,
+            box=track.detection.box if track.detection else track.box,
+            detected=detected,
+            verdict=visit.verdict,
+            liveness=visit.motion.liveness,
+            reading=visit.reading if detected else None,
+            evidence=visit.evidence.over(Verdict.NO_MASK, Verdict.MASK),
+            watched=max(visit.evidence.changes.values(), default=0.0),
+            zone=visit.place.zone,
+            obstacle=self._policy.obstacle(visit, moment),
+            violation=visit.life.id if visit.life and visit.violating else None,
+        )
+
+
+def _sight(visit: Visit) -> Sight:
+    evidence, verdict = visit.evidence, visit.verdict
+    return Sight(
+        verdict=verdict,
+        zones=tuple(visit.zones),
+        confidence=round(evidence.confidence(verdict), 6),
+        evidence=round(evidence.behind(verdict), 4),
+        readings=evidence.readings,
+    )
+
+
+def _read_at(visit: Visit) -> float:
+    return visit.read_moment if visit.read_moment is not None else float("-inf")
+
+
+def _relative(detection: Detection, frame: Frame) -> Box:
+    width, height = frame.full_size
+    return detection.box.scaled(1 / width, 1 / height)

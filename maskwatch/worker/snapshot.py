@@ -1,0 +1,84 @@
+"""Chooses the picture that goes with a violation, and has it anonymized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+
+from maskwatch.config.schema import CameraConfig, Pictures
+from maskwatch.domain import Box, Detection, Frame, Polygon
+from maskwatch.privacy.anonymize import Anonymizer
+from maskwatch.privacy.draw import COLOURS, draw_box
+from maskwatch.tracking.track import Track
+from maskwatch.tracking.visit import Visit
+
+__all__ = ["Snapshots"]
+
+_BETTER = 1.3  # a new picture must be worth so many times the one before
+_JPEG_QUALITY = 85
+
+
+@dataclass(slots=True)
+class _Best:
+    worth: float
+    waiting: bytes | None
+
+
+class Snapshots:
+    """The best picture of each open violation, by track number."""
+
+    def __init__(self, camera: CameraConfig, private: Sequence[Polygon]) -> None:
+        self._kind = camera.pictures
+        self._anonymizer = Anonymizer(private)
+        self._best: dict[int, _Best] = {}
+
+    def offer(self, visit: Visit, worth: float, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bool:
+        """Keep this frame's picture of the visit if it is much better; return whether it is.
+
+        Args:
+            visit: whose violation is open.
+            worth: how good a snapshot the face makes now.
+            frame: the frame that shows it.
+            faces: (track number, box in pixels of the full picture) of all that is to be covered;
+                the number is 0 for a detection that belongs to no track.
+
+        """
+        best = self._best.get(visit.number)
+        if best is not None and worth < best.worth * _BETTER:
+            return False
+        self._best[visit.number] = _Best(worth, self._render(visit, frame, faces))
+        return True
+
+    def take(self, visit: Visit) -> bytes | None:
+        """Return the picture that was not sent yet, once."""
+        best = self._best.get(visit.number)
+        if best is None:
+            return None
+        picture, best.waiting = best.waiting, None
+        return picture
+
+    def forget(self, visit: Visit) -> None:
+        """The violation is over."""
+        self._best.pop(visit.number, None)
+
+    def _render(self, visit: Visit, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bytes | None:
+        if self._kind is Pictures.NONE:
+            return None
+        subject = next(box for number, box in faces if number == visit.number)
+        others = [box for number, box in faces if number != visit.number]
+        picture, scale = self._anonymizer.picture(
+            frame.full(), subject, others, keep_subject=self._kind is Pictures.SUBJECT
+        )
+        label = f"{visit.verdict.value.replace('_', ' ')} {visit.evidence.confidence(visit.verdict):.2f}"
+        draw_box(picture, subject.scaled(scale), label, COLOURS[visit.verdict])
+        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+        return data.tobytes() if done else None
+
+
+def faces_to_cover(tracks: Sequence[Track], detections: Sequence[Detection]) -> list[tuple[int, Box]]:
+    """Return every face of a frame: the tracks' (seen or predicted) and what belongs to none."""
+    tracked = [(t.number, t.detection.box if t.detection else t.box) for t in tracks]
+    matched = {id(track.detection) for track in tracks}
+    return tracked + [(0, d.box) for d in detections if id(d) not in matched]
