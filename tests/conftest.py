@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from maskwatch import secrets
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,6 +25,16 @@ def shared_data() -> Path:
 def root() -> Path:
     """The checkout's root."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    """A secret that one test knows must not turn words of another test's messages into stars."""
+    known, pattern = set(secrets._known), secrets._pattern
+    yield
+    secrets._known.clear()
+    secrets._known.update(known)
+    secrets._pattern = pattern
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

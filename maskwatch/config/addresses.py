@@ -54,11 +54,13 @@ def _network_fault(url: str) -> tuple[str | None, str]:
         return "holds a space", "a space is written %20"
     try:
         parts = urlsplit(url)
-        if "@" in url and "@" not in parts.netloc:
-            return "the credentials hold a character that ends the host's part", _ENCODE
-        return (None, "") if parts.hostname and parts.port != 0 else ("names no host", "")
+        misplaced = "@" in url and "@" not in parts.netloc
+        reachable = not misplaced and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return "host or port is not valid", ""
+    if misplaced:
+        return "the credentials hold a character that ends the host's part", _ENCODE
+    return (None, "") if reachable else ("names no host", "")
 
 
 _ENCODE = "in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`"

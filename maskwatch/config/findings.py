@@ -60,9 +60,7 @@ class Findings:
 
     def _problem(self, path: KeyPath, message: str, hint: str, place: Place | None) -> Problem:
         at = place or self._nearest(path)
-        return Problem(
-            self.file, at.line, at.column, redact(spelled(path)), redact(message), redact(hint)
-        )
+        return Problem(self.file, at.line, at.column, spelled(path), redact(message), redact(hint))
 
     def _nearest(self, path: KeyPath) -> Place:
         """Return the place of the key, or of the section around it that was written."""

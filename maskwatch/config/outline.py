@@ -20,6 +20,7 @@ def outline_fault(corners: Sequence[Corner]) -> tuple[str | None, str]:
         if start == end:
             hint = "the outline closes by itself" if i == count - 1 else ""
             return f"corner {(i + 1) % count + 1} is the same as corner {i + 1}", hint
+    for i, (start, end) in enumerate(edges):
         for j in range(i + 2, count - (i == 0)):
             if _meet(start, end, *edges[j]):
                 return f"the edges from corner {i + 1} and from corner {j + 1} cross", _ORDER

@@ -16,6 +16,7 @@ from maskwatch.errors import ConfigError, SecretError
 Complaints = Callable[..., list[str]]
 Read = Callable[..., Examined]
 
+GOLDEN = Path(__file__).with_name("golden")
 CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
 
 
@@ -73,69 +74,13 @@ def test_a_section_or_list_with_nothing_under_it_is_all_defaults(read: Read) -> 
     assert config.cameras[0].zones == ()
 
 
-def test_every_problem_is_told_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
-    told = complaints(
-        """\
-        nod: x
-        cameras:
-          - name: Entrance
-            url: rtsp://192.0.2.1/s
-            rotation: 45
-            time_zone: Europe/Berln
-            fps: 5
-            rate: 500
-            zones:
-              - name: door
-                polygon: [[0, 0], [1, 1], [1, 0], [0, 1]]
-                rule: requierd
-          - name: Entrance
-            url: 192.0.2.1:554/s
-            substream: http://192.0.2.1/s
-            cooldown: 3
-          - url: rtsp://viewer:a/b@192.0.2.1
-            enabled: maybe
-            name:
-        mqtt:
-          port: "1883"
-          keepalive: 30s
-          password: ${NOT_SET}
-        log: {format: jsn, level: warn}
-        store:
-          retention:
-            pictures_days: -1
-            pictures_days: 2
-        """
-    )
-    assert told == [
-        "1:1: nod: unknown key (did you mean `node`?)",
-        "5:15: cameras[0].rotation: expected 0, 90, 180 or 270, got 45",
-        "6:16: cameras[0].time_zone: 'Europe/Berln' is no time zone of the IANA list, such as "
-        "Europe/Berlin (did you mean `Europe/Berlin`?)",
-        "7:5: cameras[0].fps: unknown key (did you mean `rate`?)",
-        "8:11: cameras[0].rate: expected a number, more than 0 and at most 30, got 500",
-        "11:18: cameras[0].zones[0].polygon: the edges from corner 1 and from corner 3 cross "
-        "(list the corners in order around the zone)",
-        "12:15: cameras[0].zones[0].rule: expected required, ignored, counted or private, "
-        "got requierd (did you mean `required`?)",
-        "13:11: cameras[1].name: 'Entrance' is taken by cameras[0] (names are unique)",
-        "14:10: cameras[1].url: an address begins with rtsp:// or rtsps://",
-        "15:16: cameras[1].substream: expected rtsp:// or rtsps://, got http:// "
-        "(a file is named by its path alone)",
-        "16:5: cameras[1].cooldown: unknown key (it belongs into `decision`)",
-        "17:10: cameras[2].url: the credentials hold a character that ends the host's part "
-        "(in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`)",
-        "18:14: cameras[2].enabled: expected true or false, got maybe",
-        "19:10: cameras[2].name: expected a name of 1 to 64 characters without / + #, got nothing "
-        "(leave the key out, or write '' for an empty text)",
-        "21:9: mqtt.port: expected a whole number from 1 to 65535, got '1883' (leave the quotes out)",
-        "22:14: mqtt.keepalive: expected a whole number from 5 to 3600, got 30s "
-        "(write the number alone; the unit is fixed)",
-        "23:13: mqtt.password: the environment variable NOT_SET is not set, or empty",
-        "24:15: log.format: expected console or json, got jsn (did you mean `json`?)",
-        "24:27: log.level: expected debug, error, info or warning, got warn (did you mean `warning`?)",
-        "27:20: store.retention.pictures_days: expected a number, more than 0, got -1",
-        "28:5: store.retention.pictures_days: given twice, first in line 27",
-    ]
+@pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.yaml")))
+def test_every_problem_is_told_at_once_in_the_order_of_the_file(name: str, tmp_path: Path) -> None:
+    """The listing beside each wrong file is what its user sees, word for word."""
+    path = tmp_path / f"{name}.yaml"
+    path.write_bytes((GOLDEN / f"{name}.yaml").read_bytes())
+    told = [str(p).removeprefix(f"{tmp_path}/") for p in examine(path, environ={}).problems]
+    assert told == (GOLDEN / f"{name}.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
@@ -154,10 +99,19 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(complaints: Comp
         (f"{CAMERA}mqtt: yes\n", "2:7: mqtt: expected a section of keys and values, got a single value"),
         (f"{CAMERA}metrics: {{port: [1]}}\n", "2:17: metrics.port: expected a whole number "),
         (f"{CAMERA}metrics: {{port: 1e3}}\n", "2:17: metrics.port: expected a whole number "),
-        (f"{CAMERA}node: ''\n", "2:7: node: expected a name of 1 to 64 characters without / + #, got an"),
-        (f"{CAMERA}node: a/b\n", "2:7: node: expected a name of 1 to 64 characters without / + #, got a/b"),
+        (
+            f"{CAMERA}node: ''\n",
+            "2:7: node: expected a name of 1 to 64 characters without / + #, got an",
+        ),
+        (
+            f"{CAMERA}node: a/b\n",
+            "2:7: node: expected a name of 1 to 64 characters without / + #, got a/b",
+        ),
         (f"{CAMERA}mqtt: {{tls: 1}}\n", "2:13: mqtt.tls: expected true or false, got 1"),
-        (f"{CAMERA}mqtt: {{tls: 'true'}}\n", "2:13: mqtt.tls: expected true or false, got 'true' (leave"),
+        (
+            f"{CAMERA}mqtt: {{tls: 'true'}}\n",
+            "2:13: mqtt.tls: expected true or false, got 'true' (leave",
+        ),
         (f"{CAMERA}node: a${{b\n", "2:7: node: `${` begins no variable"),
         (f"{CAMERA}<<: 3\n", "2:5: `<<` takes a section"),
     ],
@@ -168,10 +122,9 @@ def test_one_thing_wrong(complaints: Complaints, text: str, told: str) -> None:
 
 
 def test_a_problem_says_where_the_section_is_when_a_key_is_missing(complaints: Complaints) -> None:
-    assert complaints("cameras:\n  - name: a\n  - url: rtsp://h/s\n") == [
-        "2:5: cameras[0].url: missing (rtsp:// or rtsps:// address of the main stream, or a file's path)",
-        "3:5: cameras[1].name: missing (Unique, stable: topics, metrics and rows carry it)",
-    ]
+    first, second = complaints("cameras:\n  - name: a\n  - url: rtsp://h/s\n")
+    assert first.startswith("2:5: cameras[0].url: missing (rtsp:// or rtsps:// address")
+    assert second.startswith("3:5: cameras[1].name: missing (Unique")
 
 
 def test_sections_for_anchors_may_be_parked_at_the_top_and_only_there(complaints: Complaints) -> None:
@@ -255,7 +208,9 @@ def test_relative_paths_start_at_the_files_directory(tmp_path: Path) -> None:
 
 def test_nothing_that_was_substituted_is_repeated_in_a_message(complaints: Complaints) -> None:
     told = complaints(f"{CAMERA}metrics: {{port: '${{PW}}'}}\n", {"PW": "canary-hunter2"})
-    assert told == ["2:17: metrics.port: expected a whole number from 0 to 65535, got the value of ${PW}"]
+    assert told == [
+        "2:17: metrics.port: expected a whole number from 0 to 65535, got the value of ${PW}"
+    ]
 
 
 class TestWarnings:
@@ -302,7 +257,9 @@ class TestWarnings:
         assert [warned for warned, _ in self._warned(found)] == [key]
 
     def test_cameras_that_would_see_nothing_or_show_too_much(self, read: Read) -> None:
-        camera = "name: a, url: /none.mp4, enabled: false, pictures: subject, tls_verify: false, username: u"
+        camera = (
+            "name: a, url: /none.mp4, enabled: false, pictures: subject, tls_verify: false, username: u"
+        )
         keys = {key for key, _ in self._warned(read(f"cameras: [{{{camera}}}]\n"))}
         shown = {f"cameras[0].{key}" for key in ("url", "pictures", "tls_verify", "username")}
         assert keys == {"cameras"} | shown

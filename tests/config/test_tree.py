@@ -100,7 +100,11 @@ def test_an_alias_that_contains_itself_is_refused() -> None:
         ("a: @b", Place(1, 4), "a value cannot begin with '@'"),
         ("a: b: c", Place(1, 5), "`: ` is not expected here"),
         ("a: [1, 2", Place(1, 4), "the list that begins with '[' here is not closed or lacks a comma"),
-        ("a: {b: 2", Place(1, 4), "the section that begins with '{' here is not closed or lacks a comma"),
+        (
+            "a: {b: 2",
+            Place(1, 4),
+            "the section that begins with '{' here is not closed or lacks a comma",
+        ),
         ("a: 'b", Place(1, 4), "the quotes that begin here are not closed"),
         ('a: "\\q"', Place(1, 4), "an unknown escape stands in these double quotes"),
         ("a: !tag b", Place(1, 4), "tags are not taken here"),

@@ -1,0 +1,34 @@
+"""Where a camera's credentials are put into its address: here and nowhere else."""
+
+from __future__ import annotations
+
+from maskwatch.config.addresses import stream_url
+from maskwatch.config.schema import CameraConfig
+from maskwatch.secrets import Secret, SecretUrl
+
+
+def _camera(url: str, sub: str | None = None, user: str = "", password: str = "") -> CameraConfig:
+    substream = SecretUrl(sub) if sub else None
+    return CameraConfig(
+        name="a", url=SecretUrl(url), substream=substream, username=user, password=Secret(password)
+    )
+
+
+def test_username_and_password_are_percent_encoded_into_the_address() -> None:
+    url = stream_url(_camera("rtsp://h:554/s?a=b", user="us er", password="p@:/w"))
+    assert url.reveal() == "rtsp://us%20er:p%40%3A%2Fw@h:554/s?a=b"
+    assert str(url) == "rtsp://***@h:554/s?a=b"
+
+
+def test_the_substream_is_opened_where_there_is_one_unless_the_main_is_asked_for() -> None:
+    camera = _camera("rtsp://h/main", "rtsp://h/sub", "u", "password")
+    assert stream_url(camera).reveal() == "rtsp://u:password@h/sub"
+    assert stream_url(camera, main=True).reveal() == "rtsp://u:password@h/main"
+
+
+def test_credentials_in_the_address_stay() -> None:
+    assert stream_url(_camera("rtsp://u:p@h/s")).reveal() == "rtsp://u:p@h/s"
+
+
+def test_a_files_path_takes_no_credentials() -> None:
+    assert stream_url(_camera("/clips/a.mp4", user="u", password="password")).reveal() == "/clips/a.mp4"

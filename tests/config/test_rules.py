@@ -1,0 +1,133 @@
+"""What must hold between keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Complaints = Callable[..., list[str]]
+
+CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
+
+
+def _zone(polygon: str) -> str:
+    return f"cameras: [{{name: a, url: rtsp://h/s, zones: [{{name: z, polygon: {polygon}}}]}}]\n"
+
+
+def _camera(keys: str) -> str:
+    return f"cameras: [{{name: a, url: rtsp://h/s, {keys}}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (_zone("[[0, 0], [1, 1]]"), "expected at least 3 entries, got 2"),
+        (_zone("[[0, 0], [1, 1], [0.5, 0.5]]"), "the corners lie in one line"),
+        (
+            _zone("[[0, 0], [1, 0], [1, 1], [0, 0]]"),
+            "corner 1 is the same as corner 4 (the outline closes",
+        ),
+        (_zone("[[0, 0], [1, 1], [1, 0], [0, 1]]"), "the edges from corner 1 and from corner 3 cross"),
+        (_zone("[[0, 0], [1, 0], [0.5, 0], [0.5, 1]]"), "the edges"),
+        (_zone("[[0, 0], [1, 0], [1, 1.1]]"), "expected a number from 0 to 1, got 1.1"),
+        (_zone("[[0, 0], [1, 0], [1]]"), "expected a list of 2 values, got a list of 1"),
+        (_camera("schedule: {days: []}"), "no day is left on which the rule holds"),
+        (_camera("schedule: {start: 08:00, end: 08:00}"), "is the same time as `start`"),
+        (
+            _camera("schedule: {except_dates: [2026-02-30]}"),
+            "expected a date, YYYY-MM-DD, got '2026-02-30'",
+        ),
+        (_camera("schedule: {except_dates: [20260201]}"), "expected a date, YYYY-MM-DD, got '20260201'"),
+        (_camera("schedule: {start: 24:00}"), "expected a time from 00:00 to 23:59, got 24:00"),
+        (_camera("time_zone: ../../etc/passwd"), "is no time zone"),
+        (_camera("password: '${PW}'"), "a password without `username`"),
+        (f"{CAMERA}mqtt: {{host: 'mqtt://h'}}\n", "is a name or an address, not a URL"),
+        (f"{CAMERA}mqtt: {{topic_prefix: $SYS}}\n", "must not begin with $"),
+        (f"{CAMERA}mqtt: {{topic_prefix: a/}}\n", "must not begin with $ or /, nor end with /"),
+        (f"{CAMERA}mqtt: {{topic_prefix: a/+}}\n", "expected a topic without + and #"),
+        (f"{CAMERA}mqtt: {{password: '${{PW}}'}}\n", "a password without `username`"),
+        (f"{CAMERA}mqtt: {{tls: true, client_cert: /dev/null}}\n", "need each other"),
+        (f"{CAMERA}mqtt: {{ca_file: /dev/null}}\n", "has no effect without `tls: true`"),
+        (f"{CAMERA}mqtt: {{tls: true, ca_file: /none.pem}}\n", "/none.pem cannot be read: No such file"),
+        (f"{CAMERA}metrics: {{port: 1883}}\n", "port 1883 is the broker's"),
+        (f"{CAMERA}model: /none.json\n", "/none.json cannot be read"),
+        (f"{CAMERA}face_weights: /tmp\n", "/tmp cannot be read: Is a directory"),
+        (f"{CAMERA}data_dir: /run/maskwatch\n", "must not be the same as `data_dir`"),
+        (f"{CAMERA}data_dir: /dev/null\n", "is not a directory"),
+        (f"{CAMERA}runtime_dir: /run/{'x' * 100}\n", "too long by 12 bytes for the sockets in it"),
+        ("cameras: [{name: ' a', url: rtsp://h/s}]\n", "' a' begins or ends with a space"),
+    ],
+)
+def test_a_broken_rule_is_told(complaints: Complaints, text: str, told: str) -> None:
+    (complaint,) = complaints(text, {"PW": "some-password"})
+    assert told in complaint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rtsp://192.0.2.1/s",
+        "rtsps://camera.example:322/a?b=c",
+        "rtsp://[2001:db8::1]:554/s",
+        "rtsp://u:p%40ss@h/s",
+        "RTSP://h/s",
+        "/clips/a.mp4",
+        "a.mp4",
+        "./clip:5.mp4",
+    ],
+)
+def test_an_address_or_a_path_is_taken(complaints: Complaints, url: str) -> None:
+    assert complaints(f"cameras: [{{name: a, url: '{url}'}}]\n") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("", "got an empty text"),
+        ("http://h/s", "expected rtsp:// or rtsps://, got http://"),
+        ("rstp://h/s", "did you mean `rtsp`?"),
+        ("rtsp:///s", "names no host"),
+        ("rtsp://h:0/s", "names no host"),
+        ("rtsp://h:70000/s", "host or port is not valid"),
+        ("rtsp://h:port/s", "host or port is not valid"),
+        ("rtsp://[::1/s", "host or port is not valid"),
+        ("rtsp://h/a b", "holds a space"),
+        ("rtsp://u:canary/pw@h/s", "the credentials hold a character that ends the host's part"),
+        ("rtsp://u:canary#pw@h/s", "the credentials hold a character that ends the host's part"),
+        ("camera.example:554/s", "an address begins with rtsp://"),
+        ("192.0.2.1/s", "an address begins with rtsp://"),
+        ("rtsp:h/s", "an address begins with rtsp://"),
+        ("rtsp://u:canary-pw@ h/s", "holds a space"),
+    ],
+)
+def test_another_address_is_refused_without_repeating_it(
+    complaints: Complaints, url: str, told: str
+) -> None:
+    (complaint,) = complaints(f"cameras: [{{name: a, url: '{url}'}}]\n")
+    assert told in complaint
+    assert "canary" not in complaint
+
+
+def test_credentials_stand_in_one_place(complaints: Complaints) -> None:
+    text = "cameras: [{name: a, url: 'rtsp://u:p@h/s', username: u, password: '${PW}'}]\n"
+    (complaint,) = complaints(text, {"PW": "x" * 8})
+    assert "credentials stand here and in `username`" in complaint
+
+
+def test_names_are_unique_within_their_list_only(complaints: Complaints) -> None:
+    zones = "zones: [{name: z, polygon: [[0,0],[1,0],[1,1]]}]"
+    text = f"cameras: [{{name: a, url: /a, {zones}}}, {{name: b, url: /b, {zones}}}]\n"
+    assert complaints(text) == []
+
+
+def test_tls_files_that_are_there_are_taken(complaints: Complaints, tmp_path: Path) -> None:
+    for name in ("ca", "cert", "key"):
+        (tmp_path / name).write_text("x")
+    text = f"{CAMERA}mqtt: {{tls: true, port: 8883, ca_file: ca, client_cert: cert, client_key: key}}\n"
+    assert complaints(text) == []
+
+
+def test_the_brokers_port_on_another_machine_is_no_conflict(complaints: Complaints) -> None:
+    assert complaints(f"{CAMERA}mqtt: {{host: broker.example}}\nmetrics: {{port: 1883}}\n") == []
