@@ -10,6 +10,7 @@ import av
 from av.container import InputContainer
 
 from maskwatch.capture.diagnose import diagnose
+from maskwatch.capture.knock import knock
 from maskwatch.capture.source import StreamInfo
 from maskwatch.config.schema import Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError
@@ -18,6 +19,7 @@ from maskwatch.secrets import SecretUrl
 __all__ = ["StreamOptions", "is_url", "open_file", "open_stream", "stream_info"]
 
 _MICROSECONDS = 1_000_000
+_KNOCK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,15 @@ def open_stream(options: StreamOptions) -> InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         waited = time.monotonic() - begun
         patience = min(options.open_timeout, options.stall_timeout)
-        raise diagnose(error, options.where, waited, patience) from None
+        said = diagnose(error, options.where, waited, patience)
+        asked = knock(options.url, _KNOCK_S) if _vague(error, address) else None
+        raise asked or said from None
     return _with_video(container, options.where)
+
+
+def _vague(error: Exception, address: str) -> bool:
+    """Silence, nonsense, a closed door: FFmpeg calls all of them invalid data."""
+    return isinstance(error, av.error.InvalidDataError) and address.lower().startswith("rtsp://")
 
 
 def open_file(path: str) -> InputContainer:

@@ -8,6 +8,15 @@ from dataclasses import dataclass, fields
 __all__ = ["Faults"]
 
 _DAMAGED_BYTES = 8
+_SWITCHES = ("stall", "silent", "garbage", "close", "no_video")
+# For each: its type, the least and the most that makes sense.
+_NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
+    "corrupt": (float, 0, 1),
+    "drop": (float, 0, 1),
+    "drip": (float, 0.1, 1e6),
+    "status": (int, 400, 599),
+    "clock_offset": (float, -1e6, 1e6),
+}
 
 
 @dataclass(slots=True)
@@ -43,6 +52,22 @@ class Faults:
         for field in fields(self):
             setattr(self, field.name, field.default)
 
+    def order(self, words: str) -> None:
+        """Obey an operator: `stall`, `stall=off`, `drop=0.05`, `status=404`, `clear`.
+
+        Raises ValueError if there is no such fault, or the value makes no sense for it.
+        """
+        name, _, value = words.strip().partition("=")
+        if name == "clear":
+            self.clear()
+        elif name in _SWITCHES:
+            setattr(self, name, _switch(name, value))
+        elif name in _NUMBERS:
+            setattr(self, name, _number(name, value))
+        else:
+            known = ", ".join((*_SWITCHES, *_NUMBERS, "clear"))
+            raise ValueError(f"no fault {name!r}, expected one of {known}")
+
     def damage(self, payload: bytes, rng: random.Random) -> bytes | None:
         """The payload as it arrives: whole, with bytes overwritten, or None if lost."""
         if self.drop and rng.random() < self.drop:
@@ -50,6 +75,23 @@ class Faults:
         if self.corrupt and rng.random() < self.corrupt:
             return _overwrite(payload, rng)
         return payload
+
+
+def _switch(name: str, value: str) -> bool:
+    if value not in ("", "on", "off"):
+        raise ValueError(f"{name}: expected on or off, found {value!r}")
+    return value != "off"
+
+
+def _number(name: str, value: str) -> float | int:
+    kind, least, most = _NUMBERS[name]
+    try:
+        number = kind(value)
+    except ValueError:
+        raise ValueError(f"{name}: expected a number, found {value!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name}: expected {least:g} to {most:g}, found {value}")
+    return number
 
 
 def _overwrite(payload: bytes, rng: random.Random) -> bytes:

@@ -67,7 +67,7 @@ class RtspServer:
         self._thread = threading.Thread(target=self._loop.run_forever, name="rtsp", daemon=True)
         self._listener: asyncio.Server | None = None
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
         """Listen; raises OSError if the port is taken."""
         self._thread.start()
         try:
@@ -75,6 +75,9 @@ class RtspServer:
         except OSError:
             self.close()
             raise
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -1,0 +1,131 @@
+"""Look at a camera for a few seconds and report what it sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from maskwatch.capture.container import StreamOptions
+from maskwatch.capture.rtsp import RtspSource
+from maskwatch.capture.source import Fit, Size, native_size
+from maskwatch.clock import Clock, SystemClock
+from maskwatch.domain.detection import Detection
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Frame, Image
+
+__all__ = ["FindFaces", "ProbeReport", "look_at"]
+
+FindFaces = Callable[["Image"], Sequence[Detection]]
+
+_RATE = 5.0
+_POLL_S = 0.2
+_FROZEN_SHARE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    """What a camera sends.
+
+    Attributes:
+        address: where, without credentials.
+        codec: FFmpeg's name: h264, hevc.
+        size: (width, height) in pixels, upright.
+        transport: tcp, udp, or file.
+        rate: pictures a second that arrived.
+        declared_rate: pictures a second that the stream says it has, 0 if it does not.
+        first_frame: seconds from connecting to the first picture.
+        decoded: pictures decoded, damaged ones included.
+        damaged: pictures that arrived damaged, or build on one that did.
+        faces: most faces in one picture; None if nobody looked.
+        face_heights: heights in the camera's pixels of the faces in that picture.
+        blind: black, covered or frozen; empty if the picture shows something.
+
+    """
+
+    address: str
+    codec: str
+    size: Size
+    transport: str
+    rate: float
+    declared_rate: float
+    first_frame: float
+    decoded: int
+    damaged: int
+    faces: int | None
+    face_heights: list[int]
+    blind: str
+
+
+def look_at(
+    options: StreamOptions,
+    *,
+    seconds: float,
+    find_faces: FindFaces | None = None,
+    fit: Fit = native_size,
+    clock: Clock | None = None,
+) -> ProbeReport:
+    """Watch a camera for `seconds` after its first picture, five pictures of each.
+
+    Raises SourceError if there is no picture, or the stream fails while it is watched.
+    """
+    clock = clock or SystemClock()
+    begun = clock.monotonic()
+    with RtspSource(options, rate=_RATE, fit=fit, clock=clock) as source:
+        first = _first_frame(source)
+        began_at, counted = clock.monotonic(), source.counts.decoded
+        seen = _Seen(find_faces, frozen_after=seconds * _FROZEN_SHARE)
+        seen.add(first)
+        while clock.monotonic() < began_at + seconds:
+            frame = source.read(_POLL_S)
+            if frame is not None:
+                seen.add(frame)
+        passed = clock.monotonic() - began_at
+        info = source.info
+        assert info is not None  # there was a picture
+        return ProbeReport(
+            address=options.where,
+            codec=info.codec,
+            size=first.full_size,
+            transport=info.transport,
+            rate=round((source.counts.decoded - counted) / passed, 2),
+            declared_rate=round(info.rate, 2),
+            first_frame=round(began_at - begun, 3),
+            decoded=source.counts.decoded,
+            damaged=source.counts.damaged,
+            faces=seen.faces,
+            face_heights=seen.heights,
+            blind=seen.blind,
+        )
+
+
+def _first_frame(source: RtspSource) -> Frame:
+    while True:
+        frame = source.read(_POLL_S)
+        if frame is not None:
+            return frame
+
+
+class _Seen:
+    """What the pictures showed so far."""
+
+    def __init__(self, find_faces: FindFaces | None, *, frozen_after: float) -> None:
+        # Imported with the first picture: numpy is not needed to say that there is none.
+        from maskwatch.capture.health import HealthLimits, HealthMonitor  # noqa: PLC0415 - see above
+
+        self.faces: int | None = None if find_faces is None else 0
+        self.heights: list[int] = []
+        self.blind = ""
+        self._find_faces = find_faces
+        self._health = HealthMonitor(HealthLimits(hold=0.0, recover=0.0, frozen_hold=frozen_after))
+
+    def add(self, frame: Frame) -> None:
+        """Look at one picture."""
+        self.blind = self._health.observe(frame.image, frame.moment) or ""
+        if self._find_faces is None:
+            return
+        found = [face.scaled(frame.scale) for face in self._find_faces(frame.image)]
+        if len(found) > len(self.heights):
+            self.faces = len(found)
+            self.heights = sorted(round(face.box.height) for face in found)
