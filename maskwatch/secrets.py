@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+from typing import NoReturn, Self
 from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 __all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"]
@@ -49,6 +50,15 @@ class Secret:
 
     def __bool__(self) -> bool:
         return bool(self._value)
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled")
 
 
 class SecretUrl(Secret):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +38,21 @@ def _forget_secrets() -> Iterator[None]:
     secrets._known.clear()
     secrets._known.update(known)
     secrets._pattern = pattern
+
+
+@pytest.fixture
+def fresh_logging() -> Iterator[None]:
+    """Let a test set up the log of a process, and take everything back after it."""
+    root, ours = logging.getLogger(), logging.getLogger("maskwatch")
+    handlers, levels = list(root.handlers), (root.level, ours.level)
+    hooks, raising = (sys.excepthook, threading.excepthook), logging.raiseExceptions
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(levels[0])
+    ours.setLevel(levels[1])
+    sys.excepthook, threading.excepthook = hooks
+    logging.raiseExceptions = raising
+    logging.captureWarnings(capture=False)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

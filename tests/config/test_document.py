@@ -1,0 +1,105 @@
+"""What is made from the schema is what stands in the repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from maskwatch.config.describe import json_schema, keys
+from maskwatch.config.document import documents, example
+from maskwatch.config.load import examine, load
+from maskwatch.config.schema import Config, MqttConfig
+
+REMAKE = "run: python -m maskwatch.config.document"
+
+
+def test_example_manual_and_json_schema_are_up_to_date(root: Path) -> None:
+    for path, text in documents(root).items():
+        assert path.read_text() == text, f"{path.name} is not what the schema says; {REMAKE}"
+
+
+def test_the_command_writes_all_of_them(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    shutil.copy(root / "docs/configuration.md", tmp_path / "docs")
+    subprocess.run(
+        [sys.executable, "-m", "maskwatch.config.document", str(tmp_path)], check=True, timeout=60
+    )
+    for name in ("config.example.yaml", "docs/configuration.md", "docs/schemas/config.schema.json"):
+        assert (tmp_path / name).read_text() == (root / name).read_text()
+
+
+@pytest.mark.parametrize("environ", [{}, {"ENTRANCE_PASSWORD": "s3cret-door", "MQTT_PASSWORD": "m-pw"}])
+def test_the_example_loads_with_and_without_its_environment(root: Path, environ: dict[str, str]) -> None:
+    example_file = root / "config.example.yaml"
+    if environ:
+        text = example_file.read_text()
+        assert all(f"${{{name}:-}}" in text for name in environ)
+        environ = environ | {"YARD_PASSWORD": "y@rd"}
+    found = examine(example_file, environ=environ)
+    # A password for the broker without a user name is a mistake, and the example says none.
+    keys_wrong = {problem.key for problem in found.problems}
+    assert keys_wrong <= {"mqtt.password"}
+    if not environ:
+        assert found.config is not None
+
+
+def test_the_example_shows_every_key(root: Path) -> None:
+    text = (root / "config.example.yaml").read_text()
+    for section in _sections(Config):
+        for key in keys(section):
+            assert re.search(rf"^[ -]*{key.name}:", text, re.MULTILINE), key.name
+
+
+def _sections(section: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
+    inner = [key.section for key in keys(section) if key.section is not None]
+    return {section}.union(*map(_sections, inner))
+
+
+def test_what_the_example_does_not_mark_is_the_default(tmp_path: Path) -> None:
+    """Sections whose comments name no other default load to the schema's defaults."""
+    path = tmp_path / "c.yaml"
+    path.write_text(example())
+    config = load(path, environ={})
+    default = Config(cameras=config.cameras)
+    assert config == default
+    assert config.mqtt == MqttConfig()
+    assert config.cameras[1].decision == config.cameras[0].decision
+
+
+def test_the_examples_first_line_names_the_schema_by_a_path_that_exists(root: Path) -> None:
+    first = (root / "config.example.yaml").read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert not named.startswith(("/", "http"))
+    assert json.loads((root / named).read_text())["title"] == "Configuration of maskwatch"
+
+
+def test_the_json_schema_describes_every_key_and_holds_no_secret() -> None:
+    schema = json.loads(json_schema())
+    sections = {name: part for name, part in schema["$defs"].items() if part.get("type") == "object"}
+    assert len(sections) == len(_sections(Config))
+    for name, section in sections.items():
+        assert section["additionalProperties"] is False, name
+        for key, value in section["properties"].items():
+            assert value.get("description"), f"{name}.{key} has no description"
+    password = schema["$defs"]["CameraConfig"]["properties"]["password"]
+    assert password["type"] == "string"
+    assert "default" not in password
+
+
+def test_the_json_schema_takes_a_variable_where_a_number_stands() -> None:
+    rate = json.loads(json_schema())["$defs"]["CameraConfig"]["properties"]["rate"]
+    kinds = {choice["type"] for choice in rate["anyOf"]}
+    assert kinds == {"number", "string"}
+
+
+def test_every_key_has_a_description_that_ends_as_a_sentence() -> None:
+    for section in _sections(Config):
+        for key in keys(section):
+            assert key.description.endswith("."), f"{section.__name__}.{key.name}"
