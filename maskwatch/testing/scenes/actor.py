@@ -11,7 +11,7 @@ import numpy as np
 
 from maskwatch.testing.scenes.arrays import Floats, Image
 from maskwatch.testing.scenes.body import PHASES, Body, Outfit, random_outfit
-from maskwatch.testing.scenes.masks import MaskStyle, MaskWear, draw_mask
+from maskwatch.testing.scenes.masks import MaskWear, draw_mask, random_style
 from maskwatch.testing.scenes.portraits import Head
 from maskwatch.testing.scenes.script import Figure, Wear
 from maskwatch.testing.scenes.turning import back_of
@@ -67,8 +67,7 @@ class Actor:
         height = float(np.clip(rng.normal(1.71, 0.075), 1.54, 1.9))
         self.outfit: Outfit = random_outfit(rng, self.head.skin, height)
         self.body = Body(self.outfit)
-        styles = list(MaskStyle)
-        drawn = styles[int(rng.integers(len(styles)))]
+        drawn = random_style(rng)
         self.style = figure.style or drawn
         self._mask_seed = int(rng.integers(2**31))
         self._gait = rng.uniform(0, 2 * math.pi, 8)

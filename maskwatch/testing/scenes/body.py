@@ -170,7 +170,7 @@ class Body:
         hem = {Garment.COAT: 0.86, Garment.JACKET: 0.62, Garment.HOODIE: 0.6}.get(o.garment, 0.58)
         if o.garment is Garment.HOODIE:
             canvas.lay(canvas.blob((0, -0.01), (0.15, 0.07)), o.top, 0.85)
-        canvas.lay(canvas.limb((0, -0.12), (0, 0.03), 0.058, 0.066), o.skin, 0.78, relief=0.7)
+        canvas.lay(canvas.limb((0, -0.12), (0, 0.03), 0.049, 0.058), o.skin, 0.78, relief=0.7)
         outline = [
             (0.06, -0.045), (0.11, -0.012), (0.175, 0.022), (0.213, 0.08), (0.205, 0.2),
             (0.182, 0.36), (0.178, 0.45), (0.192, hem - 0.05), (0.188, hem),
@@ -198,7 +198,7 @@ class Body:
             canvas.crease([(-0.1, 0.55), (-0.07, 0.4), (0.07, 0.4), (0.1, 0.55)], 0.45)
             canvas.crease([(-0.06, -0.02), (0, 0.06), (0.06, -0.02)], 0.5)
         else:
-            throat = canvas.blob((0, -0.04), (0.062, 0.052))
+            throat = canvas.blob((0, -0.03), (0.056, 0.04))
             canvas.lay(throat, o.skin, 0.88, relief=0.5)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, Points, blend, blobs, shade
 from maskwatch.testing.scenes.portraits import CANVAS, Head
 
-__all__ = ["MaskStyle", "MaskWear", "draw_mask"]
+__all__ = ["MaskStyle", "MaskWear", "draw_mask", "random_style"]
 
 _SIZE = CANVAS[::-1]
 
@@ -60,6 +60,28 @@ _COLOURS: dict[MaskStyle, Colour] = {
     MaskStyle.STRIPED: (206, 210, 214),
 }
 _DROP = {MaskWear.PROPER: 0.0, MaskWear.UNDER_NOSE: 1.0, MaskWear.ON_CHIN: 2.0}
+
+
+_SHARES: dict[MaskStyle, float] = {
+    MaskStyle.SURGICAL_BLUE: 6,
+    MaskStyle.SURGICAL_WHITE: 3,
+    MaskStyle.SURGICAL_BLACK: 2,
+    MaskStyle.FFP2_WHITE: 4,
+    MaskStyle.FFP2_BLACK: 1.5,
+    MaskStyle.CLOTH_BLACK: 3,
+    MaskStyle.CLOTH_GREY: 2,
+    MaskStyle.CLOTH_NAVY: 1.5,
+    MaskStyle.CLOTH_RED: 1,
+    MaskStyle.DOTTED: 1,
+    MaskStyle.CHECKED: 1,
+    MaskStyle.STRIPED: 1,
+}
+
+
+def random_style(rng: np.random.Generator) -> MaskStyle:
+    """Return a style about as often as it is met in the street."""
+    styles, shares = list(_SHARES), np.array(list(_SHARES.values()))
+    return styles[int(rng.choice(len(styles), p=shares / shares.sum()))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +292,7 @@ def _print(style: MaskStyle, u: Floats, v: Floats) -> Floats | None:
         lines = 0.45 * ((u % 22) < 9) + 0.45 * ((v % 22) < 9)
         return cv2.GaussianBlur(lines.astype(np.float32), (0, 0), 0.8)
     if style is MaskStyle.STRIPED:
-        return cv2.GaussianBlur(((v + 0.2 * u) % 15 < 6).astype(np.float32), (0, 0), 0.9)
+        return 0.7 * cv2.GaussianBlur(((v + 0.2 * u) % 17 < 6).astype(np.float32), (0, 0), 0.9)
     return None
 
 

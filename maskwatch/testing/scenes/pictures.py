@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, blend, blobs
-from maskwatch.testing.scenes.masks import MaskStyle, MaskWear, draw_mask
+from maskwatch.testing.scenes.masks import MaskWear, draw_mask, random_style
 from maskwatch.testing.scenes.place import Room
 from maskwatch.testing.scenes.portraits import CANVAS, Head
 from maskwatch.testing.scenes.script import Poster, Screen, Wear
@@ -25,8 +25,7 @@ _SHEET = (360, 480)
 def _portrait(head: Head, wear: Wear, rng: np.random.Generator) -> tuple[Image, Floats]:
     if wear is Wear.BARE:
         return head.bgr, head.alpha
-    styles = list(MaskStyle)
-    style = styles[int(rng.integers(len(styles)))]
+    style = random_style(rng)
     worn = MaskWear.UNDER_NOSE if wear is Wear.UNDER_NOSE else MaskWear.PROPER
     return draw_mask(head, style, worn, rng)
 
