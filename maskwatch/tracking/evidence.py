@@ -24,6 +24,9 @@ CLIP = 4.0
 
 _CLASSES = (Verdict.NO_MASK, Verdict.MASK, Verdict.INCORRECT)
 _PAIRS = tuple(combinations(_CLASSES, 2))
+_CONFUSION = 0.05
+"""Nominal error rate between classes where a mistake neither alarms about a mask nor misses one."""
+
 _CHANGE_FACTOR = 1.5
 _MOST = 30.0  # nats; more would only say "certain" in more digits
 
@@ -50,11 +53,11 @@ class Limits:
     def accept(self, verdict: Verdict, over: Verdict) -> float:
         """Return the log-likelihood ratio at which `verdict` is accepted over the other class."""
         alpha, beta = self.false_alarm_rate, self.miss_rate
-        if self._alarms(verdict) and not self._alarms(over):
+        if over is Verdict.MASK and self._alarms(verdict):
             return math.log((1 - beta) / alpha)
-        if self._alarms(over) and not self._alarms(verdict):
+        if verdict is Verdict.MASK and self._alarms(over):
             return math.log((1 - alpha) / beta)
-        return math.log((1 - beta) / beta)
+        return math.log((1 - _CONFUSION) / _CONFUSION)
 
     def change(self, verdict: Verdict, over: Verdict) -> float:
         """Return the CUSUM at which a verdict gives way; higher, since it is asked again and again."""

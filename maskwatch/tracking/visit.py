@@ -55,6 +55,11 @@ class Visit:
         return self.evidence.verdict
 
     @property
+    def doubtful(self) -> bool:
+        """Whether the latest readings speak against the verdict."""
+        return any(value > 0 for value in self.evidence.changes.values())
+
+    @property
     def violating(self) -> bool:
         """Whether a violation is open."""
         return self.life is not None and self.life.open

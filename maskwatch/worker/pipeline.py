@@ -246,7 +246,7 @@ class Pipeline:
             return False
         if visit.motion.liveness is Liveness.STILL:
             return False
-        if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None:
+        if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None or visit.doubtful:
             return True
         return moment - visit.read_moment >= _REREAD * self._limits.correlation_time
 
