@@ -1,0 +1,35 @@
+"""Clips for the benchmarks: a corridor with 0, 1 or 5 people in view all the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskwatch.testing.scenes import Scene, default_heads, render
+from maskwatch.testing.scenes.script import Figure, Step, Wear
+
+__all__ = ["SECONDS", "crowd", "crowd_clip"]
+
+SECONDS = 12.0
+_PLACES = (-1.2, -0.6, 0.0, 0.6, 1.2)
+
+
+def crowd(people: int) -> Scene:
+    """Return a scene in which `people` walk slowly towards the camera, every other one masked."""
+    figures = tuple(
+        Figure(
+            (Step(0.0, x, 4.6), Step(SECONDS, x * 0.9, 3.2)),
+            Wear.MASKED if number % 2 else Wear.BARE,
+            face=number,
+        )
+        for number, x in enumerate(_PLACES[(5 - people) // 2 :][:people])
+    )
+    return Scene(name=f"crowd-{people}", kind="bench", seconds=SECONDS, figures=figures)
+
+
+def crowd_clip(folder: Path, people: int) -> Path:
+    """Return the 1080p25 H.264 clip of `crowd`, rendered at the first call."""
+    path = folder / f"crowd-{people}.mp4"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        render(crowd(people), path, size=(1920, 1080), fps=25.0, faces=default_heads())
+    return path
