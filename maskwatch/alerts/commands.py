@@ -71,6 +71,10 @@ class CommandDesk:
             return None
         if not self._allowed(now):
             return self._grumble(request, now)
+        known = CAMERA_VERBS if request.target else NODE_VERBS
+        if request.verb not in known:
+            verbs = ", ".join(sorted(known))
+            return self._answer(request, ok=False, detail=f"no such command here; expected {verbs}")
         payload = _payload(message.payload)
         if isinstance(payload, str):
             return self._answer(request, ok=False, detail=payload)
@@ -94,9 +98,9 @@ class CommandDesk:
         return [self._answer(self._pending.pop(key), ok=False, detail=detail) for key in late]
 
     def _address(self, message: Received) -> _Request | None:
-        for topic, verbs in ((Topic.CAMERA_COMMAND, CAMERA_VERBS), (Topic.NODE_COMMAND, NODE_VERBS)):
+        for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND):
             names = self._topics.parse(topic, message.topic)
-            if names is not None and names["verb"] in verbs:
+            if names is not None:
                 return _named(names, message.correlation)
         return None
 

@@ -162,6 +162,18 @@ class _Inbox:
         self.events.append(Received(topic, bytes(message.payload), message.retain, bytes(correlation)))
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself when the handshake fails, which paho forgets."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class Link:
     """A connection with a last will. Raises SinkError from any call once it is lost."""
 
@@ -292,6 +304,7 @@ class Link:
         config = self._config
         try:
             context = ssl.create_default_context(cafile=config.ca_file or None)
+            context.sslsocket_class = _TlsSocket
             if config.client_cert:
                 context.load_cert_chain(config.client_cert, config.client_key or None)
         except (OSError, ssl.SSLError) as error:

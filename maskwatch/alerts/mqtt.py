@@ -51,6 +51,7 @@ class MqttSink:
         self._longest_pause = longest_pause
         self._desk = CommandDesk(self._topics, self._node)
         self._jobs: deque[_Job] = deque()
+        self._minutes: dict[tuple[str, str], OccupancyMinute] = {}
         self._bell = Bell()
         self._stop_at: float | None = None
         self._ready = False
@@ -131,6 +132,8 @@ class MqttSink:
             link.open(self._config.ack_timeout)
             session = self._new_session(link)
             session.begin((), self._subscriptions())
+            for minute in self._minutes.values():
+                session.show_occupancy(minute)
             self._complaint = ""
             log.info("broker %s: connected, publishing works", link.where)
             self._ready = True
@@ -179,6 +182,7 @@ class MqttSink:
                 case CameraStatus() as status:
                     session.show_camera(status)
                 case OccupancyMinute() as minute:
+                    self._minutes[minute.camera, minute.zone] = minute
                     session.show_occupancy(minute)
                 case CommandResult() as result:
                     session.answer(self._desk.done(result))
@@ -197,6 +201,8 @@ class MqttSink:
             job = self._jobs.popleft()
             if isinstance(job, Delivery):
                 self._report(Outcome(job.id, Fate.FAILED, detail))
+            elif isinstance(job, OccupancyMinute):
+                self._minutes[job.camera, job.zone] = job
 
     def _wait(self, seconds: float) -> None:
         """Pause; deliveries that come meanwhile fail at once."""

@@ -30,7 +30,7 @@ class Mosquitto:
         listen = listener or f"listener {self.port} 127.0.0.1"
         extra = lines if lines is not None else ["allow_anonymous true"]
         user = ["user root"] if os.geteuid() == 0 else []
-        limits = ["max_queued_messages 0", "max_inflight_messages 0"]
+        limits = ["max_queued_messages 100000"]
         self.config = directory / "mosquitto.conf"
         text = [
             *user,

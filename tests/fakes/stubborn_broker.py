@@ -1,0 +1,138 @@
+"""A TCP peer that speaks just enough MQTT to be trusted, and then misbehaves as a test asks.
+
+It answers CONNECT, SUBSCRIBE and PINGREQ, and gives the canary back. What it does with other
+publications is the test's choice: it never acknowledges, or refuses, or counts how many it has
+not acknowledged yet.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from dataclasses import dataclass, field
+
+CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 8, 12, 14
+
+
+@dataclass
+class Manners:
+    """What the broker does.
+
+    Attributes:
+        connack: reason code of the answer to CONNECT; None: no answer at all.
+        puback: reason code for every publication but the canary; None: no acknowledgement.
+        properties: of the CONNACK (MQTT 5), encoded.
+        hear_canary: whether the canary comes back.
+        v5: which version the client speaks.
+        garbage: bytes sent instead of a CONNACK.
+
+    """
+
+    connack: int | None = 0
+    puback: int | None = None
+    properties: bytes = b""
+    hear_canary: bool = True
+    v5: bool = True
+    garbage: bytes = b""
+
+
+@dataclass
+class Seen:
+    """What it saw."""
+
+    connects: list[bytes] = field(default_factory=list)
+    publications: list[tuple[str, bytes]] = field(default_factory=list)
+    pending: int = 0
+    most_pending: int = 0
+
+
+class StubbornBroker:
+    """Serves one client at a time on the loopback address."""
+
+    def __init__(self, manners: Manners) -> None:
+        self.manners = manners
+        self.seen = Seen()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._client: socket.socket | None = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        if self._client is not None:
+            self._client.close()
+        self._thread.join(5)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            self._client = client
+            with client:
+                self._talk(client)
+
+    def _talk(self, client: socket.socket) -> None:
+        stream = client.makefile("rb")
+        self.seen.pending = 0
+        try:
+            with stream:
+                while head := stream.read(1):
+                    length = shift = 0
+                    while True:
+                        (byte,) = stream.read(1)
+                        length |= (byte & 127) << shift
+                        shift += 7
+                        if byte < 128:
+                            break
+                    if head[0] >> 4 == DISCONNECT:
+                        return
+                    self._answer(client, head[0], stream.read(length))
+        except (OSError, ValueError):
+            return
+
+    def _answer(self, client: socket.socket, head: int, body: bytes) -> None:
+        match head >> 4:
+            case 1:
+                self.seen.connects.append(body)
+                self._answer_connect(client)
+            case 3:
+                self._take_publication(client, body)
+            case 8:
+                self._send(client, 0x90, body[:2] + self._v5(b"\0") + b"\x01")
+            case 12:
+                self._send(client, 0xD0, b"")
+
+    def _answer_connect(self, client: socket.socket) -> None:
+        if self.manners.garbage:
+            client.sendall(self.manners.garbage)
+        elif self.manners.connack is not None:
+            properties = bytes([len(self.manners.properties)]) + self.manners.properties
+            self._send(client, 0x20, bytes([0, self.manners.connack]) + self._v5(properties))
+
+    def _take_publication(self, client: socket.socket, body: bytes) -> None:
+        size = int.from_bytes(body[:2], "big")
+        topic, mid, rest = body[2 : 2 + size].decode(), body[2 + size : 4 + size], body[4 + size :]
+        payload = rest[1 + rest[0] :] if self.manners.v5 else rest
+        self.seen.publications.append((topic, payload))
+        self.seen.pending += 1
+        self.seen.most_pending = max(self.seen.most_pending, self.seen.pending)
+        canary = topic.endswith("/canary")
+        code = 0 if canary else self.manners.puback
+        if code is not None:
+            self.seen.pending -= 1
+            self._send(client, 0x40, mid + (bytes([code, 0]) if code else b""))
+        if canary and self.manners.hear_canary:
+            echo = body[: 2 + size] + self._v5(b"\0") + payload
+            self._send(client, 0x30, echo)
+
+    def _v5(self, data: bytes) -> bytes:
+        return data if self.manners.v5 else b""
+
+    @staticmethod
+    def _send(client: socket.socket, head: int, body: bytes) -> None:
+        assert len(body) < 128
+        client.sendall(bytes([head, len(body)]) + body)
