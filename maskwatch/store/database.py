@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from maskwatch.store.files import DataDir
 from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
 from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
 from maskwatch.store.pictures import StoredPicture, write_picture
+from maskwatch.store.queries import used_bytes
 from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.upkeep import (
@@ -189,11 +190,7 @@ class Store:
     def used_bytes(self) -> int:
         """Return the bytes of the database's pages that hold something."""
         with self.session() as session:
-            pages, free, size = (
-                int(session.execute(text(f"PRAGMA {name}")).scalar_one())
-                for name in ("page_count", "freelist_count", "page_size")
-            )
-        return (pages - free) * size
+            return used_bytes(session)
 
     def picture_bytes(self) -> int:
         """Return the bytes of the pictures that rows refer to."""

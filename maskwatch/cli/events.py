@@ -1,0 +1,234 @@
+"""`maskwatch events`: list, show, export and acknowledge violations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from maskwatch.cli.where import find_data, where_options
+from maskwatch.errors import ControlError, StoreLockedError, UsageError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from maskwatch.cli.where import Where
+    from maskwatch.store.queries import Filter
+
+__all__ = ["events"]
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_FORMATS = click.Choice(["table", "jsonl", "csv"])
+
+
+def _moment(text: str | None, now: datetime) -> datetime | None:
+    """Return the time that `24h`, `7d`, `2026-03-01` or `2026-03-01T12:00Z` means, in UTC."""
+    if text is None:
+        return None
+    if span := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no time: expected a span (90m, 24h, 7d), a date or a time (2026-03-01T12:00)"
+        ) from None
+
+
+def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that choose violations."""
+    for option in (
+        click.option("--unacknowledged", is_flag=True, help="Only those nobody took note of."),
+        click.option("--open", "only_open", is_flag=True, help="Only those that have not ended."),
+        click.option(
+            "--verdict",
+            multiple=True,
+            type=click.Choice(["no_mask", "incorrect"]),
+            help="Only this verdict.",
+        ),
+        click.option("--zone", multiple=True, help="Only this zone; may be given more than once."),
+        click.option("--camera", multiple=True, help="Only this camera; may be given more than once."),
+        click.option("--until", metavar="TIME", help="Only those that began before this time."),
+        click.option("--since", metavar="TIME", help="Only those that began at this time or later."),
+    ):
+        command = option(command)
+    return command
+
+
+def _wanted(limit: int | None, options: dict[str, Any]) -> Filter:
+    from maskwatch.domain import Verdict
+    from maskwatch.store.queries import Filter
+
+    now = datetime.now(UTC)
+    return Filter(
+        since=_moment(options["since"], now),
+        until=_moment(options["until"], now),
+        cameras=options["camera"],
+        zones=options["zone"],
+        verdicts=tuple(Verdict(name) for name in options["verdict"]),
+        only_open=options["only_open"],
+        only_unacknowledged=options["unacknowledged"],
+        limit=limit,
+    )
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def events() -> None:
+    r"""List, show, export and acknowledge violations.
+
+    They are read from the data directory, whether the daemon runs or not.
+
+    \b
+    Examples:
+      maskwatch events list --since 24h --camera door
+      maskwatch events show 019d0000
+      maskwatch events export --format csv --output march.csv --since 2026-03-01 --until 2026-04-01
+      maskwatch events ack 019d0000-3c1a
+    """
+
+
+@events.command("list")
+@_filter_options
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most violations."
+)
+@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How.")
+@where_options
+def list_events(
+    config: Path | None, data_dir: Path | None, form: str, limit: int, **options: Any
+) -> None:
+    r"""List violations, newest first.
+
+    TIME is a span back from now (90m, 24h, 7d), a date, or a time; without a zone it is local.
+    A table shows local time; jsonl and csv hold UTC.
+
+    \b
+    Examples:
+      maskwatch events list --open
+      maskwatch events list --since 8h --verdict no_mask --format jsonl
+    """
+    _print(find_data(config, data_dir), _wanted(limit, options), form, None)
+
+
+@events.command()
+@_filter_options
+@click.option("--format", "form", type=_FORMATS, default="jsonl", show_default=True, help="How.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File; standard output if not given.",
+)
+@where_options
+def export(
+    config: Path | None, data_dir: Path | None, form: str, output: Path | None, **options: Any
+) -> None:
+    r"""Write all chosen violations as JSON lines, CSV or a table; times are UTC.
+
+    \b
+    Examples:
+      maskwatch events export > all.jsonl
+      maskwatch events export --format csv --output week.csv --since 7d
+    """
+    _print(find_data(config, data_dir), _wanted(None, options), form, output)
+
+
+def _print(where: Where, wanted: Filter, form: str, output: Path | None) -> None:
+    from maskwatch.cli.event_forms import FORMS
+    from maskwatch.store.files import DataDir
+    from maskwatch.store.queries import events as find_events
+    from maskwatch.store.queries import reading
+
+    with reading(DataDir(where.data_dir).database) as session:
+        _write(FORMS[form](find_events(session, wanted)), output)
+
+
+def _write(lines: Iterator[str], output: Path | None) -> None:
+    if output is None:
+        for line in lines:
+            click.echo(line)
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            file.writelines(f"{line}\n" for line in lines)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}") from error
+
+
+@events.command()
+@click.argument("identifier", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@where_options
+def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: bool) -> None:
+    r"""Tell the whole story of the violation whose id begins with ID.
+
+    What was seen when and how sure it was, when it arrived and was stored, which picture belongs
+    to it, and how each attempt to deliver each of its alerts ended.
+
+    \b
+    Examples:
+      maskwatch events show 019d0000
+      maskwatch events show 019d0000-3c1a-7000-8000-000000000001 --json
+    """
+    from maskwatch.cli.event_forms import as_json_line, tell
+    from maskwatch.store.files import DataDir
+    from maskwatch.store.queries import find, reading, story
+
+    place = DataDir(find_data(config, data_dir).data_dir)
+    with reading(place.database) as session:
+        found = story(session, find(session, identifier))
+    if as_json:
+        click.echo(as_json_line(found))
+        return
+    for line in tell(found, place.pictures):
+        click.echo(line)
+
+
+@events.command()
+@click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
+@where_options
+def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]) -> None:
+    r"""Note that somebody took note of the violations whose ids begin with ID.
+
+    A running daemon is asked to do it; without one it is written directly. The first
+    acknowledgement stands.
+
+    \b
+    Examples:
+      maskwatch events ack 019d0000
+      maskwatch events ack 019d0000-3c1a 019d0000-4f7b
+    """
+    from maskwatch.store.files import DataDir
+    from maskwatch.store.queries import find, reading
+
+    where = find_data(config, data_dir)
+    with reading(DataDir(where.data_dir).database) as session:
+        found = [find(session, identifier) for identifier in identifiers]
+    for violation in found:
+        _acknowledge(where, violation)
+        click.echo(f"{violation} acknowledged")
+
+
+def _acknowledge(where: Where, violation: UUID) -> None:
+    from maskwatch.store.direct import acknowledge_directly
+
+    try:
+        acknowledge_directly(where.data_dir, violation, "cli")
+    except StoreLockedError:
+        _ask_daemon(where, violation)
+
+
+def _ask_daemon(where: Where, violation: UUID) -> None:
+    from maskwatch.ipc.control import CommandDone, RunCommand
+    from maskwatch.ipc.control_client import ask, control_socket
+
+    if where.runtime_dir is None:
+        raise UsageError("a daemon is running: give its --config, so that it can be asked")
+    request = RunCommand(verb="acknowledge", target=str(violation))
+    answer = ask(control_socket(where.runtime_dir), request, timeout=10.0)
+    if not isinstance(answer, CommandDone) or not answer.ok:
+        detail = answer.detail if isinstance(answer, CommandDone) else "it gave another answer"
+        raise ControlError(f"the daemon did not acknowledge {violation}: {detail}")

@@ -1,0 +1,65 @@
+"""Finds the data of a daemon for verbs that look at it: from a configuration file or a directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from maskwatch.errors import ConfigError, SecretError, UsageError
+
+__all__ = ["Where", "find_data", "where_options"]
+
+_DEFAULTS = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """A daemon's directories; `runtime_dir` is None where only the data's place is known."""
+
+    data_dir: Path
+    runtime_dir: Path | None
+
+
+def where_options(command: F) -> F:
+    """Give a verb the options `--config` and `--data-dir`."""
+    config = click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="MASKWATCH_CONFIG",
+        help="The daemon's configuration file.  [default: ./config.yaml or /etc/maskwatch/config.yaml]",
+    )
+    data_dir = click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="The data directory itself, instead of a configuration file.",
+    )
+    return config(data_dir(command))
+
+
+def find_data(config: Path | None, data_dir: Path | None) -> Where:
+    """Return the directories that these options name.
+
+    Raises:
+        ConfigError: the file cannot be used.
+        UsageError: neither option was given, and there is no file at the usual places.
+
+    """
+    if data_dir is not None:
+        return Where(data_dir, None)
+    path = config or next((usual for usual in _DEFAULTS if usual.is_file()), None)
+    if path is None:
+        raise UsageError("which daemon? Give --config FILE or --data-dir DIRECTORY")
+    from maskwatch.config.load import load
+
+    try:
+        loaded = load(path)
+    except SecretError as error:
+        raise ConfigError(f"{error}\n(To look at the data alone, give --data-dir.)") from None
+    return Where(Path(os.fspath(loaded.data_dir)), Path(loaded.runtime_dir))

@@ -1,0 +1,114 @@
+"""Copies of the database: made while it is in use, checked, and put back.
+
+Only SQLite's backup interface copies: a copied file without its -wal is not the database.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from maskwatch.errors import StoreDamagedError, StoreError
+from maskwatch.store.engine import connect, read_engine, translated
+from maskwatch.store.files import DataDir, fsync_directory
+from maskwatch.store.integrity import fault, move_aside
+from maskwatch.store.migrate import refuse_foreign
+
+__all__ = ["backup", "restore"]
+
+
+def backup(source: Path, target: Path) -> int:
+    """Copy the database as it stands at one instant; return the bytes of the copy.
+
+    Writers go on meanwhile. The copy appears under its name only when it is whole and checked.
+
+    Raises:
+        StoreError: there is no database, the target exists already, or it cannot be written.
+        StoreDamagedError: the copy is not sound, since the source is not.
+
+    """
+    if not source.is_file():
+        raise StoreError(f"there is no database at {source}")
+    if target.exists():
+        raise StoreError(f"{target} exists already: choose another name")
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        _copy(source, temporary)
+        problem = fault(temporary, thorough=True)
+        if problem:
+            raise StoreDamagedError(f"the database {source} is damaged: {problem}")
+        temporary.rename(target)
+        fsync_directory(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy into a new file of mode 0600, without -wal, and fsync it."""
+    with translated(target):
+        target.unlink(missing_ok=True)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(connect(target)) as to:
+            with closing(_open_source(source)) as of, translated(source):
+                of.backup(to)
+            # The header of the copy says WAL; a single file to be carried about should not.
+            to.execute("PRAGMA journal_mode = DELETE").fetchall()
+        handle = os.open(target, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _open_source(source: Path) -> sqlite3.Connection:
+    with translated(source):
+        return connect(source, "mode=ro", timeout=10.0)
+
+
+def restore(place: DataDir, source: Path, now: datetime) -> Path | None:
+    """Put a backup in the place of the database, whose lock the caller holds.
+
+    The present database is kept beside it; returns where, or None if there was none. Alerts that
+    were waiting when the backup was made will be sent again: their ids tell consumers.
+
+    Raises:
+        StoreError: the backup is missing, not one of ours, or from a newer version.
+        StoreDamagedError: the backup is damaged.
+
+    """
+    if not source.is_file():
+        raise StoreError(f"there is no backup at {source}")
+    problem = fault(source, thorough=True, options="mode=ro")
+    if problem:
+        raise StoreDamagedError(f"the backup {source} is damaged: {problem}")
+    _refuse_unusable(source)
+    temporary = place.path / ".restore.tmp"
+    try:
+        _copy(source, temporary)
+        old = move_aside(place.database, now, "replaced") if place.database.exists() else None
+        temporary.rename(place.database)
+        fsync_directory(place.path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return old
+
+
+def _refuse_unusable(source: Path) -> None:
+    engine = read_engine(source)
+    try:
+        with translated(source), engine.connect() as connection:
+            _refuse_empty(connection, source)
+            refuse_foreign(connection, source)
+    finally:
+        engine.dispose()
+
+
+def _refuse_empty(connection: Connection, source: Path) -> None:
+    if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+        raise StoreError(f"the backup {source} is empty")

@@ -1,0 +1,80 @@
+"""Is this file a sound database of ours? And where a damaged one goes."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+
+from maskwatch.errors import StoreBusyError, StoreError
+from maskwatch.store.engine import APPLICATION_ID, connect, translated
+from maskwatch.store.files import fsync_directory
+
+__all__ = ["companions", "fault", "move_aside"]
+
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def companions(path: Path) -> tuple[Path, Path]:
+    """Return the -wal and -shm files that belong to a database file."""
+    return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
+
+
+def fault(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
+    """Return what is wrong with the database at `path`, "" if it is sound (or empty: a new one).
+
+    Args:
+        path: an existing file.
+        thorough: also compare every index with its table; takes about a second per 100 MiB.
+        options: how to open it; with `mode=rw` a -wal is taken in first.
+
+    Raises:
+        StoreBusyError: another program keeps it locked.
+        StoreError: it is a sound database of another program, or cannot be read.
+
+    """
+    try:
+        with translated(path):
+            return _look(path, thorough=thorough, options=options)
+    except StoreBusyError:
+        raise
+    except StoreError as error:
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE:
+            return str(error.__cause__)
+        raise
+
+
+def _look(path: Path, *, thorough: bool, options: str) -> str:
+    connection = connect(path, options)
+    try:
+        rows = connection.execute("PRAGMA integrity_check(5)" if thorough else "PRAGMA quick_check(5)")
+        findings = [str(row[0]) for row in rows.fetchall()]
+        if findings != ["ok"]:
+            return "; ".join(findings)
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    finally:
+        connection.close()
+    if tables and owner != APPLICATION_ID:
+        raise StoreError(f"{path} is a database of another program: set another data_dir")
+    return ""
+
+
+def move_aside(path: Path, now: datetime, why: str) -> Path:
+    """Rename a database and its -wal and -shm together; return the new path of the database.
+
+    The three keep fitting names, so that SQLite can still open them as one. The database itself
+    goes last: if this is cut short, the next start finds it damaged still.
+    """
+    target = path.with_name(f"{path.stem}.{why}-{now:%Y%m%dT%H%M%S}.db")
+    number = 1
+    while target.exists():
+        number += 1
+        target = path.with_name(f"{path.stem}.{why}-{now:%Y%m%dT%H%M%S}-{number}.db")
+    for old, new in zip(companions(path), companions(target), strict=True):
+        if old.exists():
+            old.rename(new)
+    path.rename(target)
+    fsync_directory(path.parent)
+    return target

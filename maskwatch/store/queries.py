@@ -1,0 +1,313 @@
+"""What people ask of the store, answered over a connection that cannot write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import Select, String, cast, func, select, text
+from sqlalchemy.orm import Session, selectinload
+
+from maskwatch.domain import Change, Incident, Verdict
+from maskwatch.errors import StoreError, UsageError
+from maskwatch.store.engine import read_engine, translated
+from maskwatch.store.migrate import current_revision, refuse_foreign
+from maskwatch.store.models import (
+    ChangeRow,
+    IncidentRow,
+    OccupancyRow,
+    OutboxRow,
+    OutboxState,
+    ViolationRow,
+)
+from maskwatch.store.record import decode_body
+
+__all__ = [
+    "Attempt",
+    "Event",
+    "Filter",
+    "Inventory",
+    "Posting",
+    "Step",
+    "Story",
+    "events",
+    "find",
+    "inventory",
+    "reading",
+    "story",
+    "used_bytes",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which violations; what is empty or None does not restrict. Times are aware."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    cameras: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    only_open: bool = False
+    only_unacknowledged: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One violation in a list. `alerts` counts deliveries by state; `picture` is relative."""
+
+    id: UUID
+    camera: str
+    zone: str
+    verdict: str
+    first_seen: datetime
+    started: datetime
+    ended: datetime | None
+    close_reason: str | None
+    confidence: float
+    evidence: float
+    readings: int
+    face_height: float
+    model: str
+    changes: int
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    picture: str | None
+    alerts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver."""
+
+    number: int
+    sent_at: datetime
+    ended_at: datetime
+    fate: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A change's way to one sink."""
+
+    sink: str
+    state: str
+    attempts: int
+    finished_at: datetime | None
+    last_error: str | None
+    history: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change: what was known, when it arrived and was stored, and where it went."""
+
+    change: Change
+    received_at: datetime
+    stored_at: datetime
+    picture: str | None
+    postings: tuple[Posting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that is known of one violation."""
+
+    event: Event
+    steps: tuple[Step, ...]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Session]:
+    """Open the database for reading, beside a daemon or without one.
+
+    Raises:
+        StoreError: there is no database, or its form is older than this version's.
+        StoreTooNewError: its form is newer.
+        StoreDamagedError: it cannot be read.
+
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no database at {path}: has the daemon run with this data_dir?")
+    engine = read_engine(path)
+    try:
+        with translated(path), Session(engine) as session:
+            refuse_foreign(session.connection(), path, exact=True)
+            yield session
+    finally:
+        engine.dispose()
+
+
+def events(session: Session, wanted: Filter) -> Iterator[Event]:
+    """Yield violations, newest first."""
+    statement = _restricted(wanted).order_by(ViolationRow.started.desc(), ViolationRow.id.desc())
+    if wanted.limit is not None:
+        statement = statement.limit(wanted.limit)
+    found = iter(session.scalars(statement.execution_options(yield_per=500)))
+    while rows := list(islice(found, 500)):
+        yield from _with_deliveries(session, rows)
+
+
+def _restricted(wanted: Filter) -> Select[ViolationRow]:
+    statement = select(ViolationRow)
+    if wanted.since is not None:
+        statement = statement.where(ViolationRow.started >= wanted.since)
+    if wanted.until is not None:
+        statement = statement.where(ViolationRow.started < wanted.until)
+    if wanted.cameras:
+        statement = statement.where(ViolationRow.camera.in_(wanted.cameras))
+    if wanted.zones:
+        statement = statement.where(ViolationRow.zone.in_(wanted.zones))
+    if wanted.verdicts:
+        statement = statement.where(ViolationRow.verdict.in_([v.value for v in wanted.verdicts]))
+    if wanted.only_open:
+        statement = statement.where(ViolationRow.ended.is_(None))
+    if wanted.only_unacknowledged:
+        statement = statement.where(ViolationRow.acknowledged_at.is_(None))
+    return statement
+
+
+def _with_deliveries(session: Session, rows: Sequence[ViolationRow]) -> Iterator[Event]:
+    ids = [row.id for row in rows]
+    counted = session.execute(
+        select(OutboxRow.subject, OutboxRow.state, func.count())
+        .where(OutboxRow.subject.in_(ids))
+        .group_by(OutboxRow.subject, OutboxRow.state)
+    )
+    alerts: dict[UUID, dict[str, int]] = {}
+    for subject, state, count in counted:
+        alerts.setdefault(subject, {})[state] = count
+    pictured = session.execute(
+        select(ChangeRow.subject, ChangeRow.picture)
+        .where(ChangeRow.subject.in_(ids), ChangeRow.picture.is_not(None))
+        .order_by(ChangeRow.number)
+    )
+    pictures = {subject: picture or "" for subject, picture in pictured}  # the newest stays
+    for row in rows:
+        yield _event(row, pictures.get(row.id), alerts.get(row.id, {}))
+
+
+def _event(row: ViolationRow, picture: str | None, alerts: dict[str, int]) -> Event:
+    return Event(
+        id=row.id,
+        camera=row.camera,
+        zone=row.zone,
+        verdict=row.verdict,
+        first_seen=row.first_seen,
+        started=row.started,
+        ended=row.ended,
+        close_reason=row.close_reason,
+        confidence=row.confidence,
+        evidence=row.evidence,
+        readings=row.readings,
+        face_height=row.face_height,
+        model=row.model,
+        changes=row.number,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        picture=picture,
+        alerts={state.value: alerts[state.value] for state in OutboxState if state.value in alerts},
+    )
+
+
+def find(session: Session, start: str) -> UUID:
+    """Return the id of the one violation whose id begins with `start` (4 characters or more).
+
+    Raises:
+        UsageError: there is none, or more than one.
+
+    """
+    digits = start.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        raise UsageError(f"{start!r} is no violation's id: expected 4 to 32 hexadecimal digits")
+    wanted = select(ViolationRow.id).where(cast(ViolationRow.id, String).startswith(digits)).limit(2)
+    found = session.scalars(wanted).all()
+    if not found:
+        raise UsageError(f"there is no violation whose id begins with {start}")
+    if len(found) > 1:
+        raise UsageError(f"more than one violation's id begins with {start}: give more of it")
+    return found[0]
+
+
+def story(session: Session, violation: UUID) -> Story:
+    """Return the whole story of a violation that `find` found."""
+    row = session.get_one(ViolationRow, violation)
+    [event] = _with_deliveries(session, [row])
+    wanted = (
+        select(ChangeRow)
+        .where(ChangeRow.violation_id == violation)
+        .order_by(ChangeRow.number)
+        .options(selectinload(ChangeRow.deliveries).selectinload(OutboxRow.history))
+    )
+    return Story(event, tuple(_step(change) for change in session.scalars(wanted)))
+
+
+def _step(row: ChangeRow) -> Step:
+    body = decode_body(row)
+    assert not isinstance(body, Incident)
+    return Step(
+        body,
+        row.received_at,
+        row.stored_at,
+        row.picture,
+        tuple(_posting(delivery) for delivery in row.deliveries),
+    )
+
+
+def _posting(row: OutboxRow) -> Posting:
+    history = tuple(
+        Attempt(item.number, item.sent_at, item.ended_at, item.fate, item.detail) for item in row.history
+    )
+    return Posting(row.sink, row.state, row.attempts, row.finished_at, row.last_error, history)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What a database holds: rows by kind, bytes, and pictures that are named but gone."""
+
+    revision: str
+    rows: dict[str, int]
+    used_bytes: int
+    picture_bytes: int
+    missing_pictures: int
+
+
+def inventory(session: Session, pictures: Path) -> Inventory:
+    """Count what the database holds, and look for each picture that it names."""
+    tables = {
+        "violations": ViolationRow,
+        "incidents": IncidentRow,
+        "changes": ChangeRow,
+        "minutes counted": OccupancyRow,
+    }
+    rows = {
+        name: session.scalar(select(func.count()).select_from(table)) for name, table in tables.items()
+    }
+    for state, count in session.execute(select(OutboxRow.state, func.count()).group_by(OutboxRow.state)):
+        rows[f"alerts {state}"] = count
+    named = session.execute(select(ChangeRow.picture, ChangeRow.picture_bytes))
+    kept = [(name, size) for name, size in named if name is not None]
+    return Inventory(
+        revision=current_revision(session.connection()) or "none",
+        rows={name: count or 0 for name, count in rows.items()},
+        used_bytes=used_bytes(session),
+        picture_bytes=sum(size for _, size in kept),
+        missing_pictures=sum(not (pictures / name).is_file() for name, _ in kept),
+    )
+
+
+def used_bytes(session: Session) -> int:
+    """Return the bytes of the database's pages that hold something."""
+    pages, free, size = (
+        int(session.execute(text(f"PRAGMA {name}")).scalar_one())
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size

@@ -1,0 +1,112 @@
+"""`maskwatch db`: check, backup and restore."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from maskwatch.cli.app import main
+from maskwatch.store.files import DataDir, DirectoryLock
+from maskwatch.store.queries import Filter, events, reading
+from tests.store.samples import JPEG, change, entry, make_store
+
+
+def run(*arguments: str | Path) -> int:
+    """Run the command line and return its exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    store = make_store(tmp_path / "data")
+    store.record([entry(change(1), JPEG), entry(change(2))])
+    store.close()
+    return tmp_path / "data"
+
+
+def count(database: Path) -> int:
+    with reading(database) as session:
+        return len(list(events(session, Filter())))
+
+
+def test_a_sound_database_is_described(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("db", "check", "--data-dir", data) == 0
+    told = capsys.readouterr().out
+    assert "is sound" in told
+    assert "pictures that rows name" not in told
+
+
+def test_a_missing_picture_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next(data.glob("pictures/*/*.jpg")).unlink()
+    assert run("db", "check", "--data-dir", data) == 0
+    assert "pictures that rows name but the disk has not: 1" in capsys.readouterr().out
+
+
+def test_a_damaged_database_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database = data / "maskwatch.db"
+    content = bytearray(database.read_bytes())
+    content[8192:40960] = b"\xaa" * 32768
+    database.write_bytes(content)
+    assert run("db", "check", "--data-dir", data) == 4
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_a_backup_made_while_the_store_is_open_can_be_restored(data: Path, tmp_path: Path) -> None:
+    store = make_store(data)
+    store.record([entry(change(3))])
+    assert run("db", "backup", "--data-dir", data, tmp_path / "copy.db") == 0
+    store.record([entry(change(4))])
+    store.close()
+    assert not (tmp_path / "copy.db-wal").exists()
+    assert run("db", "restore", "--data-dir", data, tmp_path / "copy.db") == 0
+    assert count(data / "maskwatch.db") == 3
+    [kept] = data.glob("maskwatch.replaced-*.db")
+    assert count(kept) == 4
+    reopened = make_store(data)
+    reopened.record([entry(change(5))])
+    reopened.close()
+
+
+def test_a_backup_into_a_directory_gets_a_name_and_is_private(data: Path, tmp_path: Path) -> None:
+    assert run("db", "backup", "--data-dir", data, tmp_path) == 0
+    [copy] = tmp_path.glob("maskwatch-*Z.db")
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_overwrites_nothing(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    assert run("db", "backup", "--data-dir", data, tmp_path / "precious") == 4
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_nothing_is_restored_while_a_daemon_owns_the_data(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("db", "backup", "--data-dir", data, tmp_path / "copy.db") == 0
+    with DirectoryLock(DataDir(data)):
+        assert run("db", "restore", "--data-dir", data, tmp_path / "copy.db") == 6
+    assert "another maskwatch" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "strange", "newer", "missing"])
+def test_what_is_no_backup_of_ours_is_not_restored(data: Path, tmp_path: Path, kind: str) -> None:
+    source = tmp_path / "source.db"
+    if kind == "text":
+        source.write_text("no database " * 1000)
+    elif kind == "empty":
+        source.touch()
+    elif kind == "strange":
+        with closing(sqlite3.connect(source)) as connection:
+            connection.execute("CREATE TABLE t (x)")
+    elif kind == "newer":
+        assert run("db", "backup", "--data-dir", data, source) == 0
+        with closing(sqlite3.connect(source)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.commit()
+    assert run("db", "restore", "--data-dir", data, source) == (5 if kind == "newer" else 4)
+    assert count(data / "maskwatch.db") == 2
