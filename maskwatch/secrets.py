@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import re
+import threading
 from typing import NoReturn, Self
 from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlunsplit
 
@@ -13,14 +14,43 @@ __all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"
 
 _MASK = "***"
 _SHORTEST = 4  # a shorter secret cannot be told from ordinary text
-_URL_CREDENTIALS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@]*(?::[^\s/]*)?@", re.IGNORECASE)
+# A password may hold what must be encoded there, such as / and @: rather too much is hidden.
+_URL_CREDENTIALS = re.compile(
+    r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*(?::(?:[^\s/]*|[^\s"'<>,]*))?@""", re.IGNORECASE
+)
 # Some cameras take the password as a part of the path or of the query.
 _PARAMETER = re.compile(
     r"(?P<name>\b(?:[a-z]+[_-])?(?:password|passwd|passwort|pwd|token|secret|apikey|api_key))=(?P<value>[^\s&#'\"]+)",
     re.IGNORECASE,
 )
-_known: set[str] = set()
-_pattern: re.Pattern[str] | None = None
+
+
+class _Known:
+    """Every spelling of every secret that this process holds."""
+
+    def __init__(self) -> None:
+        self.spellings: set[str] = set()
+        self._lock = threading.Lock()
+        self._pattern: re.Pattern[str] | None = None
+
+    def add(self, spellings: set[str]) -> None:
+        """Remember them; the pattern is built when a text comes by."""
+        with self._lock:
+            self.spellings |= spellings
+            self._pattern = None
+
+    def hidden(self, text: str) -> str:
+        """Return `text` with stars where a secret stands."""
+        with self._lock:
+            if self._pattern is None:
+                longest_first = sorted(self.spellings, key=len, reverse=True)
+                # With no secret known, a pattern that matches nowhere.
+                self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+            pattern = self._pattern
+        return pattern.sub(_MASK, text)
+
+
+_known = _Known()
 
 
 class Secret:
@@ -93,19 +123,13 @@ class SecretUrl(Secret):
 
 def register_secret(value: str) -> None:
     """Have `redact` remove `value`, in whatever spelling (if it has 4 characters or more)."""
-    global _pattern  # noqa: PLW0603 - what is known is known to the whole process
-    if len(value) < _SHORTEST or value in _known:
-        return
-    _known.update(_spellings(value))
-    longest_first = sorted(_known, key=len, reverse=True)
-    _pattern = re.compile("|".join(map(re.escape, longest_first)))
+    if len(value) >= _SHORTEST:
+        _known.add(_spellings(value))
 
 
 def redact(text: str) -> str:
     """Return `text` without any known secret and without credentials in URLs."""
-    if _pattern is not None:
-        text = _pattern.sub(_MASK, text)
-    return _without_credentials(text)
+    return _without_credentials(_known.hidden(text))
 
 
 class RedactingFilter(logging.Filter):

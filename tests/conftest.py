@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,14 +32,27 @@ def root() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(scope="session")
+def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Make, or find again, a small clip of numbered pictures; the arguments are `make_clip`'s."""
+    from tests.fakes.clips import make_clip  # not every test needs PyAV
+
+    folder = tmp_path_factory.mktemp("clips")
+
+    @functools.cache
+    def clip_of(suffix: str = "mp4", **wanted: Any) -> Path:
+        return make_clip(folder / f"{abs(hash(tuple(wanted.items())))}.{suffix}", **wanted)
+
+    return clip_of
+
+
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
     """A secret that one test knows must not turn words of another test's messages into stars."""
-    known, pattern = set(secrets._known), secrets._pattern
+    known = secrets._known
+    secrets._known = secrets._Known()
     yield
-    secrets._known.clear()
-    secrets._known.update(known)
-    secrets._pattern = pattern
+    secrets._known = known
 
 
 @pytest.fixture

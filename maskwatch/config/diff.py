@@ -25,6 +25,7 @@ class Difference:
         recorder: whether the recorder must be given its new configuration.
         metrics: whether the HTTP server must be opened anew.
         log: whether every process must set up its log anew.
+        supervision: whether the supervisor's own thresholds changed.
         full_restart: what takes effect only after a restart of the daemon, in words; until then the
             old values stay in force.
 
@@ -37,13 +38,15 @@ class Difference:
     recorder: bool
     metrics: bool
     log: bool
+    supervision: bool
     full_restart: tuple[str, ...]
 
     @property
     def empty(self) -> bool:
         """Whether nothing changed."""
-        touched = self.start or self.stop or self.restart or self.full_restart
-        return not (touched or self.recorder or self.metrics or self.log)
+        cameras = self.start or self.stop or self.restart
+        rooms = self.recorder or self.metrics or self.log or self.supervision
+        return not (cameras or rooms or self.full_restart)
 
     @property
     def in_words(self) -> str:
@@ -54,8 +57,8 @@ class Difference:
             ("restarted", self.restart),
         )
         parts = [f"{verb}: {', '.join(names)}" for verb, names in cameras if names]
-        rooms = (("recorder", self.recorder), ("metrics", self.metrics), ("log", self.log))
-        told = [name for name, changed in rooms if changed]
+        rooms = ("recorder", "metrics", "log", "supervision")
+        told = [name for name in rooms if getattr(self, name)]
         parts += [f"reconfigured: {', '.join(told)}"] if told else []
         parts += self.full_restart
         if self.keep:
@@ -87,6 +90,7 @@ def difference(old: Config, new: Config) -> Difference:
         recorder=_recorder_part(old) != _recorder_part(new),
         metrics=old.metrics != new.metrics,
         log=old.log != new.log,
+        supervision=old.supervision != new.supervision,
         full_restart=_fixed_changes(old, new),
     )
 

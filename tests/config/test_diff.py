@@ -16,6 +16,7 @@ from maskwatch.config.schema import (
     MqttConfig,
     RetentionConfig,
     StoreConfig,
+    SupervisionConfig,
 )
 from maskwatch.secrets import Secret, SecretUrl
 
@@ -71,11 +72,12 @@ def test_a_changed_password_restarts_its_camera_and_leaves_the_recorder_alone() 
         ({"store": StoreConfig(retention=RetentionConfig(interval=5))}, "recorder"),
         ({"metrics": MetricsConfig(port=1)}, "metrics"),
         ({"log": LogConfig(format=LogFormat.JSON)}, "log"),
+        ({"supervision": SupervisionConfig(offline_after=1)}, "supervision"),
     ],
 )
 def test_a_rooms_section_touches_that_room_and_no_camera(keys: dict[str, object], room: str) -> None:
     found = difference(_config(A, B), _config(A, B, **keys))
-    touched = {name for name in ("recorder", "metrics", "log") if getattr(found, name)}
+    touched = {name for name in ("recorder", "metrics", "log", "supervision") if getattr(found, name)}
     assert touched == {room}
     assert found.keep == ("a", "b")
     assert not found.full_restart
@@ -107,6 +109,27 @@ def test_what_only_a_restart_can_change_is_said_and_stays(keys: dict[str, object
     assert not found.empty
     assert found.keep == ("a",)
     assert with_fixed_of(new, old) == old
+
+
+def test_a_change_under_any_key_of_the_file_is_noticed() -> None:
+    """A section that is added to the schema later must not be forgotten here."""
+    changed = {
+        "node": "n",
+        "data_dir": "/d",
+        "runtime_dir": "/r",
+        "model": "/m",
+        "face_weights": "/w",
+        "cameras": (A, B),
+        "mqtt": MqttConfig(window=1),
+        "metrics": MetricsConfig(port=1),
+        "store": StoreConfig(reserve_megabytes=1),
+        "supervision": SupervisionConfig(offline_after=1),
+        "log": LogConfig(level="debug"),
+    }
+    assert set(changed) == set(Config.__struct_fields__)
+    for key, value in changed.items():
+        new = msgspec.structs.replace(_config(A), **{key: value})
+        assert not difference(_config(A), new).empty, key
 
 
 def test_many_cameras_are_counted_rather_than_listed() -> None:
