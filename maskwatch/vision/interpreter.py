@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from maskwatch.errors import DependencyError, ModelError
 
-__all__ = ["Interpreter", "Tensor", "runtime_name"]
+__all__ = ["Dtype", "Interpreter", "Tensor", "runtime_name"]
 
+Dtype = Literal["uint8", "int8", "float32"]
+_DTYPES: Final[dict[str, Dtype]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
 _RUNTIMES: Final = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
@@ -22,7 +24,7 @@ class Tensor:
     """What a model says of its input or output; scale 0 means: not quantized."""
 
     shape: tuple[int, ...]
-    dtype: str
+    dtype: Dtype
     scale: float
     zero_point: int
 
@@ -62,7 +64,7 @@ class Interpreter:
                 f"{name}: expected one input and one output, found {len(inputs)} and {len(outputs)}"
             )
         self._input_index, self._output_index = inputs[0]["index"], outputs[0]["index"]
-        self.input, self.output = _tensor(inputs[0]), _tensor(outputs[0])
+        self.input, self.output = _tensor(inputs[0], name), _tensor(outputs[0], name)
 
     @classmethod
     def from_file(cls, path: Path, threads: int = 1) -> Interpreter:
@@ -90,7 +92,7 @@ class Interpreter:
         return np.asarray(real, np.float32)
 
 
-def _as_input(image: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+def _as_input(image: npt.NDArray[Any], dtype: Dtype) -> npt.NDArray[Any]:
     """Return uint8 RGB as the input type wants it."""
     if dtype == "uint8":
         return image
@@ -99,11 +101,14 @@ def _as_input(image: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     return image.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def _tensor(details: dict[str, Any]) -> Tensor:
+def _tensor(details: dict[str, Any], name: str) -> Tensor:
     scale, zero_point = details["quantization"]
+    found = np.dtype(details["dtype"]).name
+    if found not in _DTYPES:
+        raise ModelError(f"{name}: {details['name']} is {found}; expected one of {', '.join(_DTYPES)}")
     return Tensor(
         tuple(int(n) for n in details["shape"]),
-        np.dtype(details["dtype"]).name,
+        _DTYPES[found],
         float(scale),
         int(zero_point),
     )

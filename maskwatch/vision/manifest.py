@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import ManifestError
-from maskwatch.vision.interpreter import Interpreter
+from maskwatch.vision.interpreter import Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
 __all__ = [
@@ -34,13 +34,13 @@ __all__ = [
     "write_manifest",
 ]
 
-LABELS: Final = ("with_mask", "without_mask", "mask_worn_incorrectly")
+Label = Literal["with_mask", "without_mask", "mask_worn_incorrectly"]
+LABELS: Final[tuple[Label, Label, Label]] = ("with_mask", "without_mask", "mask_worn_incorrectly")
 DEFAULT_MODEL: Final = "masks-96"
 _FORMAT: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5
 
-Label = Literal["with_mask", "without_mask", "mask_worn_incorrectly"]
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
@@ -55,7 +55,7 @@ class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[int, Meta(ge=16, le=512)]
     margin: Annotated[float, Meta(ge=0, le=1)]
     colour: Literal["rgb"]
-    dtype: Literal["uint8", "int8", "float32"]
+    dtype: Dtype
     scale: float
     zero_point: int
 
@@ -64,7 +64,7 @@ class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The model's output: logits (before softmax), one per label."""
 
     kind: Literal["logits"]
-    dtype: Literal["uint8", "int8", "float32"]
+    dtype: Dtype
     scale: float
     zero_point: int
 

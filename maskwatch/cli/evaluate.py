@@ -1,0 +1,193 @@
+"""`maskwatch evaluate`: a model on labelled crops, or the whole path on photographs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskwatch.cli.train import need_training
+from maskwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskwatch.training.dataset import Photo
+    from maskwatch.training.evaluation import Evaluation
+    from maskwatch.vision.masks import MaskClassifier
+
+__all__ = ["evaluate"]
+
+_Path = click.Path(path_type=Path)
+
+
+@click.command()
+@click.option("--model", type=_Path, help="Manifest of the model.  [default: the shipped one]")
+@click.option("--data", multiple=True, type=_Path, help="Folder of crops, a sub-folder per class.")
+@click.option("--scenes", type=_Path, help="annotations.json of whole photographs with boxed faces.")
+@click.option(
+    "--split",
+    type=click.Choice(["all", "test", "train"]),
+    default="all",
+    show_default=True,
+    help="Side of the folder's split.csv.",
+)
+@click.option("--source", multiple=True, help="Only pictures of this source (manifest.csv).")
+@click.option("--leaks", type=_Path, help="CSV of test pictures that are in train too: leave them out.")
+@click.option("--against", type=_Path, help="Another .tflite file to compare with, image by image.")
+@click.option(
+    "--made", is_flag=True, help="Also make slices: night, infra-red, beard, hand, scarf, glasses."
+)
+@click.option(
+    "--smallest-face",
+    type=click.FloatRange(8),
+    default=16.0,
+    show_default=True,
+    help="Whole path: height in pixels of the smallest face to find.",
+)
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.6,
+    show_default=True,
+    help="Whole path: least score of a detection.",
+)
+@click.option(
+    "--rounds", type=click.IntRange(0), default=1000, show_default=True, help="Of the bootstrap."
+)
+@click.option("--json", "as_json", type=_Path, help="Write everything as JSON to this file.")
+@click.option(
+    "--out", type=_Path, help="Draw confusion matrix and reliability diagram into this folder."
+)
+@click.option(
+    "--record", metavar="NAME", help="Write the figures into the manifest, as measured on NAME."
+)
+def evaluate(  # noqa: PLR0913 - one parameter per option
+    *,
+    model: Path | None,
+    data: tuple[Path, ...],
+    scenes: Path | None,
+    split: str,
+    source: tuple[str, ...],
+    leaks: Path | None,
+    against: Path | None,
+    made: bool,
+    smallest_face: float,
+    score: float,
+    rounds: int,
+    as_json: Path | None,
+    out: Path | None,
+    record: str | None,
+) -> None:
+    r"""Measure a model on faces with known labels.
+
+    With --data: crops, whole as they are. With --scenes: every boxed face (boxes given), and then
+    the whole path of detector, gate and classifier on the photographs. Figures come with 95 %
+    intervals from drawing whole images anew.
+
+    \b
+    Examples:
+      maskwatch evaluate --data faces --split test
+      maskwatch evaluate --scenes hall/annotations.json --json hall.json --out hall-plots
+      maskwatch evaluate --model runs/cctv-96/masks-96.json --data faces --made
+      maskwatch evaluate --data faces --against runs/cctv-96/masks-96-float.tflite
+    """
+    if bool(data) == (scenes is not None):
+        raise UsageError("give --data FOLDER (one or more) or --scenes annotations.json, one of the two")
+    need_training()
+    from maskwatch.training import evaluation
+    from maskwatch.vision.masks import MaskClassifier
+
+    classifier = MaskClassifier(model)
+    if scenes is not None:
+        done = _scenes(classifier, scenes, made=made, smallest=smallest_face, score=score, rounds=rounds)
+    else:
+        done = _crops(classifier, data, split, source, leaks, against, made=made, rounds=rounds)
+    click.echo(evaluation.as_text(done))
+    if as_json is not None:
+        _write_json(as_json, done)
+    if out is not None:
+        evaluation.write_pictures(done, out)
+    if record is not None:
+        evaluation.record(classifier.path, classifier.manifest, done, record)
+
+
+def _write_json(path: Path, done: Evaluation) -> None:
+    import msgspec
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=2) + b"\n")
+
+
+def _scenes(
+    model: MaskClassifier, annotations: Path, *, made: bool, smallest: float, score: float, rounds: int
+) -> Evaluation:
+    from maskwatch.training.dataset import load_scenes, read_scenes
+    from maskwatch.training.wholepath import look, path_figures
+
+    dataset = load_scenes(annotations)
+    scenes = read_scenes(annotations)
+    seen, unreadable = look(scenes, model, smallest=smallest, score=score, tell=_tell)
+    path = path_figures(seen, len(scenes), unreadable, rounds)
+    return _evaluated(model, dataset.photos, dataset.unreadable, made=made, rounds=rounds, path=path)
+
+
+def _crops(
+    model: MaskClassifier,
+    data: Sequence[Path],
+    split: str,
+    sources: Sequence[str],
+    leaks: Path | None,
+    against: Path | None,
+    *,
+    made: bool,
+    rounds: int,
+) -> Evaluation:
+    import msgspec
+
+    from maskwatch.training import evaluation
+    from maskwatch.training.dataset import load_crops
+
+    dataset = evaluation.merged([load_crops(folder) for folder in data])
+    photos = evaluation.chosen(dataset.photos, split, sources)
+    if leaks is not None:
+        photos = evaluation.without_leaks(photos, leaks)
+    done = _evaluated(model, photos, dataset.unreadable, made=made, rounds=rounds)
+    if against is None:
+        return done
+    return msgspec.structs.replace(done, comparison=evaluation.compare(model, against, photos))
+
+
+def _evaluated(
+    model: MaskClassifier,
+    photos: Sequence[Photo],
+    unreadable: tuple[str, ...],
+    *,
+    made: bool,
+    rounds: int,
+    path: object = None,
+) -> Evaluation:
+    from maskwatch.training import evaluation
+    from maskwatch.training.wholepath import PathFigures
+
+    assert path is None or isinstance(path, PathFigures)
+    return evaluation.Evaluation(
+        model=model.id,
+        sha256=model.manifest.sha256,
+        command=shlex.join(["maskwatch", *sys.argv[1:]]),
+        machine=evaluation.machine(),
+        date=evaluation.today(),
+        unreadable=unreadable,
+        sets=tuple(
+            evaluation.evaluate_faces(model, photos, evaluation.Wanted(made=made, rounds=rounds))
+        ),
+        path=path,
+    )
+
+
+def _tell(done: int, total: int) -> None:
+    """Write a bar that overwrites itself, on a terminal only."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{done}/{total} photographs" + ("\n" if done == total else ""), nl=False, err=True)

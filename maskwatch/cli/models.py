@@ -1,0 +1,150 @@
+"""`maskwatch models`: list, show and verify mask models, and put one in use."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from maskwatch.errors import ConfigError, ManifestError
+
+__all__ = ["models"]
+
+_Path = click.Path(path_type=Path)
+
+
+@click.group()
+def models() -> None:
+    r"""List, show and verify mask models, and put one in use.
+
+    \b
+    Examples:
+      maskwatch models list
+      maskwatch models show
+      maskwatch models verify runs/cctv-96/masks-96.json
+      maskwatch models use runs/cctv-96/masks-96.json --config config.yaml
+    """
+
+
+@models.command("list")
+def list_() -> None:
+    r"""List the shipped models; the default has a star.
+
+    \b
+    Examples:
+      maskwatch models list
+    """
+    from maskwatch.vision.manifest import DEFAULT_MODEL, read_manifest, shipped_manifests
+
+    for path in shipped_manifests():
+        manifest = read_manifest(path)
+        star = "*" if path.stem == DEFAULT_MODEL else " "
+        size = (path.parent / manifest.file).stat().st_size / 1024
+        click.echo(f"{star} {manifest.id:16} {size:6.0f} KiB  {manifest.description}")
+
+
+@models.command()
+@click.argument("manifest", type=_Path, required=False)
+def show(manifest: Path | None) -> None:
+    r"""Show all that is known of MANIFEST, or of the default model.
+
+    \b
+    Examples:
+      maskwatch models show
+      maskwatch models show runs/cctv-96/masks-96.json
+    """
+    from maskwatch.vision.manifest import read_manifest
+
+    path = _path(manifest)
+    found = read_manifest(path)
+    read = found.input
+    click.echo(f"{found.id}: {found.description}\n{path}")
+    click.echo(f"created {found.created.isoformat()}, licence {found.licence}, sha256 {found.sha256}")
+    click.echo(f"labels {', '.join(found.labels)}")
+    click.echo(
+        f"input {read.size} px {read.colour} {read.dtype}, face box grown by {read.margin:g} per side"
+    )
+    prior = ", ".join(f"{name} {share:.2f}" for name, share in found.prior.items())
+    click.echo(f"temperature {found.temperature:g}, thresholds {dict(found.thresholds)}, prior {prior}")
+    for source in found.data:
+        click.echo(f"trained on {source.name}: {source.images} images ({source.licence})")
+    for f in found.metrics:
+        interval = "" if f.low is None else f" [{f.low:.4f}, {f.high:.4f}]"
+        click.echo(
+            f"{f.on}: {f.name} {f.value:.4f}{interval} of {f.count} ({f.date}, {f.machine}: {f.command})"
+        )
+
+
+@models.command()
+@click.argument("manifest", type=_Path, required=False)
+def verify(manifest: Path | None) -> None:
+    r"""Check that a model is the one its manifest describes, and that it runs here.
+
+    \b
+    Examples:
+      maskwatch models verify
+      maskwatch models verify runs/cctv-96/masks-96.json
+    """
+    click.echo(f"{_verified(_path(manifest))}: the model is as the manifest says, and runs")
+
+
+@models.command()
+@click.argument("manifest", type=_Path)
+@click.option("--config", required=True, type=_Path, help="Configuration file to change.")
+def use(manifest: Path, config: Path) -> None:
+    r"""Verify MANIFEST's model and set it as `model` in a configuration file.
+
+    The rest of the file stays as it is. A running daemon takes it up on `maskwatch reload`.
+
+    \b
+    Examples:
+      maskwatch models use runs/cctv-96/masks-96.json --config config.yaml
+    """
+    name = _verified(manifest)
+    try:
+        text = config.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{config}: cannot read the configuration: {error.strerror}") from error
+    fresh = config.with_name(f".{config.name}.new")
+    fresh.write_text(_with_model(text, manifest.resolve()), encoding="utf-8")
+    fresh.chmod(config.stat().st_mode & 0o777)
+    fresh.replace(config)
+    click.echo(
+        f"{config} uses {name}; check it with `maskwatch check {config}`, then `maskwatch reload`"
+    )
+
+
+def _path(manifest: Path | None) -> Path:
+    from maskwatch.vision.manifest import default_manifest
+
+    return default_manifest() if manifest is None else manifest
+
+
+def _verified(path: Path) -> str:
+    """Return the model's id after one inference. Raises ManifestError or ModelError."""
+    import numpy as np
+
+    from maskwatch.vision.masks import MaskClassifier
+
+    model = MaskClassifier(path)
+    size = model.manifest.input.size
+    logits = model.logits([np.full((size, size, 3), 127, np.uint8)])
+    if not np.isfinite(logits).all():
+        raise ManifestError(f"{path}: the model answers {logits.tolist()} to a grey picture")
+    return model.id
+
+
+def _with_model(text: str, manifest: Path) -> str:
+    """Return the configuration with `model` set: its line replaced, or a new first one."""
+    line = f"model: {_quoted(str(manifest))}"
+    pattern = re.compile(r"^model:.*$", re.MULTILINE)
+    if pattern.search(text):
+        return pattern.sub(lambda _: line, text, count=1)
+    return f"{line}\n{text}"
+
+
+def _quoted(text: str) -> str:
+    """Return a YAML double-quoted scalar."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

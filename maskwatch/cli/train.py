@@ -1,0 +1,224 @@
+"""`maskwatch train`: from folders of pictures to a quantized model with its manifest and report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskwatch.errors import DependencyError, UsageError
+
+if TYPE_CHECKING:
+    from maskwatch.training.loop import Epoch, Progress
+    from maskwatch.training.settings import Recipe
+
+__all__ = ["need_training", "train"]
+
+_RATES = {"cctv": 1e-3, "paper": 1e-4, "features": 1e-3}
+_SIZES = {"cctv": 96, "paper": 224, "features": 128}
+
+
+def need_training() -> None:
+    """Import TensorFlow quietly. Raises DependencyError where the extra `train` is not installed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        import matplotlib  # noqa: F401 - looked for, so that a long run does not end without it
+        import sklearn  # noqa: F401 - the same
+        import tensorflow  # noqa: F401 - the same
+    except ImportError as error:
+        raise DependencyError(
+            f"training needs the extra `train`: pip install 'maskwatch[train]' ({error})"
+        ) from error
+
+
+@click.command()
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder of crops, a sub-folder per class.",
+)
+@click.option(
+    "--scenes",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="annotations.json of whole photographs.",
+)
+@click.option(
+    "--leaks",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="CSV (test_path, train_path) of pictures not to train on.",
+)
+@click.option(
+    "--hold-out",
+    multiple=True,
+    metavar="SOURCE",
+    help="Source never trained on; measured in the report.",
+)
+@click.option("--drop", multiple=True, metavar="SOURCE", help="Source left out altogether.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="New run folder.  [default: runs/RECIPE-SIZE]"
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
+@click.option(
+    "--recipe",
+    type=click.Choice(["cctv", "paper", "features"]),
+    default="cctv",
+    show_default=True,
+    help="cctv: fine-tune on camera-like crops; paper: train a head; features: scikit-learn.",
+)
+@click.option(
+    "--size",
+    type=click.IntRange(32, 512),
+    help="Input side in pixels.  [default: 96; paper 224; features 128]",
+)
+@click.option(
+    "--width",
+    type=click.FloatRange(0, 1.4, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Width multiplier.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=0.15,
+    show_default=True,
+    help="Added to a face box per side.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs.")
+@click.option(
+    "--samples",
+    type=click.IntRange(0),
+    default=0,
+    help="Crops per epoch.  [default: as many as pictures]",
+)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops per step.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Peak learning rate.  [default: 0.001; paper 0.0001]",
+)
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="Of the camera's degradations.",
+)
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 0.9, min_open=True, max_open=True),
+    default=0.1,
+    show_default=True,
+    help="Share kept for validation.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Of every random choice."
+)
+@click.option(
+    "--weights",
+    default="",
+    help="ImageNet weights (.h5 without top), a .keras file, or none.  [default: Keras's own]",
+)
+@click.option("--teacher", default="", help=".keras file of a run to learn from (distillation).")
+def train(  # noqa: PLR0913 - one parameter per option
+    *,
+    data: tuple[Path, ...],
+    scenes: tuple[Path, ...],
+    leaks: tuple[Path, ...],
+    hold_out: tuple[str, ...],
+    drop: tuple[str, ...],
+    out: Path | None,
+    resume: Path | None,
+    recipe: Recipe,
+    size: int | None,
+    width: float,
+    margin: float,
+    epochs: int,
+    samples: int,
+    batch: int,
+    rate: float | None,
+    strength: float,
+    validation: float,
+    seed: int,
+    weights: str,
+    teacher: str,
+) -> None:
+    r"""Train a mask model, quantize it and write a report.
+
+    DATA has one sub-folder per class: with_mask, without_mask, mask_worn_incorrectly (two at least).
+    A split.csv (path, split) beside them keeps its test pictures, and whatever looks like them, out
+    of training; a manifest.csv (path, source) names where each picture comes from.
+
+    \b
+    Examples:
+      maskwatch train --data faces --epochs 10
+      maskwatch train --data faces --scenes hall/annotations.json --hold-out hall
+      maskwatch train --data faces --recipe paper --out runs/paper
+      maskwatch train --resume runs/cctv-96
+    """
+    if resume is None and not data and not scenes:
+        raise UsageError("nothing to train on: give --data FOLDER, --scenes FILE, or --resume RUN")
+    need_training()
+    from maskwatch.training.run import Listener, begin, go_on
+    from maskwatch.training.settings import Settings
+
+    listener = Listener(click.echo, _tell)
+    try:
+        if resume is not None:
+            manifest = go_on(resume, listener)
+        else:
+            settings = Settings(
+                data=tuple(map(str, data)),
+                scenes=tuple(map(str, scenes)),
+                leaks=tuple(map(str, leaks)),
+                recipe=recipe,
+                hold_out=hold_out,
+                drop=drop,
+                size=size or _SIZES[recipe],
+                width=width,
+                margin=margin,
+                epochs=epochs,
+                samples=samples,
+                batch=batch,
+                rate=rate or _RATES[recipe],
+                strength=strength,
+                seed=seed,
+                validation=validation,
+                weights=weights,
+                teacher=teacher,
+            )
+            folder = out or Path("runs") / f"{recipe}-{settings.size}"
+            manifest = begin(settings, folder, listener)
+    except KeyboardInterrupt:
+        click.echo(
+            "\nstopped; whole epochs are kept: go on with `maskwatch train --resume RUN`", err=True
+        )
+        sys.exit(130)
+    click.echo((manifest.parent / "report.txt").read_text(encoding="utf-8"))
+    click.echo(f"model: {manifest}")
+    click.echo(f"use it: maskwatch models use {manifest} --config config.yaml")
+
+
+def _tell(state: Progress | Epoch) -> None:
+    """Write a bar that overwrites itself on a terminal, and one line per epoch anywhere."""
+    from maskwatch.training.loop import Epoch
+
+    if isinstance(state, Epoch):
+        click.echo(
+            f"\repoch {state.epoch}: loss {state.loss:.4f}, accuracy {state.accuracy:.4f}, "
+            f"validation loss {state.val_loss:.4f}, accuracy {state.val_accuracy:.4f}, {state.seconds:.0f} s"
+        )
+    elif sys.stderr.isatty():
+        done = 30 * state.step // state.steps
+        click.echo(
+            f"\repoch {state.epoch}/{state.epochs} [{'#' * done}{'.' * (30 - done)}] loss {state.loss:.3f}",
+            nl=False,
+            err=True,
+        )

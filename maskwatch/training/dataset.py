@@ -1,0 +1,289 @@
+"""Photographs and their labels: folders of crops, and whole scenes with every face boxed.
+
+A folder of crops has one sub-folder per class (any of with_mask, without_mask,
+mask_worn_incorrectly). Two optional files beside them say more: `manifest.csv` (columns path and
+source) names the collection that each picture comes from, `split.csv` (path and split) which of
+them are for testing only. A scene file is `annotations.json`:
+``{"images": [{"file", "width", "height", "boxes": [[x1, y1, x2, y2]], "classes"}]}``.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import msgspec
+import numpy as np
+
+from maskwatch.domain import Box, Detection
+from maskwatch.errors import DataError
+from maskwatch.training.groups import fingerprint
+from maskwatch.vision.manifest import LABELS
+from maskwatch.vision.preprocess import cut
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_leaks", "read_scenes"]
+
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_IMBALANCE: Final = 20
+_LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
+_AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One labelled face.
+
+    Attributes:
+        image: uint8 BGR; a crop, or the neighbourhood of a boxed face.
+        label: index into LABELS.
+        source: collection it comes from.
+        name: path by which reports call it.
+        group: what must stay on one side of a split (the photograph it was cut from).
+        box: the annotated face in pixels of `image`; None: the picture is the face.
+        split: "train" or "test".
+        height: height of the face in its photograph in pixels; of the picture where no box is.
+        print: perceptual hash, 64 values of 0 or 1.
+        face: the face that the detector found in a picture without a box, if it looked.
+
+    """
+
+    image: Image
+    label: int
+    source: str
+    name: str
+    group: str
+    box: Box | None
+    split: str
+    height: float
+    print: Image
+    face: Detection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Photographs, and the names of those that could not be read."""
+
+    photos: tuple[Photo, ...]
+    unreadable: tuple[str, ...] = ()
+
+    def __add__(self, other: Dataset) -> Dataset:
+        return Dataset(self.photos + other.photos, self.unreadable + other.unreadable)
+
+    def counts(self) -> Counter[str]:
+        """Return the number of photographs per label."""
+        return Counter(LABELS[photo.label] for photo in self.photos)
+
+    def check(self) -> None:
+        """Raise DataError where no classifier can be learnt from this."""
+        counts = self.counts()
+        if len(counts) < 2:
+            found = ", ".join(counts) or "none"
+            raise DataError(f"training needs pictures of two classes at least; found: {found}")
+        (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+        if many > _IMBALANCE * few:
+            raise DataError(
+                f"{many} pictures of {most} against {few} of {least}: more than {_IMBALANCE}:1; "
+                f"add pictures of {least}, or leave the class out"
+            )
+
+
+def load_crops(folder: Path) -> Dataset:
+    """Return the crops of `folder`. Raises DataError for a folder that is not laid out as said above."""
+    files = _class_files(folder)
+    sources = _column(folder / "manifest.csv", "source")
+    splits = _column(folder / "split.csv", "split")
+    photos: list[Photo] = []
+    unreadable: list[str] = []
+    for label, path in files:
+        image = _read(path)
+        name = path.relative_to(folder).as_posix()
+        if image is None:
+            unreadable.append(str(path))
+            continue
+        photos.append(
+            Photo(
+                image=_at_most(image, _LONGEST),
+                label=label,
+                source=sources.get(name, folder.name),
+                name=f"{folder.name}/{name}",
+                group=f"{folder.name}/{name}",
+                box=None,
+                split=splits.get(name, "train"),
+                height=float(image.shape[0]),
+                print=fingerprint(image),
+            )
+        )
+    if not photos:
+        raise DataError(f"{folder}: none of its {len(files)} pictures can be read")
+    return Dataset(tuple(photos), tuple(unreadable))
+
+
+def _class_files(folder: Path) -> list[tuple[int, Path]]:
+    """Return (label, file) of every picture in the class folders of `folder`."""
+    if not folder.is_dir():
+        raise DataError(
+            f"{folder}: no such folder; expected one with a sub-folder per class: {', '.join(LABELS)}"
+        )
+    folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    extra = [p.name for p in folders if p.name not in LABELS]
+    if extra:
+        raise DataError(
+            f"{folder}: folders that are no class: {', '.join(extra)}; expected only {', '.join(LABELS)}"
+        )
+    files: list[tuple[int, Path]] = []
+    for sub in folders:
+        found = sorted(p for p in sub.iterdir() if p.suffix.lower() in _SUFFIXES)
+        if not found:
+            raise DataError(f"{sub}: the class is empty; put pictures there, or remove the folder")
+        files += [(LABELS.index(sub.name), path) for path in found]
+    if not files:
+        raise DataError(f"{folder}: no pictures; expected a sub-folder per class: {', '.join(LABELS)}")
+    return files
+
+
+def _column(path: Path, column: str) -> dict[str, str]:
+    """Return path -> `column` of a CSV file; nothing where the file or the column is missing."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return {row["path"]: row[column] for row in rows if "path" in row and column in row}
+
+
+def read_leaks(path: Path) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the test pictures that are in train too, and those training pictures (CSV with a header).
+
+    The names are paths inside the data folder, from the columns test_path and train_path.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return frozenset(r["test_path"] for r in rows), frozenset(r["train_path"] for r in rows)
+    except OSError as error:
+        raise DataError(f"{path}: cannot read the list of leaks: {error.strerror}") from error
+    except KeyError as error:
+        raise DataError(
+            f"{path}: column {error} is missing; expected test_path and train_path"
+        ) from error
+
+
+def _read(path: Path) -> Image | None:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _at_most(image: Image, longest: int) -> Image:
+    factor = longest / max(image.shape[:2])
+    if factor >= 1:
+        return image
+    return np.asarray(
+        cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+class _SceneRow(msgspec.Struct, frozen=True):
+    file: str
+    width: int
+    height: int
+    boxes: list[tuple[float, float, float, float]]
+    classes: list[str]
+
+
+class _SceneFile(msgspec.Struct, frozen=True):
+    images: list[_SceneRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One photograph on disk and every face in it."""
+
+    path: Path
+    name: str
+    boxes: tuple[Box, ...]
+    labels: tuple[int, ...]
+
+
+def read_scenes(annotations: Path) -> list[Scene]:
+    """Return the scenes of an annotations file. Raises DataError that says what is wrong with it."""
+    try:
+        content = msgspec.json.decode(annotations.read_bytes(), type=_SceneFile)
+    except OSError as error:
+        raise DataError(f"{annotations}: cannot read the annotations: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{annotations}: not an annotations file: {error}") from error
+    scenes = [_scene(annotations, row) for row in content.images]
+    if not any(scene.boxes for scene in scenes):
+        raise DataError(f"{annotations}: no face is boxed in any image")
+    return scenes
+
+
+def _scene(annotations: Path, row: _SceneRow) -> Scene:
+    if len(row.boxes) != len(row.classes):
+        raise DataError(
+            f"{annotations}: {row.file}: {len(row.boxes)} boxes but {len(row.classes)} classes"
+        )
+    wrong = sorted(set(row.classes) - set(LABELS))
+    if wrong:
+        raise DataError(
+            f"{annotations}: {row.file}: unknown class {wrong[0]!r}; expected {', '.join(LABELS)}"
+        )
+    return Scene(
+        annotations.parent / row.file,
+        f"{annotations.parent.name}/{row.file}",
+        tuple(Box(*box) for box in row.boxes),
+        tuple(LABELS.index(name) for name in row.classes),
+    )
+
+
+def load_scenes(annotations: Path) -> Dataset:
+    """Return every boxed face of an annotations file, each with its neighbourhood."""
+    photos: list[Photo] = []
+    unreadable: list[str] = []
+    for scene in read_scenes(annotations):
+        image = _read(scene.path)
+        if image is None:
+            unreadable.append(str(scene.path))
+            continue
+        photos += _faces(scene, image, annotations.parent.name)
+    if not photos:
+        raise DataError(f"{annotations}: none of its images can be read; are they beside it?")
+    return Dataset(tuple(photos), tuple(unreadable))
+
+
+def _faces(scene: Scene, image: Image, source: str) -> Iterable[Photo]:
+    look = fingerprint(image)
+    for number, (box, label) in enumerate(zip(scene.boxes, scene.labels, strict=True)):
+        area, inner = _neighbourhood(image, box)
+        yield Photo(
+            image=area,
+            label=label,
+            source=source,
+            name=f"{scene.name}#{number}",
+            group=scene.name,
+            box=inner,
+            split="train",
+            height=box.height,
+            print=look,
+        )
+
+
+def _neighbourhood(image: Image, box: Box) -> tuple[Image, Box]:
+    """Return the pixels around `box` (never beyond the image) and the box in them."""
+    height, width = image.shape[:2]
+    around = _AROUND * max(box.width, box.height)
+    outer = Box(box.x1 - around, box.y1 - around, box.x2 + around, box.y2 + around).clipped(
+        width, height
+    )
+    x, y = round(outer.x1), round(outer.y1)
+    area = cut(image, Box(x, y, round(outer.x2), round(outer.y2))).copy()
+    inner = Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)
+    small = _at_most(area, int(1.5 * _LONGEST))
+    return small, inner.scaled(small.shape[1] / area.shape[1])

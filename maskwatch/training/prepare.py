@@ -1,0 +1,124 @@
+"""From the settings to what is trained on: load, look for faces, take leaks out, split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from maskwatch.domain import Detection
+from maskwatch.errors import DataError
+from maskwatch.training.dataset import Dataset, Photo, load_crops, load_scenes, read_leaks
+from maskwatch.training.groups import near_any, near_groups, split_groups
+from maskwatch.training.settings import Settings
+from maskwatch.vision.faces import FaceDetector
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["Prepared", "prepare", "with_faces"]
+
+_LOOK: Final = 160  # px: a crop's longer side when the detector looks for its face
+_BORDER: Final = 32  # px of black around it: a face that fills the picture is else missed
+_TOO_SMALL: Final = 9.0  # px: nobody can tell a mask on a face less high, nor learn from it
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The sides of the split, and what was left out of training and why."""
+
+    train: tuple[Photo, ...]
+    validation: tuple[Photo, ...]
+    test: tuple[Photo, ...]
+    held_out: tuple[Photo, ...]
+    unreadable: tuple[str, ...]
+    leaks: int
+    too_small: int
+
+
+def prepare(settings: Settings, say: Callable[[str], None]) -> Prepared:
+    """Return the split of all that `settings` names. Raises DataError before any training starts."""
+    data = _loaded(settings, say)
+    known = {photo.source for photo in data.photos}
+    unknown = sorted({*settings.hold_out, *settings.drop} - known)
+    if unknown:
+        raise DataError(f"{unknown[0]}: no such source; there are {', '.join(sorted(known))}")
+    held_out = tuple(p for p in data.photos if p.source in settings.hold_out)
+    own = [p for p in data.photos if p.source not in {*settings.hold_out, *settings.drop}]
+    test = tuple(p for p in own if p.split == "test")
+    rest = [p for p in own if p.split != "test"]
+    clean = _without_leaks(rest, test, settings)
+    seen = [p for p in clean if p.height >= _TOO_SMALL]
+    Dataset(tuple(seen)).check()
+    say("looking for the faces in pictures without a box")
+    faces = with_faces(seen)
+    train, validation = _split(faces, settings)
+    return Prepared(
+        train,
+        validation,
+        test,
+        held_out,
+        data.unreadable,
+        len(rest) - len(clean),
+        len(clean) - len(seen),
+    )
+
+
+def _loaded(settings: Settings, say: Callable[[str], None]) -> Dataset:
+    data = Dataset(())
+    for folder in settings.data:
+        say(f"reading {folder}")
+        data += load_crops(Path(folder))
+    for file in settings.scenes:
+        say(f"reading {file}")
+        data += load_scenes(Path(file))
+    if not data.photos:
+        raise DataError("nothing to train on: give --data FOLDER or --scenes annotations.json")
+    return data
+
+
+def _without_leaks(photos: list[Photo], test: tuple[Photo, ...], settings: Settings) -> list[Photo]:
+    """Return `photos` without those that show a test picture: listed ones, and near-duplicates."""
+    listed: set[str] = set()
+    for path in settings.leaks:
+        listed |= {f"{Path(path).parent.name}/{name}" for name in read_leaks(Path(path))[1]}
+    near = near_any([p.print for p in photos], [p.print for p in test])
+    return [p for p, hit in zip(photos, near, strict=True) if not hit and p.name not in listed]
+
+
+def _split(photos: tuple[Photo, ...], settings: Settings) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+    """Return training and validation photos; near-duplicates stay together."""
+    groups = near_groups([p.print for p in photos], [p.group for p in photos])
+    chosen = split_groups(groups, settings.validation, settings.seed)
+    train = tuple(p for p, out in zip(photos, chosen, strict=True) if not out)
+    validation = tuple(p for p, out in zip(photos, chosen, strict=True) if out)
+    if len({p.label for p in validation}) < len({p.label for p in photos}):
+        raise DataError(
+            f"{len(validation)} pictures of validation do not show every class; "
+            "give more pictures, or a larger --validation"
+        )
+    return train, validation
+
+
+def with_faces(photos: Iterable[Photo]) -> tuple[Photo, ...]:
+    """Return `photos`, those without a box with the face that the detector finds in them."""
+    detector = FaceDetector(0.6)
+    return tuple(
+        photo if photo.box is not None else replace(photo, face=_face(detector, photo.image))
+        for photo in photos
+    )
+
+
+def _face(detector: FaceDetector, image: Image) -> Detection | None:
+    """Return the largest sure face of a crop in the crop's pixels, or None."""
+    factor = _LOOK / max(image.shape[:2])
+    looked = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    framed = cv2.copyMakeBorder(looked, *(_BORDER,) * 4, cv2.BORDER_CONSTANT)
+    found = detector.detect(np.asarray(framed, np.uint8))
+    if not found:
+        return None
+    return max(found, key=lambda d: d.box.area * d.score).moved(-_BORDER, -_BORDER).scaled(1 / factor)

@@ -1,0 +1,56 @@
+"""From a Keras model to TFLite: float32, and full-integer int8 with per-channel weights."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from maskwatch.errors import DataError
+from maskwatch.training.network import scaled
+
+__all__ = ["to_float", "to_int8"]
+
+
+def to_float(model: Any) -> bytes:
+    """Return the model as a float32 .tflite file (input ``rgb / 127.5 - 1``, output logits)."""
+    return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
+
+
+def to_int8(model: Any, representative: npt.NDArray[np.uint8]) -> bytes:
+    """Return the model as int8: raw uint8 RGB in, int8 logits out.
+
+    `representative` are uint8 RGB crops (n, size, size, 3) as serving sees them, 100 or more for a
+    model that is to be used; the ranges of all activations are taken from them. Pure black and
+    white are added, so that the input's scale is 1/127.5 whatever the crops hold.
+    """
+    if len(representative) == 0:
+        raise DataError("quantization needs representative crops; the validation split is empty")
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: _with_extremes(representative)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.uint8
+    converter.inference_output_type = tf.int8
+    return _converted(converter)
+
+
+def _with_extremes(images: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
+    first = images[0].copy()
+    first[0, 0], first[0, 1] = 0, 255
+    yield [scaled(first[None])]
+    for image in images[1:]:
+        yield [scaled(image[None])]
+
+
+def _converted(converter: Any) -> bytes:
+    """Return the converted model; the converter's chatter on stdout and its own warnings are dropped."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        return bytes(converter.convert())
