@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from maskwatch.domain import Box, Polygon
 from maskwatch.privacy.cells import mosaic
@@ -60,27 +61,27 @@ class Anonymizer:
         self._private = tuple(private)
 
     def picture(
-        self, image: Image, subject: Box, faces: Sequence[Box], *, keep_subject: bool = False
+        self, image: Image, bodies: Sequence[Box], covered: Sequence[Box]
     ) -> tuple[Image, float]:
         """Return (uint8 BGR picture, its scale): at most 1280 px along the longer side.
 
         Args:
             image: uint8 BGR (height, width, 3), the full picture; it is not changed.
-            subject: the subject's face in pixels of `image`.
-            faces: every other face that is tracked or was detected down to a score of 0.3.
-            keep_subject: leave the subject's own face as it is (the operator opted in).
+            bodies: faces, in pixels of `image`, of the people whose bodies are shown.
+            covered: every face that is tracked or was detected down to a score of 0.3; a subject
+                who is to stay recognizable (the operator opted in) is left out.
 
         """
         scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
         source = _shrunk(image, scale)
-        subject, others = subject.scaled(scale), [face.scaled(scale) for face in faces]
         coarse = math.ceil(max(source.shape[:2]) / _COARSE)
         out = mosaic(source, coarse)
-        body = _pixels(body_box(subject), source)
-        out[body] = source[body]
-        covered = others if keep_subject else [*others, subject]
+        shown = np.zeros(source.shape[:2], np.bool_)
+        for face in bodies:
+            body = _pixels(body_box(face.scaled(scale)), source)
+            out[body], shown[body] = source[body], True
         for face in covered:
-            _cover(out, source, face, body, coarse)
+            _cover(out, source, face.scaled(scale), shown, coarse)
         self._blacken(out)
         return out, scale
 
@@ -94,23 +95,15 @@ class Anonymizer:
 Slices = tuple[slice, slice]
 
 
-def _cover(out: Image, source: Image, face: Box, body: Slices, coarse: int) -> None:
-    """Turn a face into a mosaic, coarser outside the body, where the whole picture is."""
+def _cover(out: Image, source: Image, face: Box, shown: npt.NDArray[np.bool_], coarse: int) -> None:
+    """Turn a face into a mosaic; where the picture is coarse, only into one that is coarser still."""
     area = face_area(face)
     side = max(area.width, area.height, 1.0)
     # One cell less than allowed, since the area rarely begins at the edge of a cell.
     cell = math.ceil(side / (_CELLS - 1))
-    snapped = _pixels(_snapped(area, cell), source)
-    patch = mosaic(source[snapped], cell)
-    if cell > coarse:
-        out[snapped] = patch
-        return
-    inside = _common(snapped, body)
-    rows, columns = snapped
-    out[inside] = patch[
-        inside[0].start - rows.start : inside[0].stop - rows.start,
-        inside[1].start - columns.start : inside[1].stop - columns.start,
-    ]
+    place = _pixels(_snapped(area, cell), source)
+    where = True if cell > coarse else shown[place][:, :, None]
+    np.copyto(out[place], mosaic(source[place], cell), where=where)
 
 
 def _snapped(area: Box, cell: int) -> Box:
@@ -129,14 +122,6 @@ def _pixels(box: Box, image: Image) -> Slices:
     x1, y1 = min(max(int(box.x1), 0), width - 1), min(max(int(box.y1), 0), height - 1)
     x2, y2 = min(max(math.ceil(box.x2), x1 + 1), width), min(max(math.ceil(box.y2), y1 + 1), height)
     return slice(y1, y2), slice(x1, x2)
-
-
-def _common(one: Slices, other: Slices) -> Slices:
-    """Return the rows and columns that both hold; empty where there are none."""
-    starts = [max(a.start, b.start) for a, b in zip(one, other, strict=True)]
-    stops = [min(a.stop, b.stop) for a, b in zip(one, other, strict=True)]
-    rows, columns = (slice(low, max(low, high)) for low, high in zip(starts, stops, strict=True))
-    return rows, columns
 
 
 def _shrunk(image: Image, scale: float) -> Image:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
+from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import MaskLogits, Verdict
 
 __all__ = ["CLIP", "Evidence", "Limits"]
@@ -49,6 +50,16 @@ class Limits:
     miss_rate: float
     correlation_time: float
     incorrect_is_violation: bool = False
+
+    @classmethod
+    def of(cls, decision: DecisionConfig) -> Limits:
+        """Return the limits that the configuration sets."""
+        return cls(
+            decision.false_alarm_rate,
+            decision.miss_rate,
+            decision.correlation_time,
+            decision.incorrect_is_violation,
+        )
 
     def accept(self, verdict: Verdict, over: Verdict) -> float:
         """Return the log-likelihood ratio at which `verdict` is accepted over the other class."""

@@ -117,12 +117,7 @@ class Pipeline:
         self._gate = MotionGate()
         self._tracker = Tracker(camera.detector_score, decision.reassociate)
         self._quality = QualityGate(camera.smallest_face, camera.detector_score)
-        self._limits = Limits(
-            decision.false_alarm_rate,
-            decision.miss_rate,
-            decision.correlation_time,
-            decision.incorrect_is_violation,
-        )
+        self._limits = Limits.of(decision)
         self._zones = ZoneMap(camera)
         self._policy = Policy(decision)
         self._occupancy = Occupancy(camera.name)

@@ -17,7 +17,7 @@ import msgspec
 
 from maskwatch.capture.file import EPOCH, FileSource
 from maskwatch.config.schema import CameraConfig, Config
-from maskwatch.domain import Box, Change, CloseReason, Frame, OccupancyMinute, ReplayIds
+from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Frame, OccupancyMinute, ReplayIds
 from maskwatch.errors import ConfigError, SourceError
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
@@ -26,7 +26,15 @@ from maskwatch.worker.build import build_pipeline
 from maskwatch.worker.pipeline import Pipeline
 from maskwatch.worker.view import Outcome
 
-__all__ = ["Replay", "ReplayedChange", "Step", "choose_camera", "clip_hash", "default_config"]
+__all__ = [
+    "Replay",
+    "ReplayedChange",
+    "Step",
+    "choose_camera",
+    "clip_hash",
+    "default_config",
+    "replayed",
+]
 
 _CHUNK = 1 << 20
 
@@ -76,10 +84,10 @@ class Replay:
     def __init__(
         self, clip: Path, config: Config, camera: CameraConfig, start: datetime = EPOCH
     ) -> None:
-        self._clip, self._camera, self._start = clip, camera, start
+        self._clip, self.camera, self._start = clip, camera, start
         self._config = config
         self.meter = Meter()
-        self.frames = self.looked = 0
+        self.frames = self.looked = self.opened = 0
         self.minutes: list[OccupancyMinute] = []
 
     def __iter__(self) -> Iterator[Step]:
@@ -87,9 +95,9 @@ class Replay:
         moment = 0.0
         with FileSource(
             self._clip,
-            rate=self._camera.rate,
-            fit=partial(analysis_size, smallest_face=self._camera.smallest_face),
-            rotation=self._camera.rotation,
+            rate=self.camera.rate,
+            fit=partial(analysis_size, smallest_face=self.camera.smallest_face),
+            rotation=self.camera.rotation,
             start=self._start,
         ) as source:
             pipeline = self._pipeline()
@@ -105,12 +113,13 @@ class Replay:
             yield from replayed(step)
 
     def _pipeline(self) -> Pipeline:
-        ids = ReplayIds(clip_hash(self._clip), self._camera.name)
-        return build_pipeline(self._config, self._camera, ids=ids, meter=self.meter)
+        ids = ReplayIds(clip_hash(self._clip), self.camera.name)
+        return build_pipeline(self._config, self.camera, ids=ids, meter=self.meter)
 
     def _step(self, frame: Frame | None, moment: float, outcome: Outcome) -> Step:
         self.frames += frame is not None
         self.looked += outcome.looked
+        self.opened += sum(c.kind is ChangeKind.OPENED for c, _ in outcome.changes)
         self.minutes += outcome.minutes
         return Step(frame, moment, outcome)
 

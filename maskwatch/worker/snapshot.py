@@ -14,7 +14,7 @@ from maskwatch.privacy.draw import COLOURS, draw_box
 from maskwatch.tracking.track import Track
 from maskwatch.tracking.visit import Visit
 
-__all__ = ["Snapshots"]
+__all__ = ["Snapshots", "faces_to_cover"]
 
 _BETTER = 1.3  # a new picture must be worth so many times the one before
 _JPEG_QUALITY = 85
@@ -67,10 +67,9 @@ class Snapshots:
         if self._kind is Pictures.NONE:
             return None
         subject = next(box for number, box in faces if number == visit.number)
-        others = [box for number, box in faces if number != visit.number]
-        picture, scale = self._anonymizer.picture(
-            frame.full(), subject, others, keep_subject=self._kind is Pictures.SUBJECT
-        )
+        kept = visit.number if self._kind is Pictures.SUBJECT else None
+        covered = [box for number, box in faces if number != kept]
+        picture, scale = self._anonymizer.picture(frame.full(), [subject], covered)
         label = f"{visit.verdict.value.replace('_', ' ')} {visit.evidence.confidence(visit.verdict):.2f}"
         draw_box(picture, subject.scaled(scale), label, COLOURS[visit.verdict])
         done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])

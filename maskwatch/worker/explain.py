@@ -1,0 +1,156 @@
+"""Says of each track why it was, or was not, a violation: readings, gates, evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from maskwatch.config.schema import CameraConfig
+from maskwatch.domain import Change, GateReason, Verdict
+from maskwatch.tracking.evidence import Limits
+from maskwatch.tracking.policy import Policy
+from maskwatch.tracking.still import Liveness
+from maskwatch.worker.replay import Step
+from maskwatch.worker.view import TrackView
+
+__all__ = ["Explanation", "History"]
+
+_BARS = "▁▂▃▄▅▆▇█"
+_BARS_SHOWN = 60
+
+
+@dataclass(slots=True)
+class History:
+    """One track over a replay.
+
+    Attributes:
+        number: the track's.
+        points: (seconds of the file, evidence of no mask over mask in nats) at each vote.
+        gates: why faces were not classified.
+        heights: least and greatest height of the face in pixels.
+        obstacles: what kept a violation from opening while the verdict asked for one, with seconds.
+        changes: of its violations.
+
+    """
+
+    number: int
+    begun: float
+    last: TrackView
+    ended: float = 0.0
+    alive_from: float | None = None
+    points: list[tuple[float, float]] = field(default_factory=list)
+    gates: Counter[GateReason] = field(default_factory=Counter)
+    heights: tuple[float, float] = (0.0, 0.0)
+    obstacles: dict[str, float] = field(default_factory=dict)
+    violations: list[tuple[float, Change]] = field(default_factory=list)
+
+
+class Explanation:
+    """Gathers a replay's steps and tells the story of each track."""
+
+    def __init__(self, camera: CameraConfig) -> None:
+        self._limits = Limits.of(camera.decision)
+        self._policy = Policy(camera.decision)
+        self.histories: dict[int, History] = {}
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The evidence at which "no mask" and "mask" are decided, in nats (the latter negative)."""
+        upper = self._limits.accept(Verdict.NO_MASK, Verdict.MASK)
+        return upper, -self._limits.accept(Verdict.MASK, Verdict.NO_MASK)
+
+    def add(self, step: Step) -> None:
+        """Take in one step."""
+        for view in step.outcome.tracks:
+            self._follow(view, step.moment)
+        for change, _ in step.outcome.changes:
+            history = self.histories.get(change.violation.track)
+            if history is not None:
+                history.violations.append((step.moment, change))
+
+    def lines(self) -> Iterator[str]:
+        """Give the text, a paragraph for each track."""
+        for number in sorted(self.histories):
+            yield from self._paragraph(self.histories[number])
+
+    def _follow(self, view: TrackView, moment: float) -> None:
+        history = self.histories.setdefault(view.number, History(view.number, moment, view))
+        history.last = view
+        if not view.detected:
+            return
+        history.ended = moment
+        low, high = history.heights if history.heights[1] else (view.box.height,) * 2
+        history.heights = (min(low, view.box.height), max(high, view.box.height))
+        if view.liveness is Liveness.ALIVE and history.alive_from is None:
+            history.alive_from = moment
+        if view.reading is not None and view.reading.logits is not None:
+            history.points.append((moment, view.evidence))
+        elif view.reading is not None and view.reading.gate is not None:
+            history.gates[view.reading.gate] += 1
+        if self._policy.violates(view.verdict) and view.violation is None and view.obstacle:
+            history.obstacles.setdefault(view.obstacle, moment)
+
+    def _paragraph(self, history: History) -> Iterator[str]:
+        verdict = history.last.verdict.value.replace("_", " ")
+        yield (
+            f"person {history.number}: {history.begun:.2f} s to {history.ended:.2f} s, "
+            f"zone {history.last.zone or '-'}, verdict {verdict}"
+        )
+        low, high = history.heights
+        yield f"  face      {low:.0f} to {high:.0f} px high; {_liveness(history)}"
+        yield f"  readings  {len(history.points)} classified; not judged: {_gates(history.gates)}"
+        upper, lower = self.limits
+        yield f"  evidence  {_curve(history.points)} (no mask from {upper:+.1f}, mask from {lower:+.1f})"
+        for text in _reports(history):
+            yield f"  reported  {text}"
+        for obstacle, moment in history.obstacles.items():
+            yield f"  held      from {moment:.2f} s: {obstacle}"
+        if not history.violations:
+            yield f"  why       not reported: {self._reason(history)}"
+
+    def _reason(self, history: History) -> str:
+        verdict, upper = history.last.verdict, self.limits[0]
+        if self._policy.violates(verdict):
+            return "; ".join(history.obstacles) or "it ended before a violation could open"
+        if verdict is not Verdict.UNKNOWN:
+            return f"the verdict is {verdict.value.replace('_', ' ')}"
+        if not history.points:
+            return "no face of this track was fit to be judged"
+        return f"the evidence came to {history.points[-1][1]:+.1f} of the {upper:+.1f} nats it takes"
+
+
+def _liveness(history: History) -> str:
+    if history.alive_from is not None:
+        return f"motion of its own since {history.alive_from:.2f} s"
+    return "no motion of its own (a poster?)"
+
+
+def _gates(gates: Counter[GateReason]) -> str:
+    return ", ".join(f"{count} {reason.value}" for reason, count in gates.most_common()) or "none"
+
+
+def _reports(history: History) -> Iterator[str]:
+    by_id: dict[UUID, list[tuple[float, Change]]] = {}
+    for moment, change in history.violations:
+        by_id.setdefault(change.violation.id, []).append((moment, change))
+    for violation, changes in by_id.items():
+        steps = ", ".join(f"{change.kind.value} {moment:.2f} s" for moment, change in changes)
+        last = changes[-1][1].violation
+        reason = f" ({last.close_reason.value})" if last.close_reason else ""
+        yield f"{last.verdict.value.replace('_', ' ')}: {steps}{reason}, violation {violation}"
+
+
+def _curve(points: list[tuple[float, float]]) -> str:
+    if not points:
+        return "none"
+    values = [value for _, value in points]
+    low, high = min(*values, 0.0), max(*values, 0.0)
+    step = max(1, -(-len(values) // _BARS_SHOWN))
+    return f"{_bars(values[::step], low, high)} {values[0]:+.1f} to {values[-1]:+.1f} nats"
+
+
+def _bars(values: Iterable[float], low: float, high: float) -> str:
+    span = (high - low) or 1.0
+    return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
