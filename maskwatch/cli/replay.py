@@ -57,7 +57,7 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
       maskwatch replay clip.mp4
       maskwatch replay clip.mp4 --config config.yaml --camera entrance --annotate out.mp4
       maskwatch replay clip.mp4 --explain --plot evidence.svg
-    """  # noqa: D301 - click wants the backspace character itself
+    """
     run = _prepare(clip, options)
     with ExitStack() as stack:
         takers = [_printer(as_json=options["as_json"])]
