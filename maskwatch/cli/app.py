@@ -84,7 +84,7 @@ class _LazyGroup(click.Group):
         module, attribute, _ = _VERBS[cmd_name]
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command), cmd_name
-        return command
+        return _with_lines_kept(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -108,6 +108,15 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, _, line) in _VERBS.items()])
 
 
+def _with_lines_kept(command: click.Command) -> click.Command:
+    r"""Let click see the `\b` of a raw docstring: it keeps the lines of the paragraph after it."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _with_lines_kept(inner)
+    return command
+
+
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="maskwatch")
 def cli() -> None:
@@ -121,6 +130,9 @@ def cli() -> None:
       maskwatch replay clip.mp4 --annotate out.mp4
       maskwatch events list --since 24h
     """
+
+
+_with_lines_kept(cli)
 
 
 def main(arguments: list[str] | None = None) -> None:
