@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from maskwatch.testing.rtsp.auth import Authenticator, AuthScheme
 from maskwatch.testing.rtsp.clip import Clip
@@ -27,6 +27,8 @@ from maskwatch.testing.rtsp.still import first_still, last_still
 __all__ = ["RtspServer", "Started"]
 
 _T = TypeVar("_T")
+_ROUNDS = 3  # of the loop, in which transports closed just now give back their sockets
+_PLAIN = "/?=&"  # stay as they are in a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class RtspServer:
             secret = users.get(user, "") if password is None else password
             login = f"{quote(user, safe='')}:{quote(secret, safe='')}@"
         scheme = "rtsps" if self._tls else "rtsp"
-        return f"{scheme}://{login}{self.host}:{self.port}/{name.strip('/')}"
+        return f"{scheme}://{login}{self.host}:{self.port}/{quote(name.strip('/'), safe=_PLAIN)}"
 
     def faults(self, name: str) -> Faults:
         """The faults of a camera, to be changed at any time."""
@@ -147,6 +149,7 @@ class RtspServer:
 
     def find(self, path: str) -> Mount | None:
         """The mount of a request's path, which may go on with a track's name."""
+        path = unquote(path)
         names = (path, path.rpartition("/")[0], path.partition("?")[0])
         return next((self._mounts[name] for name in names if name in self._mounts), None)
 
@@ -227,6 +230,8 @@ class RtspServer:
             self._listener.close()
             self._listener = None
         await self._disconnect(None)
+        for _ in range(_ROUNDS):
+            await asyncio.sleep(0)
 
     async def _disconnect(self, name: str | None) -> None:
         tasks = [

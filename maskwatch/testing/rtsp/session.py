@@ -68,15 +68,16 @@ class Session:
                     if not await self._serve(request):
                         break
         finally:
-            await self._stop()
-            self._wire.close()
+            self._let_go()
+            await self._wire.closed()
 
-    async def _stop(self) -> None:
+    def _let_go(self) -> None:
+        """Give everything back, waiting for nothing: this very task may be cancelled any time."""
         if self._playing is not None:
             self._playing.cancel()
-            await asyncio.wait([self._playing])
         if self._outlet is not None:
             self._outlet.close()
+        self._wire.close()
 
     async def _serve(self, request: Request) -> bool:
         """Answer one request; False if the connection is to be closed."""

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError
 from maskwatch.testing.rtsp.clip import Clip, Codec
@@ -52,6 +53,7 @@ def _encode(frame: av.VideoFrame, like: Clip) -> io.BytesIO:
         assert isinstance(stream, av.VideoStream)  # both encoders make video
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
         picture = frame.reformat(format="yuv420p")
+        picture.pict_type = PictureType.NONE  # else each one becomes a key frame as this one was
         for index in range(max(1, round(rate))):
             picture.pts, picture.time_base = index, 1 / rate
             container.mux(stream.encode(picture))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
+import ssl
 
 from maskwatch.testing.rtsp.faults import Faults
 
 __all__ = ["Wire"]
 
 _DRIP_STEP_S = 0.05
+_FLUSH_S = 0.5
 
 
 class Wire:
@@ -50,5 +53,13 @@ class Wire:
         return message
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection once what was written is on its way."""
         self._writer.close()
+
+    async def closed(self) -> None:
+        """Wait until the connection has ended; a client that does not read waits in vain."""
+        try:
+            with contextlib.suppress(TimeoutError, ConnectionError, ssl.SSLError):
+                await asyncio.wait_for(self._writer.wait_closed(), _FLUSH_S)
+        finally:
+            self._writer.transport.abort()

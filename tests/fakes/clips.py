@@ -1,0 +1,81 @@
+"""Small video clips whose every picture says its own number, in a code that survives compression."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["make_clip", "make_sound", "number_of", "picture"]
+
+Image = npt.NDArray[np.uint8]
+
+_BITS = 10
+_BLOCK = 16
+_OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "bf": "0"}
+
+
+def picture(number: int, size: tuple[int, int] = (320, 240), seed: int = 0) -> Image:
+    """uint8 BGR: a texture that moves, under a row of blocks that code the number."""
+    width, height = size
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 8 + 20, width // 8 + 20, 3), dtype=np.uint8)
+    texture = cv2.resize(coarse, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC)
+    shift = 2 * (number % 40)
+    image = np.ascontiguousarray(texture[shift : shift + height, shift : shift + width])
+    for bit in range(_BITS):
+        value = 235 if number >> bit & 1 else 20
+        image[:_BLOCK, bit * _BLOCK : (bit + 1) * _BLOCK] = value
+    return image
+
+
+def number_of(image: Image, scale: float = 1.0) -> int:
+    """The number that a picture shows; `scale` is its size relative to the original's."""
+    middle = int(_BLOCK * scale / 2)
+    columns = [int((bit + 0.5) * _BLOCK * scale) for bit in range(_BITS)]
+    bits = [int(image[middle, column].mean() > 128) for column in columns]
+    return sum(bit << place for place, bit in enumerate(bits))
+
+
+def make_clip(
+    path: Path,
+    *,
+    codec: str = "h264",
+    size: tuple[int, int] = (320, 240),
+    frames: int = 50,
+    rate: int = 25,
+    gop: int = 25,
+    seed: int = 0,
+) -> Path:
+    """Write a clip of numbered pictures; the suffix of `path` chooses the container."""
+    options = {**_OPTIONS, "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
+    if codec == "hevc":
+        options["x265-params"] = f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0"
+    encoder = {"h264": "libx264", "hevc": "libx265"}.get(codec, codec)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(encoder, rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(number, size, seed), format="bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def make_sound(path: Path) -> Path:
+    """Write a second of silence with no video track."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
