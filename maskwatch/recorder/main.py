@@ -16,6 +16,7 @@ from maskwatch.recorder.service import MakeSinks, Recorder
 from maskwatch.store.database import Store
 from maskwatch.store.files import DataDir, DirectoryLock
 from maskwatch.store.opening import open_store
+from maskwatch.store.salvage import Repair
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["main", "serve"]
@@ -48,7 +49,7 @@ def serve(uplink: child.Uplink, configure: Configure, *, sinks: MakeSinks, clock
     place = DataDir(Path(config.data_dir))
     place.prepare()
 
-    def open_database(names: Sequence[str], meter: Meter) -> Store:
+    def open_database(names: Sequence[str], meter: Meter) -> tuple[Store, Repair | None]:
         reserve = config.store.reserve_megabytes << 20
         return open_store(place, sinks=names, reserve_bytes=reserve, clock=clock, meter=meter)
 

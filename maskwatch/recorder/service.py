@@ -9,13 +9,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from maskwatch.alerts.sink import Outcome, Sink, StandingState
 from maskwatch.clock import Clock
 from maskwatch.config.schema import Config
-from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import (
+    CameraState,
+    CameraStatus,
+    Change,
+    Incident,
+    IncidentKind,
+    LiveIds,
+    OccupancyMinute,
+)
 from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.ipc.child import Uplink
 from maskwatch.ipc.messages import (
@@ -41,6 +50,7 @@ from maskwatch.recorder.standing import Standing
 from maskwatch.recorder.workers import Workers, listen
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, subject_id
+from maskwatch.store.salvage import Repair
 from maskwatch.store.upkeep import interruptions
 from maskwatch.telemetry.meter import Meter
 
@@ -49,6 +59,7 @@ __all__ = ["MakeSinks", "Recorder"]
 _log = logging.getLogger(__name__)
 
 MakeSinks = Callable[[Config], Sequence[Sink]]
+OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
 _TURN = 0.25
 _GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
@@ -61,7 +72,7 @@ class Recorder:
         self,
         uplink: Uplink,
         configure: Configure,
-        open_database: Callable[[Sequence[str], Meter], Store],
+        open_database: OpenDatabase,
         *,
         make_sinks: MakeSinks,
         clock: Clock,
@@ -87,7 +98,7 @@ class Recorder:
         self._couriers: list[Courier] = []
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
-        self._store = open_database([sink.name for sink in sinks], self._meter)
+        self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
         self._standing = self._take_stock()
         self._intake = Intake(self._memory, self._standing, clock=clock, meter=self._meter)
         self._workers = Workers(
@@ -95,6 +106,7 @@ class Recorder:
         )
         self._gauges = Gauges(self._meter, clock)
         self._interrupt(*self._store.left_open(self._run))
+        self._tell_of(repaired)
         self._start_sinks(sinks)
         self._set_timers()
 
@@ -198,6 +210,23 @@ class Recorder:
         entry = Entry(incident, None, f"{self._run}/supervisor", self._clock.now())
         self._intake.add(entry, lambda _: None)
 
+    def _tell_of(self, repaired: Repair | None) -> None:
+        """Have a replaced database reach people as an incident, with its end."""
+        if repaired is None:
+            return
+        now = self._clock.now()
+        began = Incident(
+            id=LiveIds().next(now),
+            number=1,
+            kind=IncidentKind.STORE_DAMAGED,
+            camera="",
+            reason=str(repaired),
+            started=now,
+            ended=None,
+        )
+        self.add_incident(began)
+        self.add_incident(replace(began, number=2, ended=now))
+
     # --- the loop -----------------------------------------------------------------------------------
 
     def serve(self) -> None:
@@ -240,7 +269,8 @@ class Recorder:
         """Have the damaged database moved aside and what it still holds carried over."""
         self._store.place.suspicion.touch(mode=0o600)
         self._store.close()
-        self._store = self._open_database(self._store.sinks, self._meter)
+        self._store, repaired = self._open_database(self._store.sinks, self._meter)
+        self._tell_of(repaired)
         for courier in self._couriers:
             courier.dirty = True
 

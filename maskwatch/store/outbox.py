@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
@@ -76,10 +77,18 @@ def waiting(session: Session, sink: str, limit: int) -> Sequence[Waiting]:
         .order_by(OutboxRow.id)
         .limit(limit)
     )
-    return [
-        Waiting(row.id, decode_body(row.change), row.change.picture, row.attempts)
-        for row in session.scalars(wanted)
-    ]
+    found = (_waiting(row) for row in session.scalars(wanted).all())
+    return [item for item in found if item is not None]
+
+
+def _waiting(row: OutboxRow) -> Waiting | None:
+    """Return the delivery; one whose contents cannot be read (any more) is parked."""
+    try:
+        subject = decode_body(row.change)
+    except msgspec.MsgspecError as error:
+        row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_DETAIL]
+        return None
+    return Waiting(row.id, subject, row.change.picture, row.attempts)
 
 
 def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "decode_body",
     "find_change",
     "record_change",
+    "restate",
     "subject_id",
 ]
 
@@ -95,19 +96,14 @@ def record_change(
 ) -> None:
     """Store a change that `find_change` did not find."""
     subject = entry.subject
-    if isinstance(subject, Change):
-        _store_violation(session, subject, entry.owner)
-        at = subject.at
-    else:
-        _store_incident(session, subject, entry.owner)
-        at = subject.ended or entry.received_at
+    restate(session, subject, entry.owner)
     row = ChangeRow(
         subject=subject_id(subject),
         number=subject.number,
         violation_id=subject.violation.id if isinstance(subject, Change) else None,
         incident_id=None if isinstance(subject, Change) else subject.id,
         kind=change_kind(subject).value,
-        at=at,
+        at=subject.at if isinstance(subject, Change) else subject.ended or entry.received_at,
         received_at=entry.received_at,
         stored_at=now,
         body=msgspec.json.encode(subject).decode(),
@@ -119,6 +115,14 @@ def record_change(
     for sink in sinks:
         _post(session, row, sink, now, delivered=sink in entry.delivered)
     session.flush()
+
+
+def restate(session: Session, subject: Change | Incident, owner: str) -> None:
+    """Make the violation or incident as this change says, unless a later one has."""
+    if isinstance(subject, Change):
+        _store_violation(session, subject, owner)
+    else:
+        _store_incident(session, subject, owner)
 
 
 def _store_violation(session: Session, change: Change, owner: str) -> None:

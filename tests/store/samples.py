@@ -97,6 +97,7 @@ def make_store(
     """A store in a new or an old directory, without taking its lock."""
     place = DataDir(path)
     place.prepare()
-    return open_store(
+    store, _ = open_store(
         place, sinks=sinks, reserve_bytes=reserve, clock=clock or SystemClock(), meter=meter or Meter()
     )
+    return store
