@@ -22,6 +22,7 @@ import signal
 import socket
 import struct
 import time
+from typing import TextIO
 
 from maskwatch.errors import WireError
 from maskwatch.ipc.channel import Channel
@@ -38,10 +39,15 @@ _NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_F
 
 
 class Uplink(Channel[ToChild]):
-    """A child's end of the line to the supervisor."""
+    """A child's end of the line to the supervisor.
 
-    def __init__(self, fd: int) -> None:
+    `log_stream` is where log lines go; None is standard error.
+    """
+
+    def __init__(self, fd: int, process: str) -> None:
         sock = socket.socket(fileno=fd)
+        self.process = process
+        self.log_stream: TextIO | None = None
         super().__init__(sock, TO_CHILD)
         self.supervisor_pid = _peer_pid(sock)
         self._early: list[ToChild] = []
@@ -66,9 +72,20 @@ class Uplink(Channel[ToChild]):
         return first
 
     def messages(self) -> list[ToChild]:
-        """Return what the supervisor has said, without waiting; sets `ended` when it is gone."""
+        """Return what the supervisor has said, without waiting; sets `ended` when it is gone.
+
+        A new configuration's log settings are in force when this returns.
+        """
         early, self._early = self._early, []
-        return early + [message for message, _ in super().receive()]
+        heard = early + [message for message, _ in super().receive()]
+        for message in heard:
+            if isinstance(message, Configure):
+                self.set_up_log(message)
+        return heard
+
+    def set_up_log(self, configure: Configure) -> None:
+        """Log as a configuration says."""
+        logs.setup(configure.config.log, self.process, configure.camera, stream=self.log_stream)
 
 
 def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[Uplink, Configure]:
@@ -92,11 +109,11 @@ def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[Uplink, Conf
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     try:
-        uplink = Uplink(fd)
+        uplink = Uplink(fd, process)
     except OSError as error:
         raise WireError(f"descriptor {fd} is not a line to a supervisor: {error.strerror}") from None
     configure = uplink.configure(timeout)
-    logs.setup(configure.config.log, process, configure.camera)
+    uplink.set_up_log(configure)
     tie_to_parent(uplink.supervisor_pid)
     return uplink, configure
 

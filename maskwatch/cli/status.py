@@ -1,0 +1,76 @@
+"""`maskwatch status`: what a running daemon is doing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from maskwatch.cli.daemon import daemon_options, socket_of
+from maskwatch.errors import ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from maskwatch.ipc.control import CameraReport, StatusReport
+
+__all__ = ["status"]
+
+_PATIENCE = 10.0
+
+
+@click.command()
+@daemon_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
+    r"""Show what a running daemon is doing: its cameras, its processes, open trouble.
+
+    \b
+    Examples:
+      maskwatch status --config config.yaml
+      maskwatch status --json | jq '.cameras[] | select(.state != "live")'
+    """
+    import msgspec
+
+    from maskwatch.ipc.control import StatusReport, StatusRequest
+    from maskwatch.ipc.control_client import ask
+
+    answer = ask(socket_of(path, runtime_dir), StatusRequest(), timeout=_PATIENCE)
+    if not isinstance(answer, StatusReport):
+        raise ControlError("the daemon answered something else")
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
+    else:
+        click.echo("\n".join(_lines(answer)))
+
+
+def _lines(report: StatusReport) -> Iterator[str]:
+    state = "running" if report.ready else "starting"
+    since = report.started.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    yield f"maskwatch {report.version}, {report.node}: {state} since {since}, pid {report.pid}"
+    yield f"config     {report.config}"
+    if report.problem:
+        yield f"           the last reload was refused: {report.problem}"
+    yield f"metrics    {report.metrics + '/metrics' if report.metrics else 'not served'}"
+    pid = f", pid {report.recorder.pid}" if report.recorder.pid else ""
+    yield f"recorder   {report.recorder.phase}{pid}{_again(report.recorder.restarts)}"
+    width = max((len(camera.name) for camera in report.cameras), default=0)
+    for camera in report.cameras:
+        yield f"camera     {camera.name:<{width}}  {_camera(camera)}"
+    for incident in report.incidents:
+        started = incident.started.astimezone().strftime("%H:%M:%S")
+        where = f" {incident.camera}" if incident.camera else ""
+        yield f"trouble    {incident.kind.value}{where} since {started}: {incident.reason}"
+
+
+def _camera(camera: CameraReport) -> str:
+    since = camera.since.astimezone().strftime("%H:%M:%S")
+    reason = f" ({camera.reason})" if camera.reason else ""
+    frames = f", {camera.frames} frames" if camera.frames else ""
+    pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
+    return f"{camera.state.value} since {since}{reason}{frames}{pid}{_again(camera.worker.restarts)}"
+
+
+def _again(restarts: int) -> str:
+    return f", started anew {restarts} times" if restarts > 1 else ", started anew once" * restarts

@@ -1,0 +1,148 @@
+"""What is said over the control socket: one JSON object a line, a request and its answer.
+
+The socket has mode 0600 and both ends belong to one user (or root); still nothing here holds a
+secret.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from maskwatch.domain import CameraState, Incident
+from maskwatch.errors import ControlError
+
+__all__ = [
+    "MAX_LINE",
+    "Answer",
+    "CameraReport",
+    "ChildReport",
+    "CommandDone",
+    "Refused",
+    "ReloadDone",
+    "ReloadRequest",
+    "Request",
+    "RunCommand",
+    "StatusReport",
+    "StatusRequest",
+    "decode_answer",
+    "decode_request",
+    "encode_line",
+]
+
+MAX_LINE = 4 * 1024 * 1024
+"""Most bytes of a line: the status of ten thousand cameras fits."""
+
+
+class _Line(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """The base: `type` in the JSON names the class."""
+
+
+class StatusRequest(_Line, frozen=True, kw_only=True, tag="status"):
+    """How is everything?"""
+
+
+class ReloadRequest(_Line, frozen=True, kw_only=True, tag="reload"):
+    """Read the configuration again; with `wait` the answer comes when all is done."""
+
+    wait: bool = True
+
+
+class RunCommand(_Line, frozen=True, kw_only=True, tag="command"):
+    """An operator's wish; see `maskwatch.ipc.messages.Command`."""
+
+    verb: str
+    target: str = ""
+    seconds: float = 0.0
+
+
+class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A child process: what its keeper does, its id if it runs, how often it was started anew."""
+
+    phase: str
+    pid: int | None
+    restarts: int
+    detail: str = ""
+
+
+class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A camera and its worker. `frames` counts those processed by the present process."""
+
+    name: str
+    state: CameraState
+    reason: str
+    since: datetime
+    frames: int
+    last_frame: datetime | None
+    attempt: int
+    worker: ChildReport
+
+
+class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):
+    """How everything is.
+
+    `ready`: every camera has been given its worker. `problem` says why the last reload was refused.
+    """
+
+    version: str
+    node: str
+    pid: int
+    started: datetime
+    config: str
+    ready: bool
+    problem: str
+    metrics: str
+    recorder: ChildReport
+    cameras: tuple[CameraReport, ...]
+    incidents: tuple[Incident, ...]
+
+
+class ReloadDone(_Line, frozen=True, kw_only=True, tag="reload_done"):
+    """The file was read: what changed in words, or each problem that speaks against it."""
+
+    ok: bool
+    summary: str
+    problems: tuple[str, ...] = ()
+
+
+class CommandDone(_Line, frozen=True, kw_only=True, tag="command_done"):
+    """How a command ended."""
+
+    ok: bool
+    detail: str
+
+
+class Refused(_Line, frozen=True, kw_only=True, tag="refused"):
+    """The daemon did not understand, or would not."""
+
+    reason: str
+
+
+Request = StatusRequest | ReloadRequest | RunCommand
+Answer = StatusReport | ReloadDone | CommandDone | Refused
+
+_requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
+_encoder = msgspec.json.Encoder()
+
+
+def encode_line(message: Request | Answer) -> bytes:
+    """Return the line, its end included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """Return the request; raises ControlError for anything else."""
+    try:
+        return _requests.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ControlError(f"not a request: {error}") from None
+
+
+def decode_answer(line: bytes) -> Answer:
+    """Return the answer; raises ControlError for anything else."""
+    try:
+        return _answers.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ControlError(f"the daemon's answer makes no sense: {error}") from None

@@ -1,0 +1,102 @@
+"""Routes commands to who can obey them, and each result back to where its command came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from maskwatch.ipc.messages import Command, CommandResult
+
+__all__ = ["CommandRouter", "Executor", "Reply"]
+
+Reply = Callable[[CommandResult], None]
+
+_MOST = 100
+
+
+class Executor(Protocol):
+    """What the supervisor can do itself, and whom it can ask."""
+
+    def switch(self, camera: str, *, on: bool) -> str:
+        """Watch a camera, or stop; return "" or why not."""
+        ...
+
+    def pass_on(self, command: Command) -> str:
+        """Give the command to the child that it is for; return "" or why not."""
+        ...
+
+    def reload(self, done: Callable[[bool, str], None]) -> None:
+        """Begin a reload; `done` is called at its end with its success and a summary."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    command: Command
+    reply: Reply
+    deadline: float
+
+
+class CommandRouter:
+    """Knows the commands that wait for a child's answer; times are monotonic seconds.
+
+    Args:
+        executor: what carries them out.
+        patience: seconds that a child may take.
+        counted: called with the verb and the success of each command that ended.
+
+    """
+
+    def __init__(
+        self, executor: Executor, patience: float, counted: Callable[[str, bool], None]
+    ) -> None:
+        self._executor = executor
+        self._patience = patience
+        self._counted = counted
+        self._pending: dict[str, _Pending] = {}
+
+    def run(self, command: Command, reply: Reply, now: float) -> None:
+        """Carry out a command; `reply` is called once, now or later."""
+        match command.verb:
+            case "enable" | "disable":
+                fault = self._executor.switch(command.target, on=command.verb == "enable")
+                self._end(command, reply, fault, f"{command.verb}d {command.target}")
+            case "reload":
+                self._executor.reload(
+                    lambda ok, summary: self._finish(command, reply, ok=ok, detail=summary)
+                )
+            case "snooze" | "snapshot" | "acknowledge":
+                self._delegate(command, reply, now)
+            case _:
+                self._end(command, reply, f"unknown command {command.verb!r}", "")
+
+    def done(self, result: CommandResult) -> None:
+        """A child answered."""
+        pending = self._pending.pop(result.id, None)
+        if pending is not None:
+            self._finish(pending.command, pending.reply, ok=result.ok, detail=result.detail)
+
+    def expire(self, now: float) -> None:
+        """Give up on children that did not answer in time."""
+        for pending in [p for p in self._pending.values() if now >= p.deadline]:
+            self.done(
+                CommandResult(id=pending.command.id, ok=False, detail="its process did not answer")
+            )
+
+    def _delegate(self, command: Command, reply: Reply, now: float) -> None:
+        if len(self._pending) >= _MOST:
+            self._end(command, reply, "too many commands wait for an answer", "")
+            return
+        fault = self._executor.pass_on(command)
+        if fault:
+            self._end(command, reply, fault, "")
+        else:
+            self._pending[command.id] = _Pending(command, reply, now + self._patience)
+
+    def _end(self, command: Command, reply: Reply, fault: str, detail: str) -> None:
+        self._finish(command, reply, ok=not fault, detail=fault or detail)
+
+    def _finish(self, command: Command, reply: Reply, *, ok: bool, detail: str) -> None:
+        self._counted(command.verb, ok)
+        reply(CommandResult(id=command.id, ok=ok, detail=detail))

@@ -1,0 +1,96 @@
+"""The control socket: takes requests of `maskwatch status`, `reload` and commands."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from maskwatch.errors import ConfigError, ControlError
+from maskwatch.ipc.control import Answer, Refused, Request, decode_request, encode_line
+
+__all__ = ["ControlServer"]
+
+_log = logging.getLogger(__name__)
+_CREDENTIALS = struct.Struct("3i")
+_MAX_REQUEST = 64 * 1024
+_PATIENCE = 10.0
+
+Handler = Callable[[Request], Awaitable[Answer]]
+
+
+class ControlServer:
+    """Listens at `path`, mode 0600; gives each request to `handler`.
+
+    Only this user and root are answered, whatever became of the file's mode.
+    """
+
+    def __init__(self, path: Path, handler: Handler) -> None:
+        self._path = path
+        self._handler = handler
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen; a socket left by a former run is replaced.
+
+        Raises:
+            ConfigError: the socket cannot be made there.
+
+        """
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        try:
+            self._path.unlink(missing_ok=True)
+            # The supervisor's umask makes it 0600 from the first moment.
+            listener.bind(str(self._path))
+            self._path.chmod(0o600)
+        except OSError as error:
+            listener.close()
+            raise ConfigError(
+                f"runtime_dir: cannot listen at {self._path}: {error.strerror or error}"
+            ) from None
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_REQUEST)
+
+    async def stop(self) -> None:
+        """Listen no more, and take the socket away."""
+        if self._server is not None:
+            self._server.close()
+            for task in self._tasks:
+                task.cancel()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # asyncio runs this as one
+        self._tasks.add(task)
+        try:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._answer(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not _is_own(writer.get_extra_info("socket")):
+            _log.warning("another user asked on the control socket, and was refused")
+            return
+        try:
+            line = await asyncio.wait_for(reader.readline(), _PATIENCE)
+            answer = await self._handler(decode_request(line))
+        except ControlError as error:
+            answer = Refused(reason=str(error))
+        except ValueError:
+            answer = Refused(reason=f"a request is at most {_MAX_REQUEST} bytes long")
+        writer.write(encode_line(answer))
+        await asyncio.wait_for(writer.drain(), _PATIENCE)
+
+
+def _is_own(sock: socket.socket) -> bool:
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    _, uid, _ = _CREDENTIALS.unpack(raw)
+    return uid in (0, os.geteuid())

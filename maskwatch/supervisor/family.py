@@ -1,0 +1,257 @@
+"""All the children: the recorder, and a worker for each enabled camera."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+from maskwatch.clock import Clock
+from maskwatch.config.codec import for_recorder, for_worker
+from maskwatch.config.diff import Difference
+from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.ipc.messages import Configure, ToSupervisor
+from maskwatch.supervisor.keeper import Keeper, Kind, Phase
+from maskwatch.supervisor.limits import Limits
+from maskwatch.supervisor.process import Spawn, spawn
+from maskwatch.supervisor.restarts import RestartPolicy
+from maskwatch.telemetry.catalogue import Owner
+
+__all__ = ["RECORDER_SOCKET", "Family", "FamilyEvents"]
+
+_log = logging.getLogger(__name__)
+
+RECORDER_SOCKET = "recorder.sock"
+
+
+class FamilyEvents(Protocol):
+    """What the supervisor wants to know of its children. Nothing here may block."""
+
+    def began(self, keeper: Keeper) -> None:
+        """A process was started."""
+        ...
+
+    def heard(self, keeper: Keeper, message: ToSupervisor) -> None:
+        """A child said something that is not about its own health."""
+        ...
+
+    def changed(self, keeper: Keeper) -> None:
+        """A keeper's phase changed, or a heartbeat came."""
+        ...
+
+    def ended(self, keeper: Keeper, code: int, reason: str) -> None:
+        """A process ended."""
+        ...
+
+
+class Family:
+    """Makes and holds the keepers. Everything happens on the event loop's thread.
+
+    Args:
+        config: what is to run; `apply` changes it.
+        events: who is told.
+        loop: watches the children's channels.
+        clock: for all deadlines.
+        limits: how long to wait for what.
+        start_child: starts a process; tests give their own.
+
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        events: FamilyEvents,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        clock: Clock,
+        limits: Limits,
+        start_child: Spawn = spawn,
+    ) -> None:
+        self.config = config
+        self.limits = limits
+        self.workers: dict[str, Keeper] = {}
+        self._events = events
+        self._loop = loop
+        self._clock = clock
+        self._spawn = start_child
+        self._rng = random.Random()  # noqa: S311 - jitter is no secret
+        self._watched: dict[Keeper, int] = {}
+        self._off_by_command: set[str] = set()
+        self._leaving: list[Keeper] = []
+        self.recorder = self._keeper(Kind("maskwatch.recorder", Owner.RECORDER))
+
+    # --- who there is ------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Keeper]:
+        """Give every keeper, the recorder's first, those of removed cameras last."""
+        yield self.recorder
+        yield from self.workers.values()
+        yield from self._leaving
+
+    @property
+    def all_given(self) -> bool:
+        """Whether every camera has been given its worker."""
+        return all(
+            keeper.ever_started or keeper.phase in (Phase.IDLE, Phase.QUARANTINED)
+            for keeper in self.workers.values()
+        )
+
+    @property
+    def workers_alive(self) -> bool:
+        """Whether any worker's process still runs."""
+        return any(keeper.pid for keeper in (*self.workers.values(), *self._leaving))
+
+    def camera(self, name: str) -> CameraConfig:
+        """Return a camera's configuration; raises KeyError."""
+        return next((c for c in self.config.cameras if c.name == name), None) or _missing(name)
+
+    # --- what they are told ------------------------------------------------------------------------
+
+    def start_recorder(self) -> None:
+        """Start the recorder."""
+        self.recorder.start(self._now)
+
+    def start_workers(self) -> None:
+        """Give every enabled camera its worker, one after the other."""
+        for camera in self.config.cameras:
+            self._adopt(camera.name)
+        wanted = [camera.name for camera in self.config.cameras if camera.enabled]
+        self._start_staggered(wanted)
+
+    def stop_workers(self) -> None:
+        """Have every worker end in order."""
+        for keeper in self.workers.values():
+            keeper.stop(self._now)
+
+    def switch(self, name: str, *, on: bool) -> str:
+        """Watch a camera or not, until the daemon ends; return "" or why it cannot be."""
+        keeper = self.workers.get(name)
+        if keeper is None:
+            return f"there is no camera {name!r}"
+        if on and not self.camera(name).enabled:
+            return f"{name} is disabled in the configuration"
+        if on:
+            self._off_by_command.discard(name)
+            keeper.start(self._now)
+        else:
+            self._off_by_command.add(name)
+            keeper.stop(self._now)
+        return ""
+
+    def apply(self, difference: Difference, config: Config) -> None:
+        """Go over to `config`, touching only what `difference` names."""
+        self.config = config
+        names = {camera.name for camera in config.cameras}
+        for name in difference.stop:
+            self.workers[name].stop(self._now)
+        for name in [name for name in self.workers if name not in names]:
+            self._leaving.append(self.workers.pop(name))
+            self._off_by_command.discard(name)
+        for name in names:
+            self._adopt(name)
+        wanted = [name for name in difference.start if name not in self._off_by_command]
+        self._start_staggered(wanted)
+        for name in difference.restart:
+            if name not in self._off_by_command:
+                self.workers[name].renew(self._now, "config")
+        if difference.recorder or difference.log:
+            self.recorder.send(self.configuration(self.recorder))
+        if difference.log:
+            for name in difference.keep:
+                self.workers[name].send(self.configuration(self.workers[name]))
+
+    def settled(self, difference: Difference) -> bool:
+        """Whether all that `apply` began is done."""
+        begun = [self.workers[name] for name in (*difference.start, *difference.restart)]
+        waiting = (Phase.WAITING, Phase.STOPPING)
+        return not any(keeper.phase in waiting for keeper in begun) and not self._leaving
+
+    # --- what happens ------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Let every keeper do what is due."""
+        now = self._now
+        for keeper in list(self):
+            keeper.tick(now)
+        self._leaving = [keeper for keeper in self._leaving if keeper.pid is not None]
+
+    def reap(self) -> None:
+        """Notice the children that ended."""
+        now = self._now
+        for keeper in list(self):
+            keeper.reap(now)
+
+    def kill(self) -> None:
+        """End all that still runs, at once, and reap it."""
+        for keeper in list(self):
+            keeper.abandon()
+
+    # --- what the keepers need (KeeperOwner) -----------------------------------------------------------
+
+    def configuration(self, keeper: Keeper) -> Configure:
+        """Return what a child may know, and where it stands."""
+        socket = str(Path(self.config.runtime_dir) / RECORDER_SOCKET)
+        if keeper is self.recorder:
+            return Configure(config=for_recorder(self.config), recorder=socket)
+        camera = keeper.kind.camera
+        own = for_worker(self.config, camera)
+        return Configure(config=own, recorder=socket, camera=camera, attempt=keeper.attempt)
+
+    def watch(self, keeper: Keeper) -> None:
+        """Have the loop listen to a child that has just been started."""
+        self._watched[keeper] = keeper.fileno()
+        self._loop.add_reader(keeper.fileno(), self._receive, keeper)
+        self._events.began(keeper)
+
+    def unwatch(self, keeper: Keeper) -> None:
+        """Listen no more."""
+        fd = self._watched.pop(keeper, None)
+        if fd is not None:
+            self._loop.remove_reader(fd)
+
+    def heard(self, keeper: Keeper, message: ToSupervisor) -> None:
+        """Pass on."""
+        self._events.heard(keeper, message)
+
+    def changed(self, keeper: Keeper) -> None:
+        """Pass on."""
+        self._events.changed(keeper)
+
+    def ended(self, keeper: Keeper, code: int, reason: str) -> None:
+        """Pass on."""
+        self._events.ended(keeper, code, reason)
+
+    # --- inside ------------------------------------------------------------------------------------
+
+    @property
+    def _now(self) -> float:
+        return self._clock.monotonic()
+
+    def _receive(self, keeper: Keeper) -> None:
+        keeper.receive(self._now)
+
+    def _start_staggered(self, names: list[str]) -> None:
+        for turn, name in enumerate(names):
+            self.workers[name].start(self._now + turn * self.limits.stagger)
+
+    def _adopt(self, name: str) -> None:
+        """Have a keeper for a camera; one of a disabled camera tells the world that it is idle."""
+        if name not in self.workers:
+            kind = Kind("maskwatch.worker", Owner.WORKER, name)
+            self.workers[name] = self._keeper(kind, self._standstill_of(name))
+            if not self.camera(name).enabled:
+                self.workers[name].stop(self._now)
+
+    def _standstill_of(self, name: str) -> Callable[[], float]:
+        return lambda: self.camera(name).stall_timeout + self.limits.standstill
+
+    def _keeper(self, kind: Kind, standstill: Callable[[], float | None] = lambda: None) -> Keeper:
+        policy = RestartPolicy(self.limits, self._rng)
+        return Keeper(kind, self, self.limits, policy, self._spawn, standstill=standstill)
+
+
+def _missing(name: str) -> CameraConfig:
+    raise KeyError(name)
