@@ -1,0 +1,90 @@
+"""The face detector gives OpenCV's boxes, on pictures of any size."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from maskwatch.domain import Detection
+from maskwatch.vision.faces import FaceDetector, analysis_size
+from maskwatch.vision.weights import yunet_bytes
+
+Image = np.ndarray  # uint8 BGR
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> Image:
+    """A portrait in the public domain, uint8 BGR (512, 512, 3)."""
+    return np.ascontiguousarray(data.astronaut()[:, :, ::-1])
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return FaceDetector(0.5)
+
+
+def _opencv(image: Image, score: float) -> np.ndarray:
+    """OpenCV's own decoding of the same weights: x, y, w, h, ten of landmarks, score; best first."""
+    weights = np.frombuffer(yunet_bytes(), np.uint8)
+    height, width = image.shape[:2]
+    peer = cv2.FaceDetectorYN.create("onnx", weights, np.zeros(0, np.uint8), (width, height), score, 0.3)
+    _, rows = peer.detect(image)
+    return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14])]
+
+
+def _row(found: Detection) -> list[float]:
+    box = found.box
+    marks = [value for point in found.landmarks for value in (point.x, point.y)]
+    return [box.x1, box.y1, box.width, box.height, *marks, found.score]
+
+
+@pytest.mark.parametrize("size", [(512, 512), (300, 200), (641, 359), (97, 131)])
+def test_boxes_landmarks_and_scores_are_opencvs(
+    astronaut: Image, detector: FaceDetector, size: tuple[int, int]
+) -> None:
+    image = cv2.resize(astronaut, size)
+    expected = _opencv(image, 0.5)
+    found = detector.detect(image)
+    assert len(found) == len(expected) > 0
+    np.testing.assert_allclose([_row(one) for one in found], expected, atol=1e-3)
+
+
+def test_two_faces_are_two_detections_and_none_is_found_twice(
+    astronaut: Image, detector: FaceDetector
+) -> None:
+    two = np.hstack([astronaut, astronaut[:, ::-1]])
+    found = detector.detect(two)
+    assert len(found) == 2
+    assert found[0].box.iou(found[1].box) == 0
+
+
+def test_a_picture_without_a_face_gives_nothing(detector: FaceDetector) -> None:
+    assert detector.detect(np.full((240, 320, 3), 120, np.uint8)) == []
+
+
+def test_a_smaller_picture_after_a_larger_one_sees_nothing_of_it(
+    astronaut: Image, detector: FaceDetector
+) -> None:
+    """The input buffer is kept between frames: what lay beyond the picture must be black again."""
+    wide = detector.detect(astronaut[:, :500])
+    detector.detect(np.full((512, 512, 3), 255, np.uint8))
+    assert detector.detect(np.ascontiguousarray(astronaut[:, :500])) == wide
+
+
+def test_a_lower_score_only_adds_detections(astronaut: Image) -> None:
+    small = cv2.resize(astronaut, (320, 320))
+    sure, all_ = FaceDetector(0.6).detect(small), FaceDetector(0.05).detect(small)
+    assert all_[: len(sure)] == sure
+    assert len(all_) >= len(sure)
+
+
+@pytest.mark.parametrize(
+    ("smallest", "expected"),
+    [(32, (1920, 1080)), (64, (960, 540)), (16, (3840, 2160)), (400, (154, 86))],
+)
+def test_the_analysis_size_makes_the_smallest_face_32_px(
+    smallest: float, expected: tuple[int, int]
+) -> None:
+    assert analysis_size((1920, 1080), smallest) == expected
