@@ -44,14 +44,13 @@ def socket_of(path: Path | None, runtime_dir: Path | None) -> Path:
 def _runtime_dir_of(path: Path) -> Path:
     """Return what a configuration file says, or means to say.
 
-    The file may hold mistakes, which are the daemon's to tell, or secrets that this user cannot
-    have; so one line of it is enough.
+    The file may hold mistakes, which are the daemon's to tell; so one line of it is enough.
     """
     from maskwatch.config.load import load
     from maskwatch.errors import ConfigError
 
     try:
-        return Path(load(path).runtime_dir)
+        return Path(load(path, secrets=False).runtime_dir)
     except ConfigError:
         text = path.read_text(encoding="utf-8", errors="replace")
         found = _LINE.search(text)

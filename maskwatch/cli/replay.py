@@ -82,7 +82,7 @@ def _prepare(clip: Path, options: _Options) -> Replay:
     from maskwatch.worker.replay import Replay, choose_camera, default_config
 
     file, start = options["config_file"], options["start"]
-    config = load(file) if file else default_config(clip)
+    config = load(file, secrets=False) if file else default_config(clip)
     begin = start.replace(tzinfo=UTC) if start else EPOCH
     return Replay(clip, config, choose_camera(config, options["camera"]), begin)
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from maskwatch.errors import ConfigError, SecretError, UsageError
+from maskwatch.errors import UsageError
 
 __all__ = ["Where", "find_data", "where_options"]
 
@@ -58,8 +58,5 @@ def find_data(config: Path | None, data_dir: Path | None) -> Where:
         raise UsageError("which daemon? Give --config FILE or --data-dir DIRECTORY")
     from maskwatch.config.load import load
 
-    try:
-        loaded = load(path)
-    except SecretError as error:
-        raise ConfigError(f"{error}\n(To look at the data alone, give --data-dir.)") from None
+    loaded = load(path, secrets=False)
     return Where(Path(os.fspath(loaded.data_dir)), Path(loaded.runtime_dir))

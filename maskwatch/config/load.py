@@ -50,18 +50,21 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     credentials_dir: Path | None = None,
+    secrets: bool = True,
 ) -> Config:
     """Return the configuration in the file `path`.
 
     `environ` is where `${NAME}` is looked up (default: this process's environment), and
-    `credentials_dir` where `credential:name` is (default: its CREDENTIALS_DIRECTORY).
+    `credentials_dir` where `credential:name` is (default: its CREDENTIALS_DIRECTORY). Who does not
+    connect to anything asks for no `secrets`: then none is looked up, no named file needs to be
+    readable, and references to secrets read as empty.
 
     Raises:
         SecretError: secrets that the file names cannot be had; nothing else is wrong.
         ConfigError: anything else; it carries every problem, each with line and column.
 
     """
-    examined = examine(path, environ=environ, credentials_dir=credentials_dir)
+    examined = examine(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
     if examined.config is None:
         kind = SecretError if examined.secrets_only else ConfigError
         raise kind(examined.problems)
@@ -73,13 +76,14 @@ def examine(
     *,
     environ: Mapping[str, str] | None = None,
     credentials_dir: Path | None = None,
+    secrets: bool = True,
 ) -> Examined:
     """Return all that can be said of the file `path`; raise nothing for what is in it."""
     environ = os.environ if environ is None else environ
     named = environ.get("CREDENTIALS_DIRECTORY", "")
     credentials = credentials_dir or (Path(named) if named else None)
     findings = Findings(str(path))
-    around = Surroundings(environ, credentials, path.parent.absolute())
+    around = Surroundings(environ, credentials, path.parent.absolute(), secrets=secrets)
     try:
         config = _read(path, findings, around)
     except TreeError as error:
@@ -102,7 +106,7 @@ def _read(path: Path, findings: Findings, around: Surroundings) -> Config:
         raise TreeError(Place(1, 1), "the file is empty; expected at least `cameras`")
     config = Walker(findings, around).value(node, _schema(), ())
     assert isinstance(config, Config)
-    apply_rules(config, findings)
+    apply_rules(config, findings, files=around.secrets)
     return config
 
 

@@ -20,9 +20,12 @@ _LONGEST_SOCKET = 107
 _SOCKET_NAMES = ("recorder.sock", "control.sock")
 
 
-def apply_rules(config: Config, findings: Findings) -> None:
-    """Note every broken rule; keys that are wrong already are left alone."""
-    rules = _Rules(findings)
+def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> None:
+    """Note every broken rule; keys that are wrong already are left alone.
+
+    With `files`, those that are named (certificates, models) must be there.
+    """
+    rules = _Rules(findings, files=files)
     rules.unique(("cameras",), [camera.name for camera in config.cameras])
     for index, camera in enumerate(config.cameras):
         rules.camera(("cameras", index), camera)
@@ -36,8 +39,9 @@ def apply_rules(config: Config, findings: Findings) -> None:
 class _Rules:
     """The rules of every section; each notes what it finds at the key it is about."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, files: bool) -> None:
         self._findings = findings
+        self._files = files
 
     def _say(self, path: KeyPath, message: str | None, hint: str = "") -> None:
         if message and not self._findings.is_wrong(path):
@@ -132,7 +136,7 @@ class _Rules:
 
     def file(self, path: KeyPath, name: str) -> None:
         """A file that is named is there and can be read."""
-        if name:
+        if name and self._files:
             self._say(path, _file_fault(name))
 
 

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 __all__ = ["SubstitutionError", "Surroundings", "is_reference", "variables"]
 
+# What an address that holds a secret reads as, where no secrets are wanted.
+WITHHELD = "rtsp://withheld.invalid/"
 _MAX_SECRET_BYTES = 64 * 1024
 # `$${` stands for a literal `${`.
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
@@ -48,12 +50,14 @@ class Surroundings:
         environ: the environment variables.
         credentials: systemd's credentials directory, if there is one.
         base: the directory of the configuration file; relative paths start there.
+        secrets: whether secrets are wanted; if not, references to them read as empty.
 
     """
 
     environ: Mapping[str, str]
     credentials: Path | None
     base: Path
+    secrets: bool = True
 
     def substituted(self, text: str, *, secret: bool = False) -> str:
         """Return `text` with its variables replaced.
@@ -72,6 +76,8 @@ class Surroundings:
             SubstitutionError: as `substituted`, or as `read` for a reference.
 
         """
+        if not self.secrets and is_reference(text):
+            return WITHHELD
         if text.startswith(("file:", "credential:")):
             return self.read(text)
         user = _USER_PART.match(text)
@@ -87,6 +93,8 @@ class Surroundings:
             SubstitutionError: it cannot be had.
 
         """
+        if not self.secrets and is_reference(text):
+            return ""
         if text.startswith(("file:", "credential:")):
             return self.read(text)
         return self.substituted(text, secret=True)

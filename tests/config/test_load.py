@@ -213,6 +213,28 @@ def test_nothing_that_was_substituted_is_repeated_in_a_message(complaints: Compl
     ]
 
 
+def test_who_connects_to_nothing_needs_no_secret_and_no_file_of_the_daemons(tmp_path: Path) -> None:
+    """`maskwatch status` works for a user who may read the file, but not what it refers to."""
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        """\
+data_dir: ${STATE}/data
+cameras:
+  - {name: a, url: "rtsp://u:${PW}@h/s"}
+  - {name: b, url: "credential:url", substream: rtsp://h/s}
+  - {name: c, url: rtsp://h/s, username: u, password: "file:none"}
+mqtt: {username: u, password: "credential:mqtt", tls: true, port: 8883, ca_file: none.pem}
+"""
+    )
+    config = load(path, environ={"STATE": "/srv"}, secrets=False)
+    assert config.data_dir == "/srv/data"
+    assert [str(camera.url) for camera in config.cameras][2] == "rtsp://h/s"
+    assert not config.mqtt.password
+    path.write_text("data_dir: ${STATE}\n" + CAMERA)
+    with pytest.raises(ConfigError, match="STATE is not set"):
+        load(path, environ={}, secrets=False)
+
+
 class TestWarnings:
     """What works, but is told by `check`."""
 
