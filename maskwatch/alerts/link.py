@@ -21,28 +21,16 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from maskwatch.alerts.topics import CONTENT_TEXT
+from maskwatch.alerts.topics import Message
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.errors import SinkError
 
-__all__ = ["Acknowledged", "Event", "HasFileno", "Link", "Message", "Received", "Subscribed"]
+__all__ = ["Acknowledged", "Event", "HasFileno", "Link", "Received", "Subscribed"]
 
 _CONNECT_TIMEOUT = 5.0
 # MQTT 5 reason codes that say "not now" rather than "never": packet id in use, quota exceeded.
 _PASSING = frozenset({0x91, 0x97})
 _MOST_PACKET = 268_435_455
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What is published, at QoS 1. Expiry, content type and correlation travel in MQTT 5 only."""
-
-    topic: str
-    payload: bytes
-    retain: bool = False
-    content: str = CONTENT_TEXT
-    expiry: int | None = None
-    correlation: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +246,10 @@ class Link:
         if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             self._raise_lost()
         return int(mid)
+
+    def unsubscribe(self, filters: list[str]) -> None:
+        """Want no more messages of these topics."""
+        self._client.unsubscribe(filters)
 
     def poll(self, timeout: float, wake: HasFileno | None = None) -> list[Event]:
         """Let the connection work for `timeout` seconds at most, or until something happened."""

@@ -15,11 +15,12 @@ from collections import deque
 from collections.abc import Callable
 
 from maskwatch.alerts.bell import Bell
-from maskwatch.alerts.commands import CommandDesk
-from maskwatch.alerts.link import Link, Received
-from maskwatch.alerts.session import OFFLINE, Session, availability
+from maskwatch.alerts.link import Link
+from maskwatch.alerts.messages import OFFLINE, Composer
+from maskwatch.alerts.presence import Presence
+from maskwatch.alerts.session import Session
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
-from maskwatch.alerts.topics import Topic, Topics, level
+from maskwatch.alerts.topics import Topics, level
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.errors import MaskwatchError
@@ -45,13 +46,10 @@ class MqttSink:
     name = "mqtt"
 
     def __init__(self, config: Config, *, longest_pause: float = _LONGEST_PAUSE) -> None:
-        self._config = config.mqtt
-        self._node = config.node
-        self._topics = Topics(config.mqtt.topic_prefix, config.node)
+        self._config = config
+        self._composer = Composer(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self._longest_pause = longest_pause
-        self._desk = CommandDesk(self._topics, self._node)
         self._jobs: deque[_Job] = deque()
-        self._minutes: dict[tuple[str, str], OccupancyMinute] = {}
         self._bell = Bell()
         self._stop_at: float | None = None
         self._ready = False
@@ -61,7 +59,7 @@ class MqttSink:
     @property
     def window(self) -> int:
         """How many deliveries may be without an outcome."""
-        return self._config.window
+        return self._config.mqtt.window
 
     @property
     def ready(self) -> bool:
@@ -77,8 +75,9 @@ class MqttSink:
         command: Callable[[Command], None],
     ) -> None:
         """Connect in the background, and again whenever the connection is lost."""
-        self._report, self._standing, self._command = report, standing, command
-        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        self._report = report
+        presence = Presence(self._config, self._composer, standing, command)
+        self._thread = threading.Thread(target=self._run, args=(presence,), name="mqtt", daemon=True)
         self._thread.start()
 
     def send(self, delivery: Delivery) -> None:
@@ -114,30 +113,30 @@ class MqttSink:
 
     # --- our own thread -----------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _run(self, presence: Presence) -> None:
         pause = _FIRST_PAUSE
         while self._stop_at is None:
-            if self._session():
+            if self._session(presence):
                 pause = _FIRST_PAUSE
-            self._wait(random.uniform(0, pause))  # noqa: S311 - spreads clients, guards nothing
+            self._wait(presence, random.uniform(0, pause))  # noqa: S311 - spreads clients, guards nothing
             pause = min(pause * 2, self._longest_pause)
-        self._refuse_jobs("the sink has ended")
+        self._refuse_jobs(presence, "the sink has ended")
 
-    def _session(self) -> bool:
+    def _session(self, presence: Presence) -> bool:
         """Run one session to its end; return whether it got as far as to deliver."""
         session: Session | None = None
         detail = "the sink has ended"
-        link = Link(self._config, f"maskwatch-{level(self._node)}", availability(self._topics, OFFLINE))
+        will = self._composer.availability(OFFLINE)
+        link = Link(self._config.mqtt, f"maskwatch-{level(self._config.node)}", will)
         try:
-            link.open(self._config.ack_timeout)
-            session = self._new_session(link)
-            session.begin((), self._subscriptions())
-            for minute in self._minutes.values():
-                session.show_occupancy(minute)
+            link.open(self._config.mqtt.ack_timeout)
+            session = Session(link, self._config.mqtt, self._composer, self._report)
+            session.begin(presence.subscriptions)
+            presence.restate(session)
             self._complaint = ""
             log.info("broker %s: connected, publishing works", link.where)
             self._ready = True
-            self._work(session)
+            self._work(session, presence)
         except MaskwatchError as error:
             detail = redact(str(error))
             self._complain(detail)
@@ -150,66 +149,48 @@ class MqttSink:
             link.drop()
             if session is not None:
                 session.fail(detail)
-            self._refuse_jobs(detail)
+            self._refuse_jobs(presence, detail)
         return worked
 
-    def _new_session(self, link: Link) -> Session:
-        return Session(
-            link,
-            self._config,
-            self._node,
-            topics=self._topics,
-            desk=self._desk,
-            report=self._report,
-            standing=self._standing,
-            run=self._command,
-        )
-
-    def _work(self, session: Session) -> None:
+    def _work(self, session: Session, presence: Presence) -> None:
         while self._stop_at is None:
-            self._hand_over(session)
-            for message in session.turn(60.0, self._bell):
-                self._heard(session, message)
+            self._hand_over(session, presence)
+            for message in session.turn(presence.due(), self._bell):
+                presence.hear(session, message)
+            presence.tick(session)
             self._bell.wait(0)
-        self._hand_over(session)
+        self._hand_over(session, presence)
         session.part(self._stop_at)
 
-    def _hand_over(self, session: Session) -> None:
+    def _hand_over(self, session: Session, presence: Presence) -> None:
         while self._jobs:
             match self._jobs.popleft():
                 case Delivery() as delivery:
                     session.deliver(delivery)
-                case CameraStatus() as status:
-                    session.show_camera(status)
-                case OccupancyMinute() as minute:
-                    self._minutes[minute.camera, minute.zone] = minute
-                    session.show_occupancy(minute)
+                    presence.outdated()
                 case CommandResult() as result:
-                    session.answer(self._desk.done(result))
+                    presence.answer(session, result)
+                case changed:
+                    presence.remember(changed)
+                    presence.show(session, changed)
 
-    def _heard(self, session: Session, message: Received) -> None:
-        """Take a message that is no command."""
-
-    def _subscriptions(self) -> list[str]:
-        if not self._config.commands:
-            return []
-        return [self._topics.filter(topic) for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND)]
-
-    def _refuse_jobs(self, detail: str) -> None:
+    def _refuse_jobs(self, presence: Presence, detail: str) -> None:
         """Fail the deliveries that no session took; state comes again with the next session."""
         while self._jobs:
-            job = self._jobs.popleft()
-            if isinstance(job, Delivery):
-                self._report(Outcome(job.id, Fate.FAILED, detail))
-            elif isinstance(job, OccupancyMinute):
-                self._minutes[job.camera, job.zone] = job
+            match self._jobs.popleft():
+                case Delivery() as delivery:
+                    self._report(Outcome(delivery.id, Fate.FAILED, detail))
+                case CommandResult():
+                    continue
+                case changed:
+                    presence.remember(changed)
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, presence: Presence, seconds: float) -> None:
         """Pause; deliveries that come meanwhile fail at once."""
         until = time.monotonic() + seconds
         while self._stop_at is None and (left := until - time.monotonic()) > 0:
             self._bell.wait(left)
-            self._refuse_jobs(self._complaint or "not connected")
+            self._refuse_jobs(presence, self._complaint or "not connected")
 
     def _complain(self, detail: str) -> None:
         """Log a reason once until it changes: the broker may be away for hours."""

@@ -6,25 +6,14 @@ changed. Times are RFC 3339 in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from maskwatch.domain import (
-    CameraState,
-    CameraStatus,
-    Change,
-    ChangeKind,
-    CloseReason,
-    Incident,
-    IncidentKind,
-    OccupancyMinute,
-    Verdict,
-)
+from maskwatch.domain import CameraState, ChangeKind, CloseReason, IncidentKind, Verdict
 
 __all__ = [
     "PAYLOADS",
@@ -41,14 +30,8 @@ __all__ = [
     "OpenViolationsPayload",
     "PicturePayload",
     "ViolationPayload",
-    "camera_state",
     "encode",
-    "incident",
-    "occupancy",
-    "open_incidents",
-    "open_violations",
     "schemas",
-    "violation",
 ]
 
 VERSION = 1
@@ -215,6 +198,9 @@ class CommandPayload(_Payload, frozen=True, kw_only=True, forbid_unknown_fields=
         float, Meta(ge=0, le=604_800, description="How long to snooze or disable; 0: until further.")
     ] = 0.0
     target: Annotated[str, Meta(max_length=64, description="The violation to acknowledge.")] = ""
+    on: Annotated[
+        bool, Meta(description="With `enable`: false disables, for switches that have one topic only.")
+    ] = True
 
 
 class CommandResultPayload(_Payload, frozen=True, kw_only=True):
@@ -261,132 +247,3 @@ def _schema(name: str, kind: type[_Payload]) -> bytes:
         "$defs": components,
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
-
-
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
-
-
-def _utc_or_none(at: datetime | None) -> datetime | None:
-    return None if at is None else _utc(at)
-
-
-def camera_state(node: str, status: CameraStatus) -> CameraStatePayload:
-    """Return the payload of a camera's state."""
-    return CameraStatePayload(
-        version=VERSION,
-        node=node,
-        camera=status.camera,
-        state=status.state,
-        reason=status.reason,
-        since=_utc(status.since),
-    )
-
-
-def violation(
-    node: str, change: Change, *, stored: bool, picture: PicturePayload | None
-) -> ViolationPayload:
-    """Return the payload of a violation's change."""
-    state = change.violation
-    return ViolationPayload(
-        version=VERSION,
-        node=node,
-        camera=state.camera,
-        id=state.id,
-        alert_id=change.alert_id,
-        number=change.number,
-        change=change.kind,
-        at=_utc(change.at),
-        zone=state.zone,
-        zones=state.zones,
-        first_seen=_utc(state.first_seen),
-        started=_utc(state.started),
-        ended=_utc_or_none(state.ended),
-        close_reason=state.close_reason,
-        verdict=state.verdict,
-        confidence=min(max(state.confidence, 0.0), 1.0),
-        evidence=state.evidence,
-        readings=state.readings,
-        face_height=state.face_height,
-        box=BoxPayload(x1=state.box.x1, y1=state.box.y1, x2=state.box.x2, y2=state.box.y2),
-        model=state.model,
-        stored=stored,
-        picture=picture,
-    )
-
-
-def open_violations(node: str, camera: str, changes: Iterable[Change]) -> OpenViolationsPayload:
-    """Return the list of a camera's open violations, from the last change of each."""
-    rows = sorted(changes, key=lambda change: (change.violation.started, change.violation.id))
-    return OpenViolationsPayload(
-        version=VERSION,
-        node=node,
-        camera=camera,
-        count=len(rows),
-        violations=tuple(
-            OpenViolation(
-                id=row.violation.id,
-                number=row.number,
-                zone=row.violation.zone,
-                verdict=row.violation.verdict,
-                confidence=min(max(row.violation.confidence, 0.0), 1.0),
-                started=_utc(row.violation.started),
-            )
-            for row in rows
-        ),
-    )
-
-
-def incident(node: str, subject: Incident, *, stored: bool) -> IncidentPayload:
-    """Return the payload of an incident's change."""
-    change = ChangeKind.OPENED if subject.number == 1 else ChangeKind.UPDATED
-    if subject.ended is not None:
-        change = ChangeKind.CLOSED
-    return IncidentPayload(
-        version=VERSION,
-        node=node,
-        camera=subject.camera,
-        id=subject.id,
-        alert_id=f"{subject.id}:{subject.number}",
-        number=subject.number,
-        change=change,
-        kind=subject.kind,
-        reason=subject.reason,
-        started=_utc(subject.started),
-        ended=_utc_or_none(subject.ended),
-        stored=stored,
-    )
-
-
-def open_incidents(node: str, camera: str, incidents: Iterable[Incident]) -> OpenIncidentsPayload:
-    """Return the list of open incidents of a camera, or of the node for ""."""
-    rows = sorted(incidents, key=lambda row: (row.started, row.id))
-    return OpenIncidentsPayload(
-        version=VERSION,
-        node=node,
-        camera=camera,
-        count=len(rows),
-        incidents=tuple(
-            OpenIncident(id=row.id, kind=row.kind, reason=row.reason, started=_utc(row.started))
-            for row in rows
-        ),
-    )
-
-
-def occupancy(node: str, minute: OccupancyMinute) -> OccupancyPayload:
-    """Return the payload of a counted minute."""
-    return OccupancyPayload(
-        version=VERSION,
-        node=node,
-        camera=minute.camera,
-        zone=minute.zone,
-        minute=_utc(minute.minute),
-        seen=minute.seen,
-        judged=minute.judged,
-        masked=minute.masked,
-        unmasked=minute.unmasked,
-        incorrect=minute.incorrect,
-        unknown=minute.unknown,
-        peak=minute.peak,
-        compliance=minute.masked / minute.judged if minute.judged else None,
-    )

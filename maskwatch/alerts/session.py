@@ -12,50 +12,29 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from maskwatch.alerts import payloads
-from maskwatch.alerts.commands import Answer, CommandDesk
-from maskwatch.alerts.link import (
-    Acknowledged,
-    Event,
-    HasFileno,
-    Link,
-    Message,
-    Received,
-    Subscribed,
-)
+from maskwatch.alerts.link import Acknowledged, Event, HasFileno, Link, Received, Subscribed
+from maskwatch.alerts.messages import OFFLINE, ONLINE, Composer
 from maskwatch.alerts.payloads import PicturePayload
 from maskwatch.alerts.shelf import Shelf
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
-from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report
+from maskwatch.alerts.topics import Message, Topic
 from maskwatch.config.schema import MqttConfig
-from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import Change
 from maskwatch.errors import SinkError
-from maskwatch.ipc.messages import Command
 
-__all__ = ["OFFLINE", "ONLINE", "Session", "availability"]
+__all__ = ["Session"]
 
 log = logging.getLogger(__name__)
 
-ONLINE = b"online"
-OFFLINE = b"offline"
-
 # Publications of state and answers that may be unacknowledged beside the window of deliveries.
 _STATE_WINDOW = 20
-# Lists of what is open are asked for anew after a delivery, this often at most.
-_REFRESH = 0.5
 # A picture that went along with two failed attempts is left out of the third.
 _PICTURE_ATTEMPTS = 2
 # Bytes of a packet that are not its payload: topic, properties and the header, generously.
 _OVERHEAD = 2048
-
-
-def availability(topics: Topics, payload: bytes) -> Message:
-    """Return the retained message that says whether the node is there."""
-    row = Topic.STATUS.value
-    return Message(topics.of(Topic.STATUS), payload, retain=True, content=row.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,89 +49,60 @@ class _Pending:
 class Session:
     """One connection in use. All calls come from one thread."""
 
-    def __init__(
-        self,
-        link: Link,
-        config: MqttConfig,
-        node: str,
-        *,
-        topics: Topics,
-        desk: CommandDesk,
-        report: Report,
-        standing: Callable[[], StandingState],
-        run: Callable[[Command], None],
-    ) -> None:
+    def __init__(self, link: Link, config: MqttConfig, composer: Composer, report: Report) -> None:
         self._link = link
         self._config = config
-        self._node = node
-        self._topics = topics
-        self._desk = desk
+        self._composer = composer
         self._report = report
-        self._standing = standing
-        self._run = run
         self._shelf = Shelf()
         self._answers: deque[Message] = deque(maxlen=100)
         self._waiting: deque[Delivery] = deque()
         self._taken: set[int] = set()
         self._in_flight: dict[int, _Pending] = {}
         self._events: deque[Event] = deque()
-        self._refresh_at: float | None = None
-        self._refreshed = 0.0
 
     # --- the beginning ----------------------------------------------------------------------------
 
-    def begin(self, discovery: Iterable[Message], subscriptions: list[str]) -> None:
-        """Prove that publishing works, then subscribe and restate everything that is retained."""
+    def begin(self, subscriptions: Sequence[str]) -> None:
+        """Prove that publishing works, then subscribe."""
         self._sing()
         if subscriptions:
-            self._link.subscribe(subscriptions)
-        self.restate(discovery)
+            self._link.subscribe(list(subscriptions))
 
-    def restate(self, discovery: Iterable[Message] = ()) -> None:
-        """Have every retained topic show the present state; that the node is there comes last."""
-        for message in discovery:
-            self._shelf.put(message)
-        state = self._standing()
-        for status in state.cameras:
-            self.show_camera(status)
-        for minute in state.occupancy.values():
-            self.show_occupancy(minute)
-        self._show_open(state)
-        self._shelf.put(availability(self._topics, ONLINE))
-        self._pump()
+    def unsubscribe(self, filters: Sequence[str]) -> None:
+        """Want no more messages of these topics."""
+        self._link.unsubscribe(list(filters))
 
     def _sing(self) -> None:
         """Publish to ourselves: a 3.1.1 broker acknowledges also what its ACL drops."""
-        topic = self._topics.of(Topic.CANARY)
-        row = Topic.CANARY.value
+        nonce = secrets.token_hex(8).encode()
+        song = self._composer.message(Topic.CANARY, nonce)
         deadline = time.monotonic() + self._config.ack_timeout
-        asked = self._link.subscribe([topic])
+        asked = self._link.subscribe([song.topic])
         while not isinstance(event := self._next(deadline), Subscribed) or event.mid != asked:
             if event is None:
-                raise SinkError(f"broker {self._link.where}: no answer to a subscription to {topic}")
+                raise SinkError(f"broker {self._link.where}: no answer to a subscription")
         if event.refusal:
-            raise self._unheard(f"refuses a subscription to {topic}: {event.refusal}")
-        nonce = secrets.token_hex(8).encode()
-        sent = self._link.publish(Message(topic, nonce, content=row.content, expiry=row.expiry))
-        self._listen(sent, topic, nonce, deadline)
+            raise self._unheard(f"refuses a subscription to {song.topic}: {event.refusal}")
+        self._listen(self._link.publish(song), song, deadline)
 
-    def _listen(self, sent: int, topic: str, nonce: bytes, deadline: float) -> None:
+    def _listen(self, sent: int, song: Message, deadline: float) -> None:
         acknowledged = heard = False
         while not (acknowledged and heard):
             match self._next(deadline):
                 case Acknowledged(mid, refusal) if mid == sent:
                     if refusal:
-                        raise self._unheard(f"refuses what is published to {topic}: {refusal}")
+                        raise self._unheard(f"refuses what is published to {song.topic}: {refusal}")
                     acknowledged = True
-                case Received(there, payload) if there == topic and payload == nonce:
+                case Received(topic, payload) if (topic, payload) == (song.topic, song.payload):
                     heard = True
                 case None if acknowledged:
-                    raise self._unheard(f"drops what is published to {topic}")
+                    raise self._unheard(f"drops what is published to {song.topic}")
                 case None:
-                    raise SinkError(f"broker {self._link.where}: does not acknowledge {topic}")
+                    raise SinkError(f"broker {self._link.where}: does not acknowledge {song.topic}")
 
     def _unheard(self, what: str) -> SinkError:
-        root = self._topics.root
+        root = self._composer.topics.root
         advice = f"its ACL must let this user read and write {root}/#"
         return SinkError(f"broker {self._link.where}: {what}; {advice}")
 
@@ -171,85 +121,48 @@ class Session:
         """Take a delivery; it has its outcome at the latest when the session ends."""
         self._taken.add(delivery.id)
         self._waiting.append(delivery)
-        if self._refresh_at is None:
-            self._refresh_at = max(time.monotonic(), self._refreshed + _REFRESH)
         self._pump()
 
-    def show_camera(self, status: CameraStatus) -> None:
-        """Show a camera's state."""
-        payload = payloads.camera_state(self._node, status)
-        self._put(Topic.CAMERA_STATE, status.camera, payloads.encode(payload))
+    def show(self, messages: Iterable[Message]) -> None:
+        """Have retained topics show this; what they show already is not sent again."""
+        for message in messages:
+            self._shelf.put(message)
 
-    def show_occupancy(self, minute: OccupancyMinute) -> None:
-        """Show the last counted minute."""
-        payload = payloads.encode(payloads.occupancy(self._node, minute))
-        topic = Topic.ZONE_OCCUPANCY if minute.zone else Topic.OCCUPANCY
-        self._put(topic, minute.camera, payload, zone=minute.zone)
+    def show_again(self) -> None:
+        """Have what is shown from now on be sent, changed or not."""
+        self._shelf.forget()
 
-    def answer(self, answer: Answer | None) -> None:
-        """Publish how a command ended."""
-        if answer is None:
-            return
-        message = self._message(Topic.COMMAND_RESULT, payloads.encode(answer.result))
-        self._answers.append(replace(message, correlation=answer.correlation))
+    def shows(self, topic: str) -> bool:
+        """Return whether this session has given a retained topic its content."""
+        return self._shelf.shows(topic)
 
-    def _show_open(self, state: StandingState) -> None:
-        self._refreshed, self._refresh_at = time.monotonic(), None
-        violations: dict[str, list[Change]] = {status.camera: [] for status in state.cameras}
-        incidents: dict[str, list[Incident]] = {"": [], **{name: [] for name in violations}}
-        for change in state.open_violations:
-            violations.setdefault(change.violation.camera, []).append(change)
-        for incident in state.open_incidents:
-            incidents.setdefault(incident.camera, []).append(incident)
-        for camera, changes in violations.items():
-            payload = payloads.encode(payloads.open_violations(self._node, camera, changes))
-            self._put(Topic.OPEN_VIOLATIONS, camera, payload)
-        for camera, rows in incidents.items():
-            payload = payloads.encode(payloads.open_incidents(self._node, camera, rows))
-            self._put(Topic.OPEN_INCIDENTS if camera else Topic.NODE_OPEN_INCIDENTS, camera, payload)
+    def online(self) -> None:
+        """Say that the node is there, after everything that was shown before."""
+        self._shelf.put(self._composer.availability(ONLINE))
+        self._pump()
 
-    def _put(self, topic: Topic, camera: str, payload: bytes, zone: str = "") -> None:
-        self._shelf.put(self._message(topic, payload, camera, zone))
-
-    def _message(self, topic: Topic, payload: bytes, camera: str = "", zone: str = "") -> Message:
-        row = topic.value
-        return Message(
-            self._topics.of(topic, camera=camera, zone=zone),
-            payload,
-            retain=row.retained,
-            content=row.content,
-            expiry=row.expiry,
-        )
+    def tell(self, message: Message) -> None:
+        """Publish something that is neither a delivery nor retained."""
+        self._answers.append(message)
 
     # --- the middle -------------------------------------------------------------------------------
 
     def turn(self, timeout: float, wake: HasFileno | None = None) -> list[Received]:
-        """Let the connection work until something happens; return messages that are not commands."""
+        """Let the connection work until something happens; return what arrived."""
         self._pump()
-        self._events.extend(self._link.poll(min(timeout, self._patience()), wake))
-        others = [event for event in self._take_events() if not self._command(event)]
-        now = time.monotonic()
-        for answer in self._desk.overdue(now):
-            self.answer(answer)
-        if self._refresh_at is not None and now >= self._refresh_at:
-            self._show_open(self._standing())
-        self._check_deadline(now)
+        oldest = next(iter(self._in_flight.values()), None)
+        if oldest is not None:
+            timeout = min(timeout, max(0.0, oldest.deadline - time.monotonic()))
+        self._events.extend(self._link.poll(timeout, wake))
+        received = self._take_events()
+        self._check_deadline()
         self._pump()
-        return others
+        return received
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits to be sent or acknowledged."""
         return not (self._waiting or self._answers or len(self._shelf) or self._in_flight)
-
-    def _patience(self) -> float:
-        """Seconds until something is due of itself."""
-        dues = [time.monotonic() + 1.0]
-        if self._in_flight:
-            dues.append(next(iter(self._in_flight.values())).deadline)
-        if self._refresh_at is not None:
-            dues.append(self._refresh_at)
-        return max(0.0, min(dues) - time.monotonic())
 
     def _take_events(self) -> list[Received]:
         received = []
@@ -263,17 +176,6 @@ class Session:
                 case Received() as message:
                     received.append(message)
         return received
-
-    def _command(self, message: Received) -> bool:
-        """Take the message if it is addressed to the command desk."""
-        if not self._desk.concerns(message):
-            return False
-        taken = self._desk.take(message, time.monotonic())
-        if isinstance(taken, Answer):
-            self.answer(taken)
-        elif taken is not None:
-            self._run(taken)
-        return True
 
     def _acknowledged(self, mid: int, refusal: str, *, passing: bool) -> None:
         pending = self._in_flight.pop(mid, None)
@@ -290,9 +192,9 @@ class Session:
             self._taken.discard(delivery)
             self._report(Outcome(delivery, fate, detail))
 
-    def _check_deadline(self, now: float) -> None:
+    def _check_deadline(self) -> None:
         oldest = next(iter(self._in_flight.values()), None)
-        if oldest is not None and now >= oldest.deadline:
+        if oldest is not None and time.monotonic() >= oldest.deadline:
             seconds = self._config.ack_timeout
             raise SinkError(
                 f"broker {self._link.where}: no acknowledgement of {oldest.topic} in {seconds:g} s"
@@ -323,12 +225,9 @@ class Session:
         subject = delivery.subject
         if isinstance(subject, Change):
             picture = self._send_picture(delivery, subject)
-            payload = payloads.violation(self._node, subject, stored=delivery.stored, picture=picture)
-            message = self._message(Topic.VIOLATION, payloads.encode(payload), subject.violation.camera)
+            message = self._composer.violation(subject, stored=delivery.stored, picture=picture)
         else:
-            encoded = payloads.encode(payloads.incident(self._node, subject, stored=delivery.stored))
-            topic = Topic.INCIDENT if subject.camera else Topic.NODE_INCIDENT
-            message = self._message(topic, encoded, subject.camera)
+            message = self._composer.incident(subject, stored=delivery.stored)
         self._send(message, delivery.id)
 
     def _send_picture(self, delivery: Delivery, change: Change) -> PicturePayload | None:
@@ -339,8 +238,8 @@ class Session:
         data = self._picture(delivery)
         if data is None:
             return PicturePayload(path=path, topic=None, sha256=None)
-        message = self._message(Topic.PICTURE, data, change.violation.camera)
-        self._send(replace(message, correlation=change.alert_id.encode()))
+        message = self._composer.picture(change, data)
+        self._send(message)
         return PicturePayload(path=path, topic=message.topic, sha256=hashlib.sha256(data).hexdigest())
 
     def _picture(self, delivery: Delivery) -> bytes | None:
@@ -362,7 +261,7 @@ class Session:
         """Wait for what is in flight, say that the node goes offline, and close."""
         while self._taken and time.monotonic() < deadline:
             self.turn(deadline - time.monotonic())
-        self._shelf.put(availability(self._topics, OFFLINE))
+        self._shelf.put(self._composer.availability(OFFLINE))
         while not self.idle and time.monotonic() < deadline:
             self.turn(deadline - time.monotonic())
         self._link.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskwatch.alerts.link import Message
+from maskwatch.alerts.topics import Message
 
 __all__ = ["Shelf"]
 
@@ -24,6 +24,14 @@ class Shelf:
             self._waiting.pop(message.topic, None)
         else:
             self._waiting[message.topic] = message
+
+    def shows(self, topic: str) -> bool:
+        """Return whether the topic shows something, or soon will."""
+        return topic in self._shown or topic in self._waiting
+
+    def forget(self) -> None:
+        """Have everything that is put again be sent again, changed or not."""
+        self._shown.clear()
 
     def take(self) -> Message | None:
         """Return the message that waits longest, as sent; None if none waits."""

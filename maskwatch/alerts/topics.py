@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
-__all__ = ["CONTENT_JPEG", "CONTENT_JSON", "CONTENT_TEXT", "Row", "Topic", "Topics", "level", "unlevel"]
+__all__ = [
+    "CONTENT_JPEG",
+    "CONTENT_JSON",
+    "CONTENT_TEXT",
+    "Message",
+    "Row",
+    "Topic",
+    "Topics",
+    "level",
+    "unlevel",
+]
 
 CONTENT_JSON = "application/json"
 CONTENT_JPEG = "image/jpeg"
@@ -188,6 +198,18 @@ def unlevel(text: str) -> str:
 
 def _percent(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", errors="surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published, at QoS 1. Expiry, content type and correlation travel in MQTT 5 only."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    content: str = CONTENT_TEXT
+    expiry: int | None = None
+    correlation: bytes = b""
 
 
 class Topics:
