@@ -213,12 +213,13 @@ def _tell(state: Progress | Epoch) -> None:
     if isinstance(state, Epoch):
         click.echo(
             f"\repoch {state.epoch}: loss {state.loss:.4f}, accuracy {state.accuracy:.4f}, "
-            f"validation loss {state.val_loss:.4f}, accuracy {state.val_accuracy:.4f}, {state.seconds:.0f} s"
+            f"validation loss {state.val_loss:.4f}, accuracy {state.val_accuracy:.4f}, "
+            f"{state.seconds:.0f} s"
         )
     elif sys.stderr.isatty():
         done = 30 * state.step // state.steps
         click.echo(
-            f"\repoch {state.epoch}/{state.epochs} [{'#' * done}{'.' * (30 - done)}] loss {state.loss:.3f}",
+            f"\repoch {state.epoch}/{state.epochs} [{'#' * done:.<30}] loss {state.loss:.3f}",
             nl=False,
             err=True,
         )

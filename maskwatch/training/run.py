@@ -21,7 +21,7 @@ from maskwatch.training.loop import Epoch, Progress, fit, read_history, seed_eve
 from maskwatch.training.measure import crops_of
 from maskwatch.training.network import predict
 from maskwatch.training.prepare import Prepared, prepare
-from maskwatch.training.quantize import to_float, to_int8
+from maskwatch.training.quantize import to_float, to_int8_corrected
 from maskwatch.training.report import Side, write_report
 from maskwatch.training.sampler import Batch, Sampler
 from maskwatch.training.settings import Settings, read_settings, write_settings
@@ -38,7 +38,6 @@ from maskwatch.vision.preprocess import Preprocess
 
 __all__ = ["Listener", "begin", "go_on"]
 
-_REPRESENTATIVE: Final = 300
 _LICENCES: Final = "see docs/model-card.md; pictures collected from the web, not shipped"
 
 
@@ -159,8 +158,7 @@ def _export(
     model.save(run / "model.keras")
     name = f"masks-{settings.size}" + ("" if settings.width == 1 else f"-w{round(settings.width * 100)}")
     (run / f"{name}-float.tflite").write_bytes(to_float(model))
-    chosen = np.random.default_rng(settings.seed).permutation(len(judged.labels))[:_REPRESENTATIVE]
-    int8 = to_int8(model, judged.images[chosen])
+    int8 = to_int8_corrected(model, judged.images, settings.seed)
     (run / f"{name}.tflite").write_bytes(int8)
     interpreter = Interpreter(int8, name)
     logits = interpreter.run(judged.images)

@@ -1,0 +1,139 @@
+"""Folders and annotations become photographs, or an error that says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from maskwatch.errors import DataError
+from maskwatch.training.dataset import Dataset, load_crops, load_scenes, read_leaks, read_scenes
+from tests.training.conftest import write_csv
+
+
+def test_each_sub_folder_is_a_class(faces: Callable[..., Path]) -> None:
+    """Label, name and source come from where a picture lies."""
+    data = load_crops(faces(with_mask=2, without_mask=3))
+    assert data.counts() == {"with_mask": 2, "without_mask": 3}
+    assert data.photos[0].name == "faces/with_mask/000.png"
+    assert {p.source for p in data.photos} == {"faces"}
+    assert {p.split for p in data.photos} == {"train"}
+
+
+def test_a_manifest_names_sources_and_a_split_keeps_test_pictures(faces: Callable[..., Path]) -> None:
+    """Both files are optional and go by path."""
+    folder = faces(with_mask=2, without_mask=1)
+    write_csv(folder / "manifest.csv", [{"path": "with_mask/000.png", "source": "web"}])
+    write_csv(
+        folder / "split.csv", [{"path": "with_mask/001.png", "label": "with_mask", "split": "test"}]
+    )
+    data = load_crops(folder)
+    assert [p.source for p in data.photos] == ["web", "faces", "faces"]
+    assert [p.split for p in data.photos] == ["train", "test", "train"]
+
+
+def test_an_unreadable_picture_is_named_and_skipped(faces: Callable[..., Path]) -> None:
+    """The others go on."""
+    folder = faces(with_mask=2, without_mask=1)
+    (folder / "with_mask/zzz.jpg").write_bytes(b"not a picture")
+    data = load_crops(folder)
+    assert len(data.photos) == 3
+    assert data.unreadable == (str(folder / "with_mask/zzz.jpg"),)
+
+
+def test_folders_that_are_no_class_are_named(faces: Callable[..., Path]) -> None:
+    """All of them at once."""
+    folder = faces(with_mask=1, without_mask=1)
+    (folder / "masked").mkdir()
+    (folder / "other").mkdir()
+    with pytest.raises(DataError, match="no class: masked, other"):
+        load_crops(folder)
+
+
+def test_an_empty_class_is_an_error(faces: Callable[..., Path]) -> None:
+    """It would else be a class that is never predicted."""
+    folder = faces(with_mask=1)
+    (folder / "without_mask").mkdir()
+    with pytest.raises(DataError, match="without_mask: the class is empty"):
+        load_crops(folder)
+
+
+def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
+    """So is one that is not there, and one of broken pictures only."""
+    with pytest.raises(DataError, match="no pictures"):
+        load_crops(tmp_path)
+    with pytest.raises(DataError, match="no such folder"):
+        load_crops(tmp_path / "none")
+    (tmp_path / "with_mask").mkdir()
+    (tmp_path / "with_mask/a.jpg").write_bytes(b"x")
+    with pytest.raises(DataError, match="none of its 1 pictures can be read"):
+        load_crops(tmp_path)
+
+
+def test_imbalance_beyond_twenty_to_one_is_an_error(faces: Callable[..., Path]) -> None:
+    """Twenty to one is still accepted."""
+    twenty = load_crops(faces("a", with_mask=20, without_mask=1))
+    twenty.check()
+    more = load_crops(faces("b", with_mask=21, without_mask=1))
+    with pytest.raises(DataError, match="21 pictures of with_mask against 1 of without_mask"):
+        more.check()
+
+
+def test_one_class_cannot_be_learnt(faces: Callable[..., Path]) -> None:
+    """The error says which was found."""
+    with pytest.raises(DataError, match="two classes at least; found: with_mask"):
+        load_crops(faces(with_mask=3)).check()
+    with pytest.raises(DataError, match="found: none"):
+        Dataset(()).check()
+
+
+def test_scene_faces_keep_their_neighbourhood(hall: Path) -> None:
+    """The box is inside a larger picture, at the right place, and one photograph is one group."""
+    data = load_scenes(hall)
+    assert data.counts() == {"with_mask": 2, "without_mask": 2}
+    first = data.photos[0]
+    assert first.box is not None
+    assert first.image.shape[0] > first.box.height + 10
+    assert first.height == 42
+    assert first.group == data.photos[1].group != data.photos[2].group
+    inside = first.image[round(first.box.y1) + 30, round(first.box.x1) + 20]
+    assert inside.tolist() == [230, 180, 40]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["with_mask"]}, "2 boxes but 1 classes"),
+        ({"classes": ["with_mask", "beard"]}, "unknown class 'beard'"),
+        ({"boxes": "none"}, "not an annotations file"),
+    ],
+)
+def test_wrong_annotations_are_refused(hall: Path, change: dict[str, object], message: str) -> None:
+    """The error names the file and the image."""
+    content = json.loads(hall.read_text())
+    content["images"][0].update(change)
+    hall.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        read_scenes(hall)
+
+
+def test_annotations_without_images_beside_them_are_refused(hall: Path) -> None:
+    """Unreadable photographs are named; if all are, that is an error."""
+    (hall.parent / "images/0.png").unlink()
+    assert load_scenes(hall).unreadable == (str(hall.parent / "images/0.png"),)
+    (hall.parent / "images/1.png").unlink()
+    with pytest.raises(DataError, match="none of its images can be read"):
+        load_scenes(hall)
+    with pytest.raises(DataError, match="cannot read the annotations"):
+        load_scenes(hall.parent / "other.json")
+
+
+def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
+    """Test and training side are told apart."""
+    path = write_csv(tmp_path / "leaks.csv", [{"test_path": "a", "train_path": "b"}])
+    assert read_leaks(path) == ({"a"}, {"b"})
+    write_csv(path, [{"path": "a"}])
+    with pytest.raises(DataError, match="train_path"):
+        read_leaks(path)
