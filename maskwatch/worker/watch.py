@@ -148,7 +148,8 @@ class Watch:
         for change, picture in outcome.changes:
             ids = {"violation": str(change.violation.id), "number": change.number}
             _log.info("violation %s", change.kind, extra=ids)
-            if not self._link.record(change, picture, patience=patience):
+            stored = self._link.record(change, picture, patience=patience)
+            if patience and not stored:
                 _log.warning("not stored yet, and kept until it is", extra=ids)
         for minute in outcome.minutes:
             self._link.minute(minute)

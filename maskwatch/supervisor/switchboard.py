@@ -1,0 +1,159 @@
+"""Passes on what the children say: states, incidents, commands and counts, each to its place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from maskwatch.clock import Clock
+from maskwatch.domain import CameraStatus, Incident, LiveIds
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    IncidentChanged,
+    Metrics,
+    StatusChanged,
+    ToSupervisor,
+)
+from maskwatch.supervisor.board import Board
+from maskwatch.supervisor.commands import CommandRouter
+from maskwatch.supervisor.family import Family
+from maskwatch.supervisor.incidents import IncidentBook, Sight
+from maskwatch.supervisor.keeper import Keeper, Phase
+from maskwatch.supervisor.metrics import Telemetry
+
+__all__ = ["Switchboard"]
+
+_log = logging.getLogger(__name__)
+
+
+class Switchboard:
+    """The family's events come in here. `family` must be set before the first child is started.
+
+    Args:
+        telemetry: what is counted.
+        clock: for all times.
+        answer: seconds that a child may take to answer a command.
+        reload: begins a reload; calls back with its success and a summary.
+        start_failed: called with the exit code of a recorder that never became ready.
+
+    """
+
+    family: Family
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        answer: float,
+        reload: Callable[[Callable[[bool, str], None]], None],
+        start_failed: Callable[[int], None],
+    ) -> None:
+        self.board = Board(clock.now, self._tell_status)
+        self.book = IncidentBook(LiveIds(), self._tell_incident)
+        self.router = CommandRouter(self, answer, self._count_command)
+        self._telemetry = telemetry
+        self._clock = clock
+        self._reload = reload
+        self._start_failed = start_failed
+        self._recorder_worked = False
+
+    def look(self) -> None:
+        """Compare how the cameras are with the incidents that are known."""
+        sights = [
+            Sight(self.board[name], keeper.policy.distrusted)
+            for name, keeper in self.family.workers.items()
+        ]
+        config, now = self.family.config.supervision, self._clock.monotonic()
+        self.book.look(sights, config, now, self._clock.now())
+        for name, keeper in self.family.workers.items():
+            if keeper.beat is not None and keeper.beat.last_frame is not None:
+                self._telemetry.frame(name, keeper.beat.last_frame.timestamp())
+
+    # --- what the family tells (FamilyEvents) ---
+
+    def began(self, keeper: Keeper) -> None:
+        """A process was started."""
+        self._telemetry.began(keeper)
+
+    def heard(self, keeper: Keeper, message: ToSupervisor) -> None:
+        """A child said something that is not about its own health."""
+        match message:
+            case Metrics():
+                self._telemetry.counted(keeper, message.snapshot)
+            case CommandResult():
+                self.router.done(message)
+            case Command() if keeper is self.family.recorder:
+                self.router.run(message, self._send_recorder, self._clock.monotonic())
+            case _:
+                said = type(message).__name__
+                _log.error("the %s sent a %s, which is not its to say", keeper.kind, said)
+
+    def changed(self, keeper: Keeper) -> None:
+        """A keeper's phase changed, or a heartbeat came."""
+        if keeper.kind.camera:
+            if keeper.kind.camera in self.family.workers:
+                self.board.look(keeper)
+        elif keeper.phase is Phase.RUNNING and keeper.beat is None:
+            # A recorder that is new: it is told everything, and knows what it has seen by the ids.
+            self._recorder_worked = True
+            self.board.retell()
+            self.book.retell()
+
+    def ended(self, keeper: Keeper, code: int, reason: str) -> None:
+        """A process ended."""
+        self._telemetry.ended(keeper, reason)
+        if keeper.kind.camera and keeper.kind.camera not in self.family.workers:
+            self.board.forget(keeper.kind.camera)
+            self._telemetry.forget(keeper)
+        if keeper is self.family.recorder and not self._recorder_worked and code > 1:
+            self._start_failed(code)
+
+    # --- what the recorder is told ---
+
+    def _tell_status(self, status: CameraStatus) -> None:
+        extra = {"camera": status.camera, "reason": status.reason or None}
+        _log.info("camera %s", status.state, extra=extra)
+        self._telemetry.status(status)
+        self._send_recorder(StatusChanged(status=status))
+
+    def _tell_incident(self, incident: Incident) -> None:
+        word = "ended" if incident.ended else "began"
+        extra = {
+            "camera": incident.camera,
+            "incident": str(incident.id),
+            "reason": incident.reason,
+        }
+        _log.warning("trouble %s: %s", word, incident.kind, extra=extra)
+        self._send_recorder(IncidentChanged(incident=incident))
+
+    def _send_recorder(self, message: msgspec.Struct) -> None:
+        # While it is away nothing is lost: a new one is told everything again.
+        if self.family.recorder.phase is Phase.RUNNING:
+            self.family.recorder.send(message)
+
+    # --- commands (Executor) ---
+
+    def switch(self, camera: str, *, on: bool) -> str:
+        """Watch a camera, or stop."""
+        return self.family.switch(camera, on=on)
+
+    def pass_on(self, command: Command) -> str:
+        """Give a command to the child that it is for."""
+        if command.verb == "acknowledge":
+            taken = self.family.recorder.send(command)
+            return "" if taken else "the recorder does not run"
+        keeper = self.family.workers.get(command.target)
+        if keeper is None:
+            return f"there is no camera {command.target!r}"
+        return "" if keeper.send(command) else f"the camera {command.target} has no running process"
+
+    def reload(self, done: Callable[[bool, str], None]) -> None:
+        """Begin a reload."""
+        self._reload(done)
+
+    def _count_command(self, verb: str, ok: bool) -> None:  # noqa: FBT001 - a callback
+        self._telemetry.commanded(verb, ok=ok)
