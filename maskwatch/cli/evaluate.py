@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.evaluate_events import WithEvents
 from maskwatch.cli.train import need_training
 from maskwatch.errors import UsageError
 
@@ -23,7 +24,13 @@ __all__ = ["evaluate"]
 _Path = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=WithEvents)
+@click.option(
+    "--events",
+    is_flag=True,
+    expose_value=False,
+    help="Judge the whole system on rendered scenes instead (see `evaluate --events --help`).",
+)
 @click.option("--model", type=_Path, help="Manifest of the model.  [default: the shipped one]")
 @click.option("--data", multiple=True, type=_Path, help="Folder of crops, a sub-folder per class.")
 @click.option("--scenes", type=_Path, help="annotations.json of whole photographs with boxed faces.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,16 +79,13 @@ def default_heads() -> tuple[Head, ...]:
     return tuple(heads)
 
 
-def heads_from(folder: Path, limit: int | None = None) -> tuple[Head, ...]:
+def heads_from(folder: Path, names: Sequence[str] | None = None) -> tuple[Head, ...]:
     """Return a head for each image under `folder` with exactly one frontal face, in name order.
 
-    Stops at `limit` heads. Raises DataError when the folder has none.
+    `names` (relative to the folder) chooses the images. Raises DataError when there is no head.
     """
-    heads: list[Head] = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES):
-        heads += _heads_of(path)
-        if limit is not None and len(heads) >= limit:
-            break
+    paths = [folder / name for name in names] if names is not None else sorted(folder.rglob("*"))
+    heads = [head for path in paths if path.suffix.lower() in _SUFFIXES for head in _heads_of(path)]
     if not heads:
         raise DataError(
             f"{folder}: no image here shows one frontal face of 60 pixels or more; "
