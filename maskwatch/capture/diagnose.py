@@ -66,6 +66,11 @@ _HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
         SourceUnreachableError,
         "the host name is unknown; check it and the name server",
     ),
+    (
+        "failed: Connection timed out",
+        SourceUnreachableError,
+        "the host does not answer; check address, network and firewall",
+    ),
     # Only video is asked for: nothing was set up, so there is nothing to play.
     ("method PLAY failed: 45", SourceNoVideoError, "the stream has no video track"),
 )

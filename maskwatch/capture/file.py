@@ -22,7 +22,7 @@ __all__ = ["EPOCH", "FileSource"]
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The wall time of a file's first frame, unless another is given."""
 
-_ROUNDING = 0.05
+_ROUNDING_S = 0.001  # Matroska rounds times to milliseconds
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 
@@ -51,7 +51,7 @@ class FileSource:
         self.counts = SourceCounts()
         self._path = str(path)
         self._start = start
-        self._sampler = RateSampler(rate, early=_ROUNDING)
+        self._sampler = RateSampler(rate, early=_ROUNDING_S * rate)
         self._maker = FrameMaker(fit, rotation)
         self._container = open_file(self._path)
         self.info = stream_info(self._container, "file")

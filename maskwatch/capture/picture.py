@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from maskwatch.capture.source import Fit, Size
 from maskwatch.domain.frame import Frame
@@ -72,7 +72,9 @@ class _Full:
 def _bgr(reformatter: VideoReformatter, video: av.VideoFrame, size: Size, clockwise: int) -> Image:
     """uint8 BGR (height, width, 3) of the given stored size, then turned."""
     width, height = size
-    scaled = reformatter.reformat(video, width, height, "bgr24", threads=1)
+    # Measured on 1080p to 640 wide: area averaging is the cheapest way and the truest.
+    how = Interpolation.AREA if width <= video.width else Interpolation.BILINEAR
+    scaled = reformatter.reformat(video, width, height, "bgr24", interpolation=how, threads=1)
     image = cast("Image", scaled.to_ndarray())  # bgr24 is always uint8
     if clockwise:
         image = np.ascontiguousarray(np.rot90(image, -(clockwise // _QUARTER)))

@@ -1,0 +1,297 @@
+"""The parts of capture that need no camera: sampling, mailbox, lag, damage, diagnosis."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch import errors
+from maskwatch.capture.damage import DamageFilter, LogWatch
+from maskwatch.capture.diagnose import diagnose, reason_of
+from maskwatch.capture.lag import LagMeter
+from maskwatch.capture.mailbox import Mailbox, Sample
+from maskwatch.capture.source import RateSampler
+from maskwatch.telemetry.catalogue import DISCONNECT_REASONS
+
+ClipOf = Callable[..., Path]
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+# -- sampling ----------------------------------------------------------------------------------
+
+
+@given(st.floats(1, 30), st.floats(1, 30), st.floats(0, 1e6))
+def test_as_many_frames_are_sampled_as_the_rate_asks_for(
+    camera_rate: float, rate: float, start: float
+) -> None:
+    sampler = RateSampler(rate, early=0.05)
+    sampled = sum(sampler.wants(start + n / camera_rate) for n in range(int(camera_rate * 20)))
+    assert sampled == pytest.approx(min(rate, camera_rate) * 20, abs=2)
+
+
+@given(st.lists(st.floats(-0.008, 0.008), min_size=100, max_size=100))
+def test_jitter_costs_no_sample(jitter: list[float]) -> None:
+    sampler = RateSampler(5.0, early=0.25)
+    times = [n / 25 + late for n, late in enumerate(jitter)]
+    sampled = [at for at in times if sampler.wants(at)]
+    assert len(sampled) in (20, 21)
+    assert max(later - earlier for earlier, later in pairwise(sampled)) < 0.26
+
+
+def test_a_clock_that_jumps_back_does_not_stop_the_sampling() -> None:
+    sampler = RateSampler(5.0, early=0.05)
+    assert [sampler.wants(at) for at in (100.0, 100.1, 100.2, 50.0, 50.2)] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+# -- mailbox -----------------------------------------------------------------------------------
+
+
+def _sample(number: int) -> Sample:
+    return Sample(av.VideoFrame(16, 16, "yuv420p"), _NOW, float(number))
+
+
+def test_the_newest_sample_wins_and_the_replaced_one_is_reported() -> None:
+    box = Mailbox()
+    assert not box.put(_sample(1))
+    assert box.put(_sample(2))
+    taken = box.take(0)
+    assert taken is not None
+    assert taken.moment == 2.0
+    assert box.take(0) is None
+
+
+def test_a_failure_is_raised_after_the_last_sample_and_again_and_again() -> None:
+    box = Mailbox()
+    box.put(_sample(1))
+    box.fail(errors.SourceEndedError("over"))
+    assert box.take(0) is not None
+    for _ in range(2):
+        with pytest.raises(errors.SourceEndedError, match="over"):
+            box.take(0)
+
+
+def test_taking_waits_for_a_sample_but_not_for_ever() -> None:
+    box = Mailbox()
+    begun = time.monotonic()
+    assert box.take(0.05) is None
+    assert time.monotonic() - begun >= 0.05
+    threading.Timer(0.05, box.put, [_sample(1)]).start()
+    assert box.take(5) is not None
+
+
+# -- lag ---------------------------------------------------------------------------------------
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.lists(st.floats(0, 0.5), min_size=2, max_size=50))
+def test_lag_is_at_most_the_jitter_when_a_stream_keeps_up(
+    epoch: float, start: float, delays: list[float]
+) -> None:
+    meter = LagMeter()
+    lags = [meter.lag(epoch + n / 25, start + n / 25 + late) for n, late in enumerate(delays)]
+    assert all(-1e-6 <= lag <= 0.5 + 1e-6 for lag in lags)
+
+
+def test_lag_grows_by_what_the_reader_falls_behind() -> None:
+    meter = LagMeter()
+    for n in range(25):
+        meter.lag(n / 25, n / 25)
+    assert meter.lag(1.0, 4.0) == pytest.approx(3.0, abs=0.01)
+
+
+def test_a_burst_of_old_frames_at_the_start_is_no_lag_of_the_later_ones() -> None:
+    meter = LagMeter()
+    for n in range(50):
+        meter.lag(n / 25, 10.0 + n / 1000)
+    assert meter.lag(2.0, 10.1) == pytest.approx(0.0, abs=0.1)
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_jump_of_the_camera_s_clock_is_no_lag(jump: float) -> None:
+    meter = LagMeter()
+    meter.lag(5000.0, 1.0)
+    assert meter.lag(5000.0 + jump, 1.04) == 0.0
+
+
+def test_a_camera_clock_that_runs_slow_is_no_lag() -> None:
+    meter = LagMeter()
+    lags = [meter.lag(n / 25 * 0.9995, n / 25) for n in range(25 * 3600)]
+    assert max(lags) < 0.1
+
+
+# -- damage ------------------------------------------------------------------------------------
+
+
+def _decode(path: Path, spoil: Callable[[int, bytes], bytes | None]) -> tuple[list[float], int]:
+    """Decode a file whose packets were tampered with; return what passed, in seconds, and the rest."""
+    log, damage = LogWatch(), DamageFilter()
+    damage.start()
+    passed, stopped = [], 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        context.thread_type, context.thread_count = "SLICE", 1
+        for number, packet in enumerate(container.demux(stream)):
+            data = spoil(number, bytes(packet))
+            if not data:
+                continue
+            copy = av.Packet(data)
+            copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            try:
+                frames, sound = context.decode(copy), True
+            except av.FFmpegError:
+                frames, sound = [], False
+            damage.packet(sound=not log.damage_seen() and sound)
+            for frame in frames:
+                if damage.passes(frame):
+                    passed.append(float(frame.pts * stream.time_base))
+                else:
+                    stopped += 1
+    return passed, stopped
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_sound_pictures_all_pass(clip_of: ClipOf, codec: str) -> None:
+    passed, stopped = _decode(clip_of("ts", codec=codec), lambda _, data: data)
+    assert (len(passed), stopped) == (50, 0)
+
+
+def test_after_a_damaged_picture_nothing_passes_up_to_the_next_sound_key_frame(
+    clip_of: ClipOf,
+) -> None:
+    def spoil(number: int, data: bytes) -> bytes:
+        return data[:200] + b"\xff" * 60 + data[260:] if number == 10 else data
+
+    passed, stopped = _decode(clip_of("ts"), spoil)
+    assert [round(at * 25) - round(passed[0] * 25) for at in passed] == [
+        *range(10),
+        *range(25, 50),
+    ]
+    assert stopped == 15
+
+
+def test_a_key_frame_next_to_a_complaint_does_not_heal() -> None:
+    damage = DamageFilter()
+    key = _key_frame()
+    damage.start()
+    damage.packet(sound=True)
+    assert damage.passes(key)
+    damage.packet(sound=False)
+    assert not damage.passes(key)
+    damage.packet(sound=True)
+    assert not damage.passes(key)
+    damage.packet(sound=True)
+    assert damage.passes(key)
+
+
+def _key_frame() -> av.VideoFrame:
+    encoder = av.CodecContext.create("mpeg4", "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.width, encoder.height, encoder.pix_fmt = 64, 64, "yuv420p"
+    encoder.time_base = Fraction(1, 25)
+    decoder = av.CodecContext.create("mpeg4", "r")
+    packets = [*encoder.encode(av.VideoFrame(64, 64, "yuv420p")), *encoder.encode(None)]
+    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    assert frames[0].key_frame
+    return frames[0]
+
+
+@pytest.mark.usefixtures("fresh_logging")
+def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
+    log = LogWatch()
+    av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
+    seen_elsewhere: list[bool] = []
+    thread = threading.Thread(target=lambda: seen_elsewhere.append(LogWatch().damage_seen()))
+    thread.start()
+    thread.join()
+    assert seen_elsewhere == [False]
+    assert log.damage_seen()
+    assert not log.damage_seen()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_harmless_complaints_are_no_damage() -> None:
+    log = LogWatch()
+    av.logging.log(av.logging.ERROR, "h264", "SEI type 5 size 2208 truncated at 1943")
+    assert not log.damage_seen()
+
+
+def test_libav_stays_silent_whatever_the_root_logger_lets_through() -> None:
+    LogWatch()
+    assert not logging.getLogger("libav").propagate
+
+
+# -- diagnosis ---------------------------------------------------------------------------------
+
+
+def _ffmpeg(kind: type[Exception], number: int, line: str = "") -> Exception:
+    log = (16, "rtsp", line) if line else None
+    return kind(number, "rtsp://ann:CANARY@host/x", "rtsp://ann:CANARY@host/x", log)
+
+
+@pytest.mark.parametrize(
+    ("error", "waited", "expected"),
+    [
+        (_ffmpeg(av.error.ConnectionRefusedError, 111), 0.0, errors.SourceRefusedError),
+        (_ffmpeg(av.error.HTTPUnauthorizedError, 1), 0.0, errors.SourceUnauthorizedError),
+        (_ffmpeg(av.error.HTTPForbiddenError, 1), 0.0, errors.SourceUnauthorizedError),
+        (_ffmpeg(av.error.HTTPNotFoundError, 1), 0.0, errors.SourceNotFoundError),
+        (_ffmpeg(av.error.HTTPServerError, 1), 0.0, errors.SourceError),
+        (_ffmpeg(av.error.TimeoutError, 110), 0.0, errors.SourceSilentError),
+        (_ffmpeg(av.error.ExitError, 1), 3.0, errors.SourceSilentError),
+        (_ffmpeg(av.error.EOFError, 1), 0.0, errors.SourceEndedError),
+        (_ffmpeg(av.error.OSError, 113), 0.0, errors.SourceUnreachableError),
+        (_ffmpeg(av.error.OSError, 101), 0.0, errors.SourceUnreachableError),
+        (_ffmpeg(av.error.OSError, 104), 0.0, errors.SourceEndedError),
+        (_ffmpeg(av.error.OSError, 5), 0.0, errors.SourceUnreachableError),
+        (_ffmpeg(av.error.OSError, 28), 0.0, errors.SourceError),
+        (_ffmpeg(av.error.InvalidDataError, 1), 0.1, errors.SourceGarbageError),
+        (_ffmpeg(av.error.InvalidDataError, 1), 4.9, errors.SourceSilentError),
+        (
+            _ffmpeg(av.error.HTTPOtherClientError, 1, "method PLAY failed: 454 (x)"),
+            0.0,
+            errors.SourceNoVideoError,
+        ),
+        (
+            _ffmpeg(av.error.OSError, 5, "Failed to resolve hostname host: x"),
+            0.0,
+            errors.SourceUnreachableError,
+        ),
+        (errors.SourceSilentError("as it is"), 0.0, errors.SourceSilentError),
+    ],
+)
+def test_ffmpeg_s_errors_become_ours_without_the_password(
+    error: Exception, waited: float, expected: type[errors.SourceError]
+) -> None:
+    said = diagnose(error, "rtsp://***@host/x", waited, 5.0)
+    assert type(said) is expected
+    assert "CANARY" not in repr(said)
+    assert said.__cause__ is None
+
+
+def test_every_kind_of_failure_has_a_word_that_the_metrics_know() -> None:
+    kinds = [errors.SourceError, *errors.SourceError.__subclasses__()]
+    words = [reason_of(kind("x")) for kind in kinds]
+    assert len(set(words)) == len(kinds)
+    assert set(words) <= set(DISCONNECT_REASONS)

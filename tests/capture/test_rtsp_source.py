@@ -1,0 +1,285 @@
+"""One connection to a camera: what it gives, and what it says about every way to fail."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from maskwatch.capture.container import StreamOptions
+from maskwatch.capture.rtsp import RtspSource
+from maskwatch.config.schema import Transport
+from maskwatch.domain.frame import Frame
+from maskwatch.errors import (
+    SourceEndedError,
+    SourceError,
+    SourceGarbageError,
+    SourceNotFoundError,
+    SourceNoVideoError,
+    SourceRefusedError,
+    SourceSilentError,
+    SourceUnauthorizedError,
+    SourceUnreachableError,
+)
+from maskwatch.secrets import SecretUrl
+from maskwatch.testing.rtsp import RtspServer
+from tests.fakes.certificates import self_signed
+from tests.fakes.clips import number_of, picture
+
+ClipOf = Callable[..., Path]
+
+CANARY = "CANARY-4711"
+
+
+@pytest.fixture
+def server() -> Iterator[RtspServer]:
+    with RtspServer(users={"ann": CANARY}, seed=1) as server:
+        yield server
+
+
+def options(url: str, **changes: object) -> StreamOptions:
+    chosen = {"open_timeout": 2.0, "stall_timeout": 1.0, **changes}
+    return StreamOptions(SecretUrl(url), **chosen)  # type: ignore[arg-type] - test's own values
+
+
+def watch(source: RtspSource, seconds: float) -> list[Frame]:
+    end = time.monotonic() + seconds
+    frames = []
+    while time.monotonic() < end:
+        frame = source.read(0.2)
+        if frame is not None:
+            frames.append(frame)
+    return frames
+
+
+def failure(source: RtspSource, seconds: float = 6.0) -> SourceError:
+    """Read until it fails, and return why; the text must hold no secret."""
+    with source, pytest.raises(SourceError) as caught:
+        watch(source, seconds)
+    error = caught.value
+    assert CANARY not in "".join(map(repr, (error, error.__cause__, error.args)))
+    assert error.__cause__ is None
+    return error
+
+
+def _later(seconds: float, action: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, action)
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_frames_are_sampled_by_time_and_none_is_damaged(
+    server: RtspServer, clip_of: ClipOf, codec: str, transport: Transport
+) -> None:
+    server.add("hall", clip_of(codec=codec, frames=200))
+    with RtspSource(options(server.url("hall"), transport=transport), rate=5) as source:
+        frames = watch(source, 2.0)
+        numbers = [number_of(frame.image) for frame in frames]
+        assert 8 <= len(frames) <= 11
+        assert all(2 <= later - earlier <= 10 for earlier, later in pairwise(numbers))
+        assert source.counts.damaged == 0
+        assert source.info is not None
+        assert (source.info.codec, source.info.transport) == (codec, transport.value)
+
+
+def test_a_reader_that_is_slow_gets_the_newest_frame_and_knows_what_it_missed(
+    server: RtspServer, clip_of: ClipOf
+) -> None:
+    server.add("hall", clip_of(frames=500))
+    with RtspSource(options(server.url("hall")), rate=10) as source:
+        first = next(iter(source))
+        time.sleep(1.5)
+        second = source.read(1.0)
+        assert second is not None
+        # 1.5 s are some 37 pictures; the newest sample is at most a tenth of a second old.
+        assert number_of(second.image) - number_of(first.image) > 30
+        assert time.monotonic() - second.moment < 0.5
+        assert source.counts.skipped >= 12
+        assert second.sequence == 1
+
+
+def test_the_time_to_the_first_frame_is_short(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of())
+    begun = time.monotonic()
+    with RtspSource(options(server.url("hall"))) as source:
+        next(iter(source))
+    assert time.monotonic() - begun < 1.5
+
+
+def test_smeared_pictures_are_never_given_out(server: RtspServer, clip_of: ClipOf) -> None:
+    faults = server.add("hall", clip_of(frames=500, gop=5))
+    with RtspSource(
+        options(server.url("hall")),
+        rate=25,
+    ) as source:
+        next(iter(source))
+        faults.drop = 0.02
+        frames = watch(source, 4.0)
+        assert source.counts.damaged > 5
+    for frame in frames:
+        wrong = abs(frame.image.astype(int) - picture(number_of(frame.image))).mean()
+        assert wrong < 12  # what compression does; a smear is far beyond
+
+
+# -- failures ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "words"),
+    [
+        ("silent", SourceSilentError, "no answer within|arrived within"),
+        ("garbage", SourceGarbageError, "does not speak RTSP"),
+        ("close", SourceGarbageError, "hung up without an answer"),
+        ("drip=20", SourceSilentError, "arrived within|no answer"),
+        ("stall", SourceSilentError, "arrived within"),
+        ("status=401", SourceUnauthorizedError, "user name or password"),
+        ("status=404", SourceNotFoundError, "no such stream"),
+        ("status=503", SourceError, "an error of its own"),
+        ("no_video", SourceNoVideoError, "no video track"),
+        ("corrupt=1", SourceGarbageError, "damaged|no video"),
+    ],
+)
+def test_each_way_to_fail_on_opening_has_its_own_words(
+    server: RtspServer, clip_of: ClipOf, fault: str, error: type[SourceError], words: str
+) -> None:
+    server.add("hall", clip_of()).order(fault)
+    begun = time.monotonic()
+    found = failure(RtspSource(options(server.url("hall"))))
+    assert type(found) is error
+    assert re.search(words, str(found)), str(found)
+    assert time.monotonic() - begun < 5.0
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+@pytest.mark.parametrize("fault", ["stall", "silent", "drip=20", "garbage", "close"])
+def test_each_way_to_fail_in_mid_stream_is_noticed_in_time(
+    server: RtspServer, clip_of: ClipOf, fault: str, transport: Transport
+) -> None:
+    faults = server.add("hall", clip_of())
+    _later(0.5, lambda: faults.order(fault))
+    begun = time.monotonic()
+    found = failure(RtspSource(options(server.url("hall"), transport=transport)))
+    assert isinstance(found, SourceSilentError | SourceEndedError | SourceGarbageError)
+    assert time.monotonic() - begun < 0.5 + 1.0 + 1.5
+
+
+def test_the_picture_from_before_a_stall_is_not_taken_for_a_new_one(
+    server: RtspServer, clip_of: ClipOf
+) -> None:
+    faults = server.add("hall", clip_of(frames=500))
+    with RtspSource(options(server.url("hall"), stall_timeout=3.0), rate=25) as source:
+        next(iter(source))
+        faults.stall = True
+        watch(source, 0.3)
+        _later(1.5, faults.clear)
+        resumed = next(iter(source))
+        started = server.started("hall")
+        assert started is not None
+        due = started.monotonic + number_of(resumed.image) / 25
+        assert resumed.moment - due < 1.2  # the key frame it goes on from may be a second old
+
+
+def test_a_refusal_and_an_unknown_host_are_told_apart(server: RtspServer) -> None:
+    server.offline()
+    assert type(failure(RtspSource(options(server.url("hall"))))) is SourceRefusedError
+    unknown = failure(RtspSource(options(f"rtsp://ann:{CANARY}@camera.invalid/x")))
+    assert type(unknown) is SourceUnreachableError
+    assert "the host name is unknown" in str(unknown)
+
+
+def test_an_address_of_another_kind_is_refused_without_a_connection() -> None:
+    error = failure(RtspSource(options(f"http://ann:{CANARY}@127.0.0.1/x")))
+    assert "expected an address that begins rtsp://" in str(error)
+
+
+def test_a_wrong_password_is_tried_once_only(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of())
+    url = server.url("hall", password=f"{CANARY}-wrong")
+    assert type(failure(RtspSource(options(url)))) is SourceUnauthorizedError
+    # One challenge, and one answer to it that was wrong.
+    assert server.counts("hall").refused == 2
+
+
+def test_nothing_of_ffmpeg_s_log_reaches_the_terminal(
+    server: RtspServer, clip_of: ClipOf, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.add("hall", clip_of())
+    failure(RtspSource(options(server.url("hall", password=f"{CANARY}-wrong"))))
+    failure(RtspSource(options(server.url("nowhere"))))
+    failure(RtspSource(options(f"rtsp://ann:{CANARY}@camera.invalid/x")))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_another_size_in_mid_stream_is_followed(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of())
+    _later(0.8, lambda: server.switch("hall", clip_of(size=(480, 320))))
+    with RtspSource(options(server.url("hall"))) as source:
+        sizes = [frame.full_size for frame in watch(source, 2.0)]
+    assert sizes[0] == (320, 240)
+    assert sizes[-1] == (480, 320)
+
+
+def test_another_codec_in_mid_stream_is_a_failure_within_the_stall_time(
+    server: RtspServer, clip_of: ClipOf
+) -> None:
+    server.add("hall", clip_of())
+    _later(0.5, lambda: server.switch("hall", clip_of(codec="hevc")))
+    found = failure(RtspSource(options(server.url("hall"))))
+    assert type(found) is SourceGarbageError
+    assert "nothing but damaged pictures" in str(found)
+
+
+def test_the_end_of_a_live_stream_is_a_failure(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of(frames=20), loop=False)
+    assert type(failure(RtspSource(options(server.url("hall"))))) is SourceEndedError
+
+
+def test_an_encrypted_camera_is_verified_unless_told_otherwise(clip_of: ClipOf, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    with RtspServer(tls=context) as server:
+        server.add("hall", clip_of())
+        found = failure(RtspSource(options(server.url("hall"))))
+        assert type(found) is SourceUnreachableError
+        assert "certificate" in str(found)
+        with RtspSource(options(server.url("hall"), tls_verify=False)) as source:
+            assert next(iter(source)).size == (320, 240)
+
+
+def test_a_file_in_place_of_a_camera_plays_at_its_own_pace(clip_of: ClipOf) -> None:
+    begun = time.monotonic()
+    with RtspSource(options(str(clip_of())), rate=25) as source, pytest.raises(SourceEndedError):
+        watch(source, 5.0)
+    assert 1.8 < time.monotonic() - begun < 4.0
+    assert source.counts.decoded == 50
+
+
+# -- closing -----------------------------------------------------------------------------------
+
+
+def test_closing_ends_the_thread_and_the_connection(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of())
+    source = RtspSource(options(server.url("hall")))
+    next(iter(source))
+    assert not source.closed
+    source.close()
+    source.close()
+    assert source.closed
+    deadline = time.monotonic() + 2
+    while server.counts("hall").playing and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server.counts("hall").playing == 0
+
+
+def test_a_connection_that_was_never_opened_closes_at_once(server: RtspServer) -> None:
+    source = RtspSource(options(server.url("hall")))
+    assert source.closed
+    source.close()
