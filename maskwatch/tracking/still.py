@@ -1,25 +1,36 @@
 """Tells people from posters and mannequins: a living face shows motion of its own.
 
-Two signs count, each measured against the camera's own shake. A face that goes somewhere: its
-middle leaves the place where it was first seen, or it grows or shrinks, by more than the detector
-jitters. A face that stays but lives: its pixels change (it turns, blinks, speaks, sways) by more
-than the picture around it does.
+Two signs count, each measured against the camera's own shake. A face that goes somewhere: it
+leaves the place where it was first seen, or grows or shrinks, by more than the detector jitters.
+A face that stays but lives: for a while its pixels change by more than noise explains, and its box
+moves a little too.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Iterator
 from enum import StrEnum
+from statistics import median
 
 from maskwatch.domain import Box, Point
 
-__all__ = ["Liveness", "OwnMotion"]
+__all__ = ["Liveness", "OwnMotion", "StillPlaces"]
 
-_TRAVEL = 0.30  # face heights from the first place
-_GROWTH = 0.16  # of the logarithm of the height
+# In face heights, the second part for each pixel of height: small faces jitter more.
+_TRAVEL, _TRAVEL_PX = 0.15, 1.5
+_GROWTH, _GROWTH_PX = 0.14, 1.5
 _AGREEING = 2  # sightings in a row that must say so: the detector slips once, seldom twice
-_LIVELY = 3.0  # pixel change in the face, in units of what noise and jitter explain
-_LIVELY_SIGHTINGS = 3
+
+_LIVELY = 0.8  # change of the face's pixels; 1 is what noise explains on average
+_LIVELY_FOR = 1.0  # s without a break
+_LIVELY_SIGHTINGS = 5
+_SWAY = 0.03  # face heights that the box must have moved meanwhile
+_SMOOTHED = 5  # sightings whose median place is the place
+
+_SAME_PLACE = 0.6
+_FORGET = 600.0  # s
 
 
 class Liveness(StrEnum):
@@ -38,13 +49,24 @@ class OwnMotion:
 
     """
 
-    __slots__ = ("_anchor", "_far", "_first", "_lively", "_moment", "_still_after", "alive")
+    __slots__ = (
+        "_far",
+        "_first",
+        "_latest",
+        "_lively",
+        "_lively_since",
+        "_moment",
+        "_start",
+        "_still_after",
+        "alive",
+    )
 
     def __init__(self, still_after: float) -> None:
         self._still_after = still_after
-        self._anchor: tuple[Box, Point] | None = None
-        self._first = self._moment = 0.0
+        self._first: tuple[Box, Point] | None = None
+        self._start = self._moment = self._lively_since = 0.0
         self._far = self._lively = 0
+        self._latest: deque[tuple[float, float]] = deque(maxlen=_SMOOTHED)
         self.alive = False
 
     @property
@@ -52,35 +74,86 @@ class OwnMotion:
         """ALIVE for good once shown; STILL after the set time without a sign; else PENDING."""
         if self.alive:
             return Liveness.ALIVE
-        waited = self._moment - self._first
+        waited = self._moment - self._start
         return Liveness.STILL if waited >= self._still_after else Liveness.PENDING
 
-    def see(self, box: Box, moment: float, shift: Point, liveliness: float) -> None:
-        """Take in one sighting that matched a detection.
+    def see(self, box: Box, moment: float, shift: Point, change: float | None) -> Liveness:
+        """Take in one sighting that matched a detection; return what is known now.
 
         Args:
-            box: the detection in pixels of the full picture.
+            box: the detection in pixels of the analysed picture.
             moment: seconds of the frame.
             shift: how far the camera's picture has moved since the start, in the same pixels.
-            liveliness: change of the face's pixels since the last sighting, in units of what noise
-                and jitter explain.
+            change: how much the face's pixels changed since it was first seen, 1 being what noise
+                explains; None where somebody else passes, so that it says nothing.
 
         """
-        if self._anchor is None:
-            self._anchor = (box, shift)
-            self._first = self._moment = moment
-            return
+        if self._first is None:
+            self._first = (box, shift)
+            self._start = self._moment = moment
         self._moment = max(moment, self._moment)
-        self._far = self._far + 1 if self._travelled(box, shift) else 0
-        self._lively += liveliness > _LIVELY
-        self.alive |= self._far >= _AGREEING or self._lively >= _LIVELY_SIGHTINGS
+        first, shift_then = self._first
+        moved = Point(shift.x - shift_then.x, shift.y - shift_then.y)
+        self._latest.append(_displacement(first, box, moved))
+        self._far = self._far + 1 if _travelled(first, box, moved) else 0
+        self._note(change)
+        self.alive |= self._far >= _AGREEING or self._lives()
+        return self.liveness
 
-    def _travelled(self, box: Box, shift: Point) -> bool:
-        assert self._anchor is not None
-        first, shift_then = self._anchor
-        height, before = max(box.height, 1.0), max(first.height, 1.0)
-        across, down = box.centre.x - first.centre.x, box.centre.y - first.centre.y
-        steady = math.hypot(across - shift.x + shift_then.x, down - shift.y + shift_then.y)
-        # The lesser of the two, so that a wrong estimate of the camera's shake moves no poster.
-        away = min(math.hypot(across, down), steady) / max(height, before)
-        return away >= _TRAVEL or abs(math.log(height / before)) >= _GROWTH
+    def _note(self, change: float | None) -> None:
+        if change is None or change < _LIVELY:
+            self._lively = 0
+            return
+        if not self._lively:
+            self._lively_since = self._moment
+        self._lively += 1
+
+    def _lives(self) -> bool:
+        lasted = self._moment - self._lively_since
+        if self._lively < _LIVELY_SIGHTINGS or lasted < _LIVELY_FOR:
+            return False
+        across, down = (median(values) for values in zip(*self._latest, strict=True))
+        return math.hypot(across, down) >= _SWAY
+
+
+class StillPlaces:
+    """Where posters hang: what is seen there again is no person, whatever its track did before."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, tuple[Box, float]] = {}
+
+    def remember(self, track: int, box: Box, moment: float) -> None:
+        """A track's face is still at `box` (pixels of the analysed picture)."""
+        self._places[track] = (box, moment)
+        old = [key for key, (_, seen) in self._places.items() if moment - seen > _FORGET]
+        for key in old:
+            del self._places[key]
+
+    def forget(self, track: int) -> None:
+        """The face of that track moved after all: it was a person who stood still."""
+        self._places.pop(track, None)
+
+    def holds(self, box: Box, track: int) -> bool:
+        """Return whether another track's still face was where `box` is."""
+        return any(place.iou(box) >= _SAME_PLACE for place in self._others(track))
+
+    def _others(self, track: int) -> Iterator[Box]:
+        return (place for key, (place, _) in self._places.items() if key != track)
+
+
+def _displacement(first: Box, box: Box, moved: Point) -> tuple[float, float]:
+    """Return how far a face is from where it was first, in its heights, without the camera's part."""
+    height = max(first.height, box.height, 1.0)
+    across, down = box.centre.x - first.centre.x, box.centre.y - first.centre.y
+    return (across - moved.x) / height, (down - moved.y) / height
+
+
+def _travelled(first: Box, box: Box, moved: Point) -> bool:
+    height = max(first.height, box.height, 1.0)
+    # The lesser of the two, so that a wrong estimate of the camera's shake moves no poster.
+    away = min(
+        math.hypot(*_displacement(first, box, moved)),
+        math.hypot(*_displacement(first, box, Point(0.0, 0.0))),
+    )
+    growth = abs(math.log(max(box.height, 1.0) / max(first.height, 1.0)))
+    return away >= _TRAVEL + _TRAVEL_PX / height or growth >= _GROWTH + _GROWTH_PX / height

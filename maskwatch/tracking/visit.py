@@ -30,6 +30,7 @@ class Visit:
         read_moment: when it was last classified.
         reading: the reading of this frame, if there is one.
         decided_moment: when a verdict was first reached.
+        on_poster: whether the face is where a still one was: a poster's track went astray.
         life: the violation that is open, or was last.
 
     """
@@ -47,6 +48,7 @@ class Visit:
     read_moment: float | None = None
     reading: Reading | None = None
     decided_moment: float | None = None
+    on_poster: bool = False
     life: Life | None = None
 
     @property

@@ -6,7 +6,8 @@ around it. A living face turns, blinks, speaks and sways against its background.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, cast
 
 import cv2
 import numpy as np
@@ -19,58 +20,99 @@ if TYPE_CHECKING:
 
 __all__ = ["FacePatch"]
 
-_SIDE = 60  # px of the patch: the face in the middle third, its surroundings around it
-_INNER = slice(_SIDE // 3, 2 * _SIDE // 3)
-_QUIET_SHARE = 25  # percentile of the surroundings taken as noise: people pass there
-_FLOOR = 1.5  # grey levels
-_SAME_FACE = 0.5  # correlation under which something else stands there
+_FACE = 24  # px of the patch that the face's longer side takes
+_SIDE = 3 * _FACE
+_INNER = slice(_FACE, 2 * _FACE)
+_GUARD = 4  # px between the face and what counts as its surroundings
+_STEPS = 20
+_PRECISION = 0.005
+_SLACK = 0.35  # px of misalignment that explains a change
+_FLOOR = 1.0  # grey levels of noise that are always granted
 
 Patch = npt.NDArray[np.float32]
+Criteria = tuple[int, int, float]
+
+
+def _surroundings() -> npt.NDArray[np.uint8]:
+    mask = np.ones((_SIDE, _SIDE), np.uint8)
+    mask[_FACE // 2 + _GUARD : -_FACE // 2 - _GUARD, _FACE // 2 + _GUARD : -_FACE // 2 - _GUARD] = 0
+    return mask
+
+
+_AROUND = _surroundings()
 
 
 class FacePatch:
-    """The place in the picture where a face was first seen."""
+    """The place in the picture where a face was first seen, as it looked then."""
 
-    __slots__ = ("_box", "_reference", "_shift")
+    __slots__ = ("_box", "_slope", "_then")
 
-    def __init__(self, image: Image, box: Box, shift: Point) -> None:
-        self._box, self._shift = box, shift
-        self._reference = _patch(image, box)
+    def __init__(self, image: Image, box: Box) -> None:
+        self._box = box
+        self._then = _patch(image, box)
+        across = cv2.Sobel(self._then, cv2.CV_32F, 1, 0, scale=0.125)
+        down = cv2.Sobel(self._then, cv2.CV_32F, 0, 1, scale=0.125)
+        self._slope = cast("Patch", cv2.magnitude(across, down))
 
     def change(self, image: Image, shift: Point) -> float:
-        """Return the change of the face's pixels since the start, in units of that around it.
+        """Return the change of the face's pixels since then; about 1 is what noise explains.
+
+        The surroundings of then and now are laid on each other first, to a fraction of a pixel.
+        Where they cannot be, nothing is said: 0.
 
         Args:
             image: uint8 BGR (height, width, 3) at analysis size.
-            shift: how far the camera has moved its picture since the start, in its pixels.
+            shift: how far the camera has moved its picture since then, in its pixels.
 
         """
-        dx, dy = shift.x - self._shift.x, shift.y - self._shift.y
-        box = Box(self._box.x1 + dx, self._box.y1 + dy, self._box.x2 + dx, self._box.y2 + dy)
-        now, then = _patch(image, box), self._reference
-        if now is None or then is None:
+        box = self._box
+        moved = Box(box.x1 + shift.x, box.y1 + shift.y, box.x2 + shift.x, box.y2 + shift.y)
+        now = _aligned(self._then, _patch(image, moved))
+        if now is None:
             return 0.0
-        face, before = now[_INNER, _INNER], then[_INNER, _INNER]
-        if _correlation(face, before) < _SAME_FACE:
-            return 0.0
-        difference = np.abs(now - then - (np.median(now) - np.median(then)))
-        inner = float(difference[_INNER, _INNER].mean())
-        difference[_INNER, _INNER] = np.nan
-        return inner / (float(np.nanpercentile(difference, _QUIET_SHARE)) + _FLOOR)
+        around = _AROUND > 0
+        gain = float(now[around].std()) / (float(self._then[around].std()) + 1e-3)
+        gain = min(max(gain, 0.6), 1.6)
+        offset = float(np.median(now[around])) - gain * float(np.median(self._then[around]))
+        difference = np.abs(now - (gain * self._then + offset))
+        granted = float(np.median(difference[around])) + _FLOOR + _SLACK * self._slope
+        return float((difference / granted)[_INNER, _INNER].mean())
 
 
-def _patch(image: Image, box: Box) -> Patch | None:
-    """Return float32 (60, 60) grey of the face box and as much again on every side."""
-    height, width = image.shape[:2]
-    around = box.grown(1.0).clipped(width, height)
-    crop = image[int(around.y1) : int(around.y2), int(around.x1) : int(around.x2)]
-    if min(crop.shape[:2]) < 8:
+def _aligned(then: Patch, now: Patch) -> Patch | None:
+    """Return `now` moved so that its surroundings lie on those of `then`; None if they do not fit."""
+    warp = np.eye(2, 3, dtype=np.float32)
+    criteria: Criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, _PRECISION)
+    try:
+        _, warp = cv2.findTransformECC(then, now, warp, cv2.MOTION_TRANSLATION, criteria, _AROUND, 3)  # type: ignore[assignment]  # the stubs know no dtypes
+    except cv2.error:  # no convergence: something else is there now
         return None
-    small = cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(now, warp, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cast("Patch", moved)
 
 
-def _correlation(one: Patch, other: Patch) -> float:
-    a, b = one - one.mean(), other - other.mean()
-    energy = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    return float((a * b).sum()) / energy if energy > 1e-6 else 0.0
+def _patch(image: Image, box: Box) -> Patch:
+    """Return float32 (72, 72) grey: the face box in the middle third, its edge repeated outside."""
+    side = max(box.width, box.height, 1.0)
+    middle, scale = box.centre, _FACE / side
+    grey, left, top, shrunk = _neighbourhood(image, box, scale)
+    x, y = (middle.x - left) * shrunk, (middle.y - top) * shrunk
+    rest = scale / shrunk
+    warp = np.array([[rest, 0, _SIDE / 2 - x * rest], [0, rest, _SIDE / 2 - y * rest]], np.float32)
+    patch = cv2.warpAffine(grey, warp, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(patch, (3, 3), 0).astype(np.float32)
+
+
+def _neighbourhood(image: Image, box: Box, scale: float) -> tuple[Image, float, float, float]:
+    """Return (grey crop of the place, its left, its top, by how much it was shrunk)."""
+    height, width = image.shape[:2]
+    around = box.grown(1.2).clipped(width, height)
+    left, top = min(int(around.x1), width - 1), min(int(around.y1), height - 1)
+    right, bottom = max(math.ceil(around.x2), left + 1), max(math.ceil(around.y2), top + 1)
+    crop = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
+    if scale >= 1.0:
+        return cast("Image", crop), left, top, 1.0
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return cast("Image", small), left, top, scale

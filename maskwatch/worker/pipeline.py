@@ -20,17 +20,19 @@ from maskwatch.domain import (
     Frame,
     IdSource,
     MaskLogits,
+    Point,
     Reading,
     Verdict,
     Violation,
 )
+from maskwatch.privacy.anonymize import body_box
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.evidence import Evidence, Limits
 from maskwatch.tracking.life import Life, Sight
 from maskwatch.tracking.occupancy import Occupancy
 from maskwatch.tracking.policy import Policy, Step
-from maskwatch.tracking.still import Liveness, OwnMotion
+from maskwatch.tracking.still import Liveness, OwnMotion, StillPlaces
 from maskwatch.tracking.track import Track
 from maskwatch.tracking.tracker import Tracker
 from maskwatch.tracking.visit import Visit
@@ -123,7 +125,8 @@ class Pipeline:
         self._occupancy = Occupancy(camera.name)
         self._snapshots = Snapshots(camera, self._zones.private)
         self._visits: dict[int, Visit] = {}
-        self._patches: dict[int, FacePatch] = {}
+        self._patches: dict[int, tuple[FacePatch, Point]] = {}
+        self._still = StillPlaces()
         self._found: list[Detection] = []
         meter.set(catalogue.MODEL_INFO, 1, self._labels | {"model": classifier.id})
 
@@ -190,13 +193,14 @@ class Pipeline:
         visit.enter(self._zones.place(middle, frame.captured_at), frame.moment)
         on_analysed = detection.scaled(1 / frame.scale)
         self._watch_motion(visit, on_analysed, frame)
+        visit.on_poster = self._still.holds(on_analysed.box, visit.number)
         quality = self._quality.measure(frame.image, on_analysed, frame.scale)
         return _Seen(track, visit, detection, quality)
 
     def _welcome(self, track: Track, frame: Frame) -> Visit:
         visit = Visit(
             number=track.number,
-            evidence=Evidence(self._limits, self._classifier.prior),
+            evidence=self._no_evidence(),
             motion=OwnMotion(self._camera.decision.still_after),
             first_seen=frame.captured_at,
             first_moment=frame.moment,
@@ -205,17 +209,43 @@ class Pipeline:
         self._visits[track.number] = visit
         return visit
 
+    def _no_evidence(self) -> Evidence:
+        return Evidence(self._limits, self._classifier.prior)
+
     def _watch_motion(self, visit: Visit, detection: Detection, frame: Frame) -> None:
-        if visit.motion.alive:
-            self._patches.pop(visit.number, None)
+        """Find out whether the face is alive; `detection` in pixels of the analysed picture."""
+        motion, box = visit.motion, detection.box
+        if motion.alive:
             return
-        shift, change = self._gate.shift, 0.0
-        patch = self._patches.get(visit.number)
-        if patch is None:
-            self._patches[visit.number] = FacePatch(frame.image, detection.box, shift)
-        else:
-            change = patch.change(frame.image, shift)
-        visit.motion.see(detection.box, frame.moment, shift, change)
+        was_still = motion.liveness is Liveness.STILL
+        change = self._change(visit, box, frame)
+        now = motion.see(box, frame.moment, self._gate.shift, change)
+        if now is Liveness.ALIVE:
+            self._patches.pop(visit.number, None)
+            self._still.forget(visit.number)
+            if was_still:
+                # Perhaps the track of a poster went over to somebody who passed: what was read of
+                # the poster says nothing about them.
+                visit.evidence = self._no_evidence()
+        elif now is Liveness.STILL:
+            self._still.remember(visit.number, box, frame.moment)
+
+    def _change(self, visit: Visit, box: Box, frame: Frame) -> float | None:
+        """Return how much the face's pixels changed; None where somebody else is in the way."""
+        found = self._patches.get(visit.number)
+        shift = self._gate.shift
+        if found is None:
+            self._patches[visit.number] = (FacePatch(frame.image, box), shift)
+            return None
+        if self._others_near(visit.number, box.scaled(frame.scale)):
+            return None
+        patch, before = found
+        return patch.change(frame.image, Point(shift.x - before.x, shift.y - before.y))
+
+    def _others_near(self, number: int, face: Box) -> bool:
+        around = face.grown(1.0)
+        others = (track.box for track in self._tracker.tracks if track.number != number)
+        return any(body_box(box).intersection(around) > 0 for box in others)
 
     def _read(self, seen: Sequence[_Seen], frame: Frame) -> None:
         """Classify the faces that pass the gate and are due, those with the greatest need first."""
@@ -239,7 +269,7 @@ class Pipeline:
             visit.reading = Reading(None, gate)
             self._meter.add(catalogue.READINGS, self._labels | {"result": gate.value})
             return False
-        if visit.motion.liveness is Liveness.STILL:
+        if visit.motion.liveness is Liveness.STILL or visit.on_poster:
             return False
         if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None or visit.doubtful:
             return True
