@@ -115,7 +115,8 @@ class CommandDesk:
         key = f"mqtt-{uuid4()}"
         self._pending[key] = request
         self._remember(payload.id, None)
-        return Command(id=key, verb=request.verb, target=target, seconds=payload.seconds, origin="mqtt")
+        verb = "disable" if request.verb == "enable" and not payload.on else request.verb
+        return Command(id=key, verb=verb, target=target, seconds=payload.seconds, origin="mqtt")
 
     def _answer(self, request: _Request, *, ok: bool, detail: str) -> Answer:
         result = CommandResultPayload(

@@ -119,7 +119,7 @@ class HomeAssistant:
         if self._config.mqtt.send_pictures:
             picture = self._topics.of(Topic.PICTURE, camera=camera.name)
             fields: _Fields = {"name": "Last snapshot", "image_topic": picture}
-            yield _Entity("image", "snapshot", fields | {"content_type": "image/jpeg"})
+            yield _Entity("image", "picture", fields | {"content_type": "image/jpeg"})
         if self._config.mqtt.commands:
             yield from self._command_entities(camera.name)
 

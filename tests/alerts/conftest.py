@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,10 @@ from tests.alerts.recorder import FakeRecorder
 MakeSink = Callable[..., MqttSink]
 
 
-def config(mqtt: MqttConfig, node: str = "gate 1") -> Config:
-    """A node with one camera."""
-    return Config(
-        node=node, cameras=(CameraConfig(name="door", url=SecretUrl("rtsp://x/1")),), mqtt=mqtt
-    )
+def config(mqtt: MqttConfig, node: str = "gate 1", cameras: Sequence[str] = ("door",)) -> Config:
+    """A node with these cameras."""
+    watched = tuple(CameraConfig(name=name, url=SecretUrl("rtsp://x/1")) for name in cameras)
+    return Config(node=node, cameras=watched, mqtt=mqtt)
 
 
 @pytest.fixture
@@ -58,9 +57,15 @@ def make_sink() -> Iterator[MakeSink]:
     made: list[MqttSink] = []
 
     def make(
-        port: int, *, node: str = "gate 1", longest_pause: float = 0.2, **options: object
+        port: int,
+        *,
+        node: str = "gate 1",
+        cameras: Sequence[str] = ("door",),
+        longest_pause: float = 0.2,
+        **options: object,
     ) -> MqttSink:
-        sink = MqttSink(config(MqttConfig(port=port, **options), node), longest_pause=longest_pause)
+        mqtt = MqttConfig(port=port, **options)
+        sink = MqttSink(config(mqtt, node, cameras), longest_pause=longest_pause)
         made.append(sink)
         return sink
 

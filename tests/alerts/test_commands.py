@@ -60,6 +60,11 @@ def test_an_empty_message_means_all_defaults() -> None:
     assert taken(desk(), message("enable")).seconds == 0
 
 
+def test_enable_turns_into_disable_for_a_switch_with_one_topic() -> None:
+    assert taken(desk(), message("enable", b'{"on": false}')).verb == "disable"
+    assert taken(desk(), message("enable", b'{"on": true}')).verb == "enable"
+
+
 def test_acknowledge_names_a_violation() -> None:
     assert taken(desk(), message("acknowledge", b'{"target": "x"}')).target == "x"
     assert "id of a violation" in refusal(desk(), message("acknowledge"))
