@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -197,6 +198,27 @@ class Store:
         with self.session() as session:
             wanted = select(func.coalesce(func.sum(ChangeRow.picture_bytes), 0))
             return int(session.scalar(wanted.where(ChangeRow.picture.is_not(None))) or 0)
+
+    def checkpoint(self, *, truncate: bool = False) -> bool:
+        """Fold the -wal into the database; return False if readers kept part of it back."""
+        mode = "TRUNCATE" if truncate else "PASSIVE"
+        with self._raw() as connection:
+            busy, pages, folded = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return bool(busy == 0 and pages == folded)
+
+    def give_back(self, pages: int) -> int:
+        """Return up to so many freed pages to the disk; return how many are left."""
+        with self._raw() as connection:
+            connection.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+            return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+    @contextmanager
+    def _raw(self) -> Iterator[sqlite3.Connection]:
+        """The connection itself, outside any transaction, for statements that need that."""
+        with translated(self.place.database), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            yield raw
 
     def picture_path(self, relative: str | None) -> Path | None:
         """Return where a picture lies."""

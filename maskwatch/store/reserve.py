@@ -20,7 +20,7 @@ class Reserve:
     def __init__(self, place: DataDir, size: int) -> None:
         self._file = place.reserve
         self._folder = place.path
-        self._wanted = size
+        self.wanted = size
 
     @property
     def size(self) -> int:
@@ -33,15 +33,15 @@ class Reserve:
     @property
     def whole(self) -> bool:
         """Whether all that is wanted is set aside."""
-        return self.size >= self._wanted
+        return self.size >= self.wanted
 
     def fill(self) -> bool:
         """Set the space aside if twice that much is free; return whether it is whole."""
-        if self.size > self._wanted:
-            os.truncate(self._file, self._wanted)
+        if self.size > self.wanted:
+            os.truncate(self._file, self.wanted)
         if self.whole:
             return True
-        if free_bytes(self._folder) < 2 * self._wanted:
+        if free_bytes(self._folder) < 2 * self.wanted:
             return False
         return self._write()
 
@@ -50,8 +50,8 @@ class Reserve:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                for start in range(0, self._wanted, _CHUNK):
-                    file.write(os.urandom(min(_CHUNK, self._wanted - start)))
+                for start in range(0, self.wanted, _CHUNK):
+                    file.write(os.urandom(min(_CHUNK, self.wanted - start)))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._file)

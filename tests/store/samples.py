@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +22,7 @@ from maskwatch.domain import (
 )
 from maskwatch.store.database import Store
 from maskwatch.store.files import DataDir
+from maskwatch.store.migrate import upgrade
 from maskwatch.store.opening import open_store
 from maskwatch.store.record import Entry
 from maskwatch.telemetry.meter import Meter
@@ -86,6 +89,15 @@ def entry(
     return Entry(subject or change(), picture, owner, START)
 
 
+@cache
+def empty_database() -> bytes:
+    """A migrated database with nothing in it: migrating for every test would take most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "maskwatch.db"
+        upgrade(path)
+        return path.read_bytes()
+
+
 def make_store(
     path: Path,
     *,
@@ -97,6 +109,8 @@ def make_store(
     """A store in a new or an old directory, without taking its lock."""
     place = DataDir(path)
     place.prepare()
+    if not place.database.exists():
+        place.database.write_bytes(empty_database())
     store, _ = open_store(
         place, sinks=sinks, reserve_bytes=reserve, clock=clock or SystemClock(), meter=meter or Meter()
     )
