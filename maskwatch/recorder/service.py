@@ -42,12 +42,14 @@ from maskwatch.ipc.messages import (
 from maskwatch.recorder.commands import Commands, acknowledge
 from maskwatch.recorder.courier import Courier
 from maskwatch.recorder.gauges import Gauges
+from maskwatch.recorder.housekeeping import Housekeeping
 from maskwatch.recorder.identity import run_identity
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.loop import Loop
 from maskwatch.recorder.memory import Memory
 from maskwatch.recorder.standing import Standing
 from maskwatch.recorder.workers import Workers, listen
+from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, subject_id
 from maskwatch.store.salvage import Repair
@@ -105,6 +107,13 @@ class Recorder:
             listen(self._socket), self._loop, self._intake, self._minute, run=self._run, clock=clock
         )
         self._gauges = Gauges(self._meter, clock)
+        self._worries = Worries(clock, self.add_incident)
+        self._housekeeping = Housekeeping(
+            configure.config.store.retention,
+            self._store.newest(),
+            clock=clock,
+            meter=self._meter,
+        )
         self._interrupt(*self._store.left_open(self._run))
         self._tell_of(repaired)
         self._start_sinks(sinks)
@@ -128,7 +137,7 @@ class Recorder:
     def _set_timers(self) -> None:
         self._loop.watch(self._uplink, self._hear)
         self._loop.every(1.0, self._beat)
-        self._loop.every(5.0, self._send_metrics)
+        self._loop.every(5.0, self._measure)
         self._loop.every(10.0, self._close_orphaned)
         self._uplink.send(Ready())
         self._beat()
@@ -183,6 +192,8 @@ class Recorder:
 
     def _configure(self, message: Configure) -> None:
         before, self._config = self._config, message.config
+        self._housekeeping.rules = message.config.store.retention
+        self._store.reserve.wanted = message.config.store.reserve_megabytes << 20
         self._standing.keep_cameras({camera.name for camera in message.config.cameras})
         if (before.mqtt, before.node) != (message.config.mqtt, message.config.node):
             with self._store_trouble():
@@ -232,8 +243,9 @@ class Recorder:
     def serve(self) -> None:
         """Work until told to stop, or until the supervisor is gone; then close everything."""
         while self._grace is None and not self._uplink.ended:
-            self._loop.turn(_TURN)
+            self._loop.turn(0.0 if self._housekeeping.busy else _TURN)
             self._work()
+            self._keep_house()
         self._close(self._grace if self._grace is not None else 0.5)
 
     def _work(self) -> None:
@@ -244,6 +256,12 @@ class Recorder:
                 self._interrupt(self._workers.left_open(self._store))
             self._commands.route(self._store, self._uplink.send)
             self._deliver(news=news)
+
+    def _keep_house(self) -> None:
+        if self._memory or self._intake.trouble == "full":
+            self._housekeeping.hurry()
+        with self._store_trouble():
+            self._housekeeping.turn(self._store)
 
     def _deliver(self, *, news: bool = False) -> None:
         for courier in self._couriers:
@@ -292,8 +310,9 @@ class Recorder:
         )
         self._uplink.send(beat, droppable=True)
 
-    def _send_metrics(self) -> None:
+    def _measure(self) -> None:
         with self._store_trouble():
+            self._worries.look(self._store, self._couriers, self._memory)
             self._gauges.update(self._store, self._couriers, self._memory, self._standing)
         self._uplink.send(Metrics(snapshot=self._meter.snapshot()), droppable=True)
 
@@ -313,7 +332,7 @@ class Recorder:
         with self._store_trouble():
             self._stop_sinks(min(_GOODBYE, grace / 2))
         self._socket.unlink(missing_ok=True)
-        self._send_metrics()
+        self._measure()
         self._uplink.close()
         self._store.close()
         self._loop.close()

@@ -164,6 +164,11 @@ class Store:
         with self.session() as session:
             return newest_minutes(session, cameras)
 
+    def newest(self) -> datetime | None:
+        """Return when the newest change was stored."""
+        with self.session() as session:
+            return session.scalar(select(ChangeRow.stored_at).order_by(ChangeRow.id.desc()).limit(1))
+
     # --- outbox ---------------------------------------------------------------------------------
 
     def waiting(self, sink: str, limit: int) -> Sequence[Waiting]:

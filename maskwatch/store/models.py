@@ -183,6 +183,7 @@ class OutboxRow(Base):
         Index("ix_outbox_pending", "sink", "id", sqlite_where=text("state = 'pending'")),
         Index("ix_outbox_parked", "sink", sqlite_where=text("state = 'parked'")),
         Index("ix_outbox_change_id", "change_id"),
+        Index("ix_outbox_subject", "subject"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -5,14 +5,14 @@ Idempotent by subject and change number. The caller owns the transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from maskwatch.domain import Change, ChangeKind, Incident, Violation
@@ -112,8 +112,12 @@ def record_change(
     )
     session.add(row)
     session.flush()
+    others = _other_deliveries(session, row)
     for sink in sinks:
-        _post(session, row, sink, now, delivered=sink in entry.delivered)
+        state = OutboxState.DELIVERED
+        if sink not in entry.delivered:
+            state = _first_state(row.number, others.get(sink, ()))
+        session.add(_delivery(row, sink, state, now))
     session.flush()
 
 
@@ -163,38 +167,35 @@ def _store_incident(session: Session, incident: Incident, owner: str) -> None:
     session.flush()
 
 
-def _post(session: Session, change: ChangeRow, sink: str, now: datetime, *, delivered: bool) -> None:
-    state = OutboxState.DELIVERED if delivered else _first_state(session, change, sink)
-    waiting = state is OutboxState.PENDING
-    session.add(
-        OutboxRow(
-            sink=sink,
-            change_id=change.id,
-            subject=change.subject,
-            number=change.number,
-            state=state.value,
-            attempts=1 if delivered else 0,
-            created_at=change.received_at,
-            finished_at=None if waiting else now,
-            last_error="an earlier change was refused" if state is OutboxState.PARKED else None,
-        )
+def _delivery(change: ChangeRow, sink: str, state: OutboxState, now: datetime) -> OutboxRow:
+    return OutboxRow(
+        sink=sink,
+        change_id=change.id,
+        subject=change.subject,
+        number=change.number,
+        state=state.value,
+        attempts=1 if state is OutboxState.DELIVERED else 0,
+        created_at=change.received_at,
+        finished_at=None if state is OutboxState.PENDING else now,
+        last_error="an earlier change was refused" if state is OutboxState.PARKED else None,
     )
 
 
-def _first_state(session: Session, change: ChangeRow, sink: str) -> OutboxState:
+def _other_deliveries(session: Session, change: ChangeRow) -> dict[str, list[tuple[int, str]]]:
+    """Return, by sink, number and state of the deliveries of the subject's other changes."""
+    wanted = select(OutboxRow.sink, OutboxRow.number, OutboxRow.state)
+    found: dict[str, list[tuple[int, str]]] = {}
+    for sink, number, state in session.execute(wanted.where(OutboxRow.subject == change.subject)):
+        found.setdefault(sink, []).append((number, state))
+    return found
+
+
+def _first_state(number: int, others: Iterable[tuple[int, str]]) -> OutboxState:
     """Keep the order of a subject: no sink sees a number lower than one it has seen."""
-    later = select(func.count()).where(
-        OutboxRow.sink == sink,
-        OutboxRow.subject == change.subject,
-        OutboxRow.number > change.number,
-        OutboxRow.state == OutboxState.DELIVERED.value,
-    )
-    refused = select(func.count()).where(
-        OutboxRow.sink == sink,
-        OutboxRow.subject == change.subject,
-        OutboxRow.number < change.number,
-        OutboxRow.state == OutboxState.PARKED.value,
-    )
-    if session.scalar(later):
-        return OutboxState.SUPERSEDED
-    return OutboxState.PARKED if session.scalar(refused) else OutboxState.PENDING
+    state = OutboxState.PENDING
+    for other, known in others:
+        if other > number and known == OutboxState.DELIVERED.value:
+            return OutboxState.SUPERSEDED
+        if other < number and known == OutboxState.PARKED.value:
+            state = OutboxState.PARKED
+    return state

@@ -140,6 +140,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("sink", "subject", "number", name=op.f("uq_outbox_sink_subject_number")),
     )
     op.create_index("ix_outbox_change_id", "outbox", ["change_id"])
+    op.create_index("ix_outbox_subject", "outbox", ["subject"])
     op.create_index("ix_outbox_parked", "outbox", ["sink"], sqlite_where=sa.text("state = 'parked'"))
     op.create_index(
         "ix_outbox_pending", "outbox", ["sink", "id"], sqlite_where=sa.text("state = 'pending'")

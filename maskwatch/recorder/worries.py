@@ -1,0 +1,66 @@
+"""Trouble of the recorder's own that people must hear about: backlog, disk. Once, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import timedelta
+
+from maskwatch.clock import Clock
+from maskwatch.domain import Incident, IncidentKind, LiveIds
+from maskwatch.recorder.courier import Courier
+from maskwatch.recorder.memory import Memory
+from maskwatch.store.database import Store
+
+__all__ = ["Worries"]
+
+_BACKLOG_AFTER = timedelta(minutes=5)
+
+
+class Worries:
+    """Opens an incident when a trouble begins and closes it when it is over."""
+
+    def __init__(self, clock: Clock, tell: Callable[[Incident], None]) -> None:
+        self._clock = clock
+        self._tell = tell
+        self._open: dict[IncidentKind, Incident] = {}
+
+    def look(self, store: Store, couriers: Iterable[Courier], memory: Memory) -> None:
+        """Compare what is with what was.
+
+        Raises:
+            StoreError: the database cannot be read now.
+
+        """
+        self._state(IncidentKind.DISK, _disk(store, memory))
+        self._state(IncidentKind.BACKLOG, self._backlog(store, couriers))
+
+    def _backlog(self, store: Store, couriers: Iterable[Courier]) -> str:
+        late = []
+        for courier in couriers:
+            state = store.backlog(courier.sink.name)
+            if state.oldest is not None and self._clock.now() - state.oldest > _BACKLOG_AFTER:
+                late.append(f"{courier.sink.name}: {state.pending} alerts wait for delivery")
+        return "; ".join(late)
+
+    def _state(self, kind: IncidentKind, reason: str) -> None:
+        known = self._open.get(kind)
+        if reason and known is None:
+            self._begin(kind, reason)
+        elif not reason and known is not None:
+            del self._open[kind]
+            self._tell(replace(known, number=known.number + 1, ended=self._clock.now()))
+
+    def _begin(self, kind: IncidentKind, reason: str) -> None:
+        now = self._clock.now()
+        incident = Incident(LiveIds().next(now), 1, kind, "", reason, now, None)
+        self._open[kind] = incident
+        self._tell(incident)
+
+
+def _disk(store: Store, memory: Memory) -> str:
+    if memory:
+        return "the disk is full: alerts are held in memory only"
+    if not store.reserve.whole:
+        return "the disk is full: the reserve was given up, pictures are not stored"
+    return ""
