@@ -26,6 +26,7 @@ Plane = npt.NDArray[np.float32]
 _WIDTH = 64
 _GREEN = 1
 _ROW_STEP = 4
+_STEEPEST = 99.7
 _LEAST_CONTRAST = 1.0
 _LONGEST_STEP_S = 1.0
 
@@ -39,7 +40,7 @@ class HealthLimits:
     covered_contrast: float = 6.0
     """The standard deviation of a picture of nothing is under this."""
     focus_share: float = 0.4
-    """Fine detail, relative to the camera's usual one, under which it is out of focus."""
+    """Detail, relative to the camera's usual one, under which it is out of focus."""
     moved_likeness: float = 0.25
     """Correlation of the edges with the usual view under which the camera was turned."""
     hold: float = 5.0
@@ -63,7 +64,7 @@ class View:
     Attributes:
         plane: the picture thinned by averaging, float32 (about 36, 64).
         samples: single pixels of it, uint8: noise makes them differ from frame to frame.
-        detail: fine relative to coarse contrast; does not depend on brightness.
+        detail: the steepest edges relative to the contrast; does not depend on brightness.
 
     """
 
@@ -83,9 +84,14 @@ def look(image: Image) -> View:
 
 
 def _detail(green: npt.NDArray[np.uint8], plane: Plane) -> float:
+    """The steepest edges: blur flattens them, while the sensor's noise hardly steepens them.
+
+    Measured on nine clips at 640 wide: a blur of 4 px leaves 0.15 to 0.37 of it, people who walk
+    about leave 0.9 and more.
+    """
     lines = green[::_ROW_STEP].astype(np.int16)
-    fine = float(np.abs(np.diff(lines, axis=1)).mean())
-    return fine / max(_LEAST_CONTRAST, float(plane.std()))
+    steepest = float(np.percentile(np.abs(np.diff(lines, axis=1)), _STEEPEST))
+    return steepest / max(_LEAST_CONTRAST, float(plane.std()))
 
 
 def likeness(one: Plane, other: Plane) -> float:

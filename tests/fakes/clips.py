@@ -50,6 +50,7 @@ def make_clip(
     rate: int = 25,
     gop: int = 25,
     seed: int = 0,
+    black: bool = False,
 ) -> Path:
     """Write a clip of numbered pictures; the suffix of `path` chooses the container."""
     options = {**_OPTIONS, "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
@@ -62,7 +63,8 @@ def make_clip(
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number, size, seed), format="bgr24")
+            image = picture(number, size, seed) // (12 if black else 1)
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

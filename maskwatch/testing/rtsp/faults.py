@@ -44,6 +44,8 @@ class Faults:
     """Each connection is closed as soon as it has asked for this path."""
     no_video: bool = False
     """The description lists a sound track only."""
+    refuse: str = ""
+    """The transport that is not offered: `tcp` or `udp`; clients are answered 461."""
     clock_offset: float = 0.0
     """Seconds added to the RTP time: a camera whose clock is set."""
 
@@ -62,10 +64,12 @@ class Faults:
             self.clear()
         elif name in _SWITCHES:
             setattr(self, name, _switch(name, value))
+        elif name == "refuse":
+            self.refuse = _transport(value)
         elif name in _NUMBERS:
             setattr(self, name, _number(name, value))
         else:
-            known = ", ".join((*_SWITCHES, *_NUMBERS, "clear"))
+            known = ", ".join((*_SWITCHES, *_NUMBERS, "refuse", "clear"))
             raise ValueError(f"no fault {name!r}, expected one of {known}")
 
     def damage(self, payload: bytes, rng: random.Random) -> bytes | None:
@@ -81,6 +85,12 @@ def _switch(name: str, value: str) -> bool:
     if value not in ("", "on", "off"):
         raise ValueError(f"{name}: expected on or off, found {value!r}")
     return value != "off"
+
+
+def _transport(value: str) -> str:
+    if value not in ("tcp", "udp"):
+        raise ValueError(f"refuse: expected tcp or udp, found {value!r}")
+    return value
 
 
 def _number(name: str, value: str) -> float | int:

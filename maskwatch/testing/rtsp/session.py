@@ -141,9 +141,10 @@ class Session:
         wanted = request.headers.get("transport", "")
         if self._outlet is not None:
             self._outlet.close()
-        if "multicast" in wanted:
+        kind = "tcp" if "TCP" in wanted else "udp"
+        if "multicast" in wanted or kind == mount.faults.refuse:
             await self._answer(request, 461, {})
-        elif "TCP" in wanted:
+        elif kind == "tcp":
             found = _CHANNEL.search(wanted)
             channel = int(found[1]) if found else 0
             self._outlet = TcpOutlet(self._wire, channel)

@@ -1,0 +1,299 @@
+"""A camera that is watched for ever: what happens to it, and what a heartbeat would say of it."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.capture.camera import LiveCamera, stream_options
+from maskwatch.capture.reconnect import Backoff
+from maskwatch.config.schema import CameraConfig, Transport
+from maskwatch.domain import CameraState
+from maskwatch.secrets import Secret, SecretUrl
+from maskwatch.testing.rtsp import RtspServer
+from tests.fakes.clips import number_of
+
+ClipOf = Callable[..., Path]
+
+_QUICK = Backoff(first=0.05, cap=0.2, least=0.02, unauthorized=30.0)
+
+
+@pytest.fixture
+def server() -> Iterator[RtspServer]:
+    with RtspServer(users={"ann": "CANARY-4711"}) as server:
+        yield server
+
+
+class Watcher:
+    """Reads a camera and remembers the states it went through."""
+
+    def __init__(self, url: str, **changes: object) -> None:
+        self.reasons: list[str] = []
+        attempt = changes.pop("attempt", 0)
+        wanted = {"open_timeout": 2.0, "stall_timeout": 1.0, "rate": 10.0, **changes}
+        config = CameraConfig(name="hall", url=SecretUrl(url), **wanted)  # type: ignore[arg-type] - test's own values
+        self.camera = LiveCamera(
+            config,
+            backoff=_QUICK,
+            rng=random.Random(0),
+            attempt=attempt,  # type: ignore[arg-type] - as above
+            on_disconnect=self.reasons.append,
+        )
+        self.states = [self.camera.status.state]
+        self.frames = 0
+
+    def until(self, state: CameraState, seconds: float = 5.0) -> None:
+        """Read until the camera is in a state."""
+        self.watch(seconds, lambda: self.camera.status.state is state)
+        assert self.camera.status.state is state
+
+    def watch(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not done():
+            self.frames += self.camera.read(0.02) is not None
+            if self.camera.status.state is not self.states[-1]:
+                self.states.append(self.camera.status.state)
+
+
+@pytest.fixture
+def watch() -> Iterator[Callable[..., Watcher]]:
+    watchers: list[Watcher] = []
+
+    def make(url: str, **changes: object) -> Watcher:
+        watchers.append(Watcher(url, **changes))
+        return watchers[-1]
+
+    yield make
+    for watcher in watchers:
+        watcher.camera.close()
+
+
+Watch = Callable[..., Watcher]
+
+
+def test_a_camera_is_live_with_its_first_frame(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of()).stall = True
+    watcher = watch(server.url("hall"))
+    watcher.watch(0.8)
+    assert watcher.camera.status.state is CameraState.CONNECTING
+    assert watcher.frames == 0
+    server.faults("hall").clear()
+    watcher.until(CameraState.LIVE)
+    assert watcher.frames == 1
+
+
+def test_a_camera_that_reboots_comes_back(server: RtspServer, clip_of: ClipOf, watch: Watch) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.LIVE)
+    server.offline()
+    watcher.watch(1.0)
+    status = watcher.camera.status
+    assert status.attempt >= 2
+    assert status.state in (CameraState.BACKOFF, CameraState.CONNECTING)
+    server.online()
+    watcher.until(CameraState.LIVE)
+    assert watcher.camera.status.attempt == 0
+    assert watcher.reasons[0] == "ended"
+    assert set(watcher.reasons[1:]) == {"refused"}
+
+
+def test_a_stall_is_noticed_reported_and_healed(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    faults = server.add("hall", clip_of())
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.LIVE)
+    faults.stall = True
+    watcher.watch(2.5, lambda: bool(watcher.reasons))
+    assert watcher.reasons == ["stalled"]
+    faults.clear()
+    watcher.until(CameraState.LIVE)
+
+
+@pytest.mark.parametrize("fault", ["silent", "garbage", "drip=20", "status=404", "close", "no_video"])
+def test_no_fault_ends_the_watch_and_each_is_left_behind(
+    server: RtspServer, clip_of: ClipOf, watch: Watch, fault: str
+) -> None:
+    server.add("hall", clip_of()).order(fault)
+    watcher = watch(server.url("hall"))
+    watcher.watch(5.0, lambda: len(watcher.reasons) >= 1)
+    assert watcher.reasons
+    server.faults("hall").clear()
+    watcher.until(CameraState.LIVE, 8.0)
+
+
+def test_a_wrong_password_is_tried_once_and_then_not_for_a_long_time(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall", password="CANARY-wrong"))
+    watcher.watch(1.0)
+    status = watcher.camera.status
+    assert watcher.reasons == ["unauthorized"]
+    assert status.state is CameraState.BACKOFF
+    assert status.retry_in > 10.0
+    assert "user name or password" in status.reason
+    assert "CANARY" not in repr(status)
+
+
+def test_a_change_of_codec_in_mid_stream_is_survived(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.LIVE)
+    server.switch("hall", clip_of(codec="hevc", size=(480, 320)))
+    watcher.watch(3.0, lambda: bool(watcher.reasons))
+    assert watcher.reasons == ["garbage"]
+    watcher.until(CameraState.LIVE)
+    assert watcher.camera.info is not None
+    assert watcher.camera.info.codec == "hevc"
+
+
+def test_a_camera_that_offers_udp_only_is_found_by_auto(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of()).refuse = "tcp"
+    watcher = watch(server.url("hall"), transport=Transport.AUTO)
+    watcher.until(CameraState.LIVE)
+    assert watcher.reasons == ["other"]
+    assert watcher.camera.info is not None
+    assert watcher.camera.info.transport == "udp"
+
+
+def test_a_disabled_camera_is_not_connected_until_it_is_enabled(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"), enabled=False)
+    watcher.watch(0.3)
+    assert watcher.camera.status.state is CameraState.DISABLED
+    assert watcher.camera.status.leave_by is None
+    assert server.counts("hall").connections == 0
+    watcher.camera.enable()
+    watcher.until(CameraState.LIVE)
+    watcher.camera.disable()
+    watcher.watch(0.5)
+    assert watcher.camera.status.state is CameraState.DISABLED
+    assert server.counts("hall").playing == 0
+
+
+def test_a_black_picture_makes_a_camera_blind_but_frames_go_on(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of(frames=10, black=True))
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.BLIND, 9.0)
+    assert watcher.camera.status.reason == "black"
+    frames = watcher.frames
+    watcher.watch(0.5)
+    assert watcher.frames > frames
+
+
+def test_a_worker_s_replacement_waits_as_its_predecessor_would_have(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"), attempt=7)
+    status = watcher.camera.status
+    assert (status.state, status.attempt) == (CameraState.BACKOFF, 7)
+    assert status.retry_in > 0
+    watcher.until(CameraState.LIVE)
+    assert watcher.camera.status.attempt == 0
+
+
+def test_read_comes_back_in_time_whatever_the_camera_does(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of()).silent = True
+    watcher = watch(server.url("hall"))
+    waits = []
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        watcher.camera.read(0.1)
+        waits.append(time.monotonic() - begun)
+    assert max(waits) < 0.5
+
+
+def test_a_heartbeat_tells_by_when_each_state_must_be_left(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of()).stall = True
+    watcher = watch(server.url("hall"))
+    watcher.watch(0.2)
+    connecting = watcher.camera.status
+    assert connecting.leave_by is not None
+    assert 5.0 < connecting.leave_by <= 7.0  # 2 s to open and 5 s of grace
+    server.faults("hall").clear()
+    watcher.until(CameraState.LIVE)
+    live = watcher.camera.status
+    assert live.leave_by is not None
+    assert 5.0 < live.leave_by <= 6.0  # 1 s to stall and 5 s of grace
+    assert live.since > connecting.since
+
+
+def test_counts_go_on_over_reconnections(server: RtspServer, clip_of: ClipOf, watch: Watch) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.LIVE)
+    sampled = watcher.camera.counts.sampled
+    server.disconnect("hall")
+    watcher.watch(2.0, lambda: bool(watcher.reasons))
+    watcher.until(CameraState.LIVE)
+    watcher.watch(0.5)
+    assert watcher.camera.counts.sampled > sampled + 2
+
+
+def test_a_camera_can_be_read_as_a_plain_source_of_frames(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of(frames=500))
+    frames = iter(watch(server.url("hall")).camera)
+    numbers = [number_of(next(frames).image) for _ in range(5)]
+    assert numbers == sorted(numbers)
+
+
+def test_a_hundred_cameras_that_do_not_exist_cost_next_to_nothing() -> None:
+    config = CameraConfig(name="x", url=SecretUrl("rtsp://127.0.0.1:9/x"))
+    cameras = [LiveCamera(config, rng=random.Random(n)) for n in range(100)]
+    for camera in cameras:  # each is refused once, and backs off
+        while camera.status.state is not CameraState.BACKOFF or camera.status.attempt == 0:
+            camera.read(0.01)
+    threads = threading.active_count()
+    used = time.process_time()
+    for camera in cameras:
+        camera.read(0.002)
+    assert time.process_time() - used < 0.2
+    assert threads < 20
+    assert all(camera.status.attempt >= 1 for camera in cameras)
+
+
+# -- configuration -----------------------------------------------------------------------------
+
+
+def test_the_sub_stream_is_watched_if_there_is_one_with_the_login_in_place() -> None:
+    config = CameraConfig(
+        name="hall",
+        url=SecretUrl("rtsp://host/main"),
+        substream=SecretUrl("rtsp://host/sub"),
+        username="ann",
+        password=Secret("p@ss"),
+        transport=Transport.AUTO,
+        tls_verify=False,
+        open_timeout=7.0,
+        stall_timeout=3.0,
+    )
+    options = stream_options(config)
+    assert options.url.reveal() == "rtsp://ann:p%40ss@host/sub"
+    assert options.transport is Transport.TCP
+    assert (options.open_timeout, options.stall_timeout, options.tls_verify) == (7.0, 3.0, False)
+    assert "p%40ss" not in repr(options)

@@ -1,0 +1,153 @@
+"""Whether a live picture shows anything, told from pictures alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.capture.file import FileSource
+from maskwatch.capture.health import HealthLimits, HealthMonitor, likeness, look
+from maskwatch.domain import BlindReason
+
+Image = npt.NDArray[np.uint8]
+
+_SIZE = (640, 360)
+_LIMITS = HealthLimits(hold=2.0, frozen_hold=5.0, learn=4.0, relearn=20.0)
+
+
+def scene(seed: int = 0, noise: float = 2.0, moment: float = 0.0) -> Image:
+    """A room with edges of all sizes, and the noise of a sensor."""
+    rng = np.random.default_rng(seed)
+    image = np.full((_SIZE[1], _SIZE[0], 3), 120, np.uint8)
+    for _ in range(150):
+        x, y = (int(rng.integers(0, limit)) for limit in _SIZE)
+        width, height = (int(rng.integers(4, 90)) for _ in range(2))
+        colour = tuple(int(value) for value in rng.integers(20, 230, 3))
+        cv2.rectangle(image, (x, y), (x + width, y + height), colour, -1)
+    grain = np.random.default_rng(int(moment * 1000) + 1).normal(0, noise, image.shape)
+    return np.clip(image + grain, 0, 255).astype(np.uint8)
+
+
+class Watched:
+    """A monitor that has been shown a good view for a while."""
+
+    def __init__(self) -> None:
+        self.monitor = HealthMonitor(_LIMITS)
+        self.moment = 0.0
+        self.show(lambda at: scene(moment=at), 10.0)
+
+    def show(self, picture: object, seconds: float) -> BlindReason | None:
+        """Show `picture` (or what it gives for a moment) at five a second; return the finding."""
+        found = None
+        for _ in range(int(seconds * 5)):
+            image = picture(self.moment) if callable(picture) else picture
+            found = self.monitor.observe(image, self.moment)
+            self.moment += 0.2
+        return found
+
+
+def test_a_good_view_is_well() -> None:
+    assert Watched().show(lambda at: scene(moment=at), 20.0) is None
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [
+        (lambda at: scene(moment=at) // 30, BlindReason.BLACK),
+        (lambda at: np.clip(scene(moment=at) / 60 + 150, 0, 255).astype(np.uint8), BlindReason.COVERED),
+        (lambda at: cv2.GaussianBlur(scene(moment=at), (0, 0), 6), BlindReason.OUT_OF_FOCUS),
+        (lambda at: scene(seed=5, moment=at), BlindReason.MOVED),
+        (lambda at: np.roll(scene(moment=at), 120, axis=1), BlindReason.MOVED),
+    ],
+)
+def test_a_fault_is_found_once_it_has_lasted_and_forgotten_when_it_is_over(
+    picture: object, reason: BlindReason
+) -> None:
+    watched = Watched()
+    assert watched.show(picture, 1.4) is None
+    assert watched.show(picture, 2.0) is reason
+    assert watched.show(lambda at: scene(moment=at), 0.6) is reason
+    assert watched.show(lambda at: scene(moment=at), 1.4) is None
+
+
+def test_a_picture_of_which_not_one_pixel_changes_is_frozen() -> None:
+    watched, still = Watched(), scene(moment=1.0)
+    assert watched.show(still, 4.8) is None
+    assert watched.show(still, 1.0) is BlindReason.FROZEN
+    assert watched.show(lambda at: scene(moment=at), 2.0) is None
+
+
+def test_a_quiet_scene_with_a_sensor_s_noise_is_not_frozen() -> None:
+    watched = Watched()
+    assert watched.show(lambda at: scene(noise=0.7, moment=at), 20.0) is None
+
+
+def test_a_room_in_which_the_light_is_dimmed_is_neither_moved_nor_out_of_focus() -> None:
+    watched = Watched()
+    assert watched.show(lambda at: (scene(moment=at) * 0.5).astype(np.uint8), 10.0) is None
+    assert watched.show(lambda at: (scene(moment=at) * 0.8 + 40).astype(np.uint8), 10.0) is None
+
+
+def test_somebody_who_stands_before_the_camera_is_no_fault() -> None:
+    def crowded(moment: float) -> Image:
+        image = scene(moment=moment)
+        left = int(moment * 40) % 400
+        image[60:, left : left + 180] = scene(seed=9, moment=moment)[60:, :180]
+        return image
+
+    assert Watched().show(crowded, 20.0) is None
+
+
+def test_a_short_fault_is_not_believed() -> None:
+    watched = Watched()
+    for _ in range(5):
+        assert watched.show(np.zeros((360, 640, 3), np.uint8), 1.0) is None
+        assert watched.show(lambda at: scene(moment=at), 1.0) is None
+
+
+def test_after_a_while_a_new_view_is_the_usual_one() -> None:
+    watched = Watched()
+    assert watched.show(lambda at: scene(seed=5, moment=at), 10.0) is BlindReason.MOVED
+    assert watched.show(lambda at: scene(seed=5, moment=at), 20.0) is None
+    assert watched.show(lambda at: scene(moment=at), 10.0) is BlindReason.MOVED
+
+
+def test_the_usual_view_outlives_a_reconnection() -> None:
+    watched = Watched()
+    watched.monitor.reset()
+    watched.moment += 600.0
+    assert watched.show(lambda at: scene(seed=5, moment=at), 3.0) is BlindReason.MOVED
+
+
+def test_another_size_of_picture_is_learnt_anew() -> None:
+    watched = Watched()
+    assert watched.show(lambda at: cv2.resize(scene(moment=at), (320, 180)), 10.0) is None
+
+
+@given(st.floats(0.3, 3.0), st.floats(-50, 50))
+def test_likeness_is_blind_to_brightness_and_contrast(gain: float, offset: float) -> None:
+    plane = look(scene()).plane
+    assert likeness(plane, plane * np.float32(gain) + np.float32(offset)) == pytest.approx(1, abs=1e-3)
+    assert likeness(plane, -plane) == pytest.approx(-1, abs=1e-3)
+
+
+def test_detail_falls_with_blur_and_not_with_the_light() -> None:
+    sharp = look(scene(noise=0)).detail
+    assert look((scene(noise=0) * 0.5).astype(np.uint8)).detail == pytest.approx(sharp, rel=0.1)
+    assert look(cv2.GaussianBlur(scene(noise=0), (0, 0), 6)).detail < 0.35 * sharp
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("clip", ["channy_mtcnn", "deshraj_mask", "intel_onebyone", "gituatu_mask"])
+def test_real_clips_of_fixed_cameras_are_well(shared_data: Path, clip: str) -> None:
+    monitor = HealthMonitor(HealthLimits(hold=2.0, learn=1.0))
+    with FileSource(
+        shared_data / "videos" / f"{clip}.mp4", fit=lambda size: (640, 640 * size[1] // size[0])
+    ) as source:
+        assert {monitor.observe(frame.image, frame.moment) for frame in source} == {None}
