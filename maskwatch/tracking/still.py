@@ -1,7 +1,7 @@
 """Tells people from posters and mannequins: a living face shows motion of its own.
 
 Two signs count, each measured against the camera's own shake. A face that goes somewhere: it
-leaves the place where it was first seen, or grows or shrinks, by more than the detector jitters.
+leaves the place where it was first seen, or comes nearer, by more than the detector jitters.
 A face that stays but lives: for a while its pixels change by more than noise explains, and its box
 moves a little too.
 """
@@ -18,15 +18,16 @@ from maskwatch.domain import Box, Point
 
 __all__ = ["Liveness", "OwnMotion", "StillPlaces"]
 
-# In face heights, the second part for each pixel of height: small faces jitter more.
-_TRAVEL, _TRAVEL_PX = 0.15, 1.5
-_GROWTH, _GROWTH_PX = 0.14, 1.5
+_TRAVEL = 0.15  # face heights
+_GROWTH = 0.14  # of the logarithm of the height
+_JITTER = 1.5  # px that both grant besides: small faces jitter more
 _AGREEING = 2  # sightings in a row that must say so: the detector slips once, seldom twice
 
 _LIVELY = 0.8  # change of the face's pixels; 1 is what noise explains on average
 _LIVELY_FOR = 1.0  # s without a break
 _LIVELY_SIGHTINGS = 5
 _SWAY = 0.03  # face heights that the box must have moved meanwhile
+_WHOLE = 0.92  # share of its first height from which a face counts as not hidden
 _SMOOTHED = 5  # sightings whose median place is the place
 
 _SAME_PLACE = 0.6
@@ -66,7 +67,7 @@ class OwnMotion:
         self._first: tuple[Box, Point] | None = None
         self._start = self._moment = self._lively_since = 0.0
         self._far = self._lively = 0
-        self._latest: deque[tuple[float, float]] = deque(maxlen=_SMOOTHED)
+        self._latest: deque[float] = deque(maxlen=_SMOOTHED)
         self.alive = False
 
     @property
@@ -94,9 +95,11 @@ class OwnMotion:
         self._moment = max(moment, self._moment)
         first, shift_then = self._first
         moved = Point(shift.x - shift_then.x, shift.y - shift_then.y)
-        self._latest.append(_displacement(first, box, moved))
-        self._far = self._far + 1 if _travelled(first, box, moved) else 0
-        self._note(change)
+        away = _away(first, box, moved)
+        self._latest.append(away)
+        self._far = self._far + 1 if away >= _limit(_TRAVEL, box) or _grown(first, box) else 0
+        # A face that got shorter is perhaps half hidden by somebody whom nobody sees: it says nothing.
+        self._note(None if box.height < _WHOLE * first.height else change)
         self.alive |= self._far >= _AGREEING or self._lives()
         return self.liveness
 
@@ -112,8 +115,7 @@ class OwnMotion:
         lasted = self._moment - self._lively_since
         if self._lively < _LIVELY_SIGHTINGS or lasted < _LIVELY_FOR:
             return False
-        across, down = (median(values) for values in zip(*self._latest, strict=True))
-        return math.hypot(across, down) >= _SWAY
+        return median(self._latest) >= _SWAY
 
 
 class StillPlaces:
@@ -141,19 +143,19 @@ class StillPlaces:
         return (place for key, (place, _) in self._places.items() if key != track)
 
 
-def _displacement(first: Box, box: Box, moved: Point) -> tuple[float, float]:
-    """Return how far a face is from where it was first, in its heights, without the camera's part."""
+def _away(first: Box, box: Box, moved: Point) -> float:
+    """Return how far a face is from where it was first, in its heights."""
     height = max(first.height, box.height, 1.0)
     across, down = box.centre.x - first.centre.x, box.centre.y - first.centre.y
-    return (across - moved.x) / height, (down - moved.y) / height
-
-
-def _travelled(first: Box, box: Box, moved: Point) -> bool:
-    height = max(first.height, box.height, 1.0)
+    steady = math.hypot(across - moved.x, down - moved.y)
     # The lesser of the two, so that a wrong estimate of the camera's shake moves no poster.
-    away = min(
-        math.hypot(*_displacement(first, box, moved)),
-        math.hypot(*_displacement(first, box, Point(0.0, 0.0))),
-    )
-    growth = abs(math.log(max(box.height, 1.0) / max(first.height, 1.0)))
-    return away >= _TRAVEL + _TRAVEL_PX / height or growth >= _GROWTH + _GROWTH_PX / height
+    return min(math.hypot(across, down), steady) / height
+
+
+def _grown(first: Box, box: Box) -> bool:
+    """Return whether the face came nearer; one that shrinks may be a poster that somebody hides."""
+    return math.log(max(box.height, 1.0) / max(first.height, 1.0)) >= _limit(_GROWTH, box)
+
+
+def _limit(share: float, box: Box) -> float:
+    return share + _JITTER / max(box.height, 1.0)

@@ -13,6 +13,7 @@ __all__ = ["Tracker"]
 
 _CONFIRMED = 2  # matches that make a track more than a slip of the detector
 _DOUBTFUL_FOR = 0.6  # s that an unconfirmed track may stay unmatched
+_BEATS = 2.5  # frames that every track may miss at the least
 _LEAST_COAST = 0.6  # s that every track outlives, however short the visit's end is set
 _DEAREST = 20.0  # cost (chi-square of three axes at 0.999, and the vagueness of a second's coast)
 _SAME_FACE = 0.35  # overlap (of the smaller box) at which a second box is no second person
@@ -36,6 +37,7 @@ class Tracker:
         self._coast = max(reassociate, _LEAST_COAST)
         self._count = 0
         self._moment = -math.inf
+        self._beat = 0.0
         self.tracks: list[Track] = []
 
     def update(self, detections: Sequence[Detection], moment: float) -> list[Track]:
@@ -44,18 +46,28 @@ class Tracker:
         Afterwards `tracks` holds every live track; `track.detection` is None for those that this
         frame did not match. A `moment` that goes back is taken as the latest one.
         """
-        moment = self._moment = max(moment, self._moment)
+        moment = self._advance(moment)
         for track in self.tracks:
             track.predict(moment)
         ended = self._drop_lost(moment)
         sure = [d for d in detections if d.score >= self._score]
         doubtful = [d for d in detections if d.score < self._score]
-        fresh = [t for t in self.tracks if moment - t.last_moment <= _LEAST_COAST]
+        fresh = [
+            t for t in self.tracks if moment - t.last_moment <= max(_LEAST_COAST, _BEATS * self._beat)
+        ]
         sure = self._match(fresh, sure, moment)
         self._match([t for t in fresh if t.detection is None], doubtful, moment)
         sure = self._match([t for t in self.tracks if t.detection is None], sure, moment)
         self._begin(sure, moment)
         return ended
+
+    def _advance(self, moment: float) -> float:
+        """Note how often frames come: at a low rate one missed frame is a long time."""
+        passed = moment - self._moment
+        if 0 < passed < self._coast:
+            self._beat = passed if not self._beat else 0.8 * self._beat + 0.2 * passed
+        self._moment = max(moment, self._moment)
+        return self._moment
 
     def expire(self, moment: float) -> list[Track]:
         """Let time pass without a frame; return the tracks that ended."""
@@ -72,7 +84,8 @@ class Tracker:
         return ended
 
     def _lost(self, track: Track, moment: float) -> bool:
-        limit = self._coast if self.confirmed(track) else _DOUBTFUL_FOR
+        least = max(self._coast if self.confirmed(track) else _DOUBTFUL_FOR, _BEATS * self._beat)
+        limit = min(least, self._coast)
         return moment - track.last_moment > limit
 
     def _match(self, tracks: list[Track], detections: list[Detection], moment: float) -> list[Detection]:

@@ -21,6 +21,7 @@ _NOISE_FACTOR = 5.0
 _LEAST_CHANGE = 6.0  # grey levels of a cell's mean
 _LEAST_CELLS = 2
 _TRUSTED_PEAK = 0.08
+_NEW_VIEW = 10  # looks in a row that do not fit the view: the camera was turned
 
 Grid = npt.NDArray[np.float32]
 
@@ -41,6 +42,8 @@ class MotionGate:
         self._full_look, self._hold = full_look, hold
         self._seen: Grid | None = None
         self._looked = self._moved = -math.inf
+        self._anchor: Grid | None = None
+        self._strange = 0
         self._shift = Point(0.0, 0.0)
 
     def look(self, image: Image, moment: float, *, awake: bool) -> bool:
@@ -65,7 +68,7 @@ class MotionGate:
 
     @property
     def shift(self) -> Point:
-        """How far the camera has moved its picture since the start, in pixels of `image`."""
+        """How far the picture has moved since the view was first seen, in pixels of `image`."""
         return self._shift
 
     def _changed(self, grid: Grid) -> bool:
@@ -79,11 +82,15 @@ class MotionGate:
         return int(np.count_nonzero(size > limit)) >= _LEAST_CELLS
 
     def _follow(self, grid: Grid) -> None:
-        if self._seen is None or self._seen.shape != grid.shape or np.array_equal(grid, self._seen):
+        """Measure the camera's shake against one fixed view: from frame to frame errors would add up."""
+        if self._anchor is None or self._anchor.shape != grid.shape or self._strange >= _NEW_VIEW:
+            self._anchor, self._strange, self._shift = grid, 0, Point(0.0, 0.0)
             return
-        (across, down), peak = cv2.phaseCorrelate(self._seen, grid)
-        if peak >= _TRUSTED_PEAK and math.hypot(across, down) < grid.shape[0] / 4:
-            self._shift = Point(self._shift.x + across * _CELL, self._shift.y + down * _CELL)
+        (across, down), peak = cv2.phaseCorrelate(self._anchor, grid)
+        if peak < _TRUSTED_PEAK or math.hypot(across, down) > grid.shape[0] / 4:
+            self._strange += 1
+            return
+        self._strange, self._shift = 0, Point(across * _CELL, down * _CELL)
 
 
 def _grid(image: Image) -> Grid:

@@ -1,0 +1,78 @@
+"""A detector and a classifier that say what a test tells them to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from maskwatch.domain import Box, Detection, Frame, MaskLogits, Point, Reading
+
+BARE = MaskLogits(mask=-3.0, no_mask=3.0, incorrect=-3.0)
+MASKED = MaskLogits(mask=3.0, no_mask=-3.0, incorrect=-3.0)
+WRONG = MaskLogits(mask=-3.0, no_mask=-3.0, incorrect=3.0)
+
+SIZE = (640, 360)
+EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
+
+
+def face(x: float, y: float, height: float = 48.0, score: float = 0.9, yaw: float = 0.0) -> Detection:
+    """A face with its middle at (x, y); `yaw` as `quality.pose` measures it."""
+    width = height * 0.8
+    eyes, half = y - height * 0.12, height * 0.19
+    landmarks = (
+        Point(x - half, eyes),
+        Point(x + half, eyes),
+        Point(x + yaw * 2 * half, y + height * 0.1),
+        Point(x - half * 0.8, y + height * 0.28),
+        Point(x + half * 0.8, y + height * 0.28),
+    )
+    box = Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return Detection(box, score, landmarks)
+
+
+def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Uint8 BGR noise: sharp everywhere, and unlike any other seed's."""
+    width, height = size
+    return np.random.default_rng(seed).integers(30, 226, (height, width, 3), dtype=np.uint8)
+
+
+def frame(
+    sequence: int, moment: float, *, at: datetime | None = None, image: np.ndarray | None = None
+) -> Frame:
+    """A frame whose full picture is the analysed one."""
+    image = picture(sequence) if image is None else image
+    height, width = image.shape[:2]
+    captured = at or EPOCH + timedelta(seconds=moment)
+    return Frame(sequence, captured, moment, image, lambda: image, (width, height))
+
+
+class ScriptedDetector:
+    """Gives the detections of one frame after the other, then none."""
+
+    def __init__(self, script: Sequence[Sequence[Detection]]) -> None:
+        self._script = [list(detections) for detections in script]
+        self.calls = 0
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        assert image.dtype == np.uint8
+        self.calls += 1
+        return self._script[self.calls - 1] if self.calls <= len(self._script) else []
+
+
+class ScriptedClassifier:
+    """Reads each face by `say`; counts what it was asked."""
+
+    id = "scripted"
+    prior = MaskLogits(*(math.log(share) for share in (0.45, 0.45, 0.10)))
+
+    def __init__(self, say: Callable[[Detection], MaskLogits] = lambda _: BARE) -> None:
+        self._say = say
+        self.read: list[Detection] = []
+
+    def classify(self, image: np.ndarray, detections: Sequence[Detection]) -> list[Reading]:
+        assert image.dtype == np.uint8
+        self.read += detections
+        return [Reading(self._say(detection)) for detection in detections]

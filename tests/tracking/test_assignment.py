@@ -1,0 +1,60 @@
+"""Tracks and detections are paired at the least total cost."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.tracking.assignment import FORBIDDEN, pair
+
+_COST = st.one_of(st.floats(0, 50, allow_nan=False), st.just(FORBIDDEN))
+_UNPAIRED = 30.0
+
+
+def _matrices() -> st.SearchStrategy[list[list[float]]]:
+    sizes = st.tuples(st.integers(1, 4), st.integers(1, 4))
+    return sizes.flatmap(
+        lambda size: st.lists(
+            st.lists(_COST, min_size=size[1], max_size=size[1]), min_size=size[0], max_size=size[0]
+        )
+    )
+
+
+def _total(costs: list[list[float]], pairs: list[tuple[int, int]]) -> float:
+    return sum(costs[r][c] for r, c in pairs) + _UNPAIRED * (len(costs) - len(pairs))
+
+
+def _cheapest(costs: list[list[float]]) -> float:
+    """Try every way there is."""
+    rows, columns = len(costs), len(costs[0])
+    seats = [*range(columns), *([None] * rows)]
+    best = math.inf
+    for chosen in set(permutations(seats, rows)):
+        pairs = [(r, c) for r, c in enumerate(chosen) if c is not None]
+        best = min(best, _total(costs, pairs))
+    return best
+
+
+@given(_matrices())
+def test_no_other_pairing_is_cheaper(costs: list[list[float]]) -> None:
+    pairs = pair(costs, _UNPAIRED)
+    assert math.isclose(_total(costs, pairs), _cheapest(costs), abs_tol=1e-6)
+
+
+@given(_matrices())
+def test_nobody_is_paired_twice_and_nothing_forbidden_is_paired(costs: list[list[float]]) -> None:
+    pairs = pair(costs, _UNPAIRED)
+    assert len({r for r, _ in pairs}) == len(pairs) == len({c for _, c in pairs})
+    assert all(costs[r][c] <= _UNPAIRED for r, c in pairs)
+
+
+def test_the_greedy_choice_is_not_taken_where_it_costs_more_in_all() -> None:
+    assert pair([[1.0, 2.0], [1.5, 9.0]], _UNPAIRED) == [(0, 1), (1, 0)]
+
+
+def test_no_tracks_or_no_detections_give_no_pairs() -> None:
+    assert pair([], _UNPAIRED) == []
+    assert pair([[], []], _UNPAIRED) == []
