@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ def where_options(command: F) -> F:
     """Give a verb the options `--config` and `--data-dir`."""
     config = click.option(
         "--config",
+        "-c",
         type=click.Path(path_type=Path),
         envvar="MASKWATCH_CONFIG",
         help="The daemon's configuration file.  [default: ./config.yaml or /etc/maskwatch/config.yaml]",
@@ -59,4 +59,4 @@ def find_data(config: Path | None, data_dir: Path | None) -> Where:
     from maskwatch.config.load import load
 
     loaded = load(path, secrets=False)
-    return Where(Path(os.fspath(loaded.data_dir)), Path(loaded.runtime_dir))
+    return Where(Path(loaded.data_dir), Path(loaded.runtime_dir))

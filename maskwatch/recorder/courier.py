@@ -12,6 +12,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime
 from queue import SimpleQueue
+from uuid import UUID
 
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, Sink
 from maskwatch.clock import Clock
@@ -20,12 +21,14 @@ from maskwatch.recorder.memory import Key, Memory, key_of
 from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
 from maskwatch.store.outbox import Settled
+from maskwatch.store.record import subject_id
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["Courier", "Pace"]
 
 _log = logging.getLogger(__name__)
+_FORGIVEN = 3600.0  # seconds after which a failure that was not repeated counts no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,9 @@ class Courier:
         too_old = self._clock.monotonic() - self._pace.silence
         for delivery in [key for key, flight in self._books.out.items() if flight.sent < too_old]:
             self._book(Outcome(delivery, Fate.FAILED, "the sink reported no outcome"))
+        long_ago = self._clock.monotonic() - _FORGIVEN
+        for key in [key for key, trouble in self._books.trouble.items() if trouble.until < long_ago]:
+            del self._books.trouble[key]  # it was parked or overtaken since
 
     def _book(self, outcome: Outcome) -> None:
         flight = self._books.out.pop(outcome.delivery, None)
@@ -221,15 +227,16 @@ class Courier:
         room -= self._pump_stored(store, room, now)
         self._pump_unstored(store, room, now)
 
-    def _blocked(self, now: float) -> set[Key]:
-        out = {key_of(flight.subject) for flight in self._books.out.values()}
-        resting = {key for key, trouble in self._books.trouble.items() if now < trouble.until}
-        return out | resting | self._books.done.keys()
+    def _blocked(self, now: float) -> set[UUID]:
+        """Return the subjects of which nothing may go now: one is out, or not booked, or rests."""
+        out = {subject_id(flight.subject) for flight in self._books.out.values()}
+        resting = {key[0] for key, trouble in self._books.trouble.items() if now < trouble.until}
+        return out | resting | {subject for subject, _ in self._books.done}
 
     def _pump_stored(self, store: Store, room: int, now: float) -> int:
         blocked = self._blocked(now)
         found = store.waiting(self.sink.name, room + len(blocked))
-        free = [item for item in found if key_of(item.subject) not in blocked][:room]
+        free = [item for item in found if subject_id(item.subject) not in blocked][:room]
         self.dirty = bool(free) or bool(self._books.trouble)
         for item in free:
             self._send(
@@ -251,7 +258,7 @@ class Courier:
             key = key_of(entry.subject)
             if room <= 0:
                 return
-            if key in blocked or store.earlier_pending(self.sink.name, *key):
+            if key[0] in blocked or store.earlier_pending(self.sink.name, *key):
                 continue
             room -= 1
             self._unstored_ids -= 1
