@@ -40,8 +40,8 @@ class Channel(Generic[T]):
         max_blob: int = MAX_BLOB,
     ) -> None:
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        self._socket = sock
-        self._reader = Reader(decoder, max_json=max_json, max_blob=max_blob)
+        self.socket = sock
+        self.reader = Reader(decoder, max_json=max_json, max_blob=max_blob)
         self._limit = limit
         self._out = bytearray()
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Channel(Generic[T]):
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector; -1 once closed."""
-        return self._socket.fileno()
+        return self.socket.fileno()
 
     @property
     def waiting(self) -> int:
@@ -64,7 +64,7 @@ class Channel(Generic[T]):
 
         """
         try:
-            data = self._socket.recv(_CHUNK)
+            data = self.socket.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
             return []
         except OSError:
@@ -74,7 +74,7 @@ class Channel(Generic[T]):
             self.ended = True
             return []
         self.ended = True  # stays so if the next line raises
-        messages = self._reader.feed(data)
+        messages = self.reader.feed(data)
         self.ended = False
         return messages
 
@@ -101,7 +101,7 @@ class Channel(Generic[T]):
         with self._lock:
             try:
                 while self._out:
-                    sent = self._socket.send(self._out[:_CHUNK])
+                    sent = self.socket.send(self._out[:_CHUNK])
                     del self._out[:sent]
             except (BlockingIOError, InterruptedError):
                 return
@@ -112,4 +112,4 @@ class Channel(Generic[T]):
     def close(self) -> None:
         """Close the connection; may be called twice."""
         self.ended = True
-        self._socket.close()
+        self.socket.close()

@@ -27,7 +27,7 @@ from typing import TextIO
 from maskwatch.errors import WireError
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToChild
-from maskwatch.ipc.wire import TO_CHILD
+from maskwatch.ipc.wire import HEADER_BYTES, TO_CHILD
 from maskwatch.telemetry import logs
 
 __all__ = ["Uplink", "start", "tie_to_parent"]
@@ -50,34 +50,42 @@ class Uplink(Channel[ToChild]):
         self.log_stream: TextIO | None = None
         super().__init__(sock, TO_CHILD)
         self.supervisor_pid = _peer_pid(sock)
-        self._early: list[ToChild] = []
 
     def configure(self, timeout: float) -> Configure:
         """Wait for the first message, which must be `Configure`.
+
+        Not a byte more than that is read: what follows must wake the selector.
 
         Raises:
             WireError: something else came, or nothing within `timeout` seconds, or the end.
 
         """
         deadline = time.monotonic() + timeout
-        while not self._early:
-            left = deadline - time.monotonic()
-            if left <= 0 or self.ended:
-                raise WireError("the supervisor did not say what to do")
-            select.select([self], [], [], left)
-            self._early += [message for message, _ in super().receive()]
-        first = self._early.pop(0)
-        if not isinstance(first, Configure):
-            raise WireError(f"expected configure first, got {type(first).__name__}")
-        return first
+        messages: list[ToChild] = []
+        missing = HEADER_BYTES
+        while not messages:
+            data = self._bytes(missing, deadline)
+            messages = [message for message, _ in self.reader.feed(data)]
+            missing = self.reader.missing
+        if not isinstance(messages[0], Configure):
+            raise WireError(f"expected configure first, got {type(messages[0]).__name__}")
+        return messages[0]
+
+    def _bytes(self, most: int, deadline: float) -> bytes:
+        """Return up to `most` bytes, at least one."""
+        left = deadline - time.monotonic()
+        if left > 0 and select.select([self], [], [], left)[0]:
+            data = self.socket.recv(most)
+            if data:
+                return data
+        raise WireError("the supervisor did not say what to do")
 
     def messages(self) -> list[ToChild]:
         """Return what the supervisor has said, without waiting; sets `ended` when it is gone.
 
         A new configuration's log settings are in force when this returns.
         """
-        early, self._early = self._early, []
-        heard = early + [message for message, _ in super().receive()]
+        heard = [message for message, _ in self.receive()]
         for message in heard:
             if isinstance(message, Configure):
                 self.set_up_log(message)

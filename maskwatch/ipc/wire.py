@@ -21,6 +21,7 @@ from maskwatch.ipc.messages import FromRecorder, ToChild, ToRecorder, ToSupervis
 
 __all__ = [
     "FROM_RECORDER",
+    "HEADER_BYTES",
     "MAX_BLOB",
     "MAX_JSON",
     "TO_CHILD",
@@ -38,6 +39,8 @@ MAX_BLOB = 16 * 1024 * 1024
 """Most bytes of a blob: a JPEG of an 8K picture fits."""
 
 _HEADER = struct.Struct(">II")
+HEADER_BYTES = _HEADER.size
+"""The two lengths before each frame."""
 
 
 _encoder = msgspec.json.Encoder(enc_hook=enc_hook)
@@ -74,6 +77,14 @@ class Reader(Generic[T]):
     def partial(self) -> bool:
         """Whether part of a frame has arrived, but not all of it."""
         return bool(self._buffer)
+
+    @property
+    def missing(self) -> int:
+        """How many bytes at least must arrive before the next message is complete."""
+        if len(self._buffer) < _HEADER.size:
+            return _HEADER.size - len(self._buffer)
+        text, blob = _HEADER.unpack_from(self._buffer)
+        return _HEADER.size + int(text) + int(blob) - len(self._buffer)
 
     def feed(self, data: bytes) -> list[tuple[T, bytes]]:
         """Take the next bytes of the stream and return the messages, with blobs, now complete.

@@ -1,0 +1,226 @@
+"""Real processes, really killed: nothing is orphaned, left over or given up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.errors import ControlError
+from maskwatch.testing.broker import free_port
+from tests.e2e.daemon import wait_until
+from tests.faults.quick import QuickDaemon, is_alive
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
+
+
+def dead_cameras(count: int) -> str:
+    """So many cameras at a port of this machine where nobody listens."""
+    port = free_port()
+    return "\n".join(f"  - {{name: c{i}, url: 'rtsp://127.0.0.1:{port}/{i}'}}" for i in range(count))
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
+    """A daemon of two unreachable cameras that has given each its worker."""
+    with QuickDaemon(tmp_path, dead_cameras(2), grace=2.0, heartbeat=4.0) as running:
+        wait_given(running)
+        yield running
+
+
+def wait_given(daemon: QuickDaemon, timeout: float = 60) -> None:
+    """Wait until every camera has its worker and the recorder runs."""
+
+    def given() -> bool:
+        assert daemon.process.poll() is None, daemon.log()
+        try:
+            status = daemon.status()
+        except ControlError:
+            return False
+        workers = [camera.worker.phase for camera in status.cameras]
+        return (
+            status.ready and status.recorder.phase == "running" and set(workers) <= {"running", "idle"}
+        )
+
+    wait_until(given, timeout, "every camera has its worker")
+
+
+def children_of(pid: int) -> list[int]:
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()]
+
+
+def test_kill_9_of_the_supervisor_leaves_no_process(daemon: QuickDaemon) -> None:
+    children = children_of(daemon.process.pid)
+    assert len(children) == 3
+    daemon.process.kill()
+    daemon.process.wait(5)
+    wait_until(lambda: not any(map(is_alive, children)), 5, "every child is gone")
+
+
+def test_after_kill_9_a_new_daemon_starts_on_the_same_data(daemon: QuickDaemon) -> None:
+    daemon.process.kill()
+    daemon.process.wait(5)
+    daemon.start()
+    wait_given(daemon)
+
+
+def test_sigterm_ends_everything_in_order_and_leaves_no_socket(daemon: QuickDaemon) -> None:
+    children = children_of(daemon.process.pid)
+    assert daemon.stop() == 0
+    assert not any(map(is_alive, children))
+    assert list(daemon.runtime.iterdir()) == []
+    names = {path.name for path in daemon.data.iterdir()}
+    assert not any(name.endswith(("-wal", "-shm", ".tmp", ".sock")) for name in names), names
+
+
+def test_a_terminal_s_ctrl_c_reaches_all_processes_and_still_ends_in_order(tmp_path: Path) -> None:
+    daemon = QuickDaemon(tmp_path, dead_cameras(1))
+    with daemon:
+        wait_given(daemon)
+        everybody = [daemon.process.pid, *children_of(daemon.process.pid)]
+        for pid in everybody:
+            os.kill(pid, signal.SIGINT)
+        assert daemon.process.wait(20) == 0
+        assert "ended with exit code" not in daemon.log()
+
+
+def test_a_killed_worker_is_replaced_and_the_other_goes_on(daemon: QuickDaemon) -> None:
+    victim, other = daemon.pid_of("c0"), daemon.pid_of("c1")
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: daemon.pid_of("c0") not in (0, victim), 20, "c0 has a new worker")
+    assert daemon.pid_of("c1") == other
+    wait_until(
+        lambda: daemon.metric("maskwatch_process_restarts_total", camera="c0", reason="killed") == 1,
+        5,
+        "the kill is counted",
+    )
+
+
+def test_a_stopped_worker_is_noticed_killed_and_replaced(daemon: QuickDaemon) -> None:
+    victim = daemon.pid_of("c0")
+    os.kill(victim, signal.SIGSTOP)
+    wait_until(lambda: daemon.pid_of("c0") not in (0, victim), 30, "c0 has a new worker")
+    assert not is_alive(victim)
+    wait_until(
+        lambda: daemon.metric("maskwatch_process_restarts_total", camera="c0", reason="hung") == 1,
+        5,
+        "the hang is counted",
+    )
+
+
+def test_a_worker_that_hung_while_connecting_hands_its_attempt_on(daemon: QuickDaemon) -> None:
+    wait_until(lambda: daemon.camera("c0").attempt >= 2, 30, "two attempts failed")
+    victim, attempt = daemon.pid_of("c0"), daemon.camera("c0").attempt
+    os.kill(victim, signal.SIGSTOP)
+    wait_until(lambda: daemon.pid_of("c0") not in (0, victim), 30, "c0 has a new worker")
+    assert daemon.camera("c0").attempt > attempt
+
+
+def test_a_crash_loop_is_quarantined_told_and_does_not_disturb_the_other(tmp_path: Path) -> None:
+    limits = {"first_pause": 0.05, "budget": 2, "window": 120.0, "quarantine": 300.0}
+    with QuickDaemon(tmp_path, dead_cameras(2), **limits) as daemon:
+        wait_given(daemon)
+        other = daemon.pid_of("c1")
+        deadline = time.monotonic() + 60
+        while daemon.state_of("c0") != "quarantined":
+            assert time.monotonic() < deadline, daemon.log()
+            if pid := daemon.pid_of("c0"):
+                os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)
+        wait_until(lambda: bool(daemon.status().incidents), 5, "the trouble is told")
+        (incident,) = daemon.status().incidents
+        assert (incident.kind, incident.camera) == ("quarantine", "c0")
+        assert "ERROR" in daemon.log()
+        assert daemon.pid_of("c1") == other
+
+
+def test_a_hundred_kills_leave_no_zombie_and_no_descriptor(tmp_path: Path) -> None:
+    limits = {"first_pause": 0.01, "longest_pause": 0.02, "budget": 1000, "tick": 0.05}
+    with QuickDaemon(tmp_path, dead_cameras(4), **limits) as daemon:
+        wait_given(daemon)
+        folder = Path(f"/proc/{daemon.process.pid}/fd")
+        before = len(list(folder.iterdir()))
+        killed: set[int] = set()
+        deadline = time.monotonic() + 120
+        while len(killed) < 100:
+            assert time.monotonic() < deadline, f"{len(killed)} kills"
+            for pid in children_of(daemon.process.pid):
+                if pid not in killed and is_alive(pid):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            time.sleep(0.05)
+        wait_given(daemon)
+        children = children_of(daemon.process.pid)
+        assert len(children) == 5
+        assert all(map(is_alive, children))
+        assert len(list(folder.iterdir())) <= before + 2
+
+
+def test_a_recorder_that_is_killed_comes_back(daemon: QuickDaemon) -> None:
+    victim = daemon.status().recorder.pid
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    wait_until(
+        lambda: (
+            (daemon.status().recorder.pid or victim) != victim
+            and daemon.status().recorder.phase == "running"
+        ),
+        20,
+        "the recorder runs again",
+    )
+
+
+def test_a_second_daemon_is_refused_in_one_line_and_the_first_goes_on(
+    daemon: QuickDaemon, tmp_path: Path
+) -> None:
+    second = daemon.run("run")
+    assert second.returncode == 6
+    assert "another maskwatch daemon" in second.stderr
+    assert "Traceback" not in second.stderr
+    elsewhere = daemon.config.read_text().replace(f"{tmp_path}/run", f"{tmp_path}/run2")
+    daemon.config.write_text(elsewhere.replace(f"port: {daemon.metrics_port}", "port: 0"))
+    third = daemon.run("run")
+    assert third.returncode == 6, third.stderr
+    assert "Traceback" not in third.stderr
+    assert daemon.process.poll() is None
+
+
+def test_a_metrics_port_in_use_is_refused_before_anything_starts(
+    daemon: QuickDaemon, tmp_path: Path
+) -> None:
+    text = daemon.config.read_text().replace(f"{tmp_path}/", f"{tmp_path}/other-")
+    daemon.config.write_text(text)
+    done = daemon.run("run")
+    assert done.returncode == 9
+    assert str(daemon.metrics_port) in done.stderr
+    assert not (tmp_path / "other-data").exists()
+
+
+def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
+    tmp_path: Path, root: Path
+) -> None:
+    manifest = next(path for path in sorted((root / "models").glob("*.json")))
+    (tmp_path / "m.json").write_text(manifest.read_text())
+    (tmp_path / manifest.with_suffix(".tflite").name).write_bytes(b"not the model")
+    daemon = QuickDaemon(tmp_path, dead_cameras(1), f"model: {tmp_path / 'm.json'}")
+    done = daemon.run("run")
+    assert done.returncode == 7, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("maskwatch: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_hundred_dead_cameras_load_no_video_library_and_use_little(tmp_path: Path) -> None:
+    with QuickDaemon(tmp_path, dead_cameras(25), stagger=0.05) as daemon:
+        wait_given(daemon, 120)
+        workers = [camera.worker.pid for camera in daemon.status().cameras]
+        time.sleep(3)
+        for pid in filter(None, workers):
+            mapped = Path(f"/proc/{pid}/maps").read_text()
+            assert not any(name in mapped for name in ("libav", "cv2", "onnxruntime", "numpy"))
+        mapped = Path(f"/proc/{daemon.process.pid}/maps").read_text()
+        assert not any(name in mapped for name in ("libav", "cv2", "onnxruntime", "numpy", "_sqlite"))
