@@ -75,11 +75,11 @@ def _later(seconds: float, action: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize(("codec", "slices"), [("h264", 1), ("h264", 4), ("hevc", 1)])
 def test_frames_are_sampled_by_time_and_none_is_damaged(
-    server: RtspServer, clip_of: ClipOf, codec: str, transport: Transport
+    server: RtspServer, clip_of: ClipOf, codec: str, slices: int, transport: Transport
 ) -> None:
-    server.add("hall", clip_of(codec=codec, frames=200))
+    server.add("hall", clip_of(codec=codec, frames=200, slices=slices))
     with RtspSource(options(server.url("hall"), transport=transport), rate=5) as source:
         frames = watch(source, 2.0)
         numbers = [number_of(frame.image) for frame in frames]

@@ -51,9 +51,12 @@ def make_clip(
     gop: int = 25,
     seed: int = 0,
     black: bool = False,
+    slices: int = 1,
 ) -> Path:
     """Write a clip of numbered pictures; the suffix of `path` chooses the container."""
     options = {**_OPTIONS, "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
+    if codec == "h264":
+        options["x264-params"] = f"sliced-threads=0:slices={slices}"
     if codec == "hevc":
         options["x265-params"] = f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0"
     encoder = {"h264": "libx264", "hevc": "libx265"}.get(codec, codec)

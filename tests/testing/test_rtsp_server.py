@@ -91,6 +91,13 @@ def test_ffmpeg_plays_every_codec_over_every_transport_after_every_login(
     assert seen.marked == seen.failed == 0
 
 
+def test_pictures_of_many_slices_arrive_whole(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of(slices=4))
+    seen = watch(server.url("hall"), 30)
+    assert seen.numbers == list(range(30))
+    assert seen.marked == seen.failed == 0
+
+
 def test_opencv_plays_it_too(server: RtspServer, clip_of: ClipOf) -> None:
     server.add("site/hall 1?profile=main", clip_of())
     capture = cv2.VideoCapture(server.url("site/hall 1?profile=main"))

@@ -1,0 +1,94 @@
+"""Capture against a camera that is not ours: GStreamer's RTSP server."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from maskwatch.capture.container import StreamOptions
+from maskwatch.capture.rtsp import RtspSource
+from maskwatch.config.schema import Transport
+from maskwatch.errors import SourceNotFoundError, SourceUnauthorizedError
+from maskwatch.secrets import SecretUrl
+from tests.fakes.clips import number_of
+
+ClipOf = Callable[..., Path]
+
+_PEER = Path(__file__).resolve().parents[1] / "testing" / "gstreamer_camera.py"
+_PYTHON = "/usr/bin/python3"  # the system's: GStreamer's bindings are not on PyPI
+
+
+def _has_gstreamer() -> bool:
+    check = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    try:
+        return subprocess.run([_PYTHON, "-c", check], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+pytestmark = pytest.mark.skipif(
+    not _has_gstreamer(), reason="apt-get install gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-bad"
+)
+
+
+@contextmanager
+def camera(*arguments: str) -> Iterator[int]:
+    """Run the peer; yields its port."""
+    command = [_PYTHON, str(_PEER), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            word, port = process.stdout.readline().split()
+            assert word == "ready"
+            yield int(port)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module", params=["digest", "basic"])
+def port(request: pytest.FixtureRequest, clip_of: ClipOf) -> Iterator[int]:
+    clips = [f"{codec}={clip_of(codec=codec)}" for codec in ("h264", "hevc")]
+    basic = ["--basic"] if request.param == "basic" else []
+    with camera(*clips, "--user", "ann:CANARY 1", *basic) as port:
+        yield port
+
+
+def _source(port: int, path: str, transport: Transport, password: str = "CANARY%201") -> RtspSource:
+    url = SecretUrl(f"rtsp://ann:{password}@127.0.0.1:{port}/{path}")
+    return RtspSource(StreamOptions(url, transport, open_timeout=5.0, stall_timeout=2.0), rate=25)
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_strange_camera_is_watched_over_every_transport(
+    port: int, codec: str, transport: Transport
+) -> None:
+    with _source(port, codec, transport) as source:
+        end = time.monotonic() + 5
+        frames = []
+        while len(frames) < 20 and time.monotonic() < end:
+            frame = source.read(0.5)
+            if frame is not None:
+                frames.append(frame)
+        assert len(frames) == 20
+        assert source.info is not None
+        assert (source.info.codec, source.info.size) == (codec, (320, 240))
+        numbers = [number_of(frame.image) for frame in frames]
+        assert all((later - earlier) % 50 in range(1, 10) for earlier, later in pairwise(numbers))
+        assert source.counts.damaged == 0
+
+
+def test_a_strange_camera_s_refusals_are_understood(port: int) -> None:
+    with (
+        _source(port, "h264", Transport.TCP, password="wrong") as source,
+        pytest.raises(SourceUnauthorizedError),
+    ):
+        next(iter(source))
+    with _source(port, "nothing", Transport.TCP) as source, pytest.raises(SourceNotFoundError):
+        next(iter(source))

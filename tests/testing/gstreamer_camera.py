@@ -1,0 +1,164 @@
+"""A camera that is not ours: GStreamer's RTSP server, run with the system's own Python.
+
+Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic]
+
+Prints `ready PORT` when it listens on 127.0.0.1, and serves each file as rtsp://…/NAME, looped,
+H.264 or H.265, over TCP and UDP. Needs gir1.2-gst-rtsp-server-1.0 and the base, good and bad
+plugins; imports nothing of maskwatch, which is the point of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstApp", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+# GstApp is imported for the methods that it adds to the elements.
+from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401 - see above
+
+_ROLE = "user"
+_TICK_MS = 10
+_NANOSECONDS = 1000  # in one of GLib's microseconds
+
+
+@dataclass
+class Recording:
+    """A file's access units: (bytes, duration in ns, is key frame), with their caps."""
+
+    codec: str
+    caps: str
+    units: list[tuple[bytes, int, bool]]
+
+
+def load(path: str) -> Recording:
+    """Read a file whole."""
+    for codec in ("h264", "h265"):
+        pipeline = Gst.parse_launch(
+            f'filesrc location="{path}" ! qtdemux name=d d.video_0 ! video/x-{codec} '
+            f"! {codec}parse config-interval=-1 "
+            f"! video/x-{codec},stream-format=byte-stream,alignment=au ! appsink name=s sync=false"
+        )
+        pipeline.set_state(Gst.State.PLAYING)
+        recording = Recording(codec, "", [])
+        sink = pipeline.get_by_name("s")
+        while (sample := sink.emit("try-pull-sample", 2 * Gst.SECOND)) is not None:
+            buffer = sample.get_buffer()
+            _, data = buffer.map(Gst.MapFlags.READ)
+            key = not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
+            recording.units.append((bytes(data.data), buffer.duration, key))
+            buffer.unmap(data)
+            recording.caps = sample.get_caps().to_string()
+        pipeline.set_state(Gst.State.NULL)
+        if recording.units:
+            return recording
+    raise SystemExit(f"{path}: no H.264 or H.265 video")
+
+
+class Player:
+    """Pushes a recording into one media pipeline, in time and for ever."""
+
+    def __init__(self, source: Gst.Element, recording: Recording) -> None:
+        self.on = True
+        self._source = source
+        self._recording = recording
+        self._begun = GLib.get_monotonic_time()
+        self._number = 0
+        self._due = 0
+        GLib.timeout_add(_TICK_MS, self._tick)
+
+    def _tick(self) -> bool:
+        passed = (GLib.get_monotonic_time() - self._begun) * _NANOSECONDS
+        while self.on and self._due <= passed:
+            self._push()
+        return self.on
+
+    def _push(self) -> None:
+        units = self._recording.units
+        data, duration, key = units[self._number % len(units)]
+        buffer = Gst.Buffer.new_wrapped(data)
+        buffer.pts = buffer.dts = self._due
+        buffer.duration = duration
+        if not key:
+            buffer.set_flags(Gst.BufferFlags.DELTA_UNIT)
+        self.on = self._source.emit("push-buffer", buffer) == Gst.FlowReturn.OK
+        self._due += duration
+        self._number += 1
+
+
+class Camera(GstRtspServer.RTSPMediaFactory):
+    """One mounted file, shared by its clients."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._recording = load(path)
+        self.set_shared(True)
+
+    def do_create_element(self, _url: object) -> Gst.Element:
+        """Build the pipeline of a new media."""
+        codec = self._recording.codec
+        return Gst.parse_launch(
+            "( appsrc name=src is-live=true format=time block=false "
+            f"! {codec}parse ! rtp{codec}pay name=pay0 pt=96 )"
+        )
+
+    def do_configure(self, media: GstRtspServer.RTSPMedia) -> None:
+        """Start to push when a media is made, and end with it."""
+        source = media.get_element().get_by_name("src")
+        source.set_property("caps", Gst.Caps.from_string(self._recording.caps))
+        player = Player(source, self._recording)
+        media.connect("unprepared", lambda *_: setattr(player, "on", False))
+
+
+def door(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
+    """Who may come in: `user` is NAME:PASSWORD."""
+    name, _, password = user.partition(":")
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", _ROLE)
+    if basic:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(name, password), token)
+    else:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(name, password, token)
+    return auth
+
+
+def mount(server: GstRtspServer.RTSPServer, clip: str, *, guarded: bool) -> None:
+    """Serve NAME=FILE."""
+    name, _, path = clip.partition("=")
+    camera = Camera(path)
+    if guarded:
+        permissions = GstRtspServer.RTSPPermissions()
+        for right in ("media.factory.access", "media.factory.construct"):
+            permissions.add_permission_for_role(_ROLE, right, True)
+        camera.set_permissions(permissions)
+    server.get_mount_points().add_factory(f"/{name}", camera)
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("clips", nargs="+")
+    parser.add_argument("--user")
+    parser.add_argument("--basic", action="store_true")
+    given = parser.parse_args()
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service("0")
+    if given.user:
+        server.set_auth(door(given.user, basic=given.basic))
+    for clip in given.clips:
+        mount(server, clip, guarded=bool(given.user))
+    server.attach(None)
+    print("ready", server.get_bound_port(), flush=True)  # noqa: T201 - what the test waits for
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
