@@ -95,6 +95,10 @@ def events(  # noqa: PLR0913 - one parameter per option
         _write(as_json, figures)
 
 
+# As `app` does for the verbs themselves: `\\b` in a raw docstring keeps the lines after it.
+events.help = (events.help or "").replace("\\b\n", "\b\n")
+
+
 class WithEvents(click.Command):
     """A command that hands over to `events`, which has options of its own, on ``--events``."""
 

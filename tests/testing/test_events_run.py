@@ -1,0 +1,71 @@
+"""The evaluation's own machinery: what is run, how the camera is set, what a replay reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from maskwatch.cli.evaluate import evaluate
+from maskwatch.config.schema import ZoneRule
+from maskwatch.testing.events_run import Run, camera_for, plan, run_plan
+from maskwatch.testing.scenes import default_heads, scene_named
+from maskwatch.testing.scenes.kinds import KINDS
+from maskwatch.testing.truth import Truth
+
+
+def _truth(**changes: object) -> Truth:
+    plain: dict[str, object] = {
+        "name": "screen",
+        "kind": "screen",
+        "seed": 0,
+        "size": (640, 360),
+        "rate": 10.0,
+        "seconds": 1.0,
+        "visits": (),
+        "frames": (),
+    }
+    return Truth(**{**plain, **changes})  # type: ignore[arg-type]  # the fields are checked by name
+
+
+def test_a_full_run_has_every_kind_and_three_hundred_visits() -> None:
+    runs = plan(quiet_seconds=3600).runs
+    kinds = {run.kind for run in runs if run.quiet is None}
+    assert kinds == set(KINDS)
+    assert len(kinds) >= 25
+    scenes = [scene_named(run.kind, run.seed) for run in runs if run.quiet is None]
+    assert sum(figure.alive for scene in scenes for figure in scene.figures) >= 300
+
+
+def test_a_quick_run_is_small_and_has_no_quiet_hour() -> None:
+    runs = plan(quick=True).runs
+    assert 5 <= len(runs) <= 10
+    assert all(run.quiet is None and run.kind in KINDS for run in runs)
+
+
+def test_a_screen_is_in_a_zone_that_is_ignored() -> None:
+    truth = _truth(ignore=(((0.1, 0.1), (0.3, 0.1), (0.3, 0.4), (0.1, 0.4)),))
+    camera = camera_for(truth, Path("a.mp4"))
+    assert [zone.rule for zone in camera.zones] == [ZoneRule.IGNORED]
+    assert camera.rate == 5.0
+
+
+def test_a_slow_camera_is_not_asked_for_more_than_it_sends() -> None:
+    assert camera_for(_truth(rate=2.5), Path("a.mp4")).rate == 2.5
+
+
+def test_a_bare_visitor_is_reported_once_and_a_masked_one_not_at_all() -> None:
+    """The whole path on two rendered scenes: the smallest evaluation there is."""
+    todo = plan(kinds=("lone_bare", "lone_masked"), seeds=1, quiet_seconds=0)
+    outcomes = dict(run_plan(todo, default_heads(), jobs=1))
+    bare, masked = outcomes[Run("lone_bare", 0)], outcomes[Run("lone_masked", 0)]
+    assert (bare.required, bare.found, bare.duplicates, bare.false_alarms) == (1, 1, 0, ())
+    assert (masked.required, masked.false_alarms) == (0, ())
+
+
+def test_evaluate_hands_over_to_events_and_says_so_in_its_help() -> None:
+    plain = CliRunner().invoke(evaluate, ["--help"])
+    events = CliRunner().invoke(evaluate, ["--events", "--help"])
+    assert "--events" in plain.output
+    assert "--quick" in events.output
+    assert "--data" not in events.output
