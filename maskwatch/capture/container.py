@@ -20,6 +20,9 @@ __all__ = ["StreamOptions", "is_url", "open_file", "open_stream", "stream_info"]
 
 _MICROSECONDS = 1_000_000
 _KNOCK_S = 1.0
+# Of the time to the first picture: what is left is for asking the camera what is wrong.
+_OPENING_SHARE = 0.75
+_KNOCKING_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +58,22 @@ def open_stream(options: StreamOptions) -> InputContainer:
         container = av.open(
             address,
             options=_ffmpeg_options(options),
-            timeout=(options.open_timeout, options.stall_timeout),
+            timeout=(options.open_timeout * _OPENING_SHARE, options.stall_timeout),
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         waited = time.monotonic() - begun
         patience = min(options.open_timeout, options.stall_timeout)
         said = diagnose(error, options.where, waited, patience)
-        asked = knock(options.url, _KNOCK_S) if _vague(error, address) else None
+        patient = min(_KNOCK_S, options.open_timeout * _KNOCKING_SHARE)
+        asked = knock(options.url, patient) if _vague(error, address) else None
         raise asked or said from None
     return _with_video(container, options.where)
 
 
 def _vague(error: Exception, address: str) -> bool:
     """Silence, nonsense, a closed door: FFmpeg calls all of them invalid data."""
-    return isinstance(error, av.error.InvalidDataError) and address.lower().startswith("rtsp://")
+    vague = av.error.InvalidDataError, av.error.ExitError, TimeoutError
+    return isinstance(error, vague) and address.lower().startswith("rtsp://")
 
 
 def open_file(path: str) -> InputContainer:
