@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.evaluate_events import WithEvents
-from maskwatch.cli.train import need_training
-from maskwatch.errors import UsageError
+from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
     from maskwatch.training.dataset import Photo
@@ -103,7 +102,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     """
     if bool(data) == (scenes is not None):
         raise UsageError("give --data FOLDER (one or more) or --scenes annotations.json, one of the two")
-    need_training()
+    _need_plots()
     from maskwatch.training import evaluation
     from maskwatch.vision.masks import MaskClassifier
 
@@ -119,6 +118,16 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         evaluation.write_pictures(done, out)
     if record is not None:
         evaluation.record(classifier.path, classifier.manifest, done, record)
+
+
+def _need_plots() -> None:
+    """Raise DependencyError where the extra `train` is not installed; TensorFlow is not needed."""
+    try:
+        import matplotlib  # noqa: F401 - looked for, so that a long evaluation does not end without it
+    except ImportError as error:
+        raise DependencyError(
+            f"evaluation needs the extra `train`: pip install 'maskwatch[train]' ({error})"
+        ) from error
 
 
 def _write_json(path: Path, done: Evaluation) -> None:

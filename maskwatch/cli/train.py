@@ -12,7 +12,8 @@ import click
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
-    from maskwatch.training.loop import Epoch, Progress
+    from maskwatch.training.history import Epoch
+    from maskwatch.training.loop import Progress
     from maskwatch.training.settings import Recipe
 
 __all__ = ["need_training", "train"]
@@ -208,7 +209,7 @@ def train(  # noqa: PLR0913 - one parameter per option
 
 def _tell(state: Progress | Epoch) -> None:
     """Write a bar that overwrites itself on a terminal, and one line per epoch anywhere."""
-    from maskwatch.training.loop import Epoch
+    from maskwatch.training.history import Epoch
 
     if isinstance(state, Epoch):
         click.echo(

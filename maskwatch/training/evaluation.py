@@ -154,8 +154,9 @@ def compare(model: MaskClassifier, other: Path, photos: Sequence[Photo]) -> Comp
     theirs = interpreter.run(np.stack(crops))[:, :2].argmax(axis=1)
     two = truth < 2
     right, other_right = int((mine == truth)[two].sum()), int((theirs == truth)[two].sum())
+    count = max(1, int(two.sum()))
     return Comparison(
-        other.name, int(two.sum()), right / max(1, two.sum()), other_right / max(1, two.sum()),
+        other.name, int(two.sum()), right / count, other_right / count,
         other_right - right,
         tuple(p.name for p, a, b in zip(photos, mine, theirs, strict=True) if a != b and p.label < 2),
     )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,31 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from maskwatch.training.history import Epoch, read_history, write_history
 from maskwatch.training.network import build, load_model, predict, scaled
 from maskwatch.training.sampler import Batch, Sampler, prefetch
 from maskwatch.training.settings import Settings
 
-__all__ = ["Epoch", "Progress", "fit", "read_history", "seed_everything"]
+__all__ = ["Progress", "fit", "seed_everything"]
 
 _SMOOTHING: Final = 0.03
 _TEACHER_SHARE: Final = 0.6
 _STATE: Final = "state.keras"
-_HISTORY: Final = "history.csv"
 
 Array = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """What one epoch came to; the rate is the one at its end."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    rate: float
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +44,6 @@ def seed_everything(seed: int) -> None:
     """Make Python, numpy and TensorFlow repeat themselves, operation by operation."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-
-
-def read_history(run: Path) -> list[Epoch]:
-    """Return the epochs that a run has behind it."""
-    path = run / _HISTORY
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Epoch(int(row["epoch"]), *(float(row[f.name]) for f in fields(Epoch)[1:]))
-            for row in csv.DictReader(stream)
-        ]
 
 
 def fit(
@@ -176,9 +150,4 @@ def _save(run: Path, model: Any, history: list[Epoch]) -> None:
     fresh = run / "next.keras"
     model.save(fresh)
     fresh.replace(run / _STATE)
-    rows = run / "next.csv"
-    with rows.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [f.name for f in fields(Epoch)])
-        writer.writeheader()
-        writer.writerows(asdict(epoch) for epoch in history)
-    rows.replace(run / _HISTORY)
+    write_history(run, history)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from maskwatch.training.loop import Epoch
+from maskwatch.training.history import Epoch
 
 __all__ = ["plot_confusion", "plot_history", "plot_reliability"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from maskwatch.training.loop import read_history
+from maskwatch.training.history import read_history
 from maskwatch.training.metrics import ClassFigures, Floats, class_figures, confusion
 from maskwatch.training.plots import plot_confusion, plot_history
 from maskwatch.training.sampler import Batch

@@ -17,7 +17,8 @@ from maskwatch.training.augment import Augment
 from maskwatch.training.calibrate import fit_temperature, incorrect_threshold
 from maskwatch.training.dataset import Photo
 from maskwatch.training.features import Classical, extractor, fit_classical
-from maskwatch.training.loop import Epoch, Progress, fit, read_history, seed_everything
+from maskwatch.training.history import Epoch, read_history
+from maskwatch.training.loop import Progress, fit, seed_everything
 from maskwatch.training.measure import crops_of
 from maskwatch.training.network import predict
 from maskwatch.training.prepare import Prepared, prepare

@@ -1,0 +1,48 @@
+"""What a run's epochs came to: kept as a CSV file beside the state."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Final
+
+__all__ = ["Epoch", "read_history", "write_history"]
+
+_FILE: Final = "history.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one epoch came to; the rate is the one at its end."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    rate: float
+    seconds: float
+
+
+def read_history(run: Path) -> list[Epoch]:
+    """Return the epochs that the run in folder `run` has behind it."""
+    path = run / _FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [
+            Epoch(int(row["epoch"]), *(float(row[f.name]) for f in fields(Epoch)[1:]))
+            for row in csv.DictReader(stream)
+        ]
+
+
+def write_history(run: Path, history: Sequence[Epoch]) -> None:
+    """Write the epochs; the old file is replaced whole."""
+    rows = run / "next.csv"
+    with rows.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [f.name for f in fields(Epoch)])
+        writer.writeheader()
+        writer.writerows(asdict(epoch) for epoch in history)
+    rows.replace(run / _FILE)

@@ -1,0 +1,127 @@
+"""From photographs to figures, text, JSON and the manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import pytest
+
+from maskwatch.cli.evaluate import evaluate
+from maskwatch.errors import DataError, UsageError
+from maskwatch.training import evaluation
+from maskwatch.training.dataset import load_crops, load_scenes
+from maskwatch.training.evaluation import Wanted, evaluate_faces
+from maskwatch.training.slices import found, made
+from maskwatch.vision.manifest import default_manifest, read_manifest
+from maskwatch.vision.masks import MaskClassifier
+from tests.training.conftest import write_csv
+
+
+@pytest.fixture(scope="module")
+def model() -> MaskClassifier:
+    """The shipped model; what it says of made pictures does not matter here."""
+    return MaskClassifier()
+
+
+def run(*arguments: str) -> str:
+    """Run the verb; errors of ours come through as they are."""
+    result = click.testing.CliRunner().invoke(
+        evaluate, list(arguments), catch_exceptions=False, standalone_mode=False
+    )
+    return result.output
+
+
+def test_boxed_faces_are_told_by_height(model: MaskClassifier, hall: Path) -> None:
+    """Each band has the faces of its height; every face is in `all`."""
+    rows = {r.name: r for r in evaluate_faces(model, load_scenes(hall).photos, Wanted(rounds=20))}
+    assert rows["all faces"].faces == 4
+    assert rows["all faces"].images == 2
+    assert rows["24 px and more"].faces == 4
+    assert rows["16-32 px"].faces == 2
+    assert "<16 px" not in rows
+    assert sum(map(sum, rows["all faces"].confusion)) == 4
+
+
+def test_crops_have_no_height_but_sources(model: MaskClassifier, faces: Callable[..., Path]) -> None:
+    """A set of two sources is told apart by them."""
+    folder = faces(with_mask=3, without_mask=2, mask_worn_incorrectly=2)
+    write_csv(folder / "manifest.csv", [{"path": "with_mask/000.png", "source": "web"}])
+    rows = {r.name: r for r in evaluate_faces(model, load_crops(folder).photos, Wanted(rounds=0))}
+    assert rows["source web"].faces == 1
+    assert rows["source faces"].faces == 4
+    assert rows["all faces"].incorrect is not None
+    assert rows["all faces"].incorrect[2] == 2
+    assert "24 px and more" not in rows
+
+
+def test_slices_are_found_and_made(hall: Path) -> None:
+    """Grey pictures are known as such; night is made of every face."""
+    photos = load_scenes(hall).photos
+    assert set(found(photos)) == {"infra-red or grey", "dark", "profile"}
+    slices = made(photos)
+    assert len(slices["night (made)"]) == len(photos)
+    grey = slices["infra-red (made)"]
+    assert found(grey)["infra-red or grey"].all()
+    assert [p.label for p in grey] == [p.label for p in photos]
+
+
+def test_the_split_and_the_sources_choose(faces: Callable[..., Path]) -> None:
+    """What is left out is left out, and nothing left is an error."""
+    folder = faces(with_mask=2, without_mask=2)
+    write_csv(folder / "split.csv", [{"path": "with_mask/001.png", "split": "test"}])
+    photos = load_crops(folder).photos
+    assert [p.name for p in evaluation.chosen(photos, "test", [])] == ["faces/with_mask/001.png"]
+    assert len(evaluation.chosen(photos, "all", ["faces"])) == 4
+    with pytest.raises(DataError, match="no such source; there are faces"):
+        evaluation.chosen(photos, "all", ["web"])
+    leaks = write_csv(folder / "leaks.csv", [{"test_path": "with_mask/001.png", "train_path": "x"}])
+    left = evaluation.without_leaks(evaluation.chosen(photos, "test", []), leaks)
+    assert left == []
+
+
+def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """And the figures into the manifest, once per set."""
+    source = default_manifest()
+    manifest = tmp_path / source.name
+    shutil.copy(source, manifest)
+    shutil.copy(source.parent / read_manifest(source).file, tmp_path)
+    folder = faces(with_mask=2, without_mask=2)
+    (folder / "with_mask/broken.jpg").write_bytes(b"x")
+    other = tmp_path / read_manifest(source).file
+    arguments = [
+        "--model", str(manifest), "--data", str(folder), "--rounds", "10",
+        "--json", str(tmp_path / "e.json"), "--out", str(tmp_path / "plots"),
+        "--record", "made faces", "--against", str(other),
+    ]  # fmt: skip
+    for _ in range(2):
+        text = run(*arguments)
+    assert "balanced" in text
+    assert "broken.jpg" in text
+    assert "answers differ on 0" in text
+    written = json.loads((tmp_path / "e.json").read_text())
+    assert written["sets"][0]["faces"] == 4
+    assert written["comparison"]["worse_images"] == 0
+    assert (tmp_path / "plots/confusion.png").stat().st_size > 1000
+    assert (tmp_path / "plots/reliability.png").stat().st_size > 1000
+    mine = [f for f in read_manifest(manifest).metrics if f.on == "made faces"]
+    assert [f.name for f in mine] == ["accuracy", "balanced accuracy", "calibration error"]
+    assert mine[0].count == 4
+
+
+def test_scenes_go_through_the_whole_path(hall: Path) -> None:
+    """Detector recall and the headline pair are in the text."""
+    text = run("--scenes", str(hall), "--rounds", "5")
+    assert "whole path over 2 scenes" in text
+    assert "no mask, 24 px and more: precision" in text
+
+
+def test_one_of_the_two_must_be_given(hall: Path) -> None:
+    """Neither, or both, makes no sense."""
+    with pytest.raises(UsageError, match="one of the two"):
+        run()
+    with pytest.raises(UsageError, match="one of the two"):
+        run("--data", str(hall.parent), "--scenes", str(hall))
