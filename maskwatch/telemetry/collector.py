@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, product
 
@@ -71,13 +71,31 @@ class _Values:
 
 @dataclass
 class _Child:
-    """One process over all its incarnations; `zeros` are the series that it may yet count."""
+    """One process over all its incarnations; `zeros` are the series that it may yet count.
 
+    `known` are the values of labels that the configuration closes, as far as they were seen.
+    """
+
+    owner: Owner
     epoch: int
     zeros: _Values
+    known: dict[str, set[str]]
     alive: bool = True
     present: _Values = field(default_factory=_Values)
     past: _Values = field(default_factory=_Values)
+
+    def learn(self) -> None:
+        """Add zeros for zones and sinks that are new: each counts under every closed label."""
+        seen = {name: set(values) for name, values in self.known.items()}
+        for name, series in self.present.numbers.items():
+            opened = [label.name for label in METRICS[name].labels if label.values is None]
+            for labels in series:
+                for label, value in labels:
+                    if label in opened:
+                        seen.setdefault(label, set()).add(value)
+        if seen != self.known:
+            self.known = seen
+            self.zeros.absorb(_zeros(self.owner, seen))
 
     def end(self) -> None:
         """Keep what the present incarnation counted, and forget its gauges."""
@@ -113,13 +131,14 @@ class Collector(PrometheusCollector):
         with self._lock:
             known = self._children.get(child)
             if known is None:
-                known = self._children[child] = _Child(epoch, _child_zeros(process, camera))
+                known = self._children[child] = _new_child(Owner(process), camera, epoch)
             if epoch < known.epoch or (epoch == known.epoch and not known.alive):
                 return
             if epoch > known.epoch:
                 known.end()
                 known.epoch, known.alive = epoch, True
             known.present = values
+            known.learn()
 
     def ended(self, child: str) -> None:
         """Note that a process has ended: its gauges go, its counters stay."""
@@ -210,14 +229,15 @@ def _shaped(sample: HistogramSample) -> bool:
 # --- series that count nothing yet ------------------------------------------------------------------
 
 
-def _child_zeros(process: str, camera: str) -> _Values:
-    """Return the zeros of a child: its own counters, and the supervisor's about it."""
-    zeros = _zeros(Owner(process), {"camera": camera})
-    zeros.absorb(_zeros(Owner.SUPERVISOR, {"process": process, "camera": camera}, about_child=True))
-    return zeros
+def _new_child(owner: Owner, camera: str, epoch: int) -> _Child:
+    """Return a child with the zeros of its own counters, and of the supervisor's about it."""
+    known = {"camera": {camera}}
+    zeros = _zeros(Owner.SUPERVISOR, {"process": {owner}, **known}, about_child=True)
+    zeros.absorb(_zeros(owner, known))
+    return _Child(owner, epoch, zeros, known)
 
 
-def _zeros(owner: Owner, known: dict[str, str], *, about_child: bool = False) -> _Values:
+def _zeros(owner: Owner, known: Mapping[str, set[str]], *, about_child: bool = False) -> _Values:
     """Return 0 for every counter and histogram of an owner whose labels have known values.
 
     So a first event is a rise that `rate` sees, and a query has data before it. Metrics about a
@@ -236,11 +256,11 @@ def _zeros(owner: Owner, known: dict[str, str], *, about_child: bool = False) ->
     return zeros
 
 
-def _combinations(metric: Metric, known: dict[str, str]) -> Iterator[Labels]:
+def _combinations(metric: Metric, known: Mapping[str, set[str]]) -> Iterator[Labels]:
     """Yield every set of labels whose values are known; none if a label is the operator's."""
     choices: list[Sequence[tuple[str, str]]] = []
     for label in sorted(metric.labels, key=lambda each: each.name):
-        values = [known[label.name]] if label.name in known else label.values
+        values = sorted(known[label.name]) if label.name in known else label.values
         choices.append([(label.name, value) for value in values or ()])
     yield from product(*choices)
 

@@ -130,6 +130,19 @@ def test_what_may_be_counted_is_there_as_zero_from_the_start() -> None:
     assert value(collector, f"{catalogue.DETECT_SECONDS}_count", {"camera": "door"}) == 0
 
 
+def test_a_zone_or_a_sink_that_was_seen_has_a_zero_under_every_closed_label() -> None:
+    collector, people, recorder = Collector(), Meter(), Meter()
+    people.add(catalogue.PEOPLE, {"camera": "door", "zone": "hall", "verdict": "mask"})
+    update(collector, 1, people)
+    recorder.set(catalogue.SINK_READY, 1, {"sink": "mqtt"})
+    collector.update("r", process="recorder", camera="", epoch=1, snapshot=recorder.snapshot())
+    unknown = {"camera": "door", "zone": "hall", "verdict": "unknown"}
+    assert value(collector, catalogue.PEOPLE, unknown) == 0
+    assert value(collector, catalogue.PEOPLE, unknown | {"verdict": "mask"}) == 1
+    assert value(collector, catalogue.ALERTS, {"sink": "mqtt", "fate": "refused"}) == 0
+    assert value(collector, f"{catalogue.CAPTURE_TO_PUBLISH_SECONDS}_count", {"sink": "mqtt"}) == 0
+
+
 @pytest.mark.parametrize(
     "sample",
     [

@@ -1,0 +1,83 @@
+"""What the dashboards and the rules ask Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from maskwatch.telemetry.catalogue import METRICS, Kind
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
+RULES = DEPLOY / "prometheus/rules.yml"
+_NAME = re.compile(r"\bmaskwatch[_:][a-z0-9_:]+")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One expression and where it stands."""
+
+    where: str
+    expr: str
+
+    @property
+    def names(self) -> set[str]:
+        """The series that it reads."""
+        return set(_NAME.findall(self.expr))
+
+    def concrete(self) -> str:
+        """The expression as Grafana would send it with everything selected."""
+        text = re.sub(r"\$(instance|camera|sink)\b", ".*", self.expr)
+        return text.replace("$__rate_interval", "1m")
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    return {path.name: json.loads(path.read_text("utf-8")) for path in DASHBOARDS}
+
+
+def panel_queries() -> list[Query]:
+    return [
+        Query(f"{board['title']}: {panel['title']}", target["expr"])
+        for board in dashboards().values()
+        for panel in board["panels"]
+        for target in panel.get("targets", [])
+    ]
+
+
+def variable_queries() -> list[Query]:
+    return [
+        Query(f"{board['title']}: ${variable['name']}", variable["query"])
+        for board in dashboards().values()
+        for variable in board["templating"]["list"]
+        if variable["type"] == "query"
+    ]
+
+
+def rules() -> Iterator[dict[str, object]]:
+    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
+        yield from group["rules"]
+
+
+def alert_queries() -> list[Query]:
+    return [Query(str(rule["alert"]), str(rule["expr"])) for rule in rules() if "alert" in rule]
+
+
+def record_queries() -> list[Query]:
+    return [Query(str(rule["record"]), str(rule["expr"])) for rule in rules() if "record" in rule]
+
+
+def series() -> set[str]:
+    """Every name that the catalogue and the recording rules give to series."""
+    names = {query.where for query in record_queries()}
+    for metric in METRICS.values():
+        if metric.kind is Kind.HISTOGRAM:
+            names |= {f"{metric.name}_{part}" for part in ("bucket", "sum", "count")}
+        else:
+            names.add(metric.name)
+    return names

@@ -1,0 +1,39 @@
+"""Rules and configuration, by Prometheus's own tools."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from tests.deploy.queries import DEPLOY, alert_queries
+
+
+def run(*command: str, cwd: Path) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=90)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_rules_are_sound() -> None:
+    run("promtool", "check", "rules", "rules.yml", cwd=DEPLOY / "prometheus")
+
+
+def test_the_rules_pass_their_unit_tests() -> None:
+    run("promtool", "test", "rules", "rules.test.yml", cwd=DEPLOY / "prometheus")
+
+
+def test_every_alert_is_seen_to_speak_and_to_be_quiet_in_the_unit_tests() -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus/rules.test.yml").read_text("utf-8"))["tests"]
+    cases = [case for test in tests for case in test.get("alert_rule_test", [])]
+    alerts = {query.where for query in alert_queries()}
+    assert {case["alertname"] for case in cases if case.get("exp_alerts")} == alerts
+    assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == alerts
+
+
+def test_prometheus_takes_its_configuration() -> None:
+    run("promtool", "check", "config", "prometheus.yml", cwd=DEPLOY / "prometheus")
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    run("amtool", "check-config", "alertmanager.yml", cwd=DEPLOY / "alertmanager")
