@@ -14,7 +14,11 @@ import threading
 import av
 from av import logging as av_logging
 
+from maskwatch.secrets import redact
+
 __all__ = ["DamageFilter", "LogWatch"]
+
+_log = logging.getLogger(__name__)
 
 _SIGNS = re.compile(
     r"RTP: missed|bad cseq|error while decoding|corrupted macroblock|concealing"
@@ -26,7 +30,7 @@ _MOST_LINES = 1000
 
 
 class _PerThread(logging.Handler):
-    """Keeps the lines of each thread for that thread, and passes nothing on."""
+    """Keeps the lines of each thread for that thread; the debug log gets them without secrets."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,9 +38,11 @@ class _PerThread(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line."""
-        lines = self.lines()
+        lines, line = self.lines(), record.getMessage()
         if len(lines) < _MOST_LINES:
-            lines.append(record.getMessage())
+            lines.append(line)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s: %s", record.name, redact(line.strip()))
 
     def lines(self) -> list[str]:
         """The lines of the calling thread since it last cleared them."""
@@ -45,9 +51,9 @@ class _PerThread(logging.Handler):
 
 
 class LogWatch:
-    """Listens to what FFmpeg logs in this thread, and lets none of it out.
+    """Listens to what FFmpeg logs in this thread, and lets none of it out as it is.
 
-    Its messages may hold the URL with the password, so they must not reach a log of ours.
+    Its messages may hold the URL with the password: only the debug log gets them, redacted.
     """
 
     _handler = _PerThread()

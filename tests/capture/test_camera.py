@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -297,3 +299,53 @@ def test_the_sub_stream_is_watched_if_there_is_one_with_the_login_in_place() -> 
     assert options.transport is Transport.TCP
     assert (options.open_timeout, options.stall_timeout, options.tls_verify) == (7.0, 3.0, False)
     assert "p%40ss" not in repr(options)
+
+
+def test_a_camera_that_was_never_reached_needs_neither_numpy_nor_opencv() -> None:
+    program = (
+        "import sys, maskwatch.capture.camera;"
+        "print([name for name in ('numpy', 'cv2', 'onnxruntime') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_reconnecting_leaks_neither_descriptors_nor_threads(
+    server: RtspServer, clip_of: ClipOf, watch: Watch
+) -> None:
+    server.add("hall", clip_of())
+    watcher = watch(server.url("hall"))
+    watcher.until(CameraState.LIVE)
+    before = _resources()
+    for number in range(1, 13):
+        server.disconnect("hall")
+        watcher.watch(3.0, lambda number=number: len(watcher.reasons) >= number)  # type: ignore[misc] - bound now
+        watcher.until(CameraState.LIVE)
+    assert watcher.reasons == ["ended"] * 12
+    descriptors, threads = _resources()
+    assert descriptors <= before[0] + 2  # one connection may be closing
+    assert threads <= before[1] + 1
+
+
+def _resources() -> tuple[int, int]:
+    return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_storm_of_faults_brings_the_reader_down(clip_of: ClipOf, watch: Watch, seed: int) -> None:
+    """Hostile bytes in every form that the server knows; then the camera is well again."""
+    rng = random.Random(seed)
+    with RtspServer(seed=seed) as server:
+        faults = server.add("hall", clip_of(codec=rng.choice(["h264", "hevc"]), frames=100, gop=10))
+        watcher = watch(server.url("hall"), transport=rng.choice(list(Transport)))
+        for _ in range(8):
+            faults.corrupt, faults.drop = rng.random() ** 2, rng.random() ** 3
+            faults.garbage = rng.random() < 0.2
+            faults.clock_offset = rng.choice([0.0, 1e5, -1e5])
+            if rng.random() < 0.2:
+                server.disconnect("hall")
+            watcher.watch(0.4)
+        faults.clear()
+        watcher.until(CameraState.LIVE, 15.0)
+        watcher.camera.close()

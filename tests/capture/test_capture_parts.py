@@ -231,6 +231,14 @@ def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_debug_log_gets_what_ffmpeg_logs_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "maskwatch.capture.damage")
+    LogWatch()
+    av.logging.log(av.logging.ERROR, "tcp", "cannot open rtsp://ann:CANARY@host/x")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("maskwatch")]
+    assert ours == ["libav.tcp: cannot open rtsp://***@host/x"]
+
+
 def test_harmless_complaints_are_no_damage() -> None:
     log = LogWatch()
     av.logging.log(av.logging.ERROR, "h264", "SEI type 5 size 2208 truncated at 1943")

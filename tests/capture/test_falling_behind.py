@@ -1,0 +1,51 @@
+"""A reader that was held up catches up by key frames, instead of showing the past for ever."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from maskwatch.testing.rtsp import RtspServer
+
+_READER = """
+import sys, time
+from maskwatch.capture.container import StreamOptions
+from maskwatch.capture.rtsp import RtspSource
+from maskwatch.secrets import SecretUrl
+from tests.fakes.clips import number_of
+
+options = StreamOptions(SecretUrl(sys.argv[1]), stall_timeout=20.0)
+with RtspSource(options, rate=25) as source:
+    for frame in source:
+        print(number_of(frame.image), source.counts.late, time.monotonic(), flush=True)
+"""
+
+
+def test_after_a_pause_the_picture_is_of_now_and_what_was_left_out_is_counted(
+    clip_of: Callable[..., Path], root: Path
+) -> None:
+    with RtspServer() as server:
+        server.add("hall", clip_of(frames=1000, gop=25))
+        command = [sys.executable, "-c", _READER, server.url("hall")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as reader:
+            assert reader.stdout is not None
+            try:
+                for _ in range(25):
+                    assert reader.stdout.readline()
+                reader.send_signal(signal.SIGSTOP)
+                time.sleep(6.0)
+                reader.send_signal(signal.SIGCONT)
+                end = time.monotonic() + 3.0
+                while time.monotonic() < end:
+                    number, late, at = reader.stdout.readline().split()
+            finally:
+                reader.kill()
+        started = server.started("hall")
+    assert started is not None
+    behind = float(at) - started.monotonic - int(number) / 25
+    assert behind < 2.5
+    assert int(late) > 25
