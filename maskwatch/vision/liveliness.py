@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskwatch.domain import Box, Point
+from maskwatch.vision.align import Grey, find_shift
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
@@ -24,13 +25,8 @@ _FACE = 24  # px of the patch that the face's longer side takes
 _SIDE = 3 * _FACE
 _INNER = slice(_FACE, 2 * _FACE)
 _GUARD = 4  # px between the face and what counts as its surroundings
-_STEPS = 20
-_PRECISION = 0.005
 _SLACK = 0.35  # px of misalignment that explains a change
 _FLOOR = 1.0  # grey levels of noise that are always granted
-
-Patch = npt.NDArray[np.float32]
-Criteria = tuple[int, int, float]
 
 
 def _surroundings() -> npt.NDArray[np.uint8]:
@@ -52,7 +48,7 @@ class FacePatch:
         self._then = _patch(image, box)
         across = cv2.Sobel(self._then, cv2.CV_32F, 1, 0, scale=0.125)
         down = cv2.Sobel(self._then, cv2.CV_32F, 0, 1, scale=0.125)
-        self._slope = cast("Patch", cv2.magnitude(across, down))
+        self._slope = cast("Grey", cv2.magnitude(across, down))
 
     def change(self, image: Image, shift: Point) -> float:
         """Return the change of the face's pixels since then; about 1 is what noise explains.
@@ -79,20 +75,18 @@ class FacePatch:
         return float((difference / granted)[_INNER, _INNER].mean())
 
 
-def _aligned(then: Patch, now: Patch) -> Patch | None:
+def _aligned(then: Grey, now: Grey) -> Grey | None:
     """Return `now` moved so that its surroundings lie on those of `then`; None if they do not fit."""
-    warp = np.eye(2, 3, dtype=np.float32)
-    criteria: Criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, _PRECISION)
-    try:
-        _, warp = cv2.findTransformECC(then, now, warp, cv2.MOTION_TRANSLATION, criteria, _AROUND, 3)  # type: ignore[assignment]  # the stubs know no dtypes
-    except cv2.error:  # no convergence: something else is there now
+    fit, across, down = find_shift(then, now, _AROUND)
+    if fit <= 0:
         return None
+    warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(now, warp, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return cast("Patch", moved)
+    return cast("Grey", moved)
 
 
-def _patch(image: Image, box: Box) -> Patch:
+def _patch(image: Image, box: Box) -> Grey:
     """Return float32 (72, 72) grey: the face box in the middle third, its edge repeated outside."""
     side = max(box.width, box.height, 1.0)
     middle, scale = box.centre, _FACE / side

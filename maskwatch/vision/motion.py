@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from maskwatch.domain import Point
+from maskwatch.vision.align import Grey, find_shift
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
@@ -19,11 +19,10 @@ __all__ = ["MotionGate"]
 _CELL = 8  # px of the analysed picture: a quarter of the smallest face
 _NOISE_FACTOR = 5.0
 _LEAST_CHANGE = 6.0  # grey levels of a cell's mean
+_MOST_CHANGE = 25.0  # grey levels that no noise explains
 _LEAST_CELLS = 2
-_TRUSTED_PEAK = 0.08
+_SAME_VIEW = 0.5  # correlation with the view, once it is aligned
 _NEW_VIEW = 10  # looks in a row that do not fit the view: the camera was turned
-
-Grid = npt.NDArray[np.float32]
 
 
 class MotionGate:
@@ -40,9 +39,9 @@ class MotionGate:
 
     def __init__(self, full_look: float = 2.0, hold: float = 1.0) -> None:
         self._full_look, self._hold = full_look, hold
-        self._seen: Grid | None = None
+        self._seen: Grey | None = None
         self._looked = self._moved = -math.inf
-        self._anchor: Grid | None = None
+        self._anchor: Grey | None = None
         self._strange = 0
         self._shift = Point(0.0, 0.0)
 
@@ -56,10 +55,11 @@ class MotionGate:
 
         """
         grid = _grid(image)
+        if moment < self._looked:  # the clock went back: what was noted lies in the future
+            self._looked = self._moved = -math.inf
         if self._changed(grid):
             self._moved = moment
-        waited = moment - self._looked
-        due = not 0 <= waited < self._full_look or not 0 <= moment - self._moved > self._hold
+        due = moment - self._looked >= self._full_look or moment - self._moved <= self._hold
         if not (awake or due):
             return False
         self._follow(grid)
@@ -71,29 +71,33 @@ class MotionGate:
         """How far the picture has moved since the view was first seen, in pixels of `image`."""
         return self._shift
 
-    def _changed(self, grid: Grid) -> bool:
+    def _changed(self, grid: Grey) -> bool:
         if self._seen is None or self._seen.shape != grid.shape:
             return True
         difference = grid - self._seen
         # Light that flickers moves every cell by the same amount; that is no motion.
         difference -= np.median(difference)
         size = np.abs(difference)
-        limit = max(_LEAST_CHANGE, _NOISE_FACTOR * float(np.median(size)))
+        # The quieter quarter tells the noise, also when somebody fills most of the picture.
+        noise = _NOISE_FACTOR * float(np.percentile(size, 25))
+        limit = min(max(_LEAST_CHANGE, noise), _MOST_CHANGE)
         return int(np.count_nonzero(size > limit)) >= _LEAST_CELLS
 
-    def _follow(self, grid: Grid) -> None:
+    def _follow(self, grid: Grey) -> None:
         """Measure the camera's shake against one fixed view: from frame to frame errors would add up."""
         if self._anchor is None or self._anchor.shape != grid.shape or self._strange >= _NEW_VIEW:
             self._anchor, self._strange, self._shift = grid, 0, Point(0.0, 0.0)
             return
-        (across, down), peak = cv2.phaseCorrelate(self._anchor, grid)
-        if peak < _TRUSTED_PEAK or math.hypot(across, down) > grid.shape[0] / 4:
+        guess = self._shift.x / _CELL, self._shift.y / _CELL
+        everywhere = np.ones(grid.shape, np.uint8)
+        fit, across, down = find_shift(self._anchor, grid, everywhere, guess)
+        if fit < _SAME_VIEW:
             self._strange += 1
             return
         self._strange, self._shift = 0, Point(across * _CELL, down * _CELL)
 
 
-def _grid(image: Image) -> Grid:
+def _grid(image: Image) -> Grey:
     """Return float32 (height / 8, width / 8): each cell's mean brightness."""
     height, width = image.shape[:2]
     size = (max(width // _CELL, 8), max(height // _CELL, 8))

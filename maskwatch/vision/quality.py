@@ -22,7 +22,7 @@ _MOST_ROLL = 45.0  # degrees
 _NARROW = 0.22  # least distance of the eyes in widths of the face
 _DARK = 28.0  # grey level of the brighter part of the face
 _SIDE = 48  # px at which sharpness is measured, whatever the face's size
-_BLURRED = 0.010
+_BLURRED = 0.017  # passed by 99 of 100 faces blurred by 2 % of their height, by 60 of 100 by 12 %
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,84 @@
+"""What no careful eye would judge is sorted out, with its reason."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwatch.domain import Detection, GateReason
+from maskwatch.vision.quality import QualityGate, pose
+from tests.fakes.vision import face, picture
+
+_GATE = QualityGate(smallest_face=32, score=0.6)
+_SHARP = picture(3)
+
+
+def _reason(detection: Detection, image: np.ndarray = _SHARP, scale: float = 1.0) -> GateReason | None:
+    return _GATE.measure(image, detection, scale).gate
+
+
+def test_a_good_face_passes() -> None:
+    assert _reason(face(300, 150, 60)) is None
+
+
+@pytest.mark.parametrize(
+    ("detection", "reason"),
+    [
+        (face(300, 150, 60, score=0.59), GateReason.LOW_SCORE),
+        (face(300, 150, 31), GateReason.TOO_SMALL),
+        (face(5, 150, 60), GateReason.CUT_OFF),
+        (face(300, 365, 60), GateReason.CUT_OFF),
+        (face(-500, 150, 60), GateReason.CUT_OFF),
+        (face(300, 150, 60, yaw=0.8), GateReason.TURNED_AWAY),
+        (face(300, 150, 60, yaw=-0.8), GateReason.TURNED_AWAY),
+    ],
+)
+def test_each_fault_has_its_reason(detection: Detection, reason: GateReason) -> None:
+    assert _reason(detection) is reason
+
+
+def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
+    assert _reason(face(300, 150, 20), scale=2.0) is None
+    assert _reason(face(300, 150, 20), scale=1.5) is GateReason.TOO_SMALL
+
+
+def test_a_smeared_face_is_blurred() -> None:
+    edge = np.full((360, 640, 3), 40, np.uint8)
+    edge[:, 300:] = 220
+    smeared = cv2.GaussianBlur(edge, (0, 0), 12)
+    assert _reason(face(300, 150, 60), edge) is None
+    assert _reason(face(300, 150, 60), smeared) is GateReason.BLURRED
+
+
+def test_a_face_in_the_dark_is_too_dark() -> None:
+    assert _reason(face(300, 150, 60), _SHARP // 12) is GateReason.TOO_DARK
+
+
+def test_a_head_on_its_side_is_turned_away() -> None:
+    upright = face(300, 150, 60)
+    right, left, *rest = upright.landmarks
+    tilted = type(right)(right.x, right.y), type(left)(right.x + 2, right.y + 22)
+    assert _reason(Detection(upright.box, 0.9, (*tilted, *rest))) is GateReason.TURNED_AWAY
+
+
+def test_eyes_in_one_place_are_no_frontal_face_and_no_crash() -> None:
+    upright = face(300, 150, 60)
+    eye = upright.landmarks[0]
+    folded = Detection(upright.box, 0.9, (eye, eye, *upright.landmarks[2:]))
+    assert _reason(folded) is GateReason.TURNED_AWAY
+
+
+def test_yaw_has_the_sign_of_the_side_that_the_nose_points_to() -> None:
+    assert pose(face(300, 150, yaw=0.3))[0] == pytest.approx(0.3)
+    assert pose(face(300, 150, yaw=-0.3))[0] == pytest.approx(-0.3)
+
+
+def test_the_larger_the_sharper_and_the_more_frontal_face_is_the_better_snapshot() -> None:
+    def worth(detection: Detection, image: np.ndarray = _SHARP) -> float:
+        return _GATE.measure(image, detection, 1.0).worth(detection)
+
+    good = worth(face(300, 150, 60))
+    assert worth(face(300, 150, 90)) > good
+    assert worth(face(300, 150, 60, yaw=0.4)) < good
+    assert worth(face(300, 150, 60), cv2.GaussianBlur(_SHARP, (0, 0), 3)) < good
