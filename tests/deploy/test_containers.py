@@ -1,0 +1,89 @@
+"""compose.yaml and the Dockerfile, as far as they can be checked without building."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from maskwatch.config.load import load
+from tests.deploy.queries import DEPLOY
+
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_image_is_pinned_to_a_full_version(name: str) -> None:
+    assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"])
+
+
+def test_base_images_are_pinned_and_both_stages_are_the_same() -> None:
+    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    assert len(bases) == 2
+    assert len(set(bases)) == 1
+    assert re.search(r":\d+\.\d+\.\d+-", bases[0])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_mounted_file_is_there_or_made_by_the_instructions(name: str) -> None:
+    made = {"./mosquitto/passwords"}
+    for volume in SERVICES[name].get("volumes", []):
+        source = volume.split(":")[0]
+        if not source.startswith("."):
+            assert source in COMPOSE["volumes"]
+        elif source not in made:
+            assert (DEPLOY / source).exists(), source
+            assert volume.endswith(":ro"), volume
+
+
+def test_nothing_is_published_beyond_this_machine() -> None:
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_the_container_is_locked_in() -> None:
+    daemon = SERVICES["maskwatch"]
+    assert daemon["read_only"]
+    assert daemon["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in daemon["security_opt"]
+    assert "privileged" not in daemon
+    assert re.search(r"^USER 10001:10001$", DOCKERFILE, re.MULTILINE)
+    assert "HEALTHCHECK" in DOCKERFILE
+    assert "--require-hashes" in DOCKERFILE
+
+
+def test_everything_that_is_copied_into_the_image_is_there_and_not_ignored(root: Path) -> None:
+    ignored = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    for line in re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in line.split():
+            assert (root / source).exists(), source
+            assert f"!{source.split('/')[0]}" in ignored
+
+
+def test_no_secret_stands_in_the_files() -> None:
+    assert "environment" not in SERVICES["maskwatch"]
+    assert COMPOSE["secrets"]["mqtt_password"] == {"file": "secrets/mqtt_password"}
+
+
+def test_the_mounted_configuration_is_valid_and_fits_the_other_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "mqtt_password"
+    secret.write_text("throw-away")
+    text = (DEPLOY / "maskwatch/config.yaml").read_text("utf-8")
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace("/run/secrets/mqtt_password", str(secret)))
+    monkeypatch.setenv("FRONT_DOOR_URL", "rtsp://camera.example/stream")
+    config = load(path)
+    assert config.mqtt.host in SERVICES
+    assert config.mqtt.username == config.node
+    scrape = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text("utf-8"))["scrape_configs"]
+    assert scrape[0]["static_configs"][0]["targets"] == [f"maskwatch:{config.metrics.port}"]
+    mounts = [volume.split(":")[1] for volume in SERVICES["maskwatch"]["volumes"]]
+    assert config.data_dir in mounts
+    assert any(each.startswith(config.runtime_dir) for each in SERVICES["maskwatch"]["tmpfs"])

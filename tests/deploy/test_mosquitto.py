@@ -1,0 +1,101 @@
+"""deploy/mosquitto with a real Mosquitto: each account can do what it is for, and no more."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.alerts.mqtt import MqttSink
+from maskwatch.alerts.sink import Fate
+from maskwatch.config.schema import CameraConfig, Config, MqttConfig
+from maskwatch.secrets import Secret, SecretUrl
+from tests.alerts.broker import Listener, Mosquitto
+from tests.alerts.recorder import FakeRecorder
+from tests.deploy.queries import DEPLOY
+from tests.store.samples import change
+
+PASSWORD = "throw-away"
+STATE = "maskwatch/gate/camera/door/state"
+COMMAND = "maskwatch/gate/camera/door/command/disable"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Mosquitto with the shipped files; only paths and the port are this test's."""
+    (tmp_path / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
+    (tmp_path / "passwords").touch()
+    for user in ("gate", "yard", "viewer", "operator", "homeassistant"):
+        command = ["mosquitto_passwd", "-b", str(tmp_path / "passwords"), user, PASSWORD]
+        subprocess.run(command, check=True, capture_output=True)
+    shipped = (DEPLOY / "mosquitto/mosquitto.conf").read_text("utf-8")
+    text = shipped.replace("/mosquitto/config", str(tmp_path)).replace("/mosquitto/data", str(tmp_path))
+    lines = [
+        line for line in text.splitlines() if not line.startswith(("listener", "log_", "max_queued"))
+    ]
+    started = Mosquitto(tmp_path, lines)
+    started.start()
+    yield started
+    started.stop()
+
+
+def listen(broker: Mosquitto, user: str) -> Listener:
+    return Listener(broker.port, username=user, password=PASSWORD)
+
+
+def hears(broker: Mosquitto, sender: str, hearer: str, topic: str) -> bool:
+    """Whether what one account publishes reaches another, told apart by a message that surely does."""
+    ears, mouth = listen(broker, hearer), listen(broker, sender)
+    node = listen(broker, "gate")
+    mouth.publish(topic, b"x")
+    node.publish("maskwatch/gate/end", b"end")
+    ears.wait_for("maskwatch/gate/end", b"end")
+    for each in (ears, mouth, node):
+        each.close()
+    return topic in ears.topics()
+
+
+def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) -> None:
+    mqtt = MqttConfig(
+        port=broker.port,
+        username="gate",
+        password=Secret(PASSWORD),
+        home_assistant=True,
+        commands=True,
+    )
+    camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
+    sink, recorder = MqttSink(Config(node="gate", cameras=(camera,), mqtt=mqtt)), FakeRecorder()
+    viewer, home = listen(broker, "viewer"), listen(broker, "homeassistant")
+    recorder.start(sink)
+    assert recorder.fate(recorder.send(sink, change(1))) is Fate.ACCEPTED
+    viewer.wait_for("maskwatch/gate/camera/door/violation")
+    home.wait(lambda heard: any(each.topic.startswith("homeassistant/") for each in heard))
+    operator = listen(broker, "operator")
+    operator.publish(COMMAND)
+    assert recorder.wait_command().verb == "disable"
+    sink.stop(5)
+    for each in (viewer, home, operator):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    ("sender", "hearer", "topic", "passes"),
+    [
+        ("gate", "viewer", STATE, True),
+        ("yard", "viewer", STATE, False),
+        ("viewer", "gate", STATE, False),
+        ("operator", "gate", STATE, False),
+        ("operator", "gate", COMMAND, True),
+        ("viewer", "gate", COMMAND, False),
+        ("homeassistant", "gate", COMMAND, False),
+        ("homeassistant", "gate", "maskwatch/gate/camera/door/command/snooze", True),
+        ("operator", "gate", "maskwatch/gate/command/reload", True),
+        ("homeassistant", "gate", "maskwatch/gate/command/reload", False),
+    ],
+)
+def test_an_account_can_do_what_it_is_for_and_no_more(
+    broker: Mosquitto, sender: str, hearer: str, topic: str, passes: bool
+) -> None:
+    assert hears(broker, sender, hearer, topic) is passes
