@@ -65,6 +65,7 @@ class LogWatch:
         if self._handler not in logger.handlers:
             logger.addHandler(self._handler)
         av_logging.set_level(av_logging.WARNING)
+        self._handler.lines().clear()  # what an earlier stream of this thread left behind
 
     def damage_seen(self) -> bool:
         """Whether FFmpeg complained of damage in this thread since the last call."""

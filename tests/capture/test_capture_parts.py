@@ -231,6 +231,12 @@ def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler
     assert capfd.readouterr() == ("", "")
 
 
+def test_complaints_about_an_earlier_stream_are_not_held_against_the_next_one() -> None:
+    LogWatch()
+    av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
+    assert not LogWatch().damage_seen()
+
+
 def test_the_debug_log_gets_what_ffmpeg_logs_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "maskwatch.capture.damage")
     LogWatch()
