@@ -65,6 +65,8 @@ class LogWatch:
         if self._handler not in logger.handlers:
             logger.addHandler(self._handler)
         av_logging.set_level(av_logging.WARNING)
+        # Else a second loss of as many packets would be kept back as a repetition of the first.
+        av_logging.set_skip_repeated(False)
         self._handler.lines().clear()  # what an earlier stream of this thread left behind
 
     def damage_seen(self) -> bool:

@@ -231,6 +231,13 @@ def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_same_complaint_is_heard_as_often_as_it_is_made() -> None:
+    log = LogWatch()
+    for _ in range(3):
+        av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 1 packets")
+        assert log.damage_seen()
+
+
 def test_complaints_about_an_earlier_stream_are_not_held_against_the_next_one() -> None:
     LogWatch()
     av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
