@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from statistics import median
+from statistics import fmean, median
 
 from maskwatch.domain import Box, Point
 
@@ -23,7 +23,8 @@ _GROWTH = 0.14  # of the logarithm of the height
 _JITTER = 1.5  # px that both grant besides: small faces jitter more
 _AGREEING = 2  # sightings in a row that must say so: the detector slips once, seldom twice
 
-_LIVELY = 0.8  # change of the face's pixels; 1 is what noise explains on average
+_LIVELY = 0.8  # change of the face's pixels; about 1 is what noise explains
+_LIVELY_MEAN = 1.1  # over the whole while
 _LIVELY_FOR = 1.0  # s without a break
 _LIVELY_SIGHTINGS = 5
 _SWAY = 0.03  # face heights that the box must have moved meanwhile
@@ -51,10 +52,11 @@ class OwnMotion:
     """
 
     __slots__ = (
+        "_changes",
+        "_earliest",
         "_far",
         "_first",
         "_latest",
-        "_lively",
         "_lively_since",
         "_moment",
         "_start",
@@ -66,8 +68,10 @@ class OwnMotion:
         self._still_after = still_after
         self._first: tuple[Box, Point] | None = None
         self._start = self._moment = self._lively_since = 0.0
-        self._far = self._lively = 0
-        self._latest: deque[float] = deque(maxlen=_SMOOTHED)
+        self._far = 0
+        self._changes: list[float] = []
+        self._earliest: list[tuple[float, float]] = []
+        self._latest: deque[tuple[float, float]] = deque(maxlen=_SMOOTHED)
         self.alive = False
 
     @property
@@ -95,9 +99,12 @@ class OwnMotion:
         self._moment = max(moment, self._moment)
         first, shift_then = self._first
         moved = Point(shift.x - shift_then.x, shift.y - shift_then.y)
-        away = _away(first, box, moved)
-        self._latest.append(away)
-        self._far = self._far + 1 if away >= _limit(_TRAVEL, box) or _grown(first, box) else 0
+        place = _displacement(first, box, moved)
+        self._latest.append(place)
+        if len(self._earliest) < _SMOOTHED:
+            self._earliest.append(place)
+        far = math.hypot(*place) >= _limit(_TRAVEL, box) or _grown(first, box)
+        self._far = self._far + 1 if far else 0
         # A face that got shorter is perhaps half hidden by somebody whom nobody sees: it says nothing.
         self._note(None if box.height < _WHOLE * first.height else change)
         self.alive |= self._far >= _AGREEING or self._lives()
@@ -105,17 +112,22 @@ class OwnMotion:
 
     def _note(self, change: float | None) -> None:
         if change is None or change < _LIVELY:
-            self._lively = 0
+            self._changes.clear()
             return
-        if not self._lively:
+        if not self._changes:
             self._lively_since = self._moment
-        self._lively += 1
+        self._changes.append(change)
 
     def _lives(self) -> bool:
         lasted = self._moment - self._lively_since
-        if self._lively < _LIVELY_SIGHTINGS or lasted < _LIVELY_FOR:
+        if len(self._changes) < _LIVELY_SIGHTINGS or lasted < _LIVELY_FOR:
             return False
-        return median(self._latest) >= _SWAY
+        return fmean(self._changes) >= _LIVELY_MEAN and self._sway() >= _SWAY
+
+    def _sway(self) -> float:
+        """Return how far the face is from its first place, the detector's jitter smoothed away."""
+        (x, y), (x0, y0) = _middle(self._latest), _middle(self._earliest)
+        return math.hypot(x - x0, y - y0)
 
 
 class StillPlaces:
@@ -143,13 +155,18 @@ class StillPlaces:
         return (place for key, (place, _) in self._places.items() if key != track)
 
 
-def _away(first: Box, box: Box, moved: Point) -> float:
-    """Return how far a face is from where it was first, in its heights."""
+def _displacement(first: Box, box: Box, moved: Point) -> tuple[float, float]:
+    """Return how far a face is from where it was first, across and down, in its heights."""
     height = max(first.height, box.height, 1.0)
     across, down = box.centre.x - first.centre.x, box.centre.y - first.centre.y
-    steady = math.hypot(across - moved.x, down - moved.y)
+    raw, steady = (across, down), (across - moved.x, down - moved.y)
     # The lesser of the two, so that a wrong estimate of the camera's shake moves no poster.
-    return min(math.hypot(across, down), steady) / height
+    lesser = min(raw, steady, key=lambda way: math.hypot(*way))
+    return lesser[0] / height, lesser[1] / height
+
+
+def _middle(places: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return median(x for x, _ in places), median(y for _, y in places)
 
 
 def _grown(first: Box, box: Box) -> bool:
