@@ -39,7 +39,11 @@ class FakeWorker:
 
     def __init__(self, path: Path, camera: str = "door") -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.connect(str(path))
+        try:
+            sock.connect(str(path))
+        except OSError:
+            sock.close()
+            raise
         self.channel = Channel(sock, FROM_RECORDER)
         self.channel.send(WorkerHello(camera=camera))
         self.acknowledged: list[Recorded] = []
@@ -49,6 +53,7 @@ class FakeWorker:
 
     def receive(self, seconds: float = 0.05) -> None:
         """Take in what arrives within `seconds`."""
+        self.channel.flush()
         if not self.channel.ended:
             select.select([self.channel], [], [], seconds)
             self.acknowledged += [message for message, _ in self.channel.receive()]
@@ -87,6 +92,7 @@ class RecorderProcess:
         )
         self.messages: list[ToSupervisor] = []
         self._workers: list[FakeWorker] = []
+        self.line: Channel[ToSupervisor] | None = None
         self.start()
 
     def start(self) -> None:
@@ -101,6 +107,8 @@ class RecorderProcess:
                 stderr=log,
             )
         theirs.close()
+        if self.line is not None:
+            self.line.close()
         self.line = Channel(ours, TO_SUPERVISOR)
         self.line.send(Configure(config=self._config, recorder=str(self.socket)))
 
