@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maskwatch.testing.events_report import EventFigures
     from maskwatch.testing.scenes import Head
 
-__all__ = ["WithEvents", "events"]
+__all__ = ["WithEvents", "events", "heads_for"]
 
 _Path = click.Path(path_type=Path, exists=True)
 
@@ -72,7 +72,7 @@ def events(  # noqa: PLR0913 - one parameter per option
     from maskwatch.testing.events_run import plan, run_plan
     from maskwatch.vision.masks import MaskClassifier
 
-    heads = _heads(faces, portraits)
+    heads = heads_for(faces, portraits)
     name = MaskClassifier(model).id
     todo = plan(
         seeds=seeds,
@@ -116,7 +116,7 @@ class WithEvents(click.Command):
         return events.make_context(f"{info_name} --events", rest, parent, **extra)
 
 
-def _heads(folder: Path | None, listed: Path | None) -> tuple[Head, ...]:
+def heads_for(folder: Path | None, listed: Path | None) -> tuple[Head, ...]:
     """Return the packaged portraits and those asked for."""
     from maskwatch.testing.scenes import default_heads, heads_from
 

@@ -1,0 +1,112 @@
+"""Does a mask model do as well on rendered faces as on photographs? 3 points apart at most.
+
+    python bench/scene_realism.py                                  packaged portraits only
+    python bench/scene_realism.py --faces DIR [--portraits LIST]   further portraits
+        [--photos DIR/annotations.json]                            photographs to compare with
+
+Both sides go the same way: YuNet finds the faces, those of 32 pixels and more that overlap a true
+face are classified, with a mask or without. Prints recall of both classes and their mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from maskwatch.cli.evaluate_events import heads_for
+from maskwatch.domain import Box
+from maskwatch.testing.intervals import share
+from maskwatch.testing.rules import Rules, judgeable
+from maskwatch.testing.scenes import Head, render, scene_named
+from maskwatch.testing.truth import MaskState
+from maskwatch.vision.faces import FaceDetector
+from maskwatch.vision.masks import MaskClassifier
+
+KINDS = ("lone_bare", "lone_masked", "pair", "group", "queue", "lingering", "lingering_masked")
+SMALLEST = 32
+Labelled = list[tuple[Box, bool]]  # face, masked
+
+
+def rendered(faces: tuple[Head, ...], seeds: int) -> Iterator[tuple[np.ndarray, Labelled]]:
+    """Give every third frame of everyday scenes with the faces that a careful eye could judge."""
+    for kind in KINDS:
+        for seed in range(100, 100 + seeds):
+            with tempfile.TemporaryDirectory() as folder:
+                clip = Path(folder) / "a.mp4"
+                scene = scene_named(kind, seed)
+                truth = render(scene, clip, size=(960, 540), fps=6, seed=seed, faces=faces)
+                with av.open(str(clip)) as container:
+                    for frame, true in zip(container.decode(video=0), truth.frames, strict=True):
+                        people = [p for p in true.people if judgeable(p, Rules(smallest_face=SMALLEST))]
+                        labelled = [(Box(*p.face), p.mask is MaskState.MASKED) for p in people if p.face]
+                        if labelled:
+                            yield frame.to_ndarray(format="bgr24"), labelled
+
+
+def photographed(annotations: Path) -> Iterator[tuple[np.ndarray, Labelled]]:
+    """Give every photograph with its boxed faces; masks worn incorrectly are left out."""
+    for entry in json.loads(annotations.read_text())["images"]:
+        image = cv2.imread(str(annotations.parent / entry["file"]))
+        pairs = zip(entry["boxes"], entry["classes"], strict=True)
+        labelled = [(Box(*box), name == "with_mask") for box, name in pairs if "incorrect" not in name]
+        yield image, [(box, masked) for box, masked in labelled if box.height >= SMALLEST]
+
+
+def measure(pictures: Iterator[tuple[np.ndarray, Labelled]]) -> dict[str, list[int]]:
+    """Return for each class: right, classified, faces."""
+    detector, model = FaceDetector(0.6), MaskClassifier()
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for image, labelled in pictures:
+        found = detector.detect(image)
+        readings = model.classify(image, found) if found else []
+        for face, masked in labelled:
+            tally = counts["masked" if masked else "bare"]
+            tally[2] += 1
+            best = max(range(len(found)), key=lambda i: found[i].box.iou(face), default=None)
+            if best is None or found[best].box.iou(face) < 0.4:
+                continue
+            logits = readings[best].logits
+            assert logits is not None
+            tally[1] += 1
+            tally[0] += (logits.mask > logits.no_mask) == masked
+    return counts
+
+
+def show(name: str, counts: dict[str, list[int]]) -> None:
+    """Print a row."""
+    parts = []
+    for label in ("masked", "bare"):
+        right, judged, faces = counts[label]
+        parts.append(
+            f"{label} {share(right, judged).text()} of {judged} (found {judged / max(1, faces):.2f})"
+        )
+    mean = np.mean([counts[c][0] / max(1, counts[c][1]) for c in ("masked", "bare")])
+    print(f"{name:12} {parts[0]}   {parts[1]}   mean {mean:.3f}")
+
+
+def main() -> None:
+    """Measure both sides."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--faces", type=Path)
+    parser.add_argument("--portraits", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    faces = heads_for(options.faces, options.portraits)
+    show("rendered", measure(rendered(faces, options.seeds)))
+    if options.photos:
+        show("photographs", measure(photographed(options.photos)))
+
+
+if __name__ == "__main__":
+    main()
