@@ -108,7 +108,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 
     classifier = MaskClassifier(model)
     if scenes is not None:
-        done = _scenes(classifier, scenes, made=made, smallest=smallest_face, score=score, rounds=rounds)
+        done = _scenes(
+            classifier, scenes, against, made=made, smallest=smallest_face, score=score, rounds=rounds
+        )
     else:
         done = _crops(classifier, data, split, source, leaks, against, made=made, rounds=rounds)
     click.echo(evaluation.as_text(done))
@@ -138,7 +140,14 @@ def _write_json(path: Path, done: Evaluation) -> None:
 
 
 def _scenes(
-    model: MaskClassifier, annotations: Path, *, made: bool, smallest: float, score: float, rounds: int
+    model: MaskClassifier,
+    annotations: Path,
+    against: Path | None,
+    *,
+    made: bool,
+    smallest: float,
+    score: float,
+    rounds: int,
 ) -> Evaluation:
     from maskwatch.training.dataset import load_scenes, read_scenes
     from maskwatch.training.wholepath import look, path_figures
@@ -147,7 +156,8 @@ def _scenes(
     scenes = read_scenes(annotations)
     seen, unreadable = look(scenes, model, smallest=smallest, score=score, tell=_tell)
     path = path_figures(seen, len(scenes), unreadable, rounds)
-    return _evaluated(model, dataset.photos, dataset.unreadable, made=made, rounds=rounds, path=path)
+    done = _evaluated(model, dataset.photos, dataset.unreadable, made=made, rounds=rounds, path=path)
+    return _compared(done, model, against, dataset.photos)
 
 
 def _crops(
@@ -161,8 +171,6 @@ def _crops(
     made: bool,
     rounds: int,
 ) -> Evaluation:
-    import msgspec
-
     from maskwatch.training import evaluation
     from maskwatch.training.dataset import load_crops
 
@@ -171,9 +179,20 @@ def _crops(
     if leaks is not None:
         photos = evaluation.without_leaks(photos, leaks)
     done = _evaluated(model, photos, dataset.unreadable, made=made, rounds=rounds)
+    return _compared(done, model, against, photos)
+
+
+def _compared(
+    done: Evaluation, model: MaskClassifier, against: Path | None, photos: Sequence[Photo]
+) -> Evaluation:
+    """Return `done` with the comparison that was asked for."""
+    import msgspec
+
+    from maskwatch.training.evaluation import compare
+
     if against is None:
         return done
-    return msgspec.structs.replace(done, comparison=evaluation.compare(model, against, photos))
+    return msgspec.structs.replace(done, comparison=compare(model, against, photos))
 
 
 def _evaluated(
