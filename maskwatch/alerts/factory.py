@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maskwatch.alerts.mqtt import MqttSink
+from maskwatch.alerts.people import PeopleSink
 from maskwatch.alerts.sink import Sink
 from maskwatch.config.schema import Config
 
@@ -10,8 +11,16 @@ __all__ = ["make_sinks"]
 
 
 def make_sinks(config: Config) -> list[Sink]:
-    """Return the sinks of this configuration, not started; their names are stable and unique."""
+    """Return the sinks of this configuration, not started; their names are stable and unique.
+
+    Raises:
+        DependencyError: a channel needs Apprise, which is not installed.
+        ConfigError: Apprise does not understand a channel's URL.
+
+    """
     sinks: list[Sink] = []
     if config.mqtt.enabled:
         sinks.append(MqttSink(config))
+    asked = (channel for channel in config.people if channel.url or channel.webhook)
+    sinks.extend(PeopleSink(config, channel) for channel in asked)
     return sinks

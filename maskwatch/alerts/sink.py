@@ -7,11 +7,12 @@ reported from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
+from uuid import UUID
 
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
@@ -60,12 +61,16 @@ Report = Callable[[Outcome], None]
 
 @dataclass(frozen=True, slots=True)
 class StandingState:
-    """What a sink with memory (retained topics) must show after every connect."""
+    """What a sink with memory (retained topics) must show after every connect.
+
+    `acknowledged` are violations that somebody has acknowledged; those of this run suffice.
+    """
 
     cameras: Sequence[CameraStatus]
     open_violations: Sequence[Change]
     open_incidents: Sequence[Incident]
     occupancy: Mapping[str, OccupancyMinute]
+    acknowledged: Collection[UUID] = ()
 
 
 class Sink(Protocol):

@@ -120,7 +120,7 @@ def _recorder_part(config: Config) -> tuple[object, ...]:
     """Return what the recorder acts on: broker, store, and the cameras as it knows them."""
     known = for_recorder(config)
     cameras = tuple((c.name, c.enabled, c.decision.cooldown, c.pictures) for c in known.cameras)
-    return known.mqtt, known.store.retention, cameras
+    return known.mqtt, known.people, known.store.retention, cameras
 
 
 def _fixed_changes(old: Config, new: Config) -> tuple[str, ...]:

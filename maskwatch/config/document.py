@@ -52,6 +52,12 @@ _SHOWN = {
     "cameras.zones.schedule.end": '"19:00"',
     "cameras.zones.schedule.except_dates": '["2026-12-25"]',
     "mqtt.password": "${MQTT_PASSWORD:-}",
+    "people.name": "guards",
+    "people.url": "${GUARDS_URL:-}",
+    "people.key": "${WEBHOOK_KEY:-}",
+    "people.quiet_start": '"22:00"',
+    "people.quiet_end": '"06:00"',
+    "people.time_zone": "Europe/Berlin",
 }
 _SECOND_CAMERA = """\
   # A second one, with no more than it needs; credentials may stand in the address as well.

@@ -10,7 +10,15 @@ from zoneinfo import ZoneInfo, available_timezones
 from maskwatch.config.addresses import address_fault, is_network_address
 from maskwatch.config.findings import Findings, KeyPath, suggestion
 from maskwatch.config.outline import outline_fault
-from maskwatch.config.schema import CameraConfig, Config, MqttConfig, Schedule, ZoneConfig
+from maskwatch.config.schema import (
+    CameraConfig,
+    ChannelConfig,
+    Config,
+    MqttConfig,
+    Schedule,
+    ZoneConfig,
+)
+from maskwatch.config.templates import template_fault
 
 __all__ = ["apply_rules"]
 
@@ -30,6 +38,9 @@ def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> No
     for index, camera in enumerate(config.cameras):
         rules.camera(("cameras", index), camera)
     rules.mqtt(("mqtt",), config.mqtt)
+    rules.unique(("people",), [channel.name for channel in config.people])
+    for index, channel in enumerate(config.people):
+        rules.channel(("people", index), channel, [camera.name for camera in config.cameras])
     rules.ports(config)
     rules.directories(config)
     for key, name in (("model", config.model), ("face_weights", config.face_weights)):
@@ -114,6 +125,25 @@ class _Rules:
             if name and not mqtt.tls and not self._findings.is_wrong((*path, "tls")):
                 self._say((*path, key), "has no effect without `tls: true`")
             self.file((*path, key), name)
+
+    def channel(self, path: KeyPath, channel: ChannelConfig, cameras: Sequence[str]) -> None:
+        """The rules of one way to tell people."""
+        self._time_zone((*path, "time_zone"), channel.time_zone)
+        if channel.url and channel.webhook:
+            self._say((*path, "webhook"), "`url` and `webhook` stand together", "keep one of the two")
+        if channel.webhook:
+            if not channel.webhook.reveal().startswith(("http://", "https://")):
+                self._say((*path, "webhook"), "is no http:// or https:// address")
+            if not channel.key:
+                self._say((*path, "key"), "a webhook needs a key to sign with")
+        if bool(channel.quiet_start) != bool(channel.quiet_end):
+            key = "quiet_start" if channel.quiet_start else "quiet_end"
+            self._say((*path, key), "`quiet_start` and `quiet_end` need each other")
+        for index, name in enumerate(channel.cameras):
+            if name not in cameras:
+                self._say((*path, "cameras", index), f"{name!r} is no camera", suggestion(name, cameras))
+        for key, text in (("title", channel.title), ("body", channel.body)):
+            self._say((*path, key), template_fault(text))
 
     def ports(self, config: Config) -> None:
         """The broker does not live at the address that metrics are served on."""

@@ -16,6 +16,7 @@ from maskwatch.secrets import Secret, SecretUrl
 
 __all__ = [
     "CameraConfig",
+    "ChannelConfig",
     "Config",
     "DecisionConfig",
     "LogConfig",
@@ -54,6 +55,10 @@ Name = Annotated[
 # A factory, since msgspec writes other defaults into the JSON Schema, and a Secret has no JSON.
 def _no_secret() -> Secret:
     return Secret("")
+
+
+def _no_address() -> SecretUrl:
+    return SecretUrl("")
 
 
 class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -361,6 +366,70 @@ class SupervisionConfig(_Section, frozen=True, kw_only=True):
     ] = 1024
 
 
+class ChannelConfig(_Section, frozen=True, kw_only=True):
+    """One way to tell people: an Apprise service or a signed webhook. Without either it is off."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9_-]{1,32}$",
+            description="Unique, stable: rows and metrics carry it, as people-NAME.",
+            extra={"words": "1 to 32 of the characters a-z, 0-9, - and _"},
+        ),
+    ]
+    url: Annotated[
+        Secret,
+        Meta(description="Apprise URL of the service: mailto://..., tgram://... (extra: people)."),
+    ] = msgspec.field(default_factory=_no_secret)
+    webhook: Annotated[
+        SecretUrl,
+        Meta(description="http(s) address that gets alerts as JSON, instead of `url`."),
+    ] = msgspec.field(default_factory=_no_address)
+    key: Annotated[Secret, Meta(description="What signs the webhook's requests (HMAC-SHA256).")] = (
+        msgspec.field(default_factory=_no_secret)
+    )
+    cameras: Annotated[tuple[str, ...], Meta(description="Only alerts of these; all by default.")] = ()
+    zones: Annotated[tuple[str, ...], Meta(description="Only violations in these; all by default.")] = ()
+    violations: Annotated[bool, Meta(description="Whether violations are told.")] = True
+    incidents: Annotated[bool, Meta(description="Whether trouble is told.")] = True
+    ended: Annotated[bool, Meta(description="Whether the end of a violation is told, too.")] = False
+    unacknowledged_for: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds after which a violation that nobody acknowledged is told; 0: at once.",
+        ),
+    ] = 0.0
+    quiet_start: Annotated[
+        str,
+        Meta(
+            pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+            description="From this local time, HH:MM, nobody is told; one message sums it up after.",
+            extra={"words": "a time such as 22:00"},
+        ),
+    ] = ""
+    quiet_end: Annotated[
+        str,
+        Meta(
+            pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
+            description="Until this local time, HH:MM.",
+            extra={"words": "a time such as 06:00"},
+        ),
+    ] = ""
+    time_zone: Annotated[str, Meta(description="IANA name, for quiet hours and times in texts.")] = "UTC"
+    burst: Annotated[
+        int, Meta(ge=1, le=100, description="Messages within `digest` seconds before they are gathered.")
+    ] = 3
+    digest: Annotated[Positive, Meta(description="Seconds between messages that sum up many.")] = 300.0
+    picture: Annotated[bool, Meta(description="Whether the anonymized picture is attached.")] = True
+    title: Annotated[
+        str, Meta(description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id}.")
+    ] = "{what}: {camera}"
+    body: Annotated[str, Meta(description="Text with the same words.")] = (
+        "{time}: {what} at {camera} {zone} {reason} ({id})"
+    )
+
+
 class LogConfig(_Section, frozen=True, kw_only=True):
     """Log lines, to standard error."""
 
@@ -393,6 +462,9 @@ class Config(_Section, frozen=True, kw_only=True):
     mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = msgspec.field(
         default_factory=MqttConfig
     )
+    people: Annotated[
+        tuple[ChannelConfig, ...], Meta(description="Who else is told: mail, chat, push, webhooks.")
+    ] = ()
     metrics: Annotated[MetricsConfig, Meta(description="The HTTP end for Prometheus.")] = MetricsConfig()
     store: Annotated[StoreConfig, Meta(description="Database and pictures.")] = StoreConfig()
     supervision: Annotated[

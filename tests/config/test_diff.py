@@ -8,6 +8,7 @@ import pytest
 from maskwatch.config.diff import difference, with_fixed_of
 from maskwatch.config.schema import (
     CameraConfig,
+    ChannelConfig,
     Config,
     DecisionConfig,
     LogConfig,
@@ -121,6 +122,7 @@ def test_a_change_under_any_key_of_the_file_is_noticed() -> None:
         "face_weights": "/w",
         "cameras": (A, B),
         "mqtt": MqttConfig(window=1),
+        "people": (ChannelConfig(name="guards"),),
         "metrics": MetricsConfig(port=1),
         "store": StoreConfig(reserve_megabytes=1),
         "supervision": SupervisionConfig(offline_after=1),

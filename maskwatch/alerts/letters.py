@@ -1,0 +1,121 @@
+"""What people are told: one alert, or many summed up, in words. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from maskwatch.alerts.messages import Composer
+from maskwatch.alerts.sink import Delivery
+from maskwatch.config.schema import ChannelConfig
+from maskwatch.config.templates import fill
+from maskwatch.domain import Change, ChangeKind, Incident, Verdict
+
+__all__ = ["Letter", "Writer"]
+
+# Lines of a digest before the rest is only counted.
+_MOST_LINES = 20
+
+_WHAT = {
+    Verdict.NO_MASK: "person without mask",
+    Verdict.INCORRECT: "mask not worn properly",
+    Verdict.MASK: "person with mask",
+    Verdict.UNKNOWN: "person not judged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message to people.
+
+    Attributes:
+        title: one line.
+        body: plain text.
+        picture: file of the anonymized JPEG to attach, if any.
+        alerts: the JSON of each alert, as published by MQTT.
+
+    """
+
+    title: str
+    body: str
+    picture: Path | None
+    alerts: tuple[bytes, ...]
+
+
+class Writer:
+    """Writes the letters of one channel."""
+
+    def __init__(self, channel: ChannelConfig, composer: Composer) -> None:
+        self._channel = channel
+        self._composer = composer
+        self._zone = ZoneInfo(channel.time_zone)
+
+    def single(self, delivery: Delivery) -> Letter:
+        """Return the letter about one alert."""
+        words = self._words(delivery)
+        picture = delivery.picture if self._channel.picture else None
+        return Letter(
+            fill(self._channel.title, words),
+            fill(self._channel.body, words),
+            picture if picture is not None and picture.is_file() else None,
+            (self._json(delivery),),
+        )
+
+    def digest(self, deliveries: Sequence[Delivery]) -> Letter:
+        """Return one letter about many alerts."""
+        words = [self._words(delivery) for delivery in deliveries]
+        counts = Counter((each["what"], each["camera"]) for each in words)
+        lines = [f"{number} x {what}: {camera}" for (what, camera), number in counts.most_common()]
+        single = [f"{each['time']}: {each['what']}: {each['camera']}" for each in words[:_MOST_LINES]]
+        if len(words) > _MOST_LINES:
+            single.append(f"... and {len(words) - _MOST_LINES} more")
+        return Letter(
+            f"{len(words)} alerts of {self._composer.node}",
+            "\n".join([*lines, "", *single]),
+            None,
+            tuple(map(self._json, deliveries)),
+        )
+
+    def _words(self, delivery: Delivery) -> dict[str, str]:
+        subject = delivery.subject
+        if isinstance(subject, Change):
+            return self._violation_words(subject)
+        return self._incident_words(subject)
+
+    def _violation_words(self, change: Change) -> dict[str, str]:
+        ended = change.kind is ChangeKind.CLOSED
+        reason = change.violation.close_reason
+        return {
+            "camera": change.violation.camera,
+            "zone": change.violation.zone,
+            "what": _WHAT[change.violation.verdict] + (" (ended)" if ended else ""),
+            "time": self._time(change.at),
+            "reason": reason.value if reason is not None else "",
+            "node": self._composer.node,
+            "id": str(change.violation.id),
+        }
+
+    def _incident_words(self, incident: Incident) -> dict[str, str]:
+        what = incident.kind.value.replace("_", " ")
+        return {
+            "camera": incident.camera or self._composer.node,
+            "zone": "",
+            "what": f"{what} (ended)" if incident.ended else what,
+            "time": self._time(incident.ended or incident.started),
+            "reason": incident.reason,
+            "node": self._composer.node,
+            "id": str(incident.id),
+        }
+
+    def _time(self, at: datetime) -> str:
+        return at.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+    def _json(self, delivery: Delivery) -> bytes:
+        subject, stored = delivery.subject, delivery.stored
+        if isinstance(subject, Change):
+            return self._composer.violation(subject, stored=stored, picture=None).payload
+        return self._composer.incident(subject, stored=stored).payload
