@@ -52,6 +52,8 @@ def _runtime_dir_of(path: Path) -> Path:
     try:
         return Path(load(path, secrets=False).runtime_dir)
     except ConfigError:
+        if not path.is_file():
+            raise
         text = path.read_text(encoding="utf-8", errors="replace")
         found = _LINE.search(text)
         return path.absolute().parent / found["value"] if found else _DEFAULT

@@ -100,6 +100,7 @@ def _options(
 
     from maskwatch.capture.camera import stream_options
     from maskwatch.capture.container import StreamOptions
+    from maskwatch.config.addresses import address_fault, is_network_address
     from maskwatch.config.schema import Transport
     from maskwatch.errors import UsageError
     from maskwatch.secrets import SecretUrl
@@ -107,6 +108,9 @@ def _options(
     if (address is None) == (camera is None):
         raise UsageError("give an address, or --camera with --config")
     if address is not None:
+        fault, hint = address_fault(address) if is_network_address(address) else (None, "")
+        if fault:
+            raise UsageError(f"{SecretUrl(address)}: {fault}{f' ({hint})' if hint else ''}")
         options = StreamOptions(SecretUrl(address), tls_verify=not insecure)
     elif config is None:
         raise UsageError("--camera needs --config: the file that the camera stands in")

@@ -1,0 +1,94 @@
+"""Every verb, given something else than it asked for, answers in a line and with its own exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskwatch.cli.app import main
+
+KINDS = ("missing", "directory", "empty", "binary", "text", "json")
+# @ stands for each kind of wrong file.
+COMMANDS = (
+    "check @",
+    "run --config @",
+    "status --config @ --runtime-dir nowhere",
+    "status --runtime-dir @",
+    "reload --runtime-dir @",
+    "probe @",
+    "probe --config @ --camera a",
+    "replay @",
+    "replay text --config @",
+    "events list --config @",
+    "events list --data-dir @",
+    "events show 0 --data-dir @",
+    "events export --data-dir @ --output out.csv",
+    "db check --data-dir @",
+    "db backup out.db --data-dir @",
+    "db restore @ --data-dir data",
+    "models show @",
+    "models verify @",
+    "models use @ --config @",
+    "scenes expected @",
+    "serve @ --port 0",
+    "alert test --config @",
+)
+OTHERS = (
+    "probe",
+    "probe http://192.0.2.1/s",
+    "probe rtsp://u:canary-pw/x@192.0.2.1/s",
+    "probe rtsp://127.0.0.1:1/s --timeout 1",
+    "probe --config good.yaml --camera nobody",
+    "probe x --timeout soon",
+    "replay",
+    "replay text --config good.yaml --camera nobody",
+    "replay text --start yesterday",
+    "events list --data-dir directory --since yesterdayish",
+    "events ack --data-dir directory",
+    "scenes render nosuch --out directory",
+    "scenes render lone_bare --size huge --out directory",
+    "serve text --fault nonsense --port 0",
+    "serve text --port 99999",
+    "completion tcsh",
+    "schema extra",
+    "run",
+    "run --config good.yaml --nosuch",
+)
+
+
+@pytest.fixture(autouse=True)
+def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MASKWATCH_CONFIG", raising=False)
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "empty").touch()
+    (tmp_path / "binary").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "text").write_text("hello world\n")
+    (tmp_path / "json").write_text('{"a": [1, {"b": null}]}')
+    (tmp_path / "good.yaml").write_text("cameras: [{name: a, url: 'rtsp://127.0.0.1:1/s'}]\n")
+
+
+def _answer(command: str, capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
+    with pytest.raises(SystemExit) as end:
+        main(command.split())
+    return end.value.code, capfd.readouterr().err
+
+
+def _assert_foreseen(code: object, said: str) -> None:
+    assert code in range(1, 20)
+    assert "Traceback" not in said
+    assert "fault of maskwatch itself" not in said
+    assert said.strip()
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_wrong_file_is_answered(command: str, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+    _assert_foreseen(*_answer(command.replace("@", kind), capfd))
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_a_wrong_argument_is_answered(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    _assert_foreseen(*_answer(command, capfd))
