@@ -67,7 +67,8 @@ def test_what_the_example_does_not_mark_is_the_default(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(example())
     config = load(path, environ={})
-    default = Config(cameras=config.cameras)
+    # Cameras and people are lists, whose examples show entries.
+    default = Config(cameras=config.cameras, people=config.people)
     assert config == default
     assert config.mqtt == MqttConfig()
     assert config.cameras[1].decision == config.cameras[0].decision
