@@ -54,9 +54,10 @@ class AnnotatedVideo:
         self._stream: av.VideoStream | None = None
         self._written = 0
         try:
-            self._container = av.open(str(path), "w", format="mp4")
-        except (OSError, av.FFmpegError) as error:
+            self._file = path.open("wb")
+        except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+        self._container = av.open(self._file, "w", format="mp4")
 
     def write(self, frame: Frame, outcome: Outcome) -> None:
         """Draw and encode one frame."""
@@ -103,6 +104,7 @@ class AnnotatedVideo:
                 self._container.mux(self._stream.encode(None))
         finally:
             self._container.close()
+            self._file.close()
 
 
 def label(view: TrackView) -> str:
