@@ -118,7 +118,7 @@ class Surroundings:
         if not name or "/" in name or name in (".", ".."):
             raise SubstitutionError("`credential:` takes the name of a credential, without a slash")
         if self.credentials is None:
-            hint = f"start the daemon by systemd with LoadCredential={name}:/path"
+            hint = f"systemd sets it for LoadCredential={name}; for a check, say where they are"
             raise SubstitutionError(
                 "CREDENTIALS_DIRECTORY is not set, so there are no credentials", hint
             )

@@ -84,7 +84,7 @@ def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
     with pytest.raises(SubstitutionError) as caught:
         Surroundings({}, None, tmp_path).secret("credential:mqtt")
     assert "CREDENTIALS_DIRECTORY" in caught.value.message
-    assert "LoadCredential=mqtt:" in caught.value.hint
+    assert "LoadCredential=mqtt;" in caught.value.hint
 
 
 @pytest.mark.parametrize(
