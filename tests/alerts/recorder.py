@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 from maskwatch.alerts.mqtt import MqttSink
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, StandingState
@@ -34,6 +35,7 @@ class FakeRecorder:
         self.open_violations: list[Change] = []
         self.open_incidents: list[Incident] = []
         self.occupancy: dict[str, OccupancyMinute] = {}
+        self.acknowledged: list[UUID] = []
         self._changed = threading.Condition()
         self._next = 0
 
@@ -53,6 +55,7 @@ class FakeRecorder:
             tuple(self.open_violations),
             tuple(self.open_incidents),
             dict(self.occupancy),
+            tuple(self.acknowledged),
         )
 
     def start(self, sink: MqttSink, *, ready: bool = True) -> None:

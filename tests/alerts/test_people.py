@@ -1,0 +1,358 @@
+"""Telling people: routes, gathering, quiet hours, what nobody acknowledged, and both carriers."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from maskwatch.alerts.carriers import AppriseCarrier, WebhookCarrier, make_carrier
+from maskwatch.alerts.factory import make_sinks
+from maskwatch.alerts.letters import Letter, Writer
+from maskwatch.alerts.messages import Composer
+from maskwatch.alerts.people import PeopleSink, is_quiet, wants
+from maskwatch.alerts.sink import Delivery, Fate
+from maskwatch.alerts.topics import Topics
+from maskwatch.clock import ManualClock
+from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig
+from maskwatch.domain import IncidentKind
+from maskwatch.errors import ConfigError
+from maskwatch.secrets import Secret, SecretUrl
+from tests.alerts.recorder import FakeRecorder, eventually
+from tests.fakes.web_peer import WebPeer
+from tests.store.samples import JPEG, START, change, incident, violation_id
+
+PASSWORD = "canary-token-42"
+
+# Apprise imports it on every Python that still has it.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+class Carried:
+    """A carrier that remembers letters and ends them as told."""
+
+    def __init__(self) -> None:
+        self.letters: list[Letter] = []
+        self.fates: list[Fate] = []
+        self._lock = threading.Lock()
+
+    def carry(self, letter: Letter) -> tuple[Fate, str]:
+        with self._lock:
+            self.letters.append(letter)
+            return (self.fates.pop(0) if self.fates else Fate.ACCEPTED), "as told"
+
+
+class Office:
+    """A sink with its carrier, recorder and clock."""
+
+    def __init__(self, **keys: object) -> None:
+        self.channel = ChannelConfig(name="guards", url=Secret("json://x"), **keys)
+        self.carrier, self.recorder, self.clock = Carried(), FakeRecorder(), ManualClock(START)
+        self.sink = PeopleSink(
+            config(self.channel), self.channel, carrier=self.carrier, clock=self.clock
+        )
+
+    def start(self) -> None:
+        self.sink.start(self.recorder.report, self.recorder.standing, self.recorder.command)
+
+    def titles(self) -> list[str]:
+        return [letter.title for letter in self.carrier.letters]
+
+
+@pytest.fixture
+def office() -> Iterator[Callable[..., Office]]:
+    made: list[Office] = []
+
+    def make(**keys: object) -> Office:
+        made.append(Office(**keys))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.sink.stop(5)
+
+
+def config(*channels: ChannelConfig) -> Config:
+    camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
+    return Config(node="gate", cameras=(camera,), mqtt=MqttConfig(enabled=False), people=channels)
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def test_an_alert_is_told_in_words_with_its_picture(
+    office: Callable[..., Office], tmp_path: Path
+) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(JPEG)
+    one = office(time_zone="Europe/Berlin")
+    delivery = one.recorder.send(one.sink, change(1), picture=picture)
+    assert one.recorder.fate(delivery) is Fate.ACCEPTED
+    (letter,) = one.carrier.letters
+    assert letter.title == "person without mask: door"
+    assert letter.body.startswith("2026-03-01 13:00:00 CET: person without mask at door hall (019d")
+    assert letter.picture == picture
+    assert json.loads(letter.alerts[0])["alert_id"] == change(1).alert_id
+
+
+def test_texts_of_ones_own_are_filled(office: Callable[..., Office]) -> None:
+    one = office(title="{node}/{camera}: {what}", body="{reason}{zone}")
+    one.recorder.fate(one.recorder.send(one.sink, incident(1)))
+    assert one.carrier.letters[0].title == "gate/door: camera offline"
+    assert one.carrier.letters[0].body == "no route"
+
+
+def test_a_burst_is_told_one_by_one_and_the_rest_in_one_letter(
+    office: Callable[..., Office],
+) -> None:
+    one = office(burst=2, digest=60)
+    for index in (1, 2):
+        one.recorder.fate(one.recorder.send(one.sink, change(index)))
+    assert one.titles() == ["person without mask: door"] * 2
+    assert not one.sink.ready, "the outbox must keep what comes now"
+    one.clock.advance(61)
+    assert one.sink.ready
+    deliveries = [one.recorder.send(one.sink, change(index)) for index in range(3, 30)]
+    assert {one.recorder.fate(delivery) for delivery in deliveries} == {Fate.ACCEPTED}
+    assert one.titles()[2:] == ["27 alerts of gate"]
+    body = one.carrier.letters[-1].body
+    assert body.startswith("27 x person without mask: door\n")
+    assert body.endswith("... and 7 more")
+    assert len(one.carrier.letters[-1].alerts) == 27
+
+
+def test_in_quiet_hours_nobody_is_told(office: Callable[..., Office]) -> None:
+    one = office(quiet_start="22:00", quiet_end="06:00")
+    assert one.sink.ready
+    one.clock.advance(11 * 3600)  # 23:00
+    assert not one.sink.ready
+    one.clock.advance(8 * 3600)  # 07:00
+    assert one.sink.ready
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hour", "quiet"),
+    [
+        ("22:00", "06:00", 23, True),
+        ("22:00", "06:00", 5, True),
+        ("22:00", "06:00", 6, False),
+        ("12:00", "14:00", 13, True),
+        ("12:00", "14:00", 14, False),
+        ("", "", 3, False),
+    ],
+)
+def test_quiet_hours_may_go_past_midnight(start: str, end: str, hour: int, quiet: bool) -> None:
+    channel = ChannelConfig(name="a", quiet_start=start, quiet_end=end)
+    assert is_quiet(channel, datetime(2026, 3, 1, hour, tzinfo=UTC)) is quiet
+
+
+def test_quiet_hours_are_local_and_follow_daylight_saving() -> None:
+    channel = ChannelConfig(name="a", quiet_start="22:00", quiet_end="06:00", time_zone="Europe/Berlin")
+    assert is_quiet(channel, datetime(2026, 3, 28, 4, 30, tzinfo=UTC))  # 05:30 CET
+    assert not is_quiet(channel, datetime(2026, 3, 29, 4, 30, tzinfo=UTC))  # 06:30 CEST
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({}, {"opened", "incident"}),
+        ({"ended": True}, {"opened", "closed", "incident"}),
+        ({"violations": False}, {"incident"}),
+        ({"incidents": False}, {"opened"}),
+        ({"cameras": ("yard",)}, set()),
+        ({"zones": ("hall",)}, {"opened", "incident"}),
+        ({"zones": ("street",)}, {"incident"}),
+    ],
+)
+def test_a_channel_is_told_what_it_asks_for(keys: dict[str, object], told: set[str]) -> None:
+    channel = ChannelConfig(name="a", **keys)
+    subjects = {
+        "opened": change(1),
+        "updated": change(1, 2),
+        "closed": change(1, 3, closed=True),
+        "incident": incident(1),
+    }
+    assert {name for name, subject in subjects.items() if wants(channel, subject)} == told
+
+
+def test_trouble_of_the_node_itself_reaches_every_channel() -> None:
+    disk = replace(incident(1), camera="", kind=IncidentKind.DISK)
+    assert wants(ChannelConfig(name="a", cameras=("yard",)), disk)
+
+
+def test_what_a_channel_does_not_ask_for_is_done_with(office: Callable[..., Office]) -> None:
+    one = office(cameras=("yard",))
+    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is Fate.ACCEPTED
+    assert one.carrier.letters == []
+
+
+@pytest.mark.parametrize("fate", [Fate.FAILED, Fate.REFUSED])
+def test_a_failure_of_the_service_is_that_of_the_delivery(
+    office: Callable[..., Office], fate: Fate
+) -> None:
+    one = office()
+    one.carrier.fates = [fate]
+    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is fate
+
+
+def test_what_was_not_carried_before_the_end_has_failed(office: Callable[..., Office]) -> None:
+    one = office()
+    one.sink.stop(5)
+    delivery = Delivery(7, change(1), stored=True, picture=None)
+    assert not one.sink.ready
+    one.sink.send(delivery)
+    one.start()
+    eventually(lambda: [o.delivery for o in one.recorder.outcomes] == [7])
+
+
+# --- what nobody acknowledged ---------------------------------------------------------------------
+
+
+def test_a_violation_that_nobody_acknowledges_is_told_later(office: Callable[..., Office]) -> None:
+    one = office(unacknowledged_for=600)
+    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is Fate.ACCEPTED
+    time.sleep(1.5)
+    assert one.carrier.letters == []
+    one.clock.advance(601)
+    eventually(lambda: one.titles() == ["person without mask: door"])
+    time.sleep(1.5)
+    assert len(one.carrier.letters) == 1
+
+
+def test_a_violation_that_was_acknowledged_is_not_told(office: Callable[..., Office]) -> None:
+    one = office(unacknowledged_for=600)
+    one.recorder.fate(one.recorder.send(one.sink, change(1)))
+    one.recorder.acknowledged = [violation_id(1)]
+    one.clock.advance(601)
+    eventually(lambda: not one.sink._held)
+    assert one.carrier.letters == []
+
+
+def test_after_a_restart_open_violations_are_waited_for_again() -> None:
+    one = Office(unacknowledged_for=600)
+    one.recorder.open_violations = [change(1, 2)]
+    one.start()
+    one.clock.advance(601)
+    eventually(lambda: len(one.carrier.letters) == 1)
+    one.sink.stop(5)
+
+
+# --- how it travels -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def peer() -> Iterator[WebPeer]:
+    opened = WebPeer()
+    yield opened
+    opened.close()
+
+
+def letter(picture: Path | None = None) -> Letter:
+    composer = Composer(Topics("maskwatch", "gate"), "gate")
+    writer = Writer(ChannelConfig(name="a"), composer)
+    return writer.single(Delivery(1, change(1), stored=True, picture=picture))
+
+
+def webhook(port: int, path: str = "/hook") -> WebhookCarrier:
+    return WebhookCarrier(SecretUrl(f"http://127.0.0.1:{port}{path}"), Secret("signing-key"))
+
+
+def test_a_webhook_gets_the_alerts_signed(peer: WebPeer) -> None:
+    assert webhook(peer.port).carry(letter()) == (Fate.ACCEPTED, "answered 200")
+    (request,) = peer.requests
+    body = json.loads(request.body)
+    assert body["alerts"][0]["alert_id"] == change(1).alert_id
+    assert body["title"] == "person without mask: door"
+    header = request.headers["X-Maskwatch-Signature"]
+    match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", header)
+    assert match is not None
+    expected = hmac.new(b"signing-key", match[1].encode() + b"." + request.body, hashlib.sha256)
+    assert match[2] == expected.hexdigest()
+    assert abs(time.time() - int(match[1])) < 60
+
+
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [
+        (204, Fate.ACCEPTED),
+        (302, Fate.FAILED),
+        (400, Fate.REFUSED),
+        (404, Fate.REFUSED),
+        (429, Fate.FAILED),
+        (503, Fate.FAILED),
+    ],
+)
+def test_the_answer_of_a_webhook_decides_and_no_redirect_is_followed(
+    peer: WebPeer, status: int, fate: Fate
+) -> None:
+    peer.answers = [status]
+    assert webhook(peer.port).carry(letter())[0] is fate
+    assert len(peer.requests) == 1
+
+
+def test_a_webhook_that_is_away_is_a_failure_without_its_secrets() -> None:
+    carrier = WebhookCarrier(SecretUrl(f"http://u:{PASSWORD}@127.0.0.1:1/{PASSWORD}"), Secret("k"))
+    fate, detail = carrier.carry(letter())
+    assert fate is Fate.FAILED
+    assert PASSWORD not in detail
+
+
+def test_apprise_sends_text_and_picture(peer: WebPeer, tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(JPEG)
+    carrier = AppriseCarrier("guards", Secret(f"json://127.0.0.1:{peer.port}/hook"))
+    assert carrier.carry(letter(picture))[0] is Fate.ACCEPTED
+    body = json.loads(peer.requests[0].body)
+    assert body["title"] == "person without mask: door"
+    assert base64.b64decode(body["attachments"][0]["base64"]) == JPEG
+
+
+def test_a_service_that_fails_says_why_without_its_secrets(
+    peer: WebPeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.answers = [500]
+    url = f"json://user:{PASSWORD}@127.0.0.1:{peer.port}/hook"
+    fate, detail = AppriseCarrier("guards", Secret(url)).carry(letter())
+    assert fate is Fate.FAILED
+    assert "500" in detail
+    assert PASSWORD not in detail + caplog.text
+
+
+def test_a_url_that_apprise_does_not_know_is_a_clear_error_without_it() -> None:
+    with pytest.raises(ConfigError, match="people: guards: Apprise does not understand") as error:
+        AppriseCarrier("guards", Secret(f"nonsense://{PASSWORD}"))
+    assert PASSWORD not in str(error.value)
+
+
+def test_each_channel_is_a_sink_of_its_own_and_one_without_an_address_is_off(peer: WebPeer) -> None:
+    mail = ChannelConfig(name="mail", url=Secret(f"json://127.0.0.1:{peer.port}"))
+    hook = ChannelConfig(name="hook", webhook=SecretUrl("http://127.0.0.1:1"), key=Secret("k"))
+    off = ChannelConfig(name="off")
+    sinks = make_sinks(config(mail, hook, off))
+    assert [sink.name for sink in sinks] == ["people-mail", "people-hook"]
+    assert isinstance(make_carrier(hook), WebhookCarrier)
+
+
+def test_both_ends_of_a_violation_reach_a_webhook_through_the_sink(peer: WebPeer) -> None:
+    channel = ChannelConfig(
+        name="hook", webhook=SecretUrl(f"http://127.0.0.1:{peer.port}"), key=Secret("k"), ended=True
+    )
+    sink, recorder = PeopleSink(config(channel), channel), FakeRecorder()
+    sink.start(recorder.report, recorder.standing, recorder.command)
+    for subject in (change(1), change(1, 2, closed=True)):
+        assert recorder.fate(recorder.send(sink, subject)) is Fate.ACCEPTED
+    sink.stop(5)
+    changes = [msgspec.json.decode(r.body)["alerts"][0]["change"] for r in peer.requests]
+    assert changes == ["opened", "closed"]

@@ -1,0 +1,64 @@
+"""An HTTP server that takes requests, remembers them, and answers as a test asks."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class WebPeer:
+    """Serves on the loopback address; `answers` are the next status codes, then 200."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.answers: list[int] = []
+        self._changed = threading.Condition()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        peer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                status = peer.take(Request(self.path, dict(self.headers), body))
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        return Handler
+
+    def take(self, request: Request) -> int:
+        with self._changed:
+            self.requests.append(request)
+            self._changed.notify_all()
+            return self.answers.pop(0) if self.answers else 200
+
+    def wait(self, count: int, seconds: float = 10) -> list[Request]:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.requests) >= count, seconds), self.requests
+            return list(self.requests)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
