@@ -17,6 +17,7 @@ from maskwatch.testing.scenes.arrays import blobs, smoothstep
 from maskwatch.testing.scenes.body import CANVAS, PHASES, Body, Garment, Pose, random_outfit
 from maskwatch.testing.scenes.camera import View
 from maskwatch.testing.scenes.masks import MaskStyle, MaskWear, draw_mask
+from maskwatch.testing.scenes.pictures import put_shelf
 from maskwatch.testing.scenes.place import Block, Panel, Place, Side, build
 from maskwatch.testing.scenes.portraits import EYES, IPD
 from maskwatch.testing.scenes.sprites import level_for, place
@@ -252,6 +253,18 @@ def test_a_panel_is_seen_upright_and_not_mirrored(side: str) -> None:
     assert upper_left[0] < upper_right[0]
     assert lower_left[0] < lower_right[0]
     assert upper_left[1] < lower_left[1]
+
+
+def test_a_shelf_is_full_of_things_of_every_colour() -> None:
+    room = build(Place(depth=6.0), View(640, 360), np.random.default_rng(0))
+    before = room.picture.copy()
+    panel = Panel(Side.BACK, 0.0, 1.2, 2.0, 2.2)
+    put_shelf(room.picture, room, panel, np.random.default_rng(1))
+    corners = room.corners(panel)
+    (x1, y1), (x2, y2) = corners.min(axis=0).astype(int) + 3, corners.max(axis=0).astype(int) - 3
+    shelf, wall = room.picture[y1:y2, x1:x2].astype(int), before[y1:y2, x1:x2].astype(int)
+    assert shelf.std() > 3 * wall.std()
+    assert np.array_equal(room.picture[:, : x1 - 20], before[:, : x1 - 20])
 
 
 # ---------------------------------------------------------------- small things

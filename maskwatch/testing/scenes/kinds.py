@@ -98,21 +98,38 @@ def _place(rng: np.random.Generator, *blocks: Block) -> Place:
     )
 
 
+def _shelves(rng: np.random.Generator, count: int, depth: float) -> tuple[Panel, ...]:
+    """Return up to two shelves, one along each side wall of a room of this depth."""
+    sides = (Side.LEFT, Side.RIGHT) if rng.random() < 0.5 else (Side.RIGHT, Side.LEFT)
+    return tuple(
+        Panel(side, float(rng.uniform(7.2, max(7.3, min(depth - 0.9, 9.0)))), 1.0, 1.5, 2.0)
+        for side in sides[:count]
+    )
+
+
 def _scene(
     kind: str, rng: np.random.Generator, *figures: Figure, blocks: tuple[Block, ...] = ()
 ) -> Scene:
     """Return a scene of these people, long enough for all of them, in a room of its own."""
     last = max((figure.path[-1].at for figure in figures), default=8.0)
+    place = _place(rng, *blocks)
     return Scene(
         name=kind,
         kind=kind,
         seconds=round(last + _TAIL, 1),
         figures=figures,
-        place=_place(rng, *blocks),
+        place=place,
+        shelves=_shelves(rng, int(rng.integers(0, 3)), place.depth),
         mount=float(rng.uniform(2.2, 2.5)),
         tilt=float(rng.uniform(12, 14.5)),
         field_of_view=float(rng.uniform(40, 46)),
     )
+
+
+def _shallow(scene: Scene, depth: float) -> Scene:
+    """Return the scene in a room of this depth, so that what hangs at its end is near enough."""
+    shelves = tuple(one for one in scene.shelves if one.along + one.width / 2 < depth)
+    return replace(scene, place=replace(scene.place, depth=depth, doors=()), shelves=shelves)
 
 
 def _everyday(kind: str, rng: np.random.Generator, conditions: Conditions) -> Scene:
@@ -374,7 +391,7 @@ def _side_panel(rng: np.random.Generator, along: float = 7.4) -> Panel:
 def poster(rng: np.random.Generator) -> Scene:
     """Posters of bare faces hang on the walls while a masked person passes."""
     scene = _scene("poster", rng, Figure(_walk(rng, 2.5, float(rng.uniform(-0.5, 0.5))), Wear.MASKED))
-    scene = replace(scene, place=replace(scene.place, depth=8.5, doors=()))
+    scene = _shallow(scene, 8.5)
     posters = (
         Poster(Panel(Side.BACK, float(rng.uniform(-1.2, 1.2)), 1.65, 1.2, 1.6)),
         Poster(_side_panel(rng)),
@@ -386,7 +403,7 @@ def poster(rng: np.random.Generator) -> Scene:
 def poster_and_visitor(rng: np.random.Generator) -> Scene:
     """A bare visitor walks past the poster of a bare face: one event, about the visitor."""
     scene = _scene("poster_and_visitor", rng, Figure(_walk(rng, 1.0, float(rng.uniform(-0.5, 0.5)))))
-    scene = replace(scene, place=replace(scene.place, depth=8.5, doors=()))
+    scene = _shallow(scene, 8.5)
     return replace(scene, posters=(Poster(Panel(Side.BACK, 0.9, 1.65, 1.2, 1.6)),))
 
 
@@ -401,10 +418,20 @@ def mannequin(rng: np.random.Generator) -> Scene:
 
 
 @_kind
+def shop(rng: np.random.Generator) -> Scene:
+    """Shelves full of goods, a trembling camera, and a masked customer."""
+    scene = _scene("shop", rng, Figure(_walk(rng, 1.5, float(rng.uniform(-0.5, 0.5))), Wear.MASKED))
+    back = tuple(Panel(Side.BACK, x, 1.3, 1.5, 2.4) for x in (-1.7, 0.0, 1.7))
+    room = replace(scene.place, depth=8.3, half_width=2.5, doors=())
+    sides = _shelves(rng, 2, room.depth)
+    return replace(scene, place=room, shelves=back + sides, conditions=Conditions(shake=1.5))
+
+
+@_kind
 def screen(rng: np.random.Generator) -> Scene:
     """A television with a talking bare face, in an ignore zone, while a masked person passes."""
     scene = _scene("screen", rng, Figure(_walk(rng, 1.5, -0.6), Wear.MASKED))
-    scene = replace(scene, place=replace(scene.place, depth=8.0, doors=()))
+    scene = _shallow(scene, 8.0)
     return replace(scene, screens=(Screen(Panel(Side.BACK, 1.0, 1.7, 1.3, 1.73)),))
 
 
@@ -414,7 +441,7 @@ def empty(rng: np.random.Generator) -> Scene:
     scene = _scene("empty", rng)
     panels = (Poster(Panel(Side.BACK, -0.6, 1.65, 1.3, 1.73)), Poster(_side_panel(rng)))
     conditions = Conditions(flicker=0.05, noise=3.5)
-    scene = replace(scene, place=replace(scene.place, depth=7.5, doors=()), conditions=conditions)
+    scene = replace(_shallow(scene, 7.5), conditions=conditions)
     return replace(scene, posters=panels, seconds=12.0)
 
 
@@ -451,7 +478,7 @@ def flicker(rng: np.random.Generator) -> Scene:
 def shake(rng: np.random.Generator) -> Scene:
     """A camera on a pole that trembles, with a poster that trembles along."""
     scene = _everyday("shake", rng, Conditions(shake=float(rng.uniform(2.0, 4.0))))
-    scene = replace(scene, place=replace(scene.place, depth=8.5, doors=()))
+    scene = _shallow(scene, 8.5)
     return replace(scene, posters=(Poster(Panel(Side.BACK, 0.0, 1.65, 1.2, 1.6)),))
 
 

@@ -1,4 +1,4 @@
-"""Faces that belong to nobody: printed posters, and screens on which somebody talks."""
+"""What hangs on the walls: posters and screens with faces of nobody, shelves full of things."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, blend, blobs
 from maskwatch.testing.scenes.masks import MaskWear, draw_mask, random_style
-from maskwatch.testing.scenes.place import Room
+from maskwatch.testing.scenes.place import Panel, Room
 from maskwatch.testing.scenes.portraits import CANVAS, Head
 from maskwatch.testing.scenes.script import Poster, Screen, Wear
 from maskwatch.testing.scenes.turning import turned
 from maskwatch.testing.truth import Fake, MaskState
 
-__all__ = ["Showing", "hang_poster", "play_screen"]
+__all__ = ["Showing", "hang_poster", "play_screen", "put_shelf"]
 
 _SHEET = (360, 480)
 """Width and height of a poster's or screen's picture in pixels."""
@@ -103,6 +103,54 @@ def hang_poster(
     turn = _fit(corners)
     _paste(picture, np.clip(sheet, 0, 255).astype(np.uint8), turn, corners)
     return _fake("poster", head, poster.wear, turn, at)
+
+
+def put_shelf(picture: Image, room: Room, panel: Panel, rng: np.random.Generator) -> None:
+    """Paint a shelf full of goods into the empty room's picture, in place: clutter, no face."""
+    tone = _muted(rng, 60, 150) * np.ones((_SHEET[1], _SHEET[0], 1))
+    sheet: Floats = (tone * (0.8 + 0.06 * blobs(rng, _SHEET, 50))[..., None]).astype(np.float32)
+    boards = int(rng.integers(3, 6))
+    for row in range(boards):
+        floor = (row + 1) * _SHEET[1] // boards - 8
+        x = int(rng.integers(4, 30))
+        while x < _SHEET[0] - 30:
+            width, height = int(rng.integers(16, 70)), int(rng.integers(30, 380 // boards))
+            _goods(sheet, rng, (x, floor - height, min(x + width, _SHEET[0] - 4), floor))
+            x += width + int(rng.integers(2, 18))
+        cv2.rectangle(sheet, (0, floor), (_SHEET[0], floor + 8), _muted(rng, 40, 120).tolist(), -1)
+    corners = room.corners(panel)
+    sheet = cv2.GaussianBlur(sheet, (0, 0), float(rng.uniform(0.6, 3.0)))
+    lit = sheet * room.light_at(0.0 if panel.side == "back" else room.place.half_width, panel.along)
+    _paste(picture, np.clip(lit, 0, 255).astype(np.uint8), _fit(corners), corners)
+
+
+def _muted(rng: np.random.Generator, low: float, high: float) -> Floats:
+    """Return a random colour of little saturation, BGR."""
+    colour = rng.uniform(low, high, 3)
+    muted: Floats = colour.mean() + 0.45 * (colour - colour.mean())
+    return muted
+
+
+def _goods(sheet: Floats, rng: np.random.Generator, box: tuple[int, int, int, int]) -> None:
+    """Paint one thing into `box`: a carton, a bottle or a ball, with a label and a highlight."""
+    x1, y1, x2, y2 = box
+    colour = _muted(rng, 25, 235)
+    middle, radii = ((x1 + x2) // 2, (y1 + y2) // 2), ((x2 - x1) // 2, (y2 - y1) // 2)
+    dark, light = (0.55 * colour).tolist(), np.minimum(1.35 * colour, 255).tolist()
+    kind = int(rng.integers(3))
+    if kind == 0:
+        cv2.rectangle(sheet, (x1, y1), (x2, y2), colour.tolist(), -1)
+        cv2.rectangle(sheet, (x1, y1 + radii[1] // 2), (x2, y1 + radii[1]), light, -1)
+    elif kind == 1:
+        cv2.ellipse(sheet, middle, radii, 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+        spot = (middle[0] - radii[0] // 3, middle[1] - radii[1] // 3)
+        cv2.ellipse(sheet, spot, (radii[0] // 4, radii[1] // 4), 0, 0, 360, light, -1, cv2.LINE_AA)
+    else:
+        cv2.rectangle(sheet, (x1, y1 + radii[1] // 2), (x2, y2), colour.tolist(), -1)
+        neck = (middle[0] - radii[0] // 3, middle[0] + radii[0] // 3)
+        cv2.rectangle(sheet, (neck[0], y1), (neck[1], y2), colour.tolist(), -1)
+        cv2.rectangle(sheet, (x1, middle[1]), (x2, middle[1] + radii[1] // 2), light, -1)
+    cv2.line(sheet, (x2, y1), (x2, y2), dark, 2)
 
 
 @dataclass(frozen=True, slots=True)

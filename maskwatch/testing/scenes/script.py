@@ -145,7 +145,7 @@ class Scene:
         name: unique; names the file.
         kind: of the catalogue.
         seconds: length.
-        figures, posters, screens: what is to be seen.
+        figures, posters, screens, shelves: what is to be seen.
         mount, tilt, field_of_view: of the camera: metres, degrees down, degrees wide.
     """
 
@@ -155,6 +155,7 @@ class Scene:
     figures: tuple[Figure, ...] = ()
     posters: tuple[Poster, ...] = ()
     screens: tuple[Screen, ...] = ()
+    shelves: tuple[Panel, ...] = ()
     place: Place = field(default_factory=Place)
     conditions: Conditions = field(default_factory=Conditions)
     mount: float = 2.3

@@ -14,7 +14,7 @@ from maskwatch.testing.scenes.arrays import Image
 from maskwatch.testing.scenes.camera import View
 from maskwatch.testing.scenes.encode import ClipWriter
 from maskwatch.testing.scenes.figure import draw_actor
-from maskwatch.testing.scenes.pictures import hang_poster, play_screen
+from maskwatch.testing.scenes.pictures import hang_poster, play_screen, put_shelf
 from maskwatch.testing.scenes.place import Layer, build
 from maskwatch.testing.scenes.portraits import Head
 from maskwatch.testing.scenes.script import Scene
@@ -51,6 +51,8 @@ class Stage:
         ]
         self.fakes: list[Fake] = []
         picture = self.room.picture
+        for panel in scene.shelves:
+            put_shelf(picture, self.room, panel, rng)
         for i, poster in enumerate(scene.posters):
             head = faces[self._portrait(poster.face, len(self.actors) + i, chosen)]
             self.fakes.append(hang_poster(picture, self.room, poster, head, rng))
