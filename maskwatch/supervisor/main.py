@@ -218,6 +218,7 @@ class Supervisor:
         elif self._workers_started and not self._given and self._model_is_sound:
             self._given = self._family.all_given
             if self._given:
+                self._look()
                 self._notifier.ready()
                 _log.info("ready: every camera has been given its worker")
 

@@ -16,7 +16,7 @@ import pytest
 from maskwatch.domain import Change
 from maskwatch.store.queries import Filter, events, reading, story
 from tests.fakes.recorder_process import FakeWorker, RecorderProcess, wait_for
-from tests.store.samples import JPEG, change
+from tests.store.samples import JPEG, START, change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -58,7 +58,7 @@ def test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowled
     name = re.escape(str(change(2).violation.id))
     picture = first(lines, rf"f(data)?sync\(\d+<.*\.{name}-1\.jpg\.tmp>\)")
     renamed = first(lines, rf'rename\w*\(.*{name}-1\.jpg"')
-    folder = first(lines, r"f(data)?sync\(\d+<.*/pictures/2026-03-01>\)")
+    folder = first(lines, rf"f(data)?sync\(\d+<.*/pictures/{START:%Y-%m-%d}>\)")
     wal = first(lines, r"f(data)?sync\(\d+<.*maskwatch\.db-wal>\)")
     acknowledged = first(lines, r"(sendto|sendmsg|write)\(\d+<.*recorded")
     assert picture < renamed < folder < wal < acknowledged

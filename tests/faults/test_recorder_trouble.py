@@ -1,0 +1,315 @@
+"""The recorder on a full disk, beside a stranger's lock, on damaged files, next to another daemon."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from maskwatch.domain import IncidentKind
+from maskwatch.ipc.messages import Heartbeat, Metrics
+from maskwatch.store.queries import Filter, events, reading
+from maskwatch.telemetry import catalogue
+from tests.fakes.recorder_process import ROOT, RecorderProcess, wait_for
+from tests.store.samples import JPEG, change
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+MIB = 1 << 20
+TMPFS = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
+
+
+def stored(database: Path) -> set[int]:
+    """The indexes of the violations in a database."""
+    with reading(database) as session:
+        return {event.id.int & 0xFFFFFF for event in events(session, Filter())}
+
+
+def taken(recorder: RecorderProcess) -> list[int]:
+    """The indexes of the violations whose first change the sink took, in order."""
+    ours = re.compile(r"019d0000-0000-7000-8000-([0-9a-f]{12}):1")
+    return [int(found[1], 16) for alert in recorder.taken if (found := ours.fullmatch(alert))]
+
+
+# --- full disk --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[RecorderProcess]:
+    """A recorder that alone sees a disk of 8 MiB under its data directory, 1 MiB of it in reserve."""
+    data = tmp_path / "data"
+    data.mkdir()
+    prefix = ("unshare", "--mount", "sh", "-c", TMPFS, "8m", str(data))
+    with RecorderProcess(tmp_path / "r", prefix=prefix, reserve=1, data=data).ready() as recorder:
+        yield recorder
+
+
+def inside(recorder: RecorderProcess) -> Path:
+    """The data directory as the recorder sees it."""
+    return Path(f"/proc/{recorder.process.pid}/root{recorder.data}")
+
+
+def fill(file: io.RawIOBase, size: int) -> None:
+    """Write blocks of this size until there is no space for one."""
+    with contextlib.suppress(OSError):
+        while file.write(b"\0" * size) == size:
+            pass
+
+
+@contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Let somebody else fill the disk to the last byte."""
+    hog = folder / "hog"
+    with hog.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12):
+            fill(file, size)
+    try:
+        yield
+    finally:
+        hog.unlink()
+
+
+def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_the_end(
+    small_disk: RecorderProcess,
+) -> None:
+    data = inside(small_disk)
+    worker = small_disk.worker()
+    worker.send(change(0, closed=True), JPEG)
+    assert worker.wait(1)[0].stored
+    assert (data / "reserve").stat().st_size == MIB
+    with full(data):
+        sent = 1
+        while all(told.stored for told in worker.acknowledged):
+            worker.send(change(sent, closed=True), JPEG)
+            sent += 1
+            worker.wait(sent, 60)
+            assert sent < 3000, "a disk of 8 MiB cannot hold that many"
+        assert not (data / "reserve").exists(), "the reserve was given up first"
+        assert sent > 100, "and lasted for rows"
+        for _ in range(20):
+            worker.send(change(sent, closed=True))
+            sent += 1
+        assert [told.stored for told in worker.wait(sent, 60)[-20:]] == [False] * 20
+        wait_for(lambda: len(taken(small_disk)) == sent, 60)
+        assert taken(small_disk) == list(range(sent)), "none is lost, none is late, none comes twice"
+    wait_for(lambda: stored(data / "maskwatch.db") == set(range(sent)), 60)
+    wait_for((data / "reserve").exists, 60)
+    worker.send(change(sent, closed=True))
+    assert worker.wait(sent + 1)[-1].stored
+    wait_for(lambda: len(taken(small_disk)) == sent + 1)
+    assert taken(small_disk) == list(range(sent + 1)), "what went out from memory is not sent again"
+
+
+# --- a stranger's lock ------------------------------------------------------------------------------
+
+
+def test_while_a_stranger_locks_the_database_nothing_is_acknowledged_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        worker = recorder.worker()
+        worker.send(change(0))
+        worker.wait(1)
+        database = recorder.data / "maskwatch.db"
+        with closing(sqlite3.connect(database, isolation_level=None)) as stranger:
+            stranger.execute("BEGIN IMMEDIATE")
+            for index in range(1, 6):
+                worker.send(change(index))
+            recorder.messages.clear()
+            beats = [recorder.await_message(Heartbeat, 20) for _ in range(4)]
+            worker.receive()
+            assert len(worker.acknowledged) == 1
+            assert any(isinstance(beat, Heartbeat) and beat.reason == "locked" for beat in beats)
+            stranger.execute("ROLLBACK")
+        worker.wait(6)
+        assert stored(database) == set(range(6))
+        wait_for(lambda: taken(recorder) == list(range(6)))
+
+
+# --- damage -----------------------------------------------------------------------------------------
+
+
+def overwrite(database: Path) -> None:
+    """Put rubbish on every page but the first."""
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\x5a" * (size - 4096))
+
+
+def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.mood("away")
+        worker = recorder.worker()
+        worker.send(change(1))
+        worker.wait(1)
+        database = recorder.data / "maskwatch.db"
+        with closing(sqlite3.connect(database, isolation_level=None)) as stranger:
+            stranger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            overwrite(database)
+            # A commit by somebody else has the recorder read its pages anew.
+            stranger.execute("PRAGMA user_version = 7")
+        worker.send(change(2))
+        assert worker.wait(2)[1].stored
+        assert list(recorder.data.glob("maskwatch.damaged-*.db"))
+        assert 2 in stored(database)
+        recorder.mood("accept")
+        wait_for(lambda: 2 in taken(recorder))
+        with reading(database) as session:
+            kinds = session.connection().exec_driver_sql("SELECT kind, reason FROM incident").all()
+        assert [kind for kind, _ in kinds] == [IncidentKind.STORE_DAMAGED]
+        assert "damaged file is kept" in kinds[0][1]
+        assert "is damaged" in recorder.log
+
+
+def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.mood("away")
+        worker = recorder.worker()
+        for index in range(30):
+            worker.send(change(index, closed=True))
+        worker.wait(30)
+        recorder.kill()
+        database = recorder.data / "maskwatch.db"
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            root = connection.execute(
+                "SELECT rootpage FROM sqlite_master WHERE name = 'ix_violation_started'"
+            ).fetchone()[0]
+        with database.open("r+b") as file:
+            file.seek((root - 1) * 4096)
+            file.write(b"\x5a" * 4096)
+        recorder.mood("accept")
+        recorder.restart()
+        wait_for(lambda: set(taken(recorder)) >= set(range(30)))
+        assert recorder.stop() == 0
+
+
+# --- others -----------------------------------------------------------------------------------------
+
+
+def test_a_second_daemon_on_the_same_data_is_refused_and_told_who_owns_it(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "one").ready() as first:
+        with RecorderProcess(tmp_path / "two", data=first.data) as second:
+            assert second.process.wait(30) == 6
+            assert f"another maskwatch (pid {first.process.pid}) uses {first.data}" in second.log
+        worker = first.worker()
+        worker.send(change(1))
+        worker.wait(1)
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        assert recorder.stop() == 0
+        database = recorder.data / "maskwatch.db"
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+            connection.commit()
+        before = database.read_bytes()
+        recorder.start()
+        assert recorder.process.wait(30) == 5
+        assert "written by a newer maskwatch" in recorder.log
+        assert database.read_bytes() == before
+
+
+def test_a_worker_that_sends_rubbish_loses_its_connection_and_nobody_else_does(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        good, bad, liar = recorder.worker(), recorder.worker("gate"), recorder.worker("gate")
+        os.write(bad.channel.fileno(), b"\xff" * 100)
+        wait_for(lambda: bad.receive() or bad.channel.ended)
+        liar.send(change(1, camera="door"))
+        wait_for(lambda: liar.receive() or liar.channel.ended)
+        good.send(change(2))
+        assert good.wait(1)[0].stored
+        assert stored(recorder.data / "maskwatch.db") == {2}
+
+
+def test_a_restarted_recorder_closes_nothing_of_a_worker_that_lives_on(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.mood("away")
+        worker = recorder.worker()
+        worker.send(change(1))
+        worker.wait(1)
+        assert open_in(recorder) == {1}
+        recorder.kill()
+        recorder.restart()
+        time.sleep(1)
+        assert open_in(recorder) == {1}, "a restarted recorder closes nothing of a living worker"
+        again = recorder.worker()  # the same process speaks: the worker has only connected anew
+        again.send(change(1, 2))
+        again.wait(1)
+        assert open_in(recorder) == {1}
+
+
+SUCCESSOR = """
+import sys, time
+from pathlib import Path
+from tests.fakes.recorder_process import FakeWorker
+from tests.store.samples import change
+worker = FakeWorker(Path(sys.argv[1]))
+if sys.argv[2:]:
+    worker.send(change(int(sys.argv[2])))
+    worker.wait(1)
+print("done", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def worker_process(recorder: RecorderProcess, *arguments: str) -> Iterator[None]:
+    """A worker that is a process of its own: it opens a violation if told to, stays, is killed."""
+    command = [sys.executable, "-c", SUCCESSOR, str(recorder.socket), *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+def test_what_a_killed_worker_left_open_is_closed_when_its_successor_comes(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        with worker_process(recorder, "1"):
+            assert open_in(recorder) == {1}
+        with worker_process(recorder):
+            wait_for(lambda: open_in(recorder) == set())
+            wait_for(lambda: recorder.taken == [change(1).alert_id, change(1, 2).alert_id])
+    with reading(recorder.data / "maskwatch.db") as session:
+        [event] = events(session, Filter())
+    assert event.close_reason == "interrupted"
+
+
+def open_in(recorder: RecorderProcess) -> set[int]:
+    with reading(recorder.data / "maskwatch.db") as session:
+        return {event.id.int & 0xFFFF for event in events(session, Filter(only_open=True))}
+
+
+def test_the_backlog_the_space_and_the_fates_are_measured(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.mood("away")
+        worker = recorder.worker()
+        worker.send(change(1), JPEG)
+        worker.wait(1)
+
+        def measured() -> dict[str, float]:
+            message = recorder.await_message(Metrics, 20)
+            assert isinstance(message, Metrics)
+            for sample in message.snapshot.samples:
+                assert catalogue.problem(sample.name, dict(sample.labels)) == ""
+            return {s.name: s.value for s in message.snapshot.samples if "part" not in dict(s.labels)}
+
+        wait_for(lambda: measured().get(catalogue.OUTBOX_PENDING) == 1)
+        values = measured()
+        assert values[catalogue.SINK_READY] == 0
+        assert values[catalogue.OUTBOX_OLDEST_SECONDS] > 0
+        assert values[catalogue.STORE_FREE_BYTES] > 0
