@@ -1,0 +1,56 @@
+"""`maskwatch alert`: tests how alerts leave the house."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+__all__ = ["alert"]
+
+
+@click.group()
+def alert() -> None:
+    """Test how alerts reach brokers and people."""
+
+
+@alert.command()
+@click.option(
+    "--config",
+    "-c",
+    "path",
+    type=click.Path(path_type=Path),
+    envvar="MASKWATCH_CONFIG",
+    default=Path("/etc/maskwatch/config.yaml"),
+    show_default=True,
+    help="The daemon's configuration file.",
+)
+@click.option("--only", metavar="NAME", default="", help="Try only `mqtt`, or one channel of `people`.")
+def test(path: Path, only: str) -> None:
+    """Try the broker and every channel of `people` once.
+
+    The broker is asked whether it lets maskwatch publish; nobody hears of that. People get a message
+    that says it is a test. The daemon may run meanwhile.
+
+    The exit code is 0 if everything worked, and 14 if something did not.
+
+    \b
+    Examples:
+      maskwatch alert test --config config.yaml
+      maskwatch alert test --config config.yaml --only guards
+    """
+    from maskwatch.alerts.trial import names, trials
+    from maskwatch.config.load import load
+    from maskwatch.errors import SinkError, UsageError
+
+    config = load(path)
+    if only and only not in names(config):
+        raise UsageError(f"{only!r} is no way out of {path}; there are {', '.join(names(config))}")
+    done = list(trials(config, only))
+    if not done:
+        raise UsageError(f"{path}: nothing to try; `mqtt` is off, and no channel of `people` is on")
+    for trial in done:
+        click.echo(f"{trial.name}: {trial.fault or 'works'}")
+    failed = [trial.name for trial in done if trial.fault]
+    if failed:
+        raise SinkError(f"{len(failed)} of {len(done)} did not work: {', '.join(failed)}")
