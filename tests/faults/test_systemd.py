@@ -78,7 +78,7 @@ def test_the_exposure_is_1_5_or_less(installed: Path) -> None:
 
 
 def test_every_setting_of_the_service_has_a_comment_above_it_or_above_its_group(unit: str) -> None:
-    service = unit.split("[Service]")[1].split("[Install]")[0]
+    service = unit.split("[Service]")[1].split("[Install]", maxsplit=1)[0]
     explained = False
     for line in service.splitlines():
         if line.startswith("#"):

@@ -1,0 +1,88 @@
+"""A worker waits for somebody to listen before it loads anything heavy."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from maskwatch.clock import ManualClock
+from maskwatch.config.schema import CameraConfig
+from maskwatch.domain import CameraState
+from maskwatch.secrets import SecretUrl
+from maskwatch.testing.broker import free_port
+from maskwatch.worker.knock import Knocker, address_of
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("rtsp://u:p@cam.example:8554/a", ("cam.example", 8554)),
+        ("rtsp://cam.example/a", ("cam.example", 554)),
+        ("rtsps://cam.example/a", ("cam.example", 322)),
+        ("rtsp://[2001:db8::1]:554/a", ("2001:db8::1", 554)),
+        ("/var/clips/a.mp4", None),
+    ],
+)
+def test_where_a_camera_listens_is_read_from_its_address(
+    url: str, address: tuple[str, int] | None
+) -> None:
+    assert address_of(SecretUrl(url)) == address
+
+
+class Door:
+    """A knocker at a port, its clock, and what it said."""
+
+    def __init__(self, url: str, attempt: int = 0) -> None:
+        self.clock = ManualClock()
+        self.failures: list[str] = []
+        self.states: list[CameraState] = []
+        camera = CameraConfig(name="hall", url=SecretUrl(url), open_timeout=2.0)
+        self.knocker = Knocker(
+            camera, clock=self.clock, attempt=attempt, on_failure=self.failures.append
+        )
+
+    def knock(self) -> bool:
+        return self.knocker.knock(
+            self.clock.advance, lambda: self.states.append(self.knocker.machine.state)
+        )
+
+
+def test_an_open_port_is_an_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        door = Door(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x")
+        assert door.knock()
+        assert door.states == [CameraState.CONNECTING]
+
+
+def test_a_closed_port_is_tried_again_with_growing_pauses() -> None:
+    door = Door(f"rtsp://127.0.0.1:{free_port()}/x")
+    began = door.clock.monotonic()
+    while len(door.failures) < 8:
+        assert not door.knock()
+    assert set(door.failures) == {"refused"}
+    assert door.knocker.machine.attempt == 8
+    assert door.clock.monotonic() - began > 5
+    assert door.states[-1] is CameraState.BACKOFF
+    assert "nobody listens there" in door.knocker.machine.reason
+
+
+def test_an_unknown_host_is_said_without_the_credentials() -> None:
+    door = Door("rtsp://user:hunter22@no-such-host.invalid/x")
+    assert not door.knock()
+    assert door.failures == ["unreachable"]
+    assert "the host name is unknown" in door.knocker.machine.reason
+    assert "hunter22" not in door.knocker.machine.reason
+
+
+def test_the_replacement_of_a_hung_worker_waits_first() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        door = Door(f"rtsp://127.0.0.1:{server.getsockname()[1]}/x", attempt=5)
+        assert not door.knock()
+        while not door.knock():
+            pass
+        assert door.clock.monotonic() >= 0.2
+
+
+def test_a_file_needs_no_knock() -> None:
+    assert Door("/var/clips/a.mp4").knock()
