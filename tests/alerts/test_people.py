@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from maskwatch.alerts.carriers import AppriseCarrier, WebhookCarrier, make_carrier
+from maskwatch.alerts.carriers import AppriseCarrier, WebhookCarrier, make_carrier, signature
 from maskwatch.alerts.factory import make_sinks
 from maskwatch.alerts.letters import Letter, Writer
 from maskwatch.alerts.messages import Composer
@@ -25,6 +25,7 @@ from maskwatch.alerts.people import PeopleSink, is_quiet, wants
 from maskwatch.alerts.sink import Delivery, Fate
 from maskwatch.alerts.topics import Topics
 from maskwatch.clock import ManualClock
+from maskwatch.config.load import load
 from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig
 from maskwatch.domain import IncidentKind
 from maskwatch.errors import ConfigError
@@ -281,6 +282,56 @@ def test_a_webhook_gets_the_alerts_signed(peer: WebPeer) -> None:
     expected = hmac.new(b"signing-key", match[1].encode() + b"." + request.body, hashlib.sha256)
     assert match[2] == expected.hexdigest()
     assert abs(time.time() - int(match[1])) < 60
+
+
+def test_the_check_in_the_documentation_accepts_a_request_and_refuses_a_forged_one(
+    peer: WebPeer, root: Path
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (root / "docs/alerts.md").read_text(), re.DOTALL)
+    place: dict[str, Callable[[str, bytes, bytes], bool]] = {}
+    exec(code, place)
+    is_genuine = place["is_genuine"]
+    webhook(peer.port).carry(letter())
+    (request,) = peer.requests
+    header = request.headers["X-Maskwatch-Signature"]
+    assert is_genuine(header, request.body, b"signing-key")
+    assert not is_genuine(header, request.body + b" ", b"signing-key")
+    assert not is_genuine(header, request.body, b"another-key")
+    old = signature(Secret("signing-key"), int(time.time()) - 600, request.body)
+    assert not is_genuine(old, request.body, b"signing-key")
+
+
+def test_the_configuration_in_the_documentation_is_valid(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (people,) = re.findall(r"```yaml\n(.*?)```", (root / "docs/alerts.md").read_text(), re.DOTALL)
+    for name in re.findall(r"\$\{(\w+)\}", people):
+        monkeypatch.setenv(name, PASSWORD)
+    path = tmp_path / "config.yaml"
+    path.write_text("cameras: [{name: door, url: 'rtsp://x/1'}]\n" + people)
+    assert [channel.name for channel in load(path).people] == ["guards", "manager", "ticket-system"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("url: a, webhook: 'http://x', key: k", "`url` and `webhook` stand together"),
+        ("webhook: 'ftp://x', key: k", "no http:// or https:// address"),
+        ("webhook: 'http://x'", "needs a key to sign with"),
+        ("url: a, quiet_start: '22:00'", "need each other"),
+        ("url: a, cameras: [dor]", "'dor' is no camera"),
+        ("url: a, title: '{camra}'", "{camra} is not known"),
+        ("url: a, time_zone: Europe/Berlino", "no time zone"),
+        ("url: a, quiet_start: '25:00', quiet_end: '06:00'", "a time such as 22:00"),
+    ],
+)
+def test_what_is_wrong_with_a_channel_is_said_at_its_key(tmp_path: Path, keys: str, words: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"cameras: [{{name: door, url: 'rtsp://x/1'}}]\npeople: [{{name: g, {keys}}}]\n")
+    with pytest.raises(ConfigError) as wrong:
+        load(path)
+    assert words in str(wrong.value)
+    assert "people[0]" in str(wrong.value)
 
 
 @pytest.mark.parametrize(
