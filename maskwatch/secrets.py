@@ -14,6 +14,8 @@ __all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"
 
 _MASK = "***"
 _SHORTEST = 4  # a shorter secret cannot be told from ordinary text
+# A token in a chat service's URL: long, of letters and digits.
+_TOKEN = re.compile(r"(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{12,}")
 # A password may hold what must be encoded there, such as / and @: rather too much is hidden.
 _URL_CREDENTIALS = re.compile(
     r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*(?::(?:[^\s/]*|[^\s"'<>,]*))?@""", re.IGNORECASE
@@ -61,6 +63,8 @@ class Secret:
     def __init__(self, value: str) -> None:
         self._value = value
         register_secret(value)
+        for part in _service_tokens(value):
+            register_secret(part)
 
     def reveal(self) -> str:
         """Return the secret; call it only where it is used."""
@@ -170,6 +174,12 @@ def _secret_parts(url: str) -> list[str]:
         basic = base64.b64encode(f"{user}:{password}".encode()).decode()
         parts += [split.password, password, basic]
     return parts
+
+
+def _service_tokens(value: str) -> list[str]:
+    """Return password and tokens in a chat service's URL: its library tells of parts of it."""
+    scheme, _, rest = value.partition("://")
+    return [*_secret_parts(value), *_TOKEN.findall(rest)] if rest and scheme.isalpha() else []
 
 
 def _split(url: str) -> SplitResult | None:

@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from maskwatch import secrets
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# How long one example takes says more about the machine's other work than about the code.
+settings.register_profile("maskwatch", deadline=None)
+settings.load_profile("maskwatch")
 
 
 @pytest.fixture(scope="session")

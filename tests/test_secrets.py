@@ -112,6 +112,14 @@ def test_the_password_of_a_url_disappears_alone_decoded_and_in_a_basic_header() 
         assert basic not in redact(text)
 
 
+def test_the_tokens_of_a_chat_services_url_disappear_alone_and_its_host_stays() -> None:
+    Secret("tgram://123456789:AAbbCC11ddEE22ff_gg/1002003004")
+    Secret("mailtos://guard:canary-pw@mail.example.com?to=a@b.example")
+    Secret("slack://T1JJ3T3L2aaaa/A1BRTD4JDbbbb/TIiajkdnlazkcOXrIdevi7FQ/general")
+    said = "bot AAbbCC11ddEE22ff_gg, canary-pw, TIiajkdnlazkcOXrIdevi7FQ at mail.example.com general"
+    assert redact(said) == "bot ***, ***, *** at mail.example.com general"
+
+
 def test_a_url_that_is_none_does_not_raise() -> None:
     assert SecretUrl("rtsp://[::1").reveal() == "rtsp://[::1"
 

@@ -57,7 +57,7 @@ def load(
     `environ` is where `${NAME}` is looked up (default: this process's environment), and
     `credentials_dir` where `credential:name` is (default: its CREDENTIALS_DIRECTORY). Who does not
     connect to anything asks for no `secrets`: then none is looked up, no named file needs to be
-    readable, and references to secrets read as empty.
+    readable, and references to secrets read as "withheld".
 
     Raises:
         SecretError: secrets that the file names cannot be had; nothing else is wrong.

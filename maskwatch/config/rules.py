@@ -18,6 +18,7 @@ from maskwatch.config.schema import (
     Schedule,
     ZoneConfig,
 )
+from maskwatch.config.substitute import WITHHELD
 from maskwatch.config.templates import template_fault
 
 __all__ = ["apply_rules"]
@@ -132,7 +133,7 @@ class _Rules:
         if channel.url and channel.webhook:
             self._say((*path, "webhook"), "`url` and `webhook` stand together", "keep one of the two")
         if channel.webhook:
-            if not channel.webhook.reveal().startswith(("http://", "https://")):
+            if not channel.webhook.reveal().startswith(("http://", "https://", WITHHELD)):
                 self._say((*path, "webhook"), "is no http:// or https:// address")
             if not channel.key:
                 self._say((*path, "key"), "a webhook needs a key to sign with")

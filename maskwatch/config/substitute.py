@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["SubstitutionError", "Surroundings", "is_reference", "variables"]
+__all__ = ["WITHHELD", "SubstitutionError", "Surroundings", "is_reference", "variables"]
 
 # What an address that holds a secret reads as, where no secrets are wanted.
 WITHHELD = "rtsp://withheld.invalid/"
@@ -50,7 +50,7 @@ class Surroundings:
         environ: the environment variables.
         credentials: systemd's credentials directory, if there is one.
         base: the directory of the configuration file; relative paths start there.
-        secrets: whether secrets are wanted; if not, references to them read as empty.
+        secrets: whether secrets are wanted; if not, references to them read as "withheld".
 
     """
 
@@ -94,7 +94,7 @@ class Surroundings:
 
         """
         if not self.secrets and is_reference(text):
-            return ""
+            return "withheld"
         if text.startswith(("file:", "credential:")):
             return self.read(text)
         return self.substituted(text, secret=True)

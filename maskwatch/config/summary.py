@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from maskwatch.config.addresses import stream_url
-from maskwatch.config.schema import CameraConfig, Config, MqttConfig, StoreConfig
+from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig, StoreConfig
 
 __all__ = ["summary"]
 
@@ -16,6 +16,7 @@ def summary(config: Config) -> str:
         f"node      {config.node}, data in {config.data_dir}, sockets in {config.runtime_dir}",
         *(f"camera    {_camera(camera)}" for camera in config.cameras),
         f"alerts    {_alerts(config.mqtt)}",
+        *(f"people    {_channel(channel)}" for channel in config.people),
         f"metrics   {f'http://{metrics.host}{port}' if metrics.enabled else 'not served'}",
         f"kept      {_kept(config.store)}",
     ]
@@ -35,6 +36,14 @@ def _alerts(mqtt: MqttConfig) -> str:
         return "stored only"
     tls = " with TLS" if mqtt.tls else ""
     return f"MQTT {mqtt.version.value} at {mqtt.host}:{mqtt.port}{tls}, topics {mqtt.topic_prefix}/..."
+
+
+def _channel(channel: ChannelConfig) -> str:
+    if not (channel.url or channel.webhook):
+        return f"{channel.name}: off, it has no address"
+    told = [word for word in ("violations", "incidents") if getattr(channel, word)]
+    way = "webhook" if channel.webhook else "Apprise"
+    return f"{channel.name}: {' and '.join(told) or 'nothing'} by {way}"
 
 
 def _kept(store: StoreConfig) -> str:

@@ -42,6 +42,10 @@ cameras:
     url: rtsp://h/s
     zones: [{name: z, polygon: [[0, 0], [1, 0], [1, 1]], rule: counted}]
 mqtt: {host: broker, tls: true, port: 8883, version: 3.1.1, topic_prefix: top}
+people:
+  - {name: guards, url: "tgram://${PW}/1", incidents: false}
+  - {name: hook, webhook: "https://h.example/x", key: "${PW}"}
+  - {name: later}
 metrics: {enabled: false}
 store: {retention: {max_megabytes: 0, pictures_days: 1.5}}
 """
@@ -51,6 +55,9 @@ store: {retention: {max_megabytes: 0, pictures_days: 1.5}}
     assert "a: disabled" in said
     assert "b: rtsp://h/s, 5 frames/s, zones z (counted)" in said
     assert "MQTT 3.1.1 at broker:8883 with TLS, topics top/..." in said
+    assert "guards: violations by Apprise" in said
+    assert "hook: violations and incidents by webhook" in said
+    assert "later: off, it has no address" in said
     assert "metrics   not served" in said
     assert "kept      pictures 1.5 days, violations 180 days\n" in said
 

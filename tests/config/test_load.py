@@ -224,12 +224,15 @@ cameras:
   - {name: b, url: "credential:url", substream: rtsp://h/s}
   - {name: c, url: rtsp://h/s, username: u, password: "file:none"}
 mqtt: {username: u, password: "credential:mqtt", tls: true, port: 8883, ca_file: none.pem}
+people:
+  - {name: chat, url: "${CHAT}"}
+  - {name: hook, webhook: "file:hook", key: "${KEY}"}
 """
     )
     config = load(path, environ={"STATE": "/srv"}, secrets=False)
     assert config.data_dir == "/srv/data"
     assert [str(camera.url) for camera in config.cameras][2] == "rtsp://h/s"
-    assert not config.mqtt.password
+    assert config.mqtt.password.reveal() == "withheld"
     path.write_text("data_dir: ${STATE}\n" + CAMERA)
     with pytest.raises(ConfigError, match="STATE is not set"):
         load(path, environ={}, secrets=False)
