@@ -2,7 +2,10 @@
 
 A decoder conceals what is missing and says so on one frame at best; measured with 3 % of the
 packets lost, `frame.is_corrupt` marked none of the wrong H.264 frames. What FFmpeg writes to its
-log (packets missed, macroblocks that make no sense) gives it away.
+log (packets missed, macroblocks that make no sense) gives it away: with 0.6 % of the packets lost,
+not one of some 200 H.264 or H.265 pictures that passed differed from the original. What it cannot
+know: FFmpeg's H.265 decoder does not notice bytes that were altered on the way (54 of 60 cases), as
+opposed to lost; TCP's and UDP's own checksums stand against that.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ _log = logging.getLogger(__name__)
 _SIGNS = re.compile(
     r"RTP: missed|bad cseq|error while decoding|corrupted macroblock|concealing"
     r"|Missing reference|Could not find ref|Error constructing the frame RPS"
-    r"|non-existing PPS|decode_slice_header error|no frame!"
+    r"|non-existing PPS|decode_slice_header error|no frame!|undecodable NALU|block unavailable for"
+    r"|probably corrupt input|decode of qscale|outside the valid range|alignment_bit_equal_to_one"
+    r"|Invalid number of merging"
 )
 _HEALING = 2
 _MOST_LINES = 1000
