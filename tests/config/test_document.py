@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import msgspec
 import pytest
+import yaml
 
 from maskwatch.config.describe import json_schema, keys
 from maskwatch.config.document import documents, example
@@ -98,6 +100,51 @@ def test_the_json_schema_takes_a_variable_where_a_number_stands() -> None:
     rate = json.loads(json_schema())["$defs"]["CameraConfig"]["properties"]["rate"]
     kinds = {choice["type"] for choice in rate["anyOf"]}
     assert kinds == {"number", "string"}
+
+
+@pytest.fixture(scope="module")
+def validator() -> jsonschema.Draft202012Validator:
+    schema = json.loads(json_schema())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def test_an_editor_that_follows_the_schema_finds_nothing_wrong_with_the_example(
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    errors = [error.message for error in validator.iter_errors(yaml.safe_load(example()))]
+    assert errors == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sound"),
+    [
+        ("{}", True),
+        ("{rate: 0.5, rotation: 90, transport: udp}", True),
+        ("{rate: '${RATE}', rotation: '${TURN:-90}', enabled: '${ON:-true}'}", True),
+        ("{password: '${PW:-}', username: u}", True),
+        ("{rate: 31}", False),
+        ("{rotation: 45}", False),
+        ("{transport: tpc}", False),
+        ("{enabled: 1}", False),
+        ("{smallest_face: 32.5}", False),
+        ("{fps: 5}", False),
+        ("{zones: [{name: z, polygon: [[0, 0], [1, 0]]}]}", False),
+        ("{zones: [{name: z, polygon: [[0, 0], [1, 0], [1, 2]]}]}", False),
+        ("{schedule: {start: '25:00'}}", False),
+        ("{schedule: {days: [monday]}}", False),
+    ],
+)
+def test_schema_and_loader_agree(
+    text: str, sound: bool, validator: jsonschema.Draft202012Validator, tmp_path: Path
+) -> None:
+    camera = {"name": "a", "url": "rtsp://h/s"} | yaml.safe_load(text)
+    document = yaml.safe_dump({"cameras": [camera]})
+    path = tmp_path / "c.yaml"
+    path.write_text(document)
+    found = examine(path, environ={"RATE": "5"})
+    assert (found.problems == []) is sound, found.problems
+    assert validator.is_valid(yaml.safe_load(document)) is sound
 
 
 def test_every_key_has_a_description_that_ends_as_a_sentence() -> None:
