@@ -1,6 +1,7 @@
 """`python -m tests.faults.quick CONFIG LIMITS`: the daemon, with less patience than in production.
 
-LIMITS is JSON with fields of `maskwatch.supervisor.limits.Limits`; nothing else differs.
+LIMITS is JSON with fields of `maskwatch.supervisor.limits.Limits`, and `worker_megabytes`, which a
+configuration may not set so low. Nothing else differs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.control import CameraReport
 from maskwatch.supervisor.limits import Limits
 from maskwatch.supervisor.main import serve
+import msgspec
 from tests.e2e.daemon import Daemon
 
 __all__ = ["QuickDaemon", "is_alive"]
@@ -40,6 +42,14 @@ class QuickDaemon(Daemon):
             return super().command(verb, *arguments)
         return [sys.executable, "-m", "tests.faults.quick", str(self.config), json.dumps(self.limits)]
 
+    def ready_to_ask(self) -> bool:
+        """Whether it answers on its metrics port."""
+        try:
+            self.fetch("healthz")
+        except OSError:
+            return False
+        return True
+
     def camera(self, name: str) -> CameraReport:
         return next(report for report in self.status().cameras if report.name == name)
 
@@ -58,8 +68,14 @@ def is_alive(pid: int) -> bool:
 
 
 def _run(path: Path, limits: str) -> int:
+    given = json.loads(limits)
+    megabytes = given.pop("worker_megabytes", None)
     try:
-        return serve(load(path), path, limits=Limits(**json.loads(limits)))
+        config = load(path)
+        if megabytes is not None:
+            low = msgspec.structs.replace(config.supervision, worker_megabytes=megabytes)
+            config = msgspec.structs.replace(config, supervision=low)
+        return serve(config, path, limits=Limits(**given))
     except MaskwatchError as error:  # as `maskwatch.cli.app` does
         sys.stderr.write(f"maskwatch: {error}\n")
         return error.exit_code

@@ -85,12 +85,16 @@ def test_tcp_goes_to_the_camera_s_port_and_nowhere_else() -> None:
         "import os; os.execv('/bin/true', ['true'])",
         "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()",
         "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
-        "import ctypes, os\n"
-        "r = ctypes.CDLL(None, use_errno=True).ptrace(0, 0, 0, 0)\n"
-        "if r: raise PermissionError(os.strerror(ctypes.get_errno()))",
-        "import ctypes, os\n"
-        "r = ctypes.CDLL(None, use_errno=True).unshare(0x10000000)\n"
-        "if r: raise PermissionError(os.strerror(ctypes.get_errno()))",
+        (
+            "import ctypes, os\n"
+            "r = ctypes.CDLL(None, use_errno=True).ptrace(0, 0, 0, 0)\n"
+            "if r: raise PermissionError(os.strerror(ctypes.get_errno()))"
+        ),
+        (
+            "import ctypes, os\n"
+            "r = ctypes.CDLL(None, use_errno=True).unshare(0x10000000)\n"
+            "if r: raise PermissionError(os.strerror(ctypes.get_errno()))"
+        ),
     ],
 )
 def test_no_program_no_child_no_listener_no_tracing(code: str) -> None:
