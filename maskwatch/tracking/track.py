@@ -17,7 +17,9 @@ _SPEED_ACROSS, _SPEED_DOWN, _SPEED_SIZE = 5.0, 2.5, 0.7
 _FORCE_ACROSS, _FORCE_DOWN, _FORCE_SIZE = 6.0, 4.0, 0.6
 _REACH = 1.0
 _REACH_PER_SECOND = 7.0
-_MOST_REACH = 8.0
+_MOST_REACH = 6.0
+# The like for the logarithm of the height.
+_GROWS, _GROWS_PER_SECOND, _MOST_GROWTH = 0.35, 0.3, 0.6
 _WALKS_ON = 1.0  # s unseen after which the velocity fades
 _FADE = 0.6  # s
 _SHAPE_MEMORY = 0.8
@@ -39,6 +41,7 @@ class Track:
         "_aspect",
         "_down",
         "_moment",
+        "_seen_at",
         "_size",
         "detection",
         "first_moment",
@@ -59,6 +62,7 @@ class Track:
         self._down = Axis(box.centre.y, noise, _SPEED_DOWN * height)
         self._size = Axis(math.log(height), _NOISE_SIZE**2, _SPEED_SIZE)
         self._aspect = max(box.width, 1.0) / height
+        self._seen_at = (box.centre.x, box.centre.y)
 
     @property
     def height(self) -> float:
@@ -95,11 +99,16 @@ class Track:
         """Return how unlikely the detection is for this track; infinite when out of reach."""
         box, height = detection.box, self.height
         unseen = self._moment - self.last_moment
-        reach = min(_REACH + _REACH_PER_SECOND * unseen, _MOST_REACH) * max(height, box.height)
-        x, y = box.centre.x, box.centre.y
-        if math.hypot(x - self._across.position, y - self._down.position) > reach:
+        reach = min(_REACH + _REACH_PER_SECOND * unseen, _MOST_REACH) * height
+        x, y, size = box.centre.x, box.centre.y, math.log(max(box.height, 1.0))
+        grown = abs(size - self._size.position)
+        if grown > min(_GROWS + _GROWS_PER_SECOND * unseen, _MOST_GROWTH):
             return math.inf
-        noise, size = (_NOISE_ACROSS * height) ** 2, math.log(max(box.height, 1.0))
+        # Who is hidden walks on, or stops: near either place will do.
+        places = ((self._across.position, self._down.position), self._seen_at)
+        if min(math.hypot(x - px, y - py) for px, py in places) > reach:
+            return math.inf
+        noise = (_NOISE_ACROSS * height) ** 2
         surprise = (
             self._across.surprise(x, noise)
             + self._down.surprise(y, noise)
@@ -118,6 +127,7 @@ class Track:
         self._size.correct(math.log(height), _NOISE_SIZE**2)
         aspect = max(box.width, 1.0) / height
         self._aspect = _SHAPE_MEMORY * self._aspect + (1 - _SHAPE_MEMORY) * aspect
+        self._seen_at = (box.centre.x, box.centre.y)
         self.detection = detection
         self.hits += 1
         self.last_moment = max(self.last_moment, moment)

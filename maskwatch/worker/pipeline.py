@@ -20,27 +20,26 @@ from maskwatch.domain import (
     Frame,
     IdSource,
     MaskLogits,
-    Point,
     Reading,
     Verdict,
     Violation,
 )
-from maskwatch.privacy.anonymize import body_box
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.evidence import Evidence, Limits
 from maskwatch.tracking.life import Life, Sight
 from maskwatch.tracking.occupancy import Occupancy
 from maskwatch.tracking.policy import Policy, Step
-from maskwatch.tracking.still import Liveness, OwnMotion, StillPlaces
+from maskwatch.tracking.still import Liveness, OwnMotion
 from maskwatch.tracking.track import Track
 from maskwatch.tracking.tracker import Tracker
 from maskwatch.tracking.visit import Visit
 from maskwatch.tracking.zones import ZoneMap
-from maskwatch.vision.liveliness import FacePatch
 from maskwatch.vision.motion import MotionGate
 from maskwatch.vision.quality import Quality, QualityGate
+from maskwatch.worker.life_signs import LifeSigns
 from maskwatch.worker.snapshot import Snapshots, faces_to_cover
+from maskwatch.worker.tally import Tally
 from maskwatch.worker.view import Outcome, TrackView
 
 if TYPE_CHECKING:
@@ -112,10 +111,10 @@ class Pipeline:
         clock: Clock | None = None,
     ) -> None:
         decision = camera.decision
-        self._camera, self._ids, self._meter = camera, ids, meter
+        self._camera, self._ids = camera, ids
         self._detector, self._classifier = detector, classifier
         self._clock = clock or SystemClock()
-        self._labels = {"camera": camera.name}
+        self._tally = Tally(meter, camera.name, classifier.id)
         self._gate = MotionGate()
         self._tracker = Tracker(camera.detector_score, decision.reassociate)
         self._quality = QualityGate(camera.smallest_face, camera.detector_score)
@@ -125,20 +124,18 @@ class Pipeline:
         self._occupancy = Occupancy(camera.name)
         self._snapshots = Snapshots(camera, self._zones.private)
         self._visits: dict[int, Visit] = {}
-        self._patches: dict[int, tuple[FacePatch, Point]] = {}
-        self._still = StillPlaces()
+        self._life_signs = LifeSigns()
         self._found: list[Detection] = []
-        meter.set(catalogue.MODEL_INFO, 1, self._labels | {"model": classifier.id})
 
     def process(self, frame: Frame) -> Outcome:
         """Take in one sampled frame; return what it led to."""
         outcome = Outcome()
         awake = any(self._keeps_awake(track) for track in self._tracker.tracks)
         if not self._gate.look(frame.image, frame.moment, awake=awake):
-            self._fate("gated")
+            self._tally.frame("gated")
             outcome.minutes += self._occupancy.count({}, frame.captured_at)
             return outcome
-        self._fate("analysed")
+        self._tally.frame("analysed")
         outcome.looked, outcome.detections = True, self._detect(frame)
         wanted = [d for d in outcome.detections if self._zones.looked_at(_relative(d, frame).centre)]
         ended = self._tracker.update(wanted, frame.moment)
@@ -163,12 +160,12 @@ class Pipeline:
         outcome = Outcome()
         for visit in self._visits.values():
             self._close(visit, at, reason, outcome, moment=visit.first_moment)
-            self._tell_person(visit)
+            self._tally.person(visit)
         outcome.minutes = self._occupancy.close()
         self._visits.clear()
-        self._patches.clear()
+        self._life_signs = LifeSigns()
         self._tracker.tracks = []
-        self._gauges()
+        self._tally.present(0, 0)
         return outcome
 
     # --- steps of one frame -----------------------------------------------------------------------
@@ -176,9 +173,9 @@ class Pipeline:
     def _detect(self, frame: Frame) -> list[Detection]:
         began = self._clock.monotonic()
         found = [d.scaled(frame.scale) for d in self._detector.detect(frame.image)]
-        self._took(catalogue.DETECT_SECONDS, self._clock.monotonic() - began)
+        self._tally.took(catalogue.DETECT_SECONDS, self._clock.monotonic() - began)
         sure = sum(d.score >= self._camera.detector_score for d in found)
-        self._meter.add(catalogue.FACES, self._labels, sure)
+        self._tally.faces(sure)
         self._found = found
         return found
 
@@ -192,8 +189,7 @@ class Pipeline:
         middle = _relative(detection, frame).centre
         visit.enter(self._zones.place(middle, frame.captured_at), frame.moment)
         on_analysed = detection.scaled(1 / frame.scale)
-        self._watch_motion(visit, on_analysed, frame)
-        visit.on_poster = self._still.holds(on_analysed.box, visit.number)
+        self._judge_motion(visit, on_analysed.box, frame)
         quality = self._quality.measure(frame.image, on_analysed, frame.scale)
         return _Seen(track, visit, detection, quality)
 
@@ -209,43 +205,20 @@ class Pipeline:
         self._visits[track.number] = visit
         return visit
 
+    def _judge_motion(self, visit: Visit, box: Box, frame: Frame) -> None:
+        """Find out whether the face is alive; `box` in pixels of the analysed picture."""
+        was = visit.motion.liveness
+        others = [
+            t.box.scaled(1 / frame.scale) for t in self._tracker.tracks if t.number != visit.number
+        ]
+        now = self._life_signs.see(visit, box, frame, self._gate.shift, others)
+        if was is Liveness.STILL and now is Liveness.ALIVE:
+            # Perhaps the track of a poster went over to somebody who passed: what was read of the
+            # poster says nothing about them.
+            visit.evidence = self._no_evidence()
+
     def _no_evidence(self) -> Evidence:
         return Evidence(self._limits, self._classifier.prior)
-
-    def _watch_motion(self, visit: Visit, detection: Detection, frame: Frame) -> None:
-        """Find out whether the face is alive; `detection` in pixels of the analysed picture."""
-        motion, box = visit.motion, detection.box
-        if motion.alive:
-            return
-        was_still = motion.liveness is Liveness.STILL
-        change = self._change(visit, box, frame)
-        now = motion.see(box, frame.moment, self._gate.shift, change)
-        if now is Liveness.ALIVE:
-            self._patches.pop(visit.number, None)
-            self._still.forget(visit.number)
-            if was_still:
-                # Perhaps the track of a poster went over to somebody who passed: what was read of
-                # the poster says nothing about them.
-                visit.evidence = self._no_evidence()
-        elif now is Liveness.STILL:
-            self._still.remember(visit.number, box, frame.moment)
-
-    def _change(self, visit: Visit, box: Box, frame: Frame) -> float | None:
-        """Return how much the face's pixels changed; None where somebody else is in the way."""
-        found = self._patches.get(visit.number)
-        shift = self._gate.shift
-        if found is None:
-            self._patches[visit.number] = (FacePatch(frame.image, box), shift)
-            return None
-        if self._others_near(visit.number, box.scaled(frame.scale)):
-            return None
-        patch, before = found
-        return patch.change(frame.image, Point(shift.x - before.x, shift.y - before.y))
-
-    def _others_near(self, number: int, face: Box) -> bool:
-        around = face.grown(1.0)
-        others = (track.box for track in self._tracker.tracks if track.number != number)
-        return any(body_box(box).intersection(around) > 0 for box in others)
 
     def _read(self, seen: Sequence[_Seen], frame: Frame) -> None:
         """Classify the faces that pass the gate and are due, those with the greatest need first."""
@@ -257,7 +230,7 @@ class Pipeline:
         began = self._clock.monotonic()
         picture = frame.image if frame.size == frame.full_size else frame.full()
         readings = self._classifier.classify(picture, [one.detection for one in chosen])
-        self._took(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
+        self._tally.took(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
         for one, reading in zip(chosen, readings, strict=True):
             self._vote(one.visit, reading, frame)
 
@@ -267,7 +240,7 @@ class Pipeline:
         if gate is not None:
             visit.gates[gate] += 1
             visit.reading = Reading(None, gate)
-            self._meter.add(catalogue.READINGS, self._labels | {"result": gate.value})
+            self._tally.reading(gate.value)
             return False
         if visit.motion.liveness is Liveness.STILL or visit.on_poster:
             return False
@@ -280,13 +253,13 @@ class Pipeline:
         visit.reading, visit.read_moment = reading, frame.moment
         if reading.logits is None:  # the classifier would not say: counted, never a vote
             return
-        self._meter.add(catalogue.READINGS, self._labels | {"result": "classified"})
+        self._tally.reading("classified")
         undecided = visit.verdict is Verdict.UNKNOWN
         if visit.evidence.vote(reading.logits, frame.moment) is not Verdict.UNKNOWN and undecided:
             visit.decided_moment = frame.moment
-            self._took(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
+            self._tally.took(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
             waited = (self._clock.now() - frame.captured_at).total_seconds()
-            self._took(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, waited))
+            self._tally.took(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, waited))
 
     def _decide(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
         visit = one.visit
@@ -328,8 +301,7 @@ class Pipeline:
         self._offer(one, frame)
         change = visit.life.begin(frame.moment)
         outcome.changes.append((change, self._snapshots.take(visit)))
-        labels = self._labels | {"zone": visit.place.zone, "verdict": visit.verdict.value}
-        self._meter.add(catalogue.VIOLATIONS, labels)
+        self._tally.violation(visit)
 
     def _hold(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
         life = one.visit.life
@@ -339,7 +311,7 @@ class Pipeline:
             life.show(_relative(one.detection, frame), round(one.detection.box.height, 1))
         held = life.held
         change = life.update(frame.captured_at, frame.moment)
-        self._meter.add(catalogue.UPDATES_HELD, self._labels, life.held - held)
+        self._tally.held(life.held - held)
         if change is not None:
             outcome.changes.append((change, self._snapshots.take(one.visit)))
 
@@ -353,10 +325,10 @@ class Pipeline:
     def _end(self, ended: Sequence[Track], outcome: Outcome, moment: float) -> None:
         for track in ended:
             visit = self._visits.pop(track.number, None)
-            self._patches.pop(track.number, None)
+            self._life_signs.forget(track.number)
             if visit is not None and self._tracker.confirmed(track):
                 self._close(visit, visit.last_seen, CloseReason.LEFT, outcome, moment=moment)
-                self._tell_person(visit)
+                self._tally.person(visit)
 
     def _close(
         self, visit: Visit, at: datetime, reason: CloseReason, outcome: Outcome, *, moment: float
@@ -366,17 +338,12 @@ class Pipeline:
             outcome.changes.append((change, self._snapshots.take(visit)))
             self._snapshots.forget(visit)
 
-    def _tell_person(self, visit: Visit) -> None:
-        if visit.motion.alive:
-            labels = self._labels | {"zone": visit.place.zone, "verdict": visit.verdict.value}
-            self._meter.add(catalogue.PEOPLE, labels)
-
     def _count(self, at: datetime, outcome: Outcome) -> None:
         visits = [self._visits[track.number] for track in self._people()]
         alive = [visit for visit in visits if visit.motion.alive]
         people = {visit.number: (visit.place.zone, visit.verdict) for visit in alive}
         outcome.minutes += self._occupancy.count(people, at)
-        self._gauges(len(alive), sum(visit.violating for visit in visits))
+        self._tally.present(len(alive), sum(visit.violating for visit in visits))
 
     def _people(self) -> list[Track]:
         tracks = self._tracker.tracks
@@ -385,16 +352,6 @@ class Pipeline:
     def _keeps_awake(self, track: Track) -> bool:
         visit = self._visits.get(track.number)
         return visit is None or visit.motion.liveness is not Liveness.STILL
-
-    def _gauges(self, present: int = 0, violating: int = 0) -> None:
-        self._meter.set(catalogue.PEOPLE_PRESENT, present, self._labels)
-        self._meter.set(catalogue.VIOLATIONS_OPEN, violating, self._labels)
-
-    def _fate(self, fate: str) -> None:
-        self._meter.add(catalogue.FRAMES, self._labels | {"fate": fate})
-
-    def _took(self, name: str, seconds: float) -> None:
-        self._meter.observe(name, seconds, catalogue.METRICS[name].buckets, self._labels)
 
     def _view(self, track: Track, moment: float) -> TrackView:
         visit = self._visits[track.number]
