@@ -11,7 +11,12 @@ __all__ = ["alert"]
 
 @click.group()
 def alert() -> None:
-    """Test how alerts reach brokers and people."""
+    r"""Test how alerts reach brokers and people.
+
+    \b
+    Examples:
+      maskwatch alert test --config config.yaml
+    """
 
 
 @alert.command()
