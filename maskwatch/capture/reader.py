@@ -23,7 +23,7 @@ _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 _BEHIND_S = 2.0
 _STALE_S = 1.0
 _STALE_INTERVALS = 3.0
-_SMOOTHING = 0.1
+_SMOOTHING = 0.3
 _JITTER = 0.25
 
 
