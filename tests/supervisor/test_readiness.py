@@ -1,0 +1,73 @@
+"""What /readyz and systemd are told, and when a camera's state is told again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from maskwatch.clock import ManualClock
+from maskwatch.domain import CameraState, CameraStatus
+from maskwatch.errors import ConfigError, StoreLockedError
+from maskwatch.supervisor.readiness import Readiness
+from maskwatch.supervisor.runtime import RuntimeDir
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def statuses(*states: CameraState) -> list[CameraStatus]:
+    return [CameraStatus(f"c{i}", state, "", NOON) for i, state in enumerate(states)]
+
+
+@pytest.mark.parametrize(
+    ("states", "recording", "given", "ok", "words"),
+    [
+        ((CameraState.LIVE, CameraState.BACKOFF), True, True, True, "1 of 2 cameras live; c1: backoff"),
+        ((CameraState.BLIND,), True, True, True, "1 of 1 cameras live"),
+        ((CameraState.BACKOFF,), True, True, False, "0 of 1 cameras live; c0: backoff"),
+        ((CameraState.DISABLED,), True, True, True, "0 of 0 cameras live"),
+        ((CameraState.LIVE,), False, True, False, "1 of 1 cameras live; the recorder does not run"),
+        ((CameraState.LIVE,), True, False, False, "1 of 1 cameras live; still starting"),
+    ],
+)
+def test_ready_means_watching_and_recording(
+    states: tuple[CameraState, ...], recording: bool, given: bool, ok: bool, words: str
+) -> None:
+    readiness = Readiness(ManualClock())
+    condition = readiness.look(statuses(*states), recording=recording, given=given)
+    assert (condition.ok, condition.detail) == (ok, words)
+    assert readiness.ready() == condition
+
+
+def test_a_main_loop_that_stands_still_is_neither_healthy_nor_ready() -> None:
+    clock = ManualClock()
+    readiness = Readiness(clock)
+    readiness.look(statuses(CameraState.LIVE), recording=True, given=True)
+    clock.advance(9)
+    assert readiness.ready().ok
+    clock.advance(2)
+    assert not readiness.healthy().ok
+    assert not readiness.ready().ok
+    readiness.turned()
+    assert readiness.ready().ok
+
+
+def test_a_runtime_directory_has_one_daemon(tmp_path: Path) -> None:
+    first = RuntimeDir(tmp_path / "run")
+    with pytest.raises(StoreLockedError, match="another maskwatch daemon"):
+        RuntimeDir(tmp_path / "run")
+    first.close()
+    RuntimeDir(tmp_path / "run").close()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_path_too_long_for_a_socket_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="longer than"):
+        RuntimeDir(tmp_path / ("x" * 120))
+
+
+def test_a_runtime_directory_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be used"):
+        RuntimeDir(tmp_path / "file")
