@@ -7,9 +7,8 @@ very code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
 
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import CameraConfig
@@ -19,15 +18,13 @@ from maskwatch.domain import (
     Detection,
     Frame,
     IdSource,
-    MaskLogits,
     Reading,
     Verdict,
-    Violation,
 )
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.evidence import Evidence, Limits
-from maskwatch.tracking.life import Life, Sight
+from maskwatch.tracking.life import Life
 from maskwatch.tracking.occupancy import Occupancy
 from maskwatch.tracking.policy import Policy, Step
 from maskwatch.tracking.still import Liveness, OwnMotion
@@ -37,44 +34,16 @@ from maskwatch.tracking.visit import Visit
 from maskwatch.tracking.zones import ZoneMap
 from maskwatch.vision.motion import MotionGate
 from maskwatch.vision.quality import Quality, QualityGate
+from maskwatch.worker.interfaces import FaceFinder, MaskReader
 from maskwatch.worker.life_signs import LifeSigns
 from maskwatch.worker.snapshot import Snapshots, faces_to_cover
 from maskwatch.worker.tally import Tally
-from maskwatch.worker.view import Outcome, TrackView
-
-if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+from maskwatch.worker.view import Outcome, TrackView, beginning, sight_of, view_of
 
 __all__ = ["FaceFinder", "MaskReader", "Pipeline"]
 
 _MOST_READINGS = 6  # per frame: a crowd is read in turn
 _REREAD = 0.9  # of the correlation time, before a decided face is read again
-
-
-class FaceFinder(Protocol):
-    """Finds faces; `FaceDetector` with a score of `ANONYMIZE_SCORE` in the product."""
-
-    def detect(self, image: Image) -> list[Detection]:
-        """Return the faces in uint8 BGR (height, width, 3), in pixels of it."""
-        ...
-
-
-class MaskReader(Protocol):
-    """Reads masks; `MaskClassifier` in the product."""
-
-    @property
-    def id(self) -> str:
-        """The model's name, for violations."""
-        ...
-
-    @property
-    def prior(self) -> MaskLogits:
-        """Logarithms of the training shares."""
-        ...
-
-    def classify(self, image: Image, detections: Sequence[Detection], /) -> list[Reading]:
-        """Return one reading for each detection (pixels of `image`, uint8 BGR)."""
-        ...
 
 
 @dataclass(slots=True)
@@ -145,7 +114,7 @@ class Pipeline:
         for one in seen:
             self._decide(one, frame, outcome)
         self._count(frame.captured_at, outcome)
-        outcome.tracks = [self._view(t, frame.moment) for t in self._people()]
+        outcome.tracks = [self._view(track, frame.moment) for track in self._people()]
         return outcome
 
     def idle(self, at: datetime, moment: float) -> Outcome:
@@ -277,25 +246,12 @@ class Pipeline:
                 pass
 
     def _open(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
-        visit, box = one.visit, one.detection.box
-        sight = _sight(visit)
-        violation = Violation(
-            id=self._ids.next(frame.captured_at),
-            camera=self._camera.name,
-            zone=visit.place.zone,
-            zones=sight.zones,
-            track=visit.number,
-            verdict=sight.verdict,
-            first_seen=visit.first_seen,
-            started=frame.captured_at,
-            ended=None,
-            close_reason=None,
-            confidence=sight.confidence,
-            evidence=sight.evidence,
-            readings=sight.readings,
-            face_height=round(box.height, 1),
+        visit, at = one.visit, frame.captured_at
+        violation = beginning(self._ids.next(at), self._camera.name, self._classifier.id, visit, at)
+        violation = replace(
+            violation,
             box=_relative(one.detection, frame),
-            model=self._classifier.id,
+            face_height=round(one.detection.box.height, 1),
         )
         visit.life = Life(violation, self._camera.decision.cooldown)
         self._offer(one, frame)
@@ -306,7 +262,7 @@ class Pipeline:
     def _hold(self, one: _Seen, frame: Frame, outcome: Outcome) -> None:
         life = one.visit.life
         assert life is not None
-        life.see(_sight(one.visit))
+        life.see(sight_of(one.visit))
         if one.quality.gate is None and self._offer(one, frame):
             life.show(_relative(one.detection, frame), round(one.detection.box.height, 1))
         held = life.held
@@ -338,6 +294,10 @@ class Pipeline:
             outcome.changes.append((change, self._snapshots.take(visit)))
             self._snapshots.forget(visit)
 
+    def _view(self, track: Track, moment: float) -> TrackView:
+        visit = self._visits[track.number]
+        return view_of(track, visit, self._policy.obstacle(visit, moment))
+
     def _count(self, at: datetime, outcome: Outcome) -> None:
         visits = [self._visits[track.number] for track in self._people()]
         alive = [visit for visit in visits if visit.motion.alive]
@@ -352,34 +312,6 @@ class Pipeline:
     def _keeps_awake(self, track: Track) -> bool:
         visit = self._visits.get(track.number)
         return visit is None or visit.motion.liveness is not Liveness.STILL
-
-    def _view(self, track: Track, moment: float) -> TrackView:
-        visit = self._visits[track.number]
-        detected = track.detection is not None
-        return TrackView(
-            number=track.number,
-            box=track.detection.box if track.detection else track.box,
-            detected=detected,
-            verdict=visit.verdict,
-            liveness=visit.motion.liveness,
-            reading=visit.reading if detected else None,
-            evidence=visit.evidence.over(Verdict.NO_MASK, Verdict.MASK),
-            watched=max(visit.evidence.changes.values(), default=0.0),
-            zone=visit.place.zone,
-            obstacle=self._policy.obstacle(visit, moment),
-            violation=visit.life.id if visit.life and visit.violating else None,
-        )
-
-
-def _sight(visit: Visit) -> Sight:
-    evidence, verdict = visit.evidence, visit.verdict
-    return Sight(
-        verdict=verdict,
-        zones=tuple(visit.zones),
-        confidence=round(evidence.confidence(verdict), 6),
-        evidence=round(evidence.behind(verdict), 4),
-        readings=evidence.readings,
-    )
 
 
 def _read_at(visit: Visit) -> float:

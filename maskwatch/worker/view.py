@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
-from maskwatch.domain import Box, Change, Detection, OccupancyMinute, Reading, Verdict
+from maskwatch.domain import (
+    Box,
+    Change,
+    Detection,
+    OccupancyMinute,
+    Reading,
+    Verdict,
+    Violation,
+)
+from maskwatch.tracking.life import Sight
 from maskwatch.tracking.still import Liveness
+from maskwatch.tracking.track import Track
+from maskwatch.tracking.visit import Visit
 
-__all__ = ["Outcome", "TrackView"]
+__all__ = ["Outcome", "TrackView", "beginning", "sight_of", "view_of"]
+
+_NO_BOX = Box(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +73,56 @@ class Outcome:
     minutes: list[OccupancyMinute] = field(default_factory=list)
     tracks: list[TrackView] = field(default_factory=list)
     detections: list[Detection] = field(default_factory=list)
+
+
+def view_of(track: Track, visit: Visit, obstacle: str) -> TrackView:
+    """Return a track as it stands after a frame."""
+    detected = track.detection is not None
+    return TrackView(
+        number=track.number,
+        box=track.detection.box if track.detection else track.box,
+        detected=detected,
+        verdict=visit.verdict,
+        liveness=visit.motion.liveness,
+        reading=visit.reading if detected else None,
+        evidence=visit.evidence.over(Verdict.NO_MASK, Verdict.MASK),
+        watched=max(visit.evidence.changes.values(), default=0.0),
+        zone=visit.place.zone,
+        obstacle=obstacle,
+        violation=visit.life.id if visit.life and visit.violating else None,
+    )
+
+
+def sight_of(visit: Visit) -> Sight:
+    """Return what is known of a person, as it enters the violation."""
+    evidence, verdict = visit.evidence, visit.verdict
+    return Sight(
+        verdict=verdict,
+        zones=tuple(visit.zones),
+        confidence=round(evidence.confidence(verdict), 6),
+        evidence=round(evidence.behind(verdict), 4),
+        readings=evidence.readings,
+    )
+
+
+def beginning(number: UUID, camera: str, model: str, visit: Visit, at: datetime) -> Violation:
+    """Return the violation that opens `at` (UTC), without its face yet."""
+    sight = sight_of(visit)
+    return Violation(
+        id=number,
+        camera=camera,
+        zone=visit.place.zone,
+        zones=sight.zones,
+        track=visit.number,
+        verdict=sight.verdict,
+        first_seen=visit.first_seen,
+        started=at,
+        ended=None,
+        close_reason=None,
+        confidence=sight.confidence,
+        evidence=sight.evidence,
+        readings=sight.readings,
+        face_height=0.0,
+        box=_NO_BOX,
+        model=model,
+    )
