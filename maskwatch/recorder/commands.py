@@ -11,6 +11,7 @@ from uuid import UUID
 from maskwatch.alerts.sink import Sink
 from maskwatch.errors import StoreError
 from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.recorder.standing import Standing
 from maskwatch.store.database import Store
 
 __all__ = ["Commands", "acknowledge"]
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _MOST = 100  # commands without a result, or not yet looked at
 
 
-def acknowledge(store: Store, command: Command) -> CommandResult:
+def acknowledge(store: Store, command: Command, standing: Standing) -> CommandResult:
     """Carry out an `acknowledge`; `target` is the violation's id."""
     try:
         violation = UUID(command.target)
@@ -28,6 +29,8 @@ def acknowledge(store: Store, command: Command) -> CommandResult:
         return CommandResult(id=command.id, ok=False, detail=f"{command.target!r} is no violation's id")
     except StoreError as error:
         return CommandResult(id=command.id, ok=False, detail=str(error))
+    if known:
+        standing.acknowledge(violation)
     detail = "acknowledged" if known else f"there is no violation {violation}"
     return CommandResult(id=command.id, ok=known, detail=detail)
 
@@ -35,8 +38,9 @@ def acknowledge(store: Store, command: Command) -> CommandResult:
 class Commands:
     """Commands that came through sinks and wait for their result."""
 
-    def __init__(self, ring: Callable[[], None]) -> None:
+    def __init__(self, ring: Callable[[], None], standing: Standing) -> None:
         self._ring = ring
+        self._standing = standing
         self._arrived: SimpleQueue[tuple[Sink, Command]] = SimpleQueue()
         self._askers: OrderedDict[str, Sink] = OrderedDict()
 
@@ -52,7 +56,7 @@ class Commands:
             sink, command = self._arrived.get()
             _log.info("command %s for %r from %s", command.verb, command.target, command.origin)
             if command.verb == "acknowledge":
-                sink.command_done(acknowledge(store, command))
+                sink.command_done(acknowledge(store, command, self._standing))
                 continue
             self._askers[command.id] = sink
             while len(self._askers) > _MOST:

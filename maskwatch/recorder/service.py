@@ -96,12 +96,12 @@ class Recorder:
         self._meter = Meter()
         self._loop = Loop(clock)
         self._memory = Memory()
-        self._commands = Commands(self._loop.ring)
         self._couriers: list[Courier] = []
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
         self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
         self._standing = self._take_stock()
+        self._commands = Commands(self._loop.ring, self._standing)
         self._intake = Intake(self._memory, self._standing, clock=clock, meter=self._meter)
         self._workers = Workers(
             listen(self._socket), self._loop, self._intake, self._minute, run=self._run, clock=clock
@@ -195,14 +195,14 @@ class Recorder:
         self._housekeeping.rules = message.config.store.retention
         self._store.reserve.wanted = message.config.store.reserve_megabytes << 20
         self._standing.keep_cameras({camera.name for camera in message.config.cameras})
-        if (before.mqtt, before.node) != (message.config.mqtt, message.config.node):
+        if _told_by_sinks(before) != _told_by_sinks(message.config):
             with self._store_trouble():
                 self._stop_sinks(_GOODBYE)
             self._start_sinks(list(self._make_sinks(message.config)))
 
     def _execute(self, command: Command) -> CommandResult:
         if command.verb == "acknowledge":
-            return acknowledge(self._store, command)
+            return acknowledge(self._store, command, self._standing)
         return CommandResult(id=command.id, ok=False, detail=f"the recorder knows no {command.verb!r}")
 
     def _status(self, status: CameraStatus) -> None:
@@ -258,7 +258,7 @@ class Recorder:
             self._deliver(news=news)
 
     def _keep_house(self) -> None:
-        if self._memory or self._intake.trouble == "full":
+        if not self._store.reserve.whole:
             self._housekeeping.hurry()
         with self._store_trouble():
             self._housekeeping.turn(self._store)
@@ -336,3 +336,9 @@ class Recorder:
         self._uplink.close()
         self._store.close()
         self._loop.close()
+
+
+def _told_by_sinks(config: Config) -> tuple[object, ...]:
+    """Return what the sinks were made from: where alerts go, and the cameras that are announced."""
+    cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
+    return config.mqtt, config.people, config.node, cameras

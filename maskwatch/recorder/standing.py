@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 from uuid import UUID
@@ -10,6 +11,8 @@ from maskwatch.alerts.sink import StandingState
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
 
 __all__ = ["Standing"]
+
+_MOST_ACKNOWLEDGED = 1000
 
 
 class Standing:
@@ -26,6 +29,7 @@ class Standing:
         self._changes: dict[UUID, Change] = {change.violation.id: change for change in changes}
         self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
         self._occupancy = dict(occupancy or {})
+        self._acknowledged: OrderedDict[UUID, None] = OrderedDict()
 
     def camera(self, status: CameraStatus) -> None:
         """Take over a camera's state."""
@@ -54,6 +58,13 @@ class Standing:
                 self._violation(subject)
             else:
                 self._incident(subject)
+
+    def acknowledge(self, violation: UUID) -> None:
+        """Note that somebody has acknowledged a violation; the newest thousand are kept."""
+        with self._lock:
+            self._acknowledged[violation] = None
+            if len(self._acknowledged) > _MOST_ACKNOWLEDGED:
+                self._acknowledged.popitem(last=False)
 
     def _violation(self, change: Change) -> None:
         known = self._changes.get(change.violation.id)
@@ -93,4 +104,5 @@ class Standing:
                 tuple(self._changes.values()),
                 tuple(self._incidents.values()),
                 dict(self._occupancy),
+                frozenset(self._acknowledged),
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -38,6 +39,8 @@ from maskwatch.telemetry.meter import Meter
 __all__ = ["Store"]
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Store:
@@ -73,26 +76,48 @@ class Store:
     def record(self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute] = ()) -> list[Receipt]:
         """Store changes and counts in one transaction; return what became of each change.
 
-        When the disk is full the reserve is given up, and the transaction tried once more. When
-        this returns, pictures, rows and deliveries are on disk.
+        When this returns, pictures, rows and deliveries are on disk.
 
         Raises:
-            DiskFullError: there is no space even so; nothing was stored.
+            DiskFullError: there is no space, not even in the reserve; nothing was stored.
             StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
 
         """
         started = self._clock.monotonic()
-        try:
-            receipts = self._record(entries, minutes)
-        except DiskFullError:
-            if not self.reserve.give_up():
-                raise
-            _log.error("the disk is full: the reserve in %s is given up", self.place.path)
-            receipts = self._record(entries, minutes)
+        receipts = self._with_room(lambda: self._record(entries, minutes))
         elapsed = self._clock.monotonic() - started
         bounds = catalogue.METRICS[catalogue.COMMIT_SECONDS].buckets
         self._meter.observe(catalogue.COMMIT_SECONDS, elapsed, bounds)
         return receipts
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """Do a transaction; when the disk is full make room and do it again."""
+        try:
+            done = work()
+        except DiskFullError:
+            done = self._with_reserve(work)
+        if not self.reserve.whole:
+            self._fold_wal()
+        return done
+
+    def _with_reserve(self, work: Callable[[], T]) -> T:
+        if self._fold_wal():
+            try:
+                return work()
+            except DiskFullError:
+                pass
+        if not self.reserve.give_up():
+            raise DiskFullError(f"no space left in {self.place.path}, nor in the reserve")
+        _log.error("the disk is full: the reserve in %s is given up", self.place.path)
+        self._fold_wal()
+        return work()
+
+    def _fold_wal(self) -> bool:
+        """Make space: once folded, the -wal is written anew from its start, in the space it has."""
+        try:
+            return self.checkpoint()
+        except DiskFullError:
+            return False
 
     def _record(self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute]) -> list[Receipt]:
         now = self._clock.now()
@@ -182,7 +207,15 @@ class Store:
             return earlier_pending(session, sink, subject, number)
 
     def settle(self, results: Sequence[Settled]) -> None:
-        """Write the ends of attempts."""
+        """Write the ends of attempts.
+
+        Raises:
+            DiskFullError, StoreBusyError, StoreDamagedError, StoreError: nothing was written.
+
+        """
+        self._with_room(lambda: self._settle(results))
+
+    def _settle(self, results: Sequence[Settled]) -> None:
         with self.session() as session:
             settle(session, results)
 

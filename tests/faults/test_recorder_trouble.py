@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import sqlite3
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -59,6 +61,14 @@ def inside(recorder: RecorderProcess) -> Path:
     return Path(f"/proc/{recorder.process.pid}/root{recorder.data}")
 
 
+def stored_inside(recorder: RecorderProcess) -> set[int]:
+    """The indexes of the violations in the recorder's database, by the command line beside it."""
+    command = ["nsenter", "--target", str(recorder.process.pid), "--mount", sys.executable]
+    command += ["-m", "maskwatch", "events", "export", "--data-dir", str(recorder.data)]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.splitlines()
+    return {UUID(json.loads(line)["id"]).int & 0xFFFFFF for line in lines}
+
+
 def fill(file: io.RawIOBase, size: int) -> None:
     """Write blocks of this size until there is no space for one."""
     with contextlib.suppress(OSError):
@@ -102,7 +112,7 @@ def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_
         assert [told.stored for told in worker.wait(sent, 60)[-20:]] == [False] * 20
         wait_for(lambda: len(taken(small_disk)) == sent, 60)
         assert taken(small_disk) == list(range(sent)), "none is lost, none is late, none comes twice"
-    wait_for(lambda: stored(data / "maskwatch.db") == set(range(sent)), 60)
+    wait_for(lambda: stored_inside(small_disk) == set(range(sent)), 60)
     wait_for((data / "reserve").exists, 60)
     worker.send(change(sent, closed=True))
     assert worker.wait(sent + 1)[-1].stored

@@ -146,11 +146,11 @@ class PatientWorker:
 
 
 def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> None:
-    changes = [change(index, number, closed=number == 3) for index in range(40) for number in (1, 2, 3)]
+    changes = [change(index, number, closed=number == 3) for index in range(25) for number in (1, 2, 3)]
     chance = random.Random(20260301)
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         worker = PatientWorker(recorder, changes)
-        for _ in range(6):
+        for _ in range(5):
             time.sleep(chance.uniform(0.02, 0.6))
             recorder.kill()
             recorder.restart()
@@ -164,4 +164,4 @@ def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> 
             assert int(number) >= seen.get(violation, 0), "in order within a violation"
             seen[violation] = int(number)
         # A kill may repeat what was out: no more than the sink's window each time.
-        assert len(recorder.taken) - len(changes) <= 6 * 4
+        assert len(recorder.taken) - len(changes) <= 5 * 4

@@ -27,7 +27,8 @@ from maskwatch.store.opening import open_store
 from maskwatch.store.record import Entry
 from maskwatch.telemetry.meter import Meter
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+# Young enough for the retention of a real recorder.
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100 + b"\xff\xd9"
 
 

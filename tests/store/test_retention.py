@@ -194,7 +194,7 @@ def test_a_dry_run_counts_what_a_pass_removes_and_removes_nothing(store: Store) 
 def swept(store: Store) -> Path:
     """A folder of a day, in which every file looks two hours old before the sweep."""
     fill(store, 1)
-    return store.place.pictures / "2026-03-01"
+    return store.place.pictures / f"{START:%Y-%m-%d}"
 
 
 OURS = f"{violation_id(7)}-1.jpg"
