@@ -6,17 +6,21 @@ import contextlib
 import io
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from maskwatch.errors import DataError
-from maskwatch.training.network import predict, scaled
-from maskwatch.vision.interpreter import Interpreter
+from maskwatch.training.network import scaled
+from maskwatch.training.rounding import rounded_depthwise
 
 __all__ = ["to_float", "to_int8", "to_int8_corrected"]
+
+
+_FOR_RANGES: Final = 300
+_FOR_MEANS: Final = 192
 
 
 def to_float(model: Any) -> bytes:
@@ -24,22 +28,15 @@ def to_float(model: Any) -> bytes:
     return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
-def to_int8_corrected(model: Any, judged: npt.NDArray[np.uint8], seed: int, most: int = 300) -> bytes:
-    """Return the int8 model whose mean logits on `judged` are those of the float one.
+def to_int8_corrected(model: Any, judged: npt.NDArray[np.uint8], seed: int) -> bytes:
+    """Return the int8 model with depthwise weights rounded so that the answers stay.
 
-    Rounding shifts the logits a little, all in one direction; the last layer's bias takes that back
-    (Nagel et al. 2019, "bias correction"). Ranges come from `most` of `judged`, drawn by `seed`. The
-    model itself is left as it was.
+    Ranges and means come from some of `judged` (n, size, size, 3), drawn by `seed`. The model itself
+    is left as it was.
     """
-    representative = judged[np.random.default_rng(seed).permutation(len(judged))[:most]]
-    first = Interpreter(to_int8(model, representative), "int8").run(judged)
-    head = model.layers[-1]
-    kernel, bias = head.get_weights()
-    head.set_weights([kernel, bias + (predict(model, judged) - first).mean(axis=0)])
-    try:
-        return to_int8(model, representative)
-    finally:
-        head.set_weights([kernel, bias])
+    order = np.random.default_rng(seed).permutation(len(judged))
+    with rounded_depthwise(model, judged[order[:_FOR_MEANS]]):
+        return to_int8(model, judged[order[:_FOR_RANGES]])
 
 
 def to_int8(model: Any, representative: npt.NDArray[np.uint8]) -> bytes:
