@@ -1,0 +1,30 @@
+"""Sinks can tell what somebody has acknowledged, whoever asked for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskwatch.ipc.messages import Command
+from maskwatch.recorder.commands import acknowledge
+from maskwatch.recorder.standing import Standing
+from tests.store.samples import change, entry, make_store, violation_id
+
+
+def test_an_acknowledged_violation_stands_as_such(tmp_path: Path) -> None:
+    store, standing = make_store(tmp_path), Standing()
+    store.record([entry(change(1))])
+    for index, ok in ((1, True), (2, False)):
+        command = Command(id="1", verb="acknowledge", target=str(violation_id(index)))
+        assert acknowledge(store, command, standing).ok is ok
+    store.close()
+    assert standing.state().acknowledged == {violation_id(1)}
+
+
+def test_only_the_newest_thousand_are_kept() -> None:
+    standing = Standing()
+    for index in range(1, 1102):
+        standing.acknowledge(violation_id(index))
+    kept = standing.state().acknowledged
+    assert len(kept) == 1000
+    assert violation_id(1101) in kept
+    assert violation_id(101) not in kept
