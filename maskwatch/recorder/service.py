@@ -102,7 +102,6 @@ class Recorder:
         self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
         self._standing = self._take_stock()
         self._commands = Commands(self._loop.ring, self._standing)
-        self._commands = Commands(self._loop.ring, self._standing)
         self._intake = Intake(self._memory, self._standing, clock=clock, meter=self._meter)
         self._workers = Workers(
             listen(self._socket), self._loop, self._intake, self._minute, run=self._run, clock=clock
@@ -337,12 +336,6 @@ class Recorder:
         self._uplink.close()
         self._store.close()
         self._loop.close()
-
-
-def _told_by_sinks(config: Config) -> tuple[object, ...]:
-    """Return what the sinks were made from: where alerts go, and the cameras that are announced."""
-    cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
-    return config.mqtt, config.people, config.node, cameras
 
 
 def _told_by_sinks(config: Config) -> tuple[object, ...]:
