@@ -27,6 +27,7 @@ class _Options(TypedDict):
     start: datetime | None
     annotate: Path | None
     pictures: Path | None
+    gate: bool
     as_json: bool
     explain: bool
     plot: Path | None
@@ -44,6 +45,7 @@ class _Options(TypedDict):
 @click.option("--start", type=click.DateTime(), help="UTC time of the first frame, for schedules.")
 @click.option("--annotate", type=click.Path(path_type=Path), help="Write a video with boxes here.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Write the alerts' pictures here.")
+@click.option("--gate/--no-gate", default=True, help="Whether frames without motion are skipped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each change.")
 @click.option("--explain", is_flag=True, help="Say of each person why they were reported, or not.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the evidence as an SVG file here.")
@@ -84,7 +86,7 @@ def _prepare(clip: Path, options: _Options) -> Replay:
     file, start = options["config_file"], options["start"]
     config = load(file, secrets=False) if file else default_config(clip)
     begin = start.replace(tzinfo=UTC) if start else EPOCH
-    return Replay(clip, config, choose_camera(config, options["camera"]), begin)
+    return Replay(clip, config, choose_camera(config, options["camera"]), begin, gated=options["gate"])
 
 
 def _printer(*, as_json: bool) -> Take:

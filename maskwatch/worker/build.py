@@ -16,7 +16,13 @@ __all__ = ["build_pipeline"]
 
 
 def build_pipeline(
-    config: Config, camera: CameraConfig, *, ids: IdSource, meter: Meter, clock: Clock | None = None
+    config: Config,
+    camera: CameraConfig,
+    *,
+    ids: IdSource,
+    meter: Meter,
+    clock: Clock | None = None,
+    gated: bool = True,
 ) -> Pipeline:
     """Load the detector and the mask model and return the camera's pipeline.
 
@@ -33,4 +39,5 @@ def build_pipeline(
         ids=ids,
         meter=meter,
         clock=clock,
+        gated=gated,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from maskwatch.config.schema import CameraConfig
-from maskwatch.domain import Change, GateReason, Verdict
+from maskwatch.domain import Box, Change, GateReason, Verdict
 from maskwatch.tracking.evidence import Limits
 from maskwatch.tracking.policy import Policy
 from maskwatch.tracking.still import Liveness
@@ -19,6 +19,10 @@ __all__ = ["Explanation", "History"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 60
+
+_STAYS_FOR = 8.0  # s in view
+_ROAMS = 2.0  # face sizes that its boxes cover in all that time
+_AROUND_SCREEN = 0.5
 
 
 @dataclass(slots=True)
@@ -31,7 +35,9 @@ class History:
         gates: why faces were not classified.
         heights: least and greatest height of the face in pixels.
         obstacles: what kept a violation from opening while the verdict asked for one, with seconds.
-        changes: of its violations.
+        violations: changes of its violations, with seconds.
+        extent: what its boxes covered, relative to the picture.
+        last_relative: its latest box, relative.
 
     """
 
@@ -45,6 +51,27 @@ class History:
     heights: tuple[float, float] = (0.0, 0.0)
     obstacles: dict[str, float] = field(default_factory=dict)
     violations: list[tuple[float, Change]] = field(default_factory=list)
+    extent: Box | None = None
+    last_relative: Box | None = None
+
+    def cover(self, box: Box) -> None:
+        """Take in where the face is (relative)."""
+        old = self.extent or box
+        self.last_relative = box
+        self.extent = Box(
+            min(old.x1, box.x1), min(old.y1, box.y1), max(old.x2, box.x2), max(old.y2, box.y2)
+        )
+
+    @property
+    def screen(self) -> Box | None:
+        """Where an ignore zone would hide it, if it moves but never leaves its place; else None."""
+        box = self.last_relative
+        if self.extent is None or box is None or self.alive_from is None:
+            return None
+        if self.ended - self.begun < _STAYS_FOR:
+            return None
+        stays = self.extent.width <= _ROAMS * box.width and self.extent.height <= _ROAMS * box.height
+        return self.extent.grown(_AROUND_SCREEN).clipped(1.0, 1.0) if stays else None
 
 
 class Explanation:
@@ -65,6 +92,9 @@ class Explanation:
         """Take in one step."""
         for view in step.outcome.tracks:
             self._follow(view, step.moment)
+            if step.frame is not None and view.detected:
+                width, height = step.frame.full_size
+                self.histories[view.number].cover(view.box.scaled(1 / width, 1 / height))
         for change, _ in step.outcome.changes:
             history = self.histories.get(change.violation.track)
             if history is not None:
@@ -107,6 +137,7 @@ class Explanation:
             yield f"  reported  {text}"
         for obstacle, moment in history.obstacles.items():
             yield f"  held      from {moment:.2f} s: {obstacle}"
+        yield from _screen_hint(history)
         if not history.violations:
             yield f"  why       not reported: {self._reason(history)}"
 
@@ -119,6 +150,17 @@ class Explanation:
         if not history.points:
             return "no face of this track was fit to be judged"
         return f"the evidence came to {history.points[-1][1]:+.1f} of the {upper:+.1f} nats it takes"
+
+
+def _screen_hint(history: History) -> Iterator[str]:
+    box = history.screen
+    if box is None:
+        return
+    corners = ((box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2))
+    polygon = ", ".join(f"[{x:.3f}, {y:.3f}]" for x, y in corners)
+    seconds = history.ended - history.begun
+    yield f"  hint      moves, but never left its place in {seconds:.0f} s; a screen? then add a zone:"
+    yield f"            - {{name: screen, rule: ignored, polygon: [{polygon}]}}"
 
 
 def _liveness(history: History) -> str:

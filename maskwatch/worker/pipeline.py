@@ -66,6 +66,7 @@ class Pipeline:
         ids: gives the violations' ids.
         meter: counts.
         clock: measures durations for the meter; no decision depends on it.
+        gated: whether the motion gate spares the detector; without it every frame is looked at.
 
     """
 
@@ -78,13 +79,14 @@ class Pipeline:
         ids: IdSource,
         meter: Meter,
         clock: Clock | None = None,
+        gated: bool = True,
     ) -> None:
         decision = camera.decision
         self._camera, self._ids = camera, ids
         self._detector, self._classifier = detector, classifier
         self._clock = clock or SystemClock()
         self._tally = Tally(meter, camera.name, classifier.id)
-        self._gate = MotionGate()
+        self._gate, self._gated = MotionGate(), gated
         self._tracker = Tracker(camera.detector_score, decision.reassociate)
         self._quality = QualityGate(camera.smallest_face, camera.detector_score)
         self._limits = Limits.of(decision)
@@ -99,7 +101,7 @@ class Pipeline:
     def process(self, frame: Frame) -> Outcome:
         """Take in one sampled frame; return what it led to."""
         outcome = Outcome()
-        awake = any(self._keeps_awake(track) for track in self._tracker.tracks)
+        awake = not self._gated or any(self._keeps_awake(track) for track in self._tracker.tracks)
         if not self._gate.look(frame.image, frame.moment, awake=awake):
             self._tally.frame("gated")
             outcome.minutes += self._occupancy.count({}, frame.captured_at)

@@ -74,6 +74,7 @@ class Replay:
         config: models and weights.
         camera: rules, rate and rotation.
         start: wall time (aware) of the file's first frame; schedules depend on it.
+        gated: whether the motion gate spares the detector, as in the daemon.
 
     Raises:
         SourceError: the file is missing or no video.
@@ -82,10 +83,16 @@ class Replay:
     """
 
     def __init__(
-        self, clip: Path, config: Config, camera: CameraConfig, start: datetime = EPOCH
+        self,
+        clip: Path,
+        config: Config,
+        camera: CameraConfig,
+        start: datetime = EPOCH,
+        *,
+        gated: bool = True,
     ) -> None:
         self._clip, self.camera, self._start = clip, camera, start
-        self._config = config
+        self._config, self._gated = config, gated
         self.meter = Meter()
         self.frames = self.looked = self.opened = 0
         self.minutes: list[OccupancyMinute] = []
@@ -114,7 +121,7 @@ class Replay:
 
     def _pipeline(self) -> Pipeline:
         ids = ReplayIds(clip_hash(self._clip), self.camera.name)
-        return build_pipeline(self._config, self.camera, ids=ids, meter=self.meter)
+        return build_pipeline(self._config, self.camera, ids=ids, meter=self.meter, gated=self._gated)
 
     def _step(self, frame: Frame | None, moment: float, outcome: Outcome) -> Step:
         self.frames += frame is not None

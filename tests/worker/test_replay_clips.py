@@ -137,3 +137,17 @@ def test_the_camera_must_be_named_where_there_are_several() -> None:
         choose_camera(config, None)
     with pytest.raises(ConfigError, match=r"no camera 'roof'.*door, till"):
         choose_camera(config, "roof")
+
+
+def test_the_gate_misses_no_visit_that_is_seen_without_it(clip: Path) -> None:
+    """The same violations with the motion gate on and off, for fewer looks."""
+    config = default_config(clip)
+    camera = config.cameras[0]
+    counts = []
+    for gated in (True, False):
+        run = Replay(clip, config, camera, gated=gated)
+        opened = [c for c in run.changes() if c.change.kind is ChangeKind.OPENED]
+        counts.append((len(opened), run.looked, run.frames))
+    (with_gate, looked, frames), (without, all_looked, _) = counts
+    assert with_gate == without == 1
+    assert looked <= all_looked == frames
