@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fix lock bench chaos soak clean
+.PHONY: help demo test lint fix lock chaos bench clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -37,6 +37,14 @@ lock: $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
 		$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command 'make lock' $$extras pyproject.toml requirements/build.in \
 			-o requirements/$${set%%:*}.txt || exit 1; done
+
+chaos: $(VENV)/.dev  ## Storm over the real daemon and an account that must balance (root; DURATION=600)
+	@tools/system-packages
+	$(PY) -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED))
+
+bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memory
+	$(PY) -m bench.cost
+	$(PY) -m bench.memory
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,101 @@
+"""After the storm: what was recorded, stored, delivered and found, and whether it all agrees."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from maskwatch.testing.account import ReportedVisit
+
+__all__ = ["Ledger", "Stored", "read_journal", "read_store"]
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What the database holds: changes with their delivery's state, and opened violations."""
+
+    changes: dict[Key, str]
+    opened: list[ReportedVisit]
+    out_of_order: int
+
+
+def read_journal(path: Path) -> set[Key]:
+    """Return the changes whose `record` had returned."""
+    rows = (line.split() for line in path.read_text().splitlines())
+    return {(row[0], int(row[1])) for row in rows}
+
+
+def read_store(path: Path) -> Stored:
+    """Read a database that no daemon has open."""
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+        rows = database.execute(
+            "SELECT c.subject, c.number, o.state FROM change c JOIN outbox o ON o.change_id = c.id"
+            " WHERE c.violation_id IS NOT NULL"
+        ).fetchall()
+        opened = database.execute("SELECT id, camera, started FROM violation").fetchall()
+        gaps = database.execute(
+            "SELECT count(*) FROM (SELECT max(number) <> count(*) AS gap FROM change"
+            " WHERE violation_id IS NOT NULL GROUP BY subject) WHERE gap"
+        ).fetchone()[0]
+    database.close()
+    return Stored(
+        {(str(UUID(subject)), number): state for subject, number, state in rows},
+        [
+            ReportedVisit(camera, str(UUID(id)), datetime.fromisoformat(at).replace(tzinfo=UTC))
+            for id, camera, at in opened  # noqa: A001 - the column's name
+        ],
+        gaps,
+    )
+
+
+@dataclass
+class Ledger:
+    """The account; `faults` says in words what does not agree."""
+
+    journal: set[Key]
+    stored: Stored
+    received: list[Key]
+    worker_kills: int
+    all_kills: int
+    window: int
+    faults: list[str] = field(default_factory=list)
+
+    def check(self) -> None:
+        """Compare everything with everything."""
+        stored = set(self.stored.changes)
+        distinct = set(self.received)
+        # A later change of the same violation went out first: consumers have its final state.
+        superseded = {key for key, state in self.stored.changes.items() if state == "superseded"}
+        self._none("recorded (acknowledged) but not stored", self.journal - stored)
+        self._none("stored but not received", stored - superseded - distinct)
+        self._none("received but not stored", distinct - stored)
+        parked = {key for key, state in self.stored.changes.items() if state in ("parked", "pending")}
+        self._none("parked or still waiting", parked)
+        if self.stored.out_of_order:
+            self.faults.append(f"{self.stored.out_of_order} violations lack a change in the middle")
+        duplicates = len(self.received) - len(distinct)
+        if duplicates > self.all_kills * self.window:
+            self.faults.append(f"{duplicates} duplicates are more than kills times the window")
+
+    def _none(self, what: str, keys: set[Key]) -> None:
+        if keys:
+            sample = ", ".join(f"{id}:{number}" for id, number in sorted(keys)[:3])  # noqa: A001 - the field's name
+            self.faults.append(f"{len(keys)} changes {what}: {sample}")
+
+    def lines(self) -> list[str]:
+        """Return the account in words."""
+        states = Counter(self.stored.changes.values())
+        unnoted = len(set(self.stored.changes) - self.journal)
+        return [
+            f"violations stored       {len(self.stored.opened)}",
+            f"changes acknowledged    {len(self.journal)}",
+            f"changes stored          {len(self.stored.changes)} ({dict(states)})",
+            f"alerts received         {len(self.received)}, distinct {len(set(self.received))}",
+            f"stored, not noted       {unnoted} (worker killed first, or closed by the recorder)",
+        ]

@@ -1,0 +1,117 @@
+"""What the storm rages on: cameras, broker, daemon, a small disk, a witness."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from maskwatch.alerts.payloads import ViolationPayload
+from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.testing.rtsp import RtspServer
+from maskwatch.testing.scenes import Scene, default_heads, render
+from maskwatch.testing.scenes.script import Figure, Step
+from maskwatch.testing.truth import Truth
+from tests.alerts.broker import Mosquitto
+from tests.faults.quick import QuickDaemon
+
+__all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "make_broker", "make_daemon"]
+
+CAMERAS = ("north", "south", "east", "west")
+# Restarts must keep pace with the kills, or the storm would only test the quarantine.
+_LIMITS = {"budget": 1000, "longest_pause": 1.0, "first_pause": 0.2, "stagger": 0.05, "standstill": 10.0}
+
+
+def crowd(folder: Path) -> tuple[Path, Truth]:
+    """Return a clip of ten seconds in which three people without a mask come and go, and its truth."""
+    path = folder / "crowd.mp4"
+    lanes = ((0.2, -1.0), (0.8, 0.0), (1.4, 1.0))
+    figures = tuple(
+        Figure((Step(t, x, 5.2), Step(t + 4.0, x * 0.7, 2.6), Step(t + 5.2, x * 0.3, 0.9)), face=i)
+        for i, (t, x) in enumerate(lanes)
+    )
+    scene = Scene(name="crowd", kind="chaos", seconds=10, figures=figures)
+    return path, render(scene, path, size=(640, 360), fps=10.0, faces=default_heads())
+
+
+class Disk:
+    """The file system of the data directory: a small tmpfs that can be filled to the last byte."""
+
+    def __init__(self, folder: Path, megabytes: int = 48) -> None:
+        folder.mkdir(mode=0o700)
+        self._filler = folder / "filler"
+        subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs", str(folder)],
+            check=True,
+        )
+
+    def fill(self) -> None:
+        """Leave no byte."""
+        with self._filler.open("ab", buffering=0) as file:
+            try:
+                while file.write(b"\0" * 65536):
+                    pass
+            except OSError:
+                pass
+
+    def free(self) -> None:
+        """Give the space back."""
+        self._filler.unlink(missing_ok=True)
+
+
+def make_broker(folder: Path) -> Mosquitto:
+    """Return a Mosquitto that keeps sessions across its own restarts."""
+    folder.mkdir()
+    lines = [
+        "allow_anonymous true",
+        "persistence true",
+        f"persistence_location {folder}/",
+        "autosave_interval 1",
+    ]
+    return Mosquitto(folder, lines)
+
+
+def make_daemon(folder: Path, server: RtspServer, broker: Mosquitto, journal: Path) -> QuickDaemon:
+    """Return the daemon with four cameras; not started yet."""
+    rows = "\n".join(
+        f"  - {{name: {name}, url: '{server.url(name)}', stall_timeout: 3,"
+        " decision: {reassociate: 0.6}}"
+        for name in CAMERAS
+    )
+    env = {"MASKWATCH_TEST_JOURNAL": str(journal)}
+    return QuickDaemon(folder, rows, f"mqtt: {{port: {broker.port}, ack_timeout: 3}}", env, **_LIMITS)
+
+
+@dataclass
+class Subscriber:
+    """An independent subscriber with a session of its own, so that a broker's restart loses nothing."""
+
+    port: int
+    alerts: deque[tuple[str, int]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._subscribed = threading.Event()
+        self._filter = Topics("maskwatch", "test").filter(Topic.VIOLATION)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="witness", clean_session=False)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._filter, qos=1)
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._arrived
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect("127.0.0.1", self.port)
+        self._client.loop_start()
+        assert self._subscribed.wait(10)
+
+    def _arrived(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        alert = msgspec.json.decode(message.payload, type=ViolationPayload)
+        self.alerts.append((str(alert.id), alert.number))
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self._client.disconnect()
+        self._client.loop_stop()
