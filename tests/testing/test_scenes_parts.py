@@ -16,11 +16,12 @@ from maskwatch.testing.scenes import Head, default_heads, described, heads_from,
 from maskwatch.testing.scenes.arrays import blobs, smoothstep
 from maskwatch.testing.scenes.body import CANVAS, PHASES, Body, Garment, Pose, random_outfit
 from maskwatch.testing.scenes.camera import View
-from maskwatch.testing.scenes.masks import MaskStyle, MaskWear, draw_mask
+from maskwatch.testing.scenes.masks import draw_mask
 from maskwatch.testing.scenes.pictures import put_shelf
 from maskwatch.testing.scenes.place import Block, Panel, Place, Side, build
 from maskwatch.testing.scenes.portraits import EYES, IPD
 from maskwatch.testing.scenes.sprites import level_for, place
+from maskwatch.testing.scenes.styles import MaskStyle, MaskWear, random_style
 from maskwatch.testing.scenes.turning import back_of, turned
 
 
@@ -174,6 +175,14 @@ def test_the_same_random_state_draws_the_same_mask(heads: tuple[Head, ...]) -> N
         for _ in range(2)
     )
     assert np.array_equal(one, two)
+
+
+def test_surgical_blue_is_met_most_and_every_style_now_and_then() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [random_style(rng) for _ in range(800)]
+    counts = {style: drawn.count(style) for style in MaskStyle}
+    assert max(counts, key=lambda style: counts[style]) is MaskStyle.SURGICAL_BLUE
+    assert min(counts.values()) > 5
 
 
 # ---------------------------------------------------------------- bodies and sprites

@@ -11,9 +11,10 @@ import numpy as np
 
 from maskwatch.testing.scenes.arrays import Floats, Image
 from maskwatch.testing.scenes.body import PHASES, Body, Outfit, random_outfit
-from maskwatch.testing.scenes.masks import MaskWear, draw_mask, random_style
+from maskwatch.testing.scenes.masks import draw_mask
 from maskwatch.testing.scenes.portraits import Head
 from maskwatch.testing.scenes.script import Figure, Wear
+from maskwatch.testing.scenes.styles import MaskWear, random_style
 from maskwatch.testing.scenes.turning import back_of
 from maskwatch.testing.truth import MaskState
 

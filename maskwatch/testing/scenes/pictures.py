@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, blend, blobs
-from maskwatch.testing.scenes.masks import MaskWear, draw_mask, random_style
+from maskwatch.testing.scenes.masks import draw_mask
 from maskwatch.testing.scenes.place import Panel, Room
 from maskwatch.testing.scenes.portraits import CANVAS, Head
 from maskwatch.testing.scenes.script import Poster, Screen, Wear
+from maskwatch.testing.scenes.styles import MaskWear, random_style
 from maskwatch.testing.scenes.turning import turned
 from maskwatch.testing.truth import Fake, MaskState
 

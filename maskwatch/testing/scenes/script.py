@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from maskwatch.testing.scenes.masks import MaskStyle
 from maskwatch.testing.scenes.place import Panel, Place
+from maskwatch.testing.scenes.styles import MaskStyle
 
 __all__ = [
     "Conditions",

@@ -14,7 +14,7 @@ from maskwatch.testing.scenes.arrays import Image
 from maskwatch.testing.scenes.camera import View
 from maskwatch.testing.scenes.encode import ClipWriter
 from maskwatch.testing.scenes.figure import draw_actor
-from maskwatch.testing.scenes.pictures import hang_poster, play_screen, put_shelf
+from maskwatch.testing.scenes.pictures import Showing, hang_poster, play_screen, put_shelf
 from maskwatch.testing.scenes.place import Layer, build
 from maskwatch.testing.scenes.portraits import Head
 from maskwatch.testing.scenes.script import Scene
@@ -38,35 +38,44 @@ class Stage:
         rng = np.random.default_rng(self._seed)
         view = View(*size, mount=scene.mount, tilt=scene.tilt, field=scene.field_of_view)
         self.room = build(scene.place, view, rng)
-        # Of their own, so that two cameras on one person choose the same portrait.
-        chosen = np.random.default_rng((*self._seed, 0)).permutation(len(faces))
-        names = [figure.person or str(i) for i, figure in enumerate(scene.figures)]
-        self.actors = [
-            Actor(
-                figure,
-                faces[self._portrait(figure.face, names.index(names[i]), chosen)],
-                self._rng_of(figure.person, i),
-            )
-            for i, figure in enumerate(scene.figures)
-        ]
+        self._faces = faces
+        # Of its own, so that two cameras on one person choose the same portrait.
+        self._chosen = np.random.default_rng((*self._seed, 0)).permutation(len(faces))
+        self.actors = self._cast()
         self.fakes: list[Fake] = []
-        picture = self.room.picture
-        for panel in scene.shelves:
-            put_shelf(picture, self.room, panel, rng)
-        for i, poster in enumerate(scene.posters):
-            head = faces[self._portrait(poster.face, len(self.actors) + i, chosen)]
-            self.fakes.append(hang_poster(picture, self.room, poster, head, rng))
-        heads = [faces[self._portrait(s.face, 7 + i, chosen)] for i, s in enumerate(scene.screens)]
-        self.screens = [
-            play_screen(self.room, screen, head, rng)
-            for screen, head in zip(scene.screens, heads, strict=True)
-        ]
-        self.fakes += [screen.fake for screen in self.screens]
+        self.screens: list[Showing] = []
+        self._furnish(rng)
         self._sensor = Sensor(scene.conditions, size, self.rate, rng)
         self._order = sorted(self.room.layers, key=lambda layer: -layer.z)
 
-    def _portrait(self, asked: int | None, number: int, chosen: np.ndarray) -> int:
-        return int(chosen[number % len(chosen)]) if asked is None else asked % len(chosen)
+    def _cast(self) -> list[Actor]:
+        names = [figure.person or str(i) for i, figure in enumerate(self.scene.figures)]
+        return [
+            Actor(
+                figure,
+                self._portrait(figure.face, names.index(names[i])),
+                self._rng_of(figure.person, i),
+            )
+            for i, figure in enumerate(self.scene.figures)
+        ]
+
+    def _furnish(self, rng: np.random.Generator) -> None:
+        """Hang shelves, posters and screens on the walls."""
+        picture = self.room.picture
+        for panel in self.scene.shelves:
+            put_shelf(picture, self.room, panel, rng)
+        for i, poster in enumerate(self.scene.posters):
+            head = self._portrait(poster.face, len(self.actors) + i)
+            self.fakes.append(hang_poster(picture, self.room, poster, head, rng))
+        for i, screen in enumerate(self.scene.screens):
+            head = self._portrait(screen.face, 7 + i)
+            self.screens.append(play_screen(self.room, screen, head, rng))
+        self.fakes += [screen.fake for screen in self.screens]
+
+    def _portrait(self, asked: int | None, number: int) -> Head:
+        """Return the portrait that is asked for, or the one that fell to `number`."""
+        chosen = int(self._chosen[number % len(self._chosen)]) if asked is None else asked
+        return self._faces[chosen % len(self._faces)]
 
     def _rng_of(self, person: str, number: int) -> np.random.Generator:
         """Return the randomness of one person: the same for each visit of a named one."""
