@@ -1,0 +1,74 @@
+"""The data directory: its lock, its modes, its file system."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from maskwatch.errors import StoreError, StoreLockedError
+from maskwatch.store.files import DataDir, DirectoryLock, file_system_type
+from maskwatch.store.files import _network_fuse as network_fuse
+
+
+def test_directories_are_made_for_their_owner_only(tmp_path: Path) -> None:
+    place = DataDir(tmp_path / "deep" / "data")
+    place.prepare()
+    assert place.path.stat().st_mode & 0o777 == 0o700
+    assert place.pictures.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot make the data directory"):
+        DataDir(tmp_path / "file" / "data").prepare()
+
+
+def test_a_network_file_system_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"network file system \(NFS\)"):
+        DataDir(tmp_path).prepare(file_system=lambda _: "NFS")
+
+
+def test_the_file_system_of_this_test_is_local(tmp_path: Path) -> None:
+    assert file_system_type(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("fuse.sshfs", "fuse.sshfs"), ("fuse.rclone", "fuse.rclone"), ("fuseblk", "")]
+)
+def test_fuse_is_refused_only_where_it_reaches_over_a_network(
+    tmp_path: Path, kind: str, expected: str
+) -> None:
+    device = tmp_path.stat().st_dev
+    mountinfo = (
+        "22 1 0:5 / /proc rw - proc proc rw\n"
+        f"36 1 {os.major(device)}:{os.minor(device)} / / rw shared:1 - {kind} src rw\n"
+    )
+    assert network_fuse(mountinfo, tmp_path) == expected
+
+
+def test_a_lock_is_held_against_another_process_and_told_by_its_pid(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from maskwatch.store.files import *\n"
+        "DirectoryLock(DataDir(Path(sys.argv[1]))); print(flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(StoreLockedError, match=rf"\(pid {other.pid}\)"):
+            DirectoryLock(DataDir(tmp_path), patience=0.1)
+        other.kill()
+        other.wait()
+        with DirectoryLock(DataDir(tmp_path)):
+            assert DataDir(tmp_path).lock.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with DirectoryLock(DataDir(tmp_path), patience=0.0):
+            pass

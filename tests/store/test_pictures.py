@@ -1,0 +1,97 @@
+"""Pictures on disk, and the reserve."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.store.database import Store
+from maskwatch.store.files import DataDir
+from maskwatch.store.pictures import write_picture
+from maskwatch.store.reserve import Reserve
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+from tests.store.samples import JPEG, START, change, entry, make_store, violation_id
+
+
+def write(folder: Path, jpeg: bytes = JPEG) -> Path:
+    return folder / write_picture(folder, violation_id(1), 2, START, jpeg).path
+
+
+def test_a_picture_lies_under_its_day_and_is_named_after_violation_and_change(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    assert path == tmp_path / f"{START:%Y-%m-%d}" / f"{violation_id(1)}-2.jpg"
+    assert path.read_bytes() == JPEG
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [item.name for item in path.parent.iterdir()] == [path.name], "nothing is left over"
+
+
+def test_a_picture_written_again_replaces_itself(tmp_path: Path) -> None:
+    write(tmp_path, JPEG + b"old")
+    assert write(tmp_path).read_bytes() == JPEG
+
+
+def test_a_half_written_picture_of_a_killed_run_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / f"{START:%Y-%m-%d}").mkdir()
+    (tmp_path / f"{START:%Y-%m-%d}" / f".{violation_id(1)}-2.jpg.tmp").write_bytes(b"half")
+    assert write(tmp_path).read_bytes() == JPEG
+
+
+def test_bytes_that_are_no_jpeg_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a JPEG"):
+        write(tmp_path, b"<html>")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = make_store(tmp_path / "data", meter=Meter())
+    yield opened
+    opened.close()
+
+
+def test_a_violation_stands_without_a_picture_that_cannot_be_written(store: Store) -> None:
+    (store.place.pictures / f"{START:%Y-%m-%d}").write_text("in the way")
+    store.record([entry(change(1), JPEG), entry(change(2), b"no jpeg"), entry(change(3))])
+    waiting = store.waiting("mqtt", 10)
+    assert [item.picture for item in waiting] == [None, None, None]
+
+
+def test_the_reserve_takes_its_space_and_gives_it_back(tmp_path: Path) -> None:
+    reserve = Reserve(DataDir(tmp_path), 1 << 20)
+    assert not reserve.whole
+    assert reserve.fill()
+    assert (tmp_path / "reserve").stat().st_blocks * 512 >= 1 << 20
+    assert reserve.give_up()
+    assert reserve.size == 0
+    assert not reserve.give_up(), "there is nothing left to give"
+
+
+def test_a_larger_reserve_of_a_former_configuration_is_cut(tmp_path: Path) -> None:
+    Reserve(DataDir(tmp_path), 1 << 20).fill()
+    smaller = Reserve(DataDir(tmp_path), 1 << 18)
+    assert smaller.fill()
+    assert smaller.size == 1 << 18
+
+
+def test_the_reserve_is_not_filled_where_it_would_fill_the_disk(tmp_path: Path) -> None:
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    assert not Reserve(DataDir(tmp_path), free).fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_while_the_reserve_is_spent_rows_are_written_without_pictures(tmp_path: Path) -> None:
+    meter = Meter()
+    store = make_store(tmp_path / "data", reserve=1 << 16, meter=meter)
+    store.reserve.give_up()
+    store.record([entry(change(1), JPEG)])
+    assert store.waiting("mqtt", 1)[0].picture is None
+    store.reserve.fill()
+    store.record([entry(change(2), JPEG)])
+    assert store.waiting("mqtt", 2)[1].picture is not None
+    store.close()
+    written = [sample.value for sample in meter.snapshot().samples if sample.name == catalogue.PICTURES]
+    assert written == [1]
