@@ -66,8 +66,13 @@ def plan(
     quiet_seconds: float = 3600.0,
     model: str = "",
 ) -> Plan:
-    """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour."""
+    """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour.
+
+    Raises UsageError for a kind that nobody knows.
+    """
     names = kinds or (_QUICK if quick else tuple(KINDS))
+    for name in names:
+        scene_named(name)  # a name that nobody knows is refused before anything is rendered
     scenes = [Run(name, seed) for seed in range(1 if quick else seeds) for name in names]
     quiet = [] if quick else quiet_passes(footage, quiet_seconds)
     return Plan((*scenes, *(Run("quiet", one.seed, one) for one in quiet)), model)

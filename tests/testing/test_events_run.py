@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from maskwatch.cli.evaluate import evaluate
 from maskwatch.config.schema import ZoneRule
+from maskwatch.errors import UsageError
 from maskwatch.testing.events_run import Run, camera_for, plan, run_plan
 from maskwatch.testing.scenes import default_heads, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
@@ -41,6 +43,11 @@ def test_a_quick_run_is_small_and_has_no_quiet_hour() -> None:
     runs = plan(quick=True).runs
     assert 5 <= len(runs) <= 10
     assert all(run.quiet is None and run.kind in KINDS for run in runs)
+
+
+def test_an_unknown_kind_is_refused_before_anything_is_rendered() -> None:
+    with pytest.raises(UsageError, match="did you mean 'poster'"):
+        plan(kinds=("lone_bare", "postr"))
 
 
 def test_a_screen_is_in_a_zone_that_is_ignored() -> None:

@@ -15,6 +15,7 @@ from maskwatch.testing.rules import Duty, expected_events
 from maskwatch.testing.scenes import Scene, default_heads, demo_scenes, render, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
 from maskwatch.testing.scenes.script import Conditions, Figure, Step, Wear
+from maskwatch.testing.scenes.sensor import Sensor
 from maskwatch.testing.scenes.stage import Stage
 from maskwatch.testing.truth import MaskState, PersonFrame, Truth, truth_path
 from maskwatch.vision.faces import FaceDetector
@@ -62,6 +63,18 @@ def test_another_seed_gives_another_person(tmp_path: Path) -> None:
 def test_the_truth_written_beside_the_clip_is_the_one_returned(tmp_path: Path) -> None:
     truth = _render(_scene(Figure(_WALK), seconds=0.5), tmp_path / "a.mp4")
     assert Truth.load(tmp_path / "a.truth.json") == truth
+
+
+def test_an_interrupted_rendering_leaves_no_clip_that_looks_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sensor, "expose", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        _render(_scene(Figure(_WALK)), tmp_path / "a.mp4")
+    assert not (tmp_path / "a.mp4").exists()
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])

@@ -153,13 +153,15 @@ def render(
 ) -> Truth:
     """Render `scene` into `path` (MP4) and its ground truth beside it; return the truth.
 
-    The same arguments give the same clip, byte for byte, with the same libraries.
+    The same arguments give the same clip, byte for byte, with the same libraries. The clip gets
+    its name last: where it exists it is whole, and its truth is there.
     """
     stage = Stage(scene, size, fps, seed, faces)
     conditions = scene.conditions
     frames: list[TruthFrame] = []
+    unfinished = path.with_suffix(".part.mp4")
     with ClipWriter(
-        path,
+        unfinished,
         size,
         stage.rate,
         rate_factor=conditions.rate_factor,
@@ -183,6 +185,7 @@ def render(
         ignore=tuple(screen.ignore for screen in stage.screens),
     )
     truth.save(truth_path(path))
+    unfinished.replace(path)
     return truth
 
 
