@@ -105,8 +105,10 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: int = _VERSION
 
     def save(self, path: Path) -> None:
-        """Write the truth as JSON."""
-        path.write_bytes(msgspec.json.encode(self))
+        """Write the truth as JSON, whole or not at all."""
+        unfinished = path.with_suffix(".part")
+        unfinished.write_bytes(msgspec.json.encode(self))
+        unfinished.replace(path)
 
     @staticmethod
     def load(path: Path) -> Truth:

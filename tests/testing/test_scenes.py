@@ -75,6 +75,7 @@ def test_an_interrupted_rendering_leaves_no_clip_that_looks_whole(
     with pytest.raises(KeyboardInterrupt):
         _render(_scene(Figure(_WALK)), tmp_path / "a.mp4")
     assert not (tmp_path / "a.mp4").exists()
+    assert not truth_path(tmp_path / "a.mp4").exists()
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])

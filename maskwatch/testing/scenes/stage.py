@@ -153,8 +153,8 @@ def render(
 ) -> Truth:
     """Render `scene` into `path` (MP4) and its ground truth beside it; return the truth.
 
-    The same arguments give the same clip, byte for byte, with the same libraries. The clip gets
-    its name last: where it exists it is whole, and its truth is there.
+    The same arguments give the same clip, byte for byte, with the same libraries. The truth is
+    written last: where it lies beside a clip, the clip is whole.
     """
     stage = Stage(scene, size, fps, seed, faces)
     conditions = scene.conditions
@@ -184,8 +184,8 @@ def render(
         fakes=tuple(stage.fakes),
         ignore=tuple(screen.ignore for screen in stage.screens),
     )
-    truth.save(truth_path(path))
     unfinished.replace(path)
+    truth.save(truth_path(path))
     return truth
 
 
