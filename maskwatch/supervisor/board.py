@@ -46,11 +46,6 @@ class Board:
         """The camera is configured no longer."""
         self._statuses.pop(camera, None)
 
-    def retell(self) -> None:
-        """Tell everything again, to a recorder that is new."""
-        for status in self._statuses.values():
-            self._tell(status)
-
     def _status(self, keeper: Keeper, old: CameraStatus | None) -> CameraStatus:
         camera, beat, now = keeper.kind.camera, keeper.beat, self._now()
         match keeper.phase:

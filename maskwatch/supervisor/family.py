@@ -46,6 +46,10 @@ class FamilyEvents(Protocol):
         """A process ended."""
         ...
 
+    def gone(self, keeper: Keeper) -> None:
+        """A camera that is configured no longer has no process any more."""
+        ...
+
 
 class Family:
     """Makes and holds the keepers. Everything happens on the event loop's thread.
@@ -79,6 +83,7 @@ class Family:
         self._spawn = start_child
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
         self._watched: dict[Keeper, int] = {}
+        self._started = False
         self._off_by_command: set[str] = set()
         self._leaving: list[Keeper] = []
         self.recorder = self._keeper(Kind("maskwatch.recorder", Owner.RECORDER))
@@ -116,6 +121,7 @@ class Family:
 
     def start_workers(self) -> None:
         """Give every enabled camera its worker, one after the other."""
+        self._started = True
         for camera in self.config.cameras:
             self._adopt(camera.name)
         wanted = [camera.name for camera in self.config.cameras if camera.enabled]
@@ -144,6 +150,8 @@ class Family:
     def apply(self, difference: Difference, config: Config) -> None:
         """Go over to `config`, touching only what `difference` names."""
         self.config = config
+        if not self._started:
+            return
         names = {camera.name for camera in config.cameras}
         for name in difference.stop:
             self.workers[name].stop(self._now)
@@ -165,7 +173,11 @@ class Family:
 
     def settled(self, difference: Difference) -> bool:
         """Whether all that `apply` began is done."""
-        begun = [self.workers[name] for name in (*difference.start, *difference.restart)]
+        begun = [
+            self.workers[name]
+            for name in (*difference.start, *difference.restart)
+            if name in self.workers
+        ]
         waiting = (Phase.WAITING, Phase.STOPPING)
         return not any(keeper.phase in waiting for keeper in begun) and not self._leaving
 
@@ -176,7 +188,9 @@ class Family:
         now = self._now
         for keeper in list(self):
             keeper.tick(now)
-        self._leaving = [keeper for keeper in self._leaving if keeper.pid is not None]
+        for keeper in [keeper for keeper in self._leaving if keeper.pid is None]:
+            self._leaving.remove(keeper)
+            self._events.gone(keeper)
 
     def reap(self) -> None:
         """Notice the children that ended."""

@@ -52,10 +52,10 @@ class IncidentBook:
         """What has not ended."""
         return tuple(self._open.values())
 
-    def retell(self) -> None:
-        """Tell everything again to a recorder that is new; it knows what it has seen by the ids."""
-        for incident in (*self._ended, *self._open.values()):
-            self._tell(incident)
+    @property
+    def known(self) -> tuple[Incident, ...]:
+        """What has ended lately, and what is open: for a recorder that is new."""
+        return (*self._ended, *self._open.values())
 
     def look(self, sights: Iterable[Sight], config: SupervisionConfig, now: float, at: datetime) -> None:
         """Compare with how the cameras are; those not among `sights` are configured no longer."""

@@ -37,13 +37,20 @@ __all__ = ["Supervisor", "serve"]
 _log = logging.getLogger(__name__)
 
 
-def serve(config: Config, path: Path, *, limits: Limits | None = None) -> int:
+def serve(
+    config: Config,
+    path: Path,
+    *,
+    limits: Limits | None = None,
+    kind: type[Supervisor] | None = None,
+) -> int:
     """Run the daemon until it is told to end; return its exit code.
 
     Args:
         config: as read from `path`.
         path: the file that a reload reads again.
         limits: how long to wait for what.
+        kind: the class to run; tests give their own.
 
     Raises:
         StoreLockedError: another daemon uses the runtime directory.
@@ -52,8 +59,10 @@ def serve(config: Config, path: Path, *, limits: Limits | None = None) -> int:
 
     """
     os.umask(0o077)
+    # Until a reload is possible, asking for one must not end us.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.setup(config.log, "supervisor")
-    supervisor = Supervisor(config, path.absolute(), limits or Limits(), SystemClock())
+    supervisor = (kind or Supervisor)(config, path.absolute(), limits or Limits(), SystemClock())
     return asyncio.run(supervisor.run())
 
 
@@ -248,12 +257,16 @@ class Supervisor:
             if vitals is not None and keeper.kind.camera:
                 self._renew_if_large(keeper, vitals.resident, now)
 
+    @property
+    def ceiling(self) -> int:
+        """Bytes of resident memory at which a worker is renewed."""
+        return self._family.config.supervision.worker_megabytes << 20
+
     def _renew_if_large(self, keeper: Keeper, resident: int, now: float) -> None:
         """Renew a worker that has grown too large, while the recorder is there to take its changes."""
-        ceiling = self._family.config.supervision.worker_megabytes << 20
         recording = self._family.recorder.phase is Phase.RUNNING
-        if resident > ceiling and recording and keeper.phase is Phase.RUNNING:
-            used, most = resident >> 20, ceiling >> 20
+        if resident > self.ceiling and recording and keeper.phase is Phase.RUNNING:
+            used, most = resident >> 20, self.ceiling >> 20
             _log.warning("the %s uses %d MiB, more than %d: renewing it", keeper.kind, used, most)
             keeper.renew(now, "memory")
 

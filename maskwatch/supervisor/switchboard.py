@@ -100,17 +100,23 @@ class Switchboard:
         elif keeper.phase is Phase.RUNNING and keeper.beat is None:
             # A recorder that is new: it is told everything, and knows what it has seen by the ids.
             self._recorder_worked = True
-            self.board.retell()
-            self.book.retell()
+            for status in self.board.all:
+                self._send_recorder(StatusChanged(status=status))
+            for incident in self.book.known:
+                self._send_recorder(IncidentChanged(incident=incident))
 
     def ended(self, keeper: Keeper, code: int, reason: str) -> None:
         """A process ended."""
-        self._telemetry.ended(keeper, reason)
-        if keeper.kind.camera and keeper.kind.camera not in self.family.workers:
-            self.board.forget(keeper.kind.camera)
-            self._telemetry.forget(keeper)
+        if self.family.workers.get(keeper.kind.camera, keeper) is keeper:
+            self._telemetry.ended(keeper, reason)
         if keeper is self.family.recorder and not self._recorder_worked and code > 1:
             self._start_failed(code)
+
+    def gone(self, keeper: Keeper) -> None:
+        """A camera that is configured no longer has no process any more."""
+        if keeper.kind.camera not in self.family.workers:  # nor was it configured anew meanwhile
+            self.board.forget(keeper.kind.camera)
+            self._telemetry.forget(keeper)
 
     # --- what the recorder is told ---
 

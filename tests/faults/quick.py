@@ -14,8 +14,7 @@ from maskwatch.config.load import load
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.control import CameraReport
 from maskwatch.supervisor.limits import Limits
-from maskwatch.supervisor.main import serve
-import msgspec
+from maskwatch.supervisor.main import Supervisor, serve
 from tests.e2e.daemon import Daemon
 
 __all__ = ["QuickDaemon", "is_alive"]
@@ -67,15 +66,22 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
+class _LowCeiling(Supervisor):
+    """Renews workers at fewer MiB than a configuration may say."""
+
+    megabytes = 0
+
+    @property
+    def ceiling(self) -> int:
+        return self.megabytes << 20
+
+
 def _run(path: Path, limits: str) -> int:
     given = json.loads(limits)
-    megabytes = given.pop("worker_megabytes", None)
+    _LowCeiling.megabytes = given.pop("worker_megabytes", 0)
+    kind = _LowCeiling if _LowCeiling.megabytes else Supervisor
     try:
-        config = load(path)
-        if megabytes is not None:
-            low = msgspec.structs.replace(config.supervision, worker_megabytes=megabytes)
-            config = msgspec.structs.replace(config, supervision=low)
-        return serve(config, path, limits=Limits(**given))
+        return serve(load(path), path, limits=Limits(**given), kind=kind)
     except MaskwatchError as error:  # as `maskwatch.cli.app` does
         sys.stderr.write(f"maskwatch: {error}\n")
         return error.exit_code

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +62,35 @@ def test_kill_9_of_the_supervisor_leaves_no_process(daemon: QuickDaemon) -> None
     daemon.process.kill()
     daemon.process.wait(5)
     wait_until(lambda: not any(map(is_alive, children)), 5, "every child is gone")
+
+
+def test_kill_9_of_the_supervisor_ends_even_children_that_hang(daemon: QuickDaemon) -> None:
+    """The parent-death signal alone does this: who is stopped notices no end of a socket."""
+    children = children_of(daemon.process.pid)
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    daemon.process.kill()
+    daemon.process.wait(5)
+    try:
+        wait_until(lambda: not any(map(is_alive, children)), 5, "every child is gone")
+    finally:
+        for pid in filter(is_alive, children):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_an_offline_camera_is_told_once_after_the_set_time_and_stored(tmp_path: Path) -> None:
+    trouble = "mqtt: {enabled: false}\nsupervision: {offline_after: 3}"
+    with QuickDaemon(tmp_path, dead_cameras(1), trouble) as daemon:
+        wait_given(daemon)
+        wait_until(lambda: bool(daemon.status().incidents), 20, "the trouble is told")
+        (incident,) = daemon.status().incidents
+        assert (incident.kind, incident.camera) == ("camera_offline", "c0")
+        time.sleep(2)
+        assert daemon.status().incidents == (incident,)
+        assert daemon.stop() == 0
+    with contextlib.closing(sqlite3.connect(daemon.data / "maskwatch.db")) as database:
+        rows = database.execute("SELECT kind, camera FROM incident").fetchall()
+    assert rows == [("camera_offline", "c0")]
 
 
 def test_after_kill_9_a_new_daemon_starts_on_the_same_data(daemon: QuickDaemon) -> None:

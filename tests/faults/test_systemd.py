@@ -23,7 +23,8 @@ NEEDS_SYSTEM_MANAGER = re.compile(
     re.MULTILINE,
 )
 STEPS = """
-show() { echo "$1 $(systemctl --user show maskwatch -p ActiveState,Result,NRestarts,MainPID,StatusText | tr '\\n' ' ')"; }
+properties=ActiveState,Result,NRestarts,MainPID,StatusText
+show() { echo "$1 $(systemctl --user show maskwatch -p $properties | tr '\\n' ' ')"; }
 timeout 60 systemctl --user start maskwatch; echo "start $?"; show started
 sleep 2; show running
 cp FOLDER/more.yaml FOLDER/config.yaml
