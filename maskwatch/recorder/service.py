@@ -10,15 +10,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from maskwatch.alerts.sink import Outcome, Sink, StandingState
+from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
 from maskwatch.config.schema import Config
 from maskwatch.domain import (
     CameraState,
-    CameraStatus,
     Change,
     Incident,
     IncidentKind,
@@ -40,7 +38,7 @@ from maskwatch.ipc.messages import (
     ToChild,
 )
 from maskwatch.recorder.commands import Commands, acknowledge
-from maskwatch.recorder.courier import Courier
+from maskwatch.recorder.dispatch import Dispatch
 from maskwatch.recorder.gauges import Gauges
 from maskwatch.recorder.housekeeping import Housekeeping
 from maskwatch.recorder.identity import run_identity
@@ -96,7 +94,6 @@ class Recorder:
         self._meter = Meter()
         self._loop = Loop(clock)
         self._memory = Memory()
-        self._couriers: list[Courier] = []
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
         self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
@@ -116,7 +113,15 @@ class Recorder:
         )
         self._interrupt(*self._store.left_open(self._run))
         self._tell_of(repaired)
-        self._start_sinks(sinks)
+        self._dispatch = Dispatch(
+            self._standing,
+            self._memory,
+            self._commands,
+            self._loop.ring,
+            clock=clock,
+            meter=self._meter,
+        )
+        self._dispatch.start(sinks)
         self._set_timers()
 
     def _take_stock(self) -> Standing:
@@ -142,32 +147,6 @@ class Recorder:
         self._uplink.send(Ready())
         self._beat()
 
-    # --- sinks --------------------------------------------------------------------------------------
-
-    def _start_sinks(self, sinks: Sequence[Sink]) -> None:
-        self._store.sinks = tuple(sink.name for sink in sinks)
-        for sink in sinks:
-            courier = Courier(sink, self._memory, clock=self._clock, meter=self._meter)
-            self._couriers.append(courier)
-            sink.start(
-                partial(self._report, courier), self._standing_now, partial(self._commands.take, sink)
-            )
-
-    def _report(self, courier: Courier, outcome: Outcome) -> None:
-        courier.report(outcome)
-        self._loop.ring()
-
-    def _standing_now(self) -> StandingState:
-        self._loop.ring()  # a sink that asks has just connected: it may be ready soon
-        return self._standing.state()
-
-    def _stop_sinks(self, timeout: float) -> None:
-        for courier in self._couriers:
-            courier.sink.stop(timeout)
-            courier.collect()
-            courier.write(self._store)
-        self._couriers.clear()
-
     # --- what arrives -------------------------------------------------------------------------------
 
     def _hear(self) -> None:
@@ -186,7 +165,7 @@ class Recorder:
             case CommandResult():
                 self._commands.done(message)
             case StatusChanged():
-                self._status(message.status)
+                self._dispatch.camera_changed(message.status)
             case IncidentChanged():
                 self.add_incident(message.incident)
 
@@ -196,25 +175,24 @@ class Recorder:
         self._store.reserve.wanted = message.config.store.reserve_megabytes << 20
         self._standing.keep_cameras({camera.name for camera in message.config.cameras})
         if _told_by_sinks(before) != _told_by_sinks(message.config):
+            self._stop_sinks(_GOODBYE)
+            sinks = list(self._make_sinks(message.config))
+            self._store.sinks = tuple(sink.name for sink in sinks)
+            self._dispatch.start(sinks)
+
+    def _stop_sinks(self, timeout: float) -> None:
+        for courier in self._dispatch.stop(timeout):
             with self._store_trouble():
-                self._stop_sinks(_GOODBYE)
-            self._start_sinks(list(self._make_sinks(message.config)))
+                courier.write(self._store)
 
     def _execute(self, command: Command) -> CommandResult:
         if command.verb == "acknowledge":
             return acknowledge(self._store, command, self._standing)
         return CommandResult(id=command.id, ok=False, detail=f"the recorder knows no {command.verb!r}")
 
-    def _status(self, status: CameraStatus) -> None:
-        self._standing.camera(status)
-        for courier in self._couriers:
-            courier.sink.camera_changed(status)
-
     def _minute(self, minute: OccupancyMinute) -> None:
-        self._standing.minute(minute)
         self._intake.add_minute(minute)
-        for courier in self._couriers:
-            courier.sink.occupancy_counted(minute)
+        self._dispatch.occupancy_counted(minute)
 
     def add_incident(self, incident: Incident) -> None:
         """Store and deliver an incident of the supervisor's or of our own."""
@@ -255,7 +233,9 @@ class Recorder:
             if self._intake.empty and not self._memory:
                 self._interrupt(self._workers.left_open(self._store))
             self._commands.route(self._store, self._uplink.send)
-            self._deliver(news=news)
+            if news:
+                self._dispatch.news()
+            self._deliver()
 
     def _keep_house(self) -> None:
         if not self._store.reserve.whole:
@@ -263,9 +243,8 @@ class Recorder:
         with self._store_trouble():
             self._housekeeping.turn(self._store)
 
-    def _deliver(self, *, news: bool = False) -> None:
-        for courier in self._couriers:
-            courier.dirty |= news
+    def _deliver(self) -> None:
+        for courier in self._dispatch:
             courier.collect()
             with self._store_trouble():
                 courier.write(self._store)
@@ -289,8 +268,7 @@ class Recorder:
         self._store.close()
         self._store, repaired = self._open_database(self._store.sinks, self._meter)
         self._tell_of(repaired)
-        for courier in self._couriers:
-            courier.dirty = True
+        self._dispatch.news()
 
     def _close_orphaned(self) -> None:
         if self._intake.empty and not self._memory:
@@ -312,8 +290,8 @@ class Recorder:
 
     def _measure(self) -> None:
         with self._store_trouble():
-            self._worries.look(self._store, self._couriers, self._memory)
-            self._gauges.update(self._store, self._couriers, self._memory, self._standing)
+            self._worries.look(self._store, self._dispatch, self._memory)
+            self._gauges.update(self._store, self._dispatch, self._memory, self._standing)
         self._uplink.send(Metrics(snapshot=self._meter.snapshot()), droppable=True)
 
     # --- the end ------------------------------------------------------------------------------------
@@ -324,13 +302,12 @@ class Recorder:
         while self._clock.monotonic() < deadline:
             self._loop.turn(0.02)
             self._work()
-            if self._intake.empty and all(courier.idle for courier in self._couriers):
+            if self._intake.empty and self._dispatch.idle:
                 break
         with self._store_trouble():
             self._intake.commit(self._store)
         self._workers.close()
-        with self._store_trouble():
-            self._stop_sinks(min(_GOODBYE, grace / 2))
+        self._stop_sinks(min(_GOODBYE, grace / 2))
         self._socket.unlink(missing_ok=True)
         self._measure()
         self._uplink.close()

@@ -1,0 +1,90 @@
+"""All the sinks: each with its courier, started and stopped together, told of everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from maskwatch.alerts.sink import Outcome, Sink, StandingState
+from maskwatch.clock import Clock
+from maskwatch.domain import CameraStatus, OccupancyMinute
+from maskwatch.recorder.commands import Commands
+from maskwatch.recorder.courier import Courier
+from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.standing import Standing
+from maskwatch.telemetry.meter import Meter
+
+__all__ = ["Dispatch"]
+
+
+class Dispatch:
+    """The couriers of the sinks that are configured now."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        memory: Memory,
+        commands: Commands,
+        ring: Callable[[], None],
+        *,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        """Prepare; `ring` has the loop turn at once, from any thread."""
+        self._standing = standing
+        self._memory = memory
+        self._commands = commands
+        self._ring = ring
+        self._clock = clock
+        self._meter = meter
+        self._couriers: list[Courier] = []
+
+    def __iter__(self) -> Iterator[Courier]:
+        return iter(self._couriers)
+
+    def start(self, sinks: Sequence[Sink]) -> None:
+        """Have the sinks connect, and give each a courier."""
+        for sink in sinks:
+            courier = Courier(sink, self._memory, clock=self._clock, meter=self._meter)
+            self._couriers.append(courier)
+            sink.start(
+                partial(self._report, courier), self._standing_now, partial(self._commands.take, sink)
+            )
+
+    def stop(self, timeout: float) -> list[Courier]:
+        """Have the sinks say goodbye; return the couriers, whose last outcomes are to be written."""
+        stopped, self._couriers = self._couriers, []
+        for courier in stopped:
+            courier.sink.stop(timeout)
+            courier.collect()
+        return stopped
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is out, and everything that came back is written."""
+        return all(courier.idle for courier in self._couriers)
+
+    def news(self) -> None:
+        """Something may be waiting in the outbox."""
+        for courier in self._couriers:
+            courier.dirty = True
+
+    def camera_changed(self, status: CameraStatus) -> None:
+        """Tell every sink of a camera's state."""
+        self._standing.camera(status)
+        for courier in self._couriers:
+            courier.sink.camera_changed(status)
+
+    def occupancy_counted(self, minute: OccupancyMinute) -> None:
+        """Tell every sink of a counted minute."""
+        self._standing.minute(minute)
+        for courier in self._couriers:
+            courier.sink.occupancy_counted(minute)
+
+    def _report(self, courier: Courier, outcome: Outcome) -> None:
+        courier.report(outcome)
+        self._ring()
+
+    def _standing_now(self) -> StandingState:
+        self._ring()  # a sink that asks has just connected: it may be ready soon
+        return self._standing.state()
