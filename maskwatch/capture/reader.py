@@ -124,6 +124,7 @@ class StreamReader:
 
     def _decode(self, packet: _Packet, log: LogWatch) -> list[av.VideoFrame]:
         """The pictures that a packet brings; a packet that makes no sense brings none."""
+        begun = self._clock.monotonic()
         try:
             frames = packet.decode()
         except (av.FFmpegError, ValueError):
@@ -131,6 +132,7 @@ class StreamReader:
             log.damage_seen()
             self._damage.packet(sound=False)
             return []
+        self._counts.decoding.observe(self._clock.monotonic() - begun)
         self._damage.packet(sound=not log.damage_seen())
         return frames
 

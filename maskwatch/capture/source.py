@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
 from maskwatch.domain.frame import Frame
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Tally
 
 __all__ = ["Fit", "FrameSource", "RateSampler", "Size", "SourceCounts", "StreamInfo", "native_size"]
 
@@ -48,6 +50,10 @@ class SourceCounts:
     """Sampled pictures replaced by a newer one before anybody took them."""
     late: int = 0
     """Packets thrown away undecoded, to catch up with a stream that runs ahead."""
+    decoding: Tally = field(
+        default_factory=lambda: Tally(catalogue.DECODE_SECONDS), compare=False, repr=False
+    )
+    """Seconds that each packet took to decode."""
 
 
 class FrameSource(Protocol):

@@ -79,7 +79,7 @@ _CHANGE = _closed("change", ChangeKind)
 _INCIDENT = _closed("kind", IncidentKind)
 _PROCESS = _closed("process", Owner)
 
-FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "gated", "analysed")
+FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "late", "gated", "analysed")
 READING_RESULTS = ("classified", *GateReason)
 DISCONNECT_REASONS = (
     "refused",
@@ -142,7 +142,7 @@ FRAMES = _counter(
     "maskwatch_frames_total",
     Owner.WORKER,
     "Frames by fate: decoded; sampled for analysis; skipped since a newer one was there; damaged; "
-    "gated since nothing moved; analysed.",
+    "late, so not even decoded; gated since nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
 )

@@ -13,7 +13,7 @@ import msgspec
 
 from maskwatch.telemetry.catalogue import METRICS
 
-__all__ = ["HistogramSample", "Meter", "Sample", "Snapshot"]
+__all__ = ["HistogramSample", "Meter", "Sample", "Snapshot", "Tally"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -41,6 +41,21 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     samples: tuple[Sample, ...] = ()
     histograms: tuple[HistogramSample, ...] = ()
+
+
+class Tally:
+    """A histogram that another thread than the meter's fills; that thread alone may `observe`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bounds = METRICS[name].buckets
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count `value`."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
 
 
 class Meter:
@@ -88,6 +103,14 @@ class Meter:
         own_bounds, counts, total = self._histograms[key]
         counts[bisect_left(own_bounds, value)] += 1
         total[0] += value
+
+    def take(self, tally: Tally, labels: Mapping[str, str] | None = None) -> None:
+        """Take over a tally as it stands."""
+        self._histograms[tally.name, _labels(labels)] = (
+            tally.bounds,
+            list(tally.counts),
+            [tally.total],
+        )
 
     def snapshot(self) -> Snapshot:
         """Return everything as it stands."""

@@ -207,10 +207,11 @@ class Watch:
             counts = source.counts
             fates = {
                 "decoded": counts.decoded, "damaged": counts.damaged,
-                "sampled": counts.sampled, "skipped": counts.skipped,
+                "sampled": counts.sampled, "skipped": counts.skipped, "late": counts.late,
             }  # fmt: skip
             for fate, number in fates.items():
                 self._meter.set(catalogue.FRAMES, number, {**self._labels, "fate": fate})
+            self._meter.take(counts.decoding, self._labels)
         self._link.counted(self._meter.snapshot())
 
     # --- commands --------------------------------------------------------------------------------

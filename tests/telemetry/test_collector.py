@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.meter import HistogramSample, Meter, Sample, Snapshot
+from maskwatch.telemetry.meter import HistogramSample, Meter, Sample, Snapshot, Tally
 
 FRAMES = (catalogue.FRAMES, {"camera": "door", "fate": "decoded"})
 
@@ -109,6 +109,18 @@ def test_histograms_are_summed_across_restarts_with_cumulative_buckets() -> None
     assert value(collector, bucket, {**labels, "le": "+Inf"}) == 6
     assert value(collector, f"{catalogue.DETECT_SECONDS}_count", labels) == 6
     assert value(collector, f"{catalogue.DETECT_SECONDS}_sum", labels) == pytest.approx(10.068)
+
+
+def test_what_another_thread_counted_is_taken_over_as_it_stands() -> None:
+    collector, meter, tally = Collector(), Meter(), Tally(catalogue.DECODE_SECONDS)
+    for expected in (1, 2):
+        tally.observe(0.004)
+        meter.take(tally, {"camera": "door"})
+        update(collector, 1, meter)
+        assert value(collector, f"{catalogue.DECODE_SECONDS}_count", {"camera": "door"}) == expected
+    bucket = f"{catalogue.DECODE_SECONDS}_bucket"
+    assert value(collector, bucket, {"camera": "door", "le": "0.002"}) == 0
+    assert value(collector, f"{catalogue.DECODE_SECONDS}_sum", {"camera": "door"}) == 0.008
 
 
 def test_a_value_on_a_bound_belongs_to_that_bucket() -> None:
