@@ -12,6 +12,7 @@ from maskwatch.secrets import redact
 
 __all__ = ["Findings", "KeyPath", "spelled", "suggestion"]
 
+_SHORTEST_HIDDEN = 4
 KeyPath = tuple[str | int, ...]
 
 
@@ -26,6 +27,8 @@ class Findings:
         places: where each key's value stands.
         secrets_missing: how many of the problems are secrets that cannot be had.
         literal_secrets: where a secret stands in the file itself.
+        variables: values that came from the environment, and how each is called instead: one may be
+            a secret that was named in the wrong place.
 
     """
 
@@ -35,6 +38,7 @@ class Findings:
     places: dict[KeyPath, Place] = field(default_factory=dict)
     secrets_missing: int = 0
     literal_secrets: list[KeyPath] = field(default_factory=list)
+    variables: dict[str, str] = field(default_factory=dict)
 
     def wrong(self, path: KeyPath, message: str, hint: str = "", place: Place | None = None) -> None:
         """Note a problem at the key `path` (or at `place`)."""
@@ -49,6 +53,11 @@ class Findings:
         """Note a warning at the key `path`."""
         self.warnings.append(self._problem(path, message, hint, None))
 
+    def hide(self, value: str, name: str) -> None:
+        """Have messages say ``${name}`` for `value`, unless it is too short to be told apart."""
+        if len(value) >= _SHORTEST_HIDDEN:
+            self.variables[value] = f"${{{name}}}"
+
     def is_wrong(self, path: KeyPath) -> bool:
         """Return whether a problem at this key, or under it, is known already."""
         key = spelled(path)
@@ -60,7 +69,13 @@ class Findings:
 
     def _problem(self, path: KeyPath, message: str, hint: str, place: Place | None) -> Problem:
         at = place or self._nearest(path)
-        return Problem(self.file, at.line, at.column, spelled(path), redact(message), redact(hint))
+        shown = (self._without_variables(redact(text)) for text in (message, hint))
+        return Problem(self.file, at.line, at.column, spelled(path), *shown)
+
+    def _without_variables(self, text: str) -> str:
+        for value in sorted(self.variables, key=len, reverse=True):
+            text = text.replace(value, self.variables[value])
+        return text
 
     def _nearest(self, path: KeyPath) -> Place:
         """Return the place of the key, or of the section around it that was written."""

@@ -145,7 +145,7 @@ class Walker:
 
     def _scalar(self, node: Scalar, kind: mi.Type, path: KeyPath, words: str) -> object:
         try:
-            names = variables(node.text)
+            names = self._hide_variables(node)
             text = Text(
                 self._around.substituted(node.text),
                 plain=node.plain or bool(names),
@@ -155,6 +155,13 @@ class Walker:
         except (SubstitutionError, ValueProblem) as problem:
             self._findings.wrong(path, problem.message, problem.hint)
             return _stand_in(kind)
+
+    def _hide_variables(self, node: Scalar) -> list[str]:
+        """Return the names of the variables in a value; what they hold is not shown from now on."""
+        names = variables(node.text)
+        for name in names:
+            self._findings.hide(self._around.environ.get(name, ""), name)
+        return names
 
     def _secret(self, node: Scalar, kind: mi.Type, path: KeyPath) -> object:
         try:
@@ -168,6 +175,7 @@ class Walker:
             return _stand_in(kind)
 
     def _address(self, node: Scalar, path: KeyPath) -> SecretUrl:
+        self._hide_variables(node)
         text = self._around.address(node.text)
         if _holds_password(node.text):
             self._findings.literal_secrets.append(path)

@@ -14,7 +14,7 @@ import pytest
 
 from maskwatch.config.addresses import stream_url
 from maskwatch.config.describe import json_schema
-from maskwatch.config.load import load
+from maskwatch.config.load import examine, load
 from maskwatch.config.schema import Config, LogConfig, LogFormat
 from maskwatch.config.summary import summary
 from maskwatch.ipc.messages import Configure
@@ -71,6 +71,35 @@ def test_no_encoder_writes_them_unasked(config: Config) -> None:
 def test_a_secret_is_not_pickled(config: Config) -> None:
     with pytest.raises(TypeError):
         pickle.dumps(config.mqtt.password)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "node: ' ${PW}'",
+        "model: models/${PW}.json",
+        "data_dir: ${PW}/x",
+        "runtime_dir: /run/${PW}/${LONG}",
+        "mqtt: {host: '${PW}/x'}",
+        "mqtt: {tls: true, ca_file: '${PW}'}",
+        "mqtt: {topic_prefix: '/${PW}'}",
+        "metrics: {port: '${PW}'}",
+        "log: {level: '${PW}'}",
+        "people: [{name: p, cameras: ['${PW}']}]",
+        "people: [{name: p, title: '{${PW}}'}]",
+    ],
+)
+def test_a_secret_that_was_named_in_the_wrong_place_is_not_repeated(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "c.yaml"
+    camera = "cameras: [{name: a, url: rtsp://h/s, time_zone: '${PW}'}, {name: '${PW}', url: /${PW}}]"
+    path.write_text(f"{camera}\n{key}\n")
+    environ = {"PW": "c4nary", "LONG": "x" * 100}
+    found = examine(path, environ=environ)
+    assert found.problems
+    _assert_clean("\n".join(map(str, found.problems + found.warnings)))
+    path.write_text("cameras: [{name: a, url: '/${PW}.mp4'}]\n")
+    (warning,) = examine(path, environ=environ).warnings
+    assert warning.message == "there is no file /${PW}.mp4 now"
 
 
 def _fail(message: str) -> None:
