@@ -151,6 +151,21 @@ def test_a_pillar_hides_for_about_a_second_and_the_truth_says_so() -> None:
     assert 0.8 <= middle[-1] - middle[0] <= 2.5
 
 
+def test_a_hand_before_the_mouth_hides_it_and_nobody_can_judge_then() -> None:
+    cough = _scene(Figure((Step(0.0, 0.0, 2.6), Step(9.0, 0.0, 2.6)), coughs=(1.0,)), seconds=3.0)
+    plain = _scene(Figure((Step(0.0, 0.0, 2.6), Step(9.0, 0.0, 2.6))), seconds=3.0)
+    with_hand, without = (
+        list(Stage(scene, _SIZE, 5.0, 0, default_heads()).frames()) for scene in (cough, plain)
+    )
+    seen = {frame.at: frame.people[0].visible for _, frame in with_hand}
+    assert min(seen[0.8], seen[2.6]) > 0.9
+    assert 0.5 < seen[1.4] < 0.65
+    x1, y1, x2, y2 = (round(v) for v in with_hand[7][1].people[0].face or (0, 0, 0, 0))
+    mouth = slice(round(y1 + 0.7 * (y2 - y1)), y2 - 4), slice(x1 + 12, x2 - 12)
+    change = np.abs(with_hand[7][0][mouth].astype(int) - without[7][0][mouth])
+    assert change.mean() > 12
+
+
 def test_a_back_has_no_face() -> None:
     away = (Step(0.0, 0.0, 2.5), Step(4.0, 0.3, 7.0))
     stage = Stage(_scene(Figure(away)), (320, 180), 5.0, 0, default_heads())

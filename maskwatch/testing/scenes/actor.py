@@ -22,6 +22,8 @@ __all__ = ["CHANGE_TIME", "Actor", "Bearing"]
 
 CHANGE_TIME = 0.9
 """Seconds that putting a mask on or taking it off takes."""
+_COUGH = 1.4
+"""Seconds that a hand stays before the mouth."""
 _TICKS = 50
 """Samples of the path per second."""
 _STRIDE = 1.35
@@ -42,6 +44,7 @@ class Bearing:
         yaw, pitch, roll: of the head, degrees from the camera.
         phase: sprite of the walk.
         mask: state for the ground truth.
+        coughing: whether a hand hides the mouth.
         sprite: key of the head's sprite: -1 bare, else the mask's fall in steps.
         speed: metres per second to the right and towards the camera.
     """
@@ -56,6 +59,7 @@ class Bearing:
     phase: int
     mask: MaskState
     sprite: int
+    coughing: bool
     speed: tuple[float, float]
 
 
@@ -140,6 +144,7 @@ class Actor:
             phase=int(cycle / (2 * math.pi) * PHASES) % PHASES if pace > 0.15 else 0,
             mask=mask,
             sprite=sprite,
+            coughing=any(start <= at < start + _COUGH for start in self.figure.coughs),
             speed=(vx, -vz),
         )
 

@@ -46,6 +46,8 @@ class Pose(StrEnum):
     BACK = "back"
     HANDS_UP = "hands_up"  # no arms: they are in HANDS, which goes over the head
     HANDS = "hands"
+    HAND_UP = "hand_up"  # one arm only: the other is in HAND, which goes over the mouth
+    HAND = "hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +112,12 @@ class Body:
         swing = math.sin(2 * math.pi * phase / PHASES)
         lift = math.cos(2 * math.pi * phase / PHASES)
         canvas = _Canvas(self._folds, self._weave)
-        if pose is Pose.HANDS:
-            self._raised(canvas)
+        if pose in (Pose.HANDS, Pose.HAND):
+            self._raised(canvas, pose)
             return canvas.premultiplied()
         self._legs(canvas, swing, lift)
         if pose is not Pose.HANDS_UP:
-            self._arms(canvas, swing)
+            self._arms(canvas, swing, (-1,) if pose is Pose.HAND_UP else (-1, 1))
         self._torso(canvas, pose)
         return canvas.premultiplied()
 
@@ -136,9 +138,9 @@ class Body:
             canvas.lay(shoe, o.shoes, dark, relief=0.8)
             canvas.lay(np.maximum(thigh, shin), o.trousers, dark)
 
-    def _arms(self, canvas: _Canvas, swing: float) -> None:
+    def _arms(self, canvas: _Canvas, swing: float, sides: tuple[int, ...]) -> None:
         o = self.outfit
-        for side in (-1, 1):
+        for side in sides:
             ahead = -side * swing
             shoulder = (side * 0.185 * o.breadth, 0.075)
             elbow = (side * (0.235 - 0.01 * ahead) * o.breadth, 0.34 - 0.015 * abs(ahead))
@@ -146,8 +148,13 @@ class Body:
             hand = (wrist[0] - side * 0.008, wrist[1] + 0.065)
             self._arm(canvas, shoulder, elbow, wrist, hand)
 
-    def _raised(self, canvas: _Canvas) -> None:
+    def _raised(self, canvas: _Canvas, pose: Pose) -> None:
+        """Draw both hands at the sides of the face, or one before the mouth."""
         o = self.outfit
+        if pose is Pose.HAND:
+            shoulder, elbow = (0.185 * o.breadth, 0.075), (0.25 * o.breadth, 0.25)
+            self._arm(canvas, shoulder, elbow, (0.075, -0.02), (-0.02, -0.085))
+            return
         for side in (-1, 1):
             shoulder = (side * 0.185 * o.breadth, 0.075)
             elbow = (side * 0.26 * o.breadth, 0.27)

@@ -21,6 +21,7 @@ from maskwatch.testing.truth import MaskState, PersonFrame
 __all__ = ["Drawn", "draw_actor"]
 
 Rect = tuple[float, float, float, float]
+_BEHIND_HAND = 0.6  # share of a face in view beside the hand before its mouth
 _TURN = np.linspace(0, 2 * math.pi, 12, endpoint=False)
 _DISC = np.array([(r * math.cos(a), r * math.sin(a)) for r in (0.3, 0.6, 0.88) for a in _TURN])
 
@@ -66,7 +67,8 @@ class Drawn:
         spots = _DISC * radii + middle
         inside = ((spots >= 0) & (spots < np.asarray(self.size))).all(axis=1)
         x, y = (spots[inside] // 4).astype(int).T
-        return float((owners[y, x] == self.visit + 1).sum()) / len(_DISC)
+        own = float((owners[y, x] == self.visit + 1).sum()) / len(_DISC)
+        return own * (_BEHIND_HAND if self.bearing.coughing else 1.0)
 
 
 def _rounded(rect: Rect) -> Rect:
@@ -106,6 +108,8 @@ def _poses(bearing: Bearing) -> tuple[Pose, ...]:
         return (Pose.BACK,)
     if bearing.mask is MaskState.CHANGING:
         return Pose.HANDS_UP, Pose.HANDS
+    if bearing.coughing:
+        return Pose.HAND_UP, Pose.HAND
     return (Pose.FRONT,)
 
 

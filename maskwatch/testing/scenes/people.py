@@ -68,6 +68,13 @@ def looking_about(rng: np.random.Generator) -> Scene:
 
 
 @PEOPLE.add
+def cough(rng: np.random.Generator) -> Scene:
+    """A bare person coughs into the hand twice; the hand is no mask."""
+    path, at = stop(walk(rng, 0.3, float(rng.uniform(-0.5, 0.5))), 2.8, 4.0)
+    return scene_of("cough", rng, Figure(path, coughs=(at - 0.2, at + 2.2)))
+
+
+@PEOPLE.add
 def walking_off(rng: np.random.Generator) -> Scene:
     """Somebody is seen from behind only, walking away: nothing can be judged."""
     ahead = walk(rng, 0.3, float(rng.uniform(-0.7, 0.7)))
@@ -137,6 +144,16 @@ def group(rng: np.random.Generator) -> Scene:
         for i, lane in enumerate((-0.9, 0.85, -0.25, 0.35))
     ]
     return scene_of("group", rng, *figures)
+
+
+@PEOPLE.add
+def crowd(rng: np.random.Generator) -> Scene:
+    """Seven people at once, who hide each other now and then."""
+    lanes = (-0.9, 0.1, 0.9, -0.45, 0.5, -0.1, 0.75)
+    figures = [
+        Figure(walk(rng, 0.3 + 0.75 * i, lane, far=8.0), any_wear(rng)) for i, lane in enumerate(lanes)
+    ]
+    return scene_of("crowd", rng, *figures)
 
 
 @PEOPLE.add

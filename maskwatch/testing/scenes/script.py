@@ -73,6 +73,7 @@ class Figure:
         style: the mask; None draws one from the seed.
         face: number of the portrait; None draws one from the seed.
         alive: False for a mannequin, which neither sways nor bobs.
+        coughs: when a hand is held before the mouth, for 1.4 s each (seconds).
         person: name in the ground truth; the same name twice is one person coming again.
     """
 
@@ -84,6 +85,7 @@ class Figure:
     face: int | None = None
     alive: bool = True
     person: str = ""
+    coughs: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
