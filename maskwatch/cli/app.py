@@ -38,6 +38,7 @@ _VERBS: dict[str, tuple[str, str, str]] = {
     ),
     "replay": ("maskwatch.cli.replay", "replay", "Run the pipeline over a recorded file."),
     "events": ("maskwatch.cli.events", "events", "List, show, export and acknowledge violations."),
+    "vault": ("maskwatch.cli.vault", "vault", "Make the review vault's key; open sealed faces."),
     "db": ("maskwatch.cli.db", "db", "Check, back up and restore the database."),
     "alert": ("maskwatch.cli.alert", "alert", "Test how alerts reach people."),
     "train": ("maskwatch.cli.train", "train", "Train a mask model (extra: train)."),

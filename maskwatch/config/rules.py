@@ -15,6 +15,7 @@ from maskwatch.config.schema import (
     ChannelConfig,
     Config,
     MqttConfig,
+    Pictures,
     Schedule,
     ZoneConfig,
 )
@@ -77,6 +78,8 @@ class _Rules:
             self._address((*path, "substream"), camera.substream.reveal(), camera)
         if camera.password and not camera.username:
             self._say((*path, "password"), "a password without `username`")
+        if camera.pictures is Pictures.VAULT and not camera.vault_key:
+            self._say((*path, "vault_key"), "`pictures: vault` needs it", "maskwatch vault key FILE")
         self._time_zone((*path, "time_zone"), camera.time_zone)
         self._schedule((*path, "schedule"), camera.schedule)
         self.unique((*path, "zones"), [zone.name for zone in camera.zones])

@@ -255,6 +255,14 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
             "the encrypted review vault; `subject`: the subject's face is kept; `none`: no pictures."
         ),
     ] = Pictures.ANONYMIZED
+    vault_key: Annotated[
+        str,
+        Meta(
+            pattern=r"^([A-Za-z0-9+/]{43}=)?$",
+            description="Public key of the review vault, made by `maskwatch vault key`; `pictures: "
+            "vault` needs it.",
+        ),
+    ] = ""
     zones: Annotated[
         tuple[ZoneConfig, ...],
         Meta(description="Without a zone, a mask is required in the whole picture."),

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 
 from maskwatch.config.schema import CameraConfig, Pictures
 from maskwatch.domain import Box, Detection, Frame, Polygon
-from maskwatch.privacy.anonymize import Anonymizer
+from maskwatch.privacy.anonymize import Anonymizer, face_area
 from maskwatch.privacy.draw import COLOURS, draw_box
+from maskwatch.privacy.vault import embed, seal
 from maskwatch.tracking.track import Track
 from maskwatch.tracking.visit import Visit
+from maskwatch.vision.preprocess import cut
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
 
 __all__ = ["Snapshots", "faces_to_cover"]
 
@@ -30,7 +36,7 @@ class Snapshots:
     """The best picture of each open violation, by track number."""
 
     def __init__(self, camera: CameraConfig, private: Sequence[Polygon]) -> None:
-        self._kind = camera.pictures
+        self._kind, self._vault_key = camera.pictures, camera.vault_key
         self._anonymizer = Anonymizer(private)
         self._best: dict[int, _Best] = {}
 
@@ -72,8 +78,22 @@ class Snapshots:
         picture, scale = self._anonymizer.picture(frame.full(), [subject], covered)
         label = f"{visit.verdict.value.replace('_', ' ')} {visit.evidence.confidence(visit.verdict):.2f}"
         draw_box(picture, subject.scaled(scale), label, COLOURS[visit.verdict])
-        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        return data.tobytes() if done else None
+        jpeg = _jpeg(picture)
+        return self._with_vault(jpeg, visit, frame, subject) if jpeg else None
+
+    def _with_vault(self, jpeg: bytes, visit: Visit, frame: Frame, subject: Box) -> bytes:
+        """Return the picture with the subject's own face sealed inside, where that is asked for."""
+        if self._kind is not Pictures.VAULT or visit.life is None:
+            return jpeg
+        face = _jpeg(cut(frame.full(), face_area(subject)))
+        if face is None:
+            return jpeg
+        return embed(jpeg, seal(self._vault_key, face, str(visit.life.id).encode()))
+
+
+def _jpeg(image: Image) -> bytes | None:
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return data.tobytes() if done else None
 
 
 def faces_to_cover(tracks: Sequence[Track], detections: Sequence[Detection]) -> list[tuple[int, Box]]:

@@ -22,6 +22,7 @@ from maskwatch.domain import (
     ReplayIds,
     Verdict,
 )
+from maskwatch.privacy.vault import extract, new_key, open_sealed
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -218,6 +219,23 @@ def test_pictures_can_be_switched_off() -> None:
     run = _Run(_walk(8), camera=msgspec.structs.replace(_CAMERA, pictures=Pictures.NONE))
     assert run.changes
     assert run.pictures == []
+
+
+def test_the_vault_holds_the_subjects_face_for_the_keys_holder_and_the_picture_stays_covered() -> None:
+    private, public = new_key()
+    camera = msgspec.structs.replace(_CAMERA, pictures=Pictures.VAULT, vault_key=public)
+    run = _Run(_walk(8), camera=camera)
+    plain = _Run(_walk(8))
+    sealed = extract(run.pictures[0])
+    assert sealed is not None
+    face_jpeg = open_sealed(private, sealed, str(run.changes[0].violation.id).encode())
+    opened = cv2.imdecode(np.frombuffer(face_jpeg, np.uint8), cv2.IMREAD_COLOR)
+    at = next(i for i, outcome in enumerate(run.outcomes) if outcome.changes)
+    assert opened.shape[0] == pytest.approx(run.detector._script[at][0].box.height * 1.5, abs=2)
+    shown, covered = (
+        cv2.imdecode(np.frombuffer(one.pictures[0], np.uint8), cv2.IMREAD_COLOR) for one in (run, plain)
+    )
+    np.testing.assert_array_equal(shown, covered)
 
 
 def test_what_the_daemon_stops_over_is_closed_as_interrupted_and_counted() -> None:

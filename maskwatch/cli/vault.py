@@ -1,0 +1,81 @@
+"""`maskwatch vault`: make the review vault's key, and open what was sealed with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from maskwatch.errors import DataError, UsageError
+
+__all__ = ["vault"]
+
+
+@click.group()
+def vault() -> None:
+    r"""Make the key of the review vault, and open sealed faces with it (extra: vault).
+
+    \b
+    Examples:
+      maskwatch vault key vault.key
+      maskwatch vault open pictures/2026-03-02/*.jpg --key vault.key --out faces
+    """
+
+
+@vault.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def key(file: Path) -> None:
+    """Make a key: the private part into FILE (never overwritten), the public part on standard output.
+
+    Keep FILE off the machine that watches. Put the public part into the camera's `vault_key`.
+    """
+    from maskwatch.privacy.vault import new_key
+
+    private, public = new_key()
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be made: {error.strerror}") from error
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(private + "\n")
+    click.echo(public)
+
+
+@vault.command("open")
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="Private key.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the faces.")
+def open_(pictures: tuple[Path, ...], key_file: Path, out: Path) -> None:
+    """Write the sealed faces of PICTURES, as the recorder stored them, into a folder."""
+    private = _read(key_file).decode("ascii", "replace")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out}: cannot be made: {error.strerror}") from error
+    for picture in pictures:
+        face = _face(picture, private)
+        target = out / f"{picture.stem}-face.jpg"
+        target.write_bytes(face)
+        click.echo(target)
+
+
+def _face(picture: Path, private: str) -> bytes:
+    from maskwatch.privacy.vault import extract, open_sealed
+
+    # The recorder names a picture <violation id>-<change number>.jpg.
+    violation = picture.stem.rsplit("-", 1)[0].encode()
+    try:
+        sealed = extract(_read(picture))
+        if sealed is not None:
+            return open_sealed(private, sealed, violation)
+    except DataError as error:
+        raise DataError(f"{picture}: {error}") from error
+    raise DataError(f"{picture}: holds no sealed face")
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be read: {error.strerror}") from error
