@@ -1,0 +1,90 @@
+"""How much of the faces in photographs and scenes an anonymized picture leaves uncovered.
+
+    python bench/face_coverage.py photographs ../shared/data/scenes
+    python bench/face_coverage.py scenes CLIP.mp4 [CLIP.mp4 ...]
+
+Photographs: every annotated face that the detector finds is taken as the subject of a picture in
+turn; every other annotated face counts. Scenes: the pictures of a replay's violations, against the
+ground truth beside the clip. A face is uncovered when more than a tenth of its box lies within the
+subject's body box and under no mosaic; elsewhere the whole picture is coarse.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from maskwatch.domain import Box
+from maskwatch.privacy.anonymize import body_box, face_area
+from maskwatch.testing.truth import Truth, truth_path
+from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
+from maskwatch.worker.replay import Replay, default_config
+
+_UNCOVERED = 0.1
+_SEEN = 0.15  # least share of a face in view that counts as a face
+
+
+def uncovered(face: Box, subject: Box, covered: Sequence[Box], size: tuple[int, int]) -> float:
+    """Return the share of `face` that is shown as it is."""
+    x1, y1, x2, y2 = (round(v) for v in (face.x1, face.y1, face.x2, face.y2))
+    if x2 <= x1 or y2 <= y1:
+        return 0.0
+    shown = np.zeros((y2 - y1, x2 - x1), bool)
+    for box, value in [
+        (body_box(subject).clipped(*size), True),
+        *((face_area(c), False) for c in covered),
+    ]:
+        rows = slice(max(0, round(box.y1) - y1), max(0, round(box.y2) - y1))
+        columns = slice(max(0, round(box.x1) - x1), max(0, round(box.x2) - x1))
+        shown[rows, columns] = value
+    return float(shown.mean())
+
+
+def photographs(folder: Path) -> Iterator[float]:
+    """Yield the uncovered share of every face beside every possible subject."""
+    detector = FaceDetector(ANONYMIZE_SCORE)
+    images = json.loads((folder / "annotations.json").read_text())["images"]
+    for entry in images:
+        image = cv2.imread(str(folder / entry["file"]))
+        size = (entry["width"], entry["height"])
+        faces = [Box(*box) for box in entry["boxes"]]
+        # Twice the size, as a camera whose smallest face of interest is 16 px is looked at.
+        found = [d.scaled(0.5).box for d in detector.detect(cv2.resize(image, None, fx=2, fy=2))]
+        for subject in faces:
+            if any(box.iou(subject) > 0.4 for box in found):
+                yield from (uncovered(face, subject, [*found, subject], size) for face in faces)
+
+
+def scenes(clips: Sequence[Path]) -> Iterator[float]:
+    """Yield the uncovered share of every face in every picture of a violation."""
+    for clip in clips:
+        truth = Truth.load(truth_path(clip))
+        config = default_config(clip)
+        for step in Replay(clip, config, config.cameras[0]):
+            tracks = {view.number: view.box for view in step.outcome.tracks}
+            covered = [*tracks.values(), *(d.box for d in step.outcome.detections)]
+            frame = min(truth.frames, key=lambda frame: abs(frame.at - step.moment))
+            faces = [Box(*p.face) for p in frame.people if p.face and p.visible > _SEEN]
+            for change, picture in step.outcome.changes:
+                subject = tracks.get(change.violation.track)
+                if picture is not None and subject is not None and step.frame is not None:
+                    yield from (uncovered(f, subject, covered, truth.size) for f in faces)
+
+
+def main() -> None:
+    """Print the table's row."""
+    kind, *paths = sys.argv[1:]
+    shares = list(
+        photographs(Path(paths[0])) if kind == "photographs" else scenes([Path(p) for p in paths])
+    )
+    left = sum(share > _UNCOVERED for share in shares)
+    print(f"{kind}: {len(shares)} faces, {left} uncovered ({left / max(1, len(shares)):.2%})")
+
+
+if __name__ == "__main__":
+    main()
