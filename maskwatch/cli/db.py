@@ -1,4 +1,4 @@
-"""`maskwatch db`: check, back up and restore the database."""
+"""`maskwatch db`: check, back up, restore and prune the database."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ __all__ = ["db"]
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def db() -> None:
-    r"""Check, back up and restore the database.
+    r"""Check, back up, restore and prune the database.
 
     \b
     Examples:
       maskwatch db check
+      maskwatch db prune --dry-run
       maskwatch db backup /mnt/backup/
       maskwatch db restore /mnt/backup/maskwatch-20260301T120000Z.db
     """
@@ -109,3 +110,38 @@ def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
     click.echo(f"{place.database} is now the backup {source}")
     if old is not None:
         click.echo(f"the database that was there is kept as {old}")
+
+
+@db.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed; the daemon may run.")
+@where_options
+def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
+    r"""Remove what the configuration's `store.retention` no longer keeps.
+
+    A running daemon does this by itself; without --dry-run it must be stopped.
+
+    \b
+    Examples:
+      maskwatch db prune --dry-run --config config.yaml
+      maskwatch db prune --config config.yaml
+    """
+    from maskwatch.config.schema import RetentionConfig
+    from maskwatch.store.files import DataDir
+    from maskwatch.store.prune import prune as remove
+
+    where = find_data(config, data_dir)
+    place = DataDir(where.data_dir)
+    if not place.database.is_file():
+        raise StoreError(f"there is no database at {place.database}")
+    counts = remove(place, where.retention or RetentionConfig(), dry_run=dry_run)
+    verb = "would be removed" if dry_run else "removed"
+    for kind, count in counts.items():
+        click.echo(f"{count:>8} {_KINDS[kind]} {verb}")
+
+
+_KINDS = {
+    "picture": "pictures",
+    "violation": "violations",
+    "occupancy": "minutes counted",
+    "orphan": "stray files",
+}

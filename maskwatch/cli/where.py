@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from maskwatch.errors import UsageError
+
+if TYPE_CHECKING:
+    from maskwatch.config.schema import RetentionConfig
 
 __all__ = ["Where", "find_data", "where_options"]
 
@@ -20,10 +23,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A daemon's directories; `runtime_dir` is None where only the data's place is known."""
+    """A daemon's data; without its configuration only the directory is known.
+
+    Attributes:
+        data_dir: the data directory.
+        runtime_dir: the directory of its sockets.
+        retention: how long what is kept.
+
+    """
 
     data_dir: Path
-    runtime_dir: Path | None
+    runtime_dir: Path | None = None
+    retention: RetentionConfig | None = None
 
 
 def where_options(command: F) -> F:
@@ -52,11 +63,11 @@ def find_data(config: Path | None, data_dir: Path | None) -> Where:
 
     """
     if data_dir is not None:
-        return Where(data_dir, None)
+        return Where(data_dir)
     path = config or next((usual for usual in _DEFAULTS if usual.is_file()), None)
     if path is None:
         raise UsageError("which daemon? Give --config FILE or --data-dir DIRECTORY")
     from maskwatch.config.load import load
 
     loaded = load(path, secrets=False)
-    return Where(Path(loaded.data_dir), Path(loaded.runtime_dir))
+    return Where(Path(loaded.data_dir), Path(loaded.runtime_dir), loaded.store.retention)

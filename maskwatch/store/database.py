@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Engine, func, select
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
@@ -47,14 +47,22 @@ class Store:
     """A migrated database in a data directory whose lock the caller holds; see `opening`."""
 
     def __init__(
-        self, place: DataDir, *, sinks: Sequence[str], reserve: Reserve, clock: Clock, meter: Meter
+        self,
+        place: DataDir,
+        *,
+        sinks: Sequence[str],
+        reserve: Reserve,
+        clock: Clock,
+        meter: Meter,
+        engine: Engine | None = None,
     ) -> None:
+        """Open it; with an `engine` of its own (one that only reads) the lock need not be held."""
         self.place = place
         self.sinks = tuple(sinks)
         self.reserve = reserve
         self._clock = clock
         self._meter = meter
-        self._engine = write_engine(place.database)
+        self._engine = engine or write_engine(place.database)
 
     def close(self) -> None:
         """Close the database; SQLite then folds the -wal into it."""

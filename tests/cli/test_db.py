@@ -110,3 +110,23 @@ def test_what_is_no_backup_of_ours_is_not_restored(data: Path, tmp_path: Path, k
             connection.commit()
     assert run("db", "restore", "--data-dir", data, source) == (5 if kind == "newer" else 4)
     assert count(data / "maskwatch.db") == 2
+
+
+def test_pruning_says_what_it_would_remove_and_then_removes_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = make_store(data, sinks=())
+    store.record([entry(change(index, closed=True)) for index in range(10, 20)])
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"data_dir: {data}\nstore: {{retention: {{max_violations: 4}}}}\n"
+        "cameras:\n  - {name: door, url: 'rtsp://camera.invalid/'}\n"
+    )
+    with DirectoryLock(DataDir(data)):
+        assert run("db", "prune", "--dry-run", "--config", config) == 0
+        assert "8 violations would be removed" in capsys.readouterr().out
+        assert run("db", "prune", "--config", config) == 6
+    store.close()
+    assert count(data / "maskwatch.db") == 12
+    assert run("db", "prune", "--config", config) == 0
+    assert count(data / "maskwatch.db") == 4
