@@ -10,6 +10,9 @@ from maskwatch.supervisor.keeper import Keeper, Phase
 
 __all__ = ["Board"]
 
+# A worker may have been taken over by what it decodes: its words go to logs and topics.
+_LONGEST = 300
+
 
 class Board:
     """Keeps the newest status of each camera, and tells each change of state or reason once.
@@ -57,7 +60,7 @@ class Board:
             case Phase.STOPPING if old is not None:
                 return old
             case _ if beat is not None:
-                return CameraStatus(camera, beat.state, beat.reason, beat.since)
+                return CameraStatus(camera, beat.state, beat.reason[:_LONGEST], beat.since)
             case _ if keeper.why:
                 # A new worker is on its way; until it speaks, the camera is being reached again.
                 return CameraStatus(camera, CameraState.BACKOFF, f"its process {keeper.why}", now)

@@ -54,6 +54,7 @@ _SYSTEM = (
     "/proc/stat",
     "/proc/self",
     "/run/systemd/resolve",
+    "/sys/bus/pci/devices",
     "/sys/devices/system/cpu",
     "/sys/devices/system/node",
     "/sys/fs/cgroup",
