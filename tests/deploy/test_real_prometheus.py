@@ -6,14 +6,9 @@ a rule is about is induced, and the rule's expression must find it.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import threading
 import time
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -23,10 +18,8 @@ from maskwatch.telemetry.catalogue import METRICS, Kind, Owner
 from maskwatch.telemetry.collector import Collector
 from maskwatch.telemetry.http import Condition, MetricsServer
 from maskwatch.telemetry.meter import Meter
-from maskwatch.testing.broker import free_port
+from tests.deploy.prometheus import Prometheus, empty
 from tests.deploy.queries import (
-    RULES,
-    Query,
     alert_queries,
     panel_queries,
     record_queries,
@@ -118,55 +111,6 @@ class House:
         self.collector.publish_own()
 
 
-class Prometheus:
-    """The real one, in a directory of its own."""
-
-    def __init__(self, directory: Path, target: str) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        rules = directory / "rules.yml"
-        rules.write_text(RULES.read_text("utf-8"))
-        config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
-            "scrape_configs": [
-                {"job_name": "maskwatch", "static_configs": [{"targets": [target]}]},
-                {"job_name": "gone", "static_configs": [{"targets": ["127.0.0.1:1"]}]},
-            ],
-        }
-        (directory / "prometheus.yml").write_text(json.dumps(config))
-        command = [
-            "prometheus",
-            f"--config.file={directory}/prometheus.yml",
-            f"--storage.tsdb.path={directory}/data",
-            f"--web.listen-address={self.url.removeprefix('http://')}",
-            "--log.level=error",
-        ]
-        self._log = (directory / "prometheus.log").open("wb")
-        self._process = subprocess.Popen(command, stderr=self._log)
-
-    def ask(self, expr: str) -> list[dict[str, object]]:
-        url = f"{self.url}/api/v1/query?query={urllib.parse.quote(expr)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            found: list[dict[str, object]] = json.loads(answer.read())["data"]["result"]
-        return found
-
-    def wait_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).close()
-            except OSError:
-                assert time.monotonic() < deadline, "Prometheus did not start"
-                time.sleep(0.1)
-            else:
-                return
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        self._log.close()
-
-
 @pytest.fixture(scope="module")
 def house() -> House:
     return House()
@@ -188,10 +132,6 @@ def prometheus(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     finally:
         running.close()
         server.stop()
-
-
-def empty(prometheus: Prometheus, queries: list[Query]) -> list[str]:
-    return [query.where for query in queries if not prometheus.ask(query.concrete())]
 
 
 def test_every_query_has_data_and_every_rule_finds_its_fault(
