@@ -43,6 +43,9 @@ _Path = click.Path(path_type=Path, exists=True)
 @click.option(
     "--json", "as_json", type=click.Path(path_type=Path), help="Write everything as JSON to this file."
 )
+@click.option(
+    "--keep", type=click.Path(path_type=Path), help="Keep the clips that went wrong in this folder."
+)
 def events(  # noqa: PLR0913 - one parameter per option
     *,
     quick: bool,
@@ -55,6 +58,7 @@ def events(  # noqa: PLR0913 - one parameter per option
     model: Path | None,
     jobs: int | None,
     as_json: Path | None,
+    keep: Path | None,
 ) -> None:
     r"""Compare what is reported with what should be, on rendered scenes.
 
@@ -81,6 +85,7 @@ def events(  # noqa: PLR0913 - one parameter per option
         footage=quiet_clip,
         quiet_seconds=60 * quiet_minutes,
         model=str(model) if model else "",
+        keep=keep,
     )
     done = list(run_plan(todo, heads, jobs=jobs, tell=_tell))
     figures = summarise(

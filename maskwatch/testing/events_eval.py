@@ -11,7 +11,7 @@ import msgspec
 
 from maskwatch.domain import Box
 from maskwatch.testing.rules import Duty, ExpectedEvent, Rules, expected_events
-from maskwatch.testing.truth import Truth, TruthFrame
+from maskwatch.testing.truth import PersonFrame, Truth
 
 __all__ = ["Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
 
@@ -82,6 +82,11 @@ class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
         """Required events that were reported."""
         return sum(alert.required for alert in self.alerts)
 
+    @property
+    def wrong(self) -> bool:
+        """Whether anything was missed, reported twice, or reported of nothing."""
+        return bool(self.missed or self.false_alarms or self.duplicates)
+
 
 def judge_clip(truth: Truth, reports: list[Reported], rules: Rules | None = None) -> ClipOutcome:
     """Return what came of the clip, given everything that was reported on it."""
@@ -137,9 +142,11 @@ def _event_of(
     return min(open_then, key=lambda event: event.begins, default=None)
 
 
-def _frame_at(truth: Truth, at: float) -> TruthFrame:
-    number = min(max(round(at * truth.rate), 0), len(truth.frames) - 1)
-    return truth.frames[number]
+def _people_at(truth: Truth, at: float) -> tuple[PersonFrame, ...]:
+    """Return who is in the picture; recorded footage without people has no frames in its truth."""
+    if not truth.frames:
+        return ()
+    return truth.frames[min(max(round(at * truth.rate), 0), len(truth.frames) - 1)].people
 
 
 def _visit_at(truth: Truth, report: Reported) -> int | None:
@@ -148,7 +155,7 @@ def _visit_at(truth: Truth, report: Reported) -> int | None:
         return None
     overlaps = [
         (report.box.iou(Box(*person.face)), person.visit)
-        for person in _frame_at(truth, report.at).people
+        for person in _people_at(truth, report.at)
         if person.face is not None
     ]
     best = max(overlaps, default=(0.0, -1))
@@ -159,7 +166,7 @@ def _about(truth: Truth, report: Reported) -> str:
     """Return in words what is to be seen where a strange report lies."""
     visit = _visit_at(truth, report)
     if visit is not None and visit >= 0:
-        states = [p.mask.value for p in _frame_at(truth, report.at).people if p.visit == visit]
+        states = [p.mask.value for p in _people_at(truth, report.at) if p.visit == visit]
         name = truth.visits[visit].person
         return f"{name} ({states[0]})" if truth.visits[visit].alive else "a mannequin"
     for fake in truth.fakes:

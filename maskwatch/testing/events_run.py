@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,7 +21,7 @@ from maskwatch.testing.quiet import QuietPass, quiet_passes, write_pass
 from maskwatch.testing.rules import Rules
 from maskwatch.testing.scenes import Head, render, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
-from maskwatch.testing.truth import Truth
+from maskwatch.testing.truth import Truth, truth_path
 from maskwatch.worker.replay import Replay
 
 __all__ = ["Plan", "Run", "camera_for", "plan", "replay_clip", "run_plan"]
@@ -51,10 +52,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, with which portraits and model."""
+    """What to run, with which model, and where to keep the clips that went wrong."""
 
     runs: tuple[Run, ...]
     model: str = ""
+    keep: Path | None = None
 
 
 def plan(
@@ -65,6 +67,7 @@ def plan(
     footage: Sequence[Path] = (),
     quiet_seconds: float = 3600.0,
     model: str = "",
+    keep: Path | None = None,
 ) -> Plan:
     """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour.
 
@@ -75,7 +78,7 @@ def plan(
         scene_named(name)  # a name that nobody knows is refused before anything is rendered
     scenes = [Run(name, seed) for seed in range(1 if quick else seeds) for name in names]
     quiet = [] if quick else quiet_passes(footage, quiet_seconds)
-    return Plan((*scenes, *(Run("quiet", one.seed, one) for one in quiet)), model)
+    return Plan((*scenes, *(Run("quiet", one.seed, one) for one in quiet)), model, keep)
 
 
 def camera_for(truth: Truth, clip: Path) -> CameraConfig:
@@ -109,14 +112,14 @@ def run_plan(
     """Give each run with its outcome, in the plan's order; `jobs` processes work at once."""
     jobs = jobs or os.cpu_count() or 1
     if jobs == 1:
-        _start(tuple(faces), todo.model)
+        _start(tuple(faces), todo.model, todo.keep)
         for number, run in enumerate(todo.runs, 1):
             yield run, _outcome(run)
             tell(number, len(todo.runs))
         return
     # A fresh interpreter for each: the model's and the encoder's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (tuple(faces), todo.model)) as pool:
+    with ProcessPoolExecutor(jobs, context, _start, (tuple(faces), todo.model, todo.keep)) as pool:
         for number, (run, outcome) in enumerate(
             zip(todo.runs, pool.map(_outcome, todo.runs), strict=True), 1
         ):
@@ -129,10 +132,11 @@ class _Bench:
 
     faces: tuple[Head, ...] = ()
     model: str = ""
+    keep: Path | None = None
 
 
-def _start(faces: tuple[Head, ...], model: str) -> None:
-    _Bench.faces, _Bench.model = faces, model
+def _start(faces: tuple[Head, ...], model: str, keep: Path | None = None) -> None:
+    _Bench.faces, _Bench.model, _Bench.keep = faces, model, keep
 
 
 def _outcome(run: Run) -> ClipOutcome:
@@ -140,7 +144,11 @@ def _outcome(run: Run) -> ClipOutcome:
         clip = Path(folder) / f"{run.kind}-{run.seed}.mp4"
         truth = _made(run, clip)
         reports = replay_clip(clip, camera_for(truth, clip), _Bench.model)
-    outcome = judge_clip(truth, reports, Rules())
+        outcome = judge_clip(truth, reports, Rules())
+        if _Bench.keep is not None and outcome.wrong:
+            _Bench.keep.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clip, _Bench.keep)
+            truth.save(truth_path(_Bench.keep / clip.name))
     return msgspec.structs.replace(outcome, kind=run.kind)
 
 

@@ -107,6 +107,13 @@ def test_a_report_long_after_somebody_left_is_false() -> None:
     assert len(outcome.false_alarms) == 1
 
 
+def test_any_report_on_footage_without_people_is_false() -> None:
+    truth = msgspec.structs.replace(_truth("b"), visits=(), frames=(), fakes=())
+    outcome = judge_clip(truth, [_report(0, 0.5), Reported(0.7, None)])
+    assert len(outcome.false_alarms) == 2
+    assert outcome.wrong
+
+
 def test_a_report_without_a_place_goes_to_who_is_due() -> None:
     outcome = judge_clip(_truth("bbbb", "mmmm"), [Reported(1.0, None)])
     assert outcome.found == 1

@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from maskwatch.cli.evaluate import evaluate
 from maskwatch.config.schema import ZoneRule
 from maskwatch.errors import UsageError
-from maskwatch.testing.events_run import Run, camera_for, plan, run_plan
-from maskwatch.testing.scenes import default_heads, scene_named
+from maskwatch.testing.events_run import Plan, Run, camera_for, plan, run_plan
+from maskwatch.testing.quiet import QuietPass
+from maskwatch.testing.scenes import default_heads, render, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
 from maskwatch.testing.truth import Truth
 
@@ -59,6 +60,19 @@ def test_a_screen_is_in_a_zone_that_is_ignored() -> None:
 
 def test_a_slow_camera_is_not_asked_for_more_than_it_sends() -> None:
     assert camera_for(_truth(rate=2.5), Path("a.mp4")).rate == 2.5
+
+
+def test_a_clip_that_went_wrong_is_kept_with_its_truth(tmp_path: Path) -> None:
+    """A quiet pass over a clip with a bare visitor in it cannot but give a false alarm."""
+    visitor = tmp_path / "visitor.mp4"
+    scene = scene_named("lone_bare", 0)
+    render(scene, visitor, size=(960, 540), fps=10, seed=0, faces=default_heads())
+    wrong = Run("quiet", 0, QuietPass(visitor, 0, scene.seconds))
+    todo = Plan((wrong,), keep=tmp_path / "kept")
+    ((_, outcome),) = run_plan(todo, default_heads(), jobs=1)
+    assert outcome.wrong
+    assert Truth.load(tmp_path / "kept" / "quiet-0.truth.json").visits == ()
+    assert (tmp_path / "kept" / "quiet-0.mp4").is_file()
 
 
 def test_a_bare_visitor_is_reported_once_and_a_masked_one_not_at_all() -> None:
