@@ -18,8 +18,8 @@ _MOST = 100
 class Executor(Protocol):
     """What the supervisor can do itself, and whom it can ask."""
 
-    def switch(self, camera: str, *, on: bool) -> str:
-        """Watch a camera, or stop; return "" or why not."""
+    def switch(self, camera: str, *, on: bool, seconds: float) -> str:
+        """Watch a camera, or stop for `seconds` (0: until further notice); return "" or why not."""
         ...
 
     def pass_on(self, command: Command) -> str:
@@ -60,7 +60,8 @@ class CommandRouter:
         """Carry out a command; `reply` is called once, now or later."""
         match command.verb:
             case "enable" | "disable":
-                fault = self._executor.switch(command.target, on=command.verb == "enable")
+                on = command.verb == "enable"
+                fault = self._executor.switch(command.target, on=on, seconds=command.seconds)
                 self._end(command, reply, fault, f"{command.verb}d {command.target}")
             case "reload":
                 self._executor.reload(

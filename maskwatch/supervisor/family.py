@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -84,7 +85,7 @@ class Family:
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
         self._watched: dict[Keeper, int] = {}
         self._started = False
-        self._off_by_command: set[str] = set()
+        self._off_by_command: dict[str, float] = {}
         self._leaving: list[Keeper] = []
         self.recorder = self._keeper(Kind("maskwatch.recorder", Owner.RECORDER))
 
@@ -132,18 +133,21 @@ class Family:
         for keeper in self.workers.values():
             keeper.stop(self._now)
 
-    def switch(self, name: str, *, on: bool) -> str:
-        """Watch a camera or not, until the daemon ends; return "" or why it cannot be."""
+    def switch(self, name: str, *, on: bool, seconds: float = 0.0) -> str:
+        """Watch a camera or not; return "" or why it cannot be.
+
+        Off lasts for `seconds`, or with 0 until it is switched on or the daemon ends.
+        """
         keeper = self.workers.get(name)
         if keeper is None:
             return f"there is no camera {name!r}"
         if on and not self.camera(name).enabled:
             return f"{name} is disabled in the configuration"
         if on:
-            self._off_by_command.discard(name)
+            self._off_by_command.pop(name, None)
             keeper.start(self._now)
         else:
-            self._off_by_command.add(name)
+            self._off_by_command[name] = self._now + seconds if seconds else math.inf
             keeper.stop(self._now)
         return ""
 
@@ -157,7 +161,7 @@ class Family:
             self.workers[name].stop(self._now)
         for name in [name for name in self.workers if name not in names]:
             self._leaving.append(self.workers.pop(name))
-            self._off_by_command.discard(name)
+            self._off_by_command.pop(name, None)
         for name in names:
             self._adopt(name)
         wanted = [name for name in difference.start if name not in self._off_by_command]
@@ -186,6 +190,10 @@ class Family:
     def tick(self) -> None:
         """Let every keeper do what is due."""
         now = self._now
+        for name in [name for name, until in self._off_by_command.items() if now >= until]:
+            del self._off_by_command[name]
+            if self.camera(name).enabled:
+                self.workers[name].start(now)
         for keeper in list(self):
             keeper.tick(now)
         for keeper in [keeper for keeper in self._leaving if keeper.pid is None]:

@@ -143,9 +143,9 @@ class Switchboard:
 
     # --- commands (Executor) ---
 
-    def switch(self, camera: str, *, on: bool) -> str:
-        """Watch a camera, or stop."""
-        return self.family.switch(camera, on=on)
+    def switch(self, camera: str, *, on: bool, seconds: float) -> str:
+        """Watch a camera, or stop for a while or until further notice."""
+        return self.family.switch(camera, on=on, seconds=seconds)
 
     def pass_on(self, command: Command) -> str:
         """Give a command to the child that it is for."""

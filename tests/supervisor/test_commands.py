@@ -18,7 +18,7 @@ class Hands:
         self.done: list[str] = []
         self.reloads: list[Callable[[bool, str], None]] = []
 
-    def switch(self, camera: str, *, on: bool) -> str:
+    def switch(self, camera: str, *, on: bool, seconds: float) -> str:  # noqa: ARG002 - the family's to obey
         self.done.append(f"{camera} {'on' if on else 'off'}")
         return self.fault
 

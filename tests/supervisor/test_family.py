@@ -168,6 +168,16 @@ def test_a_camera_disabled_by_a_command_stays_so_over_a_reload_of_others(house: 
     assert house.pid_children()["a"] == 2
 
 
+def test_a_camera_disabled_for_a_while_comes_back_by_itself(house: House) -> None:
+    house.start()
+    house.family.switch("a", on=False, seconds=30)
+    house.end_the_told()
+    house.passes(29)
+    assert house.pid_children()["a"] == 1
+    house.passes(2)
+    assert house.pid_children()["a"] == 2
+
+
 def test_what_cannot_be_switched_is_said(house: House) -> None:
     house.start()
     off = msgspec.structs.replace(config_of("a").cameras[0], enabled=False)
