@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import Select, String, cast, func, select, text
 from sqlalchemy.orm import Session, selectinload
 
 from maskwatch.domain import Change, Incident, Verdict
-from maskwatch.errors import StoreError, UsageError
+from maskwatch.errors import StoreDamagedError, StoreError, UsageError
 from maskwatch.store.engine import read_engine, translated
 from maskwatch.store.migrate import current_revision, refuse_foreign
 from maskwatch.store.models import (
@@ -125,6 +126,10 @@ class Story:
     steps: tuple[Step, ...]
 
 
+# What conversions raise when a column holds something of another type or form: SQLite checks neither.
+_NO_ROW_OF_OURS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[Session]:
     """Open the database for reading, beside a daemon or without one.
@@ -142,6 +147,8 @@ def reading(path: Path) -> Iterator[Session]:
         with translated(path), Session(engine) as session:
             refuse_foreign(session.connection(), path, exact=True)
             yield session
+    except _NO_ROW_OF_OURS as error:
+        raise StoreDamagedError(f"the database {path} holds what cannot be read: {error}") from error
     finally:
         engine.dispose()
 

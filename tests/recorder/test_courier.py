@@ -89,6 +89,8 @@ def test_an_accepted_alert_is_not_sent_again_also_after_a_restart(bench: Bench) 
 def test_an_alert_is_marked_only_once_it_was_accepted(bench: Bench) -> None:
     bench.record(change(1))
     bench.turn()
+    assert bench.turn() == ["1:1"]
+    assert bench.store.backlog("mqtt").pending == 1
     bench.sink.out.clear()  # the recorder is killed now
     bench.courier = bench.new_courier()
     assert bench.turn() == ["1:1"]

@@ -1,0 +1,195 @@
+"""The small parts: the loop, what stands, what is held in memory, who a process is, commands."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.clock import ManualClock, SystemClock
+from maskwatch.domain import CameraState, CameraStatus, OccupancyMinute
+from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.recorder.commands import Commands
+from maskwatch.recorder.identity import peer_of, process_identity
+from maskwatch.recorder.loop import Loop
+from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.standing import Standing
+from tests.fakes.sink import FakeSink
+from tests.store.samples import START, change, entry, incident, make_store, violation_id
+
+# --- the loop ---------------------------------------------------------------------------------------
+
+
+def test_a_timer_comes_again_and_again_and_catches_nothing_up() -> None:
+    clock, called = ManualClock(), list[float]()
+    loop = Loop(clock)
+    loop.every(5.0, lambda: called.append(clock.monotonic()))
+    for seconds in (4.9, 0.2, 100.0, 0.1):
+        clock.advance(seconds)
+        loop.turn(0.0)
+    loop.close()
+    assert [round(at, 1) for at in called] == [5.1, 105.1]
+
+
+def test_the_bell_of_another_thread_ends_the_wait() -> None:
+    loop = Loop(SystemClock())
+    ringer = threading.Timer(0.05, loop.ring)
+    ringer.start()
+    before = time.monotonic()
+    loop.turn(20.0)
+    ringer.join()
+    loop.close()
+    assert time.monotonic() - before < 10
+
+
+def test_many_rings_are_one() -> None:
+    loop = Loop(SystemClock())
+    for _ in range(100_000):
+        loop.ring()
+    loop.turn(0.0)
+    before = time.monotonic()
+    loop.turn(0.05)
+    loop.close()
+    assert time.monotonic() - before >= 0.04, "nothing rings any more"
+
+
+def test_a_socket_calls_back_when_something_arrives_until_it_is_forgotten() -> None:
+    loop = Loop(SystemClock())
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        heard: list[bytes] = []
+        loop.watch(ours, lambda: heard.append(ours.recv(10)))
+        theirs.send(b"one")
+        loop.turn(1.0)
+        loop.forget(ours)
+        theirs.send(b"two")
+        loop.turn(0.0)
+    loop.close()
+    assert heard == [b"one"]
+
+
+# --- what stands ------------------------------------------------------------------------------------
+
+
+@given(numbers=st.permutations([1, 2, 3]))
+def test_in_whatever_order_changes_come_the_newest_stands(numbers: list[int]) -> None:
+    standing = Standing()
+    for number in numbers:
+        standing.subject(change(1, number))
+        standing.subject(incident(1, number))
+    assert standing.open_violations == [change(1, 3)]
+    assert standing.open_incidents == [incident(1, 3)]
+
+
+def test_what_is_closed_stands_no_longer() -> None:
+    standing = Standing([change(1)], [incident()])
+    standing.subject(change(1, 2, closed=True))
+    standing.subject(incident(1, 2, ended=START))
+    state = standing.state()
+    assert not state.open_violations
+    assert not state.open_incidents
+
+
+def test_cameras_that_are_configured_no_longer_are_forgotten() -> None:
+    standing = Standing()
+    for name in ("door", "gate"):
+        standing.camera(CameraStatus(name, CameraState.LIVE, "", START))
+        standing.minute(OccupancyMinute(name, "", START, 1, 1, 1, 0, 0, 0, 1))
+    standing.keep_cameras({"gate"})
+    assert [status.camera for status in standing.state().cameras] == ["gate"]
+    assert list(standing.state().occupancy) == ["gate"]
+
+
+def test_an_older_minute_does_not_replace_a_newer_one() -> None:
+    standing = Standing()
+    newer = OccupancyMinute("door", "", START, 2, 2, 2, 0, 0, 0, 1)
+    standing.minute(newer)
+    standing.minute(OccupancyMinute("door", "", START - timedelta(minutes=1), 1, 1, 1, 0, 0, 0, 1))
+    assert standing.state().occupancy == {"door": newer}
+
+
+# --- memory -----------------------------------------------------------------------------------------
+
+
+def test_memory_is_bounded_and_holds_no_pictures() -> None:
+    memory = Memory(most=2)
+    assert memory.room_for([entry(change(1)), entry(change(2))])
+    memory.keep([entry(change(1), b"jpeg"), entry(change(2))])
+    assert not memory.room_for([entry(change(3))])
+    assert [item.picture for item in memory.entries()] == [None, None]
+
+
+def test_what_memory_delivered_is_known_when_it_is_stored(tmp_path: Path) -> None:
+    memory, store = Memory(), make_store(tmp_path, sinks=("mqtt", "people"))
+    memory.keep([entry(change(1))])
+    assert memory.delivered((violation_id(1), 1), "mqtt")
+    store.record(memory.entries())
+    assert not store.waiting("mqtt", 10)
+    assert len(store.waiting("people", 10)) == 1
+    store.close()
+
+
+# --- who a process is -------------------------------------------------------------------------------
+
+
+def test_a_process_is_named_by_its_number_and_its_start() -> None:
+    own = process_identity(os.getpid())
+    assert own == process_identity(os.getpid())
+    assert own.startswith(f"{os.getpid()}:")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        name = process_identity(other.pid)
+        other.kill()
+    assert name not in {own, process_identity(other.pid)}
+
+
+def test_the_peer_of_a_socket_is_known() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert peer_of(ours) == (os.getpid(), os.geteuid())
+
+
+# --- commands ---------------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_is_carried_out_and_answered_to_the_sink_that_asked(tmp_path: Path) -> None:
+    store, sink, rung = make_store(tmp_path), FakeSink(), list[int]()
+    store.record([entry(change(1))])
+    commands = Commands(lambda: rung.append(1), Standing())
+    for target in (str(violation_id(1)), str(violation_id(2)), "nonsense"):
+        commands.take(sink, Command(id=target, verb="acknowledge", target=target, origin="mqtt"))
+    commands.route(store, lambda _: None)
+    assert [result.ok for result in sink.results] == [True, False, False]
+    assert len(rung) == 3
+    store.close()
+
+
+def test_other_commands_go_to_the_supervisor_and_their_results_back(tmp_path: Path) -> None:
+    store, sink, other = make_store(tmp_path), FakeSink(), FakeSink("people")
+    passed: list[Command] = []
+    commands = Commands(lambda: None, Standing())
+    snooze = Command(id="7", verb="snooze", target="door", seconds=60, origin="mqtt")
+    commands.take(sink, snooze)
+    commands.route(store, passed.append)
+    assert passed == [snooze]
+    commands.done(CommandResult(id="7", ok=True))
+    commands.done(CommandResult(id="7", ok=True))
+    assert (len(sink.results), len(other.results)) == (1, 0)
+    store.close()
+
+
+def test_a_flood_of_commands_is_cut_off(tmp_path: Path) -> None:
+    store, sink = make_store(tmp_path), FakeSink()
+    passed: list[Command] = []
+    commands = Commands(lambda: None, Standing())
+    for index in range(1000):
+        commands.take(sink, Command(id=str(index), verb="reload"))
+    commands.route(store, passed.append)
+    assert len(passed) == 100
+    store.close()

@@ -1,0 +1,116 @@
+"""Readers: beside a writer, without one, and on files that are not what they should be."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from maskwatch.errors import StoreDamagedError, StoreError
+from maskwatch.store.queries import Filter, events, find, inventory, reading, story
+from tests.store.samples import JPEG, change, entry, make_store, violation_id
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sound")
+    store = make_store(folder)
+    store.record([entry(change(index, number), JPEG) for index in range(8) for number in (1, 2)])
+    store.close()
+    return folder / "maskwatch.db"
+
+
+def read_everything(path: Path) -> int:
+    """Do all that the command line does; return how many violations there were."""
+    with reading(path) as session:
+        found = list(events(session, Filter()))
+        for event in found:
+            story(session, find(session, str(event.id)))
+        inventory(session, path.parent)
+    return len(found)
+
+
+def test_a_reader_cannot_write(sound: Path) -> None:
+    with pytest.raises(StoreError, match="readonly"), reading(sound) as session:
+        session.connection().exec_driver_sql("DELETE FROM violation")
+
+
+def test_a_reader_sees_what_is_committed_while_a_writer_is_open(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    for index in range(3):
+        store.record([entry(change(index))])
+        assert read_everything(store.place.database) == index + 1
+    store.close()
+
+
+def test_a_reader_does_not_hold_up_the_writer(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.record([entry(change(1))])
+    with reading(store.place.database) as session:
+        assert len(list(events(session, Filter()))) == 1
+        store.record([entry(change(2))])
+        assert len(list(events(session, Filter()))) == 1, "it sees one moment"
+    store.close()
+
+
+def test_a_copy_that_may_only_be_read_can_be_read(sound: Path, tmp_path: Path) -> None:
+    shutil.copy(sound, tmp_path / "copy.db")
+    (tmp_path / "copy.db").chmod(0o400)
+    assert read_everything(tmp_path / "copy.db") == 8
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), bites=st.integers(1, 40))
+def test_rubbish_in_the_file_is_an_error_of_ours_or_harmless(
+    sound: Path, tmp_path: Path, seed: int, bites: int
+) -> None:
+    content = bytearray(sound.read_bytes())
+    chance = random.Random(seed)
+    for _ in range(bites):
+        start = chance.randrange(100, len(content))
+        size = chance.choice([1, 4, 64])
+        content[start : start + size] = chance.randbytes(len(content[start : start + size]))
+    path = tmp_path / "bitten.db"
+    path.write_bytes(content)
+    with suppress(StoreError):
+        read_everything(path)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE violation SET started = 'yesterday'",
+        "UPDATE violation SET zones = '['",
+        "UPDATE violation SET id = 'not an id at all'",
+        "UPDATE change SET body = '{}'",
+        "UPDATE change SET at = 7",
+    ],
+)
+def test_a_row_that_is_not_ours_is_told_as_damage(sound: Path, tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "strange.db"
+    shutil.copy(sound, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("CREATE TABLE keep AS SELECT 1")
+        with suppress(sqlite3.IntegrityError):
+            connection.execute(statement + (" WHERE rowid = 1"))
+        connection.commit()
+    with pytest.raises(StoreDamagedError, match="cannot be read"):
+        read_everything(path)
+
+
+def test_an_unreadable_delivery_is_parked_and_holds_nothing_up(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    store.record([entry(change(1)), entry(change(2))])
+    with store.session() as session:
+        wanted = f"subject = '{violation_id(1).hex}'"
+        session.connection().exec_driver_sql(f"UPDATE change SET body = '{{}}' WHERE {wanted}")
+    assert [item.subject for item in store.waiting("mqtt", 10)] == [change(2)]
+    assert store.backlog("mqtt").parked == 1
+    store.close()
