@@ -261,6 +261,7 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
             pattern=r"^([A-Za-z0-9+/]{43}=)?$",
             description="Public key of the review vault, made by `maskwatch vault key`; `pictures: "
             "vault` needs it.",
+            extra={"words": "the 44 characters that `maskwatch vault key` prints"},
         ),
     ] = ""
     zones: Annotated[

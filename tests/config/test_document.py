@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jsonschema
 import msgspec
+import msgspec.inspect as mi
 import pytest
 import yaml
 
@@ -145,6 +146,17 @@ def test_schema_and_loader_agree(
     found = examine(path, environ={"RATE": "5"})
     assert (found.problems == []) is sound, found.problems
     assert validator.is_valid(yaml.safe_load(document)) is sound
+
+
+def test_every_pattern_is_said_in_words() -> None:
+    """A message that shows a regular expression, or nothing at all, helps nobody."""
+    for section in _sections(Config):
+        info = mi.type_info(section)
+        assert isinstance(info, mi.StructType)
+        for field in info.fields:
+            kind = field.type
+            if isinstance(kind, mi.Metadata) and isinstance(kind.type, mi.StrType) and kind.type.pattern:
+                assert (kind.extra or {}).get("words"), f"{section.__name__}.{field.name}"
 
 
 def test_every_key_has_a_description_that_ends_as_a_sentence() -> None:
