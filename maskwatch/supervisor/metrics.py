@@ -8,6 +8,7 @@ from importlib.metadata import version
 from maskwatch.clock import Clock
 from maskwatch.config.schema import MetricsConfig
 from maskwatch.domain import CameraStatus
+from maskwatch.errors import MaskwatchError
 from maskwatch.supervisor.keeper import Keeper
 from maskwatch.supervisor.vitals import Vitals, read_vitals
 from maskwatch.telemetry import catalogue
@@ -38,6 +39,7 @@ class Telemetry:
         self._collector = Collector()
         self._meter = self._collector.own
         self._server: MetricsServer | None = None
+        self._served: MetricsConfig | None = None
         self._epochs: dict[str, int] = {}
         self._cpu: dict[str, float] = {}
         self._meter.set(catalogue.BUILD_INFO, 1.0, {"version": version("maskwatch")})
@@ -58,18 +60,25 @@ class Telemetry:
             PortInUseError, ConfigError: it cannot be served there; what was served before goes on.
 
         """
-        fresh: MetricsServer | None = None
-        if config.enabled:
-            fresh = MetricsServer(
-                config.host,
-                config.port,
-                self._collector,
-                healthy=self._healthy,
-                ready=self._ready,
-            )
-            fresh.start()
+        before, running = self._served, self._server
+        same_port = running is not None and config.port == running.port
+        if same_port:  # another address of it, say: both at once cannot be had
+            self.stop()
+        try:
+            fresh = self._open(config) if config.enabled else None
+        except MaskwatchError:
+            if same_port and before is not None:
+                self._server = self._open(before)
+            raise
         self.stop()
-        self._server = fresh
+        self._server, self._served = fresh, config
+
+    def _open(self, config: MetricsConfig) -> MetricsServer:
+        server = MetricsServer(
+            config.host, config.port, self._collector, healthy=self._healthy, ready=self._ready
+        )
+        server.start()
+        return server
 
     def stop(self) -> None:
         """Serve no longer."""

@@ -1,0 +1,81 @@
+"""The registry as the supervisor uses it: served, moved, and true across restarts of children."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from maskwatch.clock import SystemClock
+from maskwatch.config.schema import MetricsConfig
+from maskwatch.domain import CameraState, CameraStatus
+from maskwatch.errors import PortInUseError
+from maskwatch.supervisor.metrics import Telemetry
+from maskwatch.telemetry.http import Condition
+from maskwatch.testing.broker import free_port
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Telemetry]:
+    def well() -> Condition:
+        return Condition(ok=True, detail="well")
+
+    made = Telemetry(SystemClock(), healthy=well, ready=well)
+    yield made
+    made.stop()
+
+
+def scrape(telemetry: Telemetry) -> str:
+    telemetry.publish()
+    with urllib.request.urlopen(f"{telemetry.url}/metrics", timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def test_one_state_of_a_camera_is_1_and_all_others_0(telemetry: Telemetry) -> None:
+    telemetry.serve(MetricsConfig(port=0))
+    for state in (CameraState.BACKOFF, CameraState.LIVE):
+        telemetry.status(CameraStatus("hall", state, "", SystemClock().now()))
+    lines = [
+        line for line in scrape(telemetry).splitlines() if line.startswith("maskwatch_camera_state{")
+    ]
+    assert len(lines) == len(CameraState)
+    assert [line for line in lines if line.endswith(" 1.0")] == [
+        'maskwatch_camera_state{camera="hall",state="live"} 1.0'
+    ]
+
+
+def test_serving_moves_to_another_port_and_can_be_switched_off(telemetry: Telemetry) -> None:
+    telemetry.serve(MetricsConfig(port=0))
+    first = telemetry.url
+    telemetry.serve(MetricsConfig(port=0))
+    assert telemetry.url != first
+    assert "maskwatch_build_info" in scrape(telemetry)
+    telemetry.serve(MetricsConfig(enabled=False))
+    assert telemetry.url == ""
+
+
+def test_another_address_of_the_same_port_is_taken(telemetry: Telemetry) -> None:
+    port = free_port()
+    telemetry.serve(MetricsConfig(host="127.0.0.1", port=port))
+    telemetry.serve(MetricsConfig(host="0.0.0.0", port=port))
+    assert "0.0.0.0" in telemetry.url
+
+
+def test_a_port_in_use_leaves_the_old_one_served(telemetry: Telemetry) -> None:
+    telemetry.serve(MetricsConfig(port=0))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUseError):
+        telemetry.serve(MetricsConfig(port=taken.getsockname()[1]))
+    assert "maskwatch_build_info" in scrape(telemetry)
+
+
+def test_commands_are_counted_by_known_verbs_only(telemetry: Telemetry) -> None:
+    telemetry.serve(MetricsConfig(port=0))
+    telemetry.commanded("enable", ok=True)
+    telemetry.commanded("drop tables", ok=False)
+    text = scrape(telemetry)
+    assert 'maskwatch_commands_total{result="ok",verb="enable"} 1.0' in text
+    assert 'maskwatch_commands_total{result="refused",verb="other"} 1.0' in text
+    assert "drop" not in text
