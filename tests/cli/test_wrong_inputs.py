@@ -33,6 +33,9 @@ COMMANDS = (
     "scenes expected @",
     "serve @ --port 0",
     "alert test --config @",
+    "vault open @ --key @ --out directory",
+    "vault open text --key text --out @",
+    "db prune --data-dir @",
 )
 OTHERS = (
     "probe",
