@@ -7,7 +7,9 @@ hundred cameras that are switched off cost little. What a connection leads to is
 from __future__ import annotations
 
 import errno
+import select
 import socket
+import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ __all__ = ["Knocker", "address_of"]
 
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _SLICE = 0.5
+_GLANCE = 0.25
 _WORDS: dict[type[SourceError], str] = {
     SourceRefusedError: "refused",
     SourceUnreachableError: "unreachable",
@@ -74,7 +77,8 @@ class Knocker:
     def knock(self, pause: Callable[[float], object], changed: Callable[[], None]) -> bool:
         """Try if it is time to; return whether somebody answered (a file always does).
 
-        `pause` waits up to the given seconds, `changed` is called when the state has changed.
+        `pause` waits up to the given seconds and returns whether to stop; `changed` is called when
+        the state has changed.
         """
         now = self._clock.monotonic()
         if self._address is None:
@@ -84,7 +88,7 @@ class Knocker:
             return False
         self.machine.connecting(now)
         changed()
-        error = self._try()
+        error = self._try(pause)
         if error is None:
             return True
         self.machine.failed(error, self._clock.monotonic())
@@ -93,18 +97,44 @@ class Knocker:
         changed()
         return False
 
-    def _try(self) -> SourceError | None:
+    def _try(self, pause: Callable[[float], object]) -> SourceError | None:
+        """Connect, and hang up; return what stood in the way. Ends early when `pause` says stop."""
         assert self._address is not None  # a file is never tried
-        where = self._url.redacted
+        host, port = self._address
         try:
-            socket.create_connection(self._address, self._patience).close()
-        except ConnectionRefusedError:
-            return SourceRefusedError(f"{where}: nobody listens there; check address and port")
-        except TimeoutError:
+            places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return SourceUnreachableError(f"{self._url.redacted}: the host name is unknown")
+        deadline = time.monotonic() + self._patience
+        code = 0
+        for family, _, _, _, place in places:
+            code = _connect(family, place, deadline, pause)
+            if code == 0:
+                return None
+        return self._meaning(code)
+
+    def _meaning(self, code: int) -> SourceError:
+        where = self._url.redacted
+        if code == errno.ETIMEDOUT:
             return SourceSilentError(f"{where}: no answer within {self._patience:.0f} s")
-        except OSError as error:
-            detail = "the host name is unknown" if isinstance(error, socket.gaierror) else "no route"
-            if error.errno == errno.ECONNRESET:
-                return SourceRefusedError(f"{where}: the host refuses connections")
-            return SourceUnreachableError(f"{where}: {detail}; check address and network")
-        return None
+        if code in (errno.ECONNREFUSED, errno.ECONNRESET):
+            return SourceRefusedError(f"{where}: nobody listens there; check address and port")
+        return SourceUnreachableError(f"{where}: no route to the host; check address and network")
+
+
+def _connect(
+    family: int, place: tuple[object, ...], deadline: float, pause: Callable[[float], object]
+) -> int:
+    """Return 0 for a connection, else the error's number; ETIMEDOUT also when told to stop."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            code = sock.connect_ex(place)
+            while code == errno.EINPROGRESS:
+                if select.select([], [sock], [], _GLANCE)[1]:
+                    return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if time.monotonic() > deadline or pause(0):
+                    return errno.ETIMEDOUT
+            return code
+    except OSError as error:
+        return error.errno or errno.EIO

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -65,6 +66,15 @@ def test_a_closed_port_is_tried_again_with_growing_pauses() -> None:
     assert door.clock.monotonic() - began > 5
     assert door.states[-1] is CameraState.BACKOFF
     assert "nobody listens there" in door.knocker.machine.reason
+
+
+def test_told_to_stop_it_waits_for_no_silent_host() -> None:
+    """192.0.2.0/24 is for documentation: nobody answers there, if a packet leaves at all."""
+    door = Door("rtsp://192.0.2.1/x")
+    began = time.monotonic()
+    assert not door.knocker.knock(lambda _: True, lambda: None)
+    assert time.monotonic() - began < 1.5
+    assert door.failures[0] in ("silent", "unreachable", "refused")
 
 
 def test_an_unknown_host_is_said_without_the_credentials() -> None:
