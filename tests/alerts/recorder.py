@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from maskwatch.alerts.sink import Delivery, Fate, Outcome, StandingState
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute
 from maskwatch.ipc.messages import Command
 from tests.store.samples import START
+
+# A moment whose text a test can tell.
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def status(

@@ -14,7 +14,7 @@ from maskwatch.config.schema import MqttVersion
 from maskwatch.domain import CameraState
 from tests.alerts.broker import Listener, Mosquitto
 from tests.alerts.conftest import MakeSink
-from tests.alerts.recorder import FakeRecorder, eventually, minute, status
+from tests.alerts.recorder import NOON, FakeRecorder, eventually, minute, status
 from tests.store.samples import JPEG, change, incident
 
 ROOT = "maskwatch/gate%201"
@@ -29,7 +29,7 @@ def test_an_accepted_alert_reached_an_independent_subscriber(
 ) -> None:
     sink = make_sink(broker.port, version=version)
     recorder.start(sink)
-    delivery = recorder.send(sink, change(1))
+    delivery = recorder.send(sink, change(1, started=NOON))
     assert recorder.fate(delivery) is Fate.ACCEPTED
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
     assert alert["alert_id"] == change(1).alert_id

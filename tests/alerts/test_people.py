@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,11 +31,13 @@ from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttCon
 from maskwatch.domain import IncidentKind
 from maskwatch.errors import ConfigError
 from maskwatch.secrets import Secret, SecretUrl
-from tests.alerts.recorder import FakeRecorder, eventually
+from tests.alerts.recorder import NOON, FakeRecorder, eventually
 from tests.fakes.web_peer import WebPeer
-from tests.store.samples import JPEG, START, change, incident, violation_id
+from tests.store import samples
+from tests.store.samples import JPEG, incident, violation_id
 
 PASSWORD = "canary-token-42"
+change = partial(samples.change, started=NOON)
 
 # Apprise imports it on every Python that still has it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -59,7 +62,7 @@ class Office:
 
     def __init__(self, **keys: object) -> None:
         self.channel = ChannelConfig(name="guards", url=Secret("json://x"), **keys)
-        self.carrier, self.recorder, self.clock = Carried(), FakeRecorder(), ManualClock(START)
+        self.carrier, self.recorder, self.clock = Carried(), FakeRecorder(), ManualClock(NOON)
         self.sink = PeopleSink(
             config(self.channel), self.channel, carrier=self.carrier, clock=self.clock
         )
