@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from maskwatch.testing.demo import DemoResult
+    from maskwatch.testing.demo import Demo, DemoResult
     from maskwatch.testing.listener import Arrival
 
 __all__ = ["demo"]
@@ -52,22 +52,20 @@ def _line(arrival: Arrival) -> str:
         "closed": f"over: {'put a mask on' if alert.close_reason == 'masked' else alert.close_reason}",
     }
     time = arrival.arrived.astimezone().strftime("%H:%M:%S")
-    latency = f"{arrival.latency * 1000:5.0f} ms after the frame"
-    return f"  {time}  {alert.camera:<10} {alert.change.upper():<8} {words[alert.change]}  [{latency}]"
+    # A visit is over once nobody came back for a while; only what is decided on a frame has a latency.
+    latency = f"  [{arrival.latency * 1000:.0f} ms after the frame]" if alert.change != "closed" else ""
+    return f"  {time}  {alert.camera:<10} {alert.change.upper():<8} {words[alert.change]}{latency}"
 
 
-def _summary(result: DemoResult, stage: object) -> None:
-    from maskwatch.testing.demo import Demo
-
-    assert isinstance(stage, Demo)
+def _summary(result: DemoResult, stage: Demo) -> None:
     account, metrics = result.account, result.metrics
     opened = sorted(a.latency for a in result.arrivals if a.alert.change == "opened")
     click.echo("\nSummary")
     click.echo(
         f"  seen       {metrics.get('maskwatch_people_total', 0):.0f} people in "
-        f"{metrics.get('maskwatch_frames_total', 0):.0f} frames"
+        f"{metrics.get('maskwatch_frames_total analysed', 0):.0f} analysed frames"
     )
-    click.echo(f"  reported   {len(account.found)} visits without a mask, each once; alerts are")
+    click.echo(f"  reported   {len(account.found)} visits without a mask, each once:")
     for visit, report in account.found:
         after = (report.at - visit.begins).total_seconds()
         click.echo(f"             {visit.camera}: {visit.person}, {after:.1f} s after coming into view")

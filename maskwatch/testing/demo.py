@@ -7,6 +7,7 @@ cameras are RTSP with Digest authentication, the alerts are read back by an inde
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -222,18 +224,19 @@ class Demo:
         return f"http://127.0.0.1:{self._metrics_port}/{path}"
 
     def _scrape(self) -> dict[str, float]:
-        """Return every sample of /metrics without labels or summed over them, by name."""
+        """Return what /metrics says, summed over cameras: `name`, and `name fate` where there is one."""
         try:
             with urllib.request.urlopen(self._url("metrics"), timeout=5) as answer:
                 text = answer.read().decode()
         except urllib.error.URLError as error:
             raise MaskwatchError(f"{self._url('metrics')} does not answer: {error.reason}") from error
-        sums: dict[str, float] = {}
+        sums: defaultdict[str, float] = defaultdict(float)
         for line in text.splitlines():
-            if not line.startswith("#") and line:
-                name, value = line.split("{")[0].split(" ")[0], float(line.rsplit(" ", 1)[1])
-                sums[name] = sums.get(name, 0.0) + value
-        return sums
+            if line and not line.startswith("#"):
+                series, _, value = line.rpartition(" ")
+                name, fate = series.partition("{")[0], re.search(r'fate="(\w+)"', series)
+                sums[f"{name} {fate[1]}" if fate else name] += float(value)
+        return dict(sums)
 
 
 def _render(number: int, folder: Path) -> None:
