@@ -66,7 +66,8 @@ def show(manifest: Path | None) -> None:
         f"input {read.size} px {read.colour} {read.dtype}, face box grown by {read.margin:g} per side"
     )
     prior = ", ".join(f"{name} {share:.2f}" for name, share in found.prior.items())
-    click.echo(f"temperature {found.temperature:g}, thresholds {dict(found.thresholds)}, prior {prior}")
+    click.echo(f"temperature {found.temperature:g}, offsets {dict(found.offsets)}, prior {prior}")
+    click.echo(f"thresholds {dict(found.thresholds)}")
     for source in found.data:
         click.echo(f"trained on {source.name}: {source.images} images ({source.licence})")
     for f in found.metrics:

@@ -113,6 +113,13 @@ def need_training() -> None:
     help="Of the camera's degradations.",
 )
 @click.option(
+    "--lean",
+    type=click.FloatRange(-5, 5),
+    default=0.0,
+    show_default=True,
+    help="Nats added to the logit of no mask; choose it with --hold-out.",
+)
+@click.option(
     "--validation",
     type=click.FloatRange(0, 0.9, min_open=True, max_open=True),
     default=0.1,
@@ -146,6 +153,7 @@ def train(  # noqa: PLR0913 - one parameter per option
     batch: int,
     rate: float | None,
     strength: float,
+    lean: float,
     validation: float,
     seed: int,
     weights: str,
@@ -191,6 +199,7 @@ def train(  # noqa: PLR0913 - one parameter per option
                 rate=rate or _RATES[recipe],
                 strength=strength,
                 seed=seed,
+                lean=lean,
                 validation=validation,
                 weights=weights,
                 teacher=teacher,

@@ -151,7 +151,7 @@ def compare(model: MaskClassifier, other: Path, photos: Sequence[Photo]) -> Comp
         )
     truth = np.array([p.label for p in photos])
     mine = model.logits(crops)[:, :2].argmax(axis=1)
-    theirs = interpreter.run(np.stack(crops))[:, :2].argmax(axis=1)
+    theirs = model.calibrated(interpreter.run(np.stack(crops)))[:, :2].argmax(axis=1)
     two = truth < 2
     right, other_right = int((mine == truth)[two].sum()), int((theirs == truth)[two].sum())
     count = max(1, int(two.sum()))

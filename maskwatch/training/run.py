@@ -191,6 +191,7 @@ def _export(
         temperature=temperature,
         prior={LABELS[label]: share for label, share in prior.items()},
         thresholds={LABELS[2]: threshold} if three else {},
+        offsets={LABELS[1]: settings.lean} if settings.lean else {},
         metrics=(),
         data=tuple(DataSource(source, n, _LICENCES) for source, n in sorted(sources.items())),
     )

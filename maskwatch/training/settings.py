@@ -37,6 +37,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         rate: peak learning rate.
         strength: of the camera's degradations, 0 to 1.
         seed: of every random choice.
+        lean: nats added to the calibrated logit of "no mask", as a held-out source asked for.
         validation: share of the pictures kept for validation, whole groups at a time.
         weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
             or "" for those that Keras downloads.
@@ -59,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     rate: Annotated[float, Meta(gt=0)] = 1e-3
     strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
     seed: Annotated[int, Meta(ge=0)] = 42
+    lean: Annotated[float, Meta(ge=-5, le=5)] = 0.0
     validation: Annotated[float, Meta(gt=0, lt=0.9)] = 0.1
     weights: str = ""
     teacher: str = ""

@@ -100,6 +100,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         file: the .tflite file's name, in the manifest's folder.
         labels: classes in the order of the outputs.
         temperature: the raw logits are divided by it; fitted on the quantized model.
+        offsets: added to the calibrated logits of these labels, in nats: photographs of a source
+            never trained on showed that the model leans, and by how much.
         prior: share of each label in training; the evidence subtracts its logarithm.
         thresholds: calibrated probabilities; ``mask_worn_incorrectly`` is the one from which
             a reading is called incorrect.
@@ -121,6 +123,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     thresholds: dict[Label, Share]
     metrics: tuple[Figure, ...]
     data: tuple[DataSource, ...]
+    offsets: dict[Label, Annotated[float, Meta(ge=-5, le=5)]] = msgspec.field(default_factory=dict)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -156,8 +159,9 @@ def _check(path: Path, manifest: Manifest) -> None:
     total = sum(manifest.prior.values())
     if not math.isclose(total, 1.0, abs_tol=0.01) or min(manifest.prior.values()) <= 0:
         raise ManifestError(f"{path}: `prior` must be positive and sum to 1, it sums to {total:.3f}")
-    if not set(manifest.thresholds) <= set(manifest.labels):
-        raise ManifestError(f"{path}: `thresholds` names a label that the model does not have")
+    for name, named in (("thresholds", manifest.thresholds), ("offsets", manifest.offsets)):
+        if not set(named) <= set(manifest.labels):
+            raise ManifestError(f"{path}: `{name}` names a label that the model does not have")
     quantized = manifest.input.dtype != "float32"
     if quantized and not math.isclose(manifest.input.scale, _SCALE, rel_tol=0.02):
         raise ManifestError(

@@ -31,6 +31,8 @@ class MaskClassifier:
         self.manifest = read_manifest(self.path)
         self._interpreter = load_interpreter(self.path, self.manifest, threads)
         self._preprocess = self.manifest.preprocess
+        offsets = [self.manifest.offsets.get(label, 0.0) for label in self.manifest.labels]
+        self._offsets = np.array(offsets, np.float32)
 
     @property
     def id(self) -> str:
@@ -58,7 +60,11 @@ class MaskClassifier:
         """
         size = self.manifest.input.size
         batch = np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
-        return self._interpreter.run(batch) / np.float32(self.manifest.temperature)
+        return self.calibrated(self._interpreter.run(batch))
+
+    def calibrated(self, raw: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return raw logits (n, labels) divided by the temperature, with the offsets added."""
+        return raw / np.float32(self.manifest.temperature) + self._offsets
 
 
 def _named(row: npt.NDArray[np.floating]) -> MaskLogits:

@@ -66,6 +66,8 @@ def test_a_manifest_survives_being_written(copy: Path) -> None:
         ({"prior": {"with_mask": 1.0}}, "`prior` must name each label once"),
         ({"prior.with_mask": 0.99}, "sum to 1"),
         ({"temperature": 0}, "temperature"),
+        ({"offsets": {"beard": 1.0}}, "offsets"),
+        ({"offsets": {"without_mask": 9.0}}, "offsets"),
         ({"input.scale": 0.0039}, "raw RGB needs"),
         ({"input.size": 9000}, "size"),
         ({"format": 2}, "format"),

@@ -60,7 +60,8 @@ def test_logits_are_named_by_the_manifest_and_divided_by_its_temperature(model: 
     crop = model.manifest.preprocess.face(frame, Box(20, 20, 60, 70))
     row = model.logits([crop])[0]
     raw = model._interpreter.run(crop[None])[0]
-    assert row == pytest.approx(raw / model.manifest.temperature, rel=1e-5)
+    offsets = [model.manifest.offsets.get(label, 0.0) for label in model.manifest.labels]
+    assert row == pytest.approx(raw / model.manifest.temperature + offsets, rel=1e-5)
     reading = model.classify(frame, [face(20, 20, 60, 70)])[0]
     assert reading.logits is not None
     assert (reading.logits.mask, reading.logits.no_mask) == (float(row[0]), float(row[1]))
