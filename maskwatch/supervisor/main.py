@@ -158,6 +158,7 @@ class Supervisor:
         """End the workers, then the recorder (which takes their last words), in bounded time."""
         self._notifier.stopping()
         _log.info("ending: the workers first, then the recorder")
+        self._switchboard.end()
         bound = self._limits.grace + self._limits.mercy + 1.0
         self._family.stop_workers()
         await self._until(lambda: not self._family.workers_alive, bound)

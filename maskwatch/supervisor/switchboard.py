@@ -60,6 +60,11 @@ class Switchboard:
         self._reload = reload
         self._start_failed = start_failed
         self._recorder_worked = False
+        self._ending = False
+
+    def end(self) -> None:
+        """From now on children end because we do: that says nothing of their cameras."""
+        self._ending = True
 
     def look(self) -> None:
         """Compare how the cameras are with the incidents that are known."""
@@ -95,7 +100,7 @@ class Switchboard:
     def changed(self, keeper: Keeper) -> None:
         """A keeper's phase changed, or a heartbeat came."""
         if keeper.kind.camera:
-            if keeper.kind.camera in self.family.workers:
+            if keeper.kind.camera in self.family.workers and not self._ending:
                 self.board.look(keeper)
         elif keeper.phase is Phase.RUNNING and keeper.beat is None:
             # A recorder that is new: it is told everything, and knows what it has seen by the ids.

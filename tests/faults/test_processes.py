@@ -105,6 +105,7 @@ def test_sigterm_ends_everything_in_order_and_leaves_no_socket(daemon: QuickDaem
     children = children_of(daemon.process.pid)
     assert daemon.stop() == 0
     assert not any(map(is_alive, children))
+    assert "disabled" not in daemon.log(), "an end of the daemon says nothing of a camera"
     assert list(daemon.runtime.iterdir()) == []
     names = {path.name for path in daemon.data.iterdir()}
     assert not any(name.endswith(("-wal", "-shm", ".tmp", ".sock")) for name in names), names
