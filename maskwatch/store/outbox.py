@@ -7,13 +7,13 @@ by a delivered later one (which tells the whole state) is superseded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from maskwatch.domain import Change, Incident
@@ -102,49 +102,64 @@ def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> 
     return bool(session.scalar(wanted))
 
 
-def settle(session: Session, results: Iterable[Settled]) -> None:
+def settle(session: Session, results: Sequence[Settled]) -> None:
     """Write the ends of attempts; one whose row is gone is ignored."""
-    for result in results:
-        row = _find(session, result)
-        if row is None:
-            continue
-        row.attempts = result.attempt
-        row.state = result.state.value
+    for sink in {result.sink for result in results}:
+        _settle(session, sink, [result for result in results if result.sink == sink])
+
+
+def _settle(session: Session, sink: str, results: Sequence[Settled]) -> None:
+    wanted = [(result.subject, result.number) for result in results]
+    key = tuple_(OutboxRow.subject, OutboxRow.number)
+    found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(wanted)))
+    rows = {(row.subject, row.number): row for row in found}
+    ended = [(row, result) for result in results if (row := rows.get((result.subject, result.number)))]
+    for row, result in ended:
+        row.attempts, row.state = result.attempt, result.state.value
         row.last_error = result.detail[:_DETAIL] or None
         row.finished_at = None if result.state is OutboxState.PENDING else result.ended_at
-        _keep_attempt(session, row.id, result)
-        session.flush()
-        if result.state is OutboxState.DELIVERED:
+    session.flush()
+    _keep_attempts(session, ended)
+    _move_siblings_of(session, sink, [row for row, _ in ended])
+
+
+def _keep_attempts(session: Session, ended: Sequence[tuple[OutboxRow, Settled]]) -> None:
+    if not ended:
+        return
+    attempts = [
+        {
+            "outbox_id": row.id,
+            "number": result.attempt,
+            "sent_at": result.sent_at,
+            "ended_at": result.ended_at,
+            "fate": result.fate,
+            "detail": result.detail[:_DETAIL],
+        }
+        for row, result in ended
+    ]
+    session.execute(insert(AttemptRow).prefix_with("OR REPLACE"), attempts)
+    for row, result in ended:
+        if result.attempt > _ATTEMPTS_KEPT:
+            too_many = AttemptRow.number <= result.attempt - _ATTEMPTS_KEPT
+            session.execute(delete(AttemptRow).where(AttemptRow.outbox_id == row.id, too_many))
+
+
+def _move_siblings_of(session: Session, sink: str, rows: Sequence[OutboxRow]) -> None:
+    """Supersede what a delivered change has overtaken, park what follows a refused one."""
+    ids = [row.subject for row in rows]
+    pending = select(OutboxRow.subject).where(
+        OutboxRow.sink == sink,
+        OutboxRow.subject.in_(ids),
+        OutboxRow.state == OutboxState.PENDING.value,
+    )
+    waiting_still = set(session.scalars(pending))
+    for row in rows:
+        if row.subject not in waiting_still:
+            continue
+        if row.state == OutboxState.DELIVERED.value:
             _move_siblings(session, row, OutboxRow.number < row.number, OutboxState.SUPERSEDED)
-        elif result.state is OutboxState.PARKED:
+        elif row.state == OutboxState.PARKED.value:
             _move_siblings(session, row, OutboxRow.number > row.number, OutboxState.PARKED)
-
-
-def _find(session: Session, result: Settled) -> OutboxRow | None:
-    wanted = select(OutboxRow).where(
-        OutboxRow.sink == result.sink,
-        OutboxRow.subject == result.subject,
-        OutboxRow.number == result.number,
-    )
-    return session.scalars(wanted).one_or_none()
-
-
-def _keep_attempt(session: Session, row_id: int, result: Settled) -> None:
-    session.execute(
-        delete(AttemptRow).where(
-            AttemptRow.outbox_id == row_id, AttemptRow.number <= result.attempt - _ATTEMPTS_KEPT
-        )
-    )
-    session.merge(
-        AttemptRow(
-            outbox_id=row_id,
-            number=result.attempt,
-            sent_at=result.sent_at,
-            ended_at=result.ended_at,
-            fate=result.fate,
-            detail=result.detail[:_DETAIL],
-        )
-    )
 
 
 def _move_siblings(
