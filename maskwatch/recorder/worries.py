@@ -62,5 +62,5 @@ def _disk(store: Store, memory: Memory) -> str:
     if memory:
         return "the disk is full: alerts are held in memory only"
     if not store.reserve.whole:
-        return "the disk is full: the reserve was given up, pictures are not stored"
+        return "the disk is nearly full: there is no space for the reserve, pictures are not stored"
     return ""

@@ -211,6 +211,20 @@ def test_a_backlog_drains_at_a_bounded_rate(bench: Bench) -> None:
     assert len(bench.wait(1)) == 20
 
 
+def test_the_widest_window_is_sent_and_settled_at_once(bench: Bench) -> None:
+    bench.sink.window = 1000
+    bench.courier = Courier(
+        bench.sink, bench.memory, clock=bench.clock, meter=bench.meter, pace=Pace(rate=10_000.0)
+    )
+    bench.sink.report = bench.courier.report
+    bench.record(*(change(index) for index in range(1000)))
+    assert len(bench.turn()) == 1000
+    for delivery in list(bench.sink.out):
+        bench.sink.end(delivery)
+    assert bench.turn() == []
+    assert bench.store.backlog("mqtt").pending == 0
+
+
 def test_sinks_do_not_hold_each_other_up(tmp_path: Path) -> None:
     store = make_store(tmp_path / "both", sinks=("mqtt", "people"))
     first, second = Bench(store), Bench(store, FakeSink("people"))
