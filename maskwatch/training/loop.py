@@ -113,6 +113,7 @@ def _epoch(
     tell: Callable[[Progress | Epoch], None],
 ) -> tuple[float, float]:  # fmt: skip
     """Train one epoch; return its mean loss and accuracy."""
+    _seed_dropout(model, epoch)
     first = (epoch - 1) * steps
     sums = np.zeros(2)
     threads = min(4, max(1, (os.cpu_count() or 2) // 2))
@@ -124,6 +125,13 @@ def _epoch(
         tell(Progress(epoch, epochs, step, steps, *map(float, sums / step)))
     loss, accuracy = map(float, sums / steps)
     return loss, accuracy
+
+
+def _seed_dropout(model: Any, epoch: int) -> None:
+    """Start the epoch's dropout from its number, so that a resumed run drops the same units."""
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([number, epoch])
 
 
 def _targets(model: Any, teacher: Any, x: Array, labels: npt.NDArray[np.int64]) -> Array:

@@ -41,6 +41,23 @@ def _runtime() -> Any:
     )
 
 
+def _prepared(model: bytes, threads: int) -> Any:
+    """Return a runtime's interpreter, ready to run; without XNNPACK for what that cannot take."""
+    runtime = _runtime()
+    try:
+        found = runtime.Interpreter(model_content=model, num_threads=threads)
+        found.allocate_tensors()
+    except RuntimeError as error:
+        if "XNNPACK" not in str(error):
+            raise
+        plain = runtime.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        found = runtime.Interpreter(
+            model_content=model, num_threads=threads, experimental_op_resolver_type=plain
+        )
+        found.allocate_tensors()
+    return found
+
+
 def runtime_name() -> str:
     """Return the package of the runtime in use, such as ``ai_edge_litert``."""
     return str(_runtime().__name__.split(".")[0])
@@ -53,8 +70,7 @@ class Interpreter:
         """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError."""
         self._model = model  # the runtime reads from this buffer for as long as it lives
         try:
-            self._interpreter = _runtime().Interpreter(model_content=model, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            self._interpreter = _prepared(model, threads)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
         inputs = self._interpreter.get_input_details()
