@@ -18,7 +18,7 @@ class Health:
 
     def __init__(self, daemon: QuickDaemon) -> None:
         self._daemon = daemon
-        self._frames: dict[str, int] = {}
+        self._advanced: dict[str, tuple[int, float]] = {}  # frames, and when they last rose
         self.well: dict[str, list[list[float]]] = defaultdict(list)
         self.pids: dict[str, int] = {}
 
@@ -39,8 +39,11 @@ class Health:
         return bool(good) and all(good)
 
     def _note(self, camera: str, live: bool, frames: int, now: float) -> bool:
-        before, self._frames[camera] = self._frames.get(camera, -1), frames
-        if not live or before < 0 or frames <= before:
+        before, since = self._advanced.get(camera, (frames, float("-inf")))
+        if frames != before:  # a replaced worker counts from 0 again
+            since = now
+        self._advanced[camera] = (frames, since)
+        if not live or now - since > _GAP:
             return False
         stretches = self.well[camera]
         if stretches and now - stretches[-1][1] <= _GAP:

@@ -41,7 +41,7 @@ def number_of(image: Image, scale: float = 1.0) -> int:
     return sum(bit << place for place, bit in enumerate(bits))
 
 
-def make_clip(
+def make_clip(  # noqa: PLR0913 - every one has a default, and each test names the few it needs
     path: Path,
     *,
     codec: str = "h264",
