@@ -80,7 +80,8 @@ class Anonymizer:
         for face in bodies:
             body = _pixels(body_box(face.scaled(scale)), source)
             out[body], shown[body] = source[body], True
-        for face in covered:
+        # The largest last: a small (false) detection in a face must not bring finer cells into it.
+        for face in sorted(covered, key=lambda face: max(face.width, face.height)):
             _cover(out, source, face.scaled(scale), shown, coarse)
         self._blacken(out)
         return out, scale

@@ -137,7 +137,9 @@ def test_nothing_acknowledged_is_lost_when_the_recorder_is_killed_again_and_agai
     with RtspServer() as server:
         server.add("door", visitor, loop=False, start="manual", hold_last=True)
         config = cameras(server, "door", extra=", decision: {cooldown: 0.3}")
-        with QuickDaemon(tmp_path, config, env=env, first_pause=0.1) as daemon:
+        with QuickDaemon(
+            tmp_path, config, env=env, first_pause=0.1, budget=100, longest_pause=0.5
+        ) as daemon:
             wait_live(daemon, "door")
             server.play("door")
             began = time.monotonic()

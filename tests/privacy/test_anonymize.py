@@ -148,3 +148,11 @@ def test_boxes_anywhere_and_of_any_size_cover_what_they_touch(
             cell = max(1, math.ceil(max(face_area(box).width, face_area(box).height, 1) / 7))
             limit = (math.ceil(96 / cell) + 1) * (math.ceil(64 / cell) + 1)
             assert _colours(out[rows, columns]) <= limit
+
+
+def test_a_small_detection_within_a_face_brings_no_finer_cells_into_it() -> None:
+    face, inner = Box(100, 60, 180, 160), Box(130, 100, 142, 112)
+    alone, _ = Anonymizer().picture(_IMAGE, [face], [face])
+    for covered in ([face, inner], [inner, face]):
+        out, _ = Anonymizer().picture(_IMAGE, [face], covered)
+        np.testing.assert_array_equal(out[60:160, 100:180], alone[60:160, 100:180])
