@@ -17,6 +17,7 @@ from maskwatch.domain import (
     CloseReason,
     Detection,
     Frame,
+    GateReason,
     IdSource,
     Reading,
     Verdict,
@@ -162,6 +163,7 @@ class Pipeline:
         on_analysed = detection.scaled(1 / frame.scale)
         self._judge_motion(visit, on_analysed.box, frame)
         quality = self._quality.measure(frame.image, on_analysed, frame.scale)
+        visit.unsure.append(quality.gate is GateReason.LOW_SCORE)
         return _Seen(track, visit, detection, quality)
 
     def _welcome(self, track: Track, frame: Frame) -> Visit:
