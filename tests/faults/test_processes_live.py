@@ -78,7 +78,7 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
         daemon.process.send_signal(signal.SIGHUP)
         wait_until(lambda: {c.name for c in daemon.status().cameras} == {"a"}, 20, "b is gone")
         wait_until(lambda: daemon.pid_of("a") not in (0, first), 20, "a has a new worker")
-        assert not is_alive(second)
+        wait_until(lambda: not is_alive(second), 20, "the worker of b has ended")
         assert daemon.status().problem == ""
         wait_until(lambda: daemon.state_of("a") == "live", 60, "a is live again")
         assert daemon.stop() == 0
