@@ -140,8 +140,7 @@ class MqttSink:
         except MaskwatchError as error:
             detail = redact(str(error))
             self._complain(detail)
-        except Exception:
-            # A thread's entry point: if it died silently, no alert would ever be delivered again.
+        except Exception:  # a thread's entry point: if it died silently, no alert would go out again
             detail = "a fault of maskwatch's own"
             log.exception("broker %s: the session ended by %s", link.where, detail)
         finally:

@@ -131,8 +131,7 @@ class PeopleSink:
             self._wake.clear()
             try:
                 self._round()
-            except Exception:
-                # A thread's entry point: if it died silently, nobody would be told again.
+            except Exception:  # a thread's entry point: if it died silently, nobody would be told again
                 log.exception("%s: a fault of maskwatch's own", self.name)
         self._fail(list(self._take()), "the sink has ended")
 

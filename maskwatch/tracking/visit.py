@@ -16,8 +16,9 @@ from maskwatch.tracking.zones import Place
 __all__ = ["Visit"]
 
 # Of a face's latest sightings (three seconds at five a second), the share that may have a low score.
-# Bare faces of the real clips had none when they were reported; shelves and pipes that are taken for
-# faces now and then have a third and more. Latest ones only: masked faces score lower, and a mask
+# Bare faces of the real clips had none when they were reported. Both numbers were fitted by hand to
+# the one real clip whose shelves and pipes were reported before (deshraj_mask): no held-out footage
+# has confirmed them. Latest ones only: masked faces score lower, and a mask
 # that comes off must not be held against its wearer.
 _LATEST = 15
 _MOST_UNSURE = 0.2
