@@ -11,6 +11,7 @@ from av.container import InputContainer
 from maskwatch.capture.container import StreamOptions, is_url, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
+from maskwatch.capture.joining import PictureJoiner
 from maskwatch.capture.lag import LagMeter
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.source import RateSampler, SourceCounts, StreamInfo
@@ -82,28 +83,28 @@ class StreamReader:
 
     def _demux(self, container: InputContainer, log: LogWatch, *, live: bool) -> None:
         stream = container.streams.video[0]
+        joiner = PictureJoiner(stream.codec_context.name)
         begun = self._clock.monotonic()
         for packet in container.demux(stream):
             if self._stopping.is_set():
                 return
             if packet.dts is None and not packet.size:
                 continue  # the flush at the end would give pictures that are long out of date
-            if live:
-                self._arrived(packet, log)
-            else:
+            if not live:
                 self._pace(packet, begun)
-                self._arrived(packet, log)
+            now = self._clock.monotonic()
+            stale = self._rhythm.broken(now)
+            if not stale:
+                self.last_packet = now
+            for whole in joiner.add(packet) if live else [packet]:
+                self._use(whole, log, now, stale=stale)
 
     def _pace(self, packet: _Packet, begun: float) -> None:
         """Hold a file's packet until it is due, as a camera would."""
         due = begun + _seconds(packet)
         self._stopping.wait(max(0.0, due - self._clock.monotonic()))
 
-    def _arrived(self, packet: _Packet, log: LogWatch) -> None:
-        now = self._clock.monotonic()
-        stale = self._rhythm.broken(now)
-        if not stale:
-            self.last_packet = now
+    def _use(self, packet: _Packet, log: LogWatch, now: float, *, stale: bool) -> None:
         if self._too_late(packet, now):
             self._counts.late += 1
             return

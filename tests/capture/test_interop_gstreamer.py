@@ -70,18 +70,39 @@ def test_a_strange_camera_is_watched_over_every_transport(
     port: int, codec: str, transport: Transport
 ) -> None:
     with _source(port, codec, transport) as source:
-        end = time.monotonic() + 5
-        frames = []
-        while len(frames) < 20 and time.monotonic() < end:
-            frame = source.read(0.5)
-            if frame is not None:
-                frames.append(frame)
-        assert len(frames) == 20
-        assert source.info is not None
-        assert (source.info.codec, source.info.size) == (codec, (320, 240))
-        numbers = [number_of(frame.image) for frame in frames]
-        assert all((later - earlier) % 50 in range(1, 10) for earlier, later in pairwise(numbers))
-        assert source.counts.damaged == 0
+        assert_watched(source, codec)
+
+
+@pytest.fixture(scope="module")
+def repeating(clip_of: ClipOf) -> Iterator[int]:
+    clips = [f"{codec}={clip_of(codec=codec, slices=4)}" for codec in ("h264", "hevc")]
+    with camera(*clips, "--user", "ann:CANARY 1", "--repeat-sets") as port:
+        yield port
+
+
+@pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_parameter_sets_before_every_slice_of_a_key_picture_hinder_nothing(
+    repeating: int, codec: str, transport: Transport
+) -> None:
+    with _source(repeating, codec, transport) as source:
+        assert_watched(source, codec)
+
+
+def assert_watched(source: RtspSource, codec: str) -> None:
+    """Pictures of more than one key picture come, in order, and none is damaged."""
+    end = time.monotonic() + 5
+    frames = []
+    while len(frames) < 40 and time.monotonic() < end:
+        frame = source.read(0.5)
+        if frame is not None:
+            frames.append(frame)
+    assert len(frames) == 40
+    assert source.info is not None
+    assert (source.info.codec, source.info.size) == (codec, (320, 240))
+    numbers = [number_of(frame.image) for frame in frames]
+    assert all((later - earlier) % 50 in range(1, 10) for earlier, later in pairwise(numbers))
+    assert source.counts.damaged == 0
 
 
 def test_a_strange_camera_s_refusals_are_understood(port: int) -> None:

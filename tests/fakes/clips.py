@@ -58,7 +58,9 @@ def make_clip(  # noqa: PLR0913 - every one has a default, and each test names t
     if codec == "h264":
         options["x264-params"] = f"sliced-threads=0:slices={slices}"
     if codec == "hevc":
-        options["x265-params"] = f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0"
+        options["x265-params"] = (
+            f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0:slices={slices}"
+        )
     encoder = {"h264": "libx264", "hevc": "libx265"}.get(codec, codec)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=rate, options=options)

@@ -1,10 +1,12 @@
 """A camera that is not ours: GStreamer's RTSP server, run with the system's own Python.
 
-Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic]
+Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic] [--repeat-sets]
 
 Prints `ready PORT` when it listens on 127.0.0.1, and serves each file as rtsp://…/NAME, looped,
-H.264 or H.265, over TCP and UDP. Needs gir1.2-gst-rtsp-server-1.0 and the base, good and bad
-plugins; imports nothing of maskwatch, which is the point of it.
+H.264 or H.265, over TCP and UDP; with --repeat-sets the payloader repeats the parameter sets with
+every key picture, and before each of its slices if it has several (config-interval=-1). Needs
+gir1.2-gst-rtsp-server-1.0 and the base, good and bad plugins; imports nothing of maskwatch, which
+is the point of it.
 """
 
 from __future__ import annotations
@@ -93,8 +95,9 @@ class Player:
 class Camera(GstRtspServer.RTSPMediaFactory):
     """One mounted file, shared by its clients."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, repeat_sets: bool) -> None:
         super().__init__()
+        self._interval = -1 if repeat_sets else 0
         self._recording = load(path)
         self.set_shared(True)
 
@@ -103,7 +106,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         codec = self._recording.codec
         return Gst.parse_launch(
             "( appsrc name=src is-live=true format=time block=false "
-            f"! {codec}parse ! rtp{codec}pay name=pay0 pt=96 )"
+            f"! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval={self._interval} )"
         )
 
     def do_configure(self, media: GstRtspServer.RTSPMedia) -> None:
@@ -128,10 +131,10 @@ def door(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
     return auth
 
 
-def mount(server: GstRtspServer.RTSPServer, clip: str, *, guarded: bool) -> None:
+def mount(server: GstRtspServer.RTSPServer, clip: str, *, guarded: bool, repeat_sets: bool) -> None:
     """Serve NAME=FILE."""
     name, _, path = clip.partition("=")
-    camera = Camera(path)
+    camera = Camera(path, repeat_sets=repeat_sets)
     if guarded:
         permissions = GstRtspServer.RTSPPermissions()
         for right in ("media.factory.access", "media.factory.construct"):
@@ -146,6 +149,7 @@ def main() -> None:
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--user")
     parser.add_argument("--basic", action="store_true")
+    parser.add_argument("--repeat-sets", action="store_true")
     given = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
@@ -154,7 +158,7 @@ def main() -> None:
     if given.user:
         server.set_auth(door(given.user, basic=given.basic))
     for clip in given.clips:
-        mount(server, clip, guarded=bool(given.user))
+        mount(server, clip, guarded=bool(given.user), repeat_sets=given.repeat_sets)
     server.attach(None)
     print("ready", server.get_bound_port(), flush=True)  # noqa: T201 - what the test waits for
     GLib.MainLoop().run()
