@@ -46,14 +46,15 @@ def _runtime_dir_of(path: Path) -> Path:
 
     The file may hold mistakes, which are the daemon's to tell; so one line of it is enough.
     """
-    from maskwatch.config.load import load
+    from maskwatch.config.load import MAX_BYTES, load
     from maskwatch.errors import ConfigError
+    from maskwatch.reading import read_file
 
     try:
         return Path(load(path, secrets=False).runtime_dir)
     except ConfigError:
         if not path.is_file():
             raise
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path, MAX_BYTES).decode("utf-8", "replace")
         found = _LINE.search(text)
         return path.absolute().parent / found["value"] if found else _DEFAULT

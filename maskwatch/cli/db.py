@@ -100,10 +100,12 @@ def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
       maskwatch db restore /mnt/backup/maskwatch-20260301T120000Z.db
     """
     from maskwatch.clock import SystemClock
+    from maskwatch.store.backup import refuse_unusable
     from maskwatch.store.backup import restore as put_back
     from maskwatch.store.files import DataDir, DirectoryLock
 
     place = DataDir(find_data(config, data_dir).data_dir)
+    refuse_unusable(source)
     place.prepare()
     with DirectoryLock(place, patience=0.0):
         old = put_back(place, source, SystemClock().now())

@@ -123,13 +123,18 @@ class WithEvents(click.Command):
 
 def heads_for(folder: Path | None, listed: Path | None) -> tuple[Head, ...]:
     """Return the packaged portraits and those asked for."""
+    from maskwatch.reading import MIB, read_file
     from maskwatch.testing.scenes import default_heads, heads_from
 
     if folder is None:
         return default_heads()
     if listed is None:
         return default_heads() + heads_from(folder)
-    lines = (line.strip() for line in listed.read_text(encoding="utf-8").splitlines())
+    try:
+        text = read_file(listed, MIB).decode("utf-8")
+    except UnicodeDecodeError:
+        raise DataError(f"{listed}: is not text; expected a picture's name on each line") from None
+    lines = (line.strip() for line in text.splitlines())
     names = [line for line in lines if line and not line.startswith("#")]
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:

@@ -102,11 +102,16 @@ def use(manifest: Path, config: Path) -> None:
     Examples:
       maskwatch models use runs/cctv-96/masks-96.json --config config.yaml
     """
+    from maskwatch.config.load import MAX_BYTES
+    from maskwatch.reading import read_file
+
     name = _verified(manifest)
     try:
-        text = config.read_text(encoding="utf-8")
+        text = read_file(config, MAX_BYTES).decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{config}: cannot read the configuration: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{config}: is not text in UTF-8; expected a configuration file") from None
     fresh = config.with_name(f".{config.name}.new")
     fresh.write_text(_with_model(text, manifest.resolve()), encoding="utf-8")
     fresh.chmod(config.stat().st_mode & 0o777)

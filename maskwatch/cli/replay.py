@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
@@ -60,7 +61,10 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
       maskwatch replay clip.mp4 --config config.yaml --camera entrance --annotate out.mp4
       maskwatch replay clip.mp4 --explain --plot evidence.svg
     """
+    _spare(clip, options)
     run = _prepare(clip, options)
+    steps = iter(run)
+    first = list(islice(steps, 1))  # a clip that cannot be read leaves no file behind
     with ExitStack() as stack:
         takers = [_printer(as_json=options["as_json"])]
         if options["annotate"]:
@@ -68,12 +72,20 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
         if options["pictures"]:
             takers.append(_picture_writer(options["pictures"]))
         tell = _explainer(takers, run.camera, options)
-        for step in run:
+        for step in chain(first, steps):
             for take in takers:
                 take(step)
     tell()
     if not options["as_json"]:
         click.echo(f"{run.frames} frames, {run.looked} looked at, {run.opened} violations", err=True)
+
+
+def _spare(clip: Path, options: _Options) -> None:
+    """Raise UsageError where a file to be written is the very clip."""
+    for option in ("annotate", "plot"):
+        target = options[option]
+        if target is not None and target.exists() and clip.exists() and target.samefile(clip):
+            raise UsageError(f"--{option} would overwrite the clip itself; choose another file")
 
 
 def _prepare(clip: Path, options: _Options) -> Replay:

@@ -11,6 +11,8 @@ from maskwatch.errors import DataError, UsageError
 
 __all__ = ["vault"]
 
+_LARGEST_MIB = 64  # of a picture
+
 
 @click.group()
 def vault() -> None:
@@ -49,15 +51,20 @@ def key(file: Path) -> None:
 def open_(pictures: tuple[Path, ...], key_file: Path, out: Path) -> None:
     """Write the sealed faces of PICTURES, as the recorder stored them, into a folder."""
     private = _read(key_file).decode("ascii", "replace")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{out}: cannot be made: {error.strerror}") from error
     for picture in pictures:
         face = _face(picture, private)
         target = out / f"{picture.stem}-face.jpg"
-        target.write_bytes(face)
+        _write(target, face)
         click.echo(target)
+
+
+def _write(target: Path, face: bytes) -> None:
+    """Write a face; its folder is made with the first one that could be opened."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(face)
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error.strerror}") from error
 
 
 def _face(picture: Path, private: str) -> bytes:
@@ -75,7 +82,9 @@ def _face(picture: Path, private: str) -> bytes:
 
 
 def _read(file: Path) -> bytes:
+    from maskwatch.reading import MIB, read_file
+
     try:
-        return file.read_bytes()
+        return read_file(file, _LARGEST_MIB * MIB)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error

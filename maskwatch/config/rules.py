@@ -21,6 +21,7 @@ from maskwatch.config.schema import (
 )
 from maskwatch.config.substitute import WITHHELD
 from maskwatch.config.templates import template_fault
+from maskwatch.reading import require_regular
 
 __all__ = ["apply_rules"]
 
@@ -192,6 +193,7 @@ def _date_fault(text: str) -> str | None:
 
 def _file_fault(name: str) -> str | None:
     try:
+        require_regular(Path(name))
         with Path(name).open("rb") as file:
             file.read(1)
     except (OSError, ValueError) as error:

@@ -19,7 +19,7 @@ from maskwatch.store.files import DataDir, fsync_directory
 from maskwatch.store.integrity import fault, move_aside
 from maskwatch.store.migrate import refuse_foreign
 
-__all__ = ["backup", "restore"]
+__all__ = ["backup", "refuse_unusable", "restore"]
 
 
 def backup(source: Path, target: Path) -> int:
@@ -82,12 +82,7 @@ def restore(place: DataDir, source: Path, now: datetime) -> Path | None:
         StoreDamagedError: the backup is damaged.
 
     """
-    if not source.is_file():
-        raise StoreError(f"there is no backup at {source}")
-    problem = fault(source, thorough=True, options="mode=ro")
-    if problem:
-        raise StoreDamagedError(f"the backup {source} is damaged: {problem}")
-    _refuse_unusable(source)
+    refuse_unusable(source)
     temporary = place.path / ".restore.tmp"
     try:
         _copy(source, temporary)
@@ -99,7 +94,13 @@ def restore(place: DataDir, source: Path, now: datetime) -> Path | None:
     return old
 
 
-def _refuse_unusable(source: Path) -> None:
+def refuse_unusable(source: Path) -> None:
+    """Look whether `restore` would take a backup; changes nothing. Raises what `restore` does."""
+    if not source.is_file():
+        raise StoreError(f"there is no backup at {source}")
+    problem = fault(source, thorough=True, options="mode=ro")
+    if problem:
+        raise StoreDamagedError(f"the backup {source} is damaged: {problem}")
     engine = read_engine(source)
     try:
         with translated(source), engine.connect() as connection:

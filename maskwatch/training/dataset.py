@@ -10,6 +10,7 @@ them are for testing only. A scene file is `annotations.json`:
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import numpy as np
 
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
+from maskwatch.reading import MIB, read_file
 from maskwatch.training.groups import fingerprint
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
@@ -33,6 +35,8 @@ __all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_leaks
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _IMBALANCE: Final = 20
+_LARGEST_ANNOTATIONS: Final = 256 * MIB
+_LARGEST_TABLE: Final = 64 * MIB
 _LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
 _AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
 
@@ -153,9 +157,18 @@ def _column(path: Path, column: str) -> dict[str, str]:
     """Return path -> `column` of a CSV file; nothing where the file or the column is missing."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return {row["path"]: row[column] for row in rows if "path" in row and column in row}
+    return {row["path"]: row[column] for row in _rows(path) if "path" in row and column in row}
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file with a header. Raises DataError where it is none."""
+    try:
+        text = read_file(path, _LARGEST_TABLE).decode("utf-8")
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table in CSV: {error}") from error
 
 
 def read_leaks(path: Path) -> tuple[frozenset[str], frozenset[str]]:
@@ -163,12 +176,9 @@ def read_leaks(path: Path) -> tuple[frozenset[str], frozenset[str]]:
 
     The names are paths inside the data folder, from the columns test_path and train_path.
     """
+    rows = _rows(path)
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
         return frozenset(r["test_path"] for r in rows), frozenset(r["train_path"] for r in rows)
-    except OSError as error:
-        raise DataError(f"{path}: cannot read the list of leaks: {error.strerror}") from error
     except KeyError as error:
         raise DataError(
             f"{path}: column {error} is missing; expected test_path and train_path"
@@ -214,7 +224,7 @@ class Scene:
 def read_scenes(annotations: Path) -> list[Scene]:
     """Return the scenes of an annotations file. Raises DataError that says what is wrong with it."""
     try:
-        content = msgspec.json.decode(annotations.read_bytes(), type=_SceneFile)
+        content = msgspec.json.decode(read_file(annotations, _LARGEST_ANNOTATIONS), type=_SceneFile)
     except OSError as error:
         raise DataError(f"{annotations}: cannot read the annotations: {error.strerror}") from error
     except msgspec.MsgspecError as error:

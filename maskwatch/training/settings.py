@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import DataError, UsageError
+from maskwatch.reading import MIB, read_file
 
 __all__ = ["Recipe", "Settings", "read_settings", "write_settings"]
 
@@ -76,7 +77,7 @@ def read_settings(run: Path) -> Settings:
     """Return the settings of a run folder. Raises UsageError where it is none, DataError if damaged."""
     path = run / _FILE
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Settings)
+        return msgspec.json.decode(read_file(path, MIB), type=Settings)
     except OSError as error:
         raise UsageError(
             f"{run}: not a run folder: {_FILE} cannot be read ({error.strerror})"

@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from maskwatch.errors import DependencyError, ModelError
+from maskwatch.reading import MIB, read_file
 
 __all__ = ["Dtype", "Interpreter", "Tensor", "runtime_name"]
 
 Dtype = Literal["uint8", "int8", "float32"]
+LARGEST_MODEL: Final = 256 * MIB
 _DTYPES: Final[dict[str, Dtype]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
 _RUNTIMES: Final = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
@@ -86,7 +88,7 @@ class Interpreter:
     def from_file(cls, path: Path, threads: int = 1) -> Interpreter:
         """Load a .tflite file. Raises ModelError where it cannot be read."""
         try:
-            return cls(path.read_bytes(), path.name, threads)
+            return cls(read_file(path, LARGEST_MODEL), path.name, threads)
         except OSError as error:
             raise ModelError(f"{path}: cannot read the model: {error.strerror}") from error
 

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import ManifestError
-from maskwatch.vision.interpreter import Dtype, Interpreter
+from maskwatch.reading import MIB, read_file
+from maskwatch.vision.interpreter import LARGEST_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
 __all__ = [
@@ -40,6 +41,7 @@ DEFAULT_MODEL: Final = "masks-96"
 _FORMAT: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5
+_LARGEST_MANIFEST: Final = MIB
 
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -137,7 +139,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises ManifestError that names the file, the field and what was expected.
     """
     try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(read_file(path, _LARGEST_MANIFEST), type=Manifest)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from error
     except msgspec.ValidationError as error:
@@ -173,7 +175,7 @@ def load_interpreter(path: Path, manifest: Manifest, threads: int = 1) -> Interp
     """Return the loaded model of the manifest at `path`; raises ManifestError where they differ."""
     model_path = path.parent / manifest.file
     try:
-        model = model_path.read_bytes()
+        model = read_file(model_path, LARGEST_MODEL)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read {manifest.file}: {error.strerror}") from error
     found = hashlib.sha256(model).hexdigest()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from maskwatch.cli.app import main
 
-KINDS = ("missing", "directory", "empty", "binary", "text", "json")
+KINDS = ("missing", "directory", "empty", "binary", "text", "json", "endless")
+_SPARE_BYTES = 8 << 30
 # @ stands for each kind of wrong file.
 COMMANDS = (
     "check @",
@@ -20,6 +23,8 @@ COMMANDS = (
     "probe --config @ --camera a",
     "replay @",
     "replay text --config @",
+    "replay @ --annotate out.mp4 --pictures out --plot out.svg",
+    "replay text --annotate text",
     "events list --config @",
     "events list --data-dir @",
     "events show 0 --data-dir @",
@@ -30,10 +35,19 @@ COMMANDS = (
     "models show @",
     "models verify @",
     "models use @ --config @",
+    "models use text --config @",
+    "models verify json --config @",
     "scenes expected @",
+    "evaluate --scenes @",
+    "evaluate --scenes @ --as-json out/figures.json",
+    "evaluate --data @",
+    "evaluate --events --faces directory --portraits @",
+    "train --scenes @ --out run",
+    "train --resume @",
     "serve @ --port 0",
     "alert test --config @",
     "vault open @ --key @ --out directory",
+    "vault open json --key @ --out faces",
     "vault open text --key text --out @",
     "db prune --data-dir @",
 )
@@ -69,7 +83,18 @@ def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "binary").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "text").write_text("hello world\n")
     (tmp_path / "json").write_text('{"a": [1, {"b": null}]}')
+    (tmp_path / "endless").symlink_to("/dev/zero")
     (tmp_path / "good.yaml").write_text("cameras: [{name: a, url: 'rtsp://127.0.0.1:1/s'}]\n")
+
+
+@pytest.fixture
+def bounded_memory() -> Iterator[None]:
+    """Who reads a file without end fails here, and not the machine."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _SPARE_BYTES, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _answer(command: str, capfd: pytest.CaptureFixture[str]) -> tuple[object, str]:
@@ -88,8 +113,13 @@ def _assert_foreseen(code: object, said: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_wrong_file_is_answered(command: str, kind: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("bounded_memory")
+def test_a_wrong_file_is_answered_and_nothing_is_made_of_it(
+    command: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
     _assert_foreseen(*_answer(command.replace("@", kind), capfd))
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("command", OTHERS)
