@@ -101,6 +101,19 @@ def need_training() -> None:
 )
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Crops per step.")
 @click.option(
+    "--freeze",
+    type=click.IntRange(0, 16),
+    default=0,
+    show_default=True,
+    help="Blocks of the network, from below, left as they are: faster.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(0),
+    default=0,
+    help="TensorFlow's threads.  [default: one per processor]",
+)
+@click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     help="Peak learning rate.  [default: 0.001; paper 0.0001]",
@@ -151,6 +164,8 @@ def train(  # noqa: PLR0913 - one parameter per option
     epochs: int,
     samples: int,
     batch: int,
+    freeze: int,
+    threads: int,
     rate: float | None,
     strength: float,
     lean: float,
@@ -196,6 +211,8 @@ def train(  # noqa: PLR0913 - one parameter per option
                 epochs=epochs,
                 samples=samples,
                 batch=batch,
+                freeze=freeze,
+                threads=threads,
                 rate=rate or _RATES[recipe],
                 strength=strength,
                 seed=seed,

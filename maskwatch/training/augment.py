@@ -62,15 +62,17 @@ def rotate(image: Image, degrees: float, shear: float = 0.0) -> Image:
 
 def light(image: Image, rng: Generator) -> Image:
     """Return the image under another light: exposure, contrast, gamma, colour cast, saturation."""
-    x = image.astype(np.float64)
+    mix = np.eye(3)
     if rng.random() < 0.5:
-        grey = x.mean(axis=2, keepdims=True)
-        x = grey + (x - grey) * rng.uniform(0.2, 1.5)
-    x = x * rng.uniform(0.85, 1.15, 3)
-    mean = x.mean()
-    x = (x - mean) * rng.uniform(0.6, 1.4) + mean * rng.uniform(0.6, 1.35)
-    x = 255.0 * (np.clip(x, 0, 255) / 255.0) ** float(np.exp(rng.uniform(-0.5, 0.5)))
-    return np.asarray(x, np.uint8)
+        saturation = rng.uniform(0.2, 1.5)
+        mix = saturation * mix + (1 - saturation) / 3
+    mix *= rng.uniform(0.85, 1.15, (3, 1))
+    mean = float((mix @ cv2.mean(image)[:3]).mean())
+    contrast, exposure = rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.35)
+    lift = np.full((3, 1), mean * (exposure - contrast))
+    mixed = cv2.transform(image, np.hstack([contrast * mix, lift]))
+    curve = (np.arange(256) / 255.0) ** float(np.exp(rng.uniform(-0.5, 0.5)))
+    return np.asarray(cv2.LUT(mixed, np.asarray(255 * curve, np.uint8)), np.uint8)
 
 
 def dim(image: Image, rng: Generator) -> Image:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -58,6 +59,7 @@ def build(settings: Settings, classes: int) -> keras.Model:
     for layer in base.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = _MOMENTUM
+    _freeze(base, settings.freeze)
     inputs = keras.Input((settings.size, settings.size, 3))
     x = keras.layers.GlobalAveragePooling2D()(base(inputs))
     if settings.recipe == "paper":
@@ -68,9 +70,17 @@ def build(settings: Settings, classes: int) -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(classes, name="logits")(x))
 
 
+def _freeze(base: keras.Model, blocks: int) -> None:
+    """Keep the first `blocks` blocks, and the convolution before them, from being trained."""
+    last = {0: "", 1: "expanded_conv_project_BN"}.get(blocks, f"block_{blocks - 1}_project_BN")
+    names = [layer.name for layer in base.layers]
+    for layer in base.layers[: names.index(last) + 1 if last else 0]:
+        layer.trainable = False
+
+
 def _grown(earlier: keras.Model, settings: Settings, classes: int) -> keras.Model:
     """Return the network of `settings` that starts from an earlier run's, of any input size."""
-    start = Settings(recipe=settings.recipe, size=settings.size, width=settings.width, weights="none")
+    start = msgspec.structs.replace(settings, weights="none")
     model = build(start, classes)
     try:
         model.set_weights(earlier.get_weights())

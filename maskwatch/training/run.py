@@ -72,7 +72,7 @@ def go_on(run: Path, listener: Listener) -> Path:
 
 
 def _work(settings: Settings, prepared: Prepared, run: Path, listener: Listener) -> Path:
-    seed_everything(settings.seed)
+    seed_everything(settings.seed, settings.threads)
     _say_split(prepared, listener.say)
     classes = 1 + max(p.label for p in prepared.train)
     augment = Augment(settings.size, settings.margin, settings.strength)

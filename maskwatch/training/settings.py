@@ -35,6 +35,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         epochs: passes; an epoch is `samples` crops drawn by class and source.
         samples: crops per epoch; 0: as many as there are pictures.
         batch: crops per step.
+        freeze: blocks of MobileNetV2, from below, that stay as ImageNet's weights left them: cheaper,
+            since what sees edges and colours need not be learnt anew.
+        threads: of TensorFlow; 0: one for each processor. One needs no slower, repeatable kernels.
         rate: peak learning rate.
         strength: of the camera's degradations, 0 to 1.
         seed: of every random choice.
@@ -58,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     epochs: Annotated[int, Meta(ge=1)] = 20
     samples: Annotated[int, Meta(ge=0)] = 6000
     batch: Annotated[int, Meta(ge=1)] = 64
+    freeze: Annotated[int, Meta(ge=0, le=16)] = 0
+    threads: Annotated[int, Meta(ge=0)] = 0
     rate: Annotated[float, Meta(gt=0)] = 1e-3
     strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
     seed: Annotated[int, Meta(ge=0)] = 42

@@ -70,7 +70,13 @@ def cut(image: Image, box: Box) -> Image:
     height, width = image.shape[:2]
     x1, y1 = math.floor(box.x1 + 0.5), math.floor(box.y1 + 0.5)
     x2, y2 = max(x1 + 1, math.floor(box.x2 + 0.5)), max(y1 + 1, math.floor(box.y2 + 0.5))
-    columns = np.clip(np.arange(x1, x2), 0, width - 1)
-    rows = np.clip(np.arange(y1, y2), 0, height - 1)
-    inside = x1 >= 0 and y1 >= 0 and x2 <= width and y2 <= height
-    return image[y1:y2, x1:x2] if inside else image[np.ix_(rows, columns)]
+    inner = image[max(0, y1) : max(0, y2), max(0, x1) : max(0, x2)]
+    if inner.shape[:2] == (y2 - y1, x2 - x1):
+        return inner
+    if inner.size == 0:
+        columns = np.clip(np.arange(x1, x2), 0, width - 1)
+        rows = np.clip(np.arange(y1, y2), 0, height - 1)
+        return image[np.ix_(rows, columns)]
+    top, left = max(0, -y1), max(0, -x1)
+    edges = (top, y2 - y1 - top - inner.shape[0], left, x2 - x1 - left - inner.shape[1])
+    return np.asarray(cv2.copyMakeBorder(inner, *edges, cv2.BORDER_REPLICATE), np.uint8)
