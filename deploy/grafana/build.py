@@ -432,6 +432,19 @@ DELIVERY = Board(
                         (f"sum by (kind) (maskwatch_incidents_open{{{AT}}})", "{{kind}} open"),
                     ),
                 ),
+                Panel(
+                    "Held back by snoozes",
+                    "1 while a camera is snoozed; changes stored but told to nobody in the last hour.",
+                    (
+                        (f"maskwatch_camera_snoozed{{{AT}}}", "{{camera}} snoozed"),
+                        (
+                            f"sum by (camera) (increase(maskwatch_changes_silenced_total{{{AT}}}[1h]))",
+                            "{{camera}} changes",
+                        ),
+                    ),
+                    width=24,
+                    height=6,
+                ),
             ),
         ),
         (

@@ -118,8 +118,7 @@ class HomeAssistant:
         yield from self._people_entities(camera.name)
         if self._config.mqtt.send_pictures:
             picture = self._topics.of(Topic.PICTURE, camera=camera.name)
-            fields: _Fields = {"name": "Last snapshot", "image_topic": picture}
-            yield _Entity("image", "picture", fields | {"content_type": "image/jpeg"})
+            yield _Entity("image", "picture", _image("Last alert", picture))
         if self._config.mqtt.commands:
             yield from self._command_entities(camera.name)
 
@@ -141,6 +140,14 @@ class HomeAssistant:
             "value_template": "{{ value_json.state }}",
         }
         yield _Entity("sensor", "state", common | shown)
+        snoozed: _Fields = {
+            "name": "Snoozed until",
+            "icon": "mdi:bell-sleep",
+            "device_class": "timestamp",
+            "state_topic": self._topics.of(Topic.SNOOZE, camera=camera),
+            "value_template": "{{ value_json.until }}",
+        }
+        yield _Entity("sensor", "snoozed_until", snoozed)
 
     def _people_entities(self, camera: str) -> Iterator[_Entity]:
         now_open = self._topics.of(Topic.OPEN_VIOLATIONS, camera=camera)
@@ -148,7 +155,7 @@ class HomeAssistant:
             "name": "Person without mask",
             "device_class": "safety",
             "state_topic": now_open,
-            "value_template": "{{ 'ON' if value_json.count > 0 else 'OFF' }}",
+            "value_template": "{{ 'ON' if value_json.count > value_json.silent else 'OFF' }}",
             "json_attributes_topic": now_open,
         }
         yield _Entity("binary_sensor", "unmasked", unmasked)
@@ -197,19 +204,24 @@ class HomeAssistant:
             "state_off": "OFF",
         }
         yield _Entity("switch", "enabled", enabled)
+        snoozed = self._topics.of(Topic.SNOOZE, camera=camera)
         snooze: _Fields = {
             "name": "Snooze",
             "icon": "mdi:bell-sleep",
             "command_topic": topic("snooze"),
             "command_template": '{"seconds": {{ (value | float) * 60 }}}',
+            "state_topic": snoozed,
+            "value_template": "{{ (value_json.seconds / 60) | round(0, 'ceil') }}",
             "min": 0,
-            "max": 720,
-            "step": 5,
+            "max": 1440,
+            "step": 1,
             "mode": "box",
             "unit_of_measurement": "min",
         }
         yield _Entity("number", "snooze", snooze)
         yield _Entity("button", "snapshot", _button("Take snapshot", topic("snapshot"), "mdi:camera"))
+        taken = self._topics.of(Topic.SNAPSHOT, camera=camera)
+        yield _Entity("image", "snapshot_picture", _image("Last snapshot", taken))
 
     def _message(self, entity: _Entity, camera: str, device: _Fields) -> Message:
         key = f"{_slug(camera)}_{entity.key}" if camera else entity.key
@@ -223,6 +235,10 @@ class HomeAssistant:
         }
         topic = f"{self._prefix}/{entity.platform}/{self._node}/{key}/config"
         return Message(topic, json.dumps(config).encode(), retain=True, content=CONTENT_JSON)
+
+
+def _image(name: str, topic: str) -> _Fields:
+    return {"name": name, "image_topic": topic, "content_type": "image/jpeg"}
 
 
 def _button(name: str, topic: str, icon: str) -> _Fields:

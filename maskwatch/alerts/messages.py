@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from uuid import UUID
 
 from maskwatch.alerts import payloads
 from maskwatch.alerts.commands import Answer
 from maskwatch.alerts.payloads import VERSION, PicturePayload
-from maskwatch.alerts.sink import StandingState
+from maskwatch.alerts.sink import Snapshot, StandingState
 from maskwatch.alerts.topics import Message, Topic, Topics
-from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute
+from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute, Snooze
 
 __all__ = ["OFFLINE", "ONLINE", "Composer"]
 
@@ -41,6 +42,23 @@ class Composer:
             since=_utc(status.since),
         )
         return self.message(Topic.CAMERA_STATE, payloads.encode(payload), status.camera)
+
+    def snooze(self, snooze: Snooze) -> Message:
+        """Return the message of a camera's snooze."""
+        payload = payloads.SnoozePayload(
+            version=VERSION,
+            node=self.node,
+            camera=snooze.camera,
+            since=snooze.since,
+            until=snooze.until,
+            seconds=snooze.seconds,
+        )
+        return self.message(Topic.SNOOZE, payloads.encode(payload), snooze.camera)
+
+    def snapshot(self, snapshot: Snapshot, expiry: float) -> Message:
+        """Return the message of a picture that a command asked for, good for `expiry` seconds more."""
+        message = self.message(Topic.SNAPSHOT, snapshot.jpeg, snapshot.camera)
+        return replace(message, expiry=max(1, round(expiry)))
 
     def occupancy(self, minute: OccupancyMinute) -> Message:
         """Return the message of a counted minute."""
@@ -133,16 +151,20 @@ class Composer:
         incidents: dict[str, list[Incident]] = {"": [], **{name: [] for name in violations}}
         for incident in state.open_incidents:
             incidents.setdefault(incident.camera, []).append(incident)
-        lists = [self._open_violations(name, rows) for name, rows in violations.items()]
+        silenced = state.silenced
+        lists = [self._open_violations(name, rows, silenced) for name, rows in violations.items()]
         return lists + [self._open_incidents(name, rows) for name, rows in incidents.items()]
 
-    def _open_violations(self, camera: str, changes: list[Change]) -> Message:
+    def _open_violations(
+        self, camera: str, changes: list[Change], silenced: Collection[UUID]
+    ) -> Message:
         rows = sorted(changes, key=lambda row: (row.violation.started, row.violation.id))
         payload = payloads.OpenViolationsPayload(
             version=VERSION,
             node=self.node,
             camera=camera,
             count=len(rows),
+            silent=sum(row.violation.id in silenced for row in rows),
             violations=tuple(
                 payloads.OpenViolation(
                     id=row.violation.id,
@@ -151,6 +173,7 @@ class Composer:
                     verdict=row.violation.verdict,
                     confidence=_share(row.violation.confidence),
                     started=_utc(row.violation.started),
+                    silent=row.violation.id in silenced,
                 )
                 for row in rows
             ),

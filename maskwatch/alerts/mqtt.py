@@ -17,9 +17,9 @@ from collections.abc import Callable
 from maskwatch.alerts.bell import Bell
 from maskwatch.alerts.link import Link
 from maskwatch.alerts.messages import OFFLINE, Composer
-from maskwatch.alerts.presence import Presence
+from maskwatch.alerts.presence import Presence, Shown
 from maskwatch.alerts.session import Session
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
 from maskwatch.alerts.topics import Topics, level
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraStatus, OccupancyMinute
@@ -34,7 +34,12 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 
-_Job = Delivery | CameraStatus | OccupancyMinute | CommandResult
+
+class _StandingChanged:
+    """What is open, or who is snoozed, changed."""
+
+
+_Job = Delivery | Shown | CommandResult | _StandingChanged
 
 
 class MqttSink:
@@ -91,6 +96,14 @@ class MqttSink:
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
         """Show a counted minute."""
         self._enqueue(minute)
+
+    def standing_changed(self) -> None:
+        """Bring the lists of what is open, and the snoozes, up to date."""
+        self._enqueue(_StandingChanged())
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None:
+        """Show a snapshot; the answer to its command comes after it."""
+        self._enqueue(snapshot)
 
     def command_done(self, result: CommandResult) -> None:
         """Answer a command that came through this sink."""
@@ -169,6 +182,8 @@ class MqttSink:
                     presence.outdated()
                 case CommandResult() as result:
                     presence.answer(session, result)
+                case _StandingChanged():
+                    presence.outdated()
                 case changed:
                     presence.remember(changed)
                     presence.show(session, changed)
@@ -179,7 +194,7 @@ class MqttSink:
             match self._jobs.popleft():
                 case Delivery() as delivery:
                     self._report(Outcome(delivery.id, Fate.FAILED, detail))
-                case CommandResult():
+                case CommandResult() | _StandingChanged():
                     continue
                 case changed:
                     presence.remember(changed)

@@ -29,6 +29,7 @@ __all__ = [
     "OpenViolation",
     "OpenViolationsPayload",
     "PicturePayload",
+    "SnoozePayload",
     "ViolationPayload",
     "encode",
     "schemas",
@@ -80,6 +81,17 @@ class CameraStatePayload(_Payload, frozen=True, kw_only=True):
     since: Time
 
 
+class SnoozePayload(_Payload, frozen=True, kw_only=True):
+    """Until when nobody is told of a camera's new violations; nulls and 0: everybody is."""
+
+    version: Version
+    node: Node
+    camera: Camera
+    since: Time | None
+    until: Time | None
+    seconds: Annotated[float, Meta(ge=0, description="From `since` to `until`.")]
+
+
 class ViolationPayload(_Payload, frozen=True, kw_only=True):
     """One change of one violation. Ignore an `alert_id` that you have seen."""
 
@@ -119,6 +131,7 @@ class OpenViolation(_Payload, frozen=True, kw_only=True):
     verdict: Verdict
     confidence: Share
     started: Time
+    silent: Annotated[bool, Meta(description="Nobody is told of it: its camera is snoozed.")]
 
 
 class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
@@ -128,6 +141,7 @@ class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
     node: Node
     camera: Camera
     count: Count
+    silent: Annotated[Count, Meta(description="How many of them nobody is told of.")]
     violations: tuple[OpenViolation, ...]
 
 
@@ -195,7 +209,12 @@ class CommandPayload(_Payload, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(max_length=64, description="Comes back in the result; a command seen is not run again."),
     ] = ""
     seconds: Annotated[
-        float, Meta(ge=0, le=604_800, description="How long to snooze or disable; 0: until further.")
+        float,
+        Meta(
+            ge=0,
+            le=604_800,
+            description="How long to disable (0: until further) or snooze (a day at most; 0 ends it).",
+        ),
     ] = 0.0
     target: Annotated[str, Meta(max_length=64, description="The violation to acknowledge.")] = ""
     on: Annotated[
@@ -218,6 +237,7 @@ class CommandResultPayload(_Payload, frozen=True, kw_only=True):
 # Schema name -> what it is the schema of.
 PAYLOADS: dict[str, type[_Payload]] = {
     "camera-state": CameraStatePayload,
+    "snooze": SnoozePayload,
     "violation": ViolationPayload,
     "open-violations": OpenViolationsPayload,
     "incident": IncidentPayload,

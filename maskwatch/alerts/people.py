@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from maskwatch.alerts.carriers import Carrier, make_carrier
 from maskwatch.alerts.letters import Letter, Writer
 from maskwatch.alerts.messages import Composer
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
 from maskwatch.alerts.topics import Topics
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import ChannelConfig, Config
@@ -94,8 +94,10 @@ class PeopleSink:
     ) -> None:
         """Begin to deliver."""
         self._report, self._standing = report, standing
-        for change in standing().open_violations if self._channel.unacknowledged_for else ():
-            if wants(self._channel, change):
+        state = standing()
+        settled = {*state.acknowledged, *state.silenced}
+        for change in state.open_violations if self._channel.unacknowledged_for else ():
+            if wants(self._channel, change) and change.violation.id not in settled:
                 self._hold(Delivery(0, change, stored=True, picture=None))
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
@@ -109,6 +111,12 @@ class PeopleSink:
         """Nothing: trouble that people must hear of comes as an incident."""
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
+        """Nothing."""
+
+    def standing_changed(self) -> None:
+        """Nothing."""
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None:
         """Nothing."""
 
     def command_done(self, result: CommandResult) -> None:

@@ -13,21 +13,28 @@ from maskwatch.alerts.home_assistant import HomeAssistant
 from maskwatch.alerts.link import Received
 from maskwatch.alerts.messages import Composer
 from maskwatch.alerts.session import Session
-from maskwatch.alerts.sink import StandingState
+from maskwatch.alerts.sink import Snapshot, StandingState
 from maskwatch.alerts.topics import Message, Topic
 from maskwatch.config.schema import Config
-from maskwatch.domain import CameraStatus, OccupancyMinute
+from maskwatch.domain import CameraStatus, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["Presence"]
+__all__ = ["Presence", "Shown"]
 
 # Lists of what is open are brought up to date after a delivery, this often at most.
 _REFRESH = 0.5
 # How long after a connect we look for retained topics of cameras that are gone.
 _SWEEP = 5.0
 
+# How long a snapshot stays on its topic.
+_SNAPSHOT = 86_400.0
+
+Shown = CameraStatus | OccupancyMinute | Snapshot
+
 _OF_CAMERAS = (
     Topic.CAMERA_STATE,
+    Topic.SNOOZE,
+    Topic.SNAPSHOT,
     Topic.OPEN_VIOLATIONS,
     Topic.OPEN_INCIDENTS,
     Topic.OCCUPANCY,
@@ -52,6 +59,8 @@ class Presence:
         self._desk = CommandDesk(composer.topics, composer.node) if config.mqtt.commands else None
         self._home = HomeAssistant(config) if config.mqtt.home_assistant else None
         self._minutes: dict[tuple[str, str], OccupancyMinute] = {}
+        self._snapshots: dict[str, tuple[Snapshot, float]] = {}
+        self._too_large = ""
         self._refresh_at: float | None = None
         self._refreshed = 0.0
         self._sweep_until: float | None = None
@@ -77,29 +86,49 @@ class Presence:
         for minute in state.occupancy.values():
             self._minutes.setdefault((minute.camera, minute.zone), minute)
         session.show(map(self._composer.occupancy, self._minutes.values()))
-        self._show_open(session, state)
+        for snapshot, until in self._snapshots.values():
+            session.show([self._composer.snapshot(snapshot, until - time.monotonic())])
+        self._show_standing(session, state)
         session.online()
         self._sweep_until = time.monotonic() + _SWEEP
 
-    def show(self, session: Session, changed: CameraStatus | OccupancyMinute) -> None:
-        """Show a camera's state or a counted minute."""
-        if isinstance(changed, CameraStatus):
-            session.show([self._composer.camera_state(changed)])
-        else:
-            session.show([self._composer.occupancy(changed)])
+    def show(self, session: Session, changed: Shown) -> None:
+        """Show a camera's state, a counted minute or a snapshot."""
+        match changed:
+            case CameraStatus():
+                session.show([self._composer.camera_state(changed)])
+            case OccupancyMinute():
+                session.show([self._composer.occupancy(changed)])
+            case Snapshot():
+                self._show_snapshot(session, changed)
 
-    def remember(self, changed: CameraStatus | OccupancyMinute) -> None:
-        """Keep what the standing state does not hold: the newest count of each zone."""
-        if isinstance(changed, OccupancyMinute):
-            self._minutes[changed.camera, changed.zone] = changed
+    def remember(self, changed: Shown) -> None:
+        """Keep what the standing state does not hold: the newest counts and snapshots."""
+        match changed:
+            case OccupancyMinute():
+                self._minutes[changed.camera, changed.zone] = changed
+            case Snapshot():
+                self._snapshots[changed.camera] = (changed, time.monotonic() + _SNAPSHOT)
+            case CameraStatus():
+                pass
+
+    def _show_snapshot(self, session: Session, snapshot: Snapshot) -> None:
+        message = self._composer.snapshot(snapshot, _SNAPSHOT)
+        if session.fits(message):
+            session.show([message])
+        else:
+            self._too_large = snapshot.command
+            del self._snapshots[snapshot.camera]
 
     def outdated(self) -> None:
-        """Have the lists of what is open brought up to date soon."""
+        """Have the lists of what is open, and the snoozes, brought up to date soon."""
         if self._refresh_at is None:
             self._refresh_at = max(time.monotonic(), self._refreshed + _REFRESH)
 
     def answer(self, session: Session, result: CommandResult) -> None:
         """Tell the sender of a command how it ended."""
+        if result.id == self._too_large:
+            result = CommandResult(id=result.id, ok=False, detail="the broker takes no picture so large")
         self._tell(session, self._desk.done(result) if self._desk else None)
 
     def due(self) -> float:
@@ -112,7 +141,8 @@ class Presence:
         """Do what is due."""
         now = time.monotonic()
         if self._refresh_at is not None and now >= self._refresh_at:
-            self._show_open(session, self._standing())
+            self._show_standing(session, self._standing())
+        self._clear_snapshots(session, now)
         if self._sweep_until is not None and now >= self._sweep_until:
             self._sweep_until = None
             session.unsubscribe(self._sweep_filters())
@@ -132,9 +162,19 @@ class Presence:
         elif message.retained and message.payload and self._is_leftover(session, message.topic):
             session.show([Message(message.topic, b"", retain=True)])
 
-    def _show_open(self, session: Session, state: StandingState) -> None:
+    def _show_standing(self, session: Session, state: StandingState) -> None:
         self._refreshed, self._refresh_at = time.monotonic(), None
         session.show(self._composer.open_now(state, self._zones))
+        snoozes = {name: Snooze(name) for name in self._zones}
+        snoozes |= {snooze.camera: snooze for snooze in state.snoozes if snooze.camera in snoozes}
+        session.show(map(self._composer.snooze, snoozes.values()))
+
+    def _clear_snapshots(self, session: Session, now: float) -> None:
+        """Have the broker forget pictures that are a day old; one of 3.1.1 would keep them for ever."""
+        for camera in [name for name, (_, until) in self._snapshots.items() if now >= until]:
+            del self._snapshots[camera]
+            topic = self._composer.topics.of(Topic.SNAPSHOT, camera=camera)
+            session.show([Message(topic, b"", retain=True)])
 
     def _tell(self, session: Session, answer: Answer | None) -> None:
         if answer is not None:
@@ -145,9 +185,14 @@ class Presence:
         return [*filters, self._home.filter] if self._home is not None else filters
 
     def _is_leftover(self, session: Session, topic: str) -> bool:
-        """Return whether a retained topic is of a camera, zone or entity that is no more."""
+        """Return whether a retained topic is of a camera, zone or entity that is no more.
+
+        A snapshot of a former run is one: nobody knows when it is to be cleared.
+        """
         if session.shows(topic):
             return False
+        if self._composer.topics.parse(Topic.SNAPSHOT, topic) is not None:
+            return True
         if self._home is not None and self._home.owns(topic):
             return True
         return any(self._is_stranger(names) for names in self._parsed(topic))

@@ -141,6 +141,10 @@ class Session:
         self._shelf.put(self._composer.availability(ONLINE))
         self._pump()
 
+    def fits(self, message: Message) -> bool:
+        """Return whether the broker takes a message of this size."""
+        return len(message.payload) + _OVERHEAD <= self._link.most_bytes
+
     def tell(self, message: Message) -> None:
         """Publish something that is neither a delivery nor retained."""
         self._answers.append(message)
@@ -203,13 +207,16 @@ class Session:
     # --- what is sent -----------------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Send what the windows allow: deliveries first, then answers, then retained state."""
+        """Send what the windows allow: deliveries first, then retained state, then answers.
+
+        So who reads the answer to a command finds the topics as the command left them.
+        """
         while self._waiting and self._room(deliveries=True):
             self._send_delivery(self._waiting.popleft())
-        while self._answers and self._room(deliveries=False):
-            self._send(self._answers.popleft())
         while self._room(deliveries=False) and (message := self._shelf.take()) is not None:
             self._send(message)
+        while self._answers and self._room(deliveries=False):
+            self._send(self._answers.popleft())
 
     def _room(self, *, deliveries: bool) -> bool:
         if len(self._in_flight) >= self._link.most_in_flight:

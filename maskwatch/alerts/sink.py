@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["Delivery", "Fate", "Outcome", "Report", "Sink", "StandingState"]
+__all__ = ["Delivery", "Fate", "Outcome", "Report", "Sink", "Snapshot", "StandingState"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,8 @@ Report = Callable[[Outcome], None]
 class StandingState:
     """What a sink with memory (retained topics) must show after every connect.
 
-    `acknowledged` are violations that somebody has acknowledged; those of this run suffice.
+    `acknowledged` are violations that somebody has acknowledged: those that are open, and those of
+    this run. `silenced` are open ones that nobody is told of, `snoozes` the cameras' snoozes.
     """
 
     cameras: Sequence[CameraStatus]
@@ -71,6 +73,18 @@ class StandingState:
     open_incidents: Sequence[Incident]
     occupancy: Mapping[str, OccupancyMinute]
     acknowledged: Collection[UUID] = ()
+    silenced: Collection[UUID] = ()
+    snoozes: Sequence[Snooze] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The picture that a command asked for: an anonymized JPEG, taken `at` (UTC)."""
+
+    command: str
+    camera: str
+    at: datetime
+    jpeg: bytes
 
 
 class Sink(Protocol):
@@ -110,6 +124,14 @@ class Sink(Protocol):
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
         """A minute was counted."""
+        ...
+
+    def standing_changed(self) -> None:
+        """What is open, or who is snoozed, changed; the standing state says how."""
+        ...
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None:
+        """A picture that came of a command through this sink; the command's end comes after it."""
         ...
 
     def command_done(self, result: CommandResult) -> None:

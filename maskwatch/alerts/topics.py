@@ -80,6 +80,22 @@ class Topic(Enum):
         schema="camera-state",
         about="The state of a camera, why, and since when.",
     )
+    SNOOZE = Row(
+        "camera/{camera}/snooze",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="snooze",
+        about="Until when nobody is told of a camera's new violations.",
+    )
+    SNAPSHOT = Row(
+        "camera/{camera}/snapshot",
+        retained=True,
+        expiry=_DAY,
+        content=CONTENT_JPEG,
+        schema="",
+        about="The anonymized JPEG that the newest `snapshot` command took; cleared after a day.",
+    )
     VIOLATION = Row(
         "camera/{camera}/violation",
         retained=False,

@@ -35,6 +35,7 @@ _FIELDS = (
     "acknowledged_by",
     "picture",
     "alerts",
+    "silenced",
 )
 _VERDICTS = {Verdict.NO_MASK: "without a mask", Verdict.INCORRECT: "with the mask worn wrongly"}
 
@@ -95,9 +96,15 @@ def _table_row(event: Event) -> tuple[str, ...]:
         event.verdict,
         f"{event.confidence:.1%}",
         lasted,
-        ", ".join(f"{count} {state}" for state, count in event.alerts.items()) or "-",
+        _alerts(event),
         event.acknowledged_by or "-",
     )
+
+
+def _alerts(event: Event) -> str:
+    if event.silenced:
+        return "silenced"
+    return ", ".join(f"{count} {state}" for state, count in event.alerts.items()) or "-"
 
 
 FORMS: dict[str, Callable[[Iterator[Event]], Iterator[str]]] = {
@@ -125,6 +132,8 @@ def tell(story: Story, pictures: Path) -> Iterator[str]:
     yield f"  best face   {event.face_height:.0f} px high; model {event.model}"
     if event.acknowledged_at is not None:
         yield f"  noted       {_utc(event.acknowledged_at)} by {event.acknowledged_by}"
+    if event.silenced:
+        yield "  alerts      told to nobody: the camera was snoozed when it began"
     for step in story.steps:
         yield ""
         yield from _tell_step(step, pictures)

@@ -69,7 +69,14 @@ def _camera(camera: CameraReport) -> str:
     reason = f" ({camera.reason})" if camera.reason else ""
     frames = f", {camera.frames} frames" if camera.frames else ""
     pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
-    return f"{camera.state.value} since {since}{reason}{frames}{pid}{_again(camera.worker.restarts)}"
+    state = f"{camera.state.value} since {since}{reason}{_snoozed(camera)}"
+    return f"{state}{frames}{pid}{_again(camera.worker.restarts)}"
+
+
+def _snoozed(camera: CameraReport) -> str:
+    if camera.snoozed_until is None:
+        return ""
+    return f", snoozed until {camera.snoozed_until.astimezone().strftime('%H:%M:%S')}"
 
 
 def _again(restarts: int) -> str:

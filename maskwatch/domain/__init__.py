@@ -12,6 +12,7 @@ from maskwatch.domain.frame import Frame
 from maskwatch.domain.geometry import Box, Point, Polygon
 from maskwatch.domain.ids import IdSource, LiveIds, ReplayIds, uuid7
 from maskwatch.domain.occupancy import OccupancyMinute
+from maskwatch.domain.snooze import Snooze
 from maskwatch.domain.verdict import GateReason, MaskLogits, Reading, Verdict
 from maskwatch.domain.violation import Change, ChangeKind, CloseReason, Violation
 
@@ -36,6 +37,7 @@ __all__ = [
     "Polygon",
     "Reading",
     "ReplayIds",
+    "Snooze",
     "Verdict",
     "Violation",
     "uuid7",

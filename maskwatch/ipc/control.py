@@ -67,7 +67,10 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera and its worker. `frames` counts those processed by the present process."""
+    """A camera and its worker. `frames` counts those processed by the present process.
+
+    Until `snoozed_until` nobody is told of its violations; None: they are told.
+    """
 
     name: str
     state: CameraState
@@ -77,6 +80,7 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
     last_frame: datetime | None
     attempt: int
     worker: ChildReport
+    snoozed_until: datetime | None = None
 
 
 class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from maskwatch.config.schema import Config
-from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.telemetry.meter import Snapshot
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "Ready",
     "Record",
     "Recorded",
+    "SnapshotTaken",
+    "SnoozeChanged",
     "StatusChanged",
     "Stop",
     "ToChild",
@@ -66,8 +68,8 @@ class Command(_Message, frozen=True, kw_only=True, tag="command"):
     """An operator's wish: enable, disable, snooze, snapshot, acknowledge, reload.
 
     `target` is a camera's name, or a violation's id for acknowledge; `origin` says where it came
-    from (mqtt, cli). Goes from the recorder (MQTT) or the control socket to the supervisor, and on
-    to the child that it is for.
+    from (mqtt, cli, link:CHANNEL). Goes from the recorder (MQTT), the control socket or the link's
+    page to the supervisor, and on to the child that it is for.
     """
 
     id: str
@@ -115,6 +117,12 @@ class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
     detail: str = ""
 
 
+class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
+    """A camera's snooze began or ended; the recorder owns them."""
+
+    snooze: Snooze
+
+
 # --- supervisor -> recorder ----------------------------------------------------------------------
 
 
@@ -151,6 +159,17 @@ class OccupancyCounted(_Message, frozen=True, kw_only=True, tag="occupancy"):
     minute: OccupancyMinute
 
 
+class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
+    """The picture that a `snapshot` asked for; the anonymized JPEG is the blob beside it.
+
+    The recorder answers with the `CommandResult` of `command`, which the worker passes on.
+    """
+
+    command: str
+    camera: str
+    at: datetime
+
+
 class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
     """The change is on disk (`stored`), or only in memory since the disk is full."""
 
@@ -160,6 +179,6 @@ class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
 
 
 ToChild = Configure | Stop | Command | CommandResult | StatusChanged | IncidentChanged
-ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult
-ToRecorder = WorkerHello | Record | OccupancyCounted
-FromRecorder = Recorded
+ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged
+ToRecorder = WorkerHello | Record | OccupancyCounted | SnapshotTaken
+FromRecorder = Recorded | CommandResult

@@ -1,4 +1,4 @@
-"""Routes commands: from a sink's thread to who can obey, and the result back to where it came from."""
+"""Routes commands: from a sink's thread to the supervisor, and the result back to where it came from."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def acknowledge(store: Store, command: Command, standing: Standing) -> CommandRe
     """Carry out an `acknowledge`; `target` is the violation's id."""
     try:
         violation = UUID(command.target)
-        known = store.acknowledge(violation, command.origin or "unknown")
+        done = store.acknowledge(violation, command.origin or "unknown")
     except ValueError:
         return CommandResult(id=command.id, ok=False, detail=f"{command.target!r} is no violation's id")
     except StoreError as error:
         return CommandResult(id=command.id, ok=False, detail=str(error))
-    if known:
-        standing.acknowledge(violation)
-    detail = "acknowledged" if known else f"there is no violation {violation}"
-    return CommandResult(id=command.id, ok=known, detail=detail)
+    if done is None:
+        return CommandResult(id=command.id, ok=False, detail=f"there is no violation {violation}")
+    standing.acknowledge(violation)
+    before = f" before, at {done.at.isoformat(timespec='seconds')} by {done.by}"
+    return CommandResult(id=command.id, ok=True, detail="acknowledged" + ("" if done.first else before))
 
 
 class Commands:
     """Commands that came through sinks and wait for their result."""
 
-    def __init__(self, ring: Callable[[], None], standing: Standing) -> None:
+    def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
-        self._standing = standing
         self._arrived: SimpleQueue[tuple[Sink, Command]] = SimpleQueue()
         self._askers: OrderedDict[str, Sink] = OrderedDict()
 
@@ -50,18 +50,19 @@ class Commands:
             self._arrived.put((sink, command))
             self._ring()
 
-    def route(self, store: Store, to_supervisor: Callable[[Command], object]) -> None:
-        """Obey what is ours and pass on the rest."""
+    def route(self, to_supervisor: Callable[[Command], object]) -> None:
+        """Pass on what has arrived; the supervisor knows who can obey, and counts."""
         while not self._arrived.empty():
             sink, command = self._arrived.get()
             _log.info("command %s for %r from %s", command.verb, command.target, command.origin)
-            if command.verb == "acknowledge":
-                sink.command_done(acknowledge(store, command, self._standing))
-                continue
             self._askers[command.id] = sink
             while len(self._askers) > _MOST:
                 self._askers.popitem(last=False)
             to_supervisor(command)
+
+    def asker(self, command: str) -> Sink | None:
+        """Return the sink that waits for the end of this command."""
+        return self._askers.get(command)
 
     def done(self, result: CommandResult) -> None:
         """Tell the sink that asked."""

@@ -7,7 +7,7 @@ from functools import partial
 
 from maskwatch.alerts.sink import Outcome, Sink, StandingState
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraStatus, OccupancyMinute
+from maskwatch.domain import CameraStatus, OccupancyMinute, Snooze
 from maskwatch.recorder.commands import Commands
 from maskwatch.recorder.courier import Courier
 from maskwatch.recorder.memory import Memory
@@ -65,9 +65,10 @@ class Dispatch:
         return all(courier.idle for courier in self._couriers)
 
     def news(self) -> None:
-        """Something may be waiting in the outbox."""
+        """Something was stored, and may be waiting in the outbox."""
         for courier in self._couriers:
             courier.dirty = True
+            courier.sink.standing_changed()
 
     def camera_changed(self, status: CameraStatus) -> None:
         """Tell every sink of a camera's state."""
@@ -80,6 +81,11 @@ class Dispatch:
         self._standing.minute(minute)
         for courier in self._couriers:
             courier.sink.occupancy_counted(minute)
+
+    def snooze_changed(self, snooze: Snooze) -> None:
+        """A snooze began, or lets through again what it held back."""
+        self._standing.snooze(snooze)
+        self.news()
 
     def _report(self, courier: Courier, outcome: Outcome) -> None:
         courier.report(outcome)

@@ -10,6 +10,7 @@ from maskwatch.clock import Clock
 from maskwatch.domain import IncidentKind
 from maskwatch.recorder.courier import Courier
 from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.silence import Silence
 from maskwatch.recorder.standing import Standing
 from maskwatch.store.database import Store
 from maskwatch.store.files import free_bytes
@@ -40,6 +41,12 @@ class Gauges:
         self._incidents(standing)
         for courier in couriers:
             self._sink(store, courier)
+
+    def snoozes(self, silence: Silence, cameras: Iterable[str]) -> None:
+        """Say of each camera whether it is snoozed."""
+        for camera in cameras:
+            snoozed = float(silence.snoozed(camera))
+            self._meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
 
     def _sink(self, store: Store, courier: Courier) -> None:
         labels = {"sink": courier.sink.name}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident, OccupancyMinute
@@ -42,7 +42,17 @@ class _Item:
 class Intake:
     """What waits to be committed."""
 
-    def __init__(self, memory: Memory, standing: Standing, *, clock: Clock, meter: Meter) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        standing: Standing,
+        *,
+        clock: Clock,
+        meter: Meter,
+        covers: Callable[[Change | Incident], bool] = lambda _: False,
+    ) -> None:
+        """Begin empty; `covers` says whether nobody is told of a change (see `Silence`)."""
+        self._covers = covers
         self._memory = memory
         self._standing = standing
         self._clock = clock
@@ -64,6 +74,7 @@ class Intake:
 
     def add(self, entry: Entry, acknowledge: Acknowledge) -> None:
         """Take a change."""
+        entry = replace(entry, silent=self._covers(entry.subject))
         self._items.append(_Item(entry, acknowledge))
 
     def add_minute(self, minute: OccupancyMinute) -> None:
@@ -111,19 +122,26 @@ class Intake:
                 item.acknowledge(None)
                 continue
             if receipt is Receipt.STORED:
-                self._accept(item.entry.subject)
+                self._accept(item.entry)
             elif receipt is Receipt.CONFLICT:
                 _log.warning(
                     "change %d was stored before with other contents", item.entry.subject.number
                 )
             item.acknowledge(True)  # noqa: FBT003 - the one argument of a callback
 
-    def _accept(self, subject: Change | Incident) -> None:
-        self._standing.subject(subject)
+    def _accept(self, entry: Entry) -> None:
+        subject = entry.subject
+        self._stands(entry)
         kind = change_kind(subject).value
         self._meter.add(catalogue.CHANGES_RECORDED, {"change": kind})
         if isinstance(subject, Incident) and subject.number == 1:
             self._meter.add(catalogue.INCIDENTS, {"kind": subject.kind.value})
+
+    def _stands(self, entry: Entry) -> None:
+        self._standing.subject(entry.subject, silent=entry.silent)
+        if entry.silent and isinstance(entry.subject, Change):
+            camera = entry.subject.violation.camera
+            self._meter.add(catalogue.CHANGES_SILENCED, {"camera": camera})
 
     def _to_memory(self, error: DiskFullError) -> bool:
         self._minutes.clear()
@@ -134,7 +152,7 @@ class Intake:
         items, self._items = self._items, []
         self._memory.keep(entries)
         for item in items:
-            self._standing.subject(item.entry.subject)
+            self._stands(item.entry)
             item.acknowledge(False)  # noqa: FBT003 - the one argument of a callback
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -52,10 +52,17 @@ class Memory:
         """Yield what the sink may take: of each subject the lowest number it has not taken."""
         seen: set[UUID] = set()
         for (subject, _), entry in sorted(self._entries.items(), key=lambda item: item[0][1]):
-            if sink in entry.delivered or subject in seen or (sink, subject) in self._refused:
+            told = sink in entry.delivered or (sink, subject) in self._refused
+            if told or entry.silent or subject in seen:
                 continue
             seen.add(subject)
             yield entry
+
+    def tell(self, violations: Collection[UUID]) -> None:
+        """Hold back no longer what was silent of these violations."""
+        for key, entry in self._entries.items():
+            if key[0] in violations:
+                self._entries[key] = replace(entry, silent=False)
 
     def holds(self, key: Key) -> bool:
         """Return whether this entry is held here."""

@@ -22,6 +22,7 @@ from maskwatch.domain import (
     IncidentKind,
     LiveIds,
     OccupancyMinute,
+    Snooze,
 )
 from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.ipc.child import Uplink
@@ -33,11 +34,13 @@ from maskwatch.ipc.messages import (
     IncidentChanged,
     Metrics,
     Ready,
+    SnoozeChanged,
     StatusChanged,
     Stop,
     ToChild,
 )
-from maskwatch.recorder.commands import Commands, acknowledge
+from maskwatch.recorder.clerk import Clerk
+from maskwatch.recorder.commands import Commands
 from maskwatch.recorder.dispatch import Dispatch
 from maskwatch.recorder.gauges import Gauges
 from maskwatch.recorder.housekeeping import Housekeeping
@@ -45,10 +48,12 @@ from maskwatch.recorder.identity import run_identity
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.loop import Loop
 from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.silence import Silence
 from maskwatch.recorder.standing import Standing
 from maskwatch.recorder.workers import Workers, listen
 from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
+from maskwatch.store.models import ViolationRow
 from maskwatch.store.record import Entry, subject_id
 from maskwatch.store.salvage import Repair
 from maskwatch.store.upkeep import interruptions
@@ -98,10 +103,20 @@ class Recorder:
         sinks = list(make_sinks(configure.config))
         self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
         self._standing = self._take_stock()
-        self._commands = Commands(self._loop.ring, self._standing)
-        self._intake = Intake(self._memory, self._standing, clock=clock, meter=self._meter)
+        self._commands = Commands(self._loop.ring)
+        self._silence = Silence(self._store, self._memory, clock, self._snoozed)
+        self._intake = Intake(
+            self._memory, self._standing, clock=clock, meter=self._meter, covers=self._silence.covers
+        )
+        self._clerk = Clerk(self._commands, self._intake, self._standing, self._silence, self._news)
         self._workers = Workers(
-            listen(self._socket), self._loop, self._intake, self._minute, run=self._run, clock=clock
+            listen(self._socket),
+            self._loop,
+            self._intake,
+            self._minute,
+            self._clerk.deliver,
+            run=self._run,
+            clock=clock,
         )
         self._gauges = Gauges(self._meter, clock)
         self._worries = Worries(clock, self.add_incident)
@@ -121,8 +136,10 @@ class Recorder:
             clock=clock,
             meter=self._meter,
         )
-        self._dispatch.start(sinks)
         self._set_timers()
+        for snooze in self._silence.running:
+            self._snoozed(snooze)
+        self._dispatch.start(sinks)
 
     def _take_stock(self) -> Standing:
         cameras = [camera.name for camera in self._config.cameras]
@@ -130,6 +147,10 @@ class Recorder:
             self._store.open_changes(),
             self._store.open_incidents(),
             self._store.newest_minutes(cameras),
+            silenced=[
+                each.violation.id for each in self._store.open_changes(ViolationRow.silenced.is_(True))
+            ],
+            acknowledged=self._store.acknowledged_open(),
         )
 
     def _interrupt(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
@@ -161,7 +182,7 @@ class Recorder:
             case Stop():
                 self._grace = message.grace
             case Command():
-                self._uplink.send(self._execute(message))
+                self._uplink.send(self._clerk.execute(self._store, message))
             case CommandResult():
                 self._commands.done(message)
             case StatusChanged():
@@ -185,10 +206,12 @@ class Recorder:
             with self._store_trouble():
                 courier.write(self._store)
 
-    def _execute(self, command: Command) -> CommandResult:
-        if command.verb == "acknowledge":
-            return acknowledge(self._store, command, self._standing)
-        return CommandResult(id=command.id, ok=False, detail=f"the recorder knows no {command.verb!r}")
+    def _snoozed(self, snooze: Snooze) -> None:
+        self._dispatch.snooze_changed(snooze)
+        self._uplink.send(SnoozeChanged(snooze=snooze))
+
+    def _news(self) -> None:
+        self._dispatch.news()
 
     def _minute(self, minute: OccupancyMinute) -> None:
         self._intake.add_minute(minute)
@@ -232,7 +255,9 @@ class Recorder:
             self._workers.flow(running=self._intake.empty)
             if self._intake.empty and not self._memory:
                 self._interrupt(self._workers.left_open(self._store))
-            self._commands.route(self._store, self._uplink.send)
+            if self._intake.empty:
+                news |= self._silence.turn(self._store)
+            self._commands.route(self._uplink.send)
             if news:
                 self._dispatch.news()
             self._deliver()
@@ -292,6 +317,7 @@ class Recorder:
         with self._store_trouble():
             self._worries.look(self._store, self._dispatch, self._memory)
             self._gauges.update(self._store, self._dispatch, self._memory, self._standing)
+            self._gauges.snoozes(self._silence, [camera.name for camera in self._config.cameras])
         self._uplink.send(Metrics(snapshot=self._meter.snapshot()), droppable=True)
 
     # --- the end ------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from threading import Lock
 from uuid import UUID
 
 from maskwatch.alerts.sink import StandingState
-from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
 
 __all__ = ["Standing"]
 
@@ -23,13 +23,18 @@ class Standing:
         changes: Iterable[Change] = (),
         incidents: Iterable[Incident] = (),
         occupancy: Mapping[str, OccupancyMinute] | None = None,
+        *,
+        silenced: Iterable[UUID] = (),
+        acknowledged: Iterable[UUID] = (),
     ) -> None:
         self._lock = Lock()
         self._cameras: dict[str, CameraStatus] = {}
         self._changes: dict[UUID, Change] = {change.violation.id: change for change in changes}
         self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
         self._occupancy = dict(occupancy or {})
-        self._acknowledged: OrderedDict[UUID, None] = OrderedDict()
+        self._acknowledged: OrderedDict[UUID, None] = OrderedDict.fromkeys(acknowledged)
+        self._silenced = set(silenced)
+        self._snoozes: dict[str, Snooze] = {}
 
     def camera(self, status: CameraStatus) -> None:
         """Take over a camera's state."""
@@ -43,6 +48,8 @@ class Standing:
                 del self._cameras[name]
             for name in self._occupancy.keys() - set(names):
                 del self._occupancy[name]
+            for name in self._snoozes.keys() - set(names):
+                del self._snoozes[name]
 
     def minute(self, minute: OccupancyMinute) -> None:
         """Take over a count, unless a newer one of the camera is known."""
@@ -51,13 +58,23 @@ class Standing:
             if known is None or known.minute <= minute.minute:
                 self._occupancy[minute.camera] = minute
 
-    def subject(self, subject: Change | Incident) -> None:
-        """Take over a recorded change."""
+    def subject(self, subject: Change | Incident, *, silent: bool = False) -> None:
+        """Take over a recorded change; `silent`: nobody is told of it."""
         with self._lock:
             if isinstance(subject, Change):
-                self._violation(subject)
+                self._violation(subject, silent=silent)
             else:
                 self._incident(subject)
+
+    def snooze(self, snooze: Snooze) -> None:
+        """Take over a snooze that began; one that ended has what is open told again."""
+        with self._lock:
+            self._snoozes[snooze.camera] = snooze
+            if snooze.until is None:
+                told = {
+                    key for key, row in self._changes.items() if row.violation.camera == snooze.camera
+                }
+                self._silenced -= told
 
     def acknowledge(self, violation: UUID) -> None:
         """Note that somebody has acknowledged a violation; the newest thousand are kept."""
@@ -66,14 +83,17 @@ class Standing:
             if len(self._acknowledged) > _MOST_ACKNOWLEDGED:
                 self._acknowledged.popitem(last=False)
 
-    def _violation(self, change: Change) -> None:
+    def _violation(self, change: Change, *, silent: bool) -> None:
         known = self._changes.get(change.violation.id)
         if known is not None and known.number > change.number:
             return
-        if change.violation.ended is None:
-            self._changes[change.violation.id] = change
-        else:
+        if change.violation.ended is not None:
             self._changes.pop(change.violation.id, None)
+            self._silenced.discard(change.violation.id)
+            return
+        self._changes[change.violation.id] = change
+        if silent:
+            self._silenced.add(change.violation.id)
 
     def _incident(self, incident: Incident) -> None:
         known = self._incidents.get(incident.id)
@@ -105,4 +125,6 @@ class Standing:
                 tuple(self._incidents.values()),
                 dict(self._occupancy),
                 frozenset(self._acknowledged),
+                frozenset(self._silenced),
+                tuple(self._snoozes.values()),
             )

@@ -12,7 +12,15 @@ from pathlib import Path
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, OccupancyMinute
 from maskwatch.errors import StoreError, WireError
-from maskwatch.ipc.messages import OccupancyCounted, Record, Recorded, ToRecorder, WorkerHello
+from maskwatch.ipc.messages import (
+    CommandResult,
+    OccupancyCounted,
+    Record,
+    Recorded,
+    SnapshotTaken,
+    ToRecorder,
+    WorkerHello,
+)
 from maskwatch.ipc.wire import TO_RECORDER
 from maskwatch.recorder.identity import peer_of, process_identity
 from maskwatch.recorder.intake import Intake
@@ -69,6 +77,7 @@ class Workers:
         loop: Loop,
         intake: Intake,
         on_minute: Callable[[OccupancyMinute], None],
+        on_snapshot: Callable[[SnapshotTaken, bytes], CommandResult],
         *,
         run: str,
         clock: Clock,
@@ -77,6 +86,7 @@ class Workers:
         self._loop = loop
         self._intake = intake
         self._on_minute = on_minute
+        self._on_snapshot = on_snapshot
         self._run = run
         self._clock = clock
         self._workers: list[_Worker] = []
@@ -119,6 +129,9 @@ class Workers:
             case OccupancyCounted():
                 self._require_own(worker, message.minute.camera)
                 self._on_minute(message.minute)
+            case SnapshotTaken():
+                self._require_own(worker, message.camera)
+                worker.peer.send(self._on_snapshot(message, blob))
 
     def _greet(self, worker: _Worker, camera: str) -> None:
         # What a former worker of the camera sent must be read before its violations are closed.

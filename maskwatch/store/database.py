@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
 from maskwatch.clock import Clock
-from maskwatch.domain import Change, Incident, OccupancyMinute
+from maskwatch.domain import Change, Incident, OccupancyMinute, Snooze
 from maskwatch.errors import DiskFullError
+from maskwatch.store import snoozes
 from maskwatch.store.engine import translated, write_engine
 from maskwatch.store.files import DataDir
 from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
@@ -27,6 +28,7 @@ from maskwatch.store.queries import used_bytes
 from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.upkeep import (
+    Acknowledged,
     acknowledge,
     count_minutes,
     newest_minutes,
@@ -167,10 +169,36 @@ class Store:
         self._meter.add(catalogue.PICTURES, {"fate": "written"})
         return stored
 
-    def acknowledge(self, violation: UUID, who: str) -> bool:
-        """Note that somebody took note; return False for an unknown violation."""
+    def acknowledge(self, violation: UUID, who: str) -> Acknowledged | None:
+        """Note that somebody took note; return who did so first, None for an unknown violation."""
         with self.session() as session:
             return acknowledge(session, violation, who, self._clock.now())
+
+    def acknowledged_open(self) -> list[UUID]:
+        """Return the violations that are open and that somebody took note of."""
+        noted = (ViolationRow.ended.is_(None), ViolationRow.acknowledged_at.is_not(None))
+        with self.session() as session:
+            return list(session.scalars(select(ViolationRow.id).where(*noted)))
+
+    # --- snoozes --------------------------------------------------------------------------------
+
+    def snoozes(self) -> list[Snooze]:
+        """Return every snooze that was begun and not ended."""
+        with self.session() as session:
+            return snoozes.running(session)
+
+    def snooze(self, snooze: Snooze) -> None:
+        """Note a snooze; see `maskwatch.recorder.silence`."""
+        with self.session() as session:
+            snoozes.begin(session, snooze)
+
+    def end_snooze(self, camera: str) -> None:
+        """Forget a camera's snooze, and have what is still open told from its first change on."""
+        self._with_room(lambda: self._end_snooze(camera))
+
+    def _end_snooze(self, camera: str) -> None:
+        with self.session() as session:
+            snoozes.end(session, camera, self.sinks, self._clock.now())
 
     # --- what stands ----------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ def acknowledge_directly(data_dir: Path, violation: UUID, who: str) -> bool:
         try:
             with translated(place.database), Session(engine) as session, session.begin():
                 refuse_foreign(session.connection(), place.database, exact=True)
-                return acknowledge(session, violation, who, SystemClock().now())
+                done = acknowledge(session, violation, who, SystemClock().now())
+                return done is not None
         finally:
             engine.dispose()

@@ -35,6 +35,7 @@ __all__ = [
     "OccupancyRow",
     "OutboxRow",
     "OutboxState",
+    "SnoozeRow",
     "UtcDateTime",
     "ViolationRow",
 ]
@@ -107,6 +108,8 @@ class ViolationRow(Base):
     model: Mapped[str] = mapped_column(String(200))
     acknowledged_at: Mapped[datetime | None]
     acknowledged_by: Mapped[str | None] = mapped_column(String(100))
+    # It opened while its camera was snoozed: it has no deliveries.
+    silenced: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
 class IncidentRow(Base):
@@ -212,6 +215,16 @@ class AttemptRow(Base):
     ended_at: Mapped[datetime]
     fate: Mapped[str] = mapped_column(String(16))
     detail: Mapped[str] = mapped_column(Text)
+
+
+class SnoozeRow(Base):
+    """A camera about whose violations nobody is told until then."""
+
+    __tablename__ = "snooze"
+
+    camera: Mapped[str] = mapped_column(String(64), primary_key=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime]
 
 
 class OccupancyRow(Base):

@@ -62,7 +62,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One violation in a list. `alerts` counts deliveries by state; `picture` is relative."""
+    """One violation in a list. `alerts` counts deliveries by state; `picture` is relative.
+
+    `silenced`: nobody was told of it, since its camera was snoozed when it opened.
+    """
 
     id: UUID
     camera: str
@@ -82,6 +85,7 @@ class Event:
     acknowledged_by: str | None
     picture: str | None
     alerts: dict[str, int]
+    silenced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +226,7 @@ def _event(row: ViolationRow, picture: str | None, alerts: dict[str, int]) -> Ev
         acknowledged_by=row.acknowledged_by,
         picture=picture,
         alerts={state.value: alerts[state.value] for state in OutboxState if state.value in alerts},
+        silenced=row.silenced,
     )
 
 

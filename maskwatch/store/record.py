@@ -41,6 +41,7 @@ class Entry:
         owner: the run and the process that speak for the subject.
         received_at: when the recorder received it (UTC).
         delivered: sinks that took it already, while it could not be stored.
+        silent: whether its violation, if it is new, is told to nobody (its camera is snoozed).
 
     """
 
@@ -49,6 +50,7 @@ class Entry:
     owner: str
     received_at: datetime
     delivered: frozenset[str] = frozenset()
+    silent: bool = False
 
 
 class Receipt(StrEnum):
@@ -96,7 +98,7 @@ def record_change(
 ) -> None:
     """Store a change that `find_change` did not find."""
     subject = entry.subject
-    restate(session, subject, entry.owner)
+    silenced = restate(session, subject, entry.owner, silent=entry.silent)
     row = ChangeRow(
         subject=subject_id(subject),
         number=subject.number,
@@ -112,6 +114,8 @@ def record_change(
     )
     session.add(row)
     session.flush()
+    if silenced:
+        return
     others = _other_deliveries(session, row)
     for sink in sinks:
         state = OutboxState.DELIVERED
@@ -121,24 +125,28 @@ def record_change(
     session.flush()
 
 
-def restate(session: Session, subject: Change | Incident, owner: str) -> None:
-    """Make the violation or incident as this change says, unless a later one has."""
+def restate(session: Session, subject: Change | Incident, owner: str, *, silent: bool = False) -> bool:
+    """Make the violation or incident as this change says, unless a later one has.
+
+    Returns whether it is told to nobody, which its first change has settled: `silent` is for that.
+    """
     if isinstance(subject, Change):
-        _store_violation(session, subject, owner)
-    else:
-        _store_incident(session, subject, owner)
+        return _store_violation(session, subject, owner, silent=silent)
+    _store_incident(session, subject, owner)
+    return False
 
 
-def _store_violation(session: Session, change: Change, owner: str) -> None:
+def _store_violation(session: Session, change: Change, owner: str, *, silent: bool) -> bool:
     violation = change.violation
     row = session.get(ViolationRow, violation.id)
     if row is None:
-        row = ViolationRow(id=violation.id, number=0)
+        row = ViolationRow(id=violation.id, number=0, silenced=silent)
         session.add(row)
     if change.number > row.number:
         row.number, row.owner = change.number, owner
         _fill(row, violation)
     session.flush()
+    return row.silenced
 
 
 def _fill(row: ViolationRow, violation: Violation) -> None:

@@ -146,6 +146,8 @@ def _make(fresh: Path, revision: str) -> None:
 
 def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, done: Repair) -> int:
     columns = [str(row[1]) for row in new.execute(f"PRAGMA table_info('{table}')")]
+    if not columns:
+        return 0  # a table that the form of the damaged database does not have yet
     names = ", ".join(f'"{name}"' for name in columns)
     marks = ", ".join("?" for _ in columns)
     insert = f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({marks})'  # noqa: S608 - our own table names
@@ -250,9 +252,11 @@ def _post_again(session: Session, sinks: Sequence[str]) -> None:
     newest = session.scalars(select(ChangeRow).order_by(ChangeRow.received_at.desc()).limit(1)).first()
     if newest is None:
         return
+    silenced = exists().where(ViolationRow.id == ChangeRow.violation_id, ViolationRow.silenced)
     for sink in sinks:
         posted = exists().where(OutboxRow.change_id == ChangeRow.id, OutboxRow.sink == sink)
         wanted = select(ChangeRow).where(~posted, ChangeRow.received_at > newest.received_at - _DOUBTFUL)
+        wanted = wanted.where(~silenced)
         for change in session.scalars(wanted.order_by(ChangeRow.id)).all():
             session.add(
                 OutboxRow(

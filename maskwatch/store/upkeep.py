@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, Violati
 from maskwatch.store.record import Entry, decode_body
 
 __all__ = [
+    "Acknowledged",
     "acknowledge",
     "count_minutes",
     "interruptions",
@@ -118,11 +119,21 @@ def interruptions(
     return [Entry(subject, None, _RECORDER, now) for subject in subjects]
 
 
-def acknowledge(session: Session, violation: UUID, who: str, now: datetime) -> bool:
-    """Note who has taken note of a violation first; return False if there is none of that id."""
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Who took note of a violation, and when; `first` is False for what was known before."""
+
+    by: str
+    at: datetime
+    first: bool
+
+
+def acknowledge(session: Session, violation: UUID, who: str, now: datetime) -> Acknowledged | None:
+    """Note who took note of a violation; the first one stands. None if there is none of that id."""
     row = session.get(ViolationRow, violation)
     if row is None:
-        return False
-    if row.acknowledged_at is None:
-        row.acknowledged_at, row.acknowledged_by = now, who[:100]
-    return True
+        return None
+    if row.acknowledged_at is not None:
+        return Acknowledged(row.acknowledged_by or "", row.acknowledged_at, first=False)
+    row.acknowledged_at, row.acknowledged_by = now, who[:100]
+    return Acknowledged(row.acknowledged_by, now, first=True)

@@ -22,13 +22,11 @@ from maskwatch.ipc.control import (
     StatusRequest,
 )
 from maskwatch.ipc.messages import Command, CommandResult
-from maskwatch.supervisor.board import Board
-from maskwatch.supervisor.commands import CommandRouter
 from maskwatch.supervisor.family import Family
-from maskwatch.supervisor.incidents import IncidentBook
 from maskwatch.supervisor.keeper import Keeper
 from maskwatch.supervisor.metrics import Telemetry
 from maskwatch.supervisor.reload import Reloader
+from maskwatch.supervisor.switchboard import Switchboard
 
 __all__ = ["Desk"]
 
@@ -39,19 +37,15 @@ class Desk:
     def __init__(
         self,
         family: Family,
-        board: Board,
-        book: IncidentBook,
+        switchboard: Switchboard,
         reloader: Reloader,
-        router: CommandRouter,
         telemetry: Telemetry,
         clock: Clock,
         given: Callable[[], bool],
     ) -> None:
         self._family = family
-        self._board = board
-        self._book = book
+        self._switchboard = switchboard
         self._reloader = reloader
-        self._router = router
         self._telemetry = telemetry
         self._clock = clock
         self._given = given
@@ -80,11 +74,12 @@ class Desk:
             metrics=self._telemetry.url,
             recorder=_child(self._family.recorder),
             cameras=tuple(self._camera(keeper) for keeper in self._family.workers.values()),
-            incidents=self._book.open,
+            incidents=self._switchboard.book.open,
         )
 
     def _camera(self, keeper: Keeper) -> CameraReport:
-        status, beat = self._board[keeper.kind.camera], keeper.beat
+        status, beat = self._switchboard.board[keeper.kind.camera], keeper.beat
+        snooze = self._switchboard.snoozes.get(status.camera)
         return CameraReport(
             name=status.camera,
             state=status.state,
@@ -94,6 +89,7 @@ class Desk:
             last_frame=beat.last_frame if beat else None,
             attempt=beat.attempt if beat else keeper.attempt,
             worker=_child(keeper),
+            snoozed_until=snooze.until if snooze else None,
         )
 
     async def _reload(self, request: ReloadRequest) -> ReloadDone:
@@ -113,7 +109,7 @@ class Desk:
             if not answer.done():
                 answer.set_result(result)
 
-        self._router.run(command, reply, self._clock.monotonic())
+        self._switchboard.router.run(command, reply, self._clock.monotonic())
         result = await answer
         return CommandDone(ok=result.ok, detail=result.detail)
 

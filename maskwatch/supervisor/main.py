@@ -134,11 +134,14 @@ class Supervisor:
         return family
 
     def _desk(self) -> Desk:
-        board = self._switchboard
         return Desk(
-            self._family, board.board, board.book, self._reloader, board.router,
-            self._telemetry, self._clock, lambda: self._given,
-        )  # fmt: skip
+            self._family,
+            self._switchboard,
+            self._reloader,
+            self._telemetry,
+            self._clock,
+            lambda: self._given,
+        )
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()

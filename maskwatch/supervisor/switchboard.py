@@ -8,12 +8,13 @@ from collections.abc import Callable
 import msgspec
 
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraStatus, Incident, LiveIds
+from maskwatch.domain import CameraStatus, Incident, LiveIds, Snooze
 from maskwatch.ipc.messages import (
     Command,
     CommandResult,
     IncidentChanged,
     Metrics,
+    SnoozeChanged,
     StatusChanged,
     ToSupervisor,
 )
@@ -55,6 +56,7 @@ class Switchboard:
         self.board = Board(clock.now, self._tell_status)
         self.book = IncidentBook(LiveIds(), self._tell_incident)
         self.router = CommandRouter(self, answer, self._count_command)
+        self.snoozes: dict[str, Snooze] = {}
         self._telemetry = telemetry
         self._clock = clock
         self._reload = reload
@@ -91,6 +93,8 @@ class Switchboard:
                 self._telemetry.counted(keeper, message.snapshot)
             case CommandResult():
                 self.router.done(message)
+            case SnoozeChanged() if keeper is self.family.recorder:
+                self.snoozes[message.snooze.camera] = message.snooze
             case Command() if keeper is self.family.recorder:
                 self.router.run(message, self._send_recorder, self._clock.monotonic())
             case _:
@@ -105,6 +109,7 @@ class Switchboard:
         elif keeper.phase is Phase.RUNNING and keeper.beat is None:
             # A recorder that is new: it is told everything, and knows what it has seen by the ids.
             self._recorder_worked = True
+            self.snoozes.clear()  # it tells its own
             for status in self.board.all:
                 self._send_recorder(StatusChanged(status=status))
             for incident in self.book.known:
@@ -154,10 +159,10 @@ class Switchboard:
 
     def pass_on(self, command: Command) -> str:
         """Give a command to the child that it is for."""
-        if command.verb == "acknowledge":
+        keeper = self.family.workers.get(command.target)
+        if command.verb == "acknowledge" or (command.verb == "snooze" and keeper is not None):
             taken = self.family.recorder.send(command)
             return "" if taken else "the recorder does not run"
-        keeper = self.family.workers.get(command.target)
         if keeper is None:
             return f"there is no camera {command.target!r}"
         return "" if keeper.send(command) else f"the camera {command.target} has no running process"

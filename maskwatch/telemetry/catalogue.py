@@ -296,6 +296,18 @@ OUTBOX_PARKED = _gauge(
 SINK_READY = _gauge(
     "maskwatch_sink_ready", Owner.RECORDER, "1 while the sink takes deliveries, else 0.", _SINK
 )
+CHANGES_SILENCED = _counter(
+    "maskwatch_changes_silenced_total",
+    Owner.RECORDER,
+    "Changes stored, but told to nobody since the camera is snoozed.",
+    _CAMERA,
+)
+CAMERA_SNOOZED = _gauge(
+    "maskwatch_camera_snoozed",
+    Owner.RECORDER,
+    "1 while nobody is told of a camera's new violations, else 0.",
+    _CAMERA,
+)
 ALERTS_UNSTORED = _gauge(
     "maskwatch_alerts_unstored",
     Owner.RECORDER,

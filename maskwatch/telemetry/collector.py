@@ -231,8 +231,9 @@ def _shaped(sample: HistogramSample) -> bool:
 
 def _new_child(owner: Owner, camera: str, epoch: int) -> _Child:
     """Return a child with the zeros of its own counters, and of the supervisor's about it."""
-    known = {"camera": {camera}}
-    zeros = _zeros(Owner.SUPERVISOR, {"process": {owner}, **known}, about_child=True)
+    about: dict[str, set[str]] = {"process": {owner}, "camera": {camera}}
+    zeros = _zeros(Owner.SUPERVISOR, about, about_child=True)
+    known = {"camera": {camera}} if camera else {}
     zeros.absorb(_zeros(owner, known))
     return _Child(owner, epoch, zeros, known)
 

@@ -32,6 +32,7 @@ from maskwatch.ipc.messages import (
     Ready,
     Record,
     Recorded,
+    SnapshotTaken,
     Stop,
     ToChild,
     WorkerHello,
@@ -95,6 +96,7 @@ class Link:
         self._recorded = recorded
         self._commands: deque[Command] = deque()
         self._minutes: deque[OccupancyMinute] = deque(maxlen=_MINUTES)
+        self._snapshots: deque[tuple[SnapshotTaken, bytes]] = deque()
         self._pulse = Pulse(CameraState.CONNECTING, "starting", clock.now(), None, 0)
         self._frames = 0
         self._last_frame: datetime | None = None
@@ -163,6 +165,11 @@ class Link:
     def minute(self, minute: OccupancyMinute) -> None:
         """Hand a finished minute over; a recorder that is away gets it when it is back."""
         self._minutes.append(minute)
+        self._ring()
+
+    def snapshot(self, taken: SnapshotTaken, jpeg: bytes) -> None:
+        """Hand a snapshot over; the recorder's answer to its command is passed on to the supervisor."""
+        self._snapshots.append((taken, jpeg))
         self._ring()
 
     def drain(self, timeout: float) -> bool:
@@ -295,7 +302,10 @@ class Link:
     def _feed_recorder(self) -> None:
         recorder = self._recorder
         if recorder is None:
+            self._refuse_snapshots()
             return
+        while self._snapshots:
+            recorder.send(*self._snapshots.popleft())
         with self._acks:
             unsent = self._waiting.unsent()
         for waiting in unsent:
@@ -304,6 +314,12 @@ class Link:
             recorder.send(OccupancyCounted(minute=self._minutes.popleft()))
         if recorder.ended:
             self._lose_recorder()
+
+    def _refuse_snapshots(self) -> None:
+        """A picture that waits for a recorder is soon no picture of now."""
+        while self._snapshots:
+            taken, _ = self._snapshots.popleft()
+            self.answer(CommandResult(id=taken.command, ok=False, detail="the recorder is away"))
 
     def _watch_writing(self) -> None:
         if self._recorder is not None:
@@ -316,7 +332,10 @@ class Link:
         recorder.flush()
         try:
             for message, _ in recorder.receive():
-                self._acknowledge(message)
+                if isinstance(message, CommandResult):
+                    self.answer(message)
+                else:
+                    self._acknowledge(message)
         except WireError as error:
             _log.error("the recorder sent what is no message: %s", error)
         if recorder.ended:

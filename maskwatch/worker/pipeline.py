@@ -140,6 +140,15 @@ class Pipeline:
         self._tally.present(0, 0)
         return outcome
 
+    def snapshot(self, frame: Frame) -> bytes | None:
+        """Return the frame that was processed last as an anonymized JPEG.
+
+        Faces are looked for anew, since the motion gate may have spared this frame.
+        """
+        found = [d.scaled(frame.scale) for d in self._detector.detect(frame.image)]
+        people = [track.detection.box for track in self._people() if track.detection]
+        return self._snapshots.whole(frame, people, faces_to_cover(self._tracker.tracks, found))
+
     # --- steps of one frame -----------------------------------------------------------------------
 
     def _detect(self, frame: Frame) -> list[Detection]:

@@ -1,4 +1,4 @@
-"""Chooses the picture that goes with a violation, and has it anonymized."""
+"""Chooses the picture that goes with a violation, and has it anonymized; and snapshots on demand."""
 
 from __future__ import annotations
 
@@ -68,6 +68,20 @@ class Snapshots:
     def forget(self, visit: Visit) -> None:
         """The violation is over."""
         self._best.pop(visit.number, None)
+
+    def whole(
+        self, frame: Frame, people: Sequence[Box], faces: Sequence[tuple[int, Box]]
+    ) -> bytes | None:
+        """Return the frame as a snapshot: people's bodies are shown, and no face, whoever's it is.
+
+        Args:
+            frame: the frame.
+            people: faces, in pixels of the full picture, of the people in view.
+            faces: see `offer`; a snapshot has no subject, so all of them are covered.
+
+        """
+        picture, _ = self._anonymizer.picture(frame.full(), people, [box for _, box in faces])
+        return _jpeg(picture)
 
     def _render(self, visit: Visit, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bytes | None:
         if self._kind is Pictures.NONE:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from maskwatch.clock import Clock
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import CameraState, CloseReason, Frame, LiveIds
-from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.ipc.messages import Command, CommandResult, SnapshotTaken
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.worker.knock import Knocker
 from maskwatch.worker.link import Link, Pulse
+from maskwatch.worker.shutter import Shutter
 
 if TYPE_CHECKING:
     from maskwatch.capture.camera import LiveCamera
@@ -33,7 +33,6 @@ _COUNTED_EVERY = 2.0
 _PATIENCE = 0.25
 _LAST_WORDS = 0.5
 _CLOSING = 1.0
-_MOST_SNOOZE = 24 * 3600.0
 
 
 class Watch:
@@ -59,7 +58,7 @@ class Watch:
         self._meter = Meter()
         self._labels = {"camera": camera.name}
         self._pipeline: Pipeline | None = None
-        self._snoozed_until = 0.0
+        self._shutter = Shutter(camera)
         self._counted_at = 0.0
         self._known = (CameraState.CONNECTING, "")
         self._since = clock.now()
@@ -139,8 +138,8 @@ class Watch:
     def _take(self, frame: Frame) -> None:
         if self._pipeline is None:
             self._pipeline = self._load()
-        if self._clock.monotonic() >= self._snoozed_until:
-            self._hand_over(self._pipeline.process(frame))
+        self._hand_over(self._pipeline.process(frame))
+        self._expose(self._pipeline, frame)
         self._link.processed(frame.captured_at)
         self._attempt = 0
 
@@ -197,7 +196,10 @@ class Watch:
     def _serve(self, source: LiveCamera | None = None) -> None:
         """Obey commands, and let the link have the newest counts."""
         for command in self._link.commands():
-            self._link.answer(self._obey(command))
+            self._obey(command, source)
+        late = self._shutter.overdue(self._clock.monotonic())
+        if late is not None:
+            self._link.answer(late)
         if self._clock.monotonic() - self._counted_at >= _COUNTED_EVERY:
             self._count(source)
 
@@ -216,21 +218,25 @@ class Watch:
 
     # --- commands --------------------------------------------------------------------------------
 
-    def _obey(self, command: Command) -> CommandResult:
-        if command.verb != "snooze":
+    def _obey(self, command: Command, source: LiveCamera | None) -> None:
+        if command.verb != "snapshot":
             detail = f"a camera's process knows no {command.verb!r}"
-            return CommandResult(id=command.id, ok=False, detail=detail)
-        if not 0 <= command.seconds <= _MOST_SNOOZE:
-            detail = f"seconds: {command.seconds:g}; expected 0 (to end it) to {_MOST_SNOOZE:.0f}"
-            return CommandResult(id=command.id, ok=False, detail=detail)
-        return CommandResult(id=command.id, ok=True, detail=self._snooze(command.seconds))
+            self._link.answer(CommandResult(id=command.id, ok=False, detail=detail))
+            return
+        state, reason = self._known if source is None else (source.status.state, source.status.reason)
+        refused = self._shutter.ask(command, state, reason, self._clock.monotonic())
+        if refused is not None:
+            self._link.answer(refused)
 
-    def _snooze(self, seconds: float) -> str:
-        """Judge nobody for a while; what is open ends now."""
-        self._snoozed_until = self._clock.monotonic() + seconds
-        if self._pipeline is not None:
-            self._hand_over(self._pipeline.close(self._clock.now(), CloseReason.INTERRUPTED))
-        if not seconds:
-            return "judging again"
-        until = self._clock.now() + timedelta(seconds=seconds)
-        return f"nobody is judged until {until.isoformat(timespec='seconds')}"
+    def _expose(self, pipeline: Pipeline, frame: Frame) -> None:
+        """Take the snapshot that somebody waits for."""
+        command = self._shutter.take()
+        if command is None:
+            return
+        jpeg = pipeline.snapshot(frame)
+        if jpeg is None:
+            detail = "the picture could not be made into a JPEG"
+            self._link.answer(CommandResult(id=command.id, ok=False, detail=detail))
+            return
+        taken = SnapshotTaken(command=command.id, camera=self._camera.name, at=frame.captured_at)
+        self._link.snapshot(taken, jpeg)

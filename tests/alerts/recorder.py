@@ -11,7 +11,7 @@ from uuid import UUID
 
 from maskwatch.alerts.mqtt import MqttSink
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, StandingState
-from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute
+from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command
 from tests.store.samples import START
 
@@ -40,6 +40,8 @@ class FakeRecorder:
         self.open_incidents: list[Incident] = []
         self.occupancy: dict[str, OccupancyMinute] = {}
         self.acknowledged: list[UUID] = []
+        self.silenced: list[UUID] = []
+        self.snoozes: list[Snooze] = []
         self._changed = threading.Condition()
         self._next = 0
 
@@ -60,6 +62,8 @@ class FakeRecorder:
             tuple(self.open_incidents),
             dict(self.occupancy),
             tuple(self.acknowledged),
+            tuple(self.silenced),
+            tuple(self.snoozes),
         )
 
     def start(self, sink: MqttSink, *, ready: bool = True) -> None:

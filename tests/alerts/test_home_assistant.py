@@ -44,6 +44,8 @@ def test_a_camera_has_the_entities_that_people_ask_for() -> None:
         ("event", "Violation"),
         ("sensor", "Occupancy"),
         ("sensor", "Compliance"),
+        ("sensor", "Snoozed until"),
+        ("image", "Last alert"),
         ("image", "Last snapshot"),
         ("switch", "Enabled"),
         ("number", "Snooze"),
@@ -65,7 +67,7 @@ def test_topics_keep_to_the_characters_that_discovery_allows(name: str) -> None:
 def test_cameras_whose_names_look_alike_have_different_entities() -> None:
     found = discovered(EVERYTHING, "door 1", "door-1", "Door 1")
     ids = [config["unique_id"] for config in found.values()]
-    assert len(ids) == len(set(ids)) == 3 * 10 + 2
+    assert len(ids) == len(set(ids)) == 3 * 12 + 2
 
 
 def test_every_entity_reads_and_writes_topics_of_the_documented_table() -> None:
@@ -109,7 +111,7 @@ def test_discovery_is_retained_and_published_again_when_home_assistant_is_born(
     recorder.start(sink)
     listener.wait_for("maskwatch/gate%201/status", b"online")
     first = discovery_of(listener)
-    assert len(first) == 7
+    assert len(first) == 8
     assert all(heard.retain for heard in listener.heard if heard.topic in first)
     recorder.cameras = [status(state=CameraState.BLIND)]
     listener.publish("homeassistant/status", b"online")
@@ -125,7 +127,7 @@ def test_the_last_words_of_home_assistant_are_no_birth(
     listener.wait_for("maskwatch/gate%201/status", b"online")
     listener.publish("homeassistant/status", b"offline")
     sink.stop(5)
-    assert len(discovery_of(listener)) == 8
+    assert len(discovery_of(listener)) == 9
 
 
 def test_what_is_retained_of_a_camera_that_is_gone_is_cleared(
@@ -151,7 +153,7 @@ def test_what_is_retained_of_another_node_is_left_alone(
     recorder.start(sink)
     eventually(lambda: "maskwatch/gate%201/status" in late_topics(broker))
     left = [topic for topic in late_topics(broker) if "gate%202" in topic or "gate_2" in topic]
-    assert len(left) == 5 + 7
+    assert len(left) == 6 + 8
 
 
 def late_topics(broker: Mosquitto) -> list[str]:

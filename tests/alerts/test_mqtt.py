@@ -75,7 +75,7 @@ def test_every_retained_topic_is_restated_after_the_broker_lost_all(
     recorder.open_violations = [change(1, 2)]
     recorder.open_incidents = [incident(1)]
     recorder.occupancy = {"door": minute(), "door/hall": minute(zone="hall")}
-    sink = make_sink(broker.port, version=version)
+    sink = make_sink(broker.port, version=version, cameras=("door", "yard"))
     recorder.start(sink)
     broker.kill()
     eventually(lambda: not sink.ready)
@@ -91,7 +91,7 @@ def test_every_retained_topic_is_restated_after_the_broker_lost_all(
         *(
             f"{ROOT}/camera/{c}/{t}"
             for c in ("door", "yard")
-            for t in ("state", "open_violations", "open_incidents")
+            for t in ("state", "snooze", "open_violations", "open_incidents")
         ),
         f"{ROOT}/camera/door/occupancy",
         f"{ROOT}/camera/door/zone/hall/occupancy",

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from maskwatch.alerts.payloads import PAYLOADS, schemas
+from maskwatch.alerts.sink import Snapshot
 from maskwatch.alerts.topics import Topic, Topics
-from maskwatch.domain import CameraState
+from maskwatch.domain import CameraState, Snooze
 from maskwatch.ipc.messages import CommandResult
 from tests.alerts.broker import Heard, Listener, Mosquitto
 from tests.alerts.conftest import MakeSink
 from tests.alerts.recorder import FakeRecorder, minute, status
-from tests.store.samples import JPEG, START, change, incident
+from tests.store.samples import JPEG, START, change, incident, violation_id
 from tools.reference import reference
 
 TOPICS = Topics("maskwatch", "gate 1")
@@ -72,6 +74,8 @@ def test_all_that_is_published_is_as_the_table_and_the_schemas_say(
     picture.write_bytes(JPEG)
     recorder.cameras = [status(), status("ya/rd", CameraState.BACKOFF, "no route")]
     recorder.open_violations = [change(5)]
+    recorder.silenced = [violation_id(5)]
+    recorder.snoozes = [Snooze("door", START, START + timedelta(hours=1))]
     recorder.open_incidents = [incident(5), replace(incident(6), camera="")]
     recorder.occupancy = {"door": minute()}
     sink = make_sink(broker.port, send_pictures=True, commands=True)
@@ -84,7 +88,9 @@ def test_all_that_is_published_is_as_the_table_and_the_schemas_say(
     sink.occupancy_counted(minute(zone="hall"))
     sink.occupancy_counted(replace(minute(), minute=START, judged=0, masked=0, unmasked=0))
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
-    sink.command_done(CommandResult(id=recorder.wait_command().id, ok=True))
+    asked = recorder.wait_command().id
+    sink.snapshot_taken(Snapshot(asked, "door", START, JPEG))
+    sink.command_done(CommandResult(id=asked, ok=True))
     result = TOPICS.of(Topic.COMMAND_RESULT)
     heard = listener.wait(lambda all_: any(each.topic == result for each in all_))
     sink.stop(5)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
 from maskwatch.domain import CameraStatus, Change, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.recorder.main import main
@@ -64,6 +64,10 @@ class FileSink:
     def camera_changed(self, status: CameraStatus) -> None: ...
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None: ...
+
+    def standing_changed(self) -> None: ...
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None: ...
 
     def command_done(self, result: CommandResult) -> None: ...
 

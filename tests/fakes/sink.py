@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, StandingState
+from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
 from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
 
@@ -18,6 +18,7 @@ class FakeSink:
         self.ready = True
         self.out: list[Delivery] = []
         self.statuses: list[CameraStatus] = []
+        self.snapshots: list[Snapshot] = []
         self.results: list[CommandResult] = []
         self.report: Report = print
 
@@ -41,6 +42,11 @@ class FakeSink:
         self.statuses.append(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None: ...
+
+    def standing_changed(self) -> None: ...
+
+    def snapshot_taken(self, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
 
     def command_done(self, result: CommandResult) -> None:
         self.results.append(result)

@@ -20,6 +20,29 @@ def test_an_acknowledged_violation_stands_as_such(tmp_path: Path) -> None:
     assert standing.state().acknowledged == {violation_id(1)}
 
 
+def test_the_first_acknowledgement_stands_and_a_second_one_is_told_so(tmp_path: Path) -> None:
+    store, standing = make_store(tmp_path), Standing()
+    store.record([entry(change(1))])
+    target = str(violation_id(1))
+    first, second = (
+        acknowledge(store, Command(id="1", verb="acknowledge", target=target, origin=who), standing)
+        for who in ("cli", "link:guards")
+    )
+    store.close()
+    assert first.detail == "acknowledged"
+    assert second.ok
+    assert second.detail.startswith("acknowledged before, at ")
+    assert second.detail.endswith("by cli")
+
+
+def test_what_is_no_id_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path)
+    done = acknowledge(store, Command(id="1", verb="acknowledge", target="nonsense"), Standing())
+    store.close()
+    assert not done.ok
+    assert "is no violation's id" in done.detail
+
+
 def test_only_the_newest_thousand_are_kept() -> None:
     standing = Standing()
     for index in range(1, 1102):

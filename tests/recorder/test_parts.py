@@ -158,38 +158,24 @@ def test_the_peer_of_a_socket_is_known() -> None:
 # --- commands ---------------------------------------------------------------------------------------
 
 
-def test_an_acknowledgement_is_carried_out_and_answered_to_the_sink_that_asked(tmp_path: Path) -> None:
-    store, sink, rung = make_store(tmp_path), FakeSink(), list[int]()
-    store.record([entry(change(1))])
-    commands = Commands(lambda: rung.append(1), Standing())
-    for target in (str(violation_id(1)), str(violation_id(2)), "nonsense"):
-        commands.take(sink, Command(id=target, verb="acknowledge", target=target, origin="mqtt"))
-    commands.route(store, lambda _: None)
-    assert [result.ok for result in sink.results] == [True, False, False]
-    assert len(rung) == 3
-    store.close()
-
-
-def test_other_commands_go_to_the_supervisor_and_their_results_back(tmp_path: Path) -> None:
-    store, sink, other = make_store(tmp_path), FakeSink(), FakeSink("people")
+def test_commands_go_to_the_supervisor_and_their_results_back_to_the_sink_that_asked() -> None:
+    sink, other, rung = FakeSink(), FakeSink("people"), list[int]()
     passed: list[Command] = []
-    commands = Commands(lambda: None, Standing())
+    commands = Commands(lambda: rung.append(1))
     snooze = Command(id="7", verb="snooze", target="door", seconds=60, origin="mqtt")
     commands.take(sink, snooze)
-    commands.route(store, passed.append)
-    assert passed == [snooze]
+    commands.route(passed.append)
+    assert (passed, rung, commands.asker("7")) == ([snooze], [1], sink)
     commands.done(CommandResult(id="7", ok=True))
     commands.done(CommandResult(id="7", ok=True))
-    assert (len(sink.results), len(other.results)) == (1, 0)
-    store.close()
+    assert (len(sink.results), len(other.results), commands.asker("7")) == (1, 0, None)
 
 
-def test_a_flood_of_commands_is_cut_off(tmp_path: Path) -> None:
-    store, sink = make_store(tmp_path), FakeSink()
+def test_a_flood_of_commands_is_cut_off() -> None:
+    sink = FakeSink()
     passed: list[Command] = []
-    commands = Commands(lambda: None, Standing())
+    commands = Commands(lambda: None)
     for index in range(1000):
         commands.take(sink, Command(id=str(index), verb="reload"))
-    commands.route(store, passed.append)
+    commands.route(passed.append)
     assert len(passed) == 100
-    store.close()

@@ -73,6 +73,24 @@ def test_a_database_of_every_revision_comes_to_the_newest(tmp_path: Path, revisi
         assert found.scalar_one() == head_revision()
 
 
+def test_violations_of_the_first_form_were_all_told(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    upgrade(path, "0001")
+    row = {
+        "id": f"{7:032x}", "number": 1, "owner": "o", "camera": "door", "zone": "", "zones": "[]",
+        "track": 1, "verdict": "no_mask", "first_seen": "2026-03-01 12:00:00.000000",
+        "started": "2026-03-01 12:00:00.000000", "confidence": 0.9, "evidence": 7.0, "readings": 3,
+        "face_height": 50.0, "model": "m",
+    }  # fmt: skip
+    names, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"INSERT INTO violation ({names}) VALUES ({marks})", row)
+        connection.commit()
+    upgrade(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT camera, silenced FROM violation").fetchall() == [("door", 0)]
+
+
 def test_there_is_one_line_of_revisions() -> None:
     assert len(ScriptDirectory.from_config(alembic_config()).get_heads()) == 1
 

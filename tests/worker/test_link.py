@@ -19,12 +19,14 @@ from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.child import Uplink
 from maskwatch.ipc.messages import (
     Command,
+    CommandResult,
     Heartbeat,
     Metrics,
     OccupancyCounted,
     Ready,
     Record,
     Recorded,
+    SnapshotTaken,
     Stop,
     ToRecorder,
     ToSupervisor,
@@ -212,6 +214,24 @@ def test_stop_and_commands_reach_the_main_thread(bench: Bench) -> None:
     assert bench.link.stopping.wait(5)
     assert bench.link.grace == 3.0
     assert [command.verb for command in bench.link.commands()] == ["snooze"]
+
+
+def test_a_snapshot_goes_to_the_recorder_whose_answer_is_passed_on(
+    bench: Bench, recorder: Recorder
+) -> None:
+    taken = SnapshotTaken(command="7", camera="hall", at=NOON)
+    bench.link.snapshot(taken, b"jpeg")
+    assert recorder.receive(2)[1] == taken
+    assert recorder.channel is not None
+    answer = CommandResult(id="7", ok=True, detail="taken")
+    recorder.channel.send(answer)
+    assert bench.wait(lambda m: isinstance(m, CommandResult)) == answer
+
+
+def test_without_a_recorder_a_snapshot_is_refused_at_once(bench: Bench) -> None:
+    bench.link.snapshot(SnapshotTaken(command="7", camera="hall", at=NOON), b"jpeg")
+    answer = bench.wait(lambda m: isinstance(m, CommandResult))
+    assert answer == CommandResult(id="7", ok=False, detail="the recorder is away")
 
 
 def test_the_end_of_the_supervisor_s_line_is_noticed(bench: Bench) -> None:

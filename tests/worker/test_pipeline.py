@@ -308,3 +308,29 @@ def test_any_detections_any_drops_and_any_clock_leave_every_life_legal(
         last = life[-1].violation
         assert last.ended is not None
         assert last.first_seen <= last.started <= last.ended
+
+
+@pytest.mark.parametrize("kept", [Pictures.ANONYMIZED, Pictures.SUBJECT])
+def test_a_snapshot_covers_every_face_and_all_that_is_no_person(kept: Pictures) -> None:
+    """Also of who is reported, and where `pictures` would keep the subject's face."""
+    person, behind = face(240.0, 100.0), face(270.0, 200.0, height=32.0, score=0.4)
+    run = _Run([[person]] * 12, camera=msgspec.structs.replace(_CAMERA, pictures=kept))
+    run.detector._script.append([person, behind])  # seen by the look that the snapshot itself takes
+    last = frame(12, 2.4)
+    jpeg = run.pipeline.snapshot(last)
+    assert jpeg is not None
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    for covered in (person, behind):
+        box = covered.box
+        place = slice(int(box.y1), int(box.y2)), slice(int(box.x1), int(box.x2))
+        assert _likeness(shown[place], last.image[place]) < 0.35
+    background = slice(300, 350), slice(20, 120)
+    assert _likeness(shown[background], last.image[background]) < 0.35
+    body = slice(260, 350), slice(200, 280)
+    assert _likeness(shown[body], last.image[body]) > 0.8
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two patches in grey: 1 for the same, about 0 where noise was made coarse."""
+    a, b = (cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).ravel().astype(float) for patch in (one, other))
+    return float(np.corrcoef(a, b)[0, 1])

@@ -1,0 +1,27 @@
+"""A camera about whose violations nobody is told for a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+__all__ = ["Snooze"]
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    """Violations of `camera` are judged and stored, but told to nobody, until `until` (UTC).
+
+    `since` and `until` are None for a camera that is not snoozed.
+    """
+
+    camera: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts; 0 for a camera that is not snoozed."""
+        if self.since is None or self.until is None:
+            return 0.0
+        return (self.until - self.since).total_seconds()

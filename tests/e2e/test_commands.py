@@ -1,0 +1,126 @@
+"""Commands over a real broker to the real daemon: a picture on demand, and silence for a while."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.testing.rtsp import RtspServer
+from tests.alerts.broker import Listener, Mosquitto
+from tests.e2e.daemon import Daemon, wait_until
+
+pytestmark = pytest.mark.faults
+
+TOPICS = Topics("maskwatch", "test")
+RESULT = TOPICS.of(Topic.COMMAND_RESULT)
+SNAPSHOT = TOPICS.of(Topic.SNAPSHOT, camera="door")
+VIOLATION = TOPICS.of(Topic.VIOLATION, camera="door")
+OPEN = TOPICS.of(Topic.OPEN_VIOLATIONS, camera="door")
+
+
+class Operator:
+    """Gives commands and reads their results."""
+
+    def __init__(self, port: int) -> None:
+        self.ears = Listener(port)
+        self._given = 0
+
+    def give(self, verb: str, **payload: object) -> dict[str, Any]:
+        """Give a command to the camera, or to the node if it names a target; return its result."""
+        self._given += 1
+        key = f"op-{self._given}"
+        node = "target" in payload
+        topic = (
+            TOPICS.of(Topic.NODE_COMMAND, verb=verb)
+            if node
+            else TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb=verb)
+        )
+        self.ears.publish(topic, json.dumps({"id": key, **payload}).encode())
+
+        def mine(heard: list[Any]) -> bool:
+            return any(each.topic == RESULT and key in each.payload.decode() for each in heard)
+
+        found = [each for each in self.ears.wait(mine, 30) if mine([each])]
+        result: dict[str, Any] = json.loads(found[0].payload)
+        return result
+
+    def open_now(self) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.ears.wait_for(OPEN).payload)
+        return shown
+
+
+@pytest.fixture
+def operator(mosquitto: Mosquitto) -> Iterator[Operator]:
+    opened = Operator(mosquitto.port)
+    yield opened
+    opened.ears.close()
+
+
+def stored(daemon: Daemon) -> list[dict[str, Any]]:
+    listed = daemon.run("events list", "--format", "jsonl").stdout
+    return [json.loads(line) for line in listed.splitlines()]
+
+
+@pytest.mark.timeout(240)
+def test_a_snapshot_is_taken_and_a_snoozed_camera_stores_silently_even_over_a_restart(
+    tmp_path: Path, visitor: Path, mosquitto: Mosquitto, operator: Operator
+) -> None:
+    more = f"mqtt: {{port: {mosquitto.port}, commands: true, home_assistant: true}}"
+    with RtspServer() as server:
+        server.add("door", visitor, loop=False, start="manual", hold_last=True)
+        camera = f"  - {{name: door, url: 'rtsp://{server.host}:{server.port}/door'}}"
+        with Daemon(tmp_path, camera, more) as daemon:
+            daemon.wait_ready()
+            wait_until(lambda: daemon.state_of("door") == "live", 40, "the camera is live")
+
+            result = operator.give("snapshot")
+            assert result["ok"], result
+            picture = operator.ears.wait_for(SNAPSHOT)
+            image = cv2.imdecode(np.frombuffer(picture.payload, np.uint8), cv2.IMREAD_COLOR)
+            assert image is not None
+            assert f"{len(picture.payload)} bytes" in result["detail"]
+            assert "too many snapshots" in operator.give("snapshot")["detail"]
+
+            result = operator.give("snooze", seconds=3600)
+            assert result["ok"], result
+            assert "snoozed until" in daemon.run("status").stdout
+            assert daemon.stop() == 0
+            daemon.start()
+            daemon.wait_ready()
+            wait_until(lambda: daemon.state_of("door") == "live", 40, "the camera is live again")
+            assert "snoozed until" in daemon.run("status").stdout
+
+            server.play("door")
+            wait_until(lambda: bool(stored(daemon)), 60, "the visit is stored")
+            violation = stored(daemon)[0]["id"]
+            wait_until(lambda: bool(stored(daemon)[0]["ended"]), 60, "the visit is over")
+            silenced = "maskwatch_changes_silenced_total"
+            wait_until(lambda: daemon.metric(silenced, camera="door") >= 2, 20, "silence is counted")
+            assert daemon.metric("maskwatch_camera_snoozed", camera="door") == 1
+            assert daemon.metric("maskwatch_violations_total", camera="door") == 1
+            assert VIOLATION not in operator.ears.topics()
+            assert any(b'"silent":1' in h.payload for h in operator.ears.heard if h.topic == OPEN)
+            story = daemon.run("events show", violation).stdout
+            assert "told to nobody: the camera was snoozed when it began" in story
+
+            assert operator.give("snooze", seconds=0)["ok"]
+            assert operator.give("acknowledge", target=violation)["detail"] == "acknowledged"
+            counted = {"verb": "acknowledge", "result": "ok"}
+            wait_until(
+                lambda: daemon.metric("maskwatch_commands_total", **counted) == 1, 20, "it is counted"
+            )
+
+            server.offline()
+            wait_until(lambda: daemon.state_of("door") != "live", 60, "the camera is gone")
+            refused = operator.give("snapshot")
+            assert not refused["ok"]
+            assert "there is no picture to take" in refused["detail"]
+            assert VIOLATION not in operator.ears.topics()
+            assert daemon.stop() == 0
