@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fix lock chaos bench clean
+.PHONY: help demo test lint fix lock chaos bench events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -45,6 +45,12 @@ chaos: $(VENV)/.dev  ## Storm over the real daemon and an account that must bala
 bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memory
 	$(PY) -m bench.cost
 	$(PY) -m bench.memory
+
+events: $(VENV)/.dev  ## Measure decisions on every scene and an hour of quiet footage (needs ../shared; JOBS=1)
+	$(VENV)/bin/maskwatch evaluate --events --faces ../shared/data/paper \
+		--portraits tests/replay/portraits.txt --quiet-clip ../shared/data/videos/intel_onebyone.mp4 \
+		--cache .cache/events --json .cache/events/events.json \
+		--picture docs/images/events.svg --page docs/events.md $(if $(JOBS),--jobs $(JOBS))
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

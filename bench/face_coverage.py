@@ -17,32 +17,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from maskwatch.domain import Box
-from maskwatch.privacy.anonymize import body_box, face_area
+from maskwatch.testing.coverage import UNCOVERED, uncovered
 from maskwatch.testing.truth import Truth, truth_path
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 from maskwatch.worker.replay import Replay, default_config
 
-_UNCOVERED = 0.1
 _SEEN = 0.15  # least share of a face in view that counts as a face
-
-
-def uncovered(face: Box, subject: Box, covered: Sequence[Box], size: tuple[int, int]) -> float:
-    """Return the share of `face` that is shown as it is."""
-    x1, y1, x2, y2 = (round(v) for v in (face.x1, face.y1, face.x2, face.y2))
-    if x2 <= x1 or y2 <= y1:
-        return 0.0
-    shown = np.zeros((y2 - y1, x2 - x1), bool)
-    for box, value in [
-        (body_box(subject).clipped(*size), True),
-        *((face_area(c), False) for c in covered),
-    ]:
-        rows = slice(max(0, round(box.y1) - y1), max(0, round(box.y2) - y1))
-        columns = slice(max(0, round(box.x1) - x1), max(0, round(box.x2) - x1))
-        shown[rows, columns] = value
-    return float(shown.mean())
 
 
 def photographs(folder: Path) -> Iterator[float]:
@@ -82,7 +64,7 @@ def main() -> None:
     shares = list(
         photographs(Path(paths[0])) if kind == "photographs" else scenes([Path(p) for p in paths])
     )
-    left = sum(share > _UNCOVERED for share in shares)
+    left = sum(share > UNCOVERED for share in shares)
     print(f"{kind}: {len(shares)} faces, {left} uncovered ({left / max(1, len(shares)):.2%})")
 
 

@@ -21,8 +21,8 @@ import av
 import cv2
 import numpy as np
 
-from maskwatch.cli.evaluate_events import heads_for
 from maskwatch.domain import Box
+from maskwatch.testing.casting import casting_of
 from maskwatch.testing.intervals import share
 from maskwatch.testing.rules import Rules, judgeable
 from maskwatch.testing.scenes import Head, render, scene_named
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    faces = heads_for(options.faces, options.portraits)
+    faces = casting_of(options.faces, options.portraits).heads()
     show("rendered", measure(rendered(faces, options.seeds)))
     if options.photos:
         show("photographs", measure(photographed(options.photos)))

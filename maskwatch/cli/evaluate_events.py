@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from maskwatch.errors import DataError
-
-if TYPE_CHECKING:
-    from maskwatch.testing.events_report import EventFigures
-    from maskwatch.testing.scenes import Head
-
-__all__ = ["WithEvents", "events", "heads_for"]
+__all__ = ["WithEvents", "events"]
 
 _Path = click.Path(path_type=Path, exists=True)
 
@@ -43,8 +39,17 @@ _Path = click.Path(path_type=Path, exists=True)
 @click.option(
     "--json", "as_json", type=click.Path(path_type=Path), help="Write everything as JSON to this file."
 )
+@click.option("--picture", type=click.Path(path_type=Path), help="Draw the figures into this SVG file.")
+@click.option(
+    "--page", type=click.Path(path_type=Path), help="Write the figures as Markdown into this file."
+)
 @click.option(
     "--keep", type=click.Path(path_type=Path), help="Keep the clips that went wrong in this folder."
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    help="Keep rendered clips in this folder, and find them there the next time.",
 )
 def events(  # noqa: PLR0913 - one parameter per option
     *,
@@ -58,7 +63,10 @@ def events(  # noqa: PLR0913 - one parameter per option
     model: Path | None,
     jobs: int | None,
     as_json: Path | None,
+    picture: Path | None,
+    page: Path | None,
     keep: Path | None,
+    cache: Path | None,
 ) -> None:
     r"""Compare what is reported with what should be, on rendered scenes.
 
@@ -72,11 +80,17 @@ def events(  # noqa: PLR0913 - one parameter per option
       maskwatch evaluate --events --faces portraits --json events.json
       maskwatch evaluate --events --kind poster --kind mannequin --seeds 20
     """
-    from maskwatch.testing.events_report import as_text, summarise
+    import msgspec
+
+    from maskwatch.testing.casting import casting_of
+    from maskwatch.testing.events_page import as_page
+    from maskwatch.testing.events_picture import events_svg
+    from maskwatch.testing.events_report import summarise
     from maskwatch.testing.events_run import plan, run_plan
+    from maskwatch.testing.events_text import as_text
     from maskwatch.vision.masks import MaskClassifier
 
-    heads = heads_for(faces, portraits)
+    casting = casting_of(faces, portraits)
     name = MaskClassifier(model).id
     todo = plan(
         seeds=seeds,
@@ -86,18 +100,23 @@ def events(  # noqa: PLR0913 - one parameter per option
         quiet_seconds=60 * quiet_minutes,
         model=str(model) if model else "",
         keep=keep,
+        cache=cache,
     )
-    done = list(run_plan(todo, heads, jobs=jobs, tell=_tell))
+    done = list(run_plan(todo, casting, jobs=jobs, tell=_tell))
     figures = summarise(
-        [outcome for run, outcome in done if run.quiet is None],
-        [outcome for run, outcome in done if run.quiet is not None],
+        [judged for run, judged in done if run.quiet is None],
+        [judged for run, judged in done if run.quiet is not None],
         model=name,
         command=shlex.join(["maskwatch", *sys.argv[1:]]),
-        faces=len(heads),
     )
     click.echo(as_text(figures))
     if as_json is not None:
-        _write(as_json, figures)
+        _write(as_json, msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n")
+    if picture is not None:
+        _write(picture, events_svg(figures))
+    if page is not None:
+        drawn = os.path.relpath(picture, page.parent) if picture is not None else ""
+        _write(page, as_page(figures, datetime.now(tz=UTC).date(), drawn))
 
 
 # As `app` does for the verbs themselves: `\\b` in a raw docstring keeps the lines after it.
@@ -121,32 +140,9 @@ class WithEvents(click.Command):
         return events.make_context(f"{info_name} --events", rest, parent, **extra)
 
 
-def heads_for(folder: Path | None, listed: Path | None) -> tuple[Head, ...]:
-    """Return the packaged portraits and those asked for."""
-    from maskwatch.reading import MIB, read_file
-    from maskwatch.testing.scenes import default_heads, heads_from
-
-    if folder is None:
-        return default_heads()
-    if listed is None:
-        return default_heads() + heads_from(folder)
-    try:
-        text = read_file(listed, MIB).decode("utf-8")
-    except UnicodeDecodeError:
-        raise DataError(f"{listed}: is not text; expected a picture's name on each line") from None
-    lines = (line.strip() for line in text.splitlines())
-    names = [line for line in lines if line and not line.startswith("#")]
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
-        raise DataError(f"{listed}: {missing[0]} and {len(missing) - 1} more are not in {folder}")
-    return default_heads() + heads_from(folder, names)
-
-
-def _write(path: Path, figures: EventFigures) -> None:
-    import msgspec
-
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    path.write_text(text, encoding="utf-8")
 
 
 def _tell(done: int, total: int) -> None:

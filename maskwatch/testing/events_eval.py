@@ -13,11 +13,11 @@ from maskwatch.domain import Box
 from maskwatch.testing.rules import Duty, ExpectedEvent, Rules, expected_events
 from maskwatch.testing.truth import PersonFrame, Truth
 
-__all__ = ["Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
+__all__ = ["NEAR", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
 
 _LATE = 1.5
 """Seconds after its end in which an event may still be reported: the evidence may come last."""
-_NEAR = 0.25
+NEAR = 0.25
 """Least overlap (IoU) of a reported box with a face for the report to be about that face."""
 
 
@@ -58,6 +58,8 @@ class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind, seed, seconds: of the scene.
+        rate: frames of the clip per second.
+        portraits: whose faces the people in it have.
         visits: people in the clip, mannequins left out.
         required: events that had to be reported.
         alerts: expected events that were reported, once each.
@@ -70,6 +72,8 @@ class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     seed: int
     seconds: float
+    rate: float
+    portraits: tuple[str, ...]
     visits: int
     required: int
     alerts: tuple[Alert, ...]
@@ -105,6 +109,8 @@ def judge_clip(truth: Truth, reports: list[Reported], rules: Rules | None = None
         kind=truth.kind,
         seed=truth.seed,
         seconds=truth.seconds,
+        rate=truth.rate,
+        portraits=tuple(sorted({visit.portrait for visit in truth.visits if visit.alive})),
         visits=sum(visit.alive for visit in truth.visits),
         required=sum(event.duty is Duty.REQUIRED for event in expected),
         alerts=tuple(_alert(event, at) for event, at in first.items()),
@@ -159,7 +165,7 @@ def _visit_at(truth: Truth, report: Reported) -> int | None:
         if person.face is not None
     ]
     best = max(overlaps, default=(0.0, -1))
-    return best[1] if best[0] >= _NEAR else -1
+    return best[1] if best[0] >= NEAR else -1
 
 
 def _about(truth: Truth, report: Reported) -> str:
@@ -170,6 +176,6 @@ def _about(truth: Truth, report: Reported) -> str:
         name = truth.visits[visit].person
         return f"{name} ({states[0]})" if truth.visits[visit].alive else "a mannequin"
     for fake in truth.fakes:
-        if report.box is not None and report.box.iou(Box(*fake.box)) >= _NEAR:
+        if report.box is not None and report.box.iou(Box(*fake.box)) >= NEAR:
             return f"a {fake.kind}"
     return "nobody" if report.box is not None else "somebody who is not to be seen"

@@ -1,20 +1,57 @@
-"""The figures of an event evaluation, summed over its clips, and as a table to be read."""
+"""The figures of an event evaluation, summed over its clips."""
 
 from __future__ import annotations
 
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from maskwatch.config.schema import DecisionConfig
+from maskwatch.domain import Verdict
 from maskwatch.testing.events_eval import ClipOutcome
+from maskwatch.testing.events_run import RATE
 from maskwatch.testing.intervals import Estimate, median, rate_per_hour, ratio, share
+from maskwatch.testing.judged import Judged
 
-__all__ = ["EventFigures", "KindFigures", "as_text", "summarise"]
+__all__ = ["ErrorRates", "EventFigures", "GateFigures", "KindFigures", "summarise"]
+
+
+class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The motion gate, on and off: required events that were missed, looks of the detector."""
+
+    missed_on: int
+    missed_off: int
+    frames: int
+    looked: int
+
+    @property
+    def saved(self) -> float:
+        """Share of the detector's looks that the gate saves."""
+        return 1 - self.looked / self.frames if self.frames else 0.0
+
+
+class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What was first decided about people who could be judged, beside what the operator set.
+
+    Attributes:
+        false_alarm, miss: nominal (Wald's alpha and beta).
+        accused: masked people first called unmasked, of all masked ones.
+        acquitted: unmasked people first called masked, of all unmasked ones.
+        undecided: people about whom nothing was ever decided, of all.
+
+    """
+
+    false_alarm: float
+    miss: float
+    accused: Estimate
+    acquitted: Estimate
+    undecided: Estimate
 
 
 class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of one kind of scene."""
+    """The counts of one kind of scene; `delay` is the median in seconds."""
 
     kind: str
     clips: int
@@ -23,17 +60,25 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
     found: int
     duplicates: int
     false_alarms: int
+    delay: float | None
+    gate: GateFigures
+    swaps: int
+    fragments: int
 
 
 class EventFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a whole run.
 
     Attributes:
+        faces: different portraits that people in the clips have.
         recall: required events that were reported, of all required.
         precision: reported events that were expected, of all reported; duplicates stand apart.
         duplicates: duplicates per visit that was rightly reported.
-        delay: seconds from the first judgeable face to the alert, median of required events.
+        delay: seconds from the first judgeable face to the alert, median of required events, in
+            clips of the evaluation's 5 frames a second and more.
         false_per_hour: false alarms per hour of footage in which nothing may be reported.
+        quiet_gate: the gate over that footage.
+        uncovered: faces of the truth that pictures of violations show, of all in them.
 
     """
 
@@ -49,37 +94,46 @@ class EventFigures(msgspec.Struct, frozen=True, kw_only=True):
     delay: Estimate
     false_per_hour: Estimate
     quiet_seconds: float
+    quiet_gate: GateFigures
+    gate: GateFigures
+    errors: ErrorRates
+    swaps: int
+    fragments: int
+    uncovered: Estimate
     kinds: tuple[KindFigures, ...]
-    outcomes: tuple[ClipOutcome, ...]
+    judged: tuple[Judged, ...]
 
 
 def summarise(
-    outcomes: Sequence[ClipOutcome],
-    quiet: Sequence[ClipOutcome],
-    *,
-    model: str,
-    command: str,
-    faces: int,
+    scenes: Sequence[Judged], quiet: Sequence[Judged], *, model: str, command: str
 ) -> EventFigures:
-    """Return the figures of the scenes (`outcomes`) and of the hour without events (`quiet`)."""
+    """Return the figures of the scenes and of the hour without events (`quiet`)."""
+    outcomes, calm = [one.outcome for one in scenes], [one.outcome for one in quiet]
+    seen = [one.findings for one in (*scenes, *quiet)]
     alerts = sum(len(outcome.alerts) for outcome in outcomes)
     strange = sum(len(outcome.false_alarms) for outcome in outcomes)
-    quiet_seconds = sum(outcome.seconds for outcome in quiet)
+    quiet_seconds = sum(outcome.seconds for outcome in calm)
     return EventFigures(
         model=model,
         command=command,
         clips=len(outcomes),
         visits=sum(outcome.visits for outcome in outcomes),
         seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
-        faces=faces,
+        faces=len({name for outcome in outcomes for name in outcome.portraits}),
         recall=share(sum(o.found for o in outcomes), sum(o.required for o in outcomes)),
         precision=share(alerts, alerts + strange),
         duplicates=ratio([(o.duplicates, len(o.alerts)) for o in outcomes]),
-        delay=median([_delays(outcome) for outcome in outcomes]),
-        false_per_hour=rate_per_hour(sum(len(o.false_alarms) for o in quiet), quiet_seconds),
+        delay=median([_delays(o) for o in outcomes if o.rate >= RATE]),
+        false_per_hour=rate_per_hour(sum(len(o.false_alarms) for o in calm), quiet_seconds),
         quiet_seconds=round(quiet_seconds, 1),
-        kinds=tuple(_by_kind(outcomes)),
-        outcomes=(*outcomes, *quiet),
+        quiet_gate=_gate(quiet),
+        gate=_gate(scenes),
+        errors=_errors(scenes),
+        swaps=sum(one.swaps for one in seen),
+        fragments=sum(one.fragments for one in seen),
+        uncovered=share(sum(one.uncovered for one in seen), sum(one.faces for one in seen)),
+        kinds=tuple(_by_kind(scenes)),
+        judged=(*scenes, *quiet),
     )
 
 
@@ -87,53 +141,51 @@ def _delays(outcome: ClipOutcome) -> list[float]:
     return [a.delay for a in outcome.alerts if a.required and a.delay is not None]
 
 
-def _by_kind(outcomes: Iterable[ClipOutcome]) -> Iterable[KindFigures]:
-    groups: dict[str, list[ClipOutcome]] = defaultdict(list)
-    for outcome in outcomes:
-        groups[outcome.kind].append(outcome)
+def _gate(group: Sequence[Judged]) -> GateFigures:
+    return GateFigures(
+        missed_on=sum(len(one.outcome.missed) for one in group),
+        missed_off=sum(len(one.ungated.missed) for one in group if one.ungated),
+        frames=sum(one.findings.frames for one in group),
+        looked=sum(one.findings.looked for one in group),
+    )
+
+
+def _errors(scenes: Sequence[Judged]) -> ErrorRates:
+    nominal = DecisionConfig()
+    first = [verdict for one in scenes for verdict in one.findings.verdicts]
+    masked = [one.verdict for one in first if one.masked]
+    bare = [one.verdict for one in first if not one.masked]
+    unknown = sum(one.verdict is Verdict.UNKNOWN for one in first)
+    return ErrorRates(
+        false_alarm=nominal.false_alarm_rate,
+        miss=nominal.miss_rate,
+        accused=share(masked.count(Verdict.NO_MASK), len(masked)),
+        acquitted=share(bare.count(Verdict.MASK), len(bare)),
+        undecided=share(unknown, len(first)),
+    )
+
+
+def _by_kind(scenes: Iterable[Judged]) -> Iterable[KindFigures]:
+    groups: dict[str, list[Judged]] = defaultdict(list)
+    for one in scenes:
+        groups[one.outcome.kind].append(one)
     for kind, group in groups.items():
-        yield KindFigures(
-            kind=kind,
-            clips=len(group),
-            visits=sum(o.visits for o in group),
-            required=sum(o.required for o in group),
-            found=sum(o.found for o in group),
-            duplicates=sum(o.duplicates for o in group),
-            false_alarms=sum(len(o.false_alarms) for o in group),
-        )
+        yield _of_kind(kind, group)
 
 
-def as_text(figures: EventFigures) -> str:
-    """Return the figures as a table, with every miss and every false alarm named below it."""
-    f = figures
-    head = [
-        f"model {f.model}, {f.faces} portraits; 95 % intervals",
-        f"{f.clips} clips, {f.seconds / 60:.0f} min, {f.visits} visits",
-        "",
-        f"event recall            {f.recall.text()}  of {f.recall.of} required",
-        f"event precision         {f.precision.text()}  of {f.precision.of} reported",
-        f"duplicates per visit    {f.duplicates.text()}",
-        f"median delay            {f.delay.text(2, ' s')}",
-        f"false alarms per hour   {f.false_per_hour.text(2)}  in {f.quiet_seconds / 60:.0f} quiet min",
-        "",
-        f"{'kind':20}{'clips':>6}{'visits':>8}{'required':>10}{'found':>7}{'twice':>7}{'false':>7}",
-    ]
-    rows = [
-        f"{k.kind:20}{k.clips:6}{k.visits:8}{k.required:10}{k.found:7}{k.duplicates:7}{k.false_alarms:7}"
-        for k in f.kinds
-    ]
-    return "\n".join([*head, *rows, "", *_faults(f.outcomes)]).rstrip()
-
-
-def _faults(outcomes: Iterable[ClipOutcome]) -> Iterable[str]:
-    for o in outcomes:
-        clip = f"{o.kind}-{o.seed}"
-        for miss in o.missed:
-            yield (
-                f"missed  {clip}: {miss.person}, judgeable from {miss.judgeable_from:.1f} s "
-                f"for {miss.judgeable_seconds:.1f} s"
-            )
-        for alarm in o.false_alarms:
-            yield f"false   {clip}: at {alarm.at:.1f} s, {alarm.about}"
-        if o.duplicates:
-            yield f"twice   {clip}: {o.duplicates}"
+def _of_kind(kind: str, group: Sequence[Judged]) -> KindFigures:
+    outcomes = [one.outcome for one in group]
+    delays = [delay for outcome in outcomes for delay in _delays(outcome)]
+    return KindFigures(
+        kind=kind,
+        clips=len(group),
+        visits=sum(o.visits for o in outcomes),
+        required=sum(o.required for o in outcomes),
+        found=sum(o.found for o in outcomes),
+        duplicates=sum(o.duplicates for o in outcomes),
+        false_alarms=sum(len(o.false_alarms) for o in outcomes),
+        delay=round(statistics.median(delays), 2) if delays else None,
+        gate=_gate(group),
+        swaps=sum(one.findings.swaps for one in group),
+        fragments=sum(one.findings.fragments for one in group),
+    )

@@ -1,4 +1,4 @@
-"""Runs the event evaluation: renders the scenes, replays them, judges what was reported."""
+"""Runs the event evaluation: makes the clips, replays them, judges what was reported."""
 
 from __future__ import annotations
 
@@ -8,27 +8,36 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig, ZoneRule
-from maskwatch.domain import ChangeKind
 from maskwatch.secrets import SecretUrl
-from maskwatch.testing.events_eval import ClipOutcome, Reported, judge_clip
-from maskwatch.testing.quiet import QuietPass, quiet_passes, write_pass
+from maskwatch.testing.casting import Casting
+from maskwatch.testing.clip_cache import ClipCache
+from maskwatch.testing.events_eval import ClipOutcome, judge_clip
+from maskwatch.testing.footage import Run, made, place_of
+from maskwatch.testing.judged import Judged
+from maskwatch.testing.memory import RememberedFaces
+from maskwatch.testing.quiet import quiet_passes
+from maskwatch.testing.results import Results, replay_fingerprint
 from maskwatch.testing.rules import Rules
-from maskwatch.testing.scenes import Head, render, scene_named
+from maskwatch.testing.scenes import Head, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
 from maskwatch.testing.truth import Truth, truth_path
+from maskwatch.testing.witness import Findings, Witness
+from maskwatch.vision.manifest import default_manifest, read_manifest
+from maskwatch.worker.build import build_detector
+from maskwatch.worker.interfaces import FaceFinder
 from maskwatch.worker.replay import Replay
 
-__all__ = ["Plan", "Run", "camera_for", "plan", "replay_clip", "run_plan"]
+__all__ = ["RATE", "Plan", "camera_for", "plan", "run_plan"]
 
-_SIZE = (960, 540)
-_FPS = 10.0
-_RATE = 5.0
+RATE = 5.0
+"""Frames analysed per second."""
 _QUICK = (
     "lone_bare",
     "lone_masked",
@@ -42,21 +51,21 @@ _QUICK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One clip to be made and judged: a scene of a kind and seed, or a quiet pass."""
-
-    kind: str
-    seed: int
-    quiet: QuietPass | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run, with which model, and where to keep the clips that went wrong."""
+    """What to run, with which model, and where clips are kept.
+
+    Attributes:
+        runs: the clips.
+        model: manifest of the mask model; "" for the shipped one.
+        keep: folder for the clips that went wrong, with their truth.
+        cache: folder of rendered clips and of results; None makes each anew and keeps none.
+
+    """
 
     runs: tuple[Run, ...]
     model: str = ""
     keep: Path | None = None
+    cache: Path | None = None
 
 
 def plan(
@@ -68,6 +77,7 @@ def plan(
     quiet_seconds: float = 3600.0,
     model: str = "",
     keep: Path | None = None,
+    cache: Path | None = None,
 ) -> Plan:
     """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour.
 
@@ -78,7 +88,8 @@ def plan(
         scene_named(name)  # a name that nobody knows is refused before anything is rendered
     scenes = [Run(name, seed) for seed in range(1 if quick else seeds) for name in names]
     quiet = [] if quick else quiet_passes(footage, quiet_seconds)
-    return Plan((*scenes, *(Run("quiet", one.seed, one) for one in quiet)), model, keep)
+    runs = (*scenes, *(Run("quiet", one.seed, one) for one in quiet))
+    return Plan(runs, model, keep, cache)
 
 
 def camera_for(truth: Truth, clip: Path) -> CameraConfig:
@@ -88,72 +99,108 @@ def camera_for(truth: Truth, clip: Path) -> CameraConfig:
         for i, outline in enumerate(truth.ignore)
     )
     return CameraConfig(
-        name=truth.name, url=SecretUrl(str(clip)), rate=min(_RATE, truth.rate), zones=zones
+        name=truth.name, url=SecretUrl(str(clip)), rate=min(RATE, truth.rate), zones=zones
     )
-
-
-def replay_clip(clip: Path, camera: CameraConfig, model: str = "") -> list[Reported]:
-    """Return every violation that the pipeline opens on the clip."""
-    config = Config(cameras=(camera,), model=model)
-    return [
-        Reported(step.moment, step.box)
-        for step in Replay(clip, config, camera).changes()
-        if step.change.kind is ChangeKind.OPENED
-    ]
 
 
 def run_plan(
     todo: Plan,
-    faces: Sequence[Head],
+    casting: Casting,
     *,
     jobs: int | None = None,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Iterator[tuple[Run, ClipOutcome]]:
-    """Give each run with its outcome, in the plan's order; `jobs` processes work at once."""
+) -> Iterator[tuple[Run, Judged]]:
+    """Give each run with what came of it, in the plan's order; `jobs` processes work at once."""
     jobs = jobs or os.cpu_count() or 1
+    bench = _bench(todo, casting)
     if jobs == 1:
-        _start(tuple(faces), todo.model, todo.keep)
+        _start(bench)
         for number, run in enumerate(todo.runs, 1):
-            yield run, _outcome(run)
+            yield run, _judged(run)
             tell(number, len(todo.runs))
         return
     # A fresh interpreter for each: the model's and the encoder's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (tuple(faces), todo.model, todo.keep)) as pool:
-        for number, (run, outcome) in enumerate(
-            zip(todo.runs, pool.map(_outcome, todo.runs), strict=True), 1
-        ):
-            yield run, outcome
+    with ProcessPoolExecutor(jobs, context, _start, (bench,)) as pool:
+        done = zip(todo.runs, pool.map(_judged, todo.runs), strict=True)
+        for number, (run, judged) in enumerate(done, 1):
+            yield run, judged
             tell(number, len(todo.runs))
 
 
+@dataclass(frozen=True, slots=True)
 class _Bench:
     """What one process keeps between its runs."""
 
-    faces: tuple[Head, ...] = ()
-    model: str = ""
-    keep: Path | None = None
+    heads: tuple[Head, ...]
+    model: str
+    keep: Path | None
+    cache: ClipCache | None
+    results: Results | None
 
 
-def _start(faces: tuple[Head, ...], model: str, keep: Path | None = None) -> None:
-    _Bench.faces, _Bench.model, _Bench.keep = faces, model, keep
+_here: list[_Bench] = []
 
 
-def _outcome(run: Run) -> ClipOutcome:
-    with tempfile.TemporaryDirectory(prefix="maskwatch-scene-") as folder:
-        clip = Path(folder) / f"{run.kind}-{run.seed}.mp4"
-        truth = _made(run, clip)
-        reports = replay_clip(clip, camera_for(truth, clip), _Bench.model)
-        outcome = judge_clip(truth, reports, Rules())
-        if _Bench.keep is not None and outcome.wrong:
-            _Bench.keep.mkdir(parents=True, exist_ok=True)
-            shutil.copy(clip, _Bench.keep)
-            truth.save(truth_path(_Bench.keep / clip.name))
-    return msgspec.structs.replace(outcome, kind=run.kind)
+def _bench(todo: Plan, casting: Casting) -> _Bench:
+    """Return what the processes need; portraits are cut out only if there is a clip to render."""
+    if todo.cache is None:
+        return _Bench(casting.heads(), todo.model, todo.keep, None, None)
+    cache = ClipCache(todo.cache, casting.fingerprint())
+    whole = all(cache.holds(place_of(run, cache)) for run in todo.runs)
+    manifest = Path(todo.model) if todo.model else default_manifest()
+    files = (manifest, manifest.with_name(read_manifest(manifest).file))
+    results = Results(todo.cache / "results", replay_fingerprint(files))
+    return _Bench(() if whole else casting.heads(), todo.model, todo.keep, cache, results)
 
 
-def _made(run: Run, clip: Path) -> Truth:
+def _start(bench: _Bench) -> None:
+    _here[:] = [bench]
+
+
+def _judged(run: Run) -> Judged:
+    (bench,) = _here
+    with ExitStack() as stack:
+        if bench.cache is not None:
+            clip = place_of(run, bench.cache)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="maskwatch-scene-"))
+            clip = Path(folder) / f"{run.kind}-{run.seed}.mp4"
+        judged = _known(run, clip, bench)
+        if bench.keep is not None and judged.outcome.wrong:
+            bench.keep.mkdir(parents=True, exist_ok=True)
+            for file in (clip, truth_path(clip)):
+                shutil.copy(file, bench.keep / file.name.replace(clip.stem, f"{run.kind}-{run.seed}"))
+    return judged
+
+
+def _known(run: Run, clip: Path, bench: _Bench) -> Judged:
+    """Return what came of the run, from memory where that is possible."""
+    judged = bench.results.find(clip) if bench.results else None
+    if judged is None:
+        judged = _replayed(run, clip, made(run, clip, bench.heads), bench.model)
+        if bench.results:
+            bench.results.keep(clip, judged)
+    return judged
+
+
+def _replayed(run: Run, clip: Path, truth: Truth, model: str) -> Judged:
+    camera = camera_for(truth, clip)
+    config = Config(cameras=(camera,), model=model)
+    # The second replay asks for the same pictures again, and for those that the gate held back.
+    detector = RememberedFaces(build_detector(config, camera))
+    outcome, findings = _watched(config, clip, truth, detector, gated=True)
+    outcome = msgspec.structs.replace(outcome, kind=run.kind, seed=run.seed)
     if run.quiet is not None:
-        return write_pass(run.quiet, clip, _Bench.faces)
-    scene = scene_named(run.kind, run.seed)
-    return render(scene, clip, size=_SIZE, fps=_FPS, seed=run.seed, faces=_Bench.faces)
+        return Judged(outcome=outcome, findings=findings)
+    ungated, _ = _watched(config, clip, truth, detector, gated=False)
+    return Judged(outcome=outcome, findings=findings, ungated=ungated)
+
+
+def _watched(
+    config: Config, clip: Path, truth: Truth, detector: FaceFinder, *, gated: bool
+) -> tuple[ClipOutcome, Findings]:
+    witness = Witness(truth)
+    for step in Replay(clip, config, config.cameras[0], gated=gated, detector=detector):
+        witness.see(step)
+    return judge_clip(truth, witness.reports, Rules()), witness.findings()

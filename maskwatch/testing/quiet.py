@@ -17,7 +17,7 @@ import numpy as np
 from maskwatch.testing.scenes import Head, render, scene_named
 from maskwatch.testing.scenes.arrays import Image
 from maskwatch.testing.scenes.encode import ClipWriter
-from maskwatch.testing.truth import Truth
+from maskwatch.testing.truth import Truth, truth_path
 
 __all__ = ["QuietPass", "quiet_passes", "write_pass"]
 
@@ -56,7 +56,7 @@ def _length(clip: Path) -> float:
 
 
 def write_pass(quiet: QuietPass, path: Path, faces: Sequence[Head]) -> Truth:
-    """Write the pass as a clip at `path`; return its truth, which asks for nothing."""
+    """Write the pass as a clip at `path`, its truth beside it; return that: it asks for nothing."""
     if quiet.clip is None:
         scene = replace(scene_named("empty", quiet.seed), seconds=quiet.seconds)
         return render(scene, path, size=_SIZE, fps=_FPS, seed=quiet.seed, faces=faces)
@@ -72,7 +72,7 @@ def write_pass(quiet: QuietPass, path: Path, faces: Sequence[Head]) -> Truth:
             for picture in _pictures(container, skip):
                 writer.write(change(picture, size))
                 written += 1
-    return Truth(
+    truth = Truth(
         name=quiet.clip.stem,
         kind="quiet",
         seed=quiet.seed,
@@ -82,6 +82,8 @@ def write_pass(quiet: QuietPass, path: Path, faces: Sequence[Head]) -> Truth:
         visits=(),
         frames=(),
     )
+    truth.save(truth_path(path))  # last, as for a rendered clip: where it lies, the clip is whole
+    return truth
 
 
 def _pictures(container: av.container.InputContainer, skip: int) -> Iterator[Image]:

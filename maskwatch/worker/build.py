@@ -10,9 +10,19 @@ from maskwatch.domain import IdSource
 from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 from maskwatch.vision.masks import MaskClassifier
+from maskwatch.worker.interfaces import FaceFinder
 from maskwatch.worker.pipeline import Pipeline
 
-__all__ = ["build_pipeline"]
+__all__ = ["build_detector", "build_pipeline"]
+
+
+def build_detector(config: Config, camera: CameraConfig) -> FaceDetector:
+    """Load the face detector.
+
+    Raises WeightsError where its weights are missing or not the pinned ones.
+    """
+    weights = Path(config.face_weights) if config.face_weights else None
+    return FaceDetector(min(ANONYMIZE_SCORE, camera.detector_score), weights=weights)
 
 
 def build_pipeline(
@@ -23,18 +33,20 @@ def build_pipeline(
     meter: Meter,
     clock: Clock | None = None,
     gated: bool = True,
+    detector: FaceFinder | None = None,
 ) -> Pipeline:
     """Load the detector and the mask model and return the camera's pipeline.
+
+    A `detector` that is given is taken instead of a fresh one.
 
     Raises:
         WeightsError: the face detector's weights are missing or not the pinned ones.
         ManifestError, ModelError: the mask model cannot be used.
 
     """
-    weights = Path(config.face_weights) if config.face_weights else None
     return Pipeline(
         camera,
-        detector=FaceDetector(min(ANONYMIZE_SCORE, camera.detector_score), weights=weights),
+        detector=detector or build_detector(config, camera),
         classifier=MaskClassifier(Path(config.model) if config.model else None),
         ids=ids,
         meter=meter,

@@ -24,6 +24,7 @@ from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import analysis_size
 from maskwatch.worker.build import build_pipeline
+from maskwatch.worker.interfaces import FaceFinder
 from maskwatch.worker.pipeline import Pipeline
 from maskwatch.worker.view import Outcome
 
@@ -76,6 +77,7 @@ class Replay:
         camera: rules, rate and rotation.
         start: wall time (aware) of the file's first frame; schedules depend on it.
         gated: whether the motion gate spares the detector, as in the daemon.
+        detector: taken instead of a fresh one.
 
     Raises:
         SourceError: the file is missing or no video.
@@ -91,12 +93,13 @@ class Replay:
         start: datetime = EPOCH,
         *,
         gated: bool = True,
+        detector: FaceFinder | None = None,
     ) -> None:
         if camera.pictures is Pictures.VAULT:
             # Sealing draws a fresh key each time, and a replay must repeat itself to the byte.
             camera = msgspec.structs.replace(camera, pictures=Pictures.ANONYMIZED)
         self._clip, self.camera, self._start = clip, camera, start
-        self._config, self._gated = config, gated
+        self._config, self._gated, self._detector = config, gated, detector
         self.meter = Meter()
         self.frames = self.looked = self.opened = 0
         self.minutes: list[OccupancyMinute] = []
@@ -125,7 +128,14 @@ class Replay:
 
     def _pipeline(self) -> Pipeline:
         ids = ReplayIds(clip_hash(self._clip), self.camera.name)
-        return build_pipeline(self._config, self.camera, ids=ids, meter=self.meter, gated=self._gated)
+        return build_pipeline(
+            self._config,
+            self.camera,
+            ids=ids,
+            meter=self.meter,
+            gated=self._gated,
+            detector=self._detector,
+        )
 
     def _step(self, frame: Frame | None, moment: float, outcome: Outcome) -> Step:
         self.frames += frame is not None

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from maskwatch.domain import Box
 from maskwatch.testing.events_eval import Reported, judge_clip
-from maskwatch.testing.events_report import as_text, summarise
 from maskwatch.testing.truth import Fake, MaskState, PersonFrame, Truth, TruthFrame, Visit
 
 _RATE = 10.0
@@ -148,24 +147,3 @@ def test_every_report_is_counted_exactly_once(said: list[tuple[int, float]], wor
     outcome = judge_clip(_truth(*words), [_report(visit, at) for visit, at in said])
     assert len(outcome.alerts) + outcome.duplicates + len(outcome.false_alarms) == len(said)
     assert outcome.found + len(outcome.missed) == outcome.required
-
-
-def test_the_summary_has_every_figure_with_its_interval_and_names_the_faults() -> None:
-    outcome = judge_clip(_truth("bbbb", "mmmm"), [_report(1, 1.0)])
-    quiet = judge_clip(_truth("mm", seconds=6.0), [])
-    figures = summarise([outcome], [quiet], model="m1", command="c", faces=2)
-    assert (figures.recall.value, figures.precision.value) == (0.0, 0.0)
-    assert figures.false_per_hour.value == 0.0
-    assert figures.false_per_hour.high is not None
-    assert figures.false_per_hour.high > 2000  # six seconds say little about an hour
-    text = as_text(figures)
-    assert "missed  t-0: p0" in text
-    assert "false   t-0: at 1.0 s, p1 (masked)" in text
-
-
-def test_the_summary_is_plain_json() -> None:
-    outcome = judge_clip(_truth("bbbb"), [_report(0, 1.0)])
-    figures = summarise([outcome], [], model="m1", command="c", faces=2)
-    plain = msgspec.json.decode(msgspec.json.encode(figures))
-    assert plain["recall"]["value"] == 1.0
-    assert plain["false_per_hour"]["value"] is None

@@ -10,7 +10,9 @@ from click.testing import CliRunner
 from maskwatch.cli.evaluate import evaluate
 from maskwatch.config.schema import ZoneRule
 from maskwatch.errors import UsageError
-from maskwatch.testing.events_run import Plan, Run, camera_for, plan, run_plan
+from maskwatch.testing.casting import Casting
+from maskwatch.testing.events_run import Plan, camera_for, plan, run_plan
+from maskwatch.testing.footage import Run
 from maskwatch.testing.quiet import QuietPass
 from maskwatch.testing.scenes import default_heads, render, scene_named
 from maskwatch.testing.scenes.kinds import KINDS
@@ -69,8 +71,8 @@ def test_a_clip_that_went_wrong_is_kept_with_its_truth(tmp_path: Path) -> None:
     render(scene, visitor, size=(960, 540), fps=10, seed=0, faces=default_heads())
     wrong = Run("quiet", 0, QuietPass(visitor, 0, scene.seconds))
     todo = Plan((wrong,), keep=tmp_path / "kept")
-    ((_, outcome),) = run_plan(todo, default_heads(), jobs=1)
-    assert outcome.wrong
+    ((_, judged),) = run_plan(todo, Casting(), jobs=1)
+    assert judged.outcome.wrong
     assert Truth.load(tmp_path / "kept" / "quiet-0.truth.json").visits == ()
     assert (tmp_path / "kept" / "quiet-0.mp4").is_file()
 
@@ -78,10 +80,26 @@ def test_a_clip_that_went_wrong_is_kept_with_its_truth(tmp_path: Path) -> None:
 def test_a_bare_visitor_is_reported_once_and_a_masked_one_not_at_all() -> None:
     """The whole path on two rendered scenes: the smallest evaluation there is."""
     todo = plan(kinds=("lone_bare", "lone_masked"), seeds=1, quiet_seconds=0)
-    outcomes = dict(run_plan(todo, default_heads(), jobs=1))
-    bare, masked = outcomes[Run("lone_bare", 0)], outcomes[Run("lone_masked", 0)]
+    judged = dict(run_plan(todo, Casting(), jobs=1))
+    bare, masked = (judged[Run(kind, 0)].outcome for kind in ("lone_bare", "lone_masked"))
     assert (bare.required, bare.found, bare.duplicates, bare.false_alarms) == (1, 1, 0, ())
     assert (masked.required, masked.false_alarms) == (0, ())
+
+
+def test_a_second_run_takes_clips_and_results_from_the_cache_and_says_the_same(tmp_path: Path) -> None:
+    """Removing the clips after the first run shows that the second one needs none of them."""
+    todo = plan(kinds=("lone_masked",), seeds=1, quiet_seconds=0, cache=tmp_path)
+    first = list(run_plan(todo, Casting(), jobs=1))
+    (clip,) = tmp_path.glob("*.mp4")
+    clip.write_bytes(b"not a clip any more")
+    assert list(run_plan(todo, Casting(), jobs=1)) == first
+
+
+def test_without_the_gate_every_frame_is_looked_at_and_with_it_no_more() -> None:
+    todo = plan(kinds=("walking_off",), seeds=1, quiet_seconds=0)
+    ((_, judged),) = run_plan(todo, Casting(), jobs=1)
+    assert 0 < judged.findings.looked <= judged.findings.frames
+    assert judged.ungated is not None
 
 
 def test_evaluate_hands_over_to_events_and_says_so_in_its_help() -> None:

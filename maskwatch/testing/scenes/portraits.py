@@ -21,7 +21,18 @@ from maskwatch.errors import DataError, DependencyError
 from maskwatch.testing.scenes.arrays import Colour, Floats, Image, Points, smoothstep
 from maskwatch.vision.faces import FaceDetector
 
-__all__ = ["CANVAS", "EYES", "IPD", "Head", "cut_out", "default_heads", "heads_from"]
+__all__ = [
+    "CANVAS",
+    "EYES",
+    "IPD",
+    "Head",
+    "cut_out",
+    "default_heads",
+    "faces_in",
+    "heads_from",
+    "packaged_portraits",
+    "portrait_files",
+]
 
 CANVAS = (320, 384)
 """Width and height of a head's canvas in pixels."""
@@ -57,20 +68,28 @@ class Head:
     hair: Colour
 
 
+def packaged_portraits() -> tuple[Path, ...]:
+    """Return where the public-domain portraits inside scikit-image and matplotlib lie, if anywhere."""
+    portraits = (
+        ("skimage", "data/astronaut.png"),
+        ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+    )
+    specs = ((importlib.util.find_spec(package), inside) for package, inside in portraits)
+    return tuple(
+        Path(folder) / inside
+        for spec, inside in specs
+        if spec
+        for folder in spec.submodule_search_locations or []
+    )
+
+
 @functools.cache
 def default_heads() -> tuple[Head, ...]:
     """Return the public-domain portraits inside scikit-image and matplotlib, cut out.
 
     Raises DependencyError where neither package is installed.
     """
-    heads = []
-    for package, inside in (
-        ("skimage", "data/astronaut.png"),
-        ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
-    ):
-        spec = importlib.util.find_spec(package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            heads += _heads_of(Path(folder) / inside)
+    heads = [head for path in packaged_portraits() for head in _heads_of(path)]
     if not heads:
         raise DependencyError(
             "no portraits: the scenes need scikit-image or matplotlib; install maskwatch[demo], "
@@ -79,13 +98,18 @@ def default_heads() -> tuple[Head, ...]:
     return tuple(heads)
 
 
+def portrait_files(folder: Path, names: Sequence[str] | None = None) -> tuple[Path, ...]:
+    """Return the images under `folder` in name order; `names` (relative to it) chooses them."""
+    paths = [folder / name for name in names] if names is not None else sorted(folder.rglob("*"))
+    return tuple(path for path in paths if path.suffix.lower() in _SUFFIXES)
+
+
 def heads_from(folder: Path, names: Sequence[str] | None = None) -> tuple[Head, ...]:
     """Return a head for each image under `folder` with exactly one frontal face, in name order.
 
     `names` (relative to the folder) chooses the images. Raises DataError when there is no head.
     """
-    paths = [folder / name for name in names] if names is not None else sorted(folder.rglob("*"))
-    heads = [head for path in paths if path.suffix.lower() in _SUFFIXES for head in _heads_of(path)]
+    heads = [head for path in portrait_files(folder, names) for head in _heads_of(path)]
     if not heads:
         raise DataError(
             f"{folder}: no image here shows one frontal face of 60 pixels or more; "
@@ -94,8 +118,19 @@ def heads_from(folder: Path, names: Sequence[str] | None = None) -> tuple[Head, 
     return tuple(heads)
 
 
-def _heads_of(path: Path) -> list[Head]:
+def faces_in(path: Path) -> list[Detection]:
+    """Return the faces that are found in the image at `path`; none where it is no image."""
+    image = _image(path)
+    return [] if image is None else _faces(image)
+
+
+def _image(path: Path) -> Image | None:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+def _heads_of(path: Path) -> list[Head]:
+    image = _image(path)
     if image is None:
         return []
     faces = _faces(image)
