@@ -98,6 +98,7 @@ class WebhookCarrier:
                 "title": letter.title,
                 "text": letter.body,
                 "alerts": [msgspec.Raw(alert) for alert in letter.alerts],
+                "acknowledge": letter.links,
             }
         )
         request = urllib.request.Request(  # noqa: S310 - the configuration allows http(s) only

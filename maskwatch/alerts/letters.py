@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from maskwatch.alerts.messages import Composer
 from maskwatch.alerts.sink import Delivery
+from maskwatch.alerts.tickets import Tickets
+from maskwatch.clock import Clock
 from maskwatch.config.schema import ChannelConfig
 from maskwatch.config.templates import fill
 from maskwatch.domain import Change, ChangeKind, Incident, Verdict
@@ -37,6 +39,7 @@ class Letter:
         body: plain text.
         picture: file of the anonymized JPEG to attach, if any.
         alerts: the JSON of each alert, as published by MQTT.
+        links: where each violation is acknowledged, by its id; none if links are off.
 
     """
 
@@ -44,14 +47,23 @@ class Letter:
     body: str
     picture: Path | None
     alerts: tuple[bytes, ...]
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 class Writer:
-    """Writes the letters of one channel."""
+    """Writes the letters of one channel; with `tickets`, also where violations are acknowledged."""
 
-    def __init__(self, channel: ChannelConfig, composer: Composer) -> None:
+    def __init__(
+        self,
+        channel: ChannelConfig,
+        composer: Composer,
+        clock: Clock,
+        tickets: Tickets | None = None,
+    ) -> None:
         self._channel = channel
         self._composer = composer
+        self._clock = clock
+        self._tickets = tickets
         self._zone = ZoneInfo(channel.time_zone)
 
     def single(self, delivery: Delivery) -> Letter:
@@ -63,6 +75,7 @@ class Writer:
             fill(self._channel.body, words),
             picture if picture is not None and picture.is_file() else None,
             (self._json(delivery),),
+            _links([words]),
         )
 
     def digest(self, deliveries: Sequence[Delivery]) -> Letter:
@@ -70,7 +83,7 @@ class Writer:
         words = [self._words(delivery) for delivery in deliveries]
         counts = Counter((each["what"], each["camera"]) for each in words)
         lines = [f"{number} x {what}: {camera}" for (what, camera), number in counts.most_common()]
-        single = [f"{each['time']}: {each['what']}: {each['camera']}" for each in words[:_MOST_LINES]]
+        single = [_line(each) for each in words[:_MOST_LINES]]
         if len(words) > _MOST_LINES:
             single.append(f"... and {len(words) - _MOST_LINES} more")
         return Letter(
@@ -78,6 +91,7 @@ class Writer:
             "\n".join([*lines, "", *single]),
             None,
             tuple(map(self._json, deliveries)),
+            _links(words),
         )
 
     def _words(self, delivery: Delivery) -> dict[str, str]:
@@ -97,6 +111,7 @@ class Writer:
             "reason": reason.value if reason is not None else "",
             "node": self._composer.node,
             "id": str(change.violation.id),
+            "link": self._link(change),
         }
 
     def _incident_words(self, incident: Incident) -> dict[str, str]:
@@ -109,7 +124,13 @@ class Writer:
             "reason": incident.reason,
             "node": self._composer.node,
             "id": str(incident.id),
+            "link": "",
         }
+
+    def _link(self, change: Change) -> str:
+        if self._tickets is None:
+            return ""
+        return self._tickets.url(change.violation.id, self._channel.name, self._clock.now())
 
     def _time(self, at: datetime) -> str:
         return at.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -119,3 +140,12 @@ class Writer:
         if isinstance(subject, Change):
             return self._composer.violation(subject, stored=stored, picture=None).payload
         return self._composer.incident(subject, stored=stored).payload
+
+
+def _line(words: Mapping[str, str]) -> str:
+    """Return one alert's line in a digest."""
+    return f"{words['time']}: {words['what']}: {words['camera']} {words['link']}".rstrip()
+
+
+def _links(letters: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {words["id"]: words["link"] for words in letters if words["link"]}

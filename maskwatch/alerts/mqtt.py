@@ -49,6 +49,7 @@ class MqttSink:
     """
 
     name = "mqtt"
+    holding = False
 
     def __init__(self, config: Config, *, longest_pause: float = _LONGEST_PAUSE) -> None:
         self._config = config

@@ -3,7 +3,7 @@
 One sink per channel, so that a service that fails holds up no other. The outbox stays the only
 queue: in quiet hours, and after a burst, the sink is simply not ready; what has gathered comes at
 once when it is ready again, and goes out as one letter. Only what waits for an acknowledgement
-(`unacknowledged_for`) waits here; a restart takes it up again from the violations that are open.
+(`unacknowledged_for`) waits here; after a restart it is taken up again from the database.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from maskwatch.alerts.carriers import Carrier, make_carrier
 from maskwatch.alerts.letters import Letter, Writer
 from maskwatch.alerts.messages import Composer
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
+from maskwatch.alerts.tickets import Tickets
 from maskwatch.alerts.topics import Topics
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import ChannelConfig, Config
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 _WINDOW = 200
 # How long more alerts are waited for before a letter is written.
 _GATHER = 0.5
+# After a restart, what became due so many seconds ago at most is told, perhaps for the second time.
+_MISSED = 300.0
 # Tries of a letter about something unacknowledged, and the pause between them.
 _TRIES = 5
 _AGAIN = 30.0
@@ -71,7 +74,7 @@ class PeopleSink:
         self._carrier = carrier or make_carrier(channel)
         self._clock = clock or SystemClock()
         composer = Composer(Topics(config.mqtt.topic_prefix, config.node), config.node)
-        self._writer = Writer(channel, composer)
+        self._writer = Writer(channel, composer, self._clock, Tickets.of(config))
         self._jobs: deque[Delivery] = deque()
         self._held: dict[str, _Held] = {}
         self._sent: deque[float] = deque()
@@ -82,9 +85,12 @@ class PeopleSink:
     @property
     def ready(self) -> bool:
         """Whether a letter may be written now: neither quiet hours nor the pause after a burst."""
-        if self._thread is None or self._stopping or self._resting():
-            return False
-        return not is_quiet(self._channel, self._clock.now())
+        return self._thread is not None and not self._stopping and not self.holding
+
+    @property
+    def holding(self) -> bool:
+        """Whether nobody is to be told now, and the outbox keeps what comes."""
+        return self._resting() or is_quiet(self._channel, self._clock.now())
 
     def start(
         self,
@@ -94,11 +100,8 @@ class PeopleSink:
     ) -> None:
         """Begin to deliver."""
         self._report, self._standing = report, standing
-        state = standing()
-        settled = {*state.acknowledged, *state.silenced}
-        for change in state.open_violations if self._channel.unacknowledged_for else ():
-            if wants(self._channel, change) and change.violation.id not in settled:
-                self._hold(Delivery(0, change, stored=True, picture=None))
+        if self._channel.unacknowledged_for:
+            self._take_up(standing().unacknowledged)
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -203,6 +206,14 @@ class PeopleSink:
         due = self._clock.monotonic() + max(0.0, self._channel.unacknowledged_for - age)
         self._held.setdefault(str(delivery.subject.violation.id), _Held(delivery, due))
 
+    def _take_up(self, changes: Sequence[Change]) -> None:
+        """Wait again for what a former run, or the sink before this one, has waited for."""
+        longest = self._channel.unacknowledged_for + _MISSED
+        for change in changes:
+            age = (self._clock.now() - change.at).total_seconds()
+            if age < longest and wants(self._channel, change):
+                self._hold(Delivery(0, change, stored=True, picture=None))
+
     def _tell_unacknowledged(self) -> None:
         now = self._clock.monotonic()
         late = [key for key, held in self._held.items() if held.due <= now]
@@ -249,8 +260,6 @@ def _wants_change(channel: ChannelConfig, change: Change) -> bool:
     if channel.ended and not channel.unacknowledged_for:
         told.add(ChangeKind.CLOSED)
     violation = change.violation
-    if channel.unacknowledged_for and violation.ended is None:
-        told.add(ChangeKind.UPDATED)
     return (
         change.kind in told
         and (not channel.cameras or violation.camera in channel.cameras)

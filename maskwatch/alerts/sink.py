@@ -66,6 +66,8 @@ class StandingState:
 
     `acknowledged` are violations that somebody has acknowledged: those that are open, and those of
     this run. `silenced` are open ones that nobody is told of, `snoozes` the cameras' snoozes.
+    `unacknowledged` are first changes of violations that nobody has acknowledged yet, the newest
+    thousand of those that were told.
     """
 
     cameras: Sequence[CameraStatus]
@@ -75,6 +77,7 @@ class StandingState:
     acknowledged: Collection[UUID] = ()
     silenced: Collection[UUID] = ()
     snoozes: Sequence[Snooze] = ()
+    unacknowledged: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,11 @@ class Sink(Protocol):
     @property
     def ready(self) -> bool:
         """Whether deliveries are taken now (connected, and publishing known to work)."""
+        ...
+
+    @property
+    def holding(self) -> bool:
+        """Whether it takes nothing now on purpose (quiet hours, a pause after many messages)."""
         ...
 
     def start(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.findings import Findings, KeyPath
@@ -23,6 +24,8 @@ def give_advice(config: Config, path: Path, findings: Findings) -> None:
     if config.mqtt.enabled:
         _mqtt(config.mqtt, findings)
     _metrics(config.metrics, findings)
+    if config.links.enabled:
+        _links(config, findings)
     if not any(camera.enabled for camera in config.cameras):
         findings.doubtful(("cameras",), "no camera is enabled: nothing would be watched")
 
@@ -68,6 +71,18 @@ def _metrics(metrics: MetricsConfig, findings: Findings) -> None:
     if metrics.enabled and metrics.host not in _LOOPBACK:
         said = "everyone who reaches this address can read the metrics"
         findings.doubtful(("metrics", "host"), said, "keep 127.0.0.1, or guard it by a firewall")
+
+
+def _links(config: Config, findings: Findings) -> None:
+    address = urlsplit(config.links.address)
+    if address.scheme == "http" and address.hostname not in _LOOPBACK:
+        said = "who listens on the way can acknowledge"
+        findings.doubtful(("links", "address"), said, "put a proxy with TLS before it: https://...")
+    if not config.links.address and config.links.host in _LOOPBACK:
+        said = "the links lead to this machine's loopback address: they work here only"
+        findings.doubtful(("links", "address"), said, "set the address by which people reach it")
+    if not any(channel.url or channel.webhook for channel in config.people):
+        findings.doubtful(("links", "enabled"), "no channel of `people` is on that would send links")
 
 
 def _short(at: KeyPath, password: Secret, findings: Findings) -> None:

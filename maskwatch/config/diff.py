@@ -24,6 +24,7 @@ class Difference:
         keep: cameras that go on undisturbed.
         recorder: whether the recorder must be given its new configuration.
         metrics: whether the HTTP server must be opened anew.
+        links: the same of the page that acknowledge links lead to.
         log: whether every process must set up its log anew.
         supervision: whether the supervisor's own thresholds changed.
         full_restart: what takes effect only after a restart of the daemon, in words; until then the
@@ -37,6 +38,7 @@ class Difference:
     keep: tuple[str, ...]
     recorder: bool
     metrics: bool
+    links: bool
     log: bool
     supervision: bool
     full_restart: tuple[str, ...]
@@ -45,7 +47,7 @@ class Difference:
     def empty(self) -> bool:
         """Whether nothing changed."""
         cameras = self.start or self.stop or self.restart
-        rooms = self.recorder or self.metrics or self.log or self.supervision
+        rooms = self.recorder or self.metrics or self.links or self.log or self.supervision
         return not (cameras or rooms or self.full_restart)
 
     @property
@@ -57,7 +59,7 @@ class Difference:
             ("restarted", self.restart),
         )
         parts = [f"{verb}: {', '.join(names)}" for verb, names in cameras if names]
-        rooms = ("recorder", "metrics", "log", "supervision")
+        rooms = ("recorder", "metrics", "links", "log", "supervision")
         told = [name for name in rooms if getattr(self, name)]
         parts += [f"reconfigured: {', '.join(told)}"] if told else []
         parts += self.full_restart
@@ -89,6 +91,7 @@ def difference(old: Config, new: Config) -> Difference:
         keep=_without(stay, restart),
         recorder=_recorder_part(old) != _recorder_part(new),
         metrics=old.metrics != new.metrics,
+        links=old.links != new.links,
         log=old.log != new.log,
         supervision=old.supervision != new.supervision,
         full_restart=_fixed_changes(old, new),
@@ -120,7 +123,7 @@ def _recorder_part(config: Config) -> tuple[object, ...]:
     """Return what the recorder acts on: broker, store, and the cameras as it knows them."""
     known = for_recorder(config)
     cameras = tuple((c.name, c.enabled, c.decision.cooldown, c.pictures) for c in known.cameras)
-    return known.mqtt, known.people, known.store.retention, cameras
+    return known.mqtt, known.people, known.links, known.store.retention, cameras
 
 
 def _fixed_changes(old: Config, new: Config) -> tuple[str, ...]:

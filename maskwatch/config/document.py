@@ -52,6 +52,7 @@ _SHOWN = {
     "cameras.zones.schedule.end": '"19:00"',
     "cameras.zones.schedule.except_dates": '["2026-12-25"]',
     "mqtt.password": "${MQTT_PASSWORD:-}",
+    "links.key": "${LINKS_KEY:-}",
     "people.name": "guards",
     "people.url": "${GUARDS_URL:-}",
     "people.key": "${WEBHOOK_KEY:-}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,12 +15,13 @@ from maskwatch.config.schema import (
     CameraConfig,
     ChannelConfig,
     Config,
+    LinksConfig,
     MqttConfig,
     Pictures,
     Schedule,
     ZoneConfig,
 )
-from maskwatch.config.substitute import WITHHELD
+from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
 from maskwatch.reading import require_regular
 
@@ -29,6 +31,8 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A Unix socket's address holds 108 bytes, the last of them zero.
 _LONGEST_SOCKET = 107
 _SOCKET_NAMES = ("recorder.sock", "control.sock")
+# Characters; 32 random ones of base64 are 192 bits.
+_LEAST_KEY = 32
 
 
 def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> None:
@@ -44,6 +48,7 @@ def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> No
     rules.unique(("people",), [channel.name for channel in config.people])
     for index, channel in enumerate(config.people):
         rules.channel(("people", index), channel, [camera.name for camera in config.cameras])
+    rules.links(("links",), config.links)
     rules.ports(config)
     rules.directories(config)
     for key, name in (("model", config.model), ("face_weights", config.face_weights)):
@@ -150,9 +155,20 @@ class _Rules:
         for key, text in (("title", channel.title), ("body", channel.body)):
             self._say((*path, key), template_fault(text))
 
+    def links(self, path: KeyPath, links: LinksConfig) -> None:
+        """The rules of the links to acknowledge."""
+        key = links.key.reveal()
+        if links.enabled and key != WITHHELD_SECRET and len(key) < _LEAST_KEY:
+            said = f"links are signed with a key of {_LEAST_KEY} characters or more"
+            self._say((*path, "key"), said, "openssl rand -base64 32")
+        if links.address and not re.fullmatch(r"https?://[^\s?#]+", links.address):
+            self._say((*path, "address"), "is no http:// or https:// address without ? and #")
+
     def ports(self, config: Config) -> None:
-        """The broker does not live at the address that metrics are served on."""
-        mqtt, metrics = config.mqtt, config.metrics
+        """Two ends do not share an address; nor does the broker live at one of them."""
+        mqtt, metrics, links = config.mqtt, config.metrics, config.links
+        if metrics.enabled and links.enabled and metrics.port == links.port:
+            self._say(("links", "port"), f"port {links.port} is that of `metrics.port`")
         same_machine = mqtt.host in _LOOPBACK or mqtt.host == metrics.host
         if mqtt.enabled and metrics.enabled and same_machine and mqtt.port == metrics.port:
             self._say(("metrics", "port"), f"port {metrics.port} is the broker's (`mqtt.port`)")

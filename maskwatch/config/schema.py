@@ -19,6 +19,7 @@ __all__ = [
     "ChannelConfig",
     "Config",
     "DecisionConfig",
+    "LinksConfig",
     "LogConfig",
     "LogFormat",
     "MetricsConfig",
@@ -331,6 +332,24 @@ class MetricsConfig(_Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535, description="Port; 0 lets the system choose.")] = 9464
 
 
+class LinksConfig(_Section, frozen=True, kw_only=True):
+    """The HTTP end that links to acknowledge lead to; messages to people then hold such a link."""
+
+    enabled: Annotated[bool, Meta(description="Whether links are sent and answered.")] = False
+    host: Annotated[str, Meta(description="Address to bind; loopback by default.")] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="Port to bind.")] = 9465
+    address: Annotated[
+        str,
+        Meta(
+            description="http(s) address as people reach it, by a proxy; empty: that of host and port."
+        ),
+    ] = ""
+    key: Annotated[
+        Secret, Meta(description="What signs the links (HMAC-SHA256), 32 characters or more.")
+    ] = msgspec.field(default_factory=_no_secret)
+    valid_for: Annotated[Positive, Meta(description="Seconds for which a link can be used.")] = 86_400.0
+
+
 class RetentionConfig(_Section, frozen=True, kw_only=True):
     """How long what is kept."""
 
@@ -432,10 +451,14 @@ class ChannelConfig(_Section, frozen=True, kw_only=True):
     digest: Annotated[Positive, Meta(description="Seconds between messages that sum up many.")] = 300.0
     picture: Annotated[bool, Meta(description="Whether the anonymized picture is attached.")] = True
     title: Annotated[
-        str, Meta(description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id}.")
+        str,
+        Meta(
+            description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id} and {link}, "
+            "where it is acknowledged (with `links`)."
+        ),
     ] = "{what}: {camera}"
     body: Annotated[str, Meta(description="Text with the same words.")] = (
-        "{time}: {what} at {camera} {zone} {reason} ({id})"
+        "{time}: {what} at {camera} {zone} {reason} ({id}) {link}"
     )
 
 
@@ -474,6 +497,9 @@ class Config(_Section, frozen=True, kw_only=True):
     people: Annotated[
         tuple[ChannelConfig, ...], Meta(description="Who else is told: mail, chat, push, webhooks.")
     ] = ()
+    links: Annotated[LinksConfig, Meta(description="Links to acknowledge.")] = msgspec.field(
+        default_factory=LinksConfig
+    )
     metrics: Annotated[MetricsConfig, Meta(description="The HTTP end for Prometheus.")] = MetricsConfig()
     store: Annotated[StoreConfig, Meta(description="Database and pictures.")] = StoreConfig()
     supervision: Annotated[

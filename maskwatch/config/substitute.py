@@ -9,10 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = ["WITHHELD", "SubstitutionError", "Surroundings", "is_reference", "variables"]
+__all__ = [
+    "WITHHELD",
+    "WITHHELD_SECRET",
+    "SubstitutionError",
+    "Surroundings",
+    "is_reference",
+    "variables",
+]
 
 # What an address that holds a secret reads as, where no secrets are wanted.
 WITHHELD = "rtsp://withheld.invalid/"
+WITHHELD_SECRET = "withheld"  # noqa: S105 - what stands for one
 _MAX_SECRET_BYTES = 64 * 1024
 # `$${` stands for a literal `${`.
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
@@ -94,7 +102,7 @@ class Surroundings:
 
         """
         if not self.secrets and is_reference(text):
-            return "withheld"
+            return WITHHELD_SECRET
         if text.startswith(("file:", "credential:")):
             return self.read(text)
         return self.substituted(text, secret=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 __all__ = ["WORDS", "fill", "template_fault"]
 
-WORDS = ("camera", "zone", "what", "time", "reason", "node", "id")
+WORDS = ("camera", "zone", "what", "time", "reason", "node", "id", "link")
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
 

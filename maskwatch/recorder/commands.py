@@ -32,6 +32,8 @@ def acknowledge(store: Store, command: Command, standing: Standing) -> CommandRe
     if done is None:
         return CommandResult(id=command.id, ok=False, detail=f"there is no violation {violation}")
     standing.acknowledge(violation)
+    extra = {"violation": str(violation), "by": command.origin}
+    _log.info("violation acknowledged" + ("" if done.first else " again"), extra=extra)
     before = f" before, at {done.at.isoformat(timespec='seconds')} by {done.by}"
     return CommandResult(id=command.id, ok=True, detail="acknowledged" + ("" if done.first else before))
 

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
@@ -67,6 +68,7 @@ MakeSinks = Callable[[Config], Sequence[Sink]]
 OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
 _TURN = 0.25
+_REMEMBERED = timedelta(days=1)  # for so long channels may wait for an acknowledgement
 _GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
 
 
@@ -151,6 +153,7 @@ class Recorder:
                 each.violation.id for each in self._store.open_changes(ViolationRow.silenced.is_(True))
             ],
             acknowledged=self._store.acknowledged_open(),
+            unacknowledged=self._store.unacknowledged(self._clock.now() - _REMEMBERED),
         )
 
     def _interrupt(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
@@ -344,4 +347,4 @@ class Recorder:
 def _told_by_sinks(config: Config) -> tuple[object, ...]:
     """Return what the sinks were made from: where alerts go, and the cameras that are announced."""
     cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
-    return config.mqtt, config.people, config.node, cameras
+    return config.mqtt, config.people, config.links, config.node, cameras

@@ -13,6 +13,7 @@ from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Sn
 __all__ = ["Standing"]
 
 _MOST_ACKNOWLEDGED = 1000
+_MOST_UNACKNOWLEDGED = 1000
 
 
 class Standing:
@@ -26,6 +27,7 @@ class Standing:
         *,
         silenced: Iterable[UUID] = (),
         acknowledged: Iterable[UUID] = (),
+        unacknowledged: Iterable[Change] = (),
     ) -> None:
         self._lock = Lock()
         self._cameras: dict[str, CameraStatus] = {}
@@ -33,6 +35,7 @@ class Standing:
         self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
         self._occupancy = dict(occupancy or {})
         self._acknowledged: OrderedDict[UUID, None] = OrderedDict.fromkeys(acknowledged)
+        self._unacknowledged = OrderedDict((each.violation.id, each) for each in unacknowledged)
         self._silenced = set(silenced)
         self._snoozes: dict[str, Snooze] = {}
 
@@ -80,20 +83,31 @@ class Standing:
         """Note that somebody has acknowledged a violation; the newest thousand are kept."""
         with self._lock:
             self._acknowledged[violation] = None
+            self._unacknowledged.pop(violation, None)
             if len(self._acknowledged) > _MOST_ACKNOWLEDGED:
                 self._acknowledged.popitem(last=False)
 
     def _violation(self, change: Change, *, silent: bool) -> None:
-        known = self._changes.get(change.violation.id)
+        violation = change.violation
+        if change.number == 1:
+            self._expect_notice(change)
+        known = self._changes.get(violation.id)
         if known is not None and known.number > change.number:
             return
-        if change.violation.ended is not None:
-            self._changes.pop(change.violation.id, None)
-            self._silenced.discard(change.violation.id)
+        if violation.ended is None:
+            self._changes[violation.id] = change
+            if silent:
+                self._silenced.add(violation.id)
             return
-        self._changes[change.violation.id] = change
-        if silent:
-            self._silenced.add(change.violation.id)
+        self._changes.pop(violation.id, None)
+        if violation.id in self._silenced:  # it is over, and nobody will ever be told of it
+            self._silenced.remove(violation.id)
+            self._unacknowledged.pop(violation.id, None)
+
+    def _expect_notice(self, change: Change) -> None:
+        self._unacknowledged[change.violation.id] = change
+        if len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
+            self._unacknowledged.popitem(last=False)
 
     def _incident(self, incident: Incident) -> None:
         known = self._incidents.get(incident.id)
@@ -127,4 +141,5 @@ class Standing:
                 frozenset(self._acknowledged),
                 frozenset(self._silenced),
                 tuple(self._snoozes.values()),
+                tuple(c for c in self._unacknowledged.values() if c.violation.id not in self._silenced),
             )

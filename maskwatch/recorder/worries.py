@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
 from maskwatch.domain import Incident, IncidentKind, LiveIds
 from maskwatch.recorder.courier import Courier
@@ -24,6 +26,7 @@ class Worries:
         self._clock = clock
         self._tell = tell
         self._open: dict[IncidentKind, Incident] = {}
+        self._held: dict[str, float] = {}
 
     def look(self, store: Store, couriers: Iterable[Courier], memory: Memory) -> None:
         """Compare what is with what was.
@@ -39,9 +42,18 @@ class Worries:
         late = []
         for courier in couriers:
             state = store.backlog(courier.sink.name)
-            if state.oldest is not None and self._clock.now() - state.oldest > _BACKLOG_AFTER:
+            if state.oldest is None or self._held_lately(courier.sink):
+                continue
+            if self._clock.now() - state.oldest > _BACKLOG_AFTER:
                 late.append(f"{courier.sink.name}: {state.pending} alerts wait for delivery")
         return "; ".join(late)
+
+    def _held_lately(self, sink: Sink) -> bool:
+        """Return whether it held back on purpose, now or a moment ago: quiet hours are no trouble."""
+        now = self._clock.monotonic()
+        if sink.holding:
+            self._held[sink.name] = now
+        return now - self._held.get(sink.name, -math.inf) < _BACKLOG_AFTER.total_seconds()
 
     def _state(self, kind: IncidentKind, reason: str) -> None:
         known = self._open.get(kind)

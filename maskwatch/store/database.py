@@ -34,6 +34,7 @@ from maskwatch.store.upkeep import (
     newest_minutes,
     open_changes,
     open_incidents,
+    unacknowledged,
 )
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -179,6 +180,11 @@ class Store:
         noted = (ViolationRow.ended.is_(None), ViolationRow.acknowledged_at.is_not(None))
         with self.session() as session:
             return list(session.scalars(select(ViolationRow.id).where(*noted)))
+
+    def unacknowledged(self, since: datetime) -> list[Change]:
+        """Return first changes of violations begun `since` that nobody took note of; see `upkeep`."""
+        with self.session() as session:
+            return unacknowledged(session, since)
 
     # --- snoozes --------------------------------------------------------------------------------
 

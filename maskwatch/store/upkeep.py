@@ -23,6 +23,7 @@ __all__ = [
     "newest_minutes",
     "open_changes",
     "open_incidents",
+    "unacknowledged",
 ]
 
 _RECORDER = "recorder"
@@ -92,6 +93,24 @@ def open_incidents(session: Session, *where: ColumnElement[bool]) -> list[Incide
     )
     bodies = (decode_body(row) for row in session.scalars(wanted))
     return [body for body in bodies if isinstance(body, Incident)]
+
+
+def unacknowledged(session: Session, since: datetime, most: int = 1000) -> list[Change]:
+    """Return the first change of each violation that nobody took note of, oldest first.
+
+    Of those begun `since`, the newest `most`; without those that ended while their camera was snoozed.
+    """
+    told = ~ViolationRow.silenced | ViolationRow.ended.is_(None)
+    wanted = (
+        select(ChangeRow)
+        .join(ViolationRow, ViolationRow.id == ChangeRow.violation_id)
+        .where(ChangeRow.number == 1, ViolationRow.started >= since)
+        .where(ViolationRow.acknowledged_at.is_(None), told)
+        .order_by(ViolationRow.started.desc())
+        .limit(most)
+    )
+    bodies = (decode_body(row) for row in session.scalars(wanted))
+    return [body for body in bodies if isinstance(body, Change)][::-1]
 
 
 def interruptions(

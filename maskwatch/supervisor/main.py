@@ -18,11 +18,14 @@ from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.control_client import control_socket
+from maskwatch.ipc.messages import Command
+from maskwatch.supervisor.commands import Reply
 from maskwatch.supervisor.control import ControlServer
 from maskwatch.supervisor.desk import Desk
 from maskwatch.supervisor.family import RECORDER_SOCKET, Family
 from maskwatch.supervisor.keeper import Keeper, Phase
 from maskwatch.supervisor.limits import Limits
+from maskwatch.supervisor.links import LinkDoor
 from maskwatch.supervisor.metrics import Telemetry
 from maskwatch.supervisor.models import check_model
 from maskwatch.supervisor.notify import Notifier
@@ -108,16 +111,19 @@ class Supervisor:
         """Start everything, keep it, end everything; return the exit code."""
         with contextlib.closing(RuntimeDir(Path(self._config.runtime_dir))):
             self._family = self._make_family()
-            self._reloader = Reloader(self._path, self._family, self._telemetry, self._notifier)
+            door = self._make_door()
+            self._reloader = Reloader(self._path, self._family, self._telemetry, door, self._notifier)
             control = ControlServer(control_socket(self._config.runtime_dir), self._desk().answer)
             self._watch_signals()
             try:
                 self._telemetry.serve(self._config.metrics)
+                door.serve(self._config)
                 await control.start()
                 self._family.start_recorder()
                 self._in_background(self._check_model())
                 await self._keep()
             finally:
+                door.stop()
                 await self._shut_down()
                 await control.stop()
                 self._telemetry.stop()
@@ -132,6 +138,14 @@ class Supervisor:
         family = Family(self._config, self._switchboard, loop, clock=self._clock, limits=self._limits)
         self._switchboard.family = family
         return family
+
+    def _make_door(self) -> LinkDoor:
+        loop, router, clock = asyncio.get_running_loop(), self._switchboard.router, self._clock
+
+        def run(command: Command, reply: Reply) -> None:
+            loop.call_soon_threadsafe(router.run, command, reply, clock.monotonic())
+
+        return LinkDoor(clock.now, run, self._limits.answer + self._limits.mercy)
 
     def _desk(self) -> Desk:
         return Desk(

@@ -13,6 +13,7 @@ from maskwatch.config.schema import Config
 from maskwatch.errors import ConfigError, MaskwatchError
 from maskwatch.ipc.control import ReloadDone
 from maskwatch.supervisor.family import Family
+from maskwatch.supervisor.links import LinkDoor
 from maskwatch.supervisor.metrics import Telemetry
 from maskwatch.supervisor.models import check_model
 from maskwatch.supervisor.notify import Notifier
@@ -30,11 +31,14 @@ class Reloader:
     `problem` says why the newest reload was refused, "" after one that was taken.
     """
 
-    def __init__(self, path: Path, family: Family, telemetry: Telemetry, notifier: Notifier) -> None:
+    def __init__(
+        self, path: Path, family: Family, telemetry: Telemetry, door: LinkDoor, notifier: Notifier
+    ) -> None:
         self.problem = ""
         self.path = path
         self._family = family
         self._telemetry = telemetry
+        self._door = door
         self._notifier = notifier
         self._turn = asyncio.Lock()
 
@@ -69,6 +73,8 @@ class Reloader:
             await asyncio.to_thread(check_model, new)
         if changes.metrics:
             self._telemetry.serve(new.metrics)
+        if changes.links:
+            self._door.serve(new)
         if changes.log:
             logs.setup(new.log, "supervisor")
         self._family.apply(changes, new)

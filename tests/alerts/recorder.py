@@ -42,6 +42,7 @@ class FakeRecorder:
         self.acknowledged: list[UUID] = []
         self.silenced: list[UUID] = []
         self.snoozes: list[Snooze] = []
+        self.unacknowledged: list[Change] = []
         self._changed = threading.Condition()
         self._next = 0
 
@@ -64,6 +65,7 @@ class FakeRecorder:
             tuple(self.acknowledged),
             tuple(self.silenced),
             tuple(self.snoozes),
+            tuple(self.unacknowledged),
         )
 
     def start(self, sink: MqttSink, *, ready: bool = True) -> None:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +24,11 @@ from maskwatch.alerts.letters import Letter, Writer
 from maskwatch.alerts.messages import Composer
 from maskwatch.alerts.people import PeopleSink, is_quiet, wants
 from maskwatch.alerts.sink import Delivery, Fate
+from maskwatch.alerts.tickets import Tickets
 from maskwatch.alerts.topics import Topics
 from maskwatch.clock import ManualClock
 from maskwatch.config.load import load
-from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig
+from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, LinksConfig, MqttConfig
 from maskwatch.domain import IncidentKind
 from maskwatch.errors import ConfigError
 from maskwatch.secrets import Secret, SecretUrl
@@ -137,6 +138,44 @@ def test_a_burst_is_told_one_by_one_and_the_rest_in_one_letter(
     assert len(one.carrier.letters[-1].alerts) == 27
 
 
+LINKS = LinksConfig(
+    enabled=True, key=Secret("a key for tests of thirty-two chars"), address="https://watch.example"
+)
+
+
+def with_links(**keys: object) -> Office:
+    """An office whose letters hold links to acknowledge."""
+    one = Office(**keys)
+    settings = msgspec.structs.replace(config(one.channel), links=LINKS)
+    one.sink = PeopleSink(settings, one.channel, carrier=one.carrier, clock=one.clock)
+    one.start()
+    return one
+
+
+def test_a_letter_says_where_to_acknowledge_if_links_are_on() -> None:
+    one = with_links()
+    one.recorder.fate(one.recorder.send(one.sink, change(1)))
+    one.recorder.fate(one.recorder.send(one.sink, incident(1)))
+    one.sink.stop(5)
+    about_person, about_camera = one.carrier.letters
+    tickets = Tickets(LINKS.key, "gate", LINKS.address, LINKS.valid_for)
+    link = tickets.url(violation_id(1), "guards", NOON)
+    assert about_person.body.endswith(f") {link}")
+    assert about_person.links == {str(violation_id(1)): link}
+    assert "acknowledge" not in about_camera.body
+    assert about_camera.links == {}
+
+
+def test_a_digest_has_a_link_for_every_person_in_it() -> None:
+    one = with_links(burst=1)
+    for delivery in [one.recorder.send(one.sink, change(index)) for index in range(1, 4)]:
+        one.recorder.fate(delivery)
+    one.sink.stop(5)
+    (letter,) = one.carrier.letters
+    assert letter.body.count("https://watch.example/acknowledge/") == 3
+    assert set(letter.links) == {str(violation_id(index)) for index in range(1, 4)}
+
+
 def test_in_quiet_hours_nobody_is_told(office: Callable[..., Office]) -> None:
     one = office(quiet_start="22:00", quiet_end="06:00")
     assert one.sink.ready
@@ -244,13 +283,28 @@ def test_a_violation_that_was_acknowledged_is_not_told(office: Callable[..., Off
     assert one.carrier.letters == []
 
 
-def test_after_a_restart_open_violations_are_waited_for_again() -> None:
+def test_after_a_restart_it_is_waited_for_again_whether_it_is_open_or_not() -> None:
     one = Office(unacknowledged_for=600)
-    one.recorder.open_violations = [change(1, 2)]
+    one.recorder.unacknowledged = [change(1), change(2)]
     one.start()
+    assert len(one.sink._held) == 2
+    one.recorder.acknowledged = [violation_id(1)]
     one.clock.advance(601)
     eventually(lambda: len(one.carrier.letters) == 1)
     one.sink.stop(5)
+    assert str(violation_id(2)) in one.carrier.letters[0].body
+
+
+def test_after_a_restart_what_was_due_long_ago_is_not_told_again() -> None:
+    one = Office(unacknowledged_for=600)
+    one.recorder.unacknowledged = [
+        samples.change(1, started=NOON - timedelta(seconds=901)),
+        samples.change(2, started=NOON - timedelta(seconds=899)),
+    ]
+    one.start()
+    eventually(lambda: len(one.carrier.letters) == 1)
+    one.sink.stop(5)
+    assert str(violation_id(2)) in one.carrier.letters[0].body
 
 
 # --- how it travels -------------------------------------------------------------------------------
@@ -265,7 +319,7 @@ def peer() -> Iterator[WebPeer]:
 
 def letter(picture: Path | None = None) -> Letter:
     composer = Composer(Topics("maskwatch", "gate"), "gate")
-    writer = Writer(ChannelConfig(name="a"), composer)
+    writer = Writer(ChannelConfig(name="a"), composer, ManualClock(NOON))
     return writer.single(Delivery(1, change(1), stored=True, picture=picture))
 
 
@@ -279,6 +333,7 @@ def test_a_webhook_gets_the_alerts_signed(peer: WebPeer) -> None:
     body = json.loads(request.body)
     assert body["alerts"][0]["alert_id"] == change(1).alert_id
     assert body["title"] == "person without mask: door"
+    assert body["acknowledge"] == {}
     header = request.headers["X-Maskwatch-Signature"]
     match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", header)
     assert match is not None
@@ -307,12 +362,15 @@ def test_the_check_in_the_documentation_accepts_a_request_and_refuses_a_forged_o
 def test_the_configuration_in_the_documentation_is_valid(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (people,) = re.findall(r"```yaml\n(.*?)```", (root / "docs/alerts.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```yaml\n(.*?)```", (root / "docs/alerts.md").read_text(), re.DOTALL)
+    people = "".join(blocks)
     for name in re.findall(r"\$\{(\w+)\}", people):
-        monkeypatch.setenv(name, PASSWORD)
+        monkeypatch.setenv(name, PASSWORD * 3)
     path = tmp_path / "config.yaml"
     path.write_text("cameras: [{name: door, url: 'rtsp://x/1'}]\n" + people)
-    assert [channel.name for channel in load(path).people] == ["guards", "manager", "ticket-system"]
+    loaded = load(path)
+    assert [channel.name for channel in loaded.people] == ["guards", "manager", "ticket-system"]
+    assert loaded.links.enabled
 
 
 @pytest.mark.parametrize(

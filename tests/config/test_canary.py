@@ -37,6 +37,7 @@ cameras:
   - {{name: a, url: "rtsp://u:${{PW}}@h/a", substream: "rtsp://u:{ENCODED}@h/b"}}
   - {{name: b, url: rtsp://h/b, username: u, password: "file:secret"}}
 mqtt: {{username: m, password: "credential:mqtt"}}
+links: {{enabled: true, key: "a long key of thirty-two letters ${{PW}}"}}
 """
     )
     return load(path, environ={"PW": CANARY}, credentials_dir=tmp_path)
@@ -48,6 +49,7 @@ def _assert_clean(text: str) -> None:
 
 def test_the_secrets_really_are_in_there(config: Config) -> None:
     assert config.mqtt.password.reveal() == CANARY
+    assert CANARY in config.links.key.reveal()
     assert config.cameras[1].password.reveal() == CANARY
     assert ENCODED in stream_url(config.cameras[1]).reveal()
     assert ENCODED in config.cameras[0].url.reveal()
@@ -55,7 +57,14 @@ def test_the_secrets_really_are_in_there(config: Config) -> None:
 
 def test_no_representation_shows_them(config: Config) -> None:
     message = Configure(config=config, recorder="/run/r.sock")
-    for thing in (config, config.mqtt, config.cameras, message, *map(stream_url, config.cameras)):
+    for thing in (
+        config,
+        config.mqtt,
+        config.links,
+        config.cameras,
+        message,
+        *map(stream_url, config.cameras),
+    ):
         for text in (repr(thing), str(thing), f"{thing}", f"{thing!r:>5}", "%s" % (thing,)):  # noqa: UP031 - every way
             _assert_clean(text)
     _assert_clean(summary(config))

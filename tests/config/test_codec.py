@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from maskwatch.config.codec import dec_hook, enc_hook, for_recorder, for_worker
-from maskwatch.config.schema import CameraConfig, Config, MqttConfig
+from maskwatch.config.schema import CameraConfig, Config, LinksConfig, MqttConfig
 from maskwatch.secrets import Secret, SecretUrl
 
 CONFIG = Config(
@@ -19,6 +19,7 @@ CONFIG = Config(
         ),
     ),
     mqtt=MqttConfig(username="m", password=Secret("canary-mqtt")),
+    links=LinksConfig(enabled=True, key=Secret("canary-links")),
 )
 
 
@@ -45,6 +46,7 @@ def test_a_worker_is_told_the_secrets_of_its_own_camera_only() -> None:
     assert b"canary-b" in told
     assert b"canary-a" not in told
     assert b"canary-mqtt" not in told
+    assert b"canary-links" not in told
     with pytest.raises(KeyError):
         for_worker(CONFIG, "c")
 

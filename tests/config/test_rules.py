@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from maskwatch.config.load import load
+
 Complaints = Callable[..., list[str]]
 
 CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
@@ -58,6 +60,14 @@ def _camera(keys: str) -> str:
         (f"{CAMERA}data_dir: /dev/null\n", "is not a directory"),
         (f"{CAMERA}runtime_dir: /run/{'x' * 100}\n", "too long by 12 bytes for the sockets in it"),
         ("cameras: [{name: ' a', url: rtsp://h/s}]\n", "' a' begins or ends with a space"),
+        (f"{CAMERA}links: {{enabled: true}}\n", "a key of 32 characters or more"),
+        (f"{CAMERA}links: {{enabled: true, key: '${{PW}}'}}\n", "a key of 32 characters or more"),
+        (f"{CAMERA}links: {{address: watch.example}}\n", "is no http:// or https:// address"),
+        (f"{CAMERA}links: {{address: 'https://h/?a=b'}}\n", "is no http:// or https:// address"),
+        (
+            f"{CAMERA}links: {{enabled: true, port: 9464, key: '${{PW}}${{PW}}${{PW}}'}}\n",
+            "port 9464 is that of `metrics.port`",
+        ),
     ],
 )
 def test_a_broken_rule_is_told(complaints: Complaints, text: str, told: str) -> None:
@@ -131,3 +141,9 @@ def test_tls_files_that_are_there_are_taken(complaints: Complaints, tmp_path: Pa
 
 def test_the_brokers_port_on_another_machine_is_no_conflict(complaints: Complaints) -> None:
     assert complaints(f"{CAMERA}mqtt: {{host: broker.example}}\nmetrics: {{port: 1883}}\n") == []
+
+
+def test_a_key_that_is_not_looked_up_is_not_too_short(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"{CAMERA}links: {{enabled: true, key: '${{KEY}}'}}\n")
+    assert load(path, environ={}, secrets=False).links.enabled

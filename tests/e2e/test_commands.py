@@ -1,8 +1,10 @@
-"""Commands over a real broker to the real daemon: a picture on demand, and silence for a while."""
+"""What people have the real daemon do: a picture on demand, silence for a while, an end of alarm."""
 
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,11 @@ import numpy as np
 import pytest
 
 from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.testing.broker import free_port
 from maskwatch.testing.rtsp import RtspServer
 from tests.alerts.broker import Listener, Mosquitto
 from tests.e2e.daemon import Daemon, wait_until
+from tests.fakes.web_peer import WebPeer
 
 pytestmark = pytest.mark.faults
 
@@ -124,3 +128,57 @@ def test_a_snapshot_is_taken_and_a_snoozed_camera_stores_silently_even_over_a_re
             assert "there is no picture to take" in refused["detail"]
             assert VIOLATION not in operator.ears.topics()
             assert daemon.stop() == 0
+
+
+def http(url: str, method: str) -> tuple[int, str]:
+    request = urllib.request.Request(url, method=method, data=b"" if method == "POST" else None)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return answer.status, answer.read().decode()
+
+
+@pytest.mark.timeout(240)
+def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
+    tmp_path: Path, visitor: Path
+) -> None:
+    guards, manager = WebPeer(), WebPeer()
+    key = "c4nary-key-of-thirty-two-characters-c4nary"
+    more = (
+        "mqtt: {enabled: false}\n"
+        f"links: {{enabled: true, port: {free_port()}, key: '${{LINKS_KEY}}'}}\n"
+        "people:\n"
+        f"  - {{name: guards, webhook: 'http://127.0.0.1:{guards.port}/g', key: '${{HOOK_KEY}}'}}\n"
+        f"  - {{name: manager, webhook: 'http://127.0.0.1:{manager.port}/m', key: '${{HOOK_KEY}}',"
+        " incidents: false, unacknowledged_for: 8}"
+    )
+    environment = {"LINKS_KEY": key, "HOOK_KEY": "c4nary-hook-key"}
+    with RtspServer() as server:
+        for name in ("door", "yard"):
+            server.add(name, visitor, loop=False, start="manual", hold_last=True)
+        cameras = "\n".join(
+            f"  - {{name: {name}, url: 'rtsp://{server.host}:{server.port}/{name}'}}"
+            for name in ("door", "yard")
+        )
+        with Daemon(tmp_path, cameras, more, environment) as daemon:
+            daemon.wait_ready()
+            for name in ("door", "yard"):
+                wait_until(lambda n=name: daemon.state_of(n) == "live", 40, f"{name} is live")
+            server.play("door")
+            letter = json.loads(guards.wait(1, 60)[0].body)
+            ((violation, link),) = letter["acknowledge"].items()
+            assert link in letter["text"]
+            assert http(link, "GET")[0] == 200
+            assert stored(daemon)[0]["acknowledged_by"] is None, "a scanner's visit does nothing"
+            assert "It is acknowledged." in http(link, "POST")[1]
+            assert "acknowledged before" in http(link, "POST")[1]
+            assert stored(daemon)[0]["acknowledged_by"] == "link:guards"
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                http(link[:-1] + ("A" if link[-1] != "A" else "B"), "POST")
+
+            server.play("yard")
+            told = json.loads(manager.wait(1, 60)[0].body)
+            assert [alert["camera"] for alert in told["alerts"]] == ["yard"]
+            assert violation not in json.dumps(told)
+            assert daemon.stop() == 0
+            assert "c4nary" not in daemon.log()
+    guards.close()
+    manager.close()

@@ -24,6 +24,7 @@ class FileSink:
 
     name = "file"
     window = 4
+    holding = False
 
     def __init__(self, folder: Path) -> None:
         self._mood_file = folder / "mood"

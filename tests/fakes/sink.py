@@ -16,6 +16,7 @@ class FakeSink:
         self.name = name
         self.window = window
         self.ready = True
+        self.holding = False
         self.out: list[Delivery] = []
         self.statuses: list[CameraStatus] = []
         self.snapshots: list[Snapshot] = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
+from maskwatch.domain import Snooze
 from maskwatch.ipc.messages import Command
 from maskwatch.recorder.commands import acknowledge
 from maskwatch.recorder.standing import Standing
-from tests.store.samples import change, entry, make_store, violation_id
+from tests.store.samples import START, change, entry, make_store, violation_id
 
 
 def test_an_acknowledged_violation_stands_as_such(tmp_path: Path) -> None:
@@ -51,3 +54,30 @@ def test_only_the_newest_thousand_are_kept() -> None:
     assert len(kept) == 1000
     assert violation_id(1101) in kept
     assert violation_id(101) not in kept
+
+
+def test_what_nobody_acknowledged_is_known_of_this_run_and_of_the_one_before(tmp_path: Path) -> None:
+    store, standing = make_store(tmp_path), Standing()
+    for subject in (change(1), change(1, 2, closed=True), change(2), change(3)):
+        store.record([entry(subject)])
+        standing.subject(subject)
+    store.acknowledge(violation_id(2), "cli")
+    standing.acknowledge(violation_id(2))
+    assert store.unacknowledged(START) == [change(1), change(3)]
+    assert store.unacknowledged(START + timedelta(seconds=1)) == []
+    assert list(standing.state().unacknowledged) == [change(1), change(3)]
+    assert store.acknowledged_open() == [violation_id(2)]
+    store.close()
+
+
+def test_nobody_waits_for_notice_of_what_a_snooze_kept_from_everybody(tmp_path: Path) -> None:
+    store, standing = make_store(tmp_path), Standing()
+    for subject in (change(1), change(1, 2, closed=True), change(2)):
+        store.record([replace(entry(subject), silent=True)])
+        standing.subject(subject, silent=True)
+    assert standing.state().unacknowledged == ()
+    standing.snooze(Snooze("door"))
+    store.end_snooze("door")
+    assert standing.state().unacknowledged == (change(2),)
+    assert store.unacknowledged(START) == [change(2)]
+    store.close()

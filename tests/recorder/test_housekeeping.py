@@ -153,6 +153,25 @@ def test_a_backlog_is_told_once_and_so_is_its_end(tmp_path: Path, clock: Jumping
     store.close()
 
 
+def test_quiet_hours_are_no_backlog(tmp_path: Path, clock: JumpingClock) -> None:
+    store = make_store(tmp_path / "quiet", clock=clock)
+    told: list[Incident] = []
+    worries, sink = Worries(clock, told.append), FakeSink()
+    courier = Courier(sink, Memory(), clock=clock, meter=Meter())
+    store.record([entry(change(1))])
+    sink.holding = True
+    for _ in range(60):
+        clock.advance(60)
+        worries.look(store, [courier], Memory())
+    sink.holding = False
+    worries.look(store, [courier], Memory())
+    assert told == [], "what gathered goes out in a moment"
+    clock.advance(301)
+    worries.look(store, [courier], Memory())
+    assert [item.kind for item in told] == [IncidentKind.BACKLOG]
+    store.close()
+
+
 def test_a_spent_reserve_is_an_incident_of_the_disk(tmp_path: Path, clock: JumpingClock) -> None:
     store = make_store(tmp_path / "full", reserve=1 << 16, clock=clock)
     told: list[Incident] = []
