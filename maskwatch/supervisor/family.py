@@ -85,6 +85,7 @@ class Family:
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
         self._watched: dict[Keeper, int] = {}
         self._started = False
+        self._ticked = clock.monotonic()
         self._off_by_command: dict[str, float] = {}
         self._leaving: list[Keeper] = []
         self.recorder = self._keeper(Kind("maskwatch.recorder", Owner.RECORDER))
@@ -190,6 +191,8 @@ class Family:
     def tick(self) -> None:
         """Let every keeper do what is due."""
         now = self._now
+        self._excuse_for(now - self._ticked - self.limits.tick)
+        self._ticked = now
         for name in [name for name, until in self._off_by_command.items() if now >= until]:
             del self._off_by_command[name]
             if self.camera(name).enabled:
@@ -254,6 +257,16 @@ class Family:
 
     def _receive(self, keeper: Keeper) -> None:
         keeper.receive(self._now)
+
+    def _excuse_for(self, lag: float) -> None:
+        """Hold it against no child that this process came too late to hear it.
+
+        On a machine that is stopped, or starved of processor time, the children stand still as we
+        do; to kill them for it would make things worse.
+        """
+        if lag > self.limits.tick:
+            for keeper in self:
+                keeper.excuse(lag)
 
     def _start_staggered(self, names: list[str]) -> None:
         for turn, name in enumerate(names):

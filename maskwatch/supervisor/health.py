@@ -30,6 +30,7 @@ class Health:
         self._limits = limits
         self._standstill = standstill
         self._heard = started
+        self._ready_by = started + limits.ready
         self._leave_by: float | None = None
         self._moved = started
 
@@ -46,6 +47,14 @@ class Health:
         self._leave_by = None if beat.leave_by is None else now + beat.leave_by
         self.beat = beat
 
+    def excuse(self, seconds: float) -> None:
+        """Nobody was heard for so long because we did not listen: all deadlines move on."""
+        self._ready_by += seconds
+        self._heard += seconds
+        self._moved += seconds
+        if self._leave_by is not None:
+            self._leave_by += seconds
+
     @property
     def opening(self) -> bool:
         """Whether the child is trying to reach its camera: to hang there is the camera's doing."""
@@ -55,7 +64,7 @@ class Health:
         """Return what is wrong, in words; "" for a child that is well."""
         if self.ready_at is None:
             waited = now - self.started
-            return "" if waited < self._limits.ready else f"was not ready after {waited:.0f} s"
+            return "" if now < self._ready_by else f"was not ready after {waited:.0f} s"
         if now - self._heard > self._limits.heartbeat:
             return f"sent no heartbeat for {now - self._heard:.0f} s"
         if self._leave_by is not None and now > self._leave_by + self._limits.overdue:

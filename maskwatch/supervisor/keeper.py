@@ -191,6 +191,13 @@ class Keeper:
         elif self.phase is Phase.RUNNING:
             self.policy.ran(self.age(now))
 
+    def excuse(self, seconds: float) -> None:
+        """We ourselves stood still for so long: the child is not to blame for it."""
+        if self._health is not None:
+            self._health.excuse(seconds)
+        if self._kill_at is not None:
+            self._kill_at += seconds
+
     def receive(self, now: float) -> None:
         """Read what the child has sent."""
         process = self._process

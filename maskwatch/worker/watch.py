@@ -95,7 +95,8 @@ class Watch:
         return False
 
     def _connect(self) -> LiveCamera:
-        # FFmpeg, loaded now that there is something to decode.
+        # FFmpeg, loaded now that there is something to decode; on a starved machine that takes its time.
+        self._beat(CameraState.CONNECTING, "loading the decoder", self._loading_until, self._attempt)
         from maskwatch.capture.camera import LiveCamera  # noqa: PLC0415 - see above
         from maskwatch.telemetry.native import hear_libav  # noqa: PLC0415 - see above
 
@@ -107,6 +108,10 @@ class Watch:
             on_disconnect=self._disconnected,  # the pause that is due was kept while knocking
         )
 
+    @property
+    def _loading_until(self) -> float:
+        return self._clock.monotonic() + _LOADING
+
     def _fit(self, size: tuple[int, int]) -> tuple[int, int]:
         from maskwatch.vision.faces import analysis_size  # noqa: PLC0415 - needed with a picture
 
@@ -114,7 +119,7 @@ class Watch:
 
     def _load(self) -> Pipeline:
         """Load the models, now that there is a picture to look at."""
-        self._beat(CameraState.CONNECTING, "loading the models", self._clock.monotonic() + _LOADING, 0)
+        self._beat(CameraState.CONNECTING, "loading the models", self._loading_until, 0)
         import cv2  # noqa: PLC0415 - heavy
 
         from maskwatch.worker.build import build_pipeline  # noqa: PLC0415 - heavy

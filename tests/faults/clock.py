@@ -1,11 +1,11 @@
 """A wall clock that a test may move, for any number of processes at once; monotonic time goes on.
 
 It is libfaketime's, preloaded, which takes its time from the age of a file: `stat` is a call that even a
-worker behind Landlock may make, whereas it could not read libfaketime's own file of times. Two faults of
-version 0.9.10 are gone round: though told to leave the monotonic clock alone, it takes the moments that
+worker behind Landlock may make, whereas it could not read libfaketime's own file of times. A fault of
+version 0.9.10 is gone round: though told to leave the monotonic clock alone, it takes the moments that
 `clock_nanosleep` and `pthread_cond_timedwait` wait for as faked ones. Python's `time.sleep` then fails
-with EINVAL and each wait for a lock inside native code ends at once, or never. So a copy of the library is
-preloaded that no longer offers these.
+with EINVAL, and waits inside native code end too soon or never. So a copy of the library is preloaded
+that no longer offers these functions.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ from typing import Self
 __all__ = ["FakedClock"]
 
 _LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-_WITHDRAWN = (b"clock_nanosleep", b"pthread_cond_timedwait", b"pthread_cond_init", b"pthread_cond_destroy")
+_WITHDRAWN = (
+    b"clock_nanosleep",
+    b"pthread_cond_timedwait",
+    b"pthread_cond_init",
+    b"pthread_cond_destroy",
+)
+_SEEN = 2.0  # seconds after which every process has seen a jump
 # Names the shared memory in which libfaketime keeps the moment that all its offsets count from; it is
 # removed when this process ends in order, and outlives every daemon that is killed.
-_KEEPER = "import os, sys, time; print(os.environ['FAKETIME_SHARED'], time.time(), flush=True); sys.stdin.read()"
+_KEEPER = """
+import os, sys, time
+print(os.environ["FAKETIME_SHARED"], time.time(), flush=True)
+sys.stdin.read()
+"""
 
 
 @dataclass(frozen=True)
@@ -86,8 +96,9 @@ class FakedClock:
     def true_moments(self, shown: float) -> list[float]:
         """Return the true times at which the clock may have shown this (seconds since 1970)."""
         ends = [era.since for era in self.eras[1:]] + [math.inf]
-        moments = [(shown - era.offset, era, end) for era, end in zip(self.eras, ends, strict=True)]
-        return [at for at, era, end in moments if era.since - _SEEN <= at <= end + _SEEN]
+        spans = zip(self.eras, ends, strict=True)
+        moments = [(shown - era.offset, era.since, end) for era, end in spans]
+        return [at for at, since, end in moments if since - _SEEN <= at <= end + _SEEN]
 
     def _settings(self) -> dict[str, str]:
         return {
@@ -98,9 +109,6 @@ class FakedClock:
             "FAKETIME_CACHE_DURATION": "0",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
-
-
-_SEEN = 2.0  # a process may see a jump so much later
 
 
 def _without(library: bytes, names: tuple[bytes, ...]) -> bytes:

@@ -209,3 +209,27 @@ def test_a_change_of_the_log_is_told_to_all_and_restarts_nobody(house: House) ->
     assert len(told) == 3
     assert all(m.config.log.level == "debug" for m in told)
     assert len(house.nursery.children) == before
+
+
+def test_children_are_not_killed_for_a_silence_in_which_this_process_stood_still_itself(
+    house: House,
+) -> None:
+    house.start()
+    for child in house.nursery.children:
+        child.says(Ready())
+    house.passes(5)
+    house.clock.advance(Limits().heartbeat + Limits().ready)  # stopped, or starved
+    house.family.tick()
+    house.passes(5)
+    assert not any(child.killed for child in house.nursery.children)
+
+
+def test_a_child_silent_while_this_process_listens_is_killed_whatever_it_was_excused_before(
+    house: House,
+) -> None:
+    house.start()
+    for child in house.nursery.children:
+        child.says(Ready())
+    house.clock.advance(100.0)
+    house.passes(Limits().ready + 2)  # none of them is heard to be ready
+    assert house.nursery.children[0].killed
