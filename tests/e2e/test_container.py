@@ -1,0 +1,132 @@
+"""What the container's settings mean for the real daemon: nobody's user, no rights, a read-only root.
+
+No Docker daemon is at hand, so a mount namespace plays the container: the command, the user, the health
+check and the writable places are those of the Dockerfile and of compose.yaml.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.testing.broker import free_port
+from maskwatch.testing.rtsp import RtspServer
+from tests.alerts.broker import Listener, Mosquitto
+from tests.deploy.queries import DEPLOY
+from tests.deploy.test_containers import DOCKERFILE, SERVICES
+
+pytestmark = [
+    pytest.mark.faults,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a mount namespace"),
+]
+
+USER = 10001
+SCRIPT = Path(__file__).with_name("container.sh")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Mosquitto with the shipped access list."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    passwords = folder / "passwords"
+    passwords.touch(mode=0o600)
+    for user in ("gate", "viewer"):
+        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, "throw-away"], check=True)
+    (folder / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
+    lines = ["allow_anonymous false", f"password_file {passwords}", f"acl_file {folder}/acl"]
+    started = Mosquitto(folder, lines)
+    started.start()
+    yield started
+    started.stop()
+
+
+def configuration(folder: Path, broker: Mosquitto, metrics: int) -> None:
+    """The shipped one; only names of this network's machines and ports are this test's."""
+    text = (DEPLOY / "maskwatch/config.yaml").read_text("utf-8")
+    text = text.replace("host: mosquitto", f"host: 127.0.0.1\n  port: {broker.port}")
+    text = text.replace("host: 0.0.0.0", f"host: 127.0.0.1\n  port: {metrics}")
+    path = folder / "config.yaml"
+    path.write_text(text)
+
+
+def health_check(metrics: int) -> list[str]:
+    """The Dockerfile's, with this Python and this port."""
+    (text,) = re.findall(r"HEALTHCHECK .* CMD \\\n\s*(\[.*\])", DOCKERFILE)
+    command: list[str] = json.loads(text)
+    return [sys.executable, *(part.replace("9464", str(metrics)) for part in command[1:])]
+
+
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(each) for each in listed]
+
+
+def rights(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@pytest.mark.timeout(180)
+def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
+    tmp_path: Path, visitor: Path, broker: Mosquitto, root: Path
+) -> None:
+    assert SERVICES["maskwatch"]["cap_drop"] == ["ALL"]
+    assert SERVICES["maskwatch"]["read_only"]
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/mqtt_password").write_text("throw-away")
+    metrics = free_port()
+    configuration(tmp_path, broker, metrics)
+    places = [str(tmp_path), str(root), sys.prefix, sys.base_prefix]
+    command = ["-m", "maskwatch", "run", "--config", "/run/config.yaml"]
+    with RtspServer() as server, (tmp_path / "log").open("wb") as log:
+        server.add("door", visitor)
+        viewer = Listener(broker.port, username="viewer", password="throw-away")
+        process = subprocess.Popen(
+            ["unshare", "-m", "--propagation", "private", "sh", str(SCRIPT), *places, *command],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": "/run/code",
+                "FRONT_DOOR_URL": f"rtsp://{server.host}:{server.port}/door",
+            },
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            deadline = time.monotonic() + 60
+            check = health_check(metrics)
+            while subprocess.run(check, capture_output=True, check=False).returncode != 0:
+                assert process.poll() is None, (tmp_path / "log").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+                time.sleep(0.3)
+            state = "maskwatch/gate/camera/front%20door/state"
+            viewer.wait(
+                lambda heard: any(h.topic == state and b'"live"' in h.payload for h in heard), 60
+            )
+            viewer.wait_for("maskwatch/gate/camera/front%20door/violation", seconds=60)
+            family = [process.pid, *children(process.pid)]
+            assert len(family) >= 3
+            for pid in family:
+                found = rights(pid)
+                assert found["Uid"].split() == [str(USER)] * 4
+                assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 0
+                assert found["NoNewPrivs"] == "1"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, (tmp_path / "log").read_text()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            viewer.close()
+    said = (tmp_path / "log").read_text()
+    assert "Read-only file system" not in said
+    assert "Traceback" not in said
