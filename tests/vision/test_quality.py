@@ -30,12 +30,17 @@ def test_a_good_face_passes() -> None:
         (face(5, 150, 60), GateReason.CUT_OFF),
         (face(300, 365, 60), GateReason.CUT_OFF),
         (face(-500, 150, 60), GateReason.CUT_OFF),
-        (face(300, 150, 60, yaw=0.8), GateReason.TURNED_AWAY),
-        (face(300, 150, 60, yaw=-0.8), GateReason.TURNED_AWAY),
+        (face(300, 150, 60, yaw=1.1), GateReason.TURNED_AWAY),
+        (face(300, 150, 60, yaw=-1.1), GateReason.TURNED_AWAY),
     ],
 )
 def test_each_fault_has_its_reason(detection: Detection, reason: GateReason) -> None:
     assert _reason(detection) is reason
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.7, -0.9])
+def test_a_face_turned_as_far_as_the_model_can_tell_is_judged(yaw: float) -> None:
+    assert _reason(face(300, 150, 60, yaw=yaw)) is None
 
 
 def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
