@@ -66,6 +66,10 @@ class Box:
         dx, dy = self.width * share, self.height * share
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
+    def moved(self, across: float, down: float) -> Box:
+        """Return the box that far to the right and down."""
+        return Box(self.x1 + across, self.y1 + down, self.x2 + across, self.y2 + down)
+
     def clipped(self, width: float, height: float) -> Box:
         """Return the part of the box that lies inside an image of this size."""
         return Box(

@@ -56,7 +56,7 @@ def renderer_fingerprint() -> str:
     """Return the sha256 over the code that renders and the versions of what it calls."""
     files = sorted(Path(scenes.__file__).parent.glob("*.py"))
     digest = hashlib.sha256()
-    for path in (*files, Path(quiet.__file__), Path(truth.__file__)):
+    for path in (*files, Path(quiet.__file__)):
         digest.update(meaning_of(path))
     for library in _LIBRARIES:
         digest.update(f"{library} {version(library)}".encode())

@@ -52,8 +52,8 @@ class Policy:
         """Return why no violation may open here and now, in plain words; "" if it may."""
         if visit.on_poster:
             return "a still face hangs in that very place (a poster?)"
-        if visit.uncertain_face:
-            return "the detector was too often unsure that it is a face"
+        if not visit.face.enough:
+            return "the detector is unsure that it is a face"
         if visit.motion.liveness is not Liveness.ALIVE:
             return "the face has shown no motion of its own (a poster?)"
         if visit.place.rule is not ZoneRule.REQUIRED:

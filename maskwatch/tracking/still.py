@@ -1,6 +1,6 @@
 """Tells people from posters and mannequins: a living face shows motion of its own.
 
-Two signs count, each measured against the camera's own shake. A face that goes somewhere: it
+Two signs count, each measured against the camera's own motion. A face that goes somewhere: it
 leaves the place where it was first seen, or comes nearer, by more than the detector jitters.
 A face that stays but lives: for a while its pixels change by more than noise explains, and its box
 moves a little too.
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from statistics import fmean, median
 
-from maskwatch.domain import Box, Point
+from maskwatch.domain import Box
 
 __all__ = ["Liveness", "OwnMotion", "StillPlaces"]
 
@@ -66,7 +66,7 @@ class OwnMotion:
 
     def __init__(self, still_after: float) -> None:
         self._still_after = still_after
-        self._first: tuple[Box, Point] | None = None
+        self._first: Box | None = None
         self._start = self._moment = self._lively_since = 0.0
         self._far = 0
         self._changes: list[float] = []
@@ -82,31 +82,33 @@ class OwnMotion:
         waited = self._moment - self._start
         return Liveness.STILL if waited >= self._still_after else Liveness.PENDING
 
-    def see(self, box: Box, moment: float, shift: Point, change: float | None) -> Liveness:
+    def see(self, box: Box, moment: float, carried: Sequence[Box], change: float | None) -> Liveness:
         """Take in one sighting that matched a detection; return what is known now.
 
         Args:
             box: the detection in pixels of the analysed picture.
             moment: seconds of the frame.
-            shift: how far the camera's picture has moved since the start, in the same pixels.
+            carried: where the first sighting would be now if only the camera had moved, by each
+                way of measuring that; in the same pixels.
             change: how much the face's pixels changed since it was first seen, 1 being what noise
                 explains; None where somebody else passes, so that it says nothing.
 
         """
         if self._first is None:
-            self._first = (box, shift)
+            self._first = box
             self._start = self._moment = moment
         self._moment = max(moment, self._moment)
-        first, shift_then = self._first
-        moved = Point(shift.x - shift_then.x, shift.y - shift_then.y)
-        place = _displacement(first, box, moved)
+        # Whichever moves it least, so that a wrong estimate of the camera's motion moves no poster.
+        origins = (self._first, *carried)
+        place = min((_displacement(one, box) for one in origins), key=lambda way: math.hypot(*way))
         self._latest.append(place)
         if len(self._earliest) < _SMOOTHED:
             self._earliest.append(place)
-        far = math.hypot(*place) >= _limit(_TRAVEL, box) or _grown(first, box)
+        grown = all(_grown(one, box) for one in origins)
+        far = math.hypot(*place) >= _limit(_TRAVEL, box) or grown
         self._far = self._far + 1 if far else 0
         # A face that got shorter is perhaps half hidden by somebody whom nobody sees: it says nothing.
-        self._note(None if box.height < _WHOLE * first.height else change)
+        self._note(None if box.height < _WHOLE * self._first.height else change)
         self.alive |= self._far >= _AGREEING or self._lives()
         return self.liveness
 
@@ -155,23 +157,20 @@ class StillPlaces:
         return (place for key, (place, _) in self._places.items() if key != track)
 
 
-def _displacement(first: Box, box: Box, moved: Point) -> tuple[float, float]:
-    """Return how far a face is from where it was first, across and down, in its heights."""
-    height = max(first.height, box.height, 1.0)
-    across, down = box.centre.x - first.centre.x, box.centre.y - first.centre.y
-    raw, steady = (across, down), (across - moved.x, down - moved.y)
-    # The lesser of the two, so that a wrong estimate of the camera's shake moves no poster.
-    lesser = min(raw, steady, key=lambda way: math.hypot(*way))
-    return lesser[0] / height, lesser[1] / height
+def _displacement(origin: Box, box: Box) -> tuple[float, float]:
+    """Return how far a face is from `origin`, across and down, in its heights."""
+    height = max(origin.height, box.height, 1.0)
+    across, down = box.centre.x - origin.centre.x, box.centre.y - origin.centre.y
+    return across / height, down / height
 
 
 def _middle(places: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return median(x for x, _ in places), median(y for _, y in places)
 
 
-def _grown(first: Box, box: Box) -> bool:
+def _grown(origin: Box, box: Box) -> bool:
     """Return whether the face came nearer; one that shrinks may be a poster that somebody hides."""
-    return math.log(max(box.height, 1.0) / max(first.height, 1.0)) >= _limit(_GROWTH, box)
+    return math.log(max(box.height, 1.0) / max(origin.height, 1.0)) >= _limit(_GROWTH, box)
 
 
 def _limit(share: float, box: Box) -> float:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from maskwatch.config.schema import ZoneRule
 from maskwatch.domain import GateReason, Reading, Verdict
 from maskwatch.tracking.evidence import Evidence
+from maskwatch.tracking.faceness import FaceEvidence
 from maskwatch.tracking.life import Life
 from maskwatch.tracking.still import OwnMotion
 from maskwatch.tracking.zones import Place
 
 __all__ = ["Visit"]
-
-# Of a face's latest sightings (three seconds at five a second), the share that may have a low score.
-# Bare faces of the real clips had none when they were reported. Both numbers were fitted by hand to
-# the one real clip whose shelves and pipes were reported before (deshraj_mask): no held-out footage
-# has confirmed them. Latest ones only: masked faces score lower, and a mask
-# that comes off must not be held against its wearer.
-_LATEST = 15
-_MOST_UNSURE = 0.2
 
 
 @dataclass(slots=True)
@@ -34,7 +27,7 @@ class Visit:
         place: where the face is now.
         place_since: moment at which it came to that zone.
         zones: names of the zones passed through, in order.
-        unsure: of the latest sightings, whether the detection's score was low.
+        face: whether it is a face at all, by the detector's scores.
         gates: why readings were not made, counted.
         read_moment: when it was last classified.
         reading: the reading of this frame, if there is one.
@@ -46,6 +39,7 @@ class Visit:
 
     number: int
     evidence: Evidence
+    face: FaceEvidence
     motion: OwnMotion
     first_seen: datetime
     first_moment: float
@@ -53,7 +47,6 @@ class Visit:
     place: Place = field(default_factory=lambda: Place("", ZoneRule.REQUIRED))
     place_since: float = 0.0
     zones: list[str] = field(default_factory=list)
-    unsure: deque[bool] = field(default_factory=lambda: deque(maxlen=_LATEST))
     gates: Counter[GateReason] = field(default_factory=Counter)
     read_moment: float | None = None
     reading: Reading | None = None
@@ -70,11 +63,6 @@ class Visit:
     def doubtful(self) -> bool:
         """Whether the latest readings speak against the verdict."""
         return any(value > 0 for value in self.evidence.changes.values())
-
-    @property
-    def uncertain_face(self) -> bool:
-        """Whether the detector itself was too often unsure, lately, that this is a face."""
-        return sum(self.unsure) > _MOST_UNSURE * len(self.unsure)
 
     @property
     def violating(self) -> bool:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from maskwatch.domain import Box, Point
+from maskwatch.domain import Box
 from maskwatch.vision.align import Grey, find_shift
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = ["FacePatch"]
 _FACE = 24  # px of the patch that the face's longer side takes
 _SIDE = 3 * _FACE
 _INNER = slice(_FACE, 2 * _FACE)
+_PARTS = 4  # across and down, in which a face's change is measured
 _GUARD = 4  # px between the face and what counts as its surroundings
 _SLACK = 0.35  # px of misalignment that explains a change
 _FLOOR = 1.0  # grey levels of noise that are always granted
@@ -41,38 +42,44 @@ _AROUND = _surroundings()
 class FacePatch:
     """The place in the picture where a face was first seen, as it looked then."""
 
-    __slots__ = ("_box", "_slope", "_then")
+    __slots__ = ("_slope", "_then")
 
     def __init__(self, image: Image, box: Box) -> None:
-        self._box = box
         self._then = _patch(image, box)
         across = cv2.Sobel(self._then, cv2.CV_32F, 1, 0, scale=0.125)
         down = cv2.Sobel(self._then, cv2.CV_32F, 0, 1, scale=0.125)
         self._slope = cast("Grey", cv2.magnitude(across, down))
 
-    def change(self, image: Image, shift: Point) -> float:
+    def change(self, image: Image, place: Box) -> float:
         """Return the change of the face's pixels since then; about 1 is what noise explains.
 
         The surroundings of then and now are laid on each other first, to a fraction of a pixel.
-        Where they cannot be, nothing is said: 0.
+        Where they cannot be, nothing is said: 0. The median over the face's parts counts: who
+        passes before a poster hides a part of it, and somebody who lives moves all of the face.
 
         Args:
             image: uint8 BGR (height, width, 3) at analysis size.
-            shift: how far the camera has moved its picture since then, in its pixels.
+            place: where the face of then would be now if only the camera had moved.
 
         """
-        box = self._box
-        moved = Box(box.x1 + shift.x, box.y1 + shift.y, box.x2 + shift.x, box.y2 + shift.y)
-        now = _aligned(self._then, _patch(image, moved))
+        now = _aligned(self._then, _patch(image, place))
         if now is None:
             return 0.0
         around = _AROUND > 0
-        gain = float(now[around].std()) / (float(self._then[around].std()) + 1e-3)
+        # By quartiles: who stands in a part of the surroundings must not pass for other light.
+        gain = _contrast(now[around]) / (_contrast(self._then[around]) + 1e-3)
         gain = min(max(gain, 0.6), 1.6)
         offset = float(np.median(now[around])) - gain * float(np.median(self._then[around]))
         difference = np.abs(now - (gain * self._then + offset))
         granted = float(np.median(difference[around])) + _FLOOR + _SLACK * self._slope
-        return float((difference / granted)[_INNER, _INNER].mean())
+        inner = (difference / granted)[_INNER, _INNER]
+        parts = inner.reshape(_PARTS, _FACE // _PARTS, _PARTS, _FACE // _PARTS).mean(axis=(1, 3))
+        return float(np.median(parts))
+
+
+def _contrast(values: Grey) -> float:
+    low, high = np.percentile(values, (25, 75))
+    return float(high - low)
 
 
 def _aligned(then: Grey, now: Grey) -> Grey | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Quality", "QualityGate", "pose"]
 
 _EDGE = 0.12  # share of the face that may lie outside the picture
+_DRAWN = 0.9  # of a face's height: four of five boxes that the detector draws of it are as high
 # Up to here turned faces of photographs that the model had never seen were judged as well as frontal
 # ones (62 of 62 masked, 22 of 24 bare); narrower ones were not (20 of 25 masked): docs/model-card.md.
 _MOST_YAW = 1.0  # nose off the middle of the eyes, in distances of the eyes; about 60 degrees
@@ -51,7 +52,7 @@ class QualityGate:
     """Sorts out what no careful eye would judge.
 
     Args:
-        smallest_face: least height in pixels of the full picture.
+        smallest_face: least height of a face in pixels of the full picture; its box may have less.
         score: least confidence of the detector.
 
     """
@@ -75,7 +76,7 @@ class QualityGate:
         turned = abs(yaw) > _MOST_YAW or abs(roll) > _MOST_ROLL or eyes < _NARROW
         checks = (
             (GateReason.LOW_SCORE, detection.score < self._score),
-            (GateReason.TOO_SMALL, detection.box.height * scale < self._smallest),
+            (GateReason.TOO_SMALL, detection.box.height * scale < _DRAWN * self._smallest),
             (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _EDGE),
             (GateReason.TURNED_AWAY, turned),
             (GateReason.TOO_DARK, crop is not None and _brightness(crop) < _DARK),

@@ -17,7 +17,6 @@ from maskwatch.domain import (
     CloseReason,
     Detection,
     Frame,
-    GateReason,
     IdSource,
     Reading,
     Verdict,
@@ -25,6 +24,7 @@ from maskwatch.domain import (
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.evidence import Evidence, Limits
+from maskwatch.tracking.faceness import FaceEvidence
 from maskwatch.tracking.life import Life
 from maskwatch.tracking.occupancy import Occupancy
 from maskwatch.tracking.policy import Policy, Step
@@ -112,6 +112,7 @@ class Pipeline:
         wanted = [d for d in outcome.detections if self._zones.looked_at(_relative(d, frame).centre)]
         ended = self._tracker.update(wanted, frame.moment)
         self._end(ended, outcome, frame.moment)
+        self._life_signs.look(frame, [t.box.scaled(1 / frame.scale) for t in self._tracker.tracks])
         seen = [self._meet(track, frame) for track in self._tracker.tracks if track.detection]
         self._read(seen, frame)
         for one in seen:
@@ -172,13 +173,14 @@ class Pipeline:
         on_analysed = detection.scaled(1 / frame.scale)
         self._judge_motion(visit, on_analysed.box, frame)
         quality = self._quality.measure(frame.image, on_analysed, frame.scale)
-        visit.unsure.append(quality.gate is GateReason.LOW_SCORE)
+        visit.face.see(detection.score, frame.moment)
         return _Seen(track, visit, detection, quality)
 
     def _welcome(self, track: Track, frame: Frame) -> Visit:
         visit = Visit(
             number=track.number,
             evidence=self._no_evidence(),
+            face=FaceEvidence(self._limits.correlation_time),
             motion=OwnMotion(self._camera.decision.still_after),
             first_seen=frame.captured_at,
             first_moment=frame.moment,

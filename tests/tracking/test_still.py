@@ -6,11 +6,10 @@ import random
 
 import pytest
 
-from maskwatch.domain import Point
 from maskwatch.tracking.still import Liveness, OwnMotion, StillPlaces
 from tests.fakes.vision import face
 
-_NOWHERE = Point(0.0, 0.0)
+_NOWHERE = ()  # the camera does not move
 
 
 def _poster(motion: OwnMotion, seconds: float, height: float, seed: int, jitter: float = 0.03) -> None:
@@ -62,15 +61,16 @@ def test_one_slip_of_the_detector_moves_no_poster() -> None:
 def test_a_poster_that_trembles_with_the_camera_is_still() -> None:
     rng, motion = random.Random(1), OwnMotion(2.0)
     for index in range(100):
-        shake = Point(rng.gauss(0, 20), rng.gauss(0, 20))
-        motion.see(face(300 + shake.x, 200 + shake.y, 50).box, index / 5, shake, 0.5)
+        box = face(300 + rng.gauss(0, 20), 200 + rng.gauss(0, 20), 50).box
+        motion.see(box, index / 5, (box,), 0.5)
     assert motion.liveness is Liveness.STILL
 
 
 def test_a_wrong_estimate_of_the_shake_moves_no_poster() -> None:
     motion = OwnMotion(2.0)
     for index in range(50):
-        motion.see(face(300, 200).box, index / 5, Point(3.0 * index, 0.0), 0.3)
+        wrong = face(300, 200).box.moved(3.0 * index, 0.0), face(300, 200, 48 - 0.5 * index).box
+        motion.see(face(300, 200).box, index / 5, wrong, 0.3)
     assert motion.liveness is Liveness.STILL
 
 
@@ -86,6 +86,14 @@ def test_changing_pixels_without_any_sway_are_no_life() -> None:
     motion = OwnMotion(2.0)
     for index in range(50):
         motion.see(face(300, 200, 48).box, index / 5, _NOWHERE, 3.0)
+    assert motion.liveness is Liveness.STILL
+
+
+def test_a_poster_that_the_camera_zooms_in_on_is_still() -> None:
+    motion = OwnMotion(2.0)
+    for index in range(30):
+        grown = face(300 + index, 200, 48 * 1.02**index).box
+        motion.see(grown, index / 5, (grown,), 0.3)
     assert motion.liveness is Liveness.STILL
 
 

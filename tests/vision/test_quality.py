@@ -26,7 +26,7 @@ def test_a_good_face_passes() -> None:
     ("detection", "reason"),
     [
         (face(300, 150, 60, score=0.59), GateReason.LOW_SCORE),
-        (face(300, 150, 31), GateReason.TOO_SMALL),
+        (face(300, 150, 28), GateReason.TOO_SMALL),
         (face(5, 150, 60), GateReason.CUT_OFF),
         (face(300, 365, 60), GateReason.CUT_OFF),
         (face(-500, 150, 60), GateReason.CUT_OFF),
@@ -45,7 +45,11 @@ def test_a_face_turned_as_far_as_the_model_can_tell_is_judged(yaw: float) -> Non
 
 def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
     assert _reason(face(300, 150, 20), scale=2.0) is None
-    assert _reason(face(300, 150, 20), scale=1.5) is GateReason.TOO_SMALL
+    assert _reason(face(300, 150, 20), scale=1.4) is GateReason.TOO_SMALL
+
+
+def test_a_face_of_the_least_size_is_judged_although_its_box_is_drawn_a_little_smaller() -> None:
+    assert _reason(face(300, 150, 29.0)) is None
 
 
 def test_a_smeared_face_is_blurred() -> None:

@@ -57,6 +57,7 @@ class _Run:
         *,
         say: ScriptedClassifier | None = None,
         camera: CameraConfig = _CAMERA,
+        images: Sequence[np.ndarray] = (),
     ) -> None:
         self.meter, self.classifier = Meter(), say or ScriptedClassifier()
         self.detector = ScriptedDetector(script)
@@ -69,7 +70,8 @@ class _Run:
         )
         self.outcomes: list[Outcome] = []
         for index in range(len(script)):
-            self.outcomes.append(self.pipeline.process(frame(index, index / _RATE)))
+            image = images[index] if images else None
+            self.outcomes.append(self.pipeline.process(frame(index, index / _RATE, image=image)))
 
     def leave(self) -> _Run:
         """Let everybody go, and take that in."""
@@ -140,6 +142,50 @@ def test_a_poster_is_never_reported_however_long_it_hangs() -> None:
     run = _Run([[face(300, 150)]] * 50).leave()
     assert run.changes == []
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 0
+
+
+_CAMERA_WORK = pytest.mark.parametrize(
+    "way",
+    [(1.0, 0.0, 9.0), (1.0, 0.0, -21.0), (1.012, 0.0, 0.0), (1.0, 0.8, 2.0)],
+    ids=["pans", "pans fast", "zooms", "rolls"],
+)
+"""How a camera moves from frame to frame: size, degrees, pixels across."""
+
+
+def _filmed(way: tuple[float, float, float], frames: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return pictures of a wall by a camera that moves so, and each one's motion as a matrix (3, 3)."""
+    blobs = np.random.default_rng(5).integers(40, 210, (45, 160, 3), dtype=np.uint8)
+    wall = cv2.resize(blobs, (1600, 450), interpolation=cv2.INTER_CUBIC)
+    size, degrees, across = way
+    once = np.vstack([cv2.getRotationMatrix2D((320, 180), degrees, size), (0, 0, 1)])
+    once[0, 2] += across
+    moves = [np.array([[1, 0, -480], [0, 1, -45], [0, 0, 1]], float)]
+    for _ in range(frames - 1):
+        moves.append(once @ moves[-1])
+    pictures = [
+        cv2.warpAffine(wall, move[:2], (640, 360), borderMode=cv2.BORDER_REFLECT) for move in moves
+    ]
+    return pictures, moves
+
+
+@_CAMERA_WORK
+def test_a_poster_filmed_by_a_camera_that_moves_is_not_reported(way: tuple[float, float, float]) -> None:
+    """It crosses the picture, grows and turns, but no otherwise than the wall that it hangs on."""
+    pictures, moves = _filmed(way, 15)
+    start = (320.0 - 8 * way[2], 170.0)
+    script = []
+    for move in moves:
+        x, y, _ = move @ np.linalg.inv(moves[0]) @ (*start, 1)
+        script.append([face(x, y, 48 * float(np.sqrt(np.linalg.det(move))))])
+    assert _Run(script, images=pictures).leave().changes == []
+
+
+@_CAMERA_WORK
+def test_somebody_who_walks_is_reported_by_a_camera_that_moves(way: tuple[float, float, float]) -> None:
+    pictures, _ = _filmed(way, 12)
+    script = [[face(150 + 34 * index, 170)] for index in range(12)]
+    opened = [change.kind for change in _Run(script, images=pictures).changes]
+    assert opened[:1] == [ChangeKind.OPENED]
 
 
 def test_a_masked_visitor_whose_face_passes_a_bare_poster_is_not_reported() -> None:
