@@ -3,9 +3,10 @@
 A decoder conceals what is missing and says so on one frame at best; measured with 3 % of the
 packets lost, `frame.is_corrupt` marked none of the wrong H.264 frames. What FFmpeg writes to its
 log (packets missed, macroblocks that make no sense) gives it away: with 0.6 % of the packets lost,
-not one of some 200 H.264 or H.265 pictures that passed differed from the original. What it cannot
-know: FFmpeg's H.265 decoder does not notice bytes that were altered on the way (54 of 60 cases), as
-opposed to lost; TCP's and UDP's own checksums stand against that.
+not one of some 200 H.264 or H.265 pictures that passed differed from the original (docs/operations.md
+has more figures, by bench/damage.py). What it cannot know: FFmpeg's H.265 decoder does not notice
+bytes that were altered on the way (54 of 60 cases), as opposed to lost; TCP's and UDP's own checksums
+stand against that.
 """
 
 from __future__ import annotations

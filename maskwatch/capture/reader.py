@@ -14,6 +14,7 @@ from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.joining import PictureJoiner
 from maskwatch.capture.lag import LagMeter
 from maskwatch.capture.mailbox import Mailbox, Sample
+from maskwatch.capture.numbering import FrameNumbers
 from maskwatch.capture.source import RateSampler, SourceCounts, StreamInfo
 from maskwatch.clock import Clock
 from maskwatch.errors import SourceEndedError, SourceError
@@ -50,6 +51,7 @@ class StreamReader:
         self._clock = clock
         self._sampler = RateSampler(rate, early=_JITTER)
         self._damage = DamageFilter()
+        self._numbers = FrameNumbers()
         self._lag = LagMeter()
         self._rhythm = _Rhythm()
         self._catching_up = False
@@ -84,6 +86,9 @@ class StreamReader:
     def _demux(self, container: InputContainer, log: LogWatch, *, live: bool) -> None:
         stream = container.streams.video[0]
         joiner = PictureJoiner(stream.codec_context.name)
+        numbered = live and stream.codec_context.name == "h264"
+        if numbered:
+            self._numbers.missed(stream.codec_context.extradata or b"")
         begun = self._clock.monotonic()
         for packet in container.demux(stream):
             if self._stopping.is_set():
@@ -97,6 +102,8 @@ class StreamReader:
             if not stale:
                 self.last_packet = now
             for whole in joiner.add(packet) if live else [packet]:
+                if numbered and self._numbers.missed(bytes(whole)):
+                    self._damage.packet(sound=False)
                 self._use(whole, log, now, stale=stale)
 
     def _pace(self, packet: _Packet, begun: float) -> None:
@@ -107,6 +114,7 @@ class StreamReader:
     def _use(self, packet: _Packet, log: LogWatch, now: float, *, stale: bool) -> None:
         if self._too_late(packet, now):
             self._counts.late += 1
+            self._numbers.forget()
             return
         for video in self._decode(packet, log):
             self._counts.decoded += 1

@@ -51,8 +51,9 @@ def serve(
 
     A camera is named after its file, or as in NAME=FILE. Lines on standard input change faults
     while clients are connected: `drop=0.05`, `hall:stall`, `hall:clear`. The faults are corrupt
-    and drop (share of packets, 0 to 1), stall, silent, garbage, drip (bytes a second), status
-    (401, 404, ...), close, no_video; `clear` heals.
+    and drop (share of packets, 0 to 1), omit (share of whole pictures, with no gap in the numbers),
+    stall, silent, garbage, drip (bytes a second), status (401, 404, ...), close, no_video; `clear`
+    heals.
 
     \b
     Examples:

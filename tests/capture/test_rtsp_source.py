@@ -148,6 +148,24 @@ def test_when_packets_are_lost_no_smeared_picture_is_given_out(
     assert max(wrong) < 0.5
 
 
+def test_when_a_camera_leaves_pictures_out_no_smeared_one_is_given_out(
+    server: RtspServer, clip_of: ClipOf
+) -> None:
+    clip = clip_of(frames=300, gop=12)
+    with FileSource(clip, rate=25) as whole:
+        truth = {number_of(frame.image): frame.image for frame in whole}
+    faults = server.add("hall", clip)
+    with RtspSource(options(server.url("hall"), stall_timeout=9.0), rate=25) as source:
+        watch(source, 1.5)  # two groups of pictures: so long it takes until the numbers are believed
+        faults.omit = 0.05
+        frames = watch(source, 5.0)
+        assert server.counts("hall").omitted > 1
+        assert source.counts.damaged > 1
+    assert len(frames) > 10
+    wrong = [np.abs(frame.image.astype(int) - truth[number_of(frame.image)]).mean() for frame in frames]
+    assert max(wrong) < 0.5
+
+
 # -- failures ----------------------------------------------------------------------------------
 
 

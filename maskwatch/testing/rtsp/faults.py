@@ -13,6 +13,7 @@ _SWITCHES = ("stall", "silent", "garbage", "close", "no_video")
 _NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
     "corrupt": (float, 0, 1),
     "drop": (float, 0, 1),
+    "omit": (float, 0, 1),
     "drip": (float, 0.1, 1e6),
     "status": (int, 400, 599),
     "clock_offset": (float, -1e6, 1e6),
@@ -30,6 +31,8 @@ class Faults:
     """Share of the RTP packets, 0 to 1, in which eight bytes are overwritten."""
     drop: float = 0.0
     """Share of the RTP packets, 0 to 1, that are never sent."""
+    omit: float = 0.0
+    """Share of the pictures, 0 to 1, that are left out without a gap in the packets' numbers."""
     stall: bool = False
     """Pictures stop; the connection stays up and requests are answered."""
     silent: bool = False

@@ -40,6 +40,8 @@ class Counts:
     """RTP packets sent with bytes overwritten."""
     dropped: int = 0
     """RTP packets that were left out."""
+    omitted: int = 0
+    """Pictures that were left out whole."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ __all__ = ["PAYLOAD_TYPE", "RtpStream", "interleave", "payloads"]
 
 PAYLOAD_TYPE = 96
 _MTU = 1400
+_PIECE = _MTU - 3  # a unit that needs fragments gives two at least, as RFC 6184 and RFC 7798 demand
 _FIRST, _LAST = 0x80, 0x40
 _FU_A, _FU_H265 = 28, 49
 
@@ -34,9 +35,9 @@ def _pieces(codec: Codec, nal: bytes) -> Iterator[bytes]:
     else:
         prefix, kind = bytes([nal[0] & 0x81 | _FU_H265 << 1, nal[1]]), codec.nal_type(nal)
         body = nal[2:]
-    for at in range(0, len(body), _MTU):
-        edge = (_FIRST if at == 0 else 0) | (_LAST if at + _MTU >= len(body) else 0)
-        yield prefix + bytes([kind | edge]) + body[at : at + _MTU]
+    for at in range(0, len(body), _PIECE):
+        edge = (_FIRST if at == 0 else 0) | (_LAST if at + _PIECE >= len(body) else 0)
+        yield prefix + bytes([kind | edge]) + body[at : at + _PIECE]
 
 
 class RtpStream:

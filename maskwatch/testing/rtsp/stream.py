@@ -134,6 +134,9 @@ async def _send_unit(
     """The packets of one frame, less those that the faults eat."""
     faults, counts = mount.faults, mount.counts
     epoch = mount.playback.epoch - faults.clock_offset
+    if faults.omit and rng.random() < faults.omit:
+        counts.omitted += 1
+        return
     ticks = segment.present_ticks(number, epoch)
     for payload, last in payloads(segment.clip.codec, segment.unit(number).nals):
         damaged = faults.damage(payload, rng)
