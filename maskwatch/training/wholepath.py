@@ -1,13 +1,15 @@
 """Whole photographs through detector, gate and classifier, held against every boxed face.
 
 A detection and a boxed face are the same when they overlap by 0.4 (intersection over union), best
-pairs first. "No mask" is said of a detection that passes the gate and whose logit for no mask
-exceeds the one for a mask and the one for a mask worn incorrectly. It is right on a bare face; on a
+pairs first. "No mask" is said of a detection that passes the gate, of which the detector is sure
+enough that it is a face (the daemon asks the same of a track), and whose logit for no mask exceeds
+the one for a mask and the one for a mask worn incorrectly. It is right on a bare face; on a
 masked one, or on nothing boxed, it is wrong; on a mask worn incorrectly it counts neither way.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import numpy as np
 
 from maskwatch.domain import Box, Detection, MaskLogits
 from maskwatch.errors import DataError
+from maskwatch.tracking.faceness import FaceEvidence
 from maskwatch.training.dataset import Scene
 from maskwatch.training.metrics import bootstrap
 from maskwatch.vision.faces import FaceDetector, analysis_size
@@ -33,14 +36,16 @@ __all__ = ["PathBand", "PathFigures", "Seen", "look", "match", "path_figures"]
 _SAME: Final = 0.4
 _BANDS: Final = (("<16 px", 0, 16), ("16-32 px", 16, 32), ("32-64 px", 32, 64), (">64 px", 64, np.inf))
 _BARE: Final = 1
+_SURE: Final = math.log(9)
+_UNSURE: Final = "unsure_face"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One boxed face (label None: a detection of nothing boxed) and what the path said of it.
 
-    `said` is None where no detection matched, the reason where the gate kept it back, or
-    ``mask``, ``no_mask`` or ``incorrect``. `passed` tells whether the gate let it through.
+    `said` is None where no detection matched, ``mask``, ``no_mask`` or ``incorrect``, or one of
+    these behind the reason for which it was kept back. `passed` tells whether it was not.
     """
 
     scene: int
@@ -135,16 +140,16 @@ def _one(
     seen = []
     for i, (detection, quality, reading) in enumerate(zip(found, qualities, readings, strict=True)):
         assert reading.logits is not None
+        said = _said(reading.logits)
+        held = quality.gate or (_UNSURE if said == "no_mask" and not _is_face(detection.score) else None)
         j = pairs.get(i)
         seen.append(
             Seen(
-                number,
-                None if j is None else scene.labels[j],
-                detection.box.height if j is None else scene.boxes[j].height,
-                _said(reading.logits)
-                if quality.gate is None
-                else f"{quality.gate}:{_said(reading.logits)}",
-                quality.gate is None,
+                scene=number,
+                label=None if j is None else scene.labels[j],
+                height=detection.box.height if j is None else scene.boxes[j].height,
+                said=said if held is None else f"{held}:{said}",
+                passed=held is None,
             )
         )
     missed = set(range(len(scene.boxes))) - set(pairs.values())
@@ -152,6 +157,13 @@ def _one(
         Seen(number, scene.labels[j], scene.boxes[j].height, said=None, passed=False)
         for j in sorted(missed)
     ]
+
+
+def _is_face(score: float) -> bool:
+    """Return whether one sighting of this score (0 to 1) makes it nine to one that it is a face."""
+    evidence = FaceEvidence(correlation_time=1.0)
+    evidence.see(score, 0.0)
+    return evidence.ratio >= _SURE
 
 
 def _said(logits: MaskLogits) -> str:

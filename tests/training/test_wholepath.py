@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.domain import Box, Detection, Point
+from maskwatch.domain import Box, Detection, MaskLogits, Point, Reading
 from maskwatch.errors import DataError
 from maskwatch.training.dataset import read_scenes
 from maskwatch.training.wholepath import Seen, look, match, path_figures
+from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.masks import MaskClassifier
+from tests.fakes.vision import face
 
 NOWHERE = (Point(0, 0),) * 5
 
@@ -57,6 +60,24 @@ def test_recall_misses_what_is_not_found_or_kept_back() -> None:
     assert figures.recall[0] == 0.25
     assert figures.ungated_recall[0] == 0.5
     assert figures.gated == {"turned_away": 1}
+
+
+def test_nobody_is_called_bare_whom_the_detector_hardly_takes_for_a_face(
+    hall: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fold of cloth found with 0.7 is kept back, a face found with 0.9 is not; masks need neither."""
+
+    def looked(score: float, logits: MaskLogits) -> list[str | None]:
+        face_at = dataclasses.replace(face(44, 34, 40), score=score)
+        monkeypatch.setattr(FaceDetector, "detect", lambda *_: [face_at])
+        monkeypatch.setattr(MaskClassifier, "classify", lambda *_: [Reading(logits)])
+        rows, _ = look(read_scenes(hall)[:1], MaskClassifier())
+        return [row.said for row in rows if row.said]
+
+    bare, masked = MaskLogits(-3.0, 3.0, -3.0), MaskLogits(3.0, -3.0, -3.0)
+    assert looked(0.9, bare) == ["no_mask"]
+    assert looked(0.7, bare) == ["unsure_face:no_mask"]
+    assert looked(0.7, masked) == ["mask"]
 
 
 def test_small_faces_count_in_their_band_only() -> None:
