@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fix lock chaos bench events clean
+.PHONY: help demo test lint fix lock chaos bench events fuzz clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -42,6 +42,9 @@ chaos: $(VENV)/.dev  ## Storm over the real daemon and an account that must bala
 	@tools/system-packages
 	$(PY) -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED))
 
+fuzz: $(VENV)/.dev $(VENV)/.fuzz  ## Fuzz what reads untrusted bytes (DURATION=60 seconds each; TARGET=)
+	$(PY) -m tests.fuzz $(TARGET) --seconds $(or $(DURATION),60)
+
 bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memory
 	$(PY) -m bench.cost
 	$(PY) -m bench.memory
@@ -53,7 +56,7 @@ events: $(VENV)/.dev  ## Measure decisions on every scene and an hour of quiet f
 		--picture docs/images/events.svg --page docs/events.md $(if $(JOBS),--jobs $(JOBS))
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "maskwatch needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; fi

@@ -9,8 +9,13 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["KIB", "MIB", "read_file", "require_regular"]
+import msgspec
+
+__all__ = ["KIB", "MIB", "read_file", "read_json", "require_regular"]
+
+T = TypeVar("T")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -25,6 +30,21 @@ def read_file(path: Path, most: int) -> bytes:
         limit = f"{most // MIB} MiB" if most >= MIB else f"{most // KIB} KiB"
         raise OSError(errno.EFBIG, f"larger than {limit}", str(path))
     return data
+
+
+def read_json(path: Path, most: int, kind: type[T]) -> T:
+    """Return what a JSON file of at most `most` bytes holds.
+
+    Raises:
+        OSError: it cannot be read.
+        msgspec.DecodeError: it is no JSON, or (ValidationError) not of that kind.
+
+    """
+    data = read_file(path, most)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
 
 
 def require_regular(path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.errors import DataError
-from maskwatch.reading import MIB, read_file
+from maskwatch.reading import MIB, read_json
 
 __all__ = ["Fake", "MaskState", "PersonFrame", "Truth", "TruthFrame", "Visit", "truth_path"]
 
@@ -116,7 +116,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def load(path: Path) -> Truth:
         """Read a truth file; raises DataError when it is missing, malformed or of another version."""
         try:
-            truth = msgspec.json.decode(read_file(path, _LARGEST), type=Truth)
+            truth = read_json(path, _LARGEST, Truth)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         except msgspec.DecodeError as error:

@@ -23,7 +23,7 @@ import numpy as np
 
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
-from maskwatch.reading import MIB, read_file
+from maskwatch.reading import MIB, read_file, read_json
 from maskwatch.training.groups import fingerprint
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
@@ -224,7 +224,7 @@ class Scene:
 def read_scenes(annotations: Path) -> list[Scene]:
     """Return the scenes of an annotations file. Raises DataError that says what is wrong with it."""
     try:
-        content = msgspec.json.decode(read_file(annotations, _LARGEST_ANNOTATIONS), type=_SceneFile)
+        content = read_json(annotations, _LARGEST_ANNOTATIONS, _SceneFile)
     except OSError as error:
         raise DataError(f"{annotations}: cannot read the annotations: {error.strerror}") from error
     except msgspec.MsgspecError as error:

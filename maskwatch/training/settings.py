@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import DataError, UsageError
-from maskwatch.reading import MIB, read_file
+from maskwatch.reading import MIB, read_json
 
 __all__ = ["Recipe", "Settings", "read_settings", "write_settings"]
 
@@ -82,7 +82,7 @@ def read_settings(run: Path) -> Settings:
     """Return the settings of a run folder. Raises UsageError where it is none, DataError if damaged."""
     path = run / _FILE
     try:
-        return msgspec.json.decode(read_file(path, MIB), type=Settings)
+        return read_json(path, MIB, Settings)
     except OSError as error:
         raise UsageError(
             f"{run}: not a run folder: {_FILE} cannot be read ({error.strerror})"

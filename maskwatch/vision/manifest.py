@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import ManifestError
-from maskwatch.reading import MIB, read_file
+from maskwatch.reading import MIB, read_file, read_json
 from maskwatch.vision.interpreter import LARGEST_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
@@ -139,7 +139,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises ManifestError that names the file, the field and what was expected.
     """
     try:
-        manifest = msgspec.json.decode(read_file(path, _LARGEST_MANIFEST), type=Manifest)
+        manifest = read_json(path, _LARGEST_MANIFEST, Manifest)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from error
     except msgspec.ValidationError as error:

@@ -1,0 +1,62 @@
+"""Coverage-guided fuzzing of what reads untrusted bytes.
+
+    python -m tests.fuzz [TARGET...] [--seconds 60]        (make fuzz DURATION=60)
+
+Each target runs in a process of its own from a small seed corpus; anything that it raises beside the
+errors it may raise ends it, and the input is left in .fuzz/. Put such an input among the regressions of
+tests/fuzz/test_targets.py, which runs every target on its seeds with the other tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+_FOLDER = Path(".fuzz")
+
+
+def _fuzz(name: str, seconds: int) -> None:
+    """Run one target in this process, for ever or until `seconds` are over."""
+    import atheris  # installed by `make fuzz` only
+
+    with atheris.instrument_imports(include=["maskwatch", "yaml"]):
+        from tests.fuzz.targets import TARGETS, run
+    corpus = _FOLDER / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(TARGETS[name]):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=2048"]
+    prefix = f"-artifact_prefix={_FOLDER}/{name}-"
+    atheris.Setup([sys.argv[0], *limits, prefix, str(corpus)], lambda data: run(name, data))
+    atheris.Fuzz()
+
+
+def main() -> None:
+    """Fuzz the targets that are named, or all of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        _fuzz(given.one, given.seconds)
+        return
+    from tests.fuzz.targets import TARGETS  # not before: a target's process must import it instrumented
+
+    unknown = set(given.targets) - set(TARGETS)
+    if unknown:
+        parser.error(f"no target {min(unknown)}; there are {', '.join(TARGETS)}")
+    failed = []
+    for name in given.targets or TARGETS:
+        print(f"=== {name}", flush=True)
+        command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--seconds", str(given.seconds)]
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}; the inputs lie in {_FOLDER}")
+
+
+if __name__ == "__main__":
+    main()

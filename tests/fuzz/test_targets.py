@@ -1,0 +1,25 @@
+"""No bytes make a reader raise anything but the errors it documents; `make fuzz` looks further."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.targets import TARGETS, run
+
+_SEEDS = [(name, seed) for name, seeds in TARGETS.items() for seed in seeds]
+
+
+@pytest.mark.parametrize(("name", "seed"), _SEEDS)
+def test_a_seed_and_what_was_once_found_is_read_or_refused(name: str, seed: bytes) -> None:
+    run(name, seed)
+
+
+@given(st.sampled_from(_SEEDS), st.integers(0, 5000), st.binary(max_size=6), st.integers(0, 8))
+def test_a_seed_that_was_tampered_with_is_read_or_refused(
+    chosen: tuple[str, bytes], at: int, put: bytes, gone: int
+) -> None:
+    name, seed = chosen
+    at %= len(seed) + 1
+    run(name, seed[:at] + put + seed[at + gone :])
