@@ -61,7 +61,6 @@ class Ledger:
     journal: set[Key]
     stored: Stored
     received: list[Key]
-    worker_kills: int
     all_kills: int
     window: int
     faults: list[str] = field(default_factory=list)

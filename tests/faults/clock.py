@@ -29,7 +29,7 @@ _WITHDRAWN = (
     b"pthread_cond_init",
     b"pthread_cond_destroy",
 )
-_SEEN = 2.0  # seconds after which every process has seen a jump
+_SEEN = 15.0  # seconds: a process sees a jump a little later, and judges frames from before it
 # Names the shared memory in which libfaketime keeps the moment that all its offsets count from; it is
 # removed when this process ends in order, and outlives every daemon that is killed.
 _KEEPER = """

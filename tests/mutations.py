@@ -1,0 +1,177 @@
+"""`python -m tests.mutations [NAME ...]`: breaks promises one by one, and sees that tests notice.
+
+Each mutation is a small change of one file in a scratch copy of this checkout. The test beside it must
+pass without the change and fail with it; the exit code is 1 if any does not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["MUTATIONS", "Mutation"]
+
+ROOT = Path(__file__).resolve().parents[1]
+_FAILED = 1  # pytest's exit code when tests ran and some failed
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """In `file`, `before` (which must stand there once) becomes `after`; `test` must notice."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "marking before PUBACK",
+        "maskwatch/alerts/session.py",
+        "        self._taken.add(delivery.id)\n",
+        "        self._report(Outcome(delivery.id, Fate.ACCEPTED, ''))\n",
+        "tests/alerts/test_mqtt_trouble.py"
+        "::test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_anew",
+    ),
+    Mutation(
+        "synchronous=OFF",
+        "maskwatch/store/engine.py",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA synchronous = OFF",
+        "tests/faults/test_store_durability.py"
+        "::test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement",
+    ),
+    Mutation(
+        "acknowledging before commit",
+        "maskwatch/recorder/intake.py",
+        "        try:\n            receipts = self._store_all(store)\n",
+        "        for item in self._items:\n            item.acknowledge(True)\n"
+        "        try:\n            receipts = self._store_all(store)\n",
+        "tests/faults/test_store_durability.py"
+        "::test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement",
+    ),
+    Mutation(
+        "the picture's folder not synced",
+        "maskwatch/store/pictures.py",
+        "    fsync_directory(day)\n    return",
+        "    return",
+        "tests/faults/test_store_durability.py"
+        "::test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement",
+    ),
+    Mutation(
+        "no parent-death signal",
+        "maskwatch/ipc/child.py",
+        "libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0",
+        "libc is None",
+        "tests/faults/test_processes.py::test_kill_9_of_the_supervisor_ends_even_children_that_hang",
+    ),
+    Mutation(
+        "coasting tracks vote",
+        "maskwatch/worker/pipeline.py",
+        "        seen = [self._meet(track, frame)",
+        "        self._last = getattr(self, '_last', {})\n"
+        "        for track in self._tracker.tracks:\n"
+        "            track.detection = track.detection or self._last[track.number]\n"
+        "            self._last[track.number] = track.detection\n"
+        "        seen = [self._meet(track, frame)",
+        "tests/worker/test_pipeline.py::test_only_a_frame_that_matched_a_detection_votes",
+    ),
+    Mutation(
+        "UNKNOWN votes",
+        "maskwatch/worker/pipeline.py",
+        "        if gate is not None:\n            visit.gates[gate] += 1\n",
+        "        if gate is not None and False:\n            visit.gates[gate] += 1\n",
+        "tests/worker/test_pipeline.py::test_a_face_that_is_unfit_to_be_judged_has_no_vote",
+    ),
+    Mutation(
+        "evidence not clipped",
+        "maskwatch/tracking/evidence.py",
+        "return min(max(said - expected, -CLIP), CLIP)",
+        "return said - expected",
+        "tests/tracking/test_evidence.py::test_one_picture_decides_nothing_however_sure_the_model_is",
+    ),
+    Mutation(
+        "blur removed",
+        "maskwatch/privacy/anonymize.py",
+        "    np.copyto(out[place], mosaic(source[place], cell), where=where)\n",
+        "    np.copyto(out[place], source[place], where=where)\n",
+        "tests/privacy/test_anonymize.py"
+        "::test_the_output_depends_on_the_covered_cells_means_and_on_nothing_else",
+    ),
+    Mutation(
+        "gate stuck shut",
+        "maskwatch/vision/motion.py",
+        "        if not (awake or due):\n",
+        "        if not awake and self._seen is not None:\n",
+        "tests/vision/test_motion.py::test_somebody_who_comes_in_is_looked_at_in_that_very_frame",
+    ),
+)
+
+
+def _scratch_copy(folder: Path) -> Path:
+    """Copy what git knows of, and lay beside it what tests look for beside a checkout."""
+    copy = folder / "checkout"
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def _run(test: str, checkout: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-n0", "-q", "-x", "-p", "no:cacheprovider", test]
+    env = {**os.environ, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, cwd=checkout, env=env, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def _apply(mutation: Mutation, checkout: Path) -> str:
+    """Change the file; return what stood in it."""
+    path = checkout / mutation.file
+    text = path.read_text(encoding="utf-8")
+    assert text.count(mutation.before) == 1, f"{mutation.file} no longer has {mutation.before!r} once"
+    path.write_text(text.replace(mutation.before, mutation.after), encoding="utf-8")
+    return text
+
+
+def noticed(mutation: Mutation, checkout: Path) -> str:
+    """Return "" if the mutation's test passes without it and fails with it, else what happened."""
+    sound = _run(mutation.test, checkout)
+    if sound.returncode != 0:
+        return "the test does not pass without it\n" + sound.stdout[-2000:]
+    text = _apply(mutation, checkout)
+    broken = _run(mutation.test, checkout)
+    (checkout / mutation.file).write_text(text, encoding="utf-8")
+    if broken.returncode != _FAILED:
+        return f"the test did not fail (exit code {broken.returncode})\n" + broken.stdout[-2000:]
+    return ""
+
+
+def main(names: list[str]) -> int:
+    """Try the mutations of these names, or all; return the exit code."""
+    unnoticed = 0
+    with tempfile.TemporaryDirectory(prefix="maskwatch-mutations-") as folder:
+        checkout = _scratch_copy(Path(folder))
+        for mutation in MUTATIONS:
+            if names and mutation.name not in names:
+                continue
+            fault = noticed(mutation, checkout)
+            unnoticed += bool(fault)
+            print(
+                f"{'NOT ' if fault else ''}noticed  {mutation.name}: {mutation.test} {fault}", flush=True
+            )
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
