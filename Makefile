@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fix lock chaos bench events fuzz clean
+.PHONY: help demo test lint fix lock chaos fuzz soak mutations bench events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -44,6 +44,14 @@ chaos: $(VENV)/.dev  ## Storm over the real daemon and an account that must bala
 
 fuzz: $(VENV)/.dev $(VENV)/.fuzz  ## Fuzz what reads untrusted bytes (DURATION=60 seconds each; TARGET=)
 	$(PY) -m tests.fuzz $(TARGET) --seconds $(or $(DURATION),60)
+
+soak: $(VENV)/.dev  ## Let the daemon run and see that neither memory nor descriptors grow (DURATION=3600)
+	@tools/system-packages
+	$(PY) -m tests.chaos.soak --duration $(or $(DURATION),3600)
+
+mutations: $(VENV)/.dev  ## Break each promise in a scratch copy and see that its test notices (two minutes)
+	@tools/system-packages
+	$(PY) -m tests.mutations
 
 bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memory
 	$(PY) -m bench.cost

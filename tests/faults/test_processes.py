@@ -208,6 +208,19 @@ def test_a_recorder_that_is_killed_comes_back(daemon: QuickDaemon) -> None:
     )
 
 
+def test_a_recorder_that_hangs_is_noticed_killed_and_replaced_and_no_worker_with_it(
+    daemon: QuickDaemon,
+) -> None:
+    victim = daemon.status().recorder.pid
+    workers = [daemon.pid_of("c0"), daemon.pid_of("c1")]
+    assert victim is not None
+    os.kill(victim, signal.SIGSTOP)
+    wait_until(lambda: not is_alive(victim), 30, "the hung recorder is killed")
+    wait_until(lambda: daemon.status().recorder.phase == "running", 30, "the recorder runs again")
+    assert daemon.status().recorder.pid != victim
+    assert [daemon.pid_of("c0"), daemon.pid_of("c1")] == workers
+
+
 def test_a_second_daemon_is_refused_in_one_line_and_the_first_goes_on(
     daemon: QuickDaemon, tmp_path: Path
 ) -> None:

@@ -1,0 +1,50 @@
+"""The soak's judgement: it must tell what grows from what is merely restless."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from tests.chaos.soak import judge
+from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
+
+
+def soaked(growth: float, *, leak: float = 0.0) -> list[Sample]:
+    """Fifteen minutes of a recorder that is replaced once; MiB and descriptors per hour."""
+    rng = random.Random(5)
+    samples = []
+    for pid, begin, end in ((1, 0, 420), (2, 420, 900)):
+        for second in range(begin, end, 5):
+            hours = (second - begin) / 3600
+            cold = 30.0 if second - begin < 60 else 0.0  # what a warm-up adds is no growth
+            megabytes = 60 + growth * hours + rng.gauss(0, 0.3) - cold
+            samples.append(Sample(second, "recorder", pid, megabytes, 20 + int(leak * hours)))
+    return samples
+
+
+def test_a_restless_process_that_is_replaced_counts_as_flat() -> None:
+    assert judge(soaked(0.0)) == 0
+
+
+def test_memory_that_grows_fails_the_soak_with_its_slope_about_right() -> None:
+    samples = soaked(90.0)
+    assert judge(samples) == 1
+    (memory,) = [trend for trend in trends(samples) if trend.what == "MiB"]
+    assert abs(memory.slope - 90.0) < 4 * memory.error + 1
+
+
+def test_a_descriptor_lost_every_minute_fails_the_soak() -> None:
+    assert BOUNDS["descriptors"] < 60
+    assert judge(soaked(0.0, leak=60.0)) == 1
+
+
+def test_a_soak_too_short_to_see_a_slope_is_no_success() -> None:
+    assert judge([sample for sample in soaked(0.0) if sample.second < 100]) == 1
+
+
+def test_table_and_plot_hold_every_sample(tmp_path: Path) -> None:
+    samples = soaked(0.0)
+    write(samples, tmp_path / "samples.csv")
+    assert len((tmp_path / "samples.csv").read_text().splitlines()) == len(samples) + 1
+    draw(samples, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").read_bytes().startswith(b"\x89PNG")
