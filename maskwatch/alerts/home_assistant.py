@@ -140,14 +140,15 @@ class HomeAssistant:
             "value_template": "{{ value_json.state }}",
         }
         yield _Entity("sensor", "state", common | shown)
+        snoozes = self._topics.of(Topic.SNOOZE, camera=camera)
         snoozed: _Fields = {
-            "name": "Snoozed until",
+            "name": "Snoozed",
             "icon": "mdi:bell-sleep",
-            "device_class": "timestamp",
-            "state_topic": self._topics.of(Topic.SNOOZE, camera=camera),
-            "value_template": "{{ value_json.until }}",
+            "state_topic": snoozes,
+            "value_template": "{{ 'ON' if value_json.until else 'OFF' }}",
+            "json_attributes_topic": snoozes,
         }
-        yield _Entity("sensor", "snoozed_until", snoozed)
+        yield _Entity("binary_sensor", "snoozed", snoozed)
 
     def _people_entities(self, camera: str) -> Iterator[_Entity]:
         now_open = self._topics.of(Topic.OPEN_VIOLATIONS, camera=camera)

@@ -137,9 +137,10 @@ class Courier:
         match outcome.fate:
             case Fate.ACCEPTED:
                 self._took(flight)
+                _log.debug("alert delivered", extra=self._of(key))
                 state = OutboxState.DELIVERED
             case Fate.REFUSED:
-                _log.error("%s refused alert %s:%s: %s", self.sink.name, *key, outcome.detail)
+                _log.error("alert refused: %s", outcome.detail, extra=self._of(key))
                 state = OutboxState.PARKED
             case Fate.FAILED:
                 state = self._failed(key, outcome.detail)
@@ -165,15 +166,19 @@ class Courier:
             trouble.strikes += 1
         trouble.accepted_then = self._accepted
         if trouble.strikes >= self._pace.strikes:
-            _log.error("%s: alert %s:%s fails always, parked: %s", self.sink.name, *key, detail)
+            _log.error("alert fails always, parked: %s", detail, extra=self._of(key))
             return OutboxState.PARKED
         if now >= self._rest.until:  # one step per rest, not one per delivery that was out
             self._rest.failures += 1
             self._rest.until = now + self._pause(self._rest.failures)
-            _log.warning(
-                "%s: delivery failed, next in %.1f s: %s", self.sink.name, self._rest.until - now, detail
-            )
+            pause = self._rest.until - now
+            _log.warning("delivery failed, next in %.1f s: %s", pause, detail, extra=self._of(key))
         return OutboxState.PENDING
+
+    def _of(self, key: Key) -> dict[str, str]:
+        """Return what a log line says it is about."""
+        subject, number = key
+        return {"sink": self.sink.name, "alert": f"{subject}:{number}"}
 
     def _pause(self, failures: int) -> float:
         ceiling = min(self._pace.longest, self._pace.first * 2.0 ** min(failures - 1, 30))

@@ -16,7 +16,7 @@ from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, S
 from maskwatch.recorder.memory import Memory
 from maskwatch.recorder.standing import Standing
 from maskwatch.store.database import Store
-from maskwatch.store.record import Entry, Receipt, change_kind
+from maskwatch.store.record import Entry, Receipt, change_kind, subject_id
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -124,9 +124,8 @@ class Intake:
             if receipt is Receipt.STORED:
                 self._accept(item.entry)
             elif receipt is Receipt.CONFLICT:
-                _log.warning(
-                    "change %d was stored before with other contents", item.entry.subject.number
-                )
+                ids = {"alert": f"{subject_id(item.entry.subject)}:{item.entry.subject.number}"}
+                _log.warning("a change was stored before with other contents", extra=ids)
             item.acknowledge(True)  # noqa: FBT003 - the one argument of a callback
 
     def _accept(self, entry: Entry) -> None:

@@ -150,7 +150,7 @@ class Watch:
 
     def _hand_over(self, outcome: Outcome, patience: float = _PATIENCE) -> None:
         for change, picture in outcome.changes:
-            ids = {"violation": str(change.violation.id), "number": change.number}
+            ids = {"violation": str(change.violation.id), "alert": change.alert_id}
             _log.info("violation %s", change.kind, extra=ids)
             stored = self._link.record(change, picture, patience=patience)
             if patience and not stored:

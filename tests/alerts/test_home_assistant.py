@@ -44,7 +44,7 @@ def test_a_camera_has_the_entities_that_people_ask_for() -> None:
         ("event", "Violation"),
         ("sensor", "Occupancy"),
         ("sensor", "Compliance"),
-        ("sensor", "Snoozed until"),
+        ("binary_sensor", "Snoozed"),
         ("image", "Last alert"),
         ("image", "Last snapshot"),
         ("switch", "Enabled"),
