@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import msgspec
@@ -71,13 +71,14 @@ class CommandDesk:
             return None
         if not self._allowed(now):
             return self._grumble(request, now)
-        known = CAMERA_VERBS if request.target else NODE_VERBS
-        if request.verb not in known:
-            verbs = ", ".join(sorted(known))
-            return self._answer(request, ok=False, detail=f"no such command here; expected {verbs}")
         payload = _payload(message.payload)
         if isinstance(payload, str):
             return self._answer(request, ok=False, detail=payload)
+        known = CAMERA_VERBS if request.target else NODE_VERBS
+        if request.verb not in known:
+            verbs = ", ".join(sorted(known))
+            named = replace(request, seen=payload.id)
+            return self._answer(named, ok=False, detail=f"no such command here; expected {verbs}")
         return self._admit(request, payload, now)
 
     def concerns(self, message: Received) -> bool:

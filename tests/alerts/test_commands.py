@@ -87,8 +87,13 @@ def test_a_retained_command_is_an_old_wish_and_ignored() -> None:
 
 @pytest.mark.parametrize("verb", ["format", "", "reload"])
 def test_a_verb_that_is_not_the_cameras_is_answered_with_those_that_are(verb: str) -> None:
-    stray = Received(f"{TOPICS.root}/camera/door/command/{verb}", b"", retained=False)
-    assert "expected disable, enable, snapshot, snooze" in refusal(desk(), stray)
+    topic = f"{TOPICS.root}/camera/door/command/{verb}"
+    assert "expected disable, enable, snapshot, snooze" in refusal(
+        desk(), Received(topic, b"", retained=False)
+    )
+    answer = desk().take(Received(topic, b'{"id": "7"}', retained=False), 0)
+    assert isinstance(answer, Answer)
+    assert answer.result.id == "7"
 
 
 def test_other_topics_are_not_the_desks_concern() -> None:
