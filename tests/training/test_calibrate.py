@@ -35,13 +35,12 @@ def test_the_threshold_holds_its_promise_on_the_data_it_saw() -> None:
     threshold = incorrect_threshold(logits, labels, share=0.02)
     called = softmax(logits)[labels == 0, 2] > threshold
     assert called.mean() <= 0.021
-    assert threshold >= 0.5
 
 
-def test_the_threshold_is_never_under_a_half() -> None:
-    """A model that never doubts a mask gets a half; so does one without masks to fit on."""
+def test_the_threshold_is_not_fooled_by_a_model_that_never_doubts_a_mask() -> None:
+    """It has a floor, since masks of the world are doubted more; without masks to fit on it is a half."""
     logits = np.tile(np.array([[9, 0, 0]], np.float32), (50, 1))
-    assert incorrect_threshold(logits, np.zeros(50, np.int64)) == 0.5
+    assert incorrect_threshold(logits, np.zeros(50, np.int64)) == 0.1
     assert incorrect_threshold(logits, np.ones(50, np.int64)) == 0.5
 
 
