@@ -193,6 +193,8 @@ def _replayed(run: Run, clip: Path, truth: Truth, model: str) -> Judged:
     outcome = msgspec.structs.replace(outcome, kind=run.kind, seed=run.seed)
     if run.quiet is not None:
         return Judged(outcome=outcome, findings=findings)
+    if findings.looked == findings.frames:  # the gate never closed: without it all is the same
+        return Judged(outcome=outcome, findings=findings, ungated=outcome)
     ungated, _ = _watched(config, clip, truth, detector, gated=False)
     return Judged(outcome=outcome, findings=findings, ungated=ungated)
 
