@@ -54,7 +54,6 @@ from maskwatch.recorder.standing import Standing
 from maskwatch.recorder.workers import Workers, listen
 from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
-from maskwatch.store.models import ViolationRow
 from maskwatch.store.record import Entry, subject_id
 from maskwatch.store.salvage import Repair
 from maskwatch.store.upkeep import interruptions
@@ -149,9 +148,7 @@ class Recorder:
             self._store.open_changes(),
             self._store.open_incidents(),
             self._store.newest_minutes(cameras),
-            silenced=[
-                each.violation.id for each in self._store.open_changes(ViolationRow.silenced.is_(True))
-            ],
+            silenced=[each.id for each in self._store.settled() if each.silent],
             acknowledged=self._store.acknowledged_open(),
             unacknowledged=self._store.unacknowledged(self._clock.now() - _REMEMBERED),
         )

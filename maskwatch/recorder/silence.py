@@ -8,7 +8,7 @@ is told then, from its first change on. Snoozes are kept in the database, and ou
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,7 +17,6 @@ from maskwatch.domain import Change, Incident, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.recorder.memory import Memory
 from maskwatch.store.database import Store
-from maskwatch.store.models import ViolationRow
 
 __all__ = ["Silence"]
 
@@ -45,17 +44,12 @@ class Silence:
         self._memory = memory
         self._clock = clock
         self._tell = tell
-        self._settled: dict[UUID, tuple[str, bool]] = {}
-        self._settle(store.open_changes(ViolationRow.silenced.is_(False)), silent=False)
-        self._settle(store.open_changes(ViolationRow.silenced.is_(True)), silent=True)
+        known: dict[UUID, tuple[str, bool]] = {s.id: (s.camera, s.silent) for s in store.settled()}
+        self._settled = known
         self._due: dict[str, float] = {}
         self.running = store.snoozes()
         for snooze in self.running:
             self._take_up(snooze)
-
-    def _settle(self, changes: Iterable[Change], *, silent: bool) -> None:
-        for change in changes:
-            self._settled[change.violation.id] = (change.violation.camera, silent)
 
     def _take_up(self, snooze: Snooze) -> None:
         """Go on with a snooze of a former run; a wrong clock cannot make it longer than any."""

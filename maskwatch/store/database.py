@@ -27,6 +27,7 @@ from maskwatch.store.pictures import StoredPicture, write_picture
 from maskwatch.store.queries import used_bytes
 from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.snoozes import OpenViolation
 from maskwatch.store.upkeep import (
     Acknowledged,
     acknowledge,
@@ -192,6 +193,11 @@ class Store:
         """Return every snooze that was begun and not ended."""
         with self.session() as session:
             return snoozes.running(session)
+
+    def settled(self) -> list[OpenViolation]:
+        """Return every open violation, with whether nobody is told of it."""
+        with self.session() as session:
+            return snoozes.settled(session)
 
     def snooze(self, snooze: Snooze) -> None:
         """Note a snooze; see `maskwatch.recorder.silence`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -11,7 +13,21 @@ from sqlalchemy.orm import Session
 from maskwatch.domain import Snooze
 from maskwatch.store.models import ChangeRow, OutboxRow, OutboxState, SnoozeRow, ViolationRow
 
-__all__ = ["begin", "end", "running"]
+__all__ = ["OpenViolation", "begin", "end", "running", "settled"]
+
+
+class OpenViolation(NamedTuple):
+    """An open violation, and whether nobody is told of it."""
+
+    id: UUID
+    camera: str
+    silent: bool
+
+
+def settled(session: Session) -> list[OpenViolation]:
+    """Return every open violation: there may be thousands, so without their contents."""
+    wanted = select(ViolationRow.id, ViolationRow.camera, ViolationRow.silenced)
+    return [OpenViolation(*row) for row in session.execute(wanted.where(ViolationRow.ended.is_(None)))]
 
 
 def running(session: Session) -> list[Snooze]:
