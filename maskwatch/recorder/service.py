@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
@@ -50,7 +49,7 @@ from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.loop import Loop
 from maskwatch.recorder.memory import Memory
 from maskwatch.recorder.silence import Silence
-from maskwatch.recorder.standing import Standing
+from maskwatch.recorder.standing import take_stock
 from maskwatch.recorder.workers import Workers, listen
 from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
@@ -67,7 +66,6 @@ MakeSinks = Callable[[Config], Sequence[Sink]]
 OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
 _TURN = 0.25
-_REMEMBERED = timedelta(days=1)  # for so long channels may wait for an acknowledgement
 _GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
 
 
@@ -103,7 +101,8 @@ class Recorder:
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
         self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
-        self._standing = self._take_stock()
+        cameras = [camera.name for camera in self._config.cameras]
+        self._standing = take_stock(self._store, cameras, clock.now())
         self._commands = Commands(self._loop.ring)
         self._silence = Silence(self._store, self._memory, clock, self._snoozed)
         self._intake = Intake(
@@ -141,17 +140,6 @@ class Recorder:
         for snooze in self._silence.running:
             self._snoozed(snooze)
         self._dispatch.start(sinks)
-
-    def _take_stock(self) -> Standing:
-        cameras = [camera.name for camera in self._config.cameras]
-        return Standing(
-            self._store.open_changes(),
-            self._store.open_incidents(),
-            self._store.newest_minutes(cameras),
-            silenced=[each.id for each in self._store.settled() if each.silent],
-            acknowledged=self._store.acknowledged_open(),
-            unacknowledged=self._store.unacknowledged(self._clock.now() - _REMEMBERED),
-        )
 
     def _interrupt(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
         """Close what nobody will close any more."""

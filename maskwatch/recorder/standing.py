@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
 from maskwatch.alerts.sink import StandingState
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
+from maskwatch.store.database import Store
 
-__all__ = ["Standing"]
+__all__ = ["Standing", "take_stock"]
 
 _MOST_ACKNOWLEDGED = 1000
 _MOST_UNACKNOWLEDGED = 1000
+_REMEMBERED = timedelta(days=1)  # for so long channels may wait for an acknowledgement
 
 
 class Standing:
@@ -143,3 +146,15 @@ class Standing:
                 tuple(self._snoozes.values()),
                 tuple(c for c in self._unacknowledged.values() if c.violation.id not in self._silenced),
             )
+
+
+def take_stock(store: Store, cameras: Collection[str], now: datetime) -> Standing:
+    """Return what the database says stands."""
+    return Standing(
+        store.open_changes(),
+        store.open_incidents(),
+        store.newest_minutes(cameras),
+        silenced=[each.id for each in store.settled() if each.silent],
+        acknowledged=store.acknowledged_open(),
+        unacknowledged=store.unacknowledged(now - _REMEMBERED),
+    )
