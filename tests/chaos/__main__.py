@@ -22,7 +22,7 @@ from pathlib import Path
 from maskwatch.testing.account import balance
 from tests.chaos.account import Ledger, read_journal, read_store
 from tests.chaos.storm import Storm
-from tests.chaos.timetable import FULL, KILLS, LEAST, LEAST_VIOLATIONS, least
+from tests.chaos.timetable import FULL, KILLS, LEAST, LEAST_VIOLATIONS, LEAST_VISITS, least
 
 _IN_NAMESPACE = "MASKWATCH_CHAOS_NAMESPACE"
 _WINDOW = 20  # the daemon's default
@@ -65,6 +65,8 @@ def _judge(storm: Storm, duration: float) -> int:
     found, due = len(balance(due_visits, reported).found), len(due_visits)
     if found < _FOUND * due:
         ledger.faults.append(f"only {found} of {due} visits in healthy time were found")
+    if due < least(LEAST_VISITS, duration):
+        ledger.faults.append(f"only {due} visits fell into healthy time: too few to say anything")
     ledger.faults += storm.leftovers.faults + _too_mild(storm.done, len(ledger.stored.opened), duration)
     print(
         "done to it              " + ", ".join(f"{kind} {n}" for kind, n in sorted(storm.done.items()))
@@ -72,6 +74,7 @@ def _judge(storm: Storm, duration: float) -> int:
     print("\n".join(ledger.lines()))
     print(f"visits in healthy time  {due}, found {found}")
     print(f"killed by the supervisor as hung  {storm.daemon.log().count(': killing it')}")
+    print(f"the storm took {storm.took:.0f} s (waiting for cameras to come back included)")
     print(f"processors {os.cpu_count()}, load averages {os.getloadavg()}")
     for fault in ledger.faults:
         print(f"FAULT: {fault}")

@@ -36,14 +36,14 @@ _LIMITS = {
 
 
 def crowd(folder: Path) -> tuple[Path, Truth]:
-    """Return a clip in which five people without a mask come and go in 3.6 s, and its truth."""
+    """Return a clip of five seconds in which five people without a mask come and go, and its truth."""
     path = folder / "crowd.mp4"
-    lanes = ((0.05, -1.2), (0.15, 0.6), (0.25, 0.0), (0.35, -0.6), (0.45, 1.2))
+    lanes = ((0.1, -1.4), (0.3, 0.7), (0.5, 0.0), (0.7, -0.7), (0.9, 1.4))
     figures = tuple(
-        Figure((Step(t, x, 4.2), Step(t + 2.0, x * 0.85, 2.6), Step(t + 2.6, x * 0.4, 0.9)), face=i)
+        Figure((Step(t, x, 5.2), Step(t + 2.8, x * 0.8, 2.6), Step(t + 3.8, x * 0.4, 0.9)), face=i)
         for i, (t, x) in enumerate(lanes)
     )
-    scene = Scene(name="crowd", kind="chaos", seconds=3.6, figures=figures)
+    scene = Scene(name="crowd", kind="chaos", seconds=5, figures=figures)
     return path, render(scene, path, size=(640, 360), fps=10.0, faces=default_heads())
 
 

@@ -22,13 +22,15 @@ from tests.chaos.account import read_journal
 from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
 from tests.chaos.stage import CAMERAS, Disk, Subscriber, crowd, make_broker, make_daemon
-from tests.chaos.timetable import timetable
+from tests.chaos.timetable import GUST, LIFE, timetable
 from tests.e2e.daemon import wait_until
 from tests.faults.clock import FakedClock
 
 __all__ = ["Storm"]
 
 _LOOK = 0.4
+_LONGEST_GUST = 60.0
+_LONGEST_CALM = 90.0
 _HOURS = (*range(-12, 0), *range(1, 13))
 _OPENED = re.compile(r"violation opened violation=(\S+)")
 
@@ -60,6 +62,7 @@ class Storm:
         self.done: Counter[str] = Counter()
         self._mending: list[tuple[float, Callable[[], None]]] = []
         self.begun = time.monotonic()
+        self.took = 0.0
 
     # -- doing harm ----------------------------------------------------------------------------
 
@@ -166,22 +169,39 @@ class Storm:
     # -- course of events ----------------------------------------------------------------------
 
     def rage(self, duration: float) -> None:
-        """Harm for `duration` seconds, in an order that the seed decides."""
+        """Harm as much as belongs to `duration` seconds, in an order that the seed decides."""
         self.daemon.start()
         wait_until(self.health.look, 180, "every camera is live before the storm")
         self.leftovers.before(self.health.pids | {"supervisor": self.daemon.process.pid})
         self.begun = time.monotonic()
-        to_come, owed = timetable(self.rng, duration), list[str]()
-        while (now := time.monotonic() - self.begun) < duration:
-            self.health.look()
-            self._mend(now + self.begun)
+        for gust in timetable(self.rng, duration):
+            self._blow(gust)
+            self._live()
+        self.took = time.monotonic() - self.begun
+
+    def _blow(self, gust: list[tuple[float, str]]) -> None:
+        """Do what the gust has; what finds nothing to be done to is tried again."""
+        begun, to_come, owed = time.monotonic(), list(gust), list[str]()
+        while (now := time.monotonic() - begun) < GUST or (owed and now < _LONGEST_GUST):
+            self._turn()
             while to_come and to_come[0][0] <= now:
                 owed.append(to_come.pop(0)[1])
-            # What finds nothing to be done to (a process that is not up) is tried again.
             for kind in sorted(set(owed)):
                 if self.harm(kind):
                     owed.remove(kind)
             time.sleep(_LOOK)
+
+    def _live(self) -> None:
+        """Give every camera time to come back and live a little, however slow the machine is today."""
+        until, well_since = time.monotonic() + _LONGEST_CALM, time.monotonic()
+        while (now := time.monotonic()) < until and now - well_since < LIFE:
+            if not self._turn():
+                well_since = time.monotonic()
+            time.sleep(_LOOK)
+
+    def _turn(self) -> bool:
+        self._mend(time.monotonic())
+        return self.health.look()
 
     def _mend(self, now: float) -> None:
         for at, mend in list(self._mending):

@@ -10,13 +10,13 @@ from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
 
 
 def soaked(growth: float, *, leak: float = 0.0) -> list[Sample]:
-    """Fifteen minutes of a recorder that is replaced once; MiB and descriptors per hour."""
+    """Half an hour of a recorder that is replaced once; MiB and descriptors per hour."""
     rng = random.Random(5)
     samples = []
-    for pid, begin, end in ((1, 0, 420), (2, 420, 900)):
+    for pid, begin, end in ((1, 0, 840), (2, 840, 1800)):
         for second in range(begin, end, 5):
             hours = (second - begin) / 3600
-            cold = 30.0 if second - begin < 60 else 0.0  # what a warm-up adds is no growth
+            cold = 30.0 if second - begin < 240 else 0.0  # what a warm-up adds is no growth
             megabytes = 60 + growth * hours + rng.gauss(0, 0.3) - cold
             samples.append(Sample(second, "recorder", pid, megabytes, 20 + int(leak * hours)))
     return samples
@@ -39,7 +39,7 @@ def test_a_descriptor_lost_every_minute_fails_the_soak() -> None:
 
 
 def test_a_soak_too_short_to_see_a_slope_is_no_success() -> None:
-    assert judge([sample for sample in soaked(0.0) if sample.second < 100]) == 1
+    assert judge([sample for sample in soaked(0.0) if sample.second < 310]) == 1
 
 
 def test_table_and_plot_hold_every_sample(tmp_path: Path) -> None:

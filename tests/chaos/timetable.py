@@ -5,13 +5,26 @@ from __future__ import annotations
 import math
 import random
 
-__all__ = ["FULL", "KILLS", "LEAST", "LEAST_VIOLATIONS", "least", "timetable"]
+__all__ = [
+    "FULL",
+    "GUST",
+    "KILLS",
+    "LEAST",
+    "LEAST_VIOLATIONS",
+    "LEAST_VISITS",
+    "LIFE",
+    "least",
+    "timetable",
+]
+
 
 FULL = 600.0
 """Seconds of the storm that the counts below are for; a shorter one must have its share of them."""
 KILLS = ("worker", "recorder", "supervisor")
 LEAST = {"worker": 50, "recorder": 50, "supervisor": 50, "inside record": 10, "clock": 10}
 LEAST_VIOLATIONS = 500
+LEAST_VISITS = 50
+"""Visits in healthy time; with fewer, the share of them that was found says little."""
 _PLANNED = {
     "worker": 46,  # and half of those inside `record`
     "recorder": 46,
@@ -23,7 +36,11 @@ _PLANNED = {
     "clock": 16,
 }
 # The storm comes in gusts: in between there is time to come back to life, and to see somebody.
-_GUST, _CALM = 18.0, 12.0
+GUST = 16.0
+LIFE = 12.0
+"""Seconds that every camera lives undisturbed between two gusts; together with the time that it takes to
+come back, some thirty seconds from gust to gust. On a machine that others keep busy it is more."""
+_PERIOD = 30.0
 
 
 def least(count: int, duration: float) -> int:
@@ -31,12 +48,10 @@ def least(count: int, duration: float) -> int:
     return math.floor(count * min(1.0, duration / FULL))
 
 
-def timetable(rng: random.Random, duration: float) -> list[tuple[float, str]]:
-    """Return seconds from the beginning and what happens then, at random instants, in order."""
-    gusts = max(1, int(duration / (_GUST + _CALM)))
-    plan = [
-        (rng.randrange(gusts) * (_GUST + _CALM) + rng.uniform(0, _GUST), kind)
-        for kind, count in _PLANNED.items()
-        for _ in range(math.ceil(count * duration / FULL))
-    ]
-    return sorted(plan)
+def timetable(rng: random.Random, duration: float) -> list[list[tuple[float, str]]]:
+    """Return for each gust the seconds from its beginning and what happens then, at random, in order."""
+    gusts: list[list[tuple[float, str]]] = [[] for _ in range(max(1, int(duration / _PERIOD)))]
+    for kind, count in _PLANNED.items():
+        for _ in range(math.ceil(count * duration / FULL)):
+            rng.choice(gusts).append((rng.uniform(0, GUST), kind))
+    return [sorted(gust) for gust in gusts]
