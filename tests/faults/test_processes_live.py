@@ -52,6 +52,7 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
     with QuickDaemon(tmp_path, cameras(server, "a")) as daemon:
         wait_live(daemon, "a")
         first, text = daemon.pid_of("a"), daemon.config.read_text()
+        live_since, frames = daemon.camera("a").since, daemon.camera("a").frames
 
         daemon.config.write_text(text + cameras(server, "b") + "\n")
         done = daemon.run("reload", "--wait")
@@ -61,6 +62,9 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
         )
         wait_until(lambda: daemon.state_of("b") == "live", 60, "b is live")
         assert daemon.pid_of("a") == first
+        assert daemon.camera("a").since == live_since, "it was live all the time"
+        assert daemon.camera("a").frames > frames
+        assert daemon.metric("maskwatch_camera_disconnects_total", camera="a") == 0
 
         daemon.config.write_text(text.replace("name: a", "name: a, rate: lots"))
         before = daemon.camera("a").frames
