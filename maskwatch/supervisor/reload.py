@@ -19,7 +19,7 @@ from maskwatch.supervisor.models import check_model
 from maskwatch.supervisor.notify import Notifier
 from maskwatch.telemetry import logs
 
-__all__ = ["Reloader"]
+__all__ = ["Reloader", "listen_anew"]
 
 _log = logging.getLogger(__name__)
 _SETTLED_WITHIN = 20.0
@@ -71,10 +71,7 @@ class Reloader:
         new = with_fixed_of(new, old)
         if (old.model, old.face_weights) != (new.model, new.face_weights):
             await asyncio.to_thread(check_model, new)
-        if changes.metrics:
-            self._telemetry.serve(new.metrics)
-        if changes.links:
-            self._door.serve(new)
+        listen_anew(self._telemetry, self._door, changes, old, new)
         if changes.log:
             logs.setup(new.log, "supervisor")
         self._family.apply(changes, new)
@@ -95,3 +92,22 @@ class Reloader:
         deadline = time.monotonic() + _SETTLED_WITHIN
         while not self._family.settled(changes) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
+
+
+def listen_anew(
+    telemetry: Telemetry, door: LinkDoor, changes: Difference, old: Config, new: Config
+) -> None:
+    """Serve at the new addresses; if one cannot be had, at both old ones.
+
+    Raises:
+        PortInUseError, ConfigError: that is so.
+
+    """
+    if changes.links:
+        door.serve(new)
+    try:
+        if changes.metrics:
+            telemetry.serve(new.metrics)
+    except MaskwatchError:
+        door.serve(old)
+        raise
