@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -113,9 +114,9 @@ def main() -> int:
         storm.rage(options.duration)
         print("the storm is over; healing", flush=True)
         storm.heal()
-    except AssertionError as failure:
-        print(f"FAULT: {failure}\n" + "\n".join(storm.daemon.log().splitlines()[-30:]))
-        storm.daemon.process.kill()
+    except (AssertionError, subprocess.TimeoutExpired, KeyboardInterrupt) as failure:
+        print(f"FAULT: {str(failure) or 'broken off'}", *storm.daemon.log().splitlines()[-30:], sep="\n")
+        storm.abandon()
         return 1
     return _judge(storm, options.duration)
 

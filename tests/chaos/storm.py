@@ -230,6 +230,12 @@ class Storm:
         self.broker.stop()
         self.server.__exit__(None, None, None)
 
+    def abandon(self) -> None:
+        """End at once what would outlive this process."""
+        self.daemon.process.kill()
+        self.broker.stop()
+        self.clock.__exit__(None, None, None)
+
     def _drained(self) -> bool:
         with contextlib.suppress(OSError, StopIteration):
             waiting = self.daemon.metric("maskwatch_outbox_pending")

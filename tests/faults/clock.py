@@ -68,6 +68,7 @@ class FakedClock:
             env={**os.environ, **self._settings()},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # a terminal's Ctrl-C must not keep it from tidying up
         )
         assert self._keeper.stdout is not None
         *shared, told = self._keeper.stdout.readline().split()
