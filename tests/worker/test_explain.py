@@ -56,7 +56,7 @@ def test_a_masked_person_is_told_as_masked() -> None:
 
 
 def test_a_face_that_was_never_fit_is_told_with_the_reasons() -> None:
-    text = _text([[face(80 + 40 * i, 150, yaw=0.9)] for i in range(10)])
+    text = _text([[face(80 + 40 * i, 150, yaw=1.1)] for i in range(10)])
     assert "not judged: 9 turned_away" in text
     assert "no face of this track was fit to be judged" in text
 
@@ -79,7 +79,7 @@ def test_a_walker_gets_no_zone_suggested() -> None:
 
 
 def test_the_plot_draws_each_judged_track_with_its_limits() -> None:
-    told = _told([[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=0.9)] for i in range(12)])
+    told = _told([[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)])
     drawing = evidence_svg(told)
     assert drawing.count("<polyline") == 1
     assert drawing.count("stroke-dasharray") == 2

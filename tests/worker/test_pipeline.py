@@ -128,7 +128,7 @@ def test_only_a_frame_that_matched_a_detection_votes() -> None:
 def test_a_face_that_is_unfit_to_be_judged_has_no_vote() -> None:
     """Mutation "UNKNOWN votes": turned away, too small, doubtful - whatever the model would say."""
     script = [
-        [face(80 + 40 * i, 60, yaw=0.9), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
+        [face(80 + 40 * i, 60, yaw=1.1), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
         for i in range(12)
     ]
     run = _Run(script).leave()
