@@ -20,7 +20,7 @@ import pytest
 
 from maskwatch.domain import IncidentKind
 from maskwatch.ipc.messages import Heartbeat, Metrics
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, reading, story
 from maskwatch.telemetry import catalogue
 from tests.fakes.recorder_process import ROOT, RecorderProcess, wait_for
 from tests.store.samples import JPEG, change
@@ -118,6 +118,21 @@ def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_
     assert worker.wait(sent + 1)[-1].stored
     wait_for(lambda: len(taken(small_disk)) == sent + 1)
     assert taken(small_disk) == list(range(sent + 1)), "what went out from memory is not sent again"
+
+
+def test_a_violation_whose_picture_cannot_be_written_stands_without_it(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        pictures = recorder.data / "pictures"
+        if pictures.is_dir():
+            pictures.rmdir()
+        pictures.write_text("somebody's file in the place of our folder")
+        worker = recorder.worker()
+        worker.send(change(1), JPEG)
+        assert worker.wait(1)[0].stored
+        with reading(recorder.data / "maskwatch.db") as session:
+            [event] = events(session, Filter())
+            assert [step.picture for step in story(session, event.id).steps] == [None]
+        wait_for(lambda: taken(recorder) == [1])
 
 
 # --- a stranger's lock ------------------------------------------------------------------------------
