@@ -95,6 +95,10 @@ class Track:
             for axis in (self._across, self._down, self._size):
                 axis.slow(math.exp(-seconds / _FADE))
 
+    def rest(self, moment: float) -> None:
+        """Know that nothing moved until `moment`: no time for this face to go anywhere."""
+        self._moment = max(self._moment, moment)
+
     def cost(self, detection: Detection) -> float:
         """Return how unlikely the detection is for this track; infinite when out of reach."""
         box, height = detection.box, self.height

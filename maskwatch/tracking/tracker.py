@@ -61,6 +61,14 @@ class Tracker:
         self._begin(sure, moment)
         return ended
 
+    def rest(self, moment: float) -> None:
+        """Take in that nothing in the picture moved until `moment`, so that nobody looked.
+
+        Seconds without a look would else let every face be anywhere, and two posters change places.
+        """
+        for track in self.tracks:
+            track.rest(moment)
+
     def _advance(self, moment: float) -> float:
         """Note how often frames come: at a low rate one missed frame is a long time."""
         passed = moment - self._moment

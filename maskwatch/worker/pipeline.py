@@ -105,6 +105,7 @@ class Pipeline:
         awake = not self._gated or any(self._keeps_awake(track) for track in self._tracker.tracks)
         if not self._gate.look(frame.image, frame.moment, awake=awake):
             self._tally.frame("gated")
+            self._tracker.rest(frame.moment)
             outcome.minutes += self._occupancy.count({}, frame.captured_at)
             return outcome
         self._tally.frame("analysed")

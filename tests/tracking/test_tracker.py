@@ -131,6 +131,32 @@ def test_somebody_far_from_where_a_person_vanished_is_somebody_else() -> None:
     assert _switches(_follow([path], seconds=2.5, rate=5)) == 1
 
 
+def _changes_places(seed: int, *, rests: bool) -> bool:
+    """Return whether two posters, looked at for a second and then every two, ever lose their numbers."""
+    rng, tracker, now = random.Random(seed), Tracker(0.6, 3.0), 0.0
+    for look in range(20):
+        faces = [
+            face(x + rng.gauss(0, 1), y + rng.gauss(0, 1), height * rng.uniform(0.94, 1.06))
+            for x, y, height in ((300, 150, 97), (660, 166, 85))
+        ]
+        tracker.update(faces, now)
+        places = {t.number: t.detection.box.centre.x for t in tracker.tracks if t.detection}
+        if not (places.get(1, 999) < 400 < places.get(2, 0)):
+            return True
+        before, now = now, now + (0.2 if look < 5 else 2.0)
+        skipped = before + 0.2
+        while rests and skipped < now - 0.1:
+            tracker.rest(skipped)
+            skipped += 0.2
+    return False
+
+
+def test_two_posters_do_not_change_places_while_nobody_looks_since_nothing_moves() -> None:
+    """Mutation "no rest": seconds without a look let either be anywhere, and sizes alone decide."""
+    assert not any(_changes_places(seed, rests=True) for seed in range(40))
+    assert any(_changes_places(seed, rests=False) for seed in range(40))
+
+
 def test_a_doubtful_detection_keeps_a_track_but_never_begins_one() -> None:
     tracker = Tracker(0.6, 3.0)
     tracker.update([face(100, 100, score=0.4)], 0.0)
