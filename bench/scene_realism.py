@@ -3,6 +3,7 @@
     python bench/scene_realism.py                                  packaged portraits only
     python bench/scene_realism.py --faces DIR [--portraits LIST]   further portraits
         [--photos DIR/annotations.json]                            photographs to compare with
+        [--model MANIFEST]                                         one that did not learn from those
 
 Both sides go the same way: YuNet finds the faces, those of 32 pixels and more that overlap a true
 face are classified, with a mask or without. Prints recall of both classes and their mean.
@@ -60,9 +61,11 @@ def photographed(annotations: Path) -> Iterator[tuple[np.ndarray, Labelled]]:
         yield image, [(box, masked) for box, masked in labelled if box.height >= SMALLEST]
 
 
-def measure(pictures: Iterator[tuple[np.ndarray, Labelled]]) -> dict[str, list[int]]:
+def measure(
+    pictures: Iterator[tuple[np.ndarray, Labelled]], manifest: Path | None
+) -> dict[str, list[int]]:
     """Return for each class: right, classified, faces."""
-    detector, model = FaceDetector(0.6), MaskClassifier()
+    detector, model = FaceDetector(0.6), MaskClassifier(manifest)
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for image, labelled in pictures:
         found = detector.detect(image)
@@ -100,12 +103,13 @@ def main() -> None:
     parser.add_argument("--faces", type=Path)
     parser.add_argument("--portraits", type=Path)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     faces = casting_of(options.faces, options.portraits).heads()
-    show("rendered", measure(rendered(faces, options.seeds)))
+    show("rendered", measure(rendered(faces, options.seeds), options.model))
     if options.photos:
-        show("photographs", measure(photographed(options.photos)))
+        show("photographs", measure(photographed(options.photos), options.model))
 
 
 if __name__ == "__main__":
