@@ -50,15 +50,27 @@ class Policy:
 
     def obstacle(self, visit: Visit, moment: float) -> str:
         """Return why no violation may open here and now, in plain words; "" if it may."""
-        if visit.on_poster:
-            return "a still face hangs in that very place (a poster?)"
-        if not visit.face.enough:
-            return "the detector is unsure that it is a face"
-        if visit.motion.liveness is not Liveness.ALIVE:
-            return "the face has shown no motion of its own (a poster?)"
-        if visit.place.rule is not ZoneRule.REQUIRED:
-            where = f"zone {visit.place.zone!r}" if visit.place.zone else "outside all zones"
-            return f"no mask is asked for: {where} is {visit.place.rule.value} now"
-        if moment - visit.place_since < visit.place.dwell:
-            return f"in the zone for less than its dwell of {visit.place.dwell:g} s"
-        return ""
+        return _no_face(visit) or _no_place(visit, moment)
+
+
+def _no_face(visit: Visit) -> str:
+    """Return why this is perhaps not a person who was looked in the face; "" if it is."""
+    if visit.on_poster:
+        return "a still face hangs in that very place (a poster?)"
+    if not visit.face.enough:
+        return "the detector is unsure that it is a face"
+    if not visit.faced:
+        return "the face was only seen turned away"
+    if visit.motion.liveness is not Liveness.ALIVE:
+        return "the face has shown no motion of its own (a poster?)"
+    return ""
+
+
+def _no_place(visit: Visit, moment: float) -> str:
+    """Return why no mask is asked for here and now; "" if it is."""
+    if visit.place.rule is not ZoneRule.REQUIRED:
+        where = f"zone {visit.place.zone!r}" if visit.place.zone else "outside all zones"
+        return f"no mask is asked for: {where} is {visit.place.rule.value} now"
+    if moment - visit.place_since < visit.place.dwell:
+        return f"in the zone for less than its dwell of {visit.place.dwell:g} s"
+    return ""

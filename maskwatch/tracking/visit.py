@@ -28,6 +28,7 @@ class Visit:
         place_since: moment at which it came to that zone.
         zones: names of the zones passed through, in order.
         face: whether it is a face at all, by the detector's scores.
+        faced: whether a face that looks towards the camera was seen once.
         gates: why readings were not made, counted.
         read_moment: when it was last classified.
         reading: the reading of this frame, if there is one.
@@ -47,6 +48,7 @@ class Visit:
     place: Place = field(default_factory=lambda: Place("", ZoneRule.REQUIRED))
     place_since: float = 0.0
     zones: list[str] = field(default_factory=list)
+    faced: bool = False
     gates: Counter[GateReason] = field(default_factory=Counter)
     read_moment: float | None = None
     reading: Reading | None = None

@@ -22,6 +22,7 @@ _DRAWN = 0.9  # of a face's height: four of five boxes that the detector draws o
 # ones (62 of 62 masked, 22 of 24 bare); narrower ones were not (20 of 25 masked): docs/model-card.md.
 _MOST_YAW = 1.0  # nose off the middle of the eyes, in distances of the eyes; about 60 degrees
 _MOST_ROLL = 45.0  # degrees
+_FACING_YAW, _FACING_EYES = 0.60, 0.22  # about 45 degrees: somebody who was looked in the face
 _NARROW = 0.18  # least distance of the eyes in widths of the face
 _DARK = 28.0  # grey level of the brighter part of the face
 _SIDE = 48  # px at which sharpness is measured, whatever the face's size
@@ -36,12 +37,14 @@ class Quality:
         gate: why it is not judged; None if it is.
         sharpness: 0 (smeared) and up; comparable between faces of any size.
         frontal: 1 for a face that looks at the camera, 0 for a profile.
+        facing: whether it is judged, and turned no further than about 45 degrees.
 
     """
 
     gate: GateReason | None
     sharpness: float
     frontal: float
+    facing: bool
 
     def worth(self, detection: Detection) -> float:
         """Return how good a snapshot this face makes: large, sharp, frontal, sure."""
@@ -83,7 +86,8 @@ class QualityGate:
             (GateReason.BLURRED, sharpness < _BLURRED),
         )
         gate = next((reason for reason, holds in checks if holds), None)
-        return Quality(gate, sharpness, frontal)
+        facing = gate is None and abs(yaw) <= _FACING_YAW and eyes >= _FACING_EYES
+        return Quality(gate, sharpness, frontal, facing)
 
 
 def pose(detection: Detection) -> tuple[float, float, float]:

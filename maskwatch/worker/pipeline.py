@@ -175,6 +175,7 @@ class Pipeline:
         self._judge_motion(visit, on_analysed.box, frame)
         quality = self._quality.measure(frame.image, on_analysed, frame.scale)
         visit.face.see(detection.score, frame.moment)
+        visit.faced = visit.faced or quality.facing
         return _Seen(track, visit, detection, quality)
 
     def _welcome(self, track: Track, frame: Frame) -> Visit:

@@ -34,7 +34,7 @@ def visit() -> Visit:
     for number in range(20):
         evidence.vote(_BARE, number * 0.5)
     assert evidence.verdict is Verdict.NO_MASK
-    return Visit(1, evidence, FaceEvidence(0.4), Alive(2.0), now, 0.0, now)
+    return Visit(1, evidence, FaceEvidence(0.4), Alive(2.0), now, 0.0, now, faced=True)
 
 
 def _seen(visit: Visit, *scores: float) -> None:
@@ -45,6 +45,15 @@ def _seen(visit: Visit, *scores: float) -> None:
 def test_a_sure_bare_face_opens_a_violation_after_two_sightings(visit: Visit) -> None:
     _seen(visit, 0.88, 0.88)
     assert Policy(DecisionConfig()).step(visit, 5.0) is Step.OPEN
+
+
+def test_nobody_is_reported_of_whom_only_the_side_or_the_back_was_seen(visit: Visit) -> None:
+    """A turned face may add to what is known, but one look into it there must have been."""
+    visit.faced = False
+    _seen(visit, *[0.9] * 10)
+    policy = Policy(DecisionConfig())
+    assert policy.step(visit, 5.0) is Step.NOTHING
+    assert "turned away" in policy.obstacle(visit, 5.0)
 
 
 def test_what_the_detector_wavers_about_opens_none_and_says_why(visit: Visit) -> None:

@@ -43,6 +43,11 @@ def test_a_face_turned_as_far_as_the_model_can_tell_is_judged(yaw: float) -> Non
     assert _reason(face(300, 150, 60, yaw=yaw)) is None
 
 
+@pytest.mark.parametrize(("yaw", "facing"), [(0.0, True), (-0.55, True), (0.7, False), (1.1, False)])
+def test_a_face_turned_by_more_than_45_degrees_is_not_facing(yaw: float, facing: bool) -> None:
+    assert _GATE.measure(_SHARP, face(300, 150, 60, yaw=yaw), 1.0).facing is facing
+
+
 def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
     assert _reason(face(300, 150, 20), scale=2.0) is None
     assert _reason(face(300, 150, 20), scale=1.4) is GateReason.TOO_SMALL

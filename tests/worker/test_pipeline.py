@@ -144,6 +144,15 @@ def test_a_poster_is_never_reported_however_long_it_hangs() -> None:
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 0
 
 
+def test_somebody_seen_from_behind_is_reported_once_the_face_was_seen() -> None:
+    """Turned by more than 45 degrees all the way, then towards the camera."""
+    away = [[face(80 + 20 * index, 150, yaw=0.8)] for index in range(12)]
+    towards = [[face(320 + 20 * index, 150)] for index in range(4)]
+    assert _Run(away).leave().changes == []
+    opened = _Run(away + towards).changes[0]
+    assert opened.kind is ChangeKind.OPENED
+
+
 _CAMERA_WORK = pytest.mark.parametrize(
     "way",
     [(1.0, 0.0, 9.0), (1.0, 0.0, -21.0), (1.012, 0.0, 0.0), (1.0, 0.8, 2.0)],
