@@ -6,11 +6,17 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from maskwatch.alerts.commands import _payload
+import msgspec
+
+from maskwatch.alerts.commands import Answer, CommandDesk, _payload
+from maskwatch.alerts.link import Received
+from maskwatch.alerts.payloads import CommandResultPayload, encode
+from maskwatch.alerts.topics import Topics
 from maskwatch.capture.nal import begins_picture
 from maskwatch.capture.numbering import FrameNumbers
 from maskwatch.config.load import examine
 from maskwatch.errors import DataError, ManifestError, UsageError, WireError
+from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.ipc.wire import FROM_RECORDER, TO_CHILD, TO_RECORDER, TO_SUPERVISOR, Reader
 from maskwatch.testing.truth import Truth
 from maskwatch.training.dataset import read_leaks, read_scenes
@@ -34,6 +40,14 @@ TARGETS: dict[str, list[bytes]] = {
         _DEEP,
     ],
     "command": [b'{"id": "1", "seconds": 60, "on": true, "target": "x"}', _DEEP, b'{"seconds": 1e400}'],
+    "desk": [
+        b'camera/door/command/snooze\n{"id": "a", "seconds": 60}',
+        b'command/acknowledge\n{"id": "a", "target": "x"}',
+        b"camera/door/command/format\n{}",
+        b"command/reload\n" + _DEEP,
+        "camera/\U0001f637\u202e/command/enable\n".encode(),
+        b"camera/\xff/command/\x00\n\xff",
+    ],
     "wire": [
         b"\x00\x00\x00\x02\x00\x00\x00\x00{}",
         b"\x00\x00\x17\x70\x00\x00\x00\x00" + _DEEP,
@@ -88,6 +102,28 @@ def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[by
     return target
 
 
+def _desk(data: bytes) -> None:
+    """A flood of one message: no more run than the burst, all answered in JSON."""
+    topics = Topics("maskwatch", "gate")
+    desk = CommandDesk(topics, "gate")
+    tail, _, payload = data.partition(b"\n")
+    topic = f"{topics.root}/{tail.decode(errors='replace')}"
+    assert desk.take(Received(topic, payload, retained=True, correlation=b"c"), 100.0) is None
+    run_: list[Command] = []
+    for _ in range(15):
+        outcome = desk.take(Received(topic, payload, retained=False, correlation=b"c"), 100.0)
+        if isinstance(outcome, Command):
+            run_.append(outcome)
+            outcome = desk.done(CommandResult(id=outcome.id, ok=True))
+        if isinstance(outcome, Answer):
+            assert (
+                msgspec.json.decode(encode(outcome.result), type=CommandResultPayload) == outcome.result
+            )
+    assert len(run_) <= 10
+    assert len({command.id for command in run_}) == len(run_)
+    assert not desk.overdue(1000.0)
+
+
 def _wire(data: bytes) -> None:
     for decoder in (TO_CHILD, TO_SUPERVISOR, TO_RECORDER, FROM_RECORDER):
         reader: Reader[object] = Reader(decoder)
@@ -109,6 +145,7 @@ def _nal(data: bytes) -> None:
 _READERS: dict[str, Callable[[bytes], object]] = {
     "config": _file(lambda path: examine(path, environ={"A": "1"})),
     "command": _payload,
+    "desk": _desk,
     "wire": _wire,
     "nal": _nal,
     "manifest": _file(read_manifest, ManifestError),
