@@ -46,8 +46,9 @@ def seed_everything(seed: int, threads: int = 0) -> None:
     Several threads sum in any order unless TensorFlow takes slower kernels; a single one does not.
     """
     keras.utils.set_random_seed(seed)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if threads:  # TensorFlow refuses even its own default once it has begun to compute
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
     if threads != 1:
         tf.config.experimental.enable_op_determinism()
 
