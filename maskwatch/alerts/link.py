@@ -321,7 +321,8 @@ class Link:
 
 
 def _described(packet: int, message: Message) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
+    # paho 2 ships its types, but leaves the constructor of Properties without any.
+    properties = Properties(packet)  # type: ignore[no-untyped-call]
     properties.ContentType = message.content
     properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
     if message.expiry is not None:

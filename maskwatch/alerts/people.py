@@ -142,7 +142,8 @@ class PeopleSink:
             self._wake.clear()
             try:
                 self._round()
-            except Exception:  # a thread's entry point: if it died silently, nobody would be told again
+            except Exception:
+                # Everything, for the reason that stands in alerts/mqtt.py: a dead thread tells nobody.
                 log.exception("%s: a fault of maskwatch's own", self.name)
         self._fail(list(self._take()), "the sink has ended")
 

@@ -20,11 +20,13 @@ def enc_hook(value: object) -> str:
     """Return the text of a secret, for `msgspec.json.Encoder(enc_hook=...)`.
 
     Raises:
-        NotImplementedError: `value` is nothing that a message may hold.
+        NotImplementedError: `value` is nothing that a message may hold; by this exception a hook
+            tells msgspec of a type that it does not know, so it is an answer, not a gap.
 
     """
     if isinstance(value, Secret):
         return value.reveal()
+    # msgspec's protocol for hooks, not something left to write.
     raise NotImplementedError(f"a message cannot hold a {type(value).__name__}")
 
 
@@ -32,11 +34,13 @@ def dec_hook(kind: type, value: object) -> object:
     """Return the secret of class `kind` with this text, for `msgspec.json.Decoder(dec_hook=...)`.
 
     Raises:
-        NotImplementedError: `kind` is no secret.
+        NotImplementedError: `kind` is no secret; the hook's answer to msgspec, as above. A TypeError
+            would pass for a wrong message, which a fault of our own must not.
         ValueError: `value` is no text.
 
     """
     if not issubclass(kind, Secret):
+        # msgspec's protocol for hooks, not something left to write.
         raise NotImplementedError(f"a message cannot hold a {kind.__name__}")
     if not isinstance(value, str):
         raise ValueError(f"expected a text, got {type(value).__name__}")  # noqa: TRY004 - msgspec turns it into its ValidationError

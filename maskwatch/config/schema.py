@@ -1,7 +1,8 @@
 """Every key of the configuration file: type, unit, default, description.
 
 This is the one place: the loader, the JSON Schema, docs/configuration.md and the test of
-config.example.yaml are all made from it.
+config.example.yaml are all made from it. It is long because it is a table, without logic: each section
+of the file is looked up here, none is read in one go.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Whoever counts imports the names from here (`meter.add(catalogue.FRAMES, {...})`); the supervisor
 serves nothing that is not declared here; docs/metrics.md, the dashboards and the rules are held
-to it by a test. Needs no Prometheus library.
+to it by a test. Needs no Prometheus library. Long, as a table is: one declaration after another.
 """
 
 from __future__ import annotations
