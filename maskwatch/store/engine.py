@@ -27,6 +27,7 @@ APPLICATION_ID = 0x6D736B77  # "mskw": marks the file as ours in its header
 
 _BUSY_SECONDS = 1.0
 _WAL_KEPT = 16 << 20  # bytes of -wal kept after a checkpoint, for rows on a full disk
+_PAGE_CACHE = 512  # KiB: what a batch touches and more; full within minutes, not hours of slow growth
 _TIGHT = 1 << 20  # an input/output error with less free than this is a full disk
 
 _SET_UP = (
@@ -102,6 +103,7 @@ def _set_up(connection: sqlite3.Connection, *, foreign_keys: bool) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}").fetchall()
+    connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE}")
 
 
 def _begin_immediate(connection: Connection) -> None:

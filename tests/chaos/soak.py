@@ -23,7 +23,7 @@ from pathlib import Path
 from maskwatch.ipc.control import StatusReport
 from maskwatch.supervisor.vitals import read_vitals
 from maskwatch.testing.rtsp import RtspServer
-from tests.chaos.stage import CAMERAS, Subscriber, crowd, make_broker, make_daemon
+from tests.chaos.stage import CAMERAS, Subscriber, crowd, live_in, make_broker, make_daemon
 from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
 from tests.e2e.daemon import wait_until
 from tests.faults.quick import QuickDaemon
@@ -75,6 +75,7 @@ def run(folder: Path, duration: float) -> list[Sample]:
         with RtspServer() as server:
             for name in CAMERAS:
                 server.add(name, clip)
+            live_in(folder / "data")
             with make_daemon(folder, server, broker, {}) as daemon:
                 daemon.wait_ready(180)
                 wait_until(

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,16 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from maskwatch.alerts.payloads import ViolationPayload
 from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.store.record import Entry
 from maskwatch.testing.rtsp import RtspServer
 from maskwatch.testing.scenes import Scene, default_heads, render
 from maskwatch.testing.scenes.script import Figure, Step
 from maskwatch.testing.truth import Truth
 from tests.alerts.broker import Mosquitto
 from tests.faults.quick import QuickDaemon
+from tests.store.samples import change, make_store
 
-__all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "make_broker", "make_daemon"]
+__all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "live_in", "make_broker", "make_daemon"]
 
 CAMERAS = ("north", "south")
 # Restarts must keep pace with the kills, or the storm would only test the quarantine.
@@ -70,6 +73,29 @@ class Disk:
     def free(self) -> None:
         """Give the space back."""
         self._filler.unlink(missing_ok=True)
+
+
+def live_in(data: Path, violations: int = 1500) -> None:
+    """Have a data directory look lived in: so many violations of today, all told.
+
+    What the recorder remembers of a day (a thousand violations at most) and what SQLite caches is then
+    full soon after its start, as it is on a machine that has run for a week.
+    """
+    store, now = make_store(data), datetime.now(UTC)
+    entries = [
+        Entry(
+            change(index, number, CAMERAS[index % 2], now, closed=number == 2),
+            None,
+            "run-0/1",
+            now,
+            delivered=frozenset({"mqtt"}),
+        )
+        for index in range(violations)
+        for number in (1, 2)
+    ]
+    for begin in range(0, len(entries), 500):
+        store.record(entries[begin : begin + 500])
+    store.close()
 
 
 def make_broker(folder: Path) -> Mosquitto:

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 __all__ = ["BOUNDS", "Sample", "Trend", "draw", "trends", "write"]
 
-BOUNDS = {"MiB": 24.0, "descriptors": 6.0}
-"""By how much a process may grow in an hour and still count as flat. An hour at most cannot show less:
-caches that fill ever more slowly have slopes of this size after a few minutes."""
-_WARM_UP = 300.0  # seconds of each process that are left out: SQLite fills its page cache so long
+BOUNDS = {"MiB": 6.0, "descriptors": 6.0}
+"""By how much a process may grow in an hour and still count as flat."""
+_WARM_UP = 300.0  # seconds of each process that are left out: what it holds by design fills so long
 _BIN = 30.0  # samples this close are alike: their mean is one observation
 _LEAST_BINS = 3
 

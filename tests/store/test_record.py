@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy import text
+
 from maskwatch.store.database import Store
 from maskwatch.store.record import Receipt
 from maskwatch.store.upkeep import interruptions
@@ -59,3 +61,9 @@ def test_what_another_run_left_open_is_closed_as_interrupted(store: Store) -> No
     assert store.open_changes() == [change(2)]
     assert store.open_incidents() == []
     assert store.left_open("run-2") == ([], [])
+
+
+def test_sqlite_caches_no_more_than_half_a_mebibyte(store: Store) -> None:
+    """Else a recorder seems to leak for an hour: the cache fills only as the database grows."""
+    with store.session() as session:
+        assert session.execute(text("PRAGMA cache_size")).scalar() == -512

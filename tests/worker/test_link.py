@@ -95,6 +95,12 @@ class Bench:
 
 
 @pytest.fixture
+def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No heartbeat comes of itself but the first: one that comes was caused."""
+    monkeypatch.setattr("maskwatch.worker.link._BEAT", 3600.0)
+
+
+@pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     ours, theirs = socket.socketpair()
     uplink, gone = Uplink(theirs.detach(), "worker"), threading.Event()
@@ -122,15 +128,17 @@ def test_the_first_words_are_ready_and_then_it_beats(bench: Bench) -> None:
     assert isinstance(bench.wait(lambda m: isinstance(m, Heartbeat)), Heartbeat)
 
 
+@pytest.mark.usefixtures("seldom")
 def test_a_change_of_state_is_told_at_once_with_the_time_that_is_left(bench: Bench) -> None:
     clock = SystemClock()
-    pulse = Pulse(CameraState.BACKOFF, "refused", clock.now(), clock.monotonic() + 9.0, 4)
+    bench.wait(lambda m: isinstance(m, Heartbeat), 30)
+    pulse = Pulse(CameraState.BACKOFF, "refused", clock.now(), clock.monotonic() + 90.0, 4)
     bench.link.pulse(pulse)
-    beat = bench.wait(lambda m: isinstance(m, Heartbeat) and m.reason == "refused", 0.9)
+    beat = bench.wait(lambda m: isinstance(m, Heartbeat) and m.reason == "refused", 30)
     assert isinstance(beat, Heartbeat)
     assert beat.attempt == 4
     assert beat.leave_by is not None
-    assert 7 < beat.leave_by <= 9
+    assert 60 < beat.leave_by <= 90
 
 
 def test_heartbeats_go_on_and_tell_the_truth_while_the_main_thread_hangs(bench: Bench) -> None:
@@ -160,15 +168,15 @@ def test_record_returns_true_once_the_change_is_acknowledged(bench: Bench, recor
 def test_record_waits_no_longer_than_its_patience(bench: Bench, recorder: Recorder) -> None:
     began = time.monotonic()
     assert not bench.link.record(a_change(), None, patience=0.3)
-    assert 0.25 < time.monotonic() - began < 2
+    assert 0.25 < time.monotonic() - began < 10
     assert not bench.link.drain(0)
     recorder.receive(2)
 
 
 def test_without_a_recorder_record_does_not_wait_at_all(bench: Bench) -> None:
     began = time.monotonic()
-    assert not bench.link.record(a_change(), None, patience=30)
-    assert time.monotonic() - began < 2
+    assert not bench.link.record(a_change(), None, patience=60)
+    assert time.monotonic() - began < 30
 
 
 def test_a_new_recorder_is_sent_what_the_old_one_did_not_acknowledge(bench: Bench) -> None:
