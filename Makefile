@@ -32,7 +32,7 @@ fix: $(VENV)/.dev  ## Let ruff mend what it can
 
 lock: $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
 	$(PY) -m pip install --quiet 'uv>=0.5'
-	for set in run: demo:demo dev:demo,train,people,vault,dev; do \
+	for set in run: image:people,vault demo:demo dev:demo,train,people,vault,dev; do \
 		extras=$$(echo "$${set#*:}" | tr ',' '\n' | sed '/^$$/d; s/^/--extra /' | xargs); \
 		$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command 'make lock' $$extras pyproject.toml requirements/build.in \

@@ -100,6 +100,8 @@ def _set_up(connection: sqlite3.Connection, *, foreign_keys: bool) -> None:
     fresh = connection.execute("PRAGMA schema_version").fetchone()[0] == 0
     for statement in _SET_UP if fresh else _SET_UP[2:]:
         connection.execute(statement).fetchall()
+    # Else SQLite keeps a statement's undo log in /var/tmp or /tmp: not there on a read-only root.
+    connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}").fetchall()
@@ -130,13 +132,26 @@ def translated(path: Path) -> Iterator[None]:
     except DBAPIError as error:
         if isinstance(error.orig, sqlite3.IntegrityError):
             raise  # a row that breaks a constraint: its sender's fault, not the store's
-        raise _meaning(path, error.orig) from error
+        raise _meaning(path, _first(error)) from error
     except sqlite3.Error as error:
         raise _meaning(path, error) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFullError(f"no space left for {path}") from error
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _first(error: BaseException) -> sqlite3.Error | None:
+    """Return what SQLite said first.
+
+    On a full disk, say, it rolls everything back itself; undoing the savepoint then fails as well.
+    """
+    found = None
+    at: BaseException | None = error
+    while isinstance(at, DBAPIError | sqlite3.Error):
+        found = at if isinstance(at, sqlite3.Error) else found
+        at = at.__context__
+    return found
 
 
 def _meaning(path: Path, error: BaseException | None) -> StoreError:

@@ -65,6 +65,21 @@ def test_everything_that_is_copied_into_the_image_is_there_and_not_ignored(root:
             assert f"!{source.split('/')[0]}" in ignored
 
 
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text("utf-8"), re.MULTILINE))
+
+
+def test_the_image_has_what_the_channels_and_the_vault_need_in_the_versions_that_were_tested(
+    root: Path,
+) -> None:
+    (installed,) = re.findall(r"--require-hashes -r /src/(\S+)", DOCKERFILE)
+    assert f"COPY {installed} " in DOCKERFILE
+    image = pins(root / installed)
+    assert {"apprise", "cryptography"} <= image.keys()
+    assert set(pins(root / "requirements/run.txt")) <= image.keys()
+    assert image.items() <= pins(root / "requirements/dev.txt").items()
+
+
 def test_no_secret_stands_in_the_files() -> None:
     assert "environment" not in SERVICES["maskwatch"]
     assert COMPOSE["secrets"]["mqtt_password"] == {"file": "secrets/mqtt_password"}

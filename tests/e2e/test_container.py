@@ -23,6 +23,7 @@ from maskwatch.testing.rtsp import RtspServer
 from tests.alerts.broker import Listener, Mosquitto
 from tests.deploy.queries import DEPLOY
 from tests.deploy.test_containers import DOCKERFILE, SERVICES
+from tests.fakes.web_peer import WebPeer
 
 pytestmark = [
     pytest.mark.faults,
@@ -50,11 +51,12 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     started.stop()
 
 
-def configuration(folder: Path, broker: Mosquitto, metrics: int) -> None:
-    """The shipped one; only names of this network's machines and ports are this test's."""
+def configuration(folder: Path, broker: Mosquitto, metrics: int, guards: int) -> None:
+    """The shipped one; only names of this network's machines, ports and a channel are this test's."""
     text = (DEPLOY / "maskwatch/config.yaml").read_text("utf-8")
     text = text.replace("host: mosquitto", f"host: 127.0.0.1\n  port: {broker.port}")
     text = text.replace("host: 0.0.0.0", f"host: 127.0.0.1\n  port: {metrics}")
+    text += f"people:\n  - {{name: guards, url: 'json://127.0.0.1:{guards}', incidents: false}}\n"
     path = folder / "config.yaml"
     path.write_text(text)
 
@@ -85,7 +87,8 @@ def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets/mqtt_password").write_text("throw-away")
     metrics = free_port()
-    configuration(tmp_path, broker, metrics)
+    guards = WebPeer()
+    configuration(tmp_path, broker, metrics, guards.port)
     places = [str(tmp_path), str(root), sys.prefix, sys.base_prefix]
     command = ["-m", "maskwatch", "run", "--config", "/run/config.yaml"]
     with RtspServer() as server, (tmp_path / "log").open("wb") as log:
@@ -113,6 +116,10 @@ def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
                 lambda heard: any(h.topic == state and b'"live"' in h.payload for h in heard), 60
             )
             viewer.wait_for("maskwatch/gate/camera/front%20door/violation", seconds=60)
+            # Apprise works in there, too, and finds the picture.
+            told = json.loads(guards.wait(1, 60)[0].body)
+            assert "front door" in told["title"]
+            assert [each["mimetype"] for each in told["attachments"]] == ["image/jpeg"]
             family = [process.pid, *children(process.pid)]
             assert len(family) >= 3
             for pid in family:
@@ -127,6 +134,7 @@ def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
                 process.kill()
                 process.wait()
             viewer.close()
+            guards.close()
     said = (tmp_path / "log").read_text()
     assert "Read-only file system" not in said
     assert "Traceback" not in said

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import text
 
+from maskwatch.errors import DiskFullError
 from maskwatch.store.database import Store
 from maskwatch.store.record import Receipt
 from maskwatch.store.upkeep import interruptions
@@ -67,3 +69,16 @@ def test_sqlite_caches_no_more_than_half_a_mebibyte(store: Store) -> None:
     """Else a recorder seems to leak for an hour: the cache fills only as the database grows."""
     with store.session() as session:
         assert session.execute(text("PRAGMA cache_size")).scalar() == -512
+
+
+def test_a_database_that_may_not_grow_is_told_as_a_full_disk_whatever_sqlite_rolled_back(
+    store: Store,
+) -> None:
+    with store.session() as session:
+        pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar_one()
+        session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFullError):
+        store.record([entry(change(index)) for index in range(200)])
+    with store.session() as session:
+        session.connection().exec_driver_sql("PRAGMA max_page_count = 100000")
+    assert store.record([entry(change(1))]) == [Receipt.STORED]
