@@ -66,6 +66,30 @@ MUTATIONS = (
         "::test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement",
     ),
     Mutation(
+        "a webhook waited for",
+        "maskwatch/alerts/people.py",
+        "        self._jobs.append(delivery)\n        self._wake.set()\n",
+        "        self._jobs.append(delivery)\n        self._round()\n",
+        "tests/faults/test_troubled_sinks.py"
+        "::test_webhooks_that_hang_or_refuse_hold_up_neither_the_broker_nor_another_webhook",
+    ),
+    Mutation(
+        "refusals taken for acceptances",
+        "maskwatch/alerts/session.py",
+        "Fate.ACCEPTED if not refusal else",
+        "Fate.ACCEPTED if refusal is not None else",
+        "tests/faults/test_refused_alerts.py"
+        "::test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_goes_on",
+    ),
+    Mutation(
+        "any file swept",
+        "maskwatch/store/pictures.py",
+        "if not _OURS.fullmatch(entry.name) or not",
+        "if not",
+        "tests/faults/test_retention_live.py"
+        "::test_only_files_named_like_ours_are_swept_and_only_after_an_hour",
+    ),
+    Mutation(
         "no parent-death signal",
         "maskwatch/ipc/child.py",
         "libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0",

@@ -28,8 +28,10 @@ from maskwatch.secrets import Secret, SecretUrl, redact
 __all__ = ["AppriseCarrier", "Carrier", "WebhookCarrier", "make_carrier", "signature"]
 
 _TIMEOUT = 10.0
-# Answers of the 4xx kind that say "not now": too early, too slow, too many.
-_PASSING = frozenset({408, 425, 429})
+# Answers of the 4xx kind that say nothing against the alert. Not now: too slow, too early, too many.
+# Or the address or its credentials are wrong (a service that is being installed anew answers 404): all
+# alerts would be given up, one after the other, for what somebody will put right.
+_PASSING = frozenset({401, 403, 404, 407, 408, 425, 429})
 
 
 class Carrier(Protocol):

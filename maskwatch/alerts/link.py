@@ -25,7 +25,7 @@ from maskwatch.alerts.topics import Message
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.errors import SinkError
 
-__all__ = ["Acknowledged", "Event", "HasFileno", "Link", "Received", "Subscribed"]
+__all__ = ["Acknowledged", "Event", "HasFileno", "Link", "Received", "Subscribed", "packet_bytes"]
 
 _CONNECT_TIMEOUT = 5.0
 # MQTT 5 reason codes that say "not now" rather than "never": packet id in use, quota exceeded.
@@ -318,6 +318,13 @@ class Link:
         if not self._v5:
             return None
         return _described(PacketTypes.WILLMESSAGE, will)
+
+
+def packet_bytes(message: Message) -> int:
+    """Return the length of a message as an MQTT 5 packet, or up to nine bytes more."""
+    head, topic_and_id = 5, 2 + len(message.topic.encode()) + 2
+    properties = 2 + 3 + len(message.content) + 2 + 5 + 3 + len(message.correlation)
+    return head + topic_and_id + properties + len(message.payload)
 
 
 def _described(packet: int, message: Message) -> Properties:

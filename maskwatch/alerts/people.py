@@ -173,6 +173,12 @@ class PeopleSink:
 
     def _carry(self, group: list[Delivery]) -> None:
         fate, detail = self._post(self._letter(group))
+        if fate is Fate.REFUSED and len(group) > 1:
+            # One alert may be to blame, and must not take the others with it.
+            half = len(group) // 2
+            self._carry(group[:half])
+            self._carry(group[half:])
+            return
         for delivery in group:
             self._report(Outcome(delivery.id, fate, detail))
 

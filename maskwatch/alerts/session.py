@@ -15,7 +15,15 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from maskwatch.alerts.link import Acknowledged, Event, HasFileno, Link, Received, Subscribed
+from maskwatch.alerts.link import (
+    Acknowledged,
+    Event,
+    HasFileno,
+    Link,
+    Received,
+    Subscribed,
+    packet_bytes,
+)
 from maskwatch.alerts.messages import OFFLINE, ONLINE, Composer
 from maskwatch.alerts.payloads import PicturePayload
 from maskwatch.alerts.shelf import Shelf
@@ -33,8 +41,6 @@ log = logging.getLogger(__name__)
 _STATE_WINDOW = 20
 # A picture that went along with two failed attempts is left out of the third.
 _PICTURE_ATTEMPTS = 2
-# Bytes of a packet that are not its payload: topic, properties and the header, generously.
-_OVERHEAD = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ class Session:
 
     def fits(self, message: Message) -> bool:
         """Return whether the broker takes a message of this size."""
-        return len(message.payload) + _OVERHEAD <= self._link.most_bytes
+        return packet_bytes(message) <= self._link.most_bytes
 
     def tell(self, message: Message) -> None:
         """Publish something that is neither a delivery nor retained."""
@@ -225,8 +231,18 @@ class Session:
         return own < (self._config.window if deliveries else _STATE_WINDOW)
 
     def _send(self, message: Message, delivery: int | None = None) -> None:
+        if not self.fits(message):  # the broker would cut us off for it, and all else with it
+            self._keep_back(message, delivery)
+            return
         deadline = time.monotonic() + self._config.ack_timeout
         self._in_flight[self._link.publish(message)] = _Pending(message.topic, deadline, delivery)
+
+    def _keep_back(self, message: Message, delivery: int | None) -> None:
+        size, most = packet_bytes(message), self._link.most_bytes
+        detail = f"{size} bytes, and the broker takes no more than {most}"
+        log.warning("broker %s: %s is not sent: %s", self._link.where, message.topic, detail)
+        if delivery is not None:
+            self._conclude(delivery, Fate.REFUSED, detail)
 
     def _send_delivery(self, delivery: Delivery) -> None:
         subject = delivery.subject
@@ -243,24 +259,23 @@ class Session:
             return None
         path = str(delivery.picture)
         data = self._picture(delivery)
-        if data is None:
-            return PicturePayload(path=path, topic=None, sha256=None)
         message = self._composer.picture(change, data)
+        if not data or not self.fits(message):
+            return PicturePayload(path=path, topic=None, sha256=None)
         self._send(message)
         return PicturePayload(path=path, topic=message.topic, sha256=hashlib.sha256(data).hexdigest())
 
-    def _picture(self, delivery: Delivery) -> bytes | None:
-        """Return the bytes to publish; None if there is no room, or it failed before."""
+    def _picture(self, delivery: Delivery) -> bytes:
+        """Return the bytes to publish; none if there is no room, or it failed before."""
         if not self._config.send_pictures or delivery.attempt > _PICTURE_ATTEMPTS:
-            return None
+            return b""
         if delivery.picture is None or len(self._in_flight) + 2 > self._link.most_in_flight:
-            return None
+            return b""
         try:
-            data = delivery.picture.read_bytes()
+            return delivery.picture.read_bytes()
         except OSError as error:
             log.warning("alert picture %s cannot be read: %s", delivery.picture, error)
-            return None
-        return data if len(data) + _OVERHEAD <= self._link.most_bytes else None
+            return b""
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -52,10 +52,14 @@ class Dispatch:
             )
 
     def stop(self, timeout: float) -> list[Courier]:
-        """Have the sinks say goodbye; return the couriers, whose last outcomes are to be written."""
+        """Have the sinks say goodbye, in `timeout` seconds all together.
+
+        Returns the couriers, whose last outcomes are to be written.
+        """
         stopped, self._couriers = self._couriers, []
+        deadline = self._clock.monotonic() + timeout
         for courier in stopped:
-            courier.sink.stop(timeout)
+            courier.sink.stop(max(0.0, deadline - self._clock.monotonic()))
             courier.collect()
         return stopped
 

@@ -119,14 +119,16 @@ class Recorder:
             clock=clock,
         )
         self._gauges = Gauges(self._meter, clock)
-        self._worries = Worries(clock, self.add_incident)
+        left_changes, left_incidents = self._store.left_open(self._run)
+        known = [each for each in self._standing.open_incidents if each not in left_incidents]
+        self._worries = Worries(clock, self.add_incident, known)
         self._housekeeping = Housekeeping(
             configure.config.store.retention,
             self._store.newest(),
             clock=clock,
             meter=self._meter,
         )
-        self._interrupt(*self._store.left_open(self._run))
+        self._interrupt(left_changes, left_incidents)
         self._tell_of(repaired)
         self._dispatch = Dispatch(
             self._standing,

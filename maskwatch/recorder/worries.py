@@ -17,15 +17,21 @@ from maskwatch.store.database import Store
 __all__ = ["Worries"]
 
 _BACKLOG_AFTER = timedelta(minutes=5)
+_OURS = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
 
 
 class Worries:
-    """Opens an incident when a trouble begins and closes it when it is over."""
+    """Opens an incident when a trouble begins and closes it when it is over.
 
-    def __init__(self, clock: Clock, tell: Callable[[Incident], None]) -> None:
+    `known` are incidents that a recorder before this one, in the same run of the daemon, left open.
+    """
+
+    def __init__(
+        self, clock: Clock, tell: Callable[[Incident], None], known: Iterable[Incident] = ()
+    ) -> None:
         self._clock = clock
         self._tell = tell
-        self._open: dict[IncidentKind, Incident] = {}
+        self._open = {each.kind: each for each in known if each.kind in _OURS}
         self._held: dict[str, float] = {}
 
     def look(self, store: Store, couriers: Iterable[Courier], memory: Memory) -> None:

@@ -56,9 +56,12 @@ class _Oldest:
             OutboxRow.state == OutboxState.PENDING.value,
             OutboxRow.sink.in_(sinks),
         )
+        still_open = exists().where(
+            ViolationRow.id == ChangeRow.violation_id, ViolationRow.ended.is_(None)
+        )
         self.pictures = (
             select(ChangeRow)
-            .where(ChangeRow.picture.is_not(None), ~undelivered)
+            .where(ChangeRow.picture.is_not(None), ~undelivered, ~still_open)
             .order_by(ChangeRow.at, ChangeRow.id)
         )
         self.violations = (

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -23,14 +25,18 @@ _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sb
 class Mosquitto:
     """A broker in a directory of its own, which may be stopped and started again on its port."""
 
-    def __init__(self, directory: Path, lines: list[str] | None = None, listener: str = "") -> None:
-        self.port = free_port()
+    def __init__(
+        self, directory: Path, lines: list[str] | None = None, listener: str = "", *, port: int = 0
+    ) -> None:
+        self.port = port or free_port()
         self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         listen = listener or f"listener {self.port} 127.0.0.1"
         extra = lines if lines is not None else ["allow_anonymous true"]
         user = ["user root"] if os.geteuid() == 0 else []
         limits = ["max_queued_messages 100000"]
+        more = [line.split()[1] for line in lines or () if line.startswith("listener ")]
+        self._ports = [self.port, *map(int, more)]
         self.config = directory / "mosquitto.conf"
         text = [
             *user,
@@ -43,6 +49,15 @@ class Mosquitto:
         ]
         self.config.write_text("\n".join(text))
 
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
     def start(self) -> None:
         with (self.directory / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -50,12 +65,9 @@ class Mosquitto:
             )
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
+            if all(map(_is_open, self._ports)):
                 return
+            time.sleep(0.02)
         raise AssertionError(f"mosquitto did not start: {self.log()}")
 
     def stop(self) -> None:
@@ -73,6 +85,14 @@ class Mosquitto:
 
     def log(self) -> str:
         return (self.directory / "mosquitto.log").read_text(errors="replace")
+
+
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -106,6 +126,14 @@ class Listener:
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
         assert self._subscribed.wait(10), "the test's own subscriber could not subscribe"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _on_connect(self, client: mqtt.Client, *_: object) -> None:
         client.subscribe(self._filters, options=SubscribeOptions(qos=1, retainAsPublished=True))

@@ -9,12 +9,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from maskwatch.alerts.link import Link, packet_bytes
 from maskwatch.alerts.sink import Fate
-from maskwatch.config.schema import MqttVersion
+from maskwatch.alerts.topics import Message
+from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.secrets import Secret
 from tests.alerts.broker import Listener, Mosquitto
 from tests.alerts.conftest import MakeSink
@@ -203,6 +206,43 @@ def test_a_picture_larger_than_the_broker_takes_is_left_out(
     published = dict(broker.seen.publications)
     assert f"{ROOT}/camera/door/picture" not in published
     assert json.loads(published[f"{ROOT}/camera/door/violation"])["picture"]["topic"] is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 50, 100, 16_200, 16_300, 70_000])
+@pytest.mark.parametrize("correlation", [b"", b"c" * 40])
+def test_how_long_a_packet_is_is_known_before_it_is_sent(
+    stubborn: Callable[[Manners], StubbornBroker], size: int, correlation: bytes
+) -> None:
+    broker = stubborn(Manners(puback=0))
+    message = Message("maskwatch/gate/ü", b"x" * size, expiry=60, correlation=correlation)
+    link = Link(MqttConfig(port=broker.port), "a-client", Message("will", b""))
+    link.open(5)
+    link.publish(message)
+    eventually(lambda: bool(broker.seen.sizes))
+    link.close()
+    assert broker.seen.sizes[0] <= packet_bytes(message) <= broker.seen.sizes[0] + 9
+
+
+def test_an_alert_larger_than_the_broker_takes_is_refused_and_the_connection_stands(
+    stubborn: Callable[[Manners], StubbornBroker],
+    recorder: FakeRecorder,
+    make_sink: MakeSink,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also what is retained: the broker would cut us off again and again."""
+    zones = tuple(f"zone {number:040}" for number in range(60))
+    large = replace(change(1), violation=replace(change(1).violation, zones=zones))
+    broker = stubborn(Manners(puback=0, properties=b"\x27\x00\x00\x08\x00"))
+    recorder.open_violations = [change(index) for index in range(2, 60)]
+    sink = make_sink(broker.port)
+    recorder.start(sink)
+    outcome = recorder.outcome(recorder.send(sink, large))
+    assert outcome.fate is Fate.REFUSED
+    assert "the broker takes no more than 2048" in outcome.detail
+    assert recorder.fate(recorder.send(sink, change(2))) is Fate.ACCEPTED
+    complaint(caplog, "/open_violations is not sent")
+    assert max(broker.seen.sizes) <= 2048
+    assert len(broker.seen.connects) == 1
 
 
 @pytest.mark.parametrize(

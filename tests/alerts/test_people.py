@@ -176,6 +176,24 @@ def test_a_digest_has_a_link_for_every_person_in_it() -> None:
     assert set(letter.links) == {str(violation_id(index)) for index in range(1, 4)}
 
 
+def test_of_a_refused_digest_only_the_alert_to_blame_is_refused(office: Callable[..., Office]) -> None:
+    one = office(burst=1)
+    bad = change(6).alert_id.encode()
+    carry = one.carrier.carry
+
+    def judge(letter: Letter) -> tuple[Fate, str]:
+        guilty = any(bad in each for each in letter.alerts)
+        return (Fate.REFUSED, "as told") if guilty else carry(letter)
+
+    one.carrier.carry = judge
+    sent = [one.recorder.send(one.sink, change(index)) for index in range(10)]
+    fates = [one.recorder.fate(delivery) for delivery in sent]
+    assert [index for index, fate in enumerate(fates) if fate is not Fate.ACCEPTED] == [6]
+    assert fates[6] is Fate.REFUSED
+    assert sum(len(letter.alerts) for letter in one.carrier.letters) == 9
+    assert len(one.carrier.letters) <= 4
+
+
 def test_in_quiet_hours_nobody_is_told(office: Callable[..., Office]) -> None:
     one = office(quiet_start="22:00", quiet_end="06:00")
     assert one.sink.ready
@@ -401,7 +419,9 @@ def test_what_is_wrong_with_a_channel_is_said_at_its_key(tmp_path: Path, keys: s
         (204, Fate.ACCEPTED),
         (302, Fate.FAILED),
         (400, Fate.REFUSED),
-        (404, Fate.REFUSED),
+        (422, Fate.REFUSED),
+        (401, Fate.FAILED),
+        (404, Fate.FAILED),
         (429, Fate.FAILED),
         (503, Fate.FAILED),
     ],

@@ -38,12 +38,18 @@ class Manners:
 
 @dataclass
 class Seen:
-    """What it saw."""
+    """What it saw; `sizes` are those of the packets of `publications`, in bytes."""
 
     connects: list[bytes] = field(default_factory=list)
     publications: list[tuple[str, bytes]] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
     pending: int = 0
     most_pending: int = 0
+
+
+def _length_bytes(length: int) -> int:
+    """How many bytes say this length."""
+    return next(count for count in (1, 2, 3, 4) if length < 128**count)
 
 
 class StubbornBroker:
@@ -118,6 +124,7 @@ class StubbornBroker:
         topic, mid, rest = body[2 : 2 + size].decode(), body[2 + size : 4 + size], body[4 + size :]
         payload = rest[1 + rest[0] :] if self.manners.v5 else rest
         self.seen.publications.append((topic, payload))
+        self.seen.sizes.append(1 + _length_bytes(len(body)) + len(body))
         self.seen.pending += 1
         self.seen.most_pending = max(self.seen.most_pending, self.seen.pending)
         canary = topic.endswith("/canary")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -18,11 +19,13 @@ class Request:
 
 
 class WebPeer:
-    """Serves on the loopback address; `answers` are the next status codes, then 200."""
+    """Serves on the loopback address; `answers` are the next status codes, then what `judge` says."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.answers: list[int] = []
+        self.judge: Callable[[Request], int] = lambda _: 200
+        self._taken: list[Request] = []
         self._changed = threading.Condition()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -51,7 +54,18 @@ class WebPeer:
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
-            return self.answers.pop(0) if self.answers else 200
+            status = self.answers.pop(0) if self.answers else None
+        if status is None:
+            status = self.judge(request)  # which may take its time
+        if status < 300:
+            with self._changed:
+                self._taken.append(request)
+        return status
+
+    def taken(self) -> list[Request]:
+        """What was answered with a success."""
+        with self._changed:
+            return list(self._taken)
 
     def wait(self, count: int, seconds: float = 10) -> list[Request]:
         with self._changed:

@@ -8,18 +8,36 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from maskwatch.config.load import load
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import ControlError, MaskwatchError
 from maskwatch.ipc.control import CameraReport
 from maskwatch.supervisor.limits import Limits
 from maskwatch.supervisor.main import Supervisor, serve
-from tests.e2e.daemon import Daemon
+from maskwatch.testing.broker import free_port
+from tests.e2e.daemon import Daemon, wait_until
+from tests.fakes.recorder_process import FakeWorker
 
-__all__ = ["QuickDaemon", "is_alive"]
+__all__ = [
+    "IDLE_CAMERA",
+    "KEY",
+    "QuickDaemon",
+    "SmallDiskDaemon",
+    "channel",
+    "dead_cameras",
+    "is_alive",
+    "wait_given",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
+IDLE_CAMERA = "  - {name: door, url: 'rtsp://127.0.0.1:1/', enabled: false}"
+"""A camera that no worker watches: a test hands in what one would."""
+KEY = {"HOOK_KEY": "what-signs-requests"}
+"""The environment in which the webhooks of `channel` have their key."""
 
 
 class QuickDaemon(Daemon):
@@ -55,6 +73,62 @@ class QuickDaemon(Daemon):
     def pid_of(self, name: str) -> int:
         """The process id of a camera's worker, 0 while it has none."""
         return self.camera(name).worker.pid or 0
+
+    @contextmanager
+    def hand_in(self, camera: str) -> Iterator[FakeWorker]:
+        """Speak to the recorder as the worker of a camera that has none, since it is disabled."""
+        with closing(FakeWorker(self.runtime / "recorder.sock", camera)) as worker:
+            yield worker
+
+
+class SmallDiskDaemon(QuickDaemon):
+    """Its data directory is a file system of so many MiB, which its own processes alone see."""
+
+    def __init__(self, *arguments: Any, megabytes: int, **limits: float) -> None:
+        super().__init__(*arguments, **limits)
+        self.data.mkdir()
+        self._size = f"{megabytes}m"
+
+    def command(self, verb: str, *arguments: str) -> list[str]:
+        command = super().command(verb, *arguments)
+        if verb != "run":
+            return ["nsenter", "--target", str(self.process.pid), "--mount", *command]
+        mount = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", mount, self._size, str(self.data), *command]
+
+    @property
+    def inside(self) -> Path:
+        """The data directory as the daemon sees it."""
+        return Path(f"/proc/{self.process.pid}/root{self.data}")
+
+
+def channel(name: str, port: int, **keys: object) -> str:
+    """A webhook at a port of this machine, as an entry of `people`."""
+    more = "".join(f", {key}: {value}" for key, value in keys.items())
+    return f"{{name: {name}, webhook: 'http://127.0.0.1:{port}/', key: '${{HOOK_KEY}}'{more}}}"
+
+
+def dead_cameras(count: int) -> str:
+    """So many cameras at a port of this machine where nobody listens."""
+    port = free_port()
+    return "\n".join(f"  - {{name: c{i}, url: 'rtsp://127.0.0.1:{port}/{i}'}}" for i in range(count))
+
+
+def wait_given(daemon: QuickDaemon, timeout: float = 60) -> None:
+    """Wait until every camera has its worker and the recorder runs."""
+
+    def given() -> bool:
+        assert daemon.process.poll() is None, daemon.log()
+        try:
+            status = daemon.status()
+        except ControlError:
+            return False
+        workers = [camera.worker.phase for camera in status.cameras]
+        return (
+            status.ready and status.recorder.phase == "running" and set(workers) <= {"running", "idle"}
+        )
+
+    wait_until(given, timeout, "every camera has its worker")
 
 
 def is_alive(pid: int) -> bool:

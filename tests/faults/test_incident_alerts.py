@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from maskwatch.domain import IncidentKind
+from maskwatch.ipc.control import RunCommand
+from maskwatch.ipc.control_client import ask, control_socket
+from maskwatch.testing.broker import free_port
 from maskwatch.testing.rtsp import RtspServer
 from tests.alerts.broker import Listener, Mosquitto
 from tests.e2e.daemon import wait_until
@@ -15,43 +24,109 @@ from tests.faults.quick import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
-
-def told(listener: Listener) -> list[tuple[str, int, str]]:
-    """Id, number and kind of every change of an incident about an offline camera, each once."""
-    alerts = [heard for heard in listener.heard if heard.topic == "maskwatch/test/camera/a/incident"]
-    bodies = [json.loads(heard.payload) for heard in alerts]
-    found = [(b["id"], b["number"], b["change"]) for b in bodies if b["kind"] == "camera_offline"]
-    return list(dict.fromkeys(found))
+Told = tuple[str, int, str]
+"""Id of an incident, number and kind of the change."""
 
 
-def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
-    broker = Mosquitto(tmp_path)
-    broker.start()
-    listener = Listener(broker.port)
-    more = f"mqtt: {{port: {broker.port}}}\nsupervision: {{offline_after: 3}}"
-    try:
-        with RtspServer() as server:
-            server.add("a", clip)
-            camera = f"  - {{name: a, url: '{server.url('a')}', stall_timeout: 2}}"
-            with QuickDaemon(tmp_path, camera, more) as daemon:
-                daemon.wait_ready(90)
-                wait_until(lambda: daemon.state_of("a") == "live", 90, "the camera is live")
-                # A slow start may have been an incident of its own.
-                wait_until(lambda: daemon.status().incidents == (), 30, "nothing is wrong")
-                listener.wait(lambda _: len(told(listener)) % 2 == 0, 30)
-                before = len(told(listener))
-                server.faults("a").close = True
-                server.disconnect("a")
-                listener.wait(lambda _: len(told(listener)) == before + 1, 60)
-                server.faults("a").clear()
-                listener.wait(lambda _: len(told(listener)) == before + 2, 120)
-                wait_until(lambda: daemon.state_of("a") == "live", 60, "the camera is live again")
-                assert daemon.status().incidents == ()
-                assert daemon.stop() == 0
-        (began, first, opened), (ended, second, closed) = told(listener)[before:]
+@dataclass
+class Site:
+    """A daemon with a camera `a` that a test may spoil and one, `dead`, that nobody finds."""
+
+    daemon: QuickDaemon
+    server: RtspServer
+    listener: Listener
+    clips: Path
+
+    def told(self, kind: IncidentKind, camera: str = "a") -> list[Told]:
+        """What an independent subscriber was told of this trouble, also if it was told twice."""
+        topic = f"maskwatch/test/camera/{camera}/incident"
+        heard = [json.loads(each.payload) for each in list(self.listener.heard) if each.topic == topic]
+        return [(b["id"], b["number"], b["change"]) for b in heard if b["kind"] == kind]
+
+    def well(self) -> bool:
+        """Whether nothing is wrong with `a`, and everybody knows."""
+        open_now = [each for each in self.daemon.status().incidents if each.camera == "a"]
+        heard_all = all(len(self.told(kind)) % 2 == 0 for kind in IncidentKind)
+        return self.daemon.state_of("a") == "live" and not open_now and heard_all
+
+    def suffers(
+        self,
+        kind: IncidentKind,
+        begin: Callable[[], object],
+        end: Callable[[], object],
+        camera: str = "a",
+    ) -> None:
+        """Bring a trouble about and end it again; hold that each was told, once."""
+        before = len(self.told(kind, camera))
+        begin()
+        self.listener.wait(lambda _: len(self.told(kind, camera)) == before + 1, 90)
+        assert kind in {each.kind for each in self.daemon.status().incidents if each.camera == camera}
+        end()
+        self.listener.wait(lambda _: len(self.told(kind, camera)) == before + 2, 120)
+        (began, first, opened), (ended, second, closed) = self.told(kind, camera)[before:]
         assert began == ended
         assert (first, opened, second, closed) == (1, "opened", 2, "closed")
-    finally:
-        listener.close()
-        broker.stop()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    clips = {
+        name: make_clip(folder / f"{name}.mp4", frames=50, rate=10, gop=10, black=name == "black")
+        for name in ("a", "black")
+    }
+    with ExitStack() as stack:
+        server = stack.enter_context(RtspServer())
+        server.add("a", clips["a"])
+        broker = stack.enter_context(Mosquitto(folder))
+        listener = stack.enter_context(Listener(broker.port))
+        cameras = (
+            f"  - {{name: a, url: '{server.url('a')}', stall_timeout: 2}}\n"
+            f"  - {{name: dead, url: 'rtsp://127.0.0.1:{free_port()}/x'}}"
+        )
+        more = f"mqtt: {{port: {broker.port}}}\nsupervision: {{offline_after: 3, blind_after: 1}}"
+        limits = {"first_pause": 0.05, "budget": 2, "window": 120.0, "quarantine": 300.0}
+        daemon = stack.enter_context(QuickDaemon(folder, cameras, more, **limits))
+        daemon.wait_ready(90)
+        yield Site(daemon, server, listener, folder)
+        assert daemon.stop() == 0
+
+
+@pytest.fixture(autouse=True)
+def well(site: Site) -> None:
+    """A slow start, or the test before, may have been an incident of its own."""
+    wait_until(site.well, 90, "nothing is wrong with the camera")
+
+
+def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(site: Site) -> None:
+    def unplug() -> None:
+        site.server.faults("a").close = True
+        site.server.disconnect("a")
+
+    site.suffers(IncidentKind.CAMERA_OFFLINE, unplug, site.server.faults("a").clear)
+    wait_until(site.well, 60, "the camera is live again")
+
+
+def test_a_camera_whose_picture_turns_black_is_one_incident_with_its_end(site: Site) -> None:
+    site.suffers(
+        IncidentKind.CAMERA_BLIND,
+        lambda: site.server.switch("a", site.clips / "black.mp4"),
+        lambda: site.server.switch("a", site.clips / "a.mp4"),
+    )
+    wait_until(site.well, 60, "the camera is live again")
+
+
+def test_a_quarantine_is_one_incident_that_ends_when_somebody_forgives(site: Site) -> None:
+    def kill_again_and_again() -> None:
+        def quarantined() -> bool:
+            if pid := site.daemon.pid_of("dead"):
+                os.kill(pid, signal.SIGKILL)
+            return site.daemon.state_of("dead") == "quarantined"
+
+        wait_until(quarantined, 60, "its worker is quarantined")
+
+    def forgive() -> None:
+        socket = control_socket(site.daemon.runtime)
+        ask(socket, RunCommand(verb="enable", target="dead"), timeout=10)
+
+    site.suffers(IncidentKind.QUARANTINE, kill_again_and_again, forgive, camera="dead")

@@ -12,19 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.errors import ControlError
 from maskwatch.supervisor.vitals import read_vitals
-from maskwatch.testing.broker import free_port
 from tests.e2e.daemon import wait_until
-from tests.faults.quick import QuickDaemon, is_alive
+from tests.faults.quick import QuickDaemon, dead_cameras, is_alive, wait_given
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
-
-
-def dead_cameras(count: int) -> str:
-    """So many cameras at a port of this machine where nobody listens."""
-    port = free_port()
-    return "\n".join(f"  - {{name: c{i}, url: 'rtsp://127.0.0.1:{port}/{i}'}}" for i in range(count))
 
 
 @pytest.fixture
@@ -33,23 +25,6 @@ def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
     with QuickDaemon(tmp_path, dead_cameras(2), grace=2.0, heartbeat=4.0) as running:
         wait_given(running)
         yield running
-
-
-def wait_given(daemon: QuickDaemon, timeout: float = 60) -> None:
-    """Wait until every camera has its worker and the recorder runs."""
-
-    def given() -> bool:
-        assert daemon.process.poll() is None, daemon.log()
-        try:
-            status = daemon.status()
-        except ControlError:
-            return False
-        workers = [camera.worker.phase for camera in status.cameras]
-        return (
-            status.ready and status.recorder.phase == "running" and set(workers) <= {"running", "idle"}
-        )
-
-    wait_until(given, timeout, "every camera has its worker")
 
 
 def children_of(pid: int) -> list[int]:

@@ -153,6 +153,24 @@ def test_a_backlog_is_told_once_and_so_is_its_end(tmp_path: Path, clock: Jumping
     store.close()
 
 
+def test_a_new_recorder_ends_what_the_one_before_it_told_and_does_not_tell_it_again(
+    tmp_path: Path, clock: JumpingClock
+) -> None:
+    store = make_store(tmp_path / "again", reserve=1 << 16, clock=clock)
+    told: list[Incident] = []
+    store.reserve.give_up()
+    Worries(clock, told.append).look(store, [], Memory())
+    successor = Worries(clock, told.append, told)
+    successor.look(store, [], Memory())
+    store.reserve.fill()
+    successor.look(store, [], Memory())
+    assert [(item.id, item.number, item.ended is None) for item in told] == [
+        (told[0].id, 1, True),
+        (told[0].id, 2, False),
+    ]
+    store.close()
+
+
 def test_quiet_hours_are_no_backlog(tmp_path: Path, clock: JumpingClock) -> None:
     store = make_store(tmp_path / "quiet", clock=clock)
     told: list[Incident] = []

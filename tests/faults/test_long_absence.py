@@ -1,0 +1,98 @@
+"""The broker is away for more than a day, by the daemon's clock; in the end nothing is missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskwatch.alerts.topics import Topic, Topics
+from tests.alerts.broker import Heard, Listener, Mosquitto
+from tests.e2e.daemon import wait_until
+from tests.fakes.web_peer import WebPeer
+from tests.faults.clock import FakedClock
+from tests.faults.hearing import alert, alerts_of, violation_topic
+from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.store.samples import change
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+TOPICS = Topics("maskwatch", "test")
+VISITS = 120
+DAY = 24 * 3600
+
+
+def incidents(heard: list[Heard]) -> list[tuple[str, str, int]]:
+    """Kind of trouble, kind of change and number, of the node's incidents, each once."""
+    topic = TOPICS.of(Topic.NODE_INCIDENT)
+    bodies = [json.loads(each.payload) for each in heard if each.topic == topic]
+    return list(dict.fromkeys((body["kind"], body["change"], body["number"]) for body in bodies))
+
+
+def shown(listener: Listener, topic: Topic, **names: str) -> Any:
+    """What a retained topic shows."""
+    return json.loads(listener.wait_for(TOPICS.of(topic, **names), seconds=60).payload)
+
+
+def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and_all_that_stands(
+    tmp_path: Path,
+) -> None:
+    guards = WebPeer()
+    with FakedClock(tmp_path) as clock, Mosquitto(tmp_path) as broker:
+        more = (
+            f"mqtt: {{port: {broker.port}}}\n"
+            f"people: [{channel('guards', guards.port, violations='false')}]"
+        )
+        with QuickDaemon(tmp_path, IDLE_CAMERA, more, {**clock.env, **KEY}) as daemon:
+            wait_given(daemon)
+            wait_until(
+                lambda: daemon.metric("maskwatch_sink_ready", sink="mqtt") == 1, 60, "it is there"
+            )
+            broker.kill()  # and what it had retained is lost
+            with daemon.hand_in("door") as worker:
+                for number, offset in ((1, 0), (2, 7 * 3600), (3, 26 * 3600)):
+                    clock.jump_to(offset)
+                    time.sleep(1.5)  # until every process sees it
+                    for index in range(VISITS):
+                        worker.send(change(index, number, closed=number == 3 and index > 0))
+                    worker.wait(number * VISITS)
+                sink = {"sink": "mqtt"}
+                wait_until(
+                    lambda: daemon.metric("maskwatch_outbox_pending", **sink) == 3 * VISITS + 1,
+                    30,
+                    "the backlog is a metric: the alerts, and the incident that it is",
+                )
+                assert daemon.metric("maskwatch_outbox_oldest_seconds", **sink) > 25 * 3600
+                assert daemon.metric("maskwatch_sink_ready", **sink) == 0
+                assert "alerts wait for delivery" in guards.wait(1, 30)[0].body.decode()
+
+                broker.start()
+                with Listener(broker.port) as listener:
+                    every = {alert(i, n) for i in range(VISITS) for n in (1, 2, 3)}
+                    listener.wait(lambda _: set(alerts_of(listener)) >= every, 120)
+                    came = sorted(alerts_of(listener), key=itemgetter(0))
+                    for _, group in groupby(came, key=itemgetter(0)):
+                        assert [number for _, number in group] == [1, 2, 3]
+                    lives = [each.expiry for each in listener.heard if each.topic == violation_topic()]
+                    assert min(lives) > DAY - 600, "a message expires a day after it was sent, not made"
+
+                    assert listener.wait_for(TOPICS.of(Topic.STATUS), seconds=60).payload == b"online"
+                    assert shown(listener, Topic.CAMERA_STATE, camera="door")["state"] == "disabled"
+                    listener.wait(lambda heard: len(incidents(heard)) == 2, 60)
+                    assert incidents(listener.heard) == [
+                        ("backlog", "opened", 1),
+                        ("backlog", "closed", 2),
+                    ]
+                    wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none waits")
+                    assert daemon.metric("maskwatch_outbox_oldest_seconds", **sink) == 0
+                with Listener(broker.port) as late:
+                    open_now = shown(late, Topic.OPEN_VIOLATIONS, camera="door")
+                    assert [each["id"] for each in open_now["violations"]] == [alert(0)[0]]
+                    assert shown(late, Topic.NODE_OPEN_INCIDENTS)["count"] == 0
+            assert daemon.stop() == 0
+    guards.close()

@@ -1,0 +1,175 @@
+"""Alerts that a peer refuses are parked, counted and shown; all else goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maskwatch.domain import Change
+from maskwatch.testing.rtsp import RtspServer
+from tests.alerts.broker import Listener, Mosquitto
+from tests.e2e.conftest import visitor
+from tests.e2e.daemon import wait_until
+from tests.fakes.web_peer import WebPeer
+from tests.faults.hearing import alert, alerts_of, violation_topic
+from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.store.samples import change
+
+__all__ = ["visitor"]  # a fixture
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def guards() -> Iterator[WebPeer]:
+    peer = WebPeer()
+    yield peer
+    peer.close()
+
+
+def told(peer: WebPeer) -> list[tuple[str, int]]:
+    """Violation and number of each alert that a webhook took."""
+    alerts = [alert for request in peer.taken() for alert in json.loads(request.body)["alerts"]]
+    return [(alert["id"], alert["number"]) for alert in alerts]
+
+
+def listed(daemon: QuickDaemon, *options: str) -> list[dict[str, Any]]:
+    done = daemon.run("events list", "--format", "jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_goes_on(
+    tmp_path: Path, visitor: Path, guards: WebPeer
+) -> None:
+    rules = tmp_path / "acl"
+    rules.write_text(f"topic readwrite #\ntopic deny {violation_topic('door')}\n")
+    with (
+        Mosquitto(tmp_path, ["allow_anonymous true", f"acl_file {rules}"]) as broker,
+        Listener(broker.port) as listener,
+        RtspServer() as server,
+    ):
+        for name in ("door", "yard"):
+            server.add(name, visitor, loop=False, start="manual", hold_last=True)
+        cameras = "\n".join(f"  - {{name: {n}, url: '{server.url(n)}'}}" for n in ("door", "yard"))
+        more = (
+            f"mqtt: {{port: {broker.port}}}\n"
+            f"people: [{channel('guards', guards.port, ended='true', burst=99)}]"
+        )
+        with QuickDaemon(tmp_path, cameras, more, KEY) as daemon:
+            daemon.wait_ready(90)
+            for name in ("door", "yard"):
+                wait_until(lambda n=name: daemon.state_of(n) == "live", 90, f"{name} is live")
+            for name in ("door", "yard"):
+                server.play(name)
+            sink = {"sink": "mqtt"}
+            wait_until(
+                lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 2,
+                90,
+                "the beginning and the end of the visit to the door are parked, and counted",
+            )
+            listener.wait(lambda _: len(alerts_of(listener, "yard")) == 2, 60)
+            guards.wait(4, 60)
+            assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") == 1
+            assert daemon.metric("maskwatch_sink_ready", **sink) == 1
+            (refused,) = listed(daemon, "--camera", "door")
+            assert refused["alerts"] == {"delivered": 2, "parked": 2}
+            story = daemon.run("events show", refused["id"]).stdout
+            assert "not authorized" in story
+            assert "an earlier change was refused" in story
+            assert daemon.stop() == 0
+        assert alerts_of(listener) == []
+        ((first, _), (second, _)) = alerts_of(listener, "yard")
+        assert first == second != refused["id"]
+        assert sorted(told(guards)) == sorted(
+            (violation, number) for violation in (first, refused["id"]) for number in (1, 2)
+        )
+
+
+def long_winded(index: int) -> Change:
+    """A change of which an alert of more than 4000 bytes comes: a person in a great many zones."""
+    said = change(index)
+    return replace(
+        said, violation=replace(said.violation, zones=tuple(f"zone {n:050}" for n in range(80)))
+    )
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that cuts off whoever sends it more than 3000 bytes at a time."""
+    with Mosquitto(tmp_path, ["allow_anonymous true", "max_packet_size 3000"]) as broker:
+        yield broker
+
+
+def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost(
+    tmp_path: Path, narrow: Mosquitto
+) -> None:
+    more = f"mqtt: {{port: {narrow.port}}}"
+    with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as worker:
+            worker.send(long_winded(0))
+            worker.send(change(1, closed=True))
+            worker.wait(2)
+        listener.wait(lambda _: alerts_of(listener) == [alert(1)], 60)
+        wait_until(lambda: daemon.metric("maskwatch_outbox_parked") == 1, 20, "it is parked")
+        told = daemon.run("events show", alert(0)[0]).stdout
+        assert "the broker takes no more than 3000" in told
+        assert daemon.log().count("connected, publishing works") == 1
+        assert daemon.stop() == 0
+
+
+def test_an_alert_for_which_an_older_broker_cuts_the_connection_keeps_no_other_back(
+    tmp_path: Path, narrow: Mosquitto
+) -> None:
+    """MQTT 3.1.1 knows no limit beforehand: it is tried again, ever more seldom, until it is poison."""
+    more = f"mqtt: {{port: {narrow.port}, version: '3.1.1'}}"
+    with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as worker:
+            worker.send(long_winded(0))
+            for index in range(1, 21):
+                worker.send(change(index, closed=True))
+                worker.wait(index + 1)
+                time.sleep(0.1)
+        wanted = {alert(index) for index in range(1, 21)}
+        listener.wait(lambda _: set(alerts_of(listener)) == wanted, 90)
+        assert "the connection is lost" in daemon.log()
+        wait_until(lambda: daemon.metric("maskwatch_outbox_pending") <= 1, 20, "none of them waits")
+        assert daemon.stop() == 0
+
+
+def test_a_webhook_that_refuses_one_violation_is_told_all_others_also_in_digests(
+    tmp_path: Path, guards: WebPeer
+) -> None:
+    bad, _ = alert(3)
+    guards.judge = lambda request: 422 if bad in request.body.decode() else 200
+    more = (
+        "mqtt: {enabled: false}\n"
+        f"people: [{channel('guards', guards.port, ended='true', burst=2, digest=1)}]"
+    )
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
+        wait_given(daemon)
+        everybody = range(1, 11)
+        with daemon.hand_in("door") as worker:
+            for index in everybody:
+                worker.send(change(index))
+            worker.wait(10)
+            sink = {"sink": "people-guards"}
+            wait_until(lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 1, 60, "it is parked")
+            for index in everybody:
+                worker.send(change(index, 2, closed=True))
+            worker.wait(20)
+        wanted = {alert(i, n) for i in everybody if i != 3 for n in (1, 2)}
+        wait_until(lambda: set(told(guards)) == wanted, 60, "all the others are told")
+        wait_until(lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 2, 20, "with its end")
+        assert len(told(guards)) == len(wanted), "none twice"
+        assert any(len(json.loads(request.body)["alerts"]) > 1 for request in guards.taken())
+        assert daemon.metric("maskwatch_outbox_pending") == 0
+        assert daemon.stop() == 0

@@ -1,0 +1,139 @@
+"""A running daemon removes what its rules no longer keep, and nothing that is not its own."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from maskwatch.store.queries import Filter, events, reading
+from tests.e2e.daemon import wait_until
+from tests.faults.quick import IDLE_CAMERA, QuickDaemon, wait_given
+from tests.faults.test_recorder_trouble import MIB
+from tests.store.samples import JPEG, change, violation_id
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+HOUR = timedelta(hours=1)
+OPEN = 99
+LAST_SUCCESS = "maskwatch_retention_last_success_timestamp_seconds"
+KEEP_ALL = "pictures_days: 9, violations_days: 9, interval: 0.5"
+
+
+class Keeper:
+    """A daemon whose rules a test changes by a reload."""
+
+    def __init__(self, daemon: QuickDaemon) -> None:
+        self.daemon = daemon
+        self._text = daemon.config.read_text()
+
+    def keep(self, rules: str) -> None:
+        """Have the running daemon keep no more than these rules say."""
+        self.daemon.config.write_text(self._text.replace(KEEP_ALL, f"{rules}, interval: 0.5"))
+        done = self.daemon.run("reload", "--wait")
+        assert done.returncode == 0, done.stderr
+
+    def pictures(self) -> list[int]:
+        """The indexes of the sample violations of which there is a picture."""
+        found = (self.daemon.data / "pictures").rglob("*.jpg")
+        return sorted(int(path.name[24:36], 16) for path in found)
+
+    def stands(self) -> tuple[list[int], list[int]]:
+        """Those with a picture, and those in the database."""
+        with reading(self.daemon.data / "maskwatch.db") as session:
+            rows = sorted(event.id.int & 0xFFFF for event in events(session, Filter()))
+        return self.pictures(), rows
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    daemon = QuickDaemon(tmp_path, IDLE_CAMERA, "mqtt: {enabled: false}")
+    text = daemon.config.read_text()
+    rules = f"store: {{reserve_megabytes: 1, retention: {{{KEEP_ALL}}}}}"
+    daemon.config.write_text(text.replace("store: {reserve_megabytes: 1}", rules))
+    with daemon:
+        wait_given(daemon)
+        yield Keeper(daemon)
+        assert daemon.stop() == 0
+
+
+def test_what_is_too_old_too_many_or_too_large_goes_oldest_first_and_what_is_open_stays(
+    keeper: Keeper,
+) -> None:
+    daemon = keeper.daemon
+    hours = (100, 50, 40, 30, 20, 10, 9, 8, 7, 6)
+    with daemon.hand_in("door") as worker:
+        worker.send(change(OPEN, started=datetime.now(UTC) - 200 * HOUR), JPEG)
+        for index, age in enumerate(hours):
+            started = datetime.now(UTC) - age * HOUR
+            worker.send(change(index, started=started, closed=True), JPEG + bytes(MIB // 4))
+        worker.wait(1 + len(hours))
+        assert keeper.stands() == ([*range(10), OPEN], [*range(10), OPEN])
+
+        keeper.keep("pictures_days: 1.5, violations_days: 3")
+        wait_until(
+            lambda: keeper.stands() == ([*range(3, 10), OPEN], [*range(1, 10), OPEN]), 30, "by age"
+        )
+
+        keeper.keep("max_pictures: 6, max_violations: 7")
+        wait_until(
+            lambda: keeper.stands() == ([*range(5, 10), OPEN], [*range(4, 10), OPEN]), 30, "by count"
+        )
+
+        keeper.keep("max_megabytes: 1")
+        wait_until(lambda: len(keeper.pictures()) < 6, 30, "by size")
+        began = time.time()
+        wait_until(lambda: daemon.metric(LAST_SUCCESS) > began, 30, "a pass is complete")
+        pictures, violations = keeper.stands()
+        assert pictures == [*range(11 - len(pictures), 10), OPEN], "the oldest went"
+        assert len(pictures) > 2, "and no more than had to"
+        assert violations == [*range(4, 10), OPEN]
+
+        removed = "maskwatch_retention_removed_total"
+        wait_until(lambda: daemon.metric(removed, kind="violation") == 4, 20, "they are counted")
+        assert daemon.metric(removed, kind="picture") == 5 + 6 - len(pictures)
+
+
+def test_only_files_named_like_ours_are_swept_and_only_after_an_hour(keeper: Keeper) -> None:
+    day = keeper.daemon.data / "pictures" / "2020-01-01"
+    other = day.with_name("2020-01-01 copy")
+    outside = keeper.daemon.folder / "somebody's.jpg"
+    ours, near = f"{violation_id(7)}-1.jpg", f"{violation_id(8)}"
+    swept = [day / ours, day / f".{ours}.tmp"]
+    young = day / f"{near}-2.jpg"
+    foreign = [
+        outside,
+        other / ours,
+        day / "holiday.jpg",
+        day / f"{near}-0.jpg",
+        day / f"{near}-1.jpeg",
+        day / f"{near.upper()}-1.jpg",
+        day.parent / ours,
+        keeper.daemon.data / "notes.txt",
+    ]
+    day.mkdir()
+    other.mkdir()
+    for path in (*swept, young, *foreign):
+        path.write_bytes(JPEG)
+    link = day / f"{near}-3.jpg"
+    link.symlink_to(outside)
+    long_ago = time.time() - 2 * HOUR.total_seconds()
+    for path in (*swept, *foreign):
+        os.utime(path, (long_ago, long_ago))
+    os.utime(link, (long_ago, long_ago), follow_symlinks=False)
+
+    wait_until(lambda: not any(path.exists() for path in swept), 60, "strays are swept")
+    began = time.time()
+    wait_until(lambda: keeper.daemon.metric(LAST_SUCCESS) > began, 30, "another pass is complete")
+    assert young.exists()
+    assert link.is_symlink()
+    assert [path for path in foreign if path.read_bytes() != JPEG] == []
+    wait_until(
+        lambda: keeper.daemon.metric("maskwatch_retention_removed_total", kind="orphan") == 2,
+        20,
+        "they are counted",
+    )

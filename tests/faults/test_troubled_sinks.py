@@ -1,0 +1,164 @@
+"""A way out that hangs, refuses or is not who it should be holds up no other, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from maskwatch.testing.broker import free_port
+from tests.alerts.broker import Listener, Mosquitto
+from tests.alerts.test_mqtt_trouble import CANARY_PASSWORD, certificates, passwords, tls_lines
+from tests.e2e.daemon import wait_until
+from tests.fakes.stubborn_broker import Manners, StubbornBroker
+from tests.fakes.web_peer import WebPeer
+from tests.faults.hearing import alert, alerts_of, violation_topic
+from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.store.samples import change
+
+__all__ = ["certificates"]  # a fixture
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+
+class Mute:
+    """A web server that takes connections and requests, and answers only once it is `released`."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.peer = WebPeer()
+        self.peer.judge = self._wait
+        self.port = self.peer.port
+
+    def _wait(self, _: object) -> int:
+        return 200 if self.released.wait(120) else 503
+
+    def close(self) -> None:
+        self.released.set()
+        self.peer.close()
+
+
+@pytest.fixture
+def mute() -> Iterator[Mute]:
+    peer = Mute()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def good() -> Iterator[WebPeer]:
+    peer = WebPeer()
+    yield peer
+    peer.close()
+
+
+def test_webhooks_that_hang_or_refuse_hold_up_neither_the_broker_nor_another_webhook(
+    tmp_path: Path, mute: Mute, good: WebPeer
+) -> None:
+    closed = free_port()
+    with Mosquitto(tmp_path) as broker, Listener(broker.port) as listener:
+        channels = ", ".join(
+            channel(name, port, burst=99, ended="true")
+            for name, port in (
+                ("mute", mute.port),
+                ("mute-2", mute.port),
+                ("mute-3", mute.port),
+                ("closed", closed),
+                ("good", good.port),
+            )
+        )
+        more = f"mqtt: {{port: {broker.port}}}\npeople: [{channels}]"
+        with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
+            wait_given(daemon)
+            with daemon.hand_in("door") as worker:
+                for index in range(10):
+                    worker.send(change(index))
+                    worker.send(change(index, 2, closed=True))
+                worker.wait(20)
+            listener.wait(lambda _: len(alerts_of(listener)) == 20, 60)
+            good.wait(20, 60)
+
+            sinks = {"mqtt": 0, "people-good": 0, "people-mute": 20, "people-closed": 20}
+
+            def pending() -> dict[str, float]:
+                return {sink: daemon.metric("maskwatch_outbox_pending", sink=sink) for sink in sinks}
+
+            wait_until(lambda: pending() == sinks, 30, "what waits is counted for each")
+            assert not mute.peer.taken()
+            assert daemon.stop() == 0, "not even the end waits for them"
+            assert "took too long to end" not in daemon.log()
+
+
+def test_with_a_broker_of_the_wrong_certificate_or_password_alerts_wait_until_it_is_put_right(
+    tmp_path: Path, certificates: Path
+) -> None:
+    port, plain = free_port(), free_port()
+    entry, *only_known = passwords(tmp_path)
+    users = tmp_path / "passwords"
+    both = users.read_text()
+    without_us = "".join(line for line in both.splitlines(True) if not line.startswith("node:"))
+    more = (
+        f"mqtt: {{port: {port}, tls: true, ca_file: '{certificates}/ca.crt', ack_timeout: 2,"
+        " username: node, password: '${BROKER}'}"
+    )
+
+    def broker(certificate: str, known: str) -> Mosquitto:
+        users.write_text(known)
+        lines = [entry, *only_known, *tls_lines(certificates, certificate)[1:]]
+        return Mosquitto(tmp_path, [*lines, f"listener {plain} 127.0.0.1"], port=port)
+
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as worker:
+            wrong = (
+                ("expired", both, "certificate has expired"),
+                ("good", without_us, "not authorized"),
+            )
+            for index, (certificate, known, complaint) in enumerate(wrong):
+                worker.send(change(index))
+                assert worker.wait(index + 1)[-1].stored
+                with broker(certificate, known):
+                    wait_until(lambda said=complaint: said in daemon.log(), 60, complaint)
+        wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 2, 20, "they wait")
+        assert daemon.metric("maskwatch_sink_ready") == 0
+        with (
+            broker("good", both),
+            Listener(plain, username="reader", password=CANARY_PASSWORD) as listener,
+        ):
+            listener.wait(lambda _: alerts_of(listener) == [alert(0), alert(1)], 90)
+            assert daemon.stop() == 0
+        assert CANARY_PASSWORD not in daemon.log()
+        assert "Traceback" not in daemon.log()
+
+
+def test_what_a_broker_takes_and_never_acknowledges_is_delivered_to_the_one_in_its_place(
+    tmp_path: Path,
+) -> None:
+    silent = StubbornBroker(Manners(puback=None))
+    more = f"mqtt: {{port: {silent.port}, ack_timeout: 1}}"
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as worker:
+            for index in range(5):
+                worker.send(change(index))
+            worker.wait(5)
+
+        def offered() -> list[str]:
+            bodies = [
+                json.loads(body)
+                for name, body in list(silent.seen.publications)
+                if name == violation_topic()
+            ]
+            return [body["id"] for body in bodies]
+
+        wait_until(lambda: offered().count(alert(0)[0]) >= 2, 60, "it is offered again")
+        wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 5, 20, "all wait")
+        assert "no acknowledgement" in daemon.log()
+        silent.close()
+        with Mosquitto(tmp_path, port=silent.port) as broker, Listener(broker.port) as listener:
+            listener.wait(lambda _: set(alerts_of(listener)) == {alert(index) for index in range(5)}, 90)
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
+            assert daemon.stop() == 0
