@@ -244,7 +244,7 @@ class Augment:
             image = rotate(image, float(rng.normal(0, 9)), float(rng.normal(0, 0.06)))
         if rng.random() < 0.8 * self.strength:
             image = light(image, rng)
-        if rng.random() < 0.15 * self.strength:
+        if rng.random() < 0.2 * self.strength:
             image = infrared(image, rng)
         return image
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float32]
 
-__all__ = ["Wear", "beard", "frontal", "glasses", "hand", "paint_mask", "scarf"]
+__all__ = ["Wear", "beard", "frontal", "glasses", "hand", "held", "paint_mask", "scarf"]
 
 # BGR; the colours that masks are sold in come more than once.
 _CLOTH = (
@@ -152,8 +152,11 @@ def _skin(image: Image, landmarks: Points) -> Points:
 
 def hand(image: Image, landmarks: Points, rng: Generator) -> Image:
     """Return the face with fingers over its mouth: no mask, whatever it hides."""
-    axes = _axes(landmarks)
-    skin = _skin(image, landmarks) * rng.uniform(0.8, 1.1)
+    return _fingers(image, _axes(landmarks), _skin(image, landmarks), rng)
+
+
+def _fingers(image: Image, axes: _Axes, skin: Points, rng: Generator) -> Image:
+    skin = skin * np.float32(rng.uniform(0.8, 1.1))
     tilt, reach = rng.uniform(-0.5, 0.5), rng.uniform(0.55, 0.9)
     start = rng.uniform(-0.4, 0.1)
     for finger in range(int(rng.integers(3, 6))):
@@ -170,6 +173,28 @@ def hand(image: Image, landmarks: Points, rng: Generator) -> Image:
             image, outline, np.asarray(paint, np.float32), 0.04 * float(np.linalg.norm(axes.down))
         )
     return image
+
+
+def held(image: Image, landmarks: Points, rng: Generator) -> Image:
+    """Return the face behind a telephone, a cup or a microphone held to it: no mask either.
+
+    Unlike a mask it is narrow, stands at a slant, hides one side or the middle only, and has fingers.
+    """
+    axes = _axes(landmarks)
+    x, y = float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0.8, 1.3))
+    wide, high = float(rng.uniform(0.18, 0.36)), float(rng.uniform(0.4, 0.8))
+    slant = float(rng.uniform(-0.7, 0.7))
+    turn = np.array([[np.cos(slant), np.sin(slant)], [-np.sin(slant), np.cos(slant)]])
+    corners = np.array([(-wide, -high), (wide, -high), (wide, high), (-wide, high)]) @ turn
+    outline = axes.at([(x + a, y + b) for a, b in corners])
+    colour = rng.uniform(5, 70, 3) if rng.random() < 0.6 else rng.uniform(5, 245, 3)
+    paint = np.broadcast_to(colour.astype(np.float32), image.shape)
+    length = float(np.linalg.norm(axes.down))
+    shown = _blend(image, outline, np.asarray(paint, np.float32), 0.02 * length)
+    if rng.random() < 0.3:
+        return shown
+    grip = _Axes(axes.at([(x, 0.25)])[0], axes.across, axes.down)
+    return _fingers(shown, grip, _skin(image, landmarks), rng)
 
 
 def beard(image: Image, landmarks: Points, rng: Generator) -> Image:

@@ -100,7 +100,8 @@ def _say_split(prepared: Prepared, say: Callable[[str], None]) -> None:
         counts = Counter(LABELS[p.label] for p in photos)
         say(f"{name}: {len(photos)} faces ({', '.join(f'{n} {k}' for k, n in sorted(counts.items()))})")
     say(
-        f"left out: {prepared.leaks} that show a test picture, {prepared.too_small} too small, "
+        f"left out: {prepared.leaks} that show a picture kept for measuring, "
+        f"{prepared.too_small} too small, "
         f"{len(prepared.unreadable)} unreadable, {len(prepared.held_out)} of held-out sources"
     )
     for path in prepared.unreadable:

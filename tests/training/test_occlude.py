@@ -45,7 +45,9 @@ def test_a_mask_below_the_nose_leaves_the_nose_free(seed: int) -> None:
     )
 
 
-@pytest.mark.parametrize("paint", [occlude.hand, occlude.beard, occlude.scarf, occlude.glasses])
+@pytest.mark.parametrize(
+    "paint", [occlude.hand, occlude.held, occlude.beard, occlude.scarf, occlude.glasses]
+)
 def test_occluders_change_the_picture_and_not_its_shape(paint: Callable[..., np.ndarray]) -> None:
     """And never the picture they were given."""
     before = FACE.copy()
@@ -53,6 +55,15 @@ def test_occluders_change_the_picture_and_not_its_shape(paint: Callable[..., np.
     assert found.shape == FACE.shape
     assert (found != FACE).any()
     assert (before == FACE).all()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_held_thing_leaves_an_eye_and_much_of_the_face_free(seed: int) -> None:
+    """Unlike a mask: what it is to teach is the difference."""
+    found = occlude.held(FACE, MARKS, np.random.default_rng(seed))
+    moved = np.abs(found.astype(int) - FACE).max(axis=2) > 12
+    assert 0 < moved.mean() < 0.35
+    assert not (changed(found, 35, 38) and changed(found, 65, 38))
 
 
 def test_only_faces_that_look_here_are_painted() -> None:

@@ -1,0 +1,61 @@
+"""What a training run learns from, and what it is kept from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwatch.errors import DataError
+from maskwatch.training.prepare import prepare
+from maskwatch.training.settings import Settings
+from tests.training.conftest import write_csv
+
+
+def settings(*folders: Path, **more: object) -> Settings:
+    """Return settings with a validation side large enough for a few pictures."""
+    return Settings(data=tuple(map(str, folders)), validation=0.3, **more)  # type: ignore[arg-type]
+
+
+def quiet(_: str) -> None:
+    """Say nothing."""
+
+
+def test_a_copy_of_a_held_out_picture_is_not_trained_on(faces: Callable[..., Path]) -> None:
+    """A source is only foreign if none of its photographs came in under another name."""
+    home, abroad = (
+        faces("home", with_mask=12, without_mask=12),
+        faces("abroad", with_mask=1, without_mask=1),
+    )
+    for i, label in enumerate(("with_mask", "without_mask")):
+        picture = np.random.default_rng(i).integers(0, 256, (5, 5, 3), np.uint8)
+        picture = cv2.resize(picture, (64, 64), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(abroad / label / "000.png"), picture)
+        cv2.imwrite(str(home / label / "copy.jpg"), picture[:, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])
+    prepared = prepare(settings(home, abroad, hold_out=("abroad",)), quiet)
+    learnt = {photo.name for photo in (*prepared.train, *prepared.validation)}
+    assert len(prepared.held_out) == 2
+    assert len(learnt) >= 20
+    assert not [name for name in learnt if "copy" in name]
+    assert prepared.leaks >= 2
+
+
+def test_a_copy_of_a_test_picture_is_not_trained_on(faces: Callable[..., Path]) -> None:
+    """Whether a list names it or not."""
+    folder = faces(with_mask=12, without_mask=12)
+    write_csv(folder / "split.csv", [{"path": "with_mask/000.png", "split": "test"}])
+    copy = cv2.imread(str(folder / "with_mask/000.png"))
+    cv2.imwrite(str(folder / "with_mask/copy.jpg"), copy)
+    prepared = prepare(settings(folder), quiet)
+    assert [photo.name for photo in prepared.test] == ["faces/with_mask/000.png"]
+    assert not [p.name for p in (*prepared.train, *prepared.validation) if "copy" in p.name]
+
+
+def test_a_source_that_is_not_there_is_named(faces: Callable[..., Path]) -> None:
+    """With those that are."""
+    folder = faces(with_mask=3, without_mask=3)
+    with pytest.raises(DataError, match="web: no such source; there are faces"):
+        prepare(settings(folder, drop=("web",)), quiet)
