@@ -97,8 +97,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     Examples:
       maskwatch evaluate --data faces --split test
       maskwatch evaluate --scenes hall/annotations.json --json hall.json --out hall-plots
-      maskwatch evaluate --model runs/cctv-96/masks-96.json --data faces --made
-      maskwatch evaluate --data faces --against runs/cctv-96/masks-96-float.tflite
+      maskwatch evaluate --model runs/cctv-112/masks-112.json --data faces --made
+      maskwatch evaluate --data faces --against runs/cctv-112/masks-112-float.tflite
     """
     if bool(data) == (scenes is not None):
         raise UsageError("give --data FOLDER (one or more) or --scenes annotations.json, one of the two")

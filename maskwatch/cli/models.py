@@ -22,8 +22,8 @@ def models() -> None:
     Examples:
       maskwatch models list
       maskwatch models show
-      maskwatch models verify runs/cctv-96/masks-96.json
-      maskwatch models use runs/cctv-96/masks-96.json --config config.yaml
+      maskwatch models verify runs/cctv-112/masks-112.json
+      maskwatch models use runs/cctv-112/masks-112.json --config config.yaml
     """
 
 
@@ -52,7 +52,7 @@ def show(manifest: Path | None) -> None:
     \b
     Examples:
       maskwatch models show
-      maskwatch models show runs/cctv-96/masks-96.json
+      maskwatch models show runs/cctv-112/masks-112.json
     """
     from maskwatch.vision.manifest import read_manifest
 
@@ -85,7 +85,7 @@ def verify(manifest: Path | None) -> None:
     \b
     Examples:
       maskwatch models verify
-      maskwatch models verify runs/cctv-96/masks-96.json
+      maskwatch models verify runs/cctv-112/masks-112.json
     """
     click.echo(f"{_verified(_path(manifest))}: the model is as the manifest says, and runs")
 
@@ -100,7 +100,7 @@ def use(manifest: Path, config: Path) -> None:
 
     \b
     Examples:
-      maskwatch models use runs/cctv-96/masks-96.json --config config.yaml
+      maskwatch models use runs/cctv-112/masks-112.json --config config.yaml
     """
     from maskwatch.config.load import MAX_BYTES
     from maskwatch.reading import read_file

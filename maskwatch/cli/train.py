@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["need_training", "train"]
 
 _RATES = {"cctv": 1e-3, "paper": 1e-4, "features": 1e-3}
-_SIZES = {"cctv": 96, "paper": 224, "features": 128}
+_SIZES = {"cctv": 112, "paper": 224, "features": 128}
 
 
 def need_training() -> None:
@@ -76,7 +76,7 @@ def need_training() -> None:
 @click.option(
     "--size",
     type=click.IntRange(32, 512),
-    help="Input side in pixels.  [default: 96; paper 224; features 128]",
+    help="Input side in pixels.  [default: 112; paper 224; features 128]",
 )
 @click.option(
     "--width",
@@ -185,7 +185,7 @@ def train(  # noqa: PLR0913 - one parameter per option
       maskwatch train --data faces --epochs 10
       maskwatch train --data faces --scenes hall/annotations.json --hold-out hall
       maskwatch train --data faces --recipe paper --out runs/paper
-      maskwatch train --resume runs/cctv-96
+      maskwatch train --resume runs/cctv-112
     """
     if resume is None and not data and not scenes:
         raise UsageError("nothing to train on: give --data FOLDER, --scenes FILE, or --resume RUN")

@@ -55,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     recipe: Recipe = "cctv"
     hold_out: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
-    size: Annotated[int, Meta(ge=32, le=512)] = 96
+    size: Annotated[int, Meta(ge=32, le=512)] = 112
     width: Annotated[float, Meta(gt=0, le=1.4)] = 1.0
     margin: Annotated[float, Meta(ge=0, le=1)] = 0.15
     epochs: Annotated[int, Meta(ge=1)] = 20

@@ -37,7 +37,7 @@ __all__ = [
 
 Label = Literal["with_mask", "without_mask", "mask_worn_incorrectly"]
 LABELS: Final[tuple[Label, Label, Label]] = ("with_mask", "without_mask", "mask_worn_incorrectly")
-DEFAULT_MODEL: Final = "masks-96"
+DEFAULT_MODEL: Final = "masks-112"
 _FORMAT: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5

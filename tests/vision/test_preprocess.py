@@ -82,5 +82,5 @@ def test_golden_crops(name: str, box: Box) -> None:
     Another OpenCV may round otherwise by one.
     """
     golden = np.load(GOLDEN / f"{name}.npy")
-    found = Preprocess(96, 0.15).face(pattern(120, 160), box)
+    found = Preprocess(112, 0.15).face(pattern(120, 160), box)
     assert abs(found.astype(int) - golden).max() <= 1
