@@ -9,7 +9,7 @@ resumed run goes on with exactly the batches it would have had.
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from queue import Queue
@@ -83,7 +83,7 @@ class Sampler:
     def prior(self) -> dict[int, float]:
         """Share of each label in what is drawn."""
         if self._plain:
-            count = {label: sum(map(len, pools.values())) for label, pools in self._pools.items()}
+            count = Counter(photo.label for photo in self._photos)
             return {label: n / len(self._photos) for label, n in sorted(count.items())}
         return dict(zip(self._labels, map(float, self._class_share), strict=True))
 

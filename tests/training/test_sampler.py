@@ -78,6 +78,14 @@ def test_plain_draws_follow_the_datas_own_balance() -> None:
     assert (sampler.batch(0).labels == 0).mean() == pytest.approx(0.9, abs=0.06)
 
 
+def test_a_turned_face_counts_once_in_the_prior_of_the_plain_recipe() -> None:
+    """The prior of the paper's recipe sums to one, whatever the detector found in the pictures."""
+    middle = Point(10, 10)
+    turned = Detection(Box(0, 0, 20, 20), 0.9, (middle,) * 5)  # type: ignore[arg-type]
+    photos = [photo(0, "a", i) for i in range(3)] + [photo(1, "a", 9, turned)]
+    assert Sampler(photos, Augment(32, 0.15), batch=4, seed=1, plain=True).prior == {0: 0.75, 1: 0.25}
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_prefetch_keeps_the_order_and_ends_its_threads(threads: int) -> None:
     """Also when the consumer leaves early."""
