@@ -10,6 +10,7 @@ tests/fuzz/test_targets.py, which runs every target on its seeds with the other 
 from __future__ import annotations
 
 import argparse
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +24,25 @@ def _fuzz(name: str, seconds: int) -> None:
 
     with atheris.instrument_imports(include=["maskwatch", "yaml"]):
         from tests.fuzz.targets import TARGETS, run
+    from tests.fuzz.mutate import mutate
+
     corpus = _FOLDER / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(TARGETS[name]):
         (corpus / f"seed-{number}").write_bytes(seed)
-    limits = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-rss_limit_mb=2048"]
+    limits = [f"-max_total_time={seconds}", "-max_len=65536", "-timeout=10", "-rss_limit_mb=2048"]
     prefix = f"-artifact_prefix={_FOLDER}/{name}-"
-    atheris.Setup([sys.argv[0], *limits, prefix, str(corpus)], lambda data: run(name, data))
+
+    def mutated(data: bytes, most: int, seed: int) -> bytes:
+        """Keep the form of two inputs in three, and give the third any bytes."""
+        made = mutate(name, data, random.Random(seed)) if seed % 3 else None
+        return made if made is not None and len(made) <= most else atheris.Mutate(data, most)
+
+    atheris.Setup(
+        [sys.argv[0], *limits, prefix, str(corpus)],
+        lambda data: run(name, data),
+        custom_mutator=mutated,
+    )
     atheris.Fuzz()
 
 

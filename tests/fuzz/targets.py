@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -11,23 +17,79 @@ import msgspec
 from maskwatch.alerts.commands import Answer, CommandDesk, _payload
 from maskwatch.alerts.link import Received
 from maskwatch.alerts.payloads import CommandResultPayload, encode
+from maskwatch.alerts.tickets import Ticket, Tickets
 from maskwatch.alerts.topics import Topics
 from maskwatch.capture.nal import begins_picture
 from maskwatch.capture.numbering import FrameNumbers
+from maskwatch.clock import SystemClock
 from maskwatch.config.load import examine
-from maskwatch.errors import DataError, ManifestError, UsageError, WireError
-from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.config.schema import Config
+from maskwatch.domain import CameraState, OccupancyMinute
+from maskwatch.errors import (
+    ControlError,
+    DataError,
+    ManifestError,
+    StoreError,
+    UsageError,
+    WireError,
+)
+from maskwatch.ipc.control import ReloadRequest, RunCommand, StatusRequest, decode_request, encode_line
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    Configure,
+    Heartbeat,
+    IncidentChanged,
+    Metrics,
+    OccupancyCounted,
+    Ready,
+    Record,
+    SnapshotTaken,
+    Stop,
+    WorkerHello,
+)
 from maskwatch.ipc.wire import FROM_RECORDER, TO_CHILD, TO_RECORDER, TO_SUPERVISOR, Reader
+from maskwatch.ipc.wire import encode as encode_frame
+from maskwatch.secrets import Secret
+from maskwatch.store.files import DataDir
+from maskwatch.store.opening import open_store
+from maskwatch.store.queries import Filter, events, inventory, reading, story
+from maskwatch.telemetry.meter import Meter, Sample, Snapshot
 from maskwatch.testing.truth import Truth
 from maskwatch.training.dataset import read_leaks, read_scenes
-from maskwatch.training.settings import read_settings
+from maskwatch.training.settings import Settings, read_settings
 from maskwatch.vision.manifest import default_manifest, read_manifest
+from tests.store.samples import START, change, entry, incident, make_store, violation_id
 
 __all__ = ["TARGETS", "run"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DEEP = b"[" * 3000 + b"]" * 3000
 _START = b"\x00\x00\x01"
+_KEY = Secret("A" * 43 + "=")
+_NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+_COUNTS = Snapshot((Sample("a", (("camera", "door"),), 1.0),), ())
+_MESSAGES: tuple[msgspec.Struct, ...] = (
+    *(Ready(), Metrics(snapshot=_COUNTS), Stop(grace=1.0), Command(id="1", verb="snooze")),
+    Configure(config=Config(cameras=()), recorder="/run/r"),
+    Heartbeat(
+        state=CameraState.LIVE,
+        reason="",
+        since=_NOON,
+        leave_by=3.0,
+        frames=1,
+        last_frame=_NOON,
+        attempt=0,
+    ),
+    *(WorkerHello(camera="door"), Record(change=change()), CommandResult(id="1", ok=True)),
+    *(SnapshotTaken(command="1", camera="door", at=_NOON), IncidentChanged(incident=incident())),
+    OccupancyCounted(minute=OccupancyMinute("door", "", _NOON, 3, 2, 1, 1, 0, 1, 2)),
+)
+_TRUTH = (
+    b'{"name": "a", "kind": "b", "seed": 1, "size": [640, 360], "rate": 10, "seconds": 0.1, "visits": '
+    b'[{"person": "p", "portrait": "q", "style": ""}], "frames": [{"at": 0, "people": [{"visit": 0, '
+    b'"face": [1, 2, 3, 4], "body": [1, 2, 3, 4], "mask": "bare", "visible": 1, "yaw": 0}]}]}'
+)
 
 TARGETS: dict[str, list[bytes]] = {
     "config": [
@@ -50,6 +112,7 @@ TARGETS: dict[str, list[bytes]] = {
     ],
     "wire": [
         b"\x00\x00\x00\x02\x00\x00\x00\x00{}",
+        *(encode_frame(message, b"\xff\xd8\xff") for message in _MESSAGES),
         b"\x00\x00\x17\x70\x00\x00\x00\x00" + _DEEP,
         b"\xff" * 8,
     ],
@@ -57,8 +120,8 @@ TARGETS: dict[str, list[bytes]] = {
         _START + b"\x67\x42\xc0\x1e\xd9\x00\xa0\x47\xfe\x88" + _START + b"\x68\xce\x3c\x80",
         _START + b"\x65\x88\x84" + _START + b"\x41\x9a\x24",
     ],
-    "manifest": [default_manifest().read_bytes()[:4000], _DEEP, b'{"format": 1, "x": ' + _DEEP + b"}"],
-    "truth": [b'{"version": 1}', b'{"x": ' + _DEEP + b"}", b'{"version": 99999999999999999999}'],
+    "manifest": [default_manifest().read_bytes(), _DEEP, b'{"format": 1, "x": ' + _DEEP + b"}"],
+    "truth": [_TRUTH, b'{"version": 1}', b'{"x": ' + _DEEP + b"}", b'{"version": 99999999999999999999}'],
     "annotations": [
         (
             b'{"images": [{"file": "a", "width": 1, "height": 1, "boxes": [[0,0,1,1]], "classes": '
@@ -77,7 +140,20 @@ TARGETS: dict[str, list[bytes]] = {
         b'"\r\x00',
         b"test_path,train_path\na\n",
     ],
-    "settings": [b'{"data": [], "recipe": "cctv"}', b'{"x": ' + _DEEP + b"}"],
+    "settings": [
+        msgspec.json.encode(Settings(data=("faces",), scenes=("a.json",), hold_out=("b",))),
+        b'{"x": ' + _DEEP + b"}",
+    ],
+    "control": [
+        *(encode_line(each) for each in (StatusRequest(), ReloadRequest(), RunCommand(verb="disable"))),
+        _DEEP,
+    ],
+    "link": [
+        Tickets(_KEY, "gate", "", 60.0).url(violation_id(1), "guard", START).encode(),
+        b"/acknowledge/" + b"0" * 32 + b"/x/999999999999/" + b"A" * 43,
+    ],
+    "body": [msgspec.json.encode(change()), msgspec.json.encode(incident()), _DEEP],
+    "database": [b"", b"\x00\x10\xff", bytes(range(60)), b"\x10\x00\x0d\x10\x05\x00\x20\x00\xff" * 9],
 }
 """The seeds of each target."""
 
@@ -142,6 +218,79 @@ def _nal(data: bytes) -> None:
         numbers.missed(data[:cut])
 
 
+def _control(data: bytes) -> None:
+    try:
+        decode_request(data)
+    except ControlError:
+        return
+
+
+def _link(data: bytes) -> None:
+    tickets = Tickets(_KEY, "gate", "", 60.0)
+    found = tickets.read(data.decode(errors="replace"), START)
+    if isinstance(found, Ticket):  # only what we signed ourselves
+        assert data.decode().endswith(tickets.url(found.violation, found.channel, START))
+
+
+@cache
+def _a_house() -> tuple[Path, bytes]:
+    """A folder for everything, and the bytes of a sound database with changes in it."""
+    folder = Path(tempfile.mkdtemp(prefix="maskwatch-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    store = make_store(folder / "sound")
+    store.record([entry(change(index, closed=index % 2 == 0)) for index in range(1, 20)])
+    store.record([entry(incident())])
+    store.close()
+    return folder, (folder / "sound" / "maskwatch.db").read_bytes()
+
+
+def _read_all(path: Path) -> None:
+    with reading(path) as session:
+        for event in events(session, Filter()):
+            story(session, event.id)
+        inventory(session, path.parent / "pictures")
+
+
+def _body(data: bytes) -> None:
+    """A row with any contents, as `maskwatch events` and the courier read it."""
+    folder, sound = _a_house()
+    path = folder / "maskwatch.db"
+    path.write_bytes(sound)
+    with closing(sqlite3.connect(path)) as database, database:
+        text = data.decode(errors="replace")
+        database.execute("UPDATE change SET body = ? WHERE rowid = 3", (text,))
+    try:
+        _read_all(path)
+    except StoreError:
+        return
+
+
+def _database(data: bytes) -> None:
+    """A database with altered bytes (place, place, value; thrice as often on a page's head)."""
+    folder, sound = _a_house()
+    place = DataDir(folder / "altered")
+    shutil.rmtree(place.path, ignore_errors=True)
+    place.prepare()
+    altered = bytearray(sound)
+    for at in range(0, len(data) - 2, 3):
+        spot = int.from_bytes(data[at : at + 2], "big")
+        altered[(spot >> 8 << 12 | spot & 0xFF if at % 4 else spot * 7) % len(altered)] = data[at + 2]
+    place.database.write_bytes(altered)
+    with suppress(StoreError):
+        _read_all(place.database)
+    try:
+        store, _ = open_store(
+            place, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
+        )
+    except StoreError:
+        return
+    with closing(store):
+        store.record([entry(change(99))])
+        store.open_changes()
+        store.waiting("mqtt", 50)
+    _read_all(place.database)
+
+
 _READERS: dict[str, Callable[[bytes], object]] = {
     "config": _file(lambda path: examine(path, environ={"A": "1"})),
     "command": _payload,
@@ -152,5 +301,9 @@ _READERS: dict[str, Callable[[bytes], object]] = {
     "truth": _file(Truth.load, DataError),
     "annotations": _file(read_scenes, DataError),
     "leaks": _file(read_leaks, DataError),
+    "control": _control,
+    "link": _link,
+    "body": _body,
+    "database": _database,
     "settings": _file(lambda path: read_settings(path.parent), DataError, UsageError),
 }

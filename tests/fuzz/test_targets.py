@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fuzz.mutate import mutate
 from tests.fuzz.targets import TARGETS, run
 
 _SEEDS = [(name, seed) for name, seeds in TARGETS.items() for seed in seeds]
 
 
-@pytest.mark.parametrize(("name", "seed"), _SEEDS)
+@pytest.mark.parametrize(
+    ("name", "seed"), _SEEDS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(_SEEDS)]
+)
 def test_a_seed_and_what_was_once_found_is_read_or_refused(name: str, seed: bytes) -> None:
     run(name, seed)
 
@@ -23,3 +28,13 @@ def test_a_seed_that_was_tampered_with_is_read_or_refused(
     name, seed = chosen
     at %= len(seed) + 1
     run(name, seed[:at] + put + seed[at + gone :])
+
+
+@given(st.sampled_from(_SEEDS), st.integers(0, 2**32))
+def test_a_seed_of_another_content_in_the_same_form_is_read_or_refused(
+    chosen: tuple[str, bytes], seed: int
+) -> None:
+    name, data = chosen
+    for turn in range(3):
+        data = mutate(name, data, random.Random(seed + turn)) or data
+    run(name, data)

@@ -1,0 +1,130 @@
+"""Mutations that know the form of an input: JSON stays JSON, a frame's lengths stay right.
+
+Bytes flipped at random hardly ever survive a JSON decoder, so nothing behind it would be tried.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["mutate"]
+
+_HEADER = struct.Struct(">II")
+_ODD: tuple[object, ...] = (
+    *(
+        None,
+        True,
+        False,
+        0,
+        -1,
+        1,
+        2**31,
+        2**53,
+        -(2**63),
+        2**64,
+        10**30,
+        0.5,
+        -0.0,
+        1e308,
+        -1e308,
+        5e-324,
+    ),
+    *("", "\x00", "../../etc/passwd", "/dev/zero", "a\n", "\U0001f637\u202e", "x" * 300, "+/#", "NaN"),
+    *("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999+00:00", "2026-11-25T12:00:00-23:59"),
+    *("00000000-0000-0000-0000-000000000000", "rtsp://u:p@[::1]:99999/", [], {}, [[]], [1, 2, 3, 4]),
+)
+Place = tuple[Any, Any]  # what holds a value, and its key or index there
+
+
+def mutate(name: str, data: bytes, rng: random.Random) -> bytes | None:
+    """Return another input of the same form, None where the form of `data` is not known."""
+    head, text, tail = _parts(name, data)
+    try:
+        whole = [json.loads(text)]
+    except (ValueError, RecursionError):
+        return None
+    try:
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            rng.choice(_WAYS)(rng, list(_places(whole)))
+        made = json.dumps(whole[0] if whole else None).encode()
+    except RecursionError:
+        return None
+    if name == "wire":
+        head = _HEADER.pack(len(made), len(tail))
+    return head + made + tail
+
+
+def _parts(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return what stands before the JSON, the JSON, and what follows it."""
+    if name == "wire" and len(data) >= _HEADER.size:
+        length, _ = _HEADER.unpack_from(data)
+        end = _HEADER.size + int(length)
+        return data[: _HEADER.size], data[_HEADER.size : end], data[end:]
+    if name == "desk":
+        topic, line, text = data.partition(b"\n")
+        return topic + line, text, b""
+    return b"", data, b""
+
+
+def _places(node: Any) -> Iterator[Place]:
+    waiting = [node]
+    while waiting:
+        holder = waiting.pop()
+        keys = list(holder) if isinstance(holder, dict) else range(len(holder))
+        for key in keys:
+            yield holder, key
+            if isinstance(holder[key], dict | list):
+                waiting.append(holder[key])
+
+
+def _set_odd(rng: random.Random, places: list[Place]) -> None:
+    holder, key = rng.choice(places)
+    holder[key] = rng.choice(_ODD)
+
+
+def _set_other(rng: random.Random, places: list[Place]) -> None:
+    (holder, key), (source, name) = rng.choice(places), rng.choice(places)
+    holder[key] = json.loads(json.dumps(source[name]))
+
+
+def _remove(rng: random.Random, places: list[Place]) -> None:
+    holder, key = rng.choice(places)
+    if len(holder) > 1:
+        del holder[key]
+
+
+def _add(rng: random.Random, places: list[Place]) -> None:
+    holder, key = rng.choice(places)
+    if isinstance(holder, dict):
+        holder[rng.choice([f"{key}x", "type", "id", ""])] = rng.choice(_ODD)
+    elif holder is not places[0][0]:  # the outermost list is ours
+        holder.append(json.loads(json.dumps(holder[key])))
+
+
+def _nudge(rng: random.Random, places: list[Place]) -> None:
+    holder, key = rng.choice(places)
+    match holder[key]:
+        case bool(value):
+            holder[key] = not value
+        case int() | float() as value:
+            holder[key] = rng.choice([-value, value + 1, value * 2, value * 1e6])
+        case str(value) if value:
+            at = rng.randrange(len(value))
+            holder[key] = (
+                value[:at] + rng.choice(["", "\x00", "0", "-", "\u00e9", value]) + value[at + 1 :]
+            )
+        case _:
+            holder[key] = rng.choice(_ODD)
+
+
+_WAYS: tuple[Callable[[random.Random, list[Place]], None], ...] = (
+    _set_odd,
+    _set_other,
+    _remove,
+    _add,
+    _nudge,
+)
