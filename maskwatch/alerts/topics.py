@@ -254,7 +254,10 @@ class Topics:
         names: dict[str, str] = {}
         for want, have in zip(wanted, given, strict=True):
             if want.startswith("{"):
-                names[want.strip("{}")] = unlevel(have)
+                try:
+                    names[want.strip("{}")] = unlevel(have)
+                except UnicodeDecodeError:  # a stranger's: `level` makes no such name
+                    return None
             elif want != have:
                 return None
         return names

@@ -92,6 +92,7 @@ _NUMBERS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
         SourceUnreachableError,
         "no connection; for rtsps, check that the certificate is valid for this address",
     ),
+    ((errno.ENOENT,), SourceGarbageError, "the camera's answers make no sense"),
     ((errno.EISDIR,), SourceNotFoundError, "a directory, expected a video file"),
     ((errno.EACCES, errno.EPERM), SourceError, "may not be read; check the permissions"),
 )
@@ -118,8 +119,10 @@ def diagnose(error: Exception, where: str, waited: float, patience: float) -> So
     for sign, outcome, text in _HINTS:
         if sign in said:
             return outcome(f"{where}: {text}")
+    # Of a camera, "no such file" is FFmpeg's word for nonsense; a missing stream is an HTTP 404.
+    nonsense = isinstance(error, FileNotFoundError) and "://" in where
     for kinds, outcome, text in _MEANINGS:
-        if isinstance(error, kinds):
+        if isinstance(error, kinds) and not nonsense:
             return outcome(f"{where}: {text}")
     if isinstance(error, _OUT_OF_PATIENCE) or waited >= patience * _NEARLY:
         return SourceSilentError(f"{where}: nothing usable arrived within {waited:.0f} s")

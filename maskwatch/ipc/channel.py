@@ -46,6 +46,8 @@ class Channel(Generic[T]):
         self._out = bytearray()
         self._lock = threading.Lock()
         self.ended = False
+        self.took = 0
+        """Bytes that the last `receive` took in."""
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector; -1 once closed."""
@@ -63,6 +65,7 @@ class Channel(Generic[T]):
             WireError: the peer sent rubbish; `ended` is set.
 
         """
+        self.took = 0
         try:
             data = self.socket.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -73,6 +76,7 @@ class Channel(Generic[T]):
         if not data:
             self.ended = True
             return []
+        self.took = len(data)
         self.ended = True  # stays so if the next line raises
         messages = self.reader.feed(data)
         self.ended = False

@@ -6,18 +6,23 @@ Pictures (anonymized JPEG) travel as raw bytes beside a message, never inside it
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
+from maskwatch.ipc.plausible import check_change, check_minute, check_moment
+from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import Snapshot
 
 __all__ = [
     "Command",
     "CommandResult",
     "Configure",
+    "Distrusted",
     "FromRecorder",
     "Heartbeat",
     "IncidentChanged",
@@ -49,13 +54,15 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
 
     A worker gets the configuration with its own camera only and without any secret of others.
     `attempt` is the reconnect attempt that a replaced worker goes on with. `recorder` is the path
-    of the recorder's socket.
+    of the recorder's socket. `badge` is what a worker shows there; the recorder gets the key to all
+    of them instead (see `maskwatch.ipc.badges`).
     """
 
     config: Config
     recorder: str
     camera: str = ""
     attempt: int = 0
+    badge: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
@@ -100,7 +107,12 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     leave_by: float | None
     frames: int
     last_frame: datetime | None
-    attempt: int
+    attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+    def __post_init__(self) -> None:
+        """Let no time in that cannot be reckoned with."""
+        check_moment(self.since)
+        check_moment(self.last_frame)
 
 
 class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
@@ -123,6 +135,13 @@ class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
     snooze: Snooze
 
 
+class Distrusted(_Message, frozen=True, kw_only=True, tag="distrusted"):
+    """The recorder's word: the worker that is this process breaks the rules of the line."""
+
+    pid: int
+    why: str
+
+
 # --- supervisor -> recorder ----------------------------------------------------------------------
 
 
@@ -142,9 +161,10 @@ class IncidentChanged(_Message, frozen=True, kw_only=True, tag="incident_changed
 
 
 class WorkerHello(_Message, frozen=True, kw_only=True, tag="worker_hello"):
-    """The first message of a worker on its connection to the recorder."""
+    """The first message of a worker on its connection to the recorder; `badge` is the camera's."""
 
     camera: str
+    badge: str = ""
 
 
 class Record(_Message, frozen=True, kw_only=True, tag="record"):
@@ -152,11 +172,19 @@ class Record(_Message, frozen=True, kw_only=True, tag="record"):
 
     change: Change
 
+    def __post_init__(self) -> None:
+        """Let nothing in that no worker says."""
+        check_change(self.change)
+
 
 class OccupancyCounted(_Message, frozen=True, kw_only=True, tag="occupancy"):
     """A finished minute; idempotent by camera, zone and minute. Not acknowledged."""
 
     minute: OccupancyMinute
+
+    def __post_init__(self) -> None:
+        """Let nothing in that no worker says."""
+        check_minute(self.minute)
 
 
 class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
@@ -169,6 +197,10 @@ class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
     camera: str
     at: datetime
 
+    def __post_init__(self) -> None:
+        """Let no time in that cannot be reckoned with."""
+        check_moment(self.at)
+
 
 class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
     """The change is on disk (`stored`), or only in memory since the disk is full."""
@@ -179,6 +211,6 @@ class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
 
 
 ToChild = Configure | Stop | Command | CommandResult | StatusChanged | IncidentChanged
-ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged
+ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged | Distrusted
 ToRecorder = WorkerHello | Record | OccupancyCounted | SnapshotTaken
 FromRecorder = Recorded | CommandResult

@@ -55,7 +55,7 @@ class Clerk:
     def _snooze(self, store: Store, command: Command) -> CommandResult:
         """Settle what waits by the old rule before the new one holds."""
         try:
-            self._intake.commit(store)
+            self._intake.commit_all(store)
             if not self._intake.empty:
                 return _refused(command.id, "the database cannot be written now")
             return self._silence.obey(store, command)

@@ -68,6 +68,11 @@ class Intake:
         return len(self._items) >= _BATCH
 
     @property
+    def pressing(self) -> bool:
+        """Whether more waits that can be committed right now."""
+        return bool(self._items) and not self.trouble
+
+    @property
     def empty(self) -> bool:
         """Whether nothing waits."""
         return not self._items and not self._minutes
@@ -83,7 +88,9 @@ class Intake:
         del self._minutes[:-_MINUTES]
 
     def commit(self, store: Store) -> bool:
-        """Store what waits, and acknowledge it; return whether new alerts may be waiting.
+        """Store a batch of what waits, and acknowledge it; return whether new alerts may be waiting.
+
+        Not all at once: thousands of changes in one transaction would keep us from beating.
 
         Raises:
             StoreDamagedError: the database must be opened anew; everything still waits.
@@ -105,10 +112,16 @@ class Intake:
         self._stored(receipts)
         return True
 
+    def commit_all(self, store: Store) -> None:
+        """Store everything that waits, if it can be stored now; raises as `commit`."""
+        while self.commit(store) and not self.empty:
+            pass
+
     def _store_all(self, store: Store) -> Sequence[Receipt]:
         """Store memory and batch together: what is in memory came first."""
         remembered = self._memory.entries()
-        receipts = store.record([*remembered, *(item.entry for item in self._items)], self._minutes)
+        batch = [item.entry for item in self._items[:_BATCH]]
+        receipts = store.record([*remembered, *batch], self._minutes)
         if remembered:
             _log.warning("%d changes that were held in memory are stored now", len(remembered))
         self._memory.clear()
@@ -116,7 +129,7 @@ class Intake:
         return receipts[len(remembered) :]
 
     def _stored(self, receipts: Sequence[Receipt]) -> None:
-        items, self._items = self._items, []
+        items, self._items = self._items[:_BATCH], self._items[_BATCH:]
         for item, receipt in zip(items, receipts, strict=True):
             if receipt is Receipt.REFUSED:
                 item.acknowledge(None)

@@ -17,6 +17,7 @@ __all__ = ["Peer"]
 
 _log = logging.getLogger(__name__)
 _MOST_UNSENT = 4 << 20
+_MOST_READS = 64  # of 256 KiB each
 
 M = TypeVar("M")
 
@@ -31,9 +32,14 @@ class Peer(Generic[M]):
         decoder: msgspec.json.Decoder[M],
         on_message: Callable[[M, bytes], None],
         on_end: Callable[[], None],
+        *,
+        on_rubbish: Callable[[str], None],
+        max_json: int,
     ) -> None:
+        """Begin to read; `on_rubbish` is told why a connection that broke the rules is closed."""
         self._sock = sock
-        self._channel = Channel(sock, decoder)
+        self._channel = Channel(sock, decoder, max_json=max_json)
+        self._on_rubbish = on_rubbish
         self._loop = loop
         self._on_message = on_message
         self._on_end = on_end
@@ -65,9 +71,13 @@ class Peer(Generic[M]):
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def drain(self) -> None:
-        """Read all that has arrived, up to the end of the stream if it is there."""
-        while self.open and self._read():
-            pass
+        """Read all that has arrived, up to the end of the stream if it is there.
+
+        No more than a socket holds: a peer that writes on for ever is not waited for.
+        """
+        for _ in range(_MOST_READS):
+            if not (self.open and self._read()):
+                return
 
     def close(self) -> None:
         """End the connection."""
@@ -95,6 +105,7 @@ class Peer(Generic[M]):
         except WireError as error:
             _log.error("a worker's connection is closed: %s", error)
             self.close()
+            self._on_rubbish(str(error))
             return False
         if not messages and self._channel.ended:
             self.close()

@@ -30,6 +30,7 @@ from maskwatch.ipc.messages import (
     Command,
     CommandResult,
     Configure,
+    Distrusted,
     Heartbeat,
     IncidentChanged,
     Metrics,
@@ -50,7 +51,7 @@ from maskwatch.recorder.loop import Loop
 from maskwatch.recorder.memory import Memory
 from maskwatch.recorder.silence import Silence
 from maskwatch.recorder.standing import take_stock
-from maskwatch.recorder.workers import Workers, listen
+from maskwatch.recorder.workers import Tell, Workers, listen
 from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, subject_id
@@ -66,6 +67,7 @@ MakeSinks = Callable[[Config], Sequence[Sink]]
 OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
 _TURN = 0.25
+_LONGEST_WHY = 200
 _GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
 
 
@@ -113,9 +115,9 @@ class Recorder:
             listen(self._socket),
             self._loop,
             self._intake,
-            self._minute,
-            self._clerk.deliver,
+            Tell(self._minute, self._clerk.deliver, self._distrust),
             run=self._run,
+            key=configure.badge,
             clock=clock,
         )
         self._gauges = Gauges(self._meter, clock)
@@ -203,6 +205,10 @@ class Recorder:
     def _news(self) -> None:
         self._dispatch.news()
 
+    def _distrust(self, pid: int, why: str) -> None:
+        """Have the supervisor replace a worker that broke the rules."""
+        self._uplink.send(Distrusted(pid=pid, why=why[:_LONGEST_WHY]))
+
     def _minute(self, minute: OccupancyMinute) -> None:
         self._intake.add_minute(minute)
         self._dispatch.occupancy_counted(minute)
@@ -234,7 +240,8 @@ class Recorder:
     def serve(self) -> None:
         """Work until told to stop, or until the supervisor is gone; then close everything."""
         while self._grace is None and not self._uplink.ended:
-            self._loop.turn(0.0 if self._housekeeping.busy else _TURN)
+            busy = self._housekeeping.busy or self._intake.pressing
+            self._loop.turn(0.0 if busy else _TURN)
             self._work()
             self._keep_house()
         self._close(self._grace if self._grace is not None else 0.5)
@@ -321,7 +328,7 @@ class Recorder:
             if self._intake.empty and self._dispatch.idle:
                 break
         with self._store_trouble():
-            self._intake.commit(self._store)
+            self._intake.commit_all(self._store)
         self._workers.close()
         self._stop_sinks(min(_GOODBYE, grace / 2))
         self._socket.unlink(missing_ok=True)

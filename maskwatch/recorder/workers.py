@@ -6,12 +6,15 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, OccupancyMinute
 from maskwatch.errors import StoreError, WireError
+from maskwatch.ipc.allowance import Allowance
+from maskwatch.ipc.badges import is_badge
 from maskwatch.ipc.messages import (
     CommandResult,
     OccupancyCounted,
@@ -26,13 +29,21 @@ from maskwatch.recorder.identity import peer_of, process_identity
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.loop import Loop
 from maskwatch.recorder.peer import Peer
+from maskwatch.secrets import Secret
 from maskwatch.store.database import Store
 from maskwatch.store.models import ViolationRow
 from maskwatch.store.record import Entry
 
-__all__ = ["Workers", "listen"]
+__all__ = ["Tell", "Workers", "listen"]
 
 _log = logging.getLogger(__name__)
+_MAX_JSON = 64 << 10  # a change is a kilobyte
+_CONNECTIONS = 4  # of one process, each of which may hold half a picture; a worker has one
+# What a worker may send in the long run, and at once: as much as it keeps while we are away. Each
+# message counts as so many bytes more, since it is a commit and an alert.
+_BYTES_A_SECOND = 512 << 10
+_MOST_BYTES = 96 << 20
+_MESSAGE = 16 << 10
 _ORPHANED_AFTER = 60.0  # seconds without a worker before what it left open is closed
 
 
@@ -62,10 +73,21 @@ def listen(path: Path) -> socket.socket:
 class _Worker:
     """One connection, and who is at its other end."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, pid: int, owner: str, now: float) -> None:
+        self.pid = pid
         self.owner = owner
         self.camera = ""
+        self.allowance = Allowance(_BYTES_A_SECOND, _MOST_BYTES, now)
         self.peer: Peer[ToRecorder]
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Who is told of a count, of a snapshot, and of a process that broke the rules (and why)."""
+
+    minute: Callable[[OccupancyMinute], None]
+    snapshot: Callable[[SnapshotTaken, bytes], CommandResult]
+    distrust: Callable[[int, str], None]
 
 
 class Workers:
@@ -76,18 +98,19 @@ class Workers:
         listener: socket.socket,
         loop: Loop,
         intake: Intake,
-        on_minute: Callable[[OccupancyMinute], None],
-        on_snapshot: Callable[[SnapshotTaken, bytes], CommandResult],
+        tell: Tell,
         *,
         run: str,
+        key: Secret,
         clock: Clock,
     ) -> None:
+        """Listen; `key` is that of all badges."""
         self._listener = listener
         self._loop = loop
         self._intake = intake
-        self._on_minute = on_minute
-        self._on_snapshot = on_snapshot
+        self._tell = tell
         self._run = run
+        self._key = key
         self._clock = clock
         self._workers: list[_Worker] = []
         self._newcomers: list[_Worker] = []
@@ -108,11 +131,26 @@ class Workers:
             _log.error("a process of user %d (pid %d) was refused at the recorder's socket", uid, pid)
             sock.close()
             return
-        worker = _Worker(f"{self._run}/{process_identity(pid)}")
+        if sum(worker.pid == pid for worker in self._workers) >= _CONNECTIONS:
+            _log.error("process %d was refused at the recorder's socket: it has enough connections", pid)
+            sock.close()
+            self._tell.distrust(pid, "one connection after the other")
+            return
+        self._workers.append(self._greeted_by(sock, pid))
+
+    def _greeted_by(self, sock: socket.socket, pid: int) -> _Worker:
+        owner = f"{self._run}/{process_identity(pid)}"
+        worker = _Worker(pid, owner, self._clock.monotonic())
         worker.peer = Peer(
-            sock, self._loop, TO_RECORDER, partial(self._take, worker), partial(self._ended, worker)
+            sock,
+            self._loop,
+            TO_RECORDER,
+            partial(self._take, worker),
+            partial(self._ended, worker),
+            on_rubbish=partial(self._tell.distrust, pid),
+            max_json=_MAX_JSON,
         )
-        self._workers.append(worker)
+        return worker
 
     def _ended(self, worker: _Worker) -> None:
         self._workers.remove(worker)
@@ -121,19 +159,24 @@ class Workers:
 
     def _take(self, worker: _Worker, message: ToRecorder, blob: bytes) -> None:
         self.received += 1
+        if not worker.allowance.spend(len(blob) + _MESSAGE, self._clock.monotonic()):
+            worker.peer.pause()  # the others have their turn
         match message:
             case WorkerHello():
-                self._greet(worker, message.camera)
+                self._greet(worker, message)
             case Record():
                 self._record(worker, message.change, blob)
             case OccupancyCounted():
                 self._require_own(worker, message.minute.camera)
-                self._on_minute(message.minute)
+                self._tell.minute(message.minute)
             case SnapshotTaken():
                 self._require_own(worker, message.camera)
-                worker.peer.send(self._on_snapshot(message, blob))
+                worker.peer.send(self._tell.snapshot(message, blob))
 
-    def _greet(self, worker: _Worker, camera: str) -> None:
+    def _greet(self, worker: _Worker, hello: WorkerHello) -> None:
+        camera = hello.camera
+        if worker.camera or not is_badge(hello.badge, self._key, camera):
+            raise WireError(f"a greeting in the name of {camera[:64]!r} that is not its to give")
         # What a former worker of the camera sent must be read before its violations are closed.
         for other in [w for w in self._workers if w.camera == camera and w is not worker]:
             other.peer.resume()
@@ -144,7 +187,7 @@ class Workers:
 
     def _require_own(self, worker: _Worker, camera: str) -> None:
         if not worker.camera or worker.camera != camera:
-            raise WireError(f"the worker of {worker.camera or 'no camera'!r} spoke for {camera!r}")
+            raise WireError(f"the worker of {worker.camera or 'no camera'!r} spoke for {camera[:64]!r}")
 
     def _record(self, worker: _Worker, change: Change, blob: bytes) -> None:
         self._require_own(worker, change.violation.camera)
@@ -154,15 +197,17 @@ class Workers:
             self.flow(running=False)
 
     def _acknowledge(self, worker: _Worker, change: Change, stored: bool | None) -> None:  # noqa: FBT001 - a callback with one argument
-        if stored is None:
+        if stored is None:  # it would come again for ever
             worker.peer.close()
+            self._tell.distrust(worker.pid, "a change that can never be stored")
             return
         worker.peer.send(Recorded(violation=change.violation.id, number=change.number, stored=stored))
 
     def flow(self, *, running: bool) -> None:
-        """Read from the workers, or let them wait."""
+        """Read from the workers, or let them wait; who has sent too much waits in any case."""
+        now = self._clock.monotonic()
         for worker in self._workers:
-            if running:
+            if running and worker.allowance.spend(0, now):
                 worker.peer.resume()
             else:
                 worker.peer.pause()

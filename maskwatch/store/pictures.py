@@ -35,16 +35,18 @@ def write_picture(
 
     Raises:
         OSError: it cannot be written (no space, no permission).
-        ValueError: these bytes are no JPEG.
+        ValueError: these bytes are no JPEG, or the name is none of our pattern.
 
     """
     if not jpeg.startswith(_JPEG_START):
         raise ValueError("the picture is not a JPEG")
     day = folder / at.astimezone(UTC).strftime("%Y-%m-%d")
+    name = f"{violation}-{number}.jpg"
+    if not _DAY.fullmatch(day.name) or not _OURS.fullmatch(name):
+        raise ValueError("the picture's name would not be found again")  # nor ever be removed
     if not day.is_dir():
         day.mkdir(mode=0o700, exist_ok=True)
         fsync_directory(folder)
-    name = f"{violation}-{number}.jpg"
     temporary = day / f".{name}.tmp"
     try:
         _write_durably(temporary, jpeg)

@@ -96,8 +96,17 @@ def record_change(
     sinks: Sequence[str],
     now: datetime,
 ) -> None:
-    """Store a change that `find_change` did not find."""
+    """Store a change that `find_change` did not find.
+
+    Raises:
+        ValueError: the violation is known, and another camera's.
+
+    """
     subject = entry.subject
+    if isinstance(subject, Change):
+        known = session.get(ViolationRow, subject.violation.id)
+        if known is not None and known.camera != subject.violation.camera:
+            raise ValueError(f"violation {known.id} is of camera {known.camera!r}")
     silenced = restate(session, subject, entry.owner, silent=entry.silent)
     row = ChangeRow(
         subject=subject_id(subject),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 from maskwatch.ipc.messages import Command, CommandResult
 
 __all__ = ["CommandRouter", "Executor", "Reply"]
+
+_log = logging.getLogger(__name__)
 
 Reply = Callable[[CommandResult], None]
 
@@ -36,6 +39,11 @@ class _Pending:
     command: Command
     reply: Reply
     deadline: float
+
+    @property
+    def asked(self) -> str:
+        """The camera whose worker is to answer, "" for the recorder."""
+        return self.command.target if self.command.verb == "snapshot" else ""
 
 
 class CommandRouter:
@@ -72,18 +80,26 @@ class CommandRouter:
             case _:
                 self._end(command, reply, f"unknown command {command.verb!r}", "")
 
-    def done(self, result: CommandResult) -> None:
-        """A child answered."""
-        pending = self._pending.pop(result.id, None)
-        if pending is not None:
-            self._finish(pending.command, pending.reply, ok=result.ok, detail=result.detail)
+    def done(self, result: CommandResult, camera: str) -> None:
+        """A child answered: the worker of `camera`, or with "" the recorder."""
+        pending = self._pending.get(result.id)
+        if pending is None:
+            return
+        if camera != pending.asked:
+            _log.error("the worker of %s answered a command that was not given to it", camera)
+            return
+        self._end_pending(result)
 
     def expire(self, now: float) -> None:
         """Give up on children that did not answer in time."""
         for pending in [p for p in self._pending.values() if now >= p.deadline]:
-            self.done(
+            self._end_pending(
                 CommandResult(id=pending.command.id, ok=False, detail="its process did not answer")
             )
+
+    def _end_pending(self, result: CommandResult) -> None:
+        pending = self._pending.pop(result.id)
+        self._finish(pending.command, pending.reply, ok=result.ok, detail=result.detail)
 
     def _delegate(self, command: Command, reply: Reply, now: float) -> None:
         if len(self._pending) >= _MOST:

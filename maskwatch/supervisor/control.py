@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from maskwatch.errors import ConfigError, ControlError
@@ -27,12 +27,22 @@ Handler = Callable[[Request], Awaitable[Answer]]
 class ControlServer:
     """Listens at `path`, mode 0600; gives each request to `handler`.
 
-    Only this user and root are answered, whatever became of the file's mode.
+    Only this user and root are answered, whatever became of the file's mode; and no child of ours, which
+    has its own line: a worker that was taken over must not switch off other cameras.
+
+    Args:
+        path: of the socket.
+        handler: answers requests.
+        children: the ids of our own child processes now.
+
     """
 
-    def __init__(self, path: Path, handler: Handler) -> None:
+    def __init__(
+        self, path: Path, handler: Handler, children: Callable[[], Collection[int]] = tuple
+    ) -> None:
         self._path = path
         self._handler = handler
+        self._children = children
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,8 +86,10 @@ class ControlServer:
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _is_own(writer.get_extra_info("socket")):
-            _log.warning("another user asked on the control socket, and was refused")
+        pid, uid = _peer(writer.get_extra_info("socket"))
+        if uid not in (0, os.geteuid()) or pid in self._children():
+            who = f"our own child {pid}" if pid in self._children() else "another user"
+            _log.error("%s asked on the control socket, and was refused", who)
             return
         try:
             line = await asyncio.wait_for(reader.readline(), _PATIENCE)
@@ -90,7 +102,8 @@ class ControlServer:
         await asyncio.wait_for(writer.drain(), _PATIENCE)
 
 
-def _is_own(sock: socket.socket) -> bool:
+def _peer(sock: socket.socket) -> tuple[int, int]:
+    """Return process and user at the other end."""
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    _, uid, _ = _CREDENTIALS.unpack(raw)
-    return uid in (0, os.geteuid())
+    pid, uid, _ = _CREDENTIALS.unpack(raw)
+    return pid, uid

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import random
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,9 @@ from maskwatch.clock import Clock
 from maskwatch.config.codec import for_recorder, for_worker
 from maskwatch.config.diff import Difference
 from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.ipc.badges import badge_of
 from maskwatch.ipc.messages import Configure, ToSupervisor
+from maskwatch.secrets import Secret
 from maskwatch.supervisor.keeper import Keeper, Kind, Phase
 from maskwatch.supervisor.limits import Limits
 from maskwatch.supervisor.process import Spawn, spawn
@@ -82,6 +85,7 @@ class Family:
         self._loop = loop
         self._clock = clock
         self._spawn = start_child
+        self._key = Secret(secrets.token_hex(32))
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
         self._watched: dict[Keeper, int] = {}
         self._started = False
@@ -186,6 +190,12 @@ class Family:
         waiting = (Phase.WAITING, Phase.STOPPING)
         return not any(keeper.phase in waiting for keeper in begun) and not self._leaving
 
+    def distrust(self, pid: int, why: str) -> None:
+        """End and replace the worker that is this process: it breaks the rules."""
+        for keeper in self:
+            if keeper.kind.camera and keeper.pid == pid:
+                keeper.distrust(why)
+
     # --- what happens ------------------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -220,10 +230,15 @@ class Family:
         """Return what a child may know, and where it stands."""
         socket = str(Path(self.config.runtime_dir) / RECORDER_SOCKET)
         if keeper is self.recorder:
-            return Configure(config=for_recorder(self.config), recorder=socket)
+            return Configure(config=for_recorder(self.config), recorder=socket, badge=self._key)
         camera = keeper.kind.camera
-        own = for_worker(self.config, camera)
-        return Configure(config=own, recorder=socket, camera=camera, attempt=keeper.attempt)
+        return Configure(
+            config=for_worker(self.config, camera),
+            recorder=socket,
+            camera=camera,
+            attempt=keeper.attempt,
+            badge=badge_of(self._key, camera),
+        )
 
     def watch(self, keeper: Keeper) -> None:
         """Have the loop listen to a child that has just been started."""

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from maskwatch.errors import WireError
+from maskwatch.ipc.allowance import Allowance
 from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor
 from maskwatch.supervisor.health import Health
 from maskwatch.supervisor.limits import Limits
@@ -25,6 +26,9 @@ from maskwatch.telemetry.catalogue import Owner
 __all__ = ["Keeper", "KeeperOwner", "Kind", "Phase"]
 
 _log = logging.getLogger(__name__)
+# A worker says some 2 kB a second; while we do not listen, 1 MiB waits at its end (`Channel.limit`).
+_BYTES_A_SECOND = 64 << 10
+_MOST_BYTES = 2 << 20
 
 
 class Phase(StrEnum):
@@ -105,6 +109,7 @@ class Keeper:
         self._standstill = standstill
         self._process: ChildProcess | None = None
         self._health: Health | None = None
+        self._allowance = Allowance(_BYTES_A_SECOND, _MOST_BYTES, 0.0)
         self._kill_at: float | None = None
         self._killed_for = ""
         self._ending_as = ""
@@ -191,6 +196,10 @@ class Keeper:
         elif self.phase is Phase.RUNNING:
             self.policy.ran(self.age(now))
 
+    def distrust(self, why: str) -> None:
+        """Another process of ours says that the child breaks the rules: have it replaced."""
+        self._kill(f"broke the rules ({why})", "killed")
+
     def excuse(self, seconds: float) -> None:
         """We ourselves stood still for so long: the child is not to blame for it."""
         if self._health is not None:
@@ -210,6 +219,9 @@ class Keeper:
             messages = []
         if process.channel.ended:
             self._owner.unwatch(self)
+        if self.kind.camera and not self._allowance.spend(process.channel.took, now):
+            self._kill("says more than a worker has to say", "killed")
+            messages = []
         for message, _ in messages:
             self._take(message, now)
 
@@ -243,6 +255,7 @@ class Keeper:
             self._pause(now, f"cannot be started: {error.strerror}")
             return
         self._health = Health(self._limits, now, self._standstill())
+        self._allowance = Allowance(_BYTES_A_SECOND, _MOST_BYTES, now)
         self.restarts += self.ever_started
         self.ever_started = True
         self._owner.watch(self)

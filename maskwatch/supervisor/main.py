@@ -113,7 +113,11 @@ class Supervisor:
             self._family = self._make_family()
             door = self._make_door()
             self._reloader = Reloader(self._path, self._family, self._telemetry, door, self._notifier)
-            control = ControlServer(control_socket(self._config.runtime_dir), self._desk().answer)
+            control = ControlServer(
+                control_socket(self._config.runtime_dir),
+                self._desk().answer,
+                lambda: [keeper.pid for keeper in self._family if keeper.pid],
+            )
             self._watch_signals()
             try:
                 self._telemetry.serve(self._config.metrics)

@@ -12,6 +12,7 @@ from maskwatch.domain import CameraStatus, Incident, LiveIds, Snooze
 from maskwatch.ipc.messages import (
     Command,
     CommandResult,
+    Distrusted,
     IncidentChanged,
     Metrics,
     SnoozeChanged,
@@ -92,7 +93,9 @@ class Switchboard:
             case Metrics():
                 self._telemetry.counted(keeper, message.snapshot)
             case CommandResult():
-                self.router.done(message)
+                self.router.done(message, keeper.kind.camera)
+            case Distrusted() if keeper is self.family.recorder:
+                self.family.distrust(message.pid, message.why)
             case SnoozeChanged() if keeper is self.family.recorder:
                 self.snoozes[message.snooze.camera] = message.snooze
             case Command() if keeper is self.family.recorder:
@@ -100,6 +103,8 @@ class Switchboard:
             case _:
                 said = type(message).__name__
                 _log.error("the %s sent a %s, which is not its to say", keeper.kind, said)
+                if keeper.kind.camera:
+                    keeper.distrust(f"sent a {said}")
 
     def changed(self, keeper: Keeper) -> None:
         """A keeper's phase changed, or a heartbeat came."""

@@ -27,6 +27,9 @@ from maskwatch.telemetry.meter import HistogramSample, Labels, Meter, Sample, Sn
 
 __all__ = ["Collector"]
 
+_MOST_VALUES = 500  # of one label that the configuration closes, for one child
+_LONGEST = 64  # characters of such a value: the longest name that a configuration may give
+
 
 @dataclass(frozen=True, slots=True)
 class _Distribution:
@@ -127,11 +130,11 @@ class Collector(PrometheusCollector):
         what its metrics must be labelled with, `epoch` a number that rises with each incarnation.
         A snapshot of an earlier incarnation than the newest comes too late and is left out.
         """
-        values = _accept(snapshot, process, camera)
         with self._lock:
             known = self._children.get(child)
             if known is None:
                 known = self._children[child] = _new_child(Owner(process), camera, epoch)
+            values = _accept(snapshot, process, camera, _Vocabulary(known.known))
             if epoch < known.epoch or (epoch == known.epoch and not known.alive):
                 return
             if epoch > known.epoch:
@@ -184,17 +187,41 @@ class Collector(PrometheusCollector):
 # --- what is taken ----------------------------------------------------------------------------------
 
 
-def _accept(snapshot: Snapshot, process: str, camera: str) -> _Values:
+class _Vocabulary:
+    """The values of labels that the configuration closes, such as zones: old ones, and some new.
+
+    Without a bound a worker that was taken over could fill the memory of the supervisor with them.
+    """
+
+    def __init__(self, known: Mapping[str, set[str]]) -> None:
+        self._known = {name: set(values) for name, values in known.items()}
+
+    def has(self, sample: Sample | HistogramSample) -> bool:
+        """Return whether there is room for a sample's values; each is cameras' or bounded."""
+        labels = dict(sample.labels)
+        opened = [label.name for label in METRICS[sample.name].labels if label.values is None]
+        return all(self._takes(name, labels[name]) for name in opened if name != "camera")
+
+    def _takes(self, name: str, value: str) -> bool:
+        values = self._known.setdefault(name, set())
+        if value not in values and (len(values) >= _MOST_VALUES or len(value) > _LONGEST):
+            return False
+        values.add(value)
+        return True
+
+
+def _accept(snapshot: Snapshot, process: str, camera: str, words: _Vocabulary | None = None) -> _Values:
     """Return the values that the catalogue knows, with the count of those that it does not."""
     values = _Values()
     rejected = 0
     for sample in snapshot.samples:
-        if _fits(sample, process, camera) and _sane(sample):
+        if _fits(sample, process, camera) and _sane(sample) and (not words or words.has(sample)):
             values.add(sample.name, sample.labels, sample.value)
         else:
             rejected += 1
     for histogram in snapshot.histograms:
-        if _fits(histogram, process, camera) and _shaped(histogram):
+        known = _fits(histogram, process, camera) and (not words or words.has(histogram))
+        if known and _shaped(histogram):
             distribution = _Distribution(histogram.counts, histogram.total)
             values.spread(histogram.name, histogram.labels, distribution)
         else:

@@ -70,6 +70,7 @@ class Link:
         recorder: path of the recorder's socket.
         camera: the camera's name.
         clock: for deadlines.
+        badge: what is shown to the recorder.
         supervisor_gone: called when the line to the supervisor ends; must end the process.
         recorded: called on the link's thread after each acknowledgement.
 
@@ -82,6 +83,7 @@ class Link:
         camera: str,
         *,
         clock: Clock,
+        badge: str = "",
         supervisor_gone: Callable[[], object] = lambda: os._exit(0),
         recorded: Callable[[Recorded], object] = lambda _: None,
     ) -> None:
@@ -89,7 +91,7 @@ class Link:
         self.grace = 0.0
         self._uplink = uplink
         self._path = recorder
-        self._camera = camera
+        self._hello = WorkerHello(camera=camera, badge=badge)
         self._labels: Mapping[str, str] = {"camera": camera}
         self._clock = clock
         self._supervisor_gone = supervisor_gone
@@ -296,7 +298,7 @@ class Link:
             sock.close()
             return
         self._recorder = Channel(sock, FROM_RECORDER, max_blob=0)
-        self._recorder.send(WorkerHello(camera=self._camera))
+        self._recorder.send(self._hello)
         self._selector.register(self._recorder, selectors.EVENT_READ, self._hear_recorder)
 
     def _feed_recorder(self) -> None:

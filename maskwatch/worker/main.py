@@ -46,7 +46,14 @@ def _serve(uplink: child.Uplink, configure: Configure) -> None:
     uplink.log_stream = native.capture_stderr().stream
     uplink.set_up_log(configure)
     _log.info("locked in: %s", ", ".join(layers))
-    link = Link(uplink, configure.recorder, camera.name, clock=clock, recorded=journal)
+    link = Link(
+        uplink,
+        configure.recorder,
+        camera.name,
+        clock=clock,
+        badge=configure.badge.reveal(),
+        recorded=journal,
+    )
     link.start()
     Watch(config, camera, link, clock, attempt=configure.attempt).run()
 

@@ -54,5 +54,14 @@ def test_topics_of_other_nodes_are_not_ours(text: str) -> None:
     assert all(topics.parse(topic, text) is None for topic in Topic)
 
 
+@pytest.mark.parametrize("name", ["%AB", "a%ff%fe", "%C3"])
+def test_a_level_that_encodes_no_text_is_nobody_s_name(name: str) -> None:
+    """Anybody who may publish a command chooses its topic: it must not end the link."""
+    assert (
+        Topics("maskwatch", "n").parse(Topic.CAMERA_COMMAND, f"maskwatch/n/camera/{name}/command/enable")
+        is None
+    )
+
+
 def test_a_prefix_of_several_levels_keeps_them() -> None:
     assert Topics("site/a/", "n").of(Topic.STATUS) == "site/a/n/status"

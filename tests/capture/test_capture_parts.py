@@ -287,6 +287,8 @@ def _ffmpeg(kind: type[Exception], number: int, line: str = "") -> Exception:
         (_ffmpeg(av.error.OSError, 104), 0.0, errors.SourceEndedError),
         (_ffmpeg(av.error.OSError, 5), 0.0, errors.SourceUnreachableError),
         (_ffmpeg(av.error.OSError, 28), 0.0, errors.SourceError),
+        (_ffmpeg(av.error.FileNotFoundError, 2), 0.1, errors.SourceGarbageError),
+        (_ffmpeg(av.error.HTTPNotFoundError, 1), 0.1, errors.SourceNotFoundError),
         (_ffmpeg(av.error.InvalidDataError, 1), 0.1, errors.SourceGarbageError),
         (_ffmpeg(av.error.InvalidDataError, 1), 4.9, errors.SourceSilentError),
         (

@@ -1,8 +1,10 @@
-"""A camera that means harm: gets past the RTSP handshake, or nearly, and mutates what it sends."""
+"""A camera that means harm: gets past the RTSP handshake, or nearly, and mutates what it sends.
+
+Over TCP, and over UDP to who asks for that.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import random
 import socket
 import threading
@@ -44,8 +46,13 @@ class HostileCamera:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self.close()
+
+    def close(self) -> None:
+        """Serve no more, and give the port back; may be called twice."""
+        if self._listener.fileno() >= 0:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
         self._thread.join(10)
 
     def _serve(self) -> None:
@@ -56,23 +63,38 @@ class HostileCamera:
                 return
             with line:
                 line.settimeout(2)
-                with contextlib.suppress(OSError):  # it had enough of us
-                    self._session(line, _KINDS[self.served % len(_KINDS)])
-            self.served += 1
+                try:
+                    asked = self._session(line, _KINDS[self.served % len(_KINDS)])
+                except OSError:  # it had enough of us
+                    asked = True
+            self.served += asked  # who only knocked had no session
 
-    def _session(self, line: socket.socket, kind: str) -> None:
+    def _session(self, line: socket.socket, kind: str) -> bool:
+        """Serve one; return whether anything was asked."""
+        asked, port = False, 0
         stage = self._rng.choice(["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
         while request := line.recv(65536):
+            asked = True
             method, *_ = request.decode(errors="replace").split(" ", 1)
+            wanted = request.partition(b"client_port=")[2]
+            port = int(wanted.partition(b"-")[0]) if wanted else port
             number = request.partition(b"CSeq: ")[2].partition(b"\r\n")[0].decode()
-            line.sendall(self._answer(method, number, kind if method == stage else ""))
+            line.sendall(self._answer(method, number, kind if method == stage else "", port))
             if method == "PLAY":
                 self.played.add(kind)
-                for _ in range(60):
-                    line.sendall(self._interleaved(kind))
-                return
+                self._play(line, kind, port)
+                break
+        return asked
 
-    def _answer(self, method: str, number: str, kind: str) -> bytes:
+    def _play(self, line: socket.socket, kind: str, port: int) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            for _ in range(60):
+                if port:
+                    datagrams.sendto(self._interleaved(kind)[4:], ("127.0.0.1", port))
+                else:
+                    line.sendall(self._interleaved(kind))
+
+    def _answer(self, method: str, number: str, kind: str, port: int) -> bytes:
         body = self._sdp(kind) if method == "DESCRIBE" else ""
         status = self._rng.choice(_STATUS) if kind == "status" else "RTSP/1.0 200 OK"
         length = self._rng.choice(_LENGTHS) if kind == "length" else str(len(body))
@@ -80,9 +102,14 @@ class HostileCamera:
         return (
             f"{status}\r\nCSeq: {number}\r\n{extra}Session: 1\r\nContent-Type: application/sdp\r\n"
             "Public: OPTIONS, DESCRIBE, SETUP, PLAY\r\n"
-            "Transport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n"
+            f"Transport: {self._transport(port)}\r\n"
             f"Content-Length: {length}\r\n\r\n{body}"
         ).encode("latin-1")
+
+    def _transport(self, port: int) -> str:
+        if not port:
+            return "RTP/AVP/TCP;unicast;interleaved=0-1"
+        return f"RTP/AVP;unicast;client_port={port}-{port + 1};server_port=9-10;source=127.0.0.1"
 
     def _sdp(self, kind: str) -> str:
         if kind == "huge":

@@ -18,11 +18,13 @@ import msgspec
 
 from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, StoreConfig
 from maskwatch.domain import Change
+from maskwatch.ipc.badges import badge_of
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, Ready, Record, Recorded, Stop, ToSupervisor, WorkerHello
 from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
-from maskwatch.secrets import SecretUrl
+from maskwatch.secrets import Secret, SecretUrl
 
+KEY = Secret("the key to all badges")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -45,7 +47,7 @@ class FakeWorker:
             sock.close()
             raise
         self.channel = Channel(sock, FROM_RECORDER)
-        self.channel.send(WorkerHello(camera=camera))
+        self.channel.send(WorkerHello(camera=camera, badge=badge_of(KEY, camera).reveal()))
         self.acknowledged: list[Recorded] = []
 
     def send(self, change: Change, picture: bytes = b"") -> None:
@@ -110,7 +112,7 @@ class RecorderProcess:
         if self.line is not None:
             self.line.close()
         self.line = Channel(ours, TO_SUPERVISOR)
-        self.line.send(Configure(config=self._config, recorder=str(self.socket)))
+        self.line.send(Configure(config=self._config, recorder=str(self.socket), badge=KEY))
 
     def ready(self) -> Self:
         """Wait until it has said so."""

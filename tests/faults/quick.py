@@ -1,12 +1,14 @@
 """`python -m tests.faults.quick CONFIG LIMITS`: the daemon, with less patience than in production.
 
 LIMITS is JSON with fields of `maskwatch.supervisor.limits.Limits`, and `worker_megabytes`, which a
-configuration may not set so low. Nothing else differs.
+configuration may not set so low. MASKWATCH_TEST_WORKER may name another module to run as a worker (such
+as `tests.fakes.hostile_worker`). Nothing else differs.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,8 +18,11 @@ from typing import Any
 from maskwatch.config.load import load
 from maskwatch.errors import ControlError, MaskwatchError
 from maskwatch.ipc.control import CameraReport
+from maskwatch.supervisor.family import Family
 from maskwatch.supervisor.limits import Limits
 from maskwatch.supervisor.main import Supervisor, serve
+from maskwatch.supervisor.process import spawn
+from maskwatch.telemetry import logs
 from maskwatch.testing.broker import free_port
 from tests.e2e.daemon import Daemon, wait_until
 from tests.fakes.recorder_process import FakeWorker
@@ -150,10 +155,22 @@ class _LowCeiling(Supervisor):
         return self.megabytes << 20
 
 
+class _OtherWorkers(Supervisor):
+    """Starts another module in the place of the workers; every line of the supervisor's is shown."""
+
+    def _make_family(self) -> Family:
+        family = super()._make_family()
+        module = os.environ["MASKWATCH_TEST_WORKER"]
+        logs.RepeatFilter.filter = lambda *_: True  # type: ignore[method-assign]
+        family._spawn = lambda _, configure: spawn(module, configure)  # the recorder has its own
+        return family
+
+
 def _run(path: Path, limits: str) -> int:
     given = json.loads(limits)
     _LowCeiling.megabytes = given.pop("worker_megabytes", 0)
-    kind = _LowCeiling if _LowCeiling.megabytes else Supervisor
+    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else Supervisor
+    kind = _LowCeiling if _LowCeiling.megabytes else kind
     try:
         return serve(load(path), path, limits=Limits(**given), kind=kind)
     except MaskwatchError as error:  # as `maskwatch.cli.app` does

@@ -81,14 +81,22 @@ def _places(node: Any) -> Iterator[Place]:
                 waiting.append(holder[key])
 
 
+def _odd(rng: random.Random) -> Any:
+    return _copy(rng.choice(_ODD))  # what is put in may be altered there
+
+
+def _copy(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
 def _set_odd(rng: random.Random, places: list[Place]) -> None:
     holder, key = rng.choice(places)
-    holder[key] = rng.choice(_ODD)
+    holder[key] = _odd(rng)
 
 
 def _set_other(rng: random.Random, places: list[Place]) -> None:
     (holder, key), (source, name) = rng.choice(places), rng.choice(places)
-    holder[key] = json.loads(json.dumps(source[name]))
+    holder[key] = _copy(source[name])
 
 
 def _remove(rng: random.Random, places: list[Place]) -> None:
@@ -100,9 +108,9 @@ def _remove(rng: random.Random, places: list[Place]) -> None:
 def _add(rng: random.Random, places: list[Place]) -> None:
     holder, key = rng.choice(places)
     if isinstance(holder, dict):
-        holder[rng.choice([f"{key}x", "type", "id", ""])] = rng.choice(_ODD)
+        holder[rng.choice([f"{key}x", "type", "id", ""])] = _odd(rng)
     elif holder is not places[0][0]:  # the outermost list is ours
-        holder.append(json.loads(json.dumps(holder[key])))
+        holder.append(_copy(holder[key]))
 
 
 def _nudge(rng: random.Random, places: list[Place]) -> None:
@@ -118,7 +126,7 @@ def _nudge(rng: random.Random, places: list[Place]) -> None:
                 value[:at] + rng.choice(["", "\x00", "0", "-", "\u00e9", value]) + value[at + 1 :]
             )
         case _:
-            holder[key] = rng.choice(_ODD)
+            holder[key] = _odd(rng)
 
 
 _WAYS: tuple[Callable[[random.Random, list[Place]], None], ...] = (

@@ -109,6 +109,7 @@ TARGETS: dict[str, list[bytes]] = {
         b"command/reload\n" + _DEEP,
         "camera/\U0001f637\u202e/command/enable\n".encode(),
         b"camera/\xff/command/\x00\n\xff",
+        b"camera/%AB/command/enable\n{}",  # found by atheris
     ],
     "wire": [
         b"\x00\x00\x00\x02\x00\x00\x00\x00{}",
@@ -288,7 +289,8 @@ def _database(data: bytes) -> None:
         store.record([entry(change(99))])
         store.open_changes()
         store.waiting("mqtt", 50)
-    _read_all(place.database)
+    with suppress(StoreError):  # a row of sound pages may still hold nonsense: told when it is read
+        _read_all(place.database)
 
 
 _READERS: dict[str, Callable[[bytes], object]] = {

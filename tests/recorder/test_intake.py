@@ -160,3 +160,14 @@ def test_an_incident_is_counted_once_and_stands_until_it_ends(bench: Bench) -> N
         assert len(bench.standing.open_incidents) == (0 if item.ended else 1)
     counted = {sample.name: sample.value for sample in bench.meter.snapshot().samples}
     assert counted["maskwatch_incidents_total"] == 1
+
+
+def test_more_than_a_batch_is_committed_in_several_turns_and_all_of_it_at_the_end(bench: Bench) -> None:
+    """One transaction of thousands would keep the recorder from saying that it lives."""
+    bench.add(*range(1, 150))
+    assert bench.commit()
+    assert 0 < len(bench.told) < 100
+    assert bench.intake.pressing
+    bench.intake.commit_all(bench.store)
+    assert bench.told == [(index, True) for index in range(1, 150)]
+    assert not bench.intake.pressing

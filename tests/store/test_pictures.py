@@ -95,3 +95,10 @@ def test_while_the_reserve_is_spent_rows_are_written_without_pictures(tmp_path: 
     store.close()
     written = [sample.value for sample in meter.snapshot().samples if sample.name == catalogue.PICTURES]
     assert written == [1]
+
+
+def test_a_picture_whose_name_would_never_be_found_again_is_not_written(tmp_path: Path) -> None:
+    for number, at in ((-5, START), (10**11, START), (1, START.replace(year=1))):
+        with pytest.raises(ValueError, match="found again"):
+            write_picture(tmp_path, violation_id(1), number, at, JPEG)
+    assert not list(tmp_path.iterdir())

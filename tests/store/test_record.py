@@ -43,6 +43,12 @@ def test_an_impossible_change_is_refused_without_harm_to_the_others_of_its_batch
     assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1), change(3)]
 
 
+def test_a_change_of_another_camera_s_violation_is_refused_and_changes_nothing(store: Store) -> None:
+    store.record([entry(change(1))])
+    assert store.record([entry(change(1, 2, "gate", closed=True))]) == [Receipt.REFUSED]
+    assert store.open_changes() == [change(1)]
+
+
 def test_a_violation_shows_its_newest_change_also_when_an_older_one_comes_late(store: Store) -> None:
     store.record([entry(change(1, 2))])
     store.record([entry(change(1, 1))])

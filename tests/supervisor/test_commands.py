@@ -69,8 +69,12 @@ def test_a_child_s_command_is_answered_when_the_child_answers(office: Office, ve
     office.run(verb)
     assert office.answers == []
     result = CommandResult(id=f"{verb}-1", ok=True, detail="done")
-    office.router.done(result)
-    office.router.done(result)
+    asked, stranger = ("hall", "") if verb == "snapshot" else ("", "hall")
+    office.router.done(result, stranger)
+    office.router.done(result, "gate")
+    assert office.answers == [], "an answer counts only from the process that was asked"
+    office.router.done(result, asked)
+    office.router.done(result, asked)
     assert office.answers == [result]
 
 
@@ -79,7 +83,7 @@ def test_a_child_that_does_not_answer_is_not_waited_for_for_ever(office: Office)
     office.router.expire(14.9)
     assert office.answers == []
     office.router.expire(15.0)
-    office.router.done(CommandResult(id="snooze-1", ok=True))
+    office.router.done(CommandResult(id="snooze-1", ok=True), "")
     assert [(answer.ok, "did not answer" in answer.detail) for answer in office.answers] == [
         (False, True)
     ]
@@ -99,5 +103,5 @@ def test_an_unknown_verb_is_refused(office: Office) -> None:
 
 
 def test_an_answer_that_nobody_asked_for_is_ignored(office: Office) -> None:
-    office.router.done(CommandResult(id="stranger", ok=True))
+    office.router.done(CommandResult(id="stranger", ok=True), "")
     assert office.answers == []

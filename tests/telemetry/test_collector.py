@@ -227,3 +227,18 @@ def test_every_metric_of_the_catalogue_is_served_and_promtool_finds_nothing_to_s
         ["promtool", "check", "metrics"], input=text, capture_output=True, check=False, timeout=60
     )
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+
+
+def test_a_child_that_makes_up_zones_without_end_is_heard_up_to_a_bound() -> None:
+    collector = Collector()
+    for turn in range(5):
+        meter = Meter()
+        for number in range(400):
+            zone = f"{turn} {number}" if number else "x" * 1000
+            meter.add(catalogue.VIOLATIONS, {"camera": "door", "verdict": "no_mask", "zone": zone})
+        update(collector, turn, meter)
+    served = [family for family in collector.collect() if family.name == "maskwatch_violations"]
+    zones = {sample.labels["zone"] for family in served for sample in family.samples}
+    assert 100 < len(zones) < 1000
+    assert max(map(len, zones)) < 100
+    assert (value(collector, catalogue.SAMPLES_REJECTED, {"process": "worker"}) or 0) > 1000

@@ -1,0 +1,58 @@
+"""Cameras that mean harm, against the daemon's own locked-in workers: one camera's trouble, in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maskwatch.testing.rtsp import RtspServer
+from tests.e2e.daemon import wait_until
+from tests.fakes.clips import make_clip
+from tests.fakes.hostile_camera import HostileCamera
+from tests.faults.quick import QuickDaemon
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+
+_SESSIONS = 10  # each kind of mutation at least once
+_LIMITS = {"first_pause": 0.05, "longest_pause": 0.1, "budget": 1000}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_hostile_sessions_are_one_camera_s_trouble_and_it_is_live_again_after(
+    tmp_path: Path, transport: str
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
+    env = {"MASKWATCH_TEST_WORKER": "tests.fakes.eager_worker"}
+    more = f"open_timeout: 3, stall_timeout: 1, rate: 2, transport: {transport}"
+    with HostileCamera(seed=4711) as hostile, RtspServer() as server:
+        server.add("good", clip)
+        rows = (
+            f"  - {{name: hall, url: 'rtsp://ann:CANARY-4711@127.0.0.1:{hostile.port}/hall', {more}}}\n"
+            f"  - {{name: good, url: '{server.url('good')}', rate: 2}}"
+        )
+        with QuickDaemon(tmp_path, rows, env=env, **_LIMITS) as daemon:
+            daemon.wait_ready(120)
+            wait_until(lambda: daemon.state_of("good") == "live", 120, "the good one is live")
+            before, recorder = daemon.camera("good"), daemon.status().recorder.pid
+            wait_until(lambda: hostile.served >= _SESSIONS, 240, "every kind of harm was tried")
+            reasons = {
+                line.partition("reason=")[2] for line in daemon.log().splitlines() if "backoff" in line
+            }
+            now = daemon.camera("good")
+            assert (now.worker.pid, now.since) == (before.worker.pid, before.since)
+            assert now.frames > before.frames
+            assert daemon.status().recorder.pid == recorder
+            healthy = hostile.port
+            hostile.close()
+            with RtspServer(port=healthy) as mended:
+                mended.add("hall", clip)
+                wait_until(lambda: daemon.state_of("hall") == "live", 120, "the hall is live")
+            assert daemon.stop() == 0
+            log = daemon.log()
+    assert hostile.played >= {"frames", "rtp", "nal"}  # else the handshake kept them from being sent
+    assert "locked in: " in log
+    assert "seccomp" in log
+    assert reasons
+    assert "no such stream" not in log, "a camera that answers nonsense has no wrong path"
+    assert not [word for word in ("CANARY", "Traceback") if word in log]
