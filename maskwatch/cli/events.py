@@ -42,6 +42,9 @@ def _moment(text: str | None, now: datetime) -> datetime | None:
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a verb the options that choose violations."""
     for option in (
+        click.option(
+            "--parked", is_flag=True, help="Only those of which a sink refused an alert for good."
+        ),
         click.option("--unacknowledged", is_flag=True, help="Only those nobody took note of."),
         click.option("--open", "only_open", is_flag=True, help="Only those that have not ended."),
         click.option(
@@ -72,6 +75,7 @@ def _wanted(limit: int | None, options: dict[str, Any]) -> Filter:
         verdicts=tuple(Verdict(name) for name in options["verdict"]),
         only_open=options["only_open"],
         only_unacknowledged=options["unacknowledged"],
+        only_parked=options["parked"],
         limit=limit,
     )
 
@@ -109,6 +113,7 @@ def list_events(
     \b
     Examples:
       maskwatch events list --open
+      maskwatch events list --parked
       maskwatch events list --since 8h --verdict no_mask --format jsonl
     """
     _print(find_data(config, data_dir), _wanted(limit, options), form, None)

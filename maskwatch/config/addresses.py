@@ -8,9 +8,10 @@ from maskwatch.config.findings import suggestion
 from maskwatch.config.schema import CameraConfig
 from maskwatch.secrets import SecretUrl
 
-__all__ = ["address_fault", "is_network_address", "stream_url"]
+__all__ = ["address_fault", "host_and_port", "is_network_address", "stream_url"]
 
 _SCHEMES = ("rtsp", "rtsps")
+_PORTS = {"rtsp": 554, "rtsps": 322}
 
 
 def stream_url(camera: CameraConfig, *, main: bool = False) -> SecretUrl:
@@ -28,6 +29,14 @@ def stream_url(camera: CameraConfig, *, main: bool = False) -> SecretUrl:
 def is_network_address(url: str) -> bool:
     """Return whether `url` names a server rather than a file."""
     return "://" in url
+
+
+def host_and_port(url: SecretUrl) -> tuple[str, int] | None:
+    """Return host and TCP port of a camera's address; None for a file's path."""
+    parts = urlsplit(url.reveal())
+    if parts.scheme not in _PORTS or not parts.hostname:
+        return None
+    return parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
 def address_fault(url: str) -> tuple[str | None, str]:

@@ -57,6 +57,7 @@ class Filter:
     verdicts: tuple[Verdict, ...] = ()
     only_open: bool = False
     only_unacknowledged: bool = False
+    only_parked: bool = False
     limit: int | None = None
 
 
@@ -183,6 +184,9 @@ def _restricted(wanted: Filter) -> Select[ViolationRow]:
         statement = statement.where(ViolationRow.ended.is_(None))
     if wanted.only_unacknowledged:
         statement = statement.where(ViolationRow.acknowledged_at.is_(None))
+    if wanted.only_parked:
+        parked = select(OutboxRow.subject).where(OutboxRow.state == OutboxState.PARKED.value)
+        statement = statement.where(ViolationRow.id.in_(parked))
     return statement
 
 

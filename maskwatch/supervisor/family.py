@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -125,13 +125,13 @@ class Family:
         """Start the recorder."""
         self.recorder.start(self._now)
 
-    def start_workers(self) -> None:
-        """Give every enabled camera its worker, one after the other."""
+    def start_workers(self, first: Collection[str] = ()) -> None:
+        """Give every enabled camera its worker, one after the other, those named `first` before all."""
         self._started = True
         for camera in self.config.cameras:
             self._adopt(camera.name)
         wanted = [camera.name for camera in self.config.cameras if camera.enabled]
-        self._start_staggered(wanted)
+        self._start_staggered(sorted(wanted, key=lambda name: name not in first))
 
     def stop_workers(self) -> None:
         """Have every worker end in order."""
@@ -207,11 +207,20 @@ class Family:
             del self._off_by_command[name]
             if self.camera(name).enabled:
                 self.workers[name].start(now)
-        for keeper in list(self):
-            keeper.tick(now)
+        self._tick_keepers(now)
         for keeper in [keeper for keeper in self._leaving if keeper.pid is None]:
             self._leaving.remove(keeper)
             self._events.gone(keeper)
+
+    def _tick_keepers(self, now: float) -> None:
+        """Let no more than `at_once` workers be starting: to start takes processor time from all."""
+        starting = sum(keeper.phase is Phase.STARTING for keeper in self.workers.values())
+        for keeper in sorted(self, key=lambda keeper: keeper.due):
+            waits = keeper.pid is None and keeper is not self.recorder
+            if waits and starting >= self.limits.at_once:
+                continue
+            keeper.tick(now)
+            starting += waits and keeper.phase is Phase.STARTING
 
     def reap(self) -> None:
         """Notice the children that ended."""

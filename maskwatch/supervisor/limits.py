@@ -14,6 +14,7 @@ class Limits:
     Attributes:
         tick: between two looks at every child.
         stagger: between the starts of two workers.
+        at_once: workers (a number) that may be starting at one time.
         ready: from a child's start to its `Ready`.
         heartbeat: without any heartbeat before a child counts as hung.
         overdue: beyond the deadline that a child gave for its own state.
@@ -35,6 +36,7 @@ class Limits:
 
     tick: float = 0.25
     stagger: float = 0.1
+    at_once: int = 3
     ready: float = 60.0
     heartbeat: float = 15.0
     overdue: float = 5.0

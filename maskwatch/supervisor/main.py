@@ -22,6 +22,7 @@ from maskwatch.ipc.messages import Command
 from maskwatch.supervisor.commands import Reply
 from maskwatch.supervisor.control import ControlServer
 from maskwatch.supervisor.desk import Desk
+from maskwatch.supervisor.doorbell import Doorbell
 from maskwatch.supervisor.family import RECORDER_SOCKET, Family
 from maskwatch.supervisor.keeper import Keeper, Phase
 from maskwatch.supervisor.limits import Limits
@@ -95,6 +96,7 @@ class Supervisor:
             start_failed=self._recorder_failed,
         )
         self._path = path
+        self._doorbell = Doorbell(config.cameras)
         self._end = asyncio.Event()
         self._failure: MaskwatchError | None = None
         self._exit_code = 0
@@ -125,6 +127,7 @@ class Supervisor:
                 await control.start()
                 self._family.start_recorder()
                 self._in_background(self._check_model())
+                self._in_background(self._doorbell.ring(self._limits.head_start))
                 await self._keep()
             finally:
                 door.stop()
@@ -245,7 +248,7 @@ class Supervisor:
         recording = self._family.recorder.phase is Phase.RUNNING
         if not self._workers_started and (recording or now - self._began > self._limits.head_start):
             self._workers_started = True
-            self._family.start_workers()
+            self._family.start_workers(first=self._doorbell.answered)
         elif self._workers_started and not self._given and self._model_is_sound:
             self._given = self._family.all_given
             if self._given:

@@ -11,10 +11,10 @@ import select
 import socket
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from maskwatch.capture.reconnect import Patience, Reconnect
 from maskwatch.clock import Clock
+from maskwatch.config.addresses import host_and_port
 from maskwatch.config.schema import CameraConfig
 from maskwatch.errors import (
     SourceError,
@@ -22,11 +22,9 @@ from maskwatch.errors import (
     SourceSilentError,
     SourceUnreachableError,
 )
-from maskwatch.secrets import SecretUrl
 
-__all__ = ["Knocker", "address_of"]
+__all__ = ["Knocker"]
 
-_PORTS = {"rtsp": 554, "rtsps": 322}
 _SLICE = 0.5
 _GLANCE = 0.25
 _WORDS: dict[type[SourceError], str] = {
@@ -34,14 +32,6 @@ _WORDS: dict[type[SourceError], str] = {
     SourceUnreachableError: "unreachable",
     SourceSilentError: "silent",
 }
-
-
-def address_of(url: SecretUrl) -> tuple[str, int] | None:
-    """Return host and TCP port of a camera's address; None for a file's path."""
-    parts = urlsplit(url.reveal())
-    if parts.scheme not in _PORTS or not parts.hostname:
-        return None
-    return parts.hostname, parts.port or _PORTS[parts.scheme]
 
 
 class Knocker:
@@ -64,7 +54,7 @@ class Knocker:
         on_failure: Callable[[str], None],
     ) -> None:
         self._url = camera.substream or camera.url
-        self._address = address_of(self._url)
+        self._address = host_and_port(self._url)
         self._patience = camera.open_timeout
         self._clock = clock
         self._on_failure = on_failure

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 
 from maskwatch.clock import SystemClock
+from maskwatch.config.addresses import host_and_port
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
@@ -15,7 +16,6 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.telemetry import native
 from maskwatch.worker import sandbox
 from maskwatch.worker.journal import journal_of
-from maskwatch.worker.knock import address_of
 from maskwatch.worker.link import Link
 from maskwatch.worker.watch import Watch
 
@@ -66,5 +66,5 @@ def _files(config: Config, camera: CameraConfig) -> list[str]:
 
 
 def _ports(camera: CameraConfig) -> list[int]:
-    addresses = [address_of(url) for url in (camera.url, camera.substream) if url is not None]
+    addresses = [host_and_port(url) for url in (camera.url, camera.substream) if url is not None]
     return [address[1] for address in addresses if address is not None]

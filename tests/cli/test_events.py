@@ -41,7 +41,8 @@ def data(tmp_path: Path) -> Path:
     )
     failed = Settled("mqtt", violation_id(1), 1, OutboxState.PENDING, 1, START, START, "failed", "gone")
     taken = Settled("mqtt", violation_id(1), 1, OutboxState.DELIVERED, 2, START, START, "accepted")
-    store.settle([failed, taken])
+    refused = Settled("mqtt", violation_id(3), 1, OutboxState.PARKED, 1, START, START, "refused", "acl")
+    store.settle([failed, taken, refused])
     store.close()
     return tmp_path / "data"
 
@@ -65,6 +66,7 @@ def listed(data: Path, capsys: pytest.CaptureFixture[str], *options: str) -> lis
         (("--zone", "street"), []),
         (("--verdict", "incorrect"), []),
         (("--unacknowledged",), [3, 2, 1]),
+        (("--parked",), [3]),
         (("--since", "2020-01-01", "--until", "2099-01-01T00:00Z"), [3, 2, 1]),
     ],
 )

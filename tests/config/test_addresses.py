@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from maskwatch.config.addresses import stream_url
+import pytest
+
+from maskwatch.config.addresses import host_and_port, stream_url
 from maskwatch.config.schema import CameraConfig
 from maskwatch.secrets import Secret, SecretUrl
 
@@ -32,3 +34,19 @@ def test_credentials_in_the_address_stay() -> None:
 
 def test_a_files_path_takes_no_credentials() -> None:
     assert stream_url(_camera("/clips/a.mp4", user="u", password="password")).reveal() == "/clips/a.mp4"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("rtsp://u:p@cam.example:8554/a", ("cam.example", 8554)),
+        ("rtsp://cam.example/a", ("cam.example", 554)),
+        ("rtsps://cam.example/a", ("cam.example", 322)),
+        ("rtsp://[2001:db8::1]:554/a", ("2001:db8::1", 554)),
+        ("/var/clips/a.mp4", None),
+    ],
+)
+def test_where_a_camera_listens_is_read_from_its_address(
+    url: str, address: tuple[str, int] | None
+) -> None:
+    assert host_and_port(SecretUrl(url)) == address

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.supervisor.vitals import read_vitals
 from tests.e2e.daemon import wait_until
 from tests.faults.quick import QuickDaemon, dead_cameras, is_alive, wait_given
 
@@ -233,32 +232,3 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     assert done.returncode == 7, done.stderr
     assert done.stderr.splitlines()[-1].startswith("maskwatch: ")
     assert "Traceback" not in done.stderr
-
-
-def test_unreachable_cameras_load_no_video_library_and_use_little(tmp_path: Path) -> None:
-    with QuickDaemon(tmp_path, dead_cameras(25), stagger=0.05) as daemon:
-        wait_given(daemon, 120)
-        workers = [camera.worker.pid for camera in daemon.status().cameras]
-        before = [_cpu_seconds(pid) for pid in filter(None, workers)]
-        time.sleep(5)
-        used = [_cpu_seconds(pid) for pid in filter(None, workers)]
-        # A hundred of them: less than a third of a core, and 2 GB at most.
-        assert sum(used) - sum(before) < 5 * 25 / 300
-        assert sum(_proportional_megabytes(pid) for pid in filter(None, workers)) / 25 < 20
-        for pid in filter(None, workers):
-            mapped = Path(f"/proc/{pid}/maps").read_text()
-            assert not any(name in mapped for name in ("libav", "cv2", "onnxruntime", "numpy"))
-        mapped = Path(f"/proc/{daemon.process.pid}/maps").read_text()
-        assert not any(name in mapped for name in ("libav", "cv2", "onnxruntime", "numpy", "_sqlite"))
-
-
-def _cpu_seconds(pid: int) -> float:
-    vitals = read_vitals(pid)
-    assert vitals is not None
-    return vitals.cpu
-
-
-def _proportional_megabytes(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    (line,) = [line for line in text.splitlines() if line.startswith("Pss:")]
-    return int(line.split()[1]) / 1024

@@ -78,7 +78,8 @@ def test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_
             guards.wait(4, 60)
             assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") == 1
             assert daemon.metric("maskwatch_sink_ready", **sink) == 1
-            (refused,) = listed(daemon, "--camera", "door")
+            (refused,) = listed(daemon, "--parked")
+            assert refused["camera"] == "door"
             assert refused["alerts"] == {"delivered": 2, "parked": 2}
             story = daemon.run("events show", refused["id"]).stdout
             assert "not authorized" in story

@@ -120,6 +120,38 @@ def test_every_camera_is_given_a_worker_one_after_the_other(house: House) -> Non
     assert house.pid_children() == {"a": 1, "b": 1}
 
 
+def order_of(house: House) -> list[str]:
+    """The cameras in the order in which they were given a worker."""
+    return [child.configure.camera for child in house.nursery.children if child.configure.camera]
+
+
+def test_cameras_that_answer_are_given_their_workers_first() -> None:
+    house = House(config_of("a", "b", "c", "d"))
+    house.family.start_workers(first={"d", "b"})
+    while not house.family.all_given:
+        house.passes(1)
+        house.nursery.newest.says(Ready())
+        house.family.workers[order_of(house)[-1]].receive(house.clock.monotonic())
+    assert order_of(house) == ["b", "d", "a", "c"]
+    house.close()
+
+
+def test_no_more_than_a_few_workers_are_starting_at_one_time() -> None:
+    house = House(config_of(*"abcdef"))
+    house.family.start_workers()
+    house.passes(5)
+    assert order_of(house) == ["a", "b", "c"]
+    assert not house.family.all_given
+    house.nursery.children[1].says(Ready())
+    house.family.workers["b"].receive(house.clock.monotonic())
+    house.passes(5)
+    assert order_of(house) == ["a", "b", "c", "d"]
+    house.nursery.children[0].ends(1)  # it fails, and waits for its turn behind the others
+    house.passes(5)
+    assert order_of(house) == ["a", "b", "c", "d", "e"]
+    house.close()
+
+
 def test_each_child_is_given_its_own_secrets_and_no_others(house: House) -> None:
     house.start()
     for child in house.nursery.children:
