@@ -25,6 +25,7 @@ from maskwatch.supervisor.process import spawn
 from maskwatch.telemetry import logs
 from maskwatch.testing.broker import free_port
 from tests.e2e.daemon import Daemon, wait_until
+from tests.fakes.recorder_process import KEY as BADGE_KEY
 from tests.fakes.recorder_process import FakeWorker
 
 __all__ = [
@@ -145,7 +146,16 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-class _LowCeiling(Supervisor):
+class _KnownBadges(Supervisor):
+    """Makes its workers' badges with a key that a test has too, for `QuickDaemon.hand_in`."""
+
+    def _make_family(self) -> Family:
+        family = super()._make_family()
+        family._key = BADGE_KEY
+        return family
+
+
+class _LowCeiling(_KnownBadges):
     """Renews workers at fewer MiB than a configuration may say."""
 
     megabytes = 0
@@ -155,7 +165,7 @@ class _LowCeiling(Supervisor):
         return self.megabytes << 20
 
 
-class _OtherWorkers(Supervisor):
+class _OtherWorkers(_KnownBadges):
     """Starts another module in the place of the workers; every line of the supervisor's is shown."""
 
     def _make_family(self) -> Family:
@@ -169,7 +179,7 @@ class _OtherWorkers(Supervisor):
 def _run(path: Path, limits: str) -> int:
     given = json.loads(limits)
     _LowCeiling.megabytes = given.pop("worker_megabytes", 0)
-    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else Supervisor
+    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else _KnownBadges
     kind = _LowCeiling if _LowCeiling.megabytes else kind
     try:
         return serve(load(path), path, limits=Limits(**given), kind=kind)
