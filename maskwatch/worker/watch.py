@@ -12,6 +12,7 @@ from maskwatch.domain import CameraState, CloseReason, Frame, LiveIds
 from maskwatch.ipc.messages import Command, CommandResult, SnapshotTaken
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
+from maskwatch.worker.heap import Heap
 from maskwatch.worker.knock import Knocker
 from maskwatch.worker.link import Link, Pulse
 from maskwatch.worker.shutter import Shutter
@@ -59,6 +60,7 @@ class Watch:
         self._labels = {"camera": camera.name}
         self._pipeline: Pipeline | None = None
         self._shutter = Shutter(camera)
+        self._heap = Heap(clock)
         self._counted_at = 0.0
         self._known = (CameraState.CONNECTING, "")
         self._since = clock.now()
@@ -139,6 +141,7 @@ class Watch:
             self._hand_over(self._pipeline.idle(self._clock.now(), self._clock.monotonic()))
         self._beat_source(source)
         self._serve(source)
+        self._heap.tidy()
 
     def _take(self, frame: Frame) -> None:
         if self._pipeline is None:
