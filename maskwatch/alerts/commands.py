@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 from uuid import uuid4
 
 import msgspec
@@ -73,7 +74,8 @@ class CommandDesk:
             return self._grumble(request, now)
         payload = _payload(message.payload)
         if isinstance(payload, str):
-            return self._answer(request, ok=False, detail=payload)
+            named = replace(request, seen=_id(message.payload))
+            return self._answer(named, ok=False, detail=payload)
         known = CAMERA_VERBS if request.target else NODE_VERBS
         if request.verb not in known:
             verbs = ", ".join(sorted(known))
@@ -158,6 +160,18 @@ class CommandDesk:
 
 def _named(names: Mapping[str, str], correlation: bytes) -> _Request:
     return _Request(names["verb"], names.get("camera", ""), "", correlation)
+
+
+class _Named(msgspec.Struct):
+    id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+
+def _id(data: bytes) -> str:
+    """Return the id in a message that is wrong otherwise, "" if there is none."""
+    try:
+        return msgspec.json.decode(data[:_MOST_BYTES], type=_Named).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _payload(data: bytes) -> CommandPayload | str:

@@ -126,6 +126,25 @@ def test_rubbish_is_answered_in_words(payload: bytes) -> None:
     assert "no command" in refusal(desk(), message(payload=payload))
 
 
+@pytest.mark.parametrize(
+    ("payload", "answered"),
+    [
+        (b'{"id": "7", "seconds": "many"}', "7"),
+        (b'{"secnds": 5, "id": "7"}', "7"),
+        (b'{"id": 7, "seconds": -1}', ""),
+        (b'{"id": "' + b"7" * 65 + b'", "seconds": -1}', ""),
+        (b'{"id": "7"', ""),
+    ],
+)
+def test_who_gave_a_wrong_command_is_answered_with_its_id_if_it_has_one(
+    payload: bytes, answered: str
+) -> None:
+    answer = desk().take(message(payload=payload), 100.0)
+    assert isinstance(answer, Answer)
+    assert not answer.result.ok
+    assert answer.result.id == answered
+
+
 def test_a_huge_message_is_not_read() -> None:
     assert "4096 at most" in refusal(desk(), message(payload=b" " * 5000))
 
