@@ -135,6 +135,8 @@ def translated(path: Path) -> Iterator[None]:
         raise _meaning(path, _first(error)) from error
     except sqlite3.Error as error:
         raise _meaning(path, error) from error
+    except BrokenPipeError:
+        raise  # who read what we print went away: nothing of the database's
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFullError(f"no space left for {path}") from error

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -182,3 +185,15 @@ def test_a_name_that_a_spreadsheet_would_run_is_exported_as_text(
     store.close()
     assert run("events", "export", "--data-dir", tmp_path / "data", "--format", "csv") == 0
     assert ",'=cmd()," in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", [("list", "--format", "jsonl"), ("show", str(violation_id(1)))])
+def test_a_reader_that_goes_away_is_no_trouble_of_the_database(
+    data: Path, verb: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "maskwatch", "events", *verb, "--data-dir", str(data)]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert done.stderr == b""
