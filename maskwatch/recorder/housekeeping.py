@@ -76,8 +76,14 @@ class Housekeeping:
         self._checkpoint_at = now + _CHECKPOINT_EVERY
         self._reserve_at = now + _RESERVE_EVERY
 
+    def change(self, rules: RetentionConfig) -> None:
+        """Go by other rules from now on, and begin with a pass: who asks for less wants space."""
+        if rules != self.rules:
+            self.rules = rules
+            self.hurry()
+
     def hurry(self) -> None:
-        """Have retention begin at once: space is wanted."""
+        """Have retention begin at once, but not all the time: space is wanted."""
         soon = self._begun_at + _HURRY_EVERY
         self._retention_at = min(self._retention_at, max(soon, self._clock.monotonic()))
 

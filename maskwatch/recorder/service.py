@@ -184,7 +184,7 @@ class Recorder:
 
     def _configure(self, message: Configure) -> None:
         before, self._config = self._config, message.config
-        self._housekeeping.rules = message.config.store.retention
+        self._housekeeping.change(message.config.store.retention)
         self._store.reserve.wanted = message.config.store.reserve_megabytes << 20
         self._standing.keep_cameras({camera.name for camera in message.config.cameras})
         if _told_by_sinks(before) != _told_by_sinks(message.config):

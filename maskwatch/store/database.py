@@ -158,7 +158,10 @@ class Store:
     def _picture(self, entry: Entry) -> StoredPicture | None:
         """Write the picture; without space or right to do so the change stands without it."""
         change = entry.subject
-        if entry.picture is None or not isinstance(change, Change) or not self.reserve.whole:
+        if entry.picture is None or not isinstance(change, Change):
+            return None
+        if not self.reserve.whole:
+            self._meter.add(catalogue.PICTURES, {"fate": "failed"})
             return None
         try:
             stored = write_picture(

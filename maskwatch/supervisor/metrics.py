@@ -113,6 +113,8 @@ class Telemetry:
         """A child's process ended; `reason` is of RESTART_REASONS, or "" if nobody takes its place."""
         self._collector.ended(_key(keeper))
         self._cpu.pop(_key(keeper), None)
+        for gauge in (catalogue.RESIDENT_MEMORY, catalogue.OPEN_FDS):
+            self._meter.drop(gauge, _labels(keeper))
         if reason:
             self._meter.add(catalogue.RESTARTS, {**_labels(keeper), "reason": reason})
 

@@ -82,6 +82,10 @@ class Meter:
         for each in closed.values or ():
             self.set(name, float(each == value), {**(labels or {}), label: each})
 
+    def drop(self, name: str, labels: Mapping[str, str] | None = None) -> None:
+        """Have a gauge say nothing any more."""
+        self._values.pop((name, _labels(labels)), None)
+
     def forget(self, label: str, value: str) -> None:
         """Drop every series in which `label` has this value (a camera that is gone)."""
         pair = (label, value)

@@ -86,7 +86,7 @@ class Pipeline:
         self._camera, self._ids = camera, ids
         self._detector, self._classifier = detector, classifier
         self._clock = clock or SystemClock()
-        self._tally = Tally(meter, camera.name, classifier.id)
+        self._tally = Tally(meter, camera, classifier.id)
         self._gate, self._gated = MotionGate(), gated
         self._tracker = Tracker(camera.detector_score, decision.reassociate)
         self._quality = QualityGate(camera.smallest_face, camera.detector_score)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from maskwatch.config.schema import CameraConfig
+from maskwatch.domain import Verdict
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.visit import Visit
@@ -10,12 +12,15 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts for one camera."""
+    """Counts for one camera. Every zone counts from 0, so that its first person is a rise."""
 
-    def __init__(self, meter: Meter, camera: str, model: str) -> None:
+    def __init__(self, meter: Meter, camera: CameraConfig, model: str) -> None:
         self._meter = meter
-        self._labels = {"camera": camera}
+        self._labels = {"camera": camera.name}
         meter.set(catalogue.MODEL_INFO, 1, self._labels | {"model": model})
+        for zone in ("", *(zone.name for zone in camera.zones)):
+            for verdict in Verdict:
+                meter.add(catalogue.PEOPLE, self._labels | {"zone": zone, "verdict": verdict}, by=0)
 
     def frame(self, fate: str) -> None:
         """One frame was analysed, or gated."""

@@ -111,6 +111,27 @@ def test_retention_runs_on_its_interval_and_tells_of_its_success(
     assert removed == [60]
 
 
+def test_other_rules_begin_with_a_pass_and_the_same_rules_do_not(
+    store: Store, clock: JumpingClock
+) -> None:
+    rules = RetentionConfig(max_megabytes=0, interval=100_000)
+    store.record([entry(change(index, closed=True)) for index in range(5)])
+    house = Housekeeping(rules, store.newest(), clock=clock, meter=Meter())
+
+    def left(rules: RetentionConfig) -> int:
+        clock.advance(40)
+        house.change(rules)
+        house.turn(store)
+        while house.busy:
+            house.turn(store)
+        return count(store)
+
+    assert left(rules) == 5, "the first pass, soon after the start, has nothing to remove"
+    clock.advance(2 * 86400)
+    assert left(RetentionConfig(max_megabytes=0, interval=100_000)) == 5
+    assert left(RetentionConfig(violations_days=1, max_megabytes=0, interval=100_000)) == 0
+
+
 def test_after_a_jump_of_the_clock_nothing_is_removed(store: Store, clock: JumpingClock) -> None:
     rules = RetentionConfig(violations_days=1, max_megabytes=0, interval=100)
     store.record([entry(change(1, closed=True))])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,7 +14,9 @@ from maskwatch.clock import SystemClock
 from maskwatch.config.schema import MetricsConfig
 from maskwatch.domain import CameraState, CameraStatus
 from maskwatch.errors import PortInUseError
+from maskwatch.supervisor.keeper import Kind
 from maskwatch.supervisor.metrics import Telemetry
+from maskwatch.telemetry.catalogue import Owner
 from maskwatch.telemetry.http import Condition
 from maskwatch.testing.broker import free_port
 
@@ -79,3 +83,29 @@ def test_commands_are_counted_by_known_verbs_only(telemetry: Telemetry) -> None:
     assert 'maskwatch_commands_total{result="ok",verb="enable"} 1.0' in text
     assert 'maskwatch_commands_total{result="refused",verb="other"} 1.0' in text
     assert "drop" not in text
+
+
+@dataclass
+class Child:
+    """What is told of a child: who it is, and which process."""
+
+    kind: Kind
+    pid: int
+
+
+def test_gauges_of_a_process_vanish_with_it_and_its_processor_time_stays(telemetry: Telemetry) -> None:
+    telemetry.serve(MetricsConfig(port=0))
+    for camera in ("hall", "yard"):
+        child = Child(Kind("maskwatch.worker", Owner.WORKER, camera), os.getpid())
+        telemetry.began(child)  # type: ignore[arg-type]  # no keeper, but all that is read of one
+        telemetry.measure(child)  # type: ignore[arg-type]
+    gauges = ("maskwatch_process_resident_memory_bytes", "maskwatch_process_open_fds")
+    series = [
+        f'{name}{{camera="{camera}",process="worker"}}' for name in gauges for camera in ("hall", "yard")
+    ]
+    assert [name in scrape(telemetry) for name in series] == [True, True, True, True]
+    telemetry.ended(child, "killed")  # type: ignore[arg-type]
+    text = scrape(telemetry)
+    assert [name in text for name in series] == [True, False, True, False]
+    assert 'maskwatch_process_cpu_seconds_total{camera="yard",process="worker"}' in text
+    assert 'maskwatch_process_restarts_total{camera="yard",process="worker",reason="killed"} 1.0' in text

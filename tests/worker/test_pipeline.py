@@ -111,6 +111,14 @@ def test_a_bare_walker_is_one_violation_opened_and_closed_as_left() -> None:
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 1
 
 
+def test_people_of_every_zone_and_verdict_are_counted_from_0_so_that_the_first_is_a_rise() -> None:
+    zones = tuple(ZoneConfig(name=name, polygon=((0, 0), (1, 0), (1, 1))) for name in ("till", "entry"))
+    run = _Run([], camera=msgspec.structs.replace(_CAMERA, zones=zones))
+    samples = [sample for sample in run.meter.snapshot().samples if sample.name == catalogue.PEOPLE]
+    counted = {(dict(s.labels)["zone"], dict(s.labels)["verdict"]): s.value for s in samples}
+    assert counted == {(zone, verdict): 0 for zone in ("", "till", "entry") for verdict in Verdict}
+
+
 def test_a_masked_walker_is_counted_and_not_reported() -> None:
     run = _Run(_walk(12), say=ScriptedClassifier(lambda _: MASKED)).leave()
     assert run.changes == []
