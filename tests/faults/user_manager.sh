@@ -3,6 +3,7 @@
 set -u
 folder=$1
 mount --make-rprivate /
+mount --make-rshared / # of its own: what systemd mounts for a service, its credentials, is to be seen there
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/system /run/user/0
 chmod 700 /run/user/0
