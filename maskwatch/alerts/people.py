@@ -227,21 +227,31 @@ class PeopleSink:
         if not late or is_quiet(self._channel, self._clock.now()):
             return
         acknowledged = {str(each) for each in self._standing().acknowledged}
-        told = [self._held.pop(key) for key in late]
-        group = [held for held in told if _key(held) not in acknowledged]
-        if not group:
-            return
-        fate, detail = self._post(self._letter([held.delivery for held in group]))
-        if fate is Fate.ACCEPTED:
-            return
-        for held in group:
-            self._again(held, now, detail)
+        due = [self._held.pop(key) for key in late]
+        group = [held for held in due if _key(held) not in acknowledged]
+        began = self._clock.now()
+        for held in due:
+            if held not in group:
+                self._note(held, Fate.ACCEPTED, "acknowledged meanwhile, so not told", began)
+        if group:
+            fate, detail = self._post(self._letter([held.delivery for held in group]))
+            for held in group:
+                self._note(held, self._again(held, now, fate, detail), detail, began)
 
-    def _again(self, held: _Held, now: float, detail: str) -> None:
+    def _again(self, held: _Held, now: float, fate: Fate, detail: str) -> Fate:
+        """Hold what could not be told a little longer; refused is what is given up."""
+        if fate is Fate.ACCEPTED:
+            return fate
         if held.tries + 1 >= _TRIES:
             log.error("%s: violation %s could not be told: %s", self.name, _key(held), detail)
-        else:
-            self._held[_key(held)] = _Held(held.delivery, now + _AGAIN, held.tries + 1)
+            return Fate.REFUSED
+        self._held[_key(held)] = _Held(held.delivery, now + _AGAIN, held.tries + 1)
+        return Fate.FAILED
+
+    def _note(self, held: _Held, fate: Fate, detail: str, began: datetime) -> None:
+        """Report what became of a delivery that was taken before."""
+        assert isinstance(held.delivery.subject, Change)
+        self._report(Outcome(held.delivery.id, fate, detail, held.delivery.subject, began))
 
     def _patience(self) -> float | None:
         return 1.0 if self._held else None

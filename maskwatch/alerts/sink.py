@@ -50,11 +50,17 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of one delivery; `detail` is for logs and holds no secret."""
+    """The end of one delivery; `detail` is for logs and holds no secret.
+
+    `late` is the change of a delivery that had its end before (it was held until somebody acknowledges
+    it): what became of it then, begun at `began`, is noted as a further attempt and never tried again.
+    """
 
     delivery: int
     fate: Fate
     detail: str = ""
+    late: Change | None = None
+    began: datetime | None = None
 
 
 Report = Callable[[Outcome], None]

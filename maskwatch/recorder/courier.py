@@ -20,7 +20,7 @@ from maskwatch.domain import Change, Incident
 from maskwatch.recorder.memory import Key, Memory, key_of
 from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import Settled
+from maskwatch.store.outbox import NEXT, Settled
 from maskwatch.store.record import subject_id
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -78,11 +78,12 @@ class _Rest:
 
 @dataclass(slots=True)
 class _Books:
-    """What is out, what came back and is not written yet, what failed."""
+    """What is out, what came back and is not written yet, what failed, what came after the end."""
 
     out: dict[int, _Flight] = field(default_factory=dict)
     done: dict[Key, Settled] = field(default_factory=dict)
     trouble: dict[Key, _Trouble] = field(default_factory=dict)
+    late: list[Settled] = field(default_factory=list)
 
 
 class Courier:
@@ -112,7 +113,8 @@ class Courier:
     @property
     def idle(self) -> bool:
         """Whether nothing is out and everything that came back is written."""
-        return not self._books.out and not self._books.done and self._outcomes.empty()
+        books = self._books
+        return not (books.out or books.done or books.late) and self._outcomes.empty()
 
     # --- what came back ---------------------------------------------------------------------------
 
@@ -128,6 +130,9 @@ class Courier:
             del self._books.trouble[key]  # it was parked or overtaken since
 
     def _book(self, outcome: Outcome) -> None:
+        if outcome.late is not None:
+            self._book_late(outcome, outcome.late)
+            return
         flight = self._books.out.pop(outcome.delivery, None)
         if flight is None:
             return
@@ -147,6 +152,12 @@ class Courier:
         if state is not OutboxState.PENDING:
             self._books.trouble.pop(key, None)
         self._books.done[key] = self._settled(flight, outcome, state)
+
+    def _book_late(self, outcome: Outcome, change: Change) -> None:
+        refused = outcome.fate is Fate.REFUSED
+        state = OutboxState.PARKED if refused else OutboxState.DELIVERED
+        flight = _Flight(change, NEXT, outcome.began or self._clock.now(), self._clock.monotonic())
+        self._books.late.append(self._settled(flight, outcome, state))
 
     def _took(self, flight: _Flight) -> None:
         self._accepted += 1
@@ -207,6 +218,9 @@ class Courier:
         if done:
             store.settle(list(done.values()))
             done.clear()
+        if self._books.late:
+            store.settle(self._books.late)
+            self._books.late = []
 
     def _settle_in_memory(self, key: Key, settled: Settled) -> bool:
         if settled.state is OutboxState.DELIVERED:

@@ -8,7 +8,7 @@ by a delivered later one (which tells the whole state) is superseded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -20,8 +20,9 @@ from maskwatch.domain import Change, Incident
 from maskwatch.store.models import AttemptRow, OutboxRow, OutboxState
 from maskwatch.store.record import decode_body
 
-__all__ = ["Backlog", "Settled", "Waiting", "backlog", "earlier_pending", "settle", "waiting"]
+__all__ = ["NEXT", "Backlog", "Settled", "Waiting", "backlog", "earlier_pending", "settle", "waiting"]
 
+NEXT = 0
 _ATTEMPTS_KEPT = 20
 _DETAIL = 500
 
@@ -38,7 +39,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The end of one attempt, and where the delivery stands after it (PENDING: to be tried again)."""
+    """The end of one attempt, and where the delivery stands after it (PENDING: to be tried again).
+
+    `attempt` is its number, or `NEXT` for one more than were made.
+    """
 
     sink: str
     subject: UUID
@@ -113,8 +117,13 @@ def _settle(session: Session, sink: str, results: Sequence[Settled]) -> None:
     key = tuple_(OutboxRow.subject, OutboxRow.number)
     found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(wanted)))
     rows = {(row.subject, row.number): row for row in found}
-    ended = [(row, result) for result in results if (row := rows.get((result.subject, result.number)))]
-    for row, result in ended:
+    ended: list[tuple[OutboxRow, Settled]] = []
+    for each in results:
+        row = rows.get((each.subject, each.number))
+        if row is None:
+            continue
+        result = replace(each, attempt=row.attempts + 1) if each.attempt == NEXT else each
+        ended.append((row, result))
         row.attempts, row.state = result.attempt, result.state.value
         row.last_error = result.detail[:_DETAIL] or None
         row.finished_at = None if result.state is OutboxState.PENDING else result.ended_at

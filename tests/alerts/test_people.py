@@ -301,6 +301,43 @@ def test_a_violation_that_was_acknowledged_is_not_told(office: Callable[..., Off
     assert one.carrier.letters == []
 
 
+def late(one: Office) -> list[tuple[str, Fate, str]]:
+    """What was reported of changes whose delivery had ended: alert, fate, detail."""
+    return [
+        (f"{o.late.violation.id}:{o.late.number}", o.fate, o.detail)
+        for o in one.recorder.outcomes
+        if o.late is not None
+    ]
+
+
+def test_what_became_of_a_held_violation_is_reported_told_or_not(office: Callable[..., Office]) -> None:
+    one = office(unacknowledged_for=600)
+    for index in (1, 2):
+        one.recorder.fate(one.recorder.send(one.sink, change(index)))
+    assert late(one) == []
+    one.recorder.acknowledged = [violation_id(1)]
+    one.clock.advance(601)
+    eventually(lambda: len(late(one)) == 2)
+    assert late(one) == [
+        (f"{violation_id(1)}:1", Fate.ACCEPTED, "acknowledged meanwhile, so not told"),
+        (f"{violation_id(2)}:1", Fate.ACCEPTED, "as told"),
+    ]
+
+
+def test_a_held_violation_that_cannot_be_told_is_given_up_after_five_tries_which_are_reported(
+    office: Callable[..., Office],
+) -> None:
+    one = office(unacknowledged_for=600)
+    one.carrier.fates = [Fate.FAILED] * 5
+    one.recorder.fate(one.recorder.send(one.sink, change(1)))
+    one.clock.advance(570)
+    for tries in range(1, 6):
+        one.clock.advance(31)
+        eventually(lambda tries=tries: len(late(one)) == tries)
+    assert [fate for _, fate, _ in late(one)] == [Fate.FAILED] * 4 + [Fate.REFUSED]
+    assert not one.sink._held
+
+
 def test_after_a_restart_it_is_waited_for_again_whether_it_is_open_or_not() -> None:
     one = Office(unacknowledged_for=600)
     one.recorder.unacknowledged = [change(1), change(2)]

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskwatch.alerts.sink import Delivery, Fate
+from maskwatch.alerts.sink import Delivery, Fate, Outcome
 from maskwatch.clock import ManualClock
 from maskwatch.domain import Change
 from maskwatch.recorder.courier import Courier, Pace
 from maskwatch.recorder.memory import Memory, key_of
 from maskwatch.store.database import Store
+from maskwatch.store.queries import find, reading, story
 from maskwatch.store.record import Entry
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -163,6 +164,43 @@ def test_a_refused_alert_is_parked_with_the_later_changes_of_its_violation(bench
     bench.record(change(1, 3))
     assert bench.wait(3600) == ["2:1"]
     assert bench.store.backlog("mqtt").parked == 3
+
+
+def attempts(bench: Bench) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
+    """Of each delivery: its state, how many attempts there were, and each: number, fate, detail."""
+    with reading(bench.store.place.database) as session:
+        found = story(session, find(session, str(violation_id(1))))
+    return [
+        (p.state, p.attempts, [(a.number, a.fate, a.detail) for a in p.history])
+        for step in found.steps
+        for p in step.postings
+    ]
+
+
+def test_what_becomes_of_an_alert_after_it_was_taken_is_noted_and_not_tried_again(
+    bench: Bench,
+) -> None:
+    bench.record(change(1))
+    bench.turn()
+    bench.sink.end(bench.sink.out[0], detail="held")
+    bench.sink.report(Outcome(0, Fate.FAILED, "answered 500", change(1)))
+    bench.sink.report(Outcome(0, Fate.ACCEPTED, "answered 200", change(1)))
+    assert not bench.courier.idle
+    assert bench.turn() == []
+    assert bench.courier.idle
+    history = [(1, "accepted", "held"), (2, "failed", "answered 500"), (3, "accepted", "answered 200")]
+    assert attempts(bench) == [("delivered", 3, history)]
+    bench.courier = bench.new_courier()
+    assert bench.wait(3600) == []
+
+
+def test_what_is_given_up_after_it_was_taken_is_parked(bench: Bench) -> None:
+    bench.record(change(1))
+    bench.turn()
+    bench.sink.end(bench.sink.out[0])
+    bench.sink.report(Outcome(0, Fate.REFUSED, "answered 400", change(1)))
+    bench.turn()
+    assert [(state, number) for state, number, _ in attempts(bench)] == [("parked", 2)]
 
 
 def test_an_alert_that_fails_while_others_go_well_is_poison_and_parked(bench: Bench) -> None:
