@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraStatus, Incident, LiveIds, Snooze
+from maskwatch.domain import CameraState, CameraStatus, Incident, LiveIds, Snooze
 from maskwatch.ipc.messages import (
     Command,
     CommandResult,
@@ -29,6 +29,9 @@ from maskwatch.supervisor.metrics import Telemetry
 __all__ = ["Switchboard"]
 
 _log = logging.getLogger(__name__)
+
+# A text for each: a camera that tried five times and is live then says no repetition.
+_CHANGES = {state: f"camera {state}" for state in CameraState}
 
 
 class Switchboard:
@@ -137,7 +140,7 @@ class Switchboard:
 
     def _tell_status(self, status: CameraStatus) -> None:
         extra = {"camera": status.camera, "reason": status.reason or None}
-        _log.info("camera %s", status.state, extra=extra)
+        _log.info(_CHANGES[status.state], extra=extra)
         self._telemetry.status(status)
         self._send_recorder(StatusChanged(status=status))
 

@@ -1,0 +1,66 @@
+"""What is told of the children goes on to its place."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import closing
+
+import msgspec
+import pytest
+
+from maskwatch.clock import ManualClock
+from maskwatch.domain import CameraState
+from maskwatch.ipc.messages import Heartbeat, Ready
+from maskwatch.supervisor.family import Family
+from maskwatch.supervisor.limits import Limits
+from maskwatch.supervisor.metrics import Telemetry
+from maskwatch.supervisor.switchboard import Switchboard
+from maskwatch.telemetry.logs import RepeatFilter
+from tests.fakes.child_process import Nursery
+from tests.supervisor.test_family import config_of
+
+BEAT = Heartbeat(
+    state=CameraState.CONNECTING,
+    reason="",
+    since=ManualClock().now(),
+    leave_by=None,
+    frames=0,
+    last_frame=None,
+    attempt=0,
+)
+
+
+def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_are_held_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    caplog.handler.addFilter(RepeatFilter())
+    clock = ManualClock()
+    telemetry = Telemetry(clock, healthy=lambda: True, ready=lambda: True)
+    board = Switchboard(telemetry, clock, answer=5, reload=lambda _: None, start_failed=lambda _: None)
+    with closing(asyncio.new_event_loop()) as loop, closing(Nursery()) as nursery:
+        family = Family(
+            config_of("door"),
+            board,
+            loop,
+            clock=clock,
+            limits=Limits(),
+            start_child=nursery,  # type: ignore[arg-type]  # a fake of the process
+        )
+        board.family = family
+        family.start_workers()
+        keeper = family.workers["door"]
+        while not nursery.children:
+            clock.advance(0.1)
+            family.tick()
+        child = nursery.newest
+        child.says(Ready())
+        states = [(CameraState.CONNECTING, f"attempt {i}") for i in range(9)] + [(CameraState.LIVE, "")]
+        for state, reason in states:
+            child.says(msgspec.structs.replace(BEAT, state=state, reason=reason))
+            keeper.receive(clock.monotonic())
+        family.unwatch(keeper)
+    told = [record.getMessage() for record in caplog.records]
+    assert told.count("camera connecting") < len(states) - 1
+    assert told[-1] == "camera live"
