@@ -12,17 +12,20 @@ from pathlib import Path
 from maskwatch.testing.broker import free_port
 from tests.deploy.queries import RULES, Query
 
+SHIPPED = RULES.read_text("utf-8")
+
 
 class Prometheus:
-    """The real one, in a directory of its own."""
+    """The real one, in a directory of its own, with the text of a rules file."""
 
-    def __init__(self, directory: Path, target: str) -> None:
+    def __init__(self, directory: Path, target: str, rules: str = SHIPPED) -> None:
+        directory.mkdir(exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
-        rules = directory / "rules.yml"
-        rules.write_text(RULES.read_text("utf-8"))
+        file = directory / "rules.yml"
+        file.write_text(rules)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(rules)],
+            "rule_files": [str(file)],
             "scrape_configs": [
                 {"job_name": "maskwatch", "static_configs": [{"targets": [target]}]},
                 {"job_name": "gone", "static_configs": [{"targets": ["127.0.0.1:1"]}]},

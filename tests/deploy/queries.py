@@ -31,10 +31,10 @@ class Query:
         """The series that it reads."""
         return set(_NAME.findall(self.expr))
 
-    def concrete(self) -> str:
+    def concrete(self, interval: str = "1m") -> str:
         """The expression as Grafana would send it with everything selected."""
         text = re.sub(r"\$(instance|camera|sink)\b", ".*", self.expr)
-        return text.replace("$__rate_interval", "1m")
+        return text.replace("$__rate_interval", interval)
 
 
 def dashboards() -> dict[str, dict[str, Any]]:

@@ -40,9 +40,10 @@ class Daemon:
         self.config = folder / "config.yaml"
         self.log_file = folder / "daemon.log"
         self._env = {**os.environ, **(env or {})}
+        store = "" if "store:" in more else "store: {reserve_megabytes: 1}\n"
         self.config.write_text(
             f"node: test\ndata_dir: {self.data}\nruntime_dir: {self.runtime}\n"
-            f"metrics: {{port: {self.metrics_port}}}\nstore: {{reserve_megabytes: 1}}\n"
+            f"metrics: {{port: {self.metrics_port}}}\n{store}"
             f"{more}\ncameras:\n{cameras}\n"
         )
 

@@ -1,0 +1,92 @@
+"""Every query of every panel and every rule has a fault that it is about, and a change to be seen."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+
+from tests.deploy.haste import hastened
+from tests.deploy.prometheus import SHIPPED
+from tests.deploy.queries import alert_queries, panel_queries, record_queries
+from tests.deploy.symptoms import ALERTS, PANELS, RECORDS, Fault, Reading, Symptom, Way
+
+A, B = {"camera": "a"}, {"camera": "b"}
+
+
+def test_every_query_of_every_panel_has_its_symptom_and_there_are_no_others() -> None:
+    asked = Counter(query.where for query in panel_queries())
+    assert {panel: len(symptoms) for panel, symptoms in PANELS.items()} == dict(asked)
+
+
+def test_every_rule_has_its_symptom_and_there_are_no_others() -> None:
+    assert set(RECORDS) == {query.where for query in record_queries()}
+    assert set(ALERTS) == {query.where for query in alert_queries()}
+    assert {symptom.way for symptom in ALERTS.values()} == {Way.APPEARS}
+
+
+def test_a_rule_with_a_time_that_is_too_long_for_a_test_is_found() -> None:
+    with pytest.raises(AssertionError, match="too long"):
+        hastened(SHIPPED + "        expr: increase(maskwatch_people_total[2h]) > 1\n")
+    with pytest.raises(AssertionError, match="too long"):
+        hastened(SHIPPED + "        expr: maskwatch_outbox_oldest_seconds > 900\n")
+
+
+@pytest.mark.parametrize(
+    ("symptom", "before", "after", "shown"),
+    [
+        (Symptom(Fault.GONE, Way.RISES), 1, 2, True),
+        (Symptom(Fault.GONE, Way.RISES), 1, 1, False),
+        (Symptom(Fault.GONE, Way.RISES), None, 2, False),
+        (Symptom(Fault.GONE, Way.RISES, times=2), 2, 3, False),
+        (Symptom(Fault.GONE, Way.RISES, times=2), 2, 5, True),
+        (Symptom(Fault.GONE, Way.RISES, above=6), 1, 5, False),
+        (Symptom(Fault.GONE, Way.RISES, above=6), 7, 9, False),
+        (Symptom(Fault.GONE, Way.RISES, above=6), 1, 7, True),
+        (Symptom(Fault.GONE, Way.FALLS), 2, 1, True),
+        (Symptom(Fault.GONE, Way.FALLS), 2, 1.99, False),
+        (Symptom(Fault.GONE, Way.FALLS), 2, None, False),
+        (Symptom(Fault.GONE, Way.APPEARS), None, 1, True),
+        (Symptom(Fault.GONE, Way.APPEARS), math.nan, 1, True),
+        (Symptom(Fault.GONE, Way.APPEARS), 1, 1, False),
+        (Symptom(Fault.GONE, Way.GOES), 1, None, True),
+        (Symptom(Fault.GONE, Way.GOES), 1, 0, False),
+        (Symptom(Fault.GONE, Way.GOES), None, None, False),
+        (Symptom(Fault.GONE, Way.STOPS), 1, 0, True),
+        (Symptom(Fault.GONE, Way.STOPS), 0, 0, False),
+        (Symptom(Fault.GONE, Way.STOPS), 1, 0.5, False),
+        (Symptom(Fault.GONE, Way.RISES, B), 1, 2, False),
+    ],
+)
+def test_a_symptom_is_seen_where_it_is_and_nowhere_else(
+    symptom: Symptom, before: float | None, after: float | None, shown: bool
+) -> None:
+    old = [(A, before)] if before is not None else []
+    new = [(A, after)] if after is not None else []
+    assert symptom.shows(Reading(old, new)) is shown
+
+
+@pytest.mark.parametrize(
+    ("way", "value", "begins"),
+    [
+        (Way.RISES, 1, True),
+        (Way.RISES, 0, True),
+        (Way.RISES, None, False),
+        (Way.RISES, math.nan, False),
+        (Way.APPEARS, None, True),
+        (Way.APPEARS, 0, True),
+        (Way.APPEARS, 1, False),
+    ],
+)
+def test_a_fault_may_begin_once_there_is_what_can_change_and_not_yet_what_is_to_appear(
+    way: Way, value: float | None, begins: bool
+) -> None:
+    series = [(A, value)] if value is not None else []
+    assert Symptom(Fault.GONE, way, A).begins([*series, (B, 1.0)]) is begins
+
+
+def test_a_rise_begins_at_the_lowest_since_the_fault_began_and_a_fall_where_it_was() -> None:
+    reading = Reading([(A, 8.0)], [(A, 2.0), (B, math.nan)])
+    assert Symptom(Fault.GONE, Way.RISES, times=2).base(reading) == [(A, 2.0)]
+    assert Symptom(Fault.GONE, Way.FALLS).base(reading) == [(A, 8.0)]
