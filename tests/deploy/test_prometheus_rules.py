@@ -9,6 +9,8 @@ import yaml
 
 from tests.deploy.queries import DEPLOY, alert_queries
 
+UNIT_TESTS = ("rules.test.yml", "weeks.test.yml")
+
 
 def run(*command: str, cwd: Path) -> None:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=90)
@@ -20,11 +22,12 @@ def test_the_rules_are_sound() -> None:
 
 
 def test_the_rules_pass_their_unit_tests() -> None:
-    run("promtool", "test", "rules", "rules.test.yml", cwd=DEPLOY / "prometheus")
+    run("promtool", "test", "rules", *UNIT_TESTS, cwd=DEPLOY / "prometheus")
 
 
 def test_every_alert_is_seen_to_speak_and_to_be_quiet_in_the_unit_tests() -> None:
-    tests = yaml.safe_load((DEPLOY / "prometheus/rules.test.yml").read_text("utf-8"))["tests"]
+    texts = [(DEPLOY / "prometheus" / name).read_text("utf-8") for name in UNIT_TESTS]
+    tests = [test for text in texts for test in yaml.safe_load(text)["tests"]]
     cases = [case for test in tests for case in test.get("alert_rule_test", [])]
     alerts = {query.where for query in alert_queries()}
     assert {case["alertname"] for case in cases if case.get("exp_alerts")} == alerts
