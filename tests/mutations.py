@@ -6,6 +6,7 @@ pass without the change and fail with it; the exit code is 1 if any does not.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -181,9 +182,16 @@ def noticed(mutation: Mutation, checkout: Path) -> str:
     return ""
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Try the mutations of these names, or all; return the exit code."""
-    unnoticed = 0
+    parser = argparse.ArgumentParser(prog="tests.mutations", description="Do tests notice?")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these: one that there is not is an error"
+    )
+    names, unnoticed = parser.parse_args(arguments).names, 0
+    if unknown := set(names) - {mutation.name for mutation in MUTATIONS}:
+        known = ", ".join(repr(mutation.name) for mutation in MUTATIONS)
+        parser.error(f"no mutation {min(unknown)!r}; there are {known}")
     with tempfile.TemporaryDirectory(prefix="maskwatch-mutations-") as folder:
         checkout = _scratch_copy(Path(folder))
         for mutation in MUTATIONS:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import MUTATIONS, Mutation
+from tests.mutations import MUTATIONS, Mutation, main
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -20,3 +20,12 @@ def test_every_mutation_still_finds_its_place_and_its_test(mutation: Mutation, r
 def test_the_readme_names_every_mutation_beside_its_test(mutation: Mutation, root: Path) -> None:
     rows = [row for row in (root / "README.md").read_text().splitlines() if mutation.name in row]
     assert any(mutation.test.partition("::")[2] in row for row in rows)
+
+
+def test_a_mutation_that_there_is_not_is_refused_and_not_taken_for_noticed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["marking before PUBAK"])
+    assert caught.value.code == 2
+    assert "marking before PUBACK" in capsys.readouterr().err
