@@ -69,7 +69,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         locked.add("locked", clip)
         urls = {name: server.url(name) for name in NAMES}
         urls["locked"] = locked.url("locked", user="ann", password="CANARY-old")
-        more = "rate: 2, open_timeout: 3, stall_timeout: 2"
+        more = "rate: 2, open_timeout: 3, stall_timeout: 6"
         rows = "\n".join(f"  - {{name: {name}, url: '{url}', {more}}}" for name, url in urls.items())
         daemon = stack.enter_context(QuickDaemon(folder, rows))
         daemon.wait_ready(120)
@@ -112,7 +112,13 @@ def test_whatever_cameras_do_at_once_each_is_left_behind_by_its_worker_and_no_ot
     site.frames_go_on("well", *CODECS)
     for name in (*LOST, "torn"):
         site.server.faults(name).clear()
-    wait_until(lambda: site.live(*NAMES), 300, "all are live again")  # the pauses grew meanwhile
+    back: set[str] = set()
+
+    def all_back() -> bool:  # not at one moment: on a busy machine one may stall again
+        back.update(name for name in NAMES if site.live(name))
+        return back == set(NAMES)
+
+    wait_until(all_back, 300, "each is live again")  # the pauses grew meanwhile
     site.frames_go_on(*NAMES)
     assert site.pids() == pids, "no worker had to be replaced"
     assert site.reports()["well"].since == since
