@@ -328,8 +328,7 @@ def packet_bytes(message: Message) -> int:
 
 
 def _described(packet: int, message: Message) -> Properties:
-    # paho 2 ships its types, but leaves the constructor of Properties without any.
-    properties = Properties(packet)  # type: ignore[no-untyped-call]
+    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
     properties.ContentType = message.content
     properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
     if message.expiry is not None:

@@ -154,9 +154,9 @@ class MqttSink:
         except MaskwatchError as error:
             detail = redact(str(error))
             self._complain(detail)
-        except Exception:
-            # Everything, since this is the thread's entry point: were it to die of a fault of ours, the
-            # process would live on and no alert would go out again. The fault is logged with its trace.
+        except Exception:  # the thread's entry point, so everything:
+            # were it to die of a fault of ours, the process would live on and no alert would go out
+            # again. The fault is logged with its trace.
             detail = "a fault of maskwatch's own"
             log.exception("broker %s: the session ended by %s", link.where, detail)
         finally:

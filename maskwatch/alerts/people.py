@@ -142,8 +142,7 @@ class PeopleSink:
             self._wake.clear()
             try:
                 self._round()
-            except Exception:
-                # Everything, for the reason that stands in alerts/mqtt.py: a dead thread tells nobody.
+            except Exception:  # the thread's entry point, so everything: a dead thread tells nobody
                 log.exception("%s: a fault of maskwatch's own", self.name)
         self._fail(list(self._take()), "the sink has ended")
 

@@ -26,8 +26,7 @@ def enc_hook(value: object) -> str:
     """
     if isinstance(value, Secret):
         return value.reveal()
-    # msgspec's protocol for hooks, not something left to write.
-    raise NotImplementedError(f"a message cannot hold a {type(value).__name__}")
+    raise NotImplementedError(f"a message cannot hold a {type(value).__name__}")  # msgspec's protocol
 
 
 def dec_hook(kind: type, value: object) -> object:
@@ -40,8 +39,7 @@ def dec_hook(kind: type, value: object) -> object:
 
     """
     if not issubclass(kind, Secret):
-        # msgspec's protocol for hooks, not something left to write.
-        raise NotImplementedError(f"a message cannot hold a {kind.__name__}")
+        raise NotImplementedError(f"a message cannot hold a {kind.__name__}")  # msgspec's protocol
     if not isinstance(value, str):
         raise ValueError(f"expected a text, got {type(value).__name__}")  # noqa: TRY004 - msgspec turns it into its ValidationError
     return kind(value)

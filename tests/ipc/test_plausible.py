@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from maskwatch.domain import CameraState, Change
+from maskwatch.domain import Change
 from maskwatch.errors import WireError
 from maskwatch.ipc.allowance import Allowance
 from maskwatch.ipc.badges import badge_of, is_badge
-from maskwatch.ipc.messages import Heartbeat, Record, SnapshotTaken
+from maskwatch.ipc.messages import Record, SnapshotTaken
 from maskwatch.ipc.wire import TO_RECORDER, TO_SUPERVISOR, Reader, encode
 from maskwatch.secrets import Secret
-from tests.ipc.test_wire import NOON, a_change
+from tests.ipc.test_wire import NOON, a_beat, a_change
 
 KEY = Secret("the key of this run")
 
@@ -41,15 +41,7 @@ def _framed(message: msgspec.Struct, change: Callable[[dict[str, Any]], None]) -
     ],
 )
 def test_a_heartbeat_that_cannot_be_reckoned_with_is_no_message(field: str, value: object) -> None:
-    beat = Heartbeat(
-        state=CameraState.LIVE,
-        reason="",
-        since=NOON,
-        leave_by=None,
-        frames=1,
-        last_frame=NOON,
-        attempt=0,
-    )
+    beat = a_beat()
     reader = Reader(TO_SUPERVISOR)
     assert reader.feed(encode(beat))
     with pytest.raises(WireError):

@@ -27,6 +27,18 @@ from maskwatch.secrets import Secret, SecretUrl
 NOON = datetime(2026, 6, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
+def a_beat() -> Heartbeat:
+    return Heartbeat(
+        state=CameraState.LIVE,
+        reason="",
+        since=NOON,
+        leave_by=None,
+        frames=5,
+        last_frame=NOON,
+        attempt=0,
+    )
+
+
 def a_change() -> Change:
     violation = Violation(
         id=uuid7(NOON, b"0123456789"), camera="hall", zone="", zones=("door",), track=3,
@@ -121,15 +133,7 @@ def test_too_large_a_blob_is_refused_when_it_is_sent() -> None:
 
 
 def test_times_keep_their_microseconds_and_their_zone() -> None:
-    beat = Heartbeat(
-        state=CameraState.LIVE,
-        reason="",
-        since=NOON,
-        leave_by=None,
-        frames=5,
-        last_frame=NOON,
-        attempt=0,
-    )
+    beat = a_beat()
     ((received, _),) = Reader(TO_SUPERVISOR).feed(encode(beat))
     assert received == beat
 

@@ -11,7 +11,7 @@ import pytest
 
 from maskwatch.clock import ManualClock
 from maskwatch.domain import CameraState
-from maskwatch.ipc.messages import Heartbeat, Ready
+from maskwatch.ipc.messages import Ready
 from maskwatch.supervisor.family import Family
 from maskwatch.supervisor.limits import Limits
 from maskwatch.supervisor.metrics import Telemetry
@@ -19,16 +19,7 @@ from maskwatch.supervisor.switchboard import Switchboard
 from maskwatch.telemetry.logs import RepeatFilter
 from tests.fakes.child_process import Nursery
 from tests.supervisor.test_family import config_of
-
-BEAT = Heartbeat(
-    state=CameraState.CONNECTING,
-    reason="",
-    since=ManualClock().now(),
-    leave_by=None,
-    frames=0,
-    last_frame=None,
-    attempt=0,
-)
+from tests.supervisor.test_keeper import beat
 
 
 def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_are_held_back(
@@ -58,7 +49,7 @@ def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_a
         child.says(Ready())
         states = [(CameraState.CONNECTING, f"attempt {i}") for i in range(9)] + [(CameraState.LIVE, "")]
         for state, reason in states:
-            child.says(msgspec.structs.replace(BEAT, state=state, reason=reason))
+            child.says(msgspec.structs.replace(beat(state), reason=reason))
             keeper.receive(clock.monotonic())
         family.unwatch(keeper)
     told = [record.getMessage() for record in caplog.records]
