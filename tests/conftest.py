@@ -51,6 +51,20 @@ def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return clip_of
 
 
+@pytest.fixture
+def later() -> Iterator[Callable[[float, Callable[[], object]], None]]:
+    """Do something in so many seconds; the test does not end before it is done."""
+    timers: list[threading.Timer] = []
+
+    def later(seconds: float, action: Callable[[], object]) -> None:
+        timers.append(threading.Timer(seconds, action))
+        timers[-1].start()
+
+    yield later
+    for timer in timers:
+        timer.join()
+
+
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
     """A secret that one test knows must not turn words of another test's messages into stars."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -35,6 +34,7 @@ from tests.fakes.certificates import self_signed
 from tests.fakes.clips import number_of
 
 ClipOf = Callable[..., Path]
+Later = Callable[[float, Callable[[], object]], None]
 
 CANARY = "CANARY-4711"
 
@@ -68,12 +68,6 @@ def failure(source: RtspSource, seconds: float = 6.0) -> SourceError:
     assert CANARY not in "".join(map(repr, (error, error.__cause__, error.args)))
     assert error.__cause__ is None
     return error
-
-
-def _later(seconds: float, action: Callable[[], object]) -> None:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    timer.start()
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
@@ -198,10 +192,10 @@ def test_each_way_to_fail_on_opening_has_its_own_words(
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
 @pytest.mark.parametrize("fault", ["stall", "silent", "drip=20", "garbage", "close"])
 def test_each_way_to_fail_in_mid_stream_is_noticed_in_time(
-    server: RtspServer, clip_of: ClipOf, fault: str, transport: Transport
+    server: RtspServer, clip_of: ClipOf, fault: str, transport: Transport, later: Later
 ) -> None:
     faults = server.add("hall", clip_of())
-    _later(0.5, lambda: faults.order(fault))
+    later(0.5, lambda: faults.order(fault))
     begun = time.monotonic()
     found = failure(RtspSource(options(server.url("hall"), transport=transport)))
     assert isinstance(found, SourceSilentError | SourceEndedError | SourceGarbageError)
@@ -209,14 +203,14 @@ def test_each_way_to_fail_in_mid_stream_is_noticed_in_time(
 
 
 def test_the_picture_from_before_a_stall_is_not_taken_for_a_new_one(
-    server: RtspServer, clip_of: ClipOf
+    server: RtspServer, clip_of: ClipOf, later: Later
 ) -> None:
     faults = server.add("hall", clip_of(frames=500))
     with RtspSource(options(server.url("hall"), stall_timeout=3.0), rate=25) as source:
         next(iter(source))
         faults.stall = True
         watch(source, 0.3)
-        _later(1.5, faults.clear)
+        later(1.5, faults.clear)
         resumed = next(iter(source))
         started = server.started("hall")
         assert started is not None
@@ -255,9 +249,11 @@ def test_nothing_of_ffmpeg_s_log_reaches_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_another_size_in_mid_stream_is_followed(server: RtspServer, clip_of: ClipOf) -> None:
+def test_another_size_in_mid_stream_is_followed(
+    server: RtspServer, clip_of: ClipOf, later: Later
+) -> None:
     server.add("hall", clip_of())
-    _later(0.8, lambda: server.switch("hall", clip_of(size=(480, 320))))
+    later(0.8, lambda: server.switch("hall", clip_of(size=(480, 320))))
     with RtspSource(options(server.url("hall"))) as source:
         sizes = [frame.full_size for frame in watch(source, 2.0)]
     assert sizes[0] == (320, 240)
@@ -265,10 +261,10 @@ def test_another_size_in_mid_stream_is_followed(server: RtspServer, clip_of: Cli
 
 
 def test_another_codec_in_mid_stream_is_a_failure_within_the_stall_time(
-    server: RtspServer, clip_of: ClipOf
+    server: RtspServer, clip_of: ClipOf, later: Later
 ) -> None:
     server.add("hall", clip_of())
-    _later(0.5, lambda: server.switch("hall", clip_of(codec="hevc")))
+    later(0.5, lambda: server.switch("hall", clip_of(codec="hevc")))
     found = failure(RtspSource(options(server.url("hall"))))
     assert type(found) is SourceGarbageError
     assert "nothing but damaged pictures" in str(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 
 import msgspec
@@ -22,11 +23,19 @@ from tests.supervisor.test_family import config_of
 from tests.supervisor.test_keeper import beat
 
 
-def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_are_held_back(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+@pytest.fixture
+def limited(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """What is logged, less the repeats; the handler is every test's, so the filter goes again."""
+    repeats = RepeatFilter()
     caplog.set_level(logging.INFO)
-    caplog.handler.addFilter(RepeatFilter())
+    caplog.handler.addFilter(repeats)
+    yield caplog
+    caplog.handler.removeFilter(repeats)
+
+
+def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_are_held_back(
+    limited: pytest.LogCaptureFixture,
+) -> None:
     clock = ManualClock()
     telemetry = Telemetry(clock, healthy=lambda: True, ready=lambda: True)
     board = Switchboard(telemetry, clock, answer=5, reload=lambda _: None, start_failed=lambda _: None)
@@ -52,6 +61,6 @@ def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_a
             child.says(msgspec.structs.replace(beat(state), reason=reason))
             keeper.receive(clock.monotonic())
         family.unwatch(keeper)
-    told = [record.getMessage() for record in caplog.records]
+    told = [record.getMessage() for record in limited.records]
     assert told.count("camera connecting") < len(states) - 1
     assert told[-1] == "camera live"

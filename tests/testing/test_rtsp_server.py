@@ -20,6 +20,7 @@ from tests.fakes.certificates import self_signed
 from tests.fakes.clips import number_of
 
 ClipOf = Callable[..., Path]
+Later = Callable[[float, Callable[[], object]], None]
 
 _FRAME = 3600
 
@@ -67,12 +68,6 @@ def _decode(packet: av.Packet, seen: Seen) -> None:
 def server() -> Iterator[RtspServer]:
     with RtspServer() as server:
         yield server
-
-
-def _later(seconds: float, action: Callable[[], object]) -> None:
-    timer = threading.Timer(seconds, action)
-    timer.daemon = True
-    timer.start()
 
 
 # -- clients -----------------------------------------------------------------------------------
@@ -203,10 +198,10 @@ def test_a_clip_may_begin_without_any_client(server: RtspServer, clip_of: ClipOf
 
 
 def test_a_clip_held_back_shows_its_first_picture_until_it_is_told_to_play(
-    server: RtspServer, clip_of: ClipOf
+    server: RtspServer, clip_of: ClipOf, later: Later
 ) -> None:
     server.add("hall", clip_of(), start=Start.MANUAL, loop=False, hold_last=True)
-    _later(0.8, lambda: server.play("hall", after=0.1))
+    later(0.8, lambda: server.play("hall", after=0.1))
     seen = watch(server.url("hall"), 100)
     begin = seen.numbers.index(1)
     assert set(seen.numbers[: begin - 1]) == {0}
@@ -251,11 +246,11 @@ def test_corrupt_packets_are_damaged_at_the_client(clip_of: ClipOf) -> None:
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("fault", ["stall", "silent"])
 def test_a_stream_that_stands_still_keeps_its_connection_and_goes_on_when_healed(
-    server: RtspServer, clip_of: ClipOf, transport: str, fault: str
+    server: RtspServer, clip_of: ClipOf, transport: str, fault: str, later: Later
 ) -> None:
     faults = server.add("hall", clip_of(frames=500))
-    _later(0.4, lambda: faults.order(fault))
-    _later(1.2, faults.clear)
+    later(0.4, lambda: faults.order(fault))
+    later(1.2, faults.clear)
     seen = watch(server.url("hall"), 40, transport)
     gaps = [later - earlier for earlier, later in pairwise(seen.moments)]
     assert 0.5 < max(gaps) < 1.5
@@ -274,10 +269,10 @@ def test_a_client_that_comes_in_to_a_fault_gets_no_stream(
 
 @pytest.mark.parametrize("fault", ["garbage", "drip=50", "close"])
 def test_a_client_that_plays_feels_a_new_fault_at_once(
-    server: RtspServer, clip_of: ClipOf, fault: str
+    server: RtspServer, clip_of: ClipOf, fault: str, later: Later
 ) -> None:
     faults = server.add("hall", clip_of())
-    _later(0.5, lambda: faults.order(fault))
+    later(0.5, lambda: faults.order(fault))
     try:
         seen = len(watch(server.url("hall"), 40, patience=1.0).numbers)
     except (av.FFmpegError, TimeoutError):
@@ -307,18 +302,22 @@ def test_a_stream_may_have_no_video(server: RtspServer, clip_of: ClipOf) -> None
         assert not container.streams.video
 
 
-def test_a_camera_whose_clock_is_set_jumps_in_time_only(server: RtspServer, clip_of: ClipOf) -> None:
+def test_a_camera_whose_clock_is_set_jumps_in_time_only(
+    server: RtspServer, clip_of: ClipOf, later: Later
+) -> None:
     faults = server.add("hall", clip_of())
-    _later(0.5, lambda: setattr(faults, "clock_offset", 100.0))
+    later(0.5, lambda: setattr(faults, "clock_offset", 100.0))
     seen = watch(server.url("hall"), 30)
     assert seen.numbers == list(range(30))
     jumps = [b - a for a, b in pairwise(seen.stamps) if b - a != _FRAME]
     assert jumps == [100 * 90_000 + _FRAME]
 
 
-def test_another_size_in_mid_stream_reaches_the_decoder(server: RtspServer, clip_of: ClipOf) -> None:
+def test_another_size_in_mid_stream_reaches_the_decoder(
+    server: RtspServer, clip_of: ClipOf, later: Later
+) -> None:
     server.add("hall", clip_of())
-    _later(0.5, lambda: server.switch("hall", clip_of(size=(480, 320))))
+    later(0.5, lambda: server.switch("hall", clip_of(size=(480, 320))))
     seen = watch(server.url("hall"), 40)
     assert seen.sizes == {(320, 240), (480, 320)}
     assert seen.marked == seen.failed == 0
@@ -333,10 +332,12 @@ def test_another_codec_in_mid_stream_is_no_stream_any_more_until_it_is_opened_an
     assert watch(server.url("hall"), 3).sizes == {(480, 320)}
 
 
-def test_a_camera_may_hang_up_and_take_the_next_call(server: RtspServer, clip_of: ClipOf) -> None:
+def test_a_camera_may_hang_up_and_take_the_next_call(
+    server: RtspServer, clip_of: ClipOf, later: Later
+) -> None:
     server.add("hall", clip_of(frames=500))
     server.add("door", clip_of())
-    _later(0.4, lambda: server.disconnect("hall"))
+    later(0.4, lambda: server.disconnect("hall"))
     assert len(watch(server.url("hall"), 100).numbers) < 30
     assert watch(server.url("hall"), 1).numbers
 
@@ -356,13 +357,13 @@ def test_a_camera_may_go_off_the_network_and_come_back_on_its_port(
 # -- the end -----------------------------------------------------------------------------------
 
 
-def test_nothing_is_left_when_the_server_has_closed(clip_of: ClipOf) -> None:
+def test_nothing_is_left_when_the_server_has_closed(clip_of: ClipOf, later: Later) -> None:
     threads = threading.active_count()
     with RtspServer() as server:
         server.add("hall", clip_of())
         with socket.create_connection(("127.0.0.1", server.port)):
             server.add("door", clip_of()).silent = True
-            _later(0.3, server.close)
+            later(0.3, server.close)
             watch(server.url("hall"), 100)
     server.close()
     assert threading.active_count() <= threads + 1  # the timer itself may still be there

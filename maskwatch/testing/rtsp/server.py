@@ -68,6 +68,7 @@ class RtspServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rtsp", daemon=True)
         self._listener: asyncio.Server | None = None
+        self._closing = threading.Lock()
 
     def start(self) -> None:
         """Listen; raises OSError if the port is taken."""
@@ -87,11 +88,12 @@ class RtspServer:
 
     def close(self) -> None:
         """Send every client away and stop; may be called twice."""
-        if not self._loop.is_closed():
-            self.offline()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        with self._closing:
+            if not self._loop.is_closed():
+                self.offline()
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
 
     # -- cameras ---------------------------------------------------------------------------
 
