@@ -45,7 +45,7 @@ def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and
     guards = WebPeer()
     with FakedClock(tmp_path) as clock, Mosquitto(tmp_path) as broker:
         more = (
-            f"mqtt: {{port: {broker.port}}}\n"
+            f"mqtt: {{port: {broker.port}, commands: true}}\n"
             f"people: [{channel('guards', guards.port, violations='false')}]"
         )
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, {**clock.env, **KEY}) as daemon:
@@ -82,6 +82,10 @@ def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and
                     assert min(lives) > DAY - 600, "a message expires a day after it was sent, not made"
 
                     assert listener.wait_for(TOPICS.of(Topic.STATUS), seconds=60).payload == b"online"
+                    command = TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snooze")
+                    listener.publish(command, b'{"id": "after", "seconds": 0}')
+                    result = shown(listener, Topic.COMMAND_RESULT)
+                    assert (result["id"], result["ok"]) == ("after", True), "commands are heard again"
                     assert shown(listener, Topic.CAMERA_STATE, camera="door")["state"] == "disabled"
                     listener.wait(lambda heard: len(incidents(heard)) == 2, 60)
                     assert incidents(listener.heard) == [

@@ -33,9 +33,19 @@ class Keeper:
 
     def keep(self, rules: str) -> None:
         """Have the running daemon keep no more than these rules say."""
-        self.daemon.config.write_text(self._text.replace(KEEP_ALL, f"{rules}, interval: 0.5"))
+        self._write(rules)
         done = self.daemon.run("reload", "--wait")
         assert done.returncode == 0, done.stderr
+
+    def would_remove(self, rules: str) -> list[str]:
+        """What a dry run beside the running daemon says that these rules would remove."""
+        self._write(rules)
+        done = self.daemon.run("db prune", "--dry-run")
+        assert done.returncode == 0, done.stderr
+        return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+    def _write(self, rules: str) -> None:
+        self.daemon.config.write_text(self._text.replace(KEEP_ALL, f"{rules}, interval: 0.5"))
 
     def pictures(self) -> list[int]:
         """The indexes of the sample violations of which there is a picture."""
@@ -79,7 +89,11 @@ def test_what_is_too_old_too_many_or_too_large_goes_oldest_first_and_what_is_ope
             lambda: keeper.stands() == ([*range(3, 10), OPEN], [*range(1, 10), OPEN]), 30, "by age"
         )
 
-        keeper.keep("max_pictures: 6, max_violations: 7")
+        by_count = "max_pictures: 6, max_violations: 7"
+        said = keeper.would_remove(by_count)
+        assert {"2 pictures would be removed", "3 violations would be removed"} <= set(said)
+        assert keeper.stands() == ([*range(3, 10), OPEN], [*range(1, 10), OPEN]), "nothing went"
+        keeper.keep(by_count)
         wait_until(
             lambda: keeper.stands() == ([*range(5, 10), OPEN], [*range(4, 10), OPEN]), 30, "by count"
         )
