@@ -15,7 +15,7 @@ from maskwatch.alerts.tickets import Tickets
 from maskwatch.clock import Clock
 from maskwatch.config.schema import ChannelConfig
 from maskwatch.config.templates import fill
-from maskwatch.domain import Change, ChangeKind, Incident, Verdict
+from maskwatch.domain import Change, ChangeKind, Incident, IncidentKind, Verdict
 
 __all__ = ["Letter", "Writer"]
 
@@ -121,7 +121,7 @@ class Writer:
             "zone": "",
             "what": f"{what} (ended)" if incident.ended else what,
             "time": self._time(incident.ended or incident.started),
-            "reason": incident.reason,
+            "reason": _reason(incident),
             "node": self._composer.node,
             "id": str(incident.id),
             "link": "",
@@ -140,6 +140,12 @@ class Writer:
         if isinstance(subject, Change):
             return self._composer.violation(subject, stored=stored, picture=None).payload
         return self._composer.incident(subject, stored=stored).payload
+
+
+def _reason(incident: Incident) -> str:
+    """Return why, in words: a blind camera's reason is a name (`out_of_focus`), all others are text."""
+    blind = incident.kind is IncidentKind.CAMERA_BLIND
+    return incident.reason.replace("_", " ") if blind else incident.reason
 
 
 def _line(words: Mapping[str, str]) -> str:

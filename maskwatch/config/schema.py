@@ -384,7 +384,10 @@ class SupervisionConfig(_Section, frozen=True, kw_only=True):
     ] = 60.0
     blind_after: Annotated[
         Positive,
-        Meta(description="Seconds of a black, frozen or covered picture before that is reported."),
+        Meta(
+            description="Seconds of a picture that is black, frozen, covered, out of focus or of "
+            "another view before that is reported."
+        ),
     ] = 60.0
     worker_megabytes: Annotated[
         int,

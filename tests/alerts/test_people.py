@@ -29,7 +29,7 @@ from maskwatch.alerts.topics import Topics
 from maskwatch.clock import ManualClock
 from maskwatch.config.load import load
 from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, LinksConfig, MqttConfig
-from maskwatch.domain import IncidentKind
+from maskwatch.domain import BlindReason, IncidentKind
 from maskwatch.errors import ConfigError
 from maskwatch.secrets import Secret, SecretUrl
 from tests.alerts.recorder import NOON, FakeRecorder, eventually
@@ -117,6 +117,13 @@ def test_texts_of_ones_own_are_filled(office: Callable[..., Office]) -> None:
     one.recorder.fate(one.recorder.send(one.sink, incident(1)))
     assert one.carrier.letters[0].title == "gate/door: camera offline"
     assert one.carrier.letters[0].body == "no route"
+
+
+def test_why_a_camera_is_blind_is_told_in_words(office: Callable[..., Office]) -> None:
+    one = office(body="{what}: {reason}")
+    blurred = replace(incident(1), kind=IncidentKind.CAMERA_BLIND, reason=BlindReason.OUT_OF_FOCUS.value)
+    one.recorder.fate(one.recorder.send(one.sink, blurred))
+    assert one.carrier.letters[0].body == "camera blind: out of focus"
 
 
 def test_a_burst_is_told_one_by_one_and_the_rest_in_one_letter(
