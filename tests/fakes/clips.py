@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["make_clip", "make_sound", "number_of", "picture"]
+__all__ = ["make_clip", "make_sound", "number_of", "picture", "write_clip"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -54,6 +55,20 @@ def make_clip(  # noqa: PLR0913 - every one has a default, and each test names t
     slices: int = 1,
 ) -> Path:
     """Write a clip of numbered pictures; the suffix of `path` chooses the container."""
+    images = [picture(number, size, seed) // (12 if black else 1) for number in range(frames)]
+    return write_clip(path, images, codec=codec, rate=rate, gop=gop, slices=slices)
+
+
+def write_clip(
+    path: Path,
+    images: Sequence[Image],
+    *,
+    codec: str = "h264",
+    rate: int = 25,
+    gop: int = 25,
+    slices: int = 1,
+) -> Path:
+    """Write a clip of these pictures, uint8 BGR, all of one size, with a key frame every `gop`."""
     options = {**_OPTIONS, "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
     if codec == "h264":
         options["x264-params"] = f"sliced-threads=0:slices={slices}"
@@ -65,10 +80,9 @@ def make_clip(  # noqa: PLR0913 - every one has a default, and each test names t
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = size
+        stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
-        for number in range(frames):
-            image = picture(number, size, seed) // (12 if black else 1)
+        for number, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, rate)
             container.mux(stream.encode(frame))

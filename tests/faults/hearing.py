@@ -1,14 +1,17 @@
-"""What an independent subscriber has heard of a camera's violations, and what it should hear."""
+"""What an independent subscriber has heard of violations and of trouble, and what it should hear."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from maskwatch.alerts.topics import Topic, Topics
 from tests.alerts.broker import Listener
 from tests.store.samples import change
 
-__all__ = ["alert", "alerts_of", "violation_topic"]
+__all__ = ["TOPICS", "Told", "alert", "alerts_of", "incidents_of", "violation_topic"]
+
+TOPICS = Topics("maskwatch", "test")
 
 Alert = tuple[str, int]
 """The violation's id and the change's number."""
@@ -16,7 +19,7 @@ Alert = tuple[str, int]
 
 def violation_topic(camera: str = "door") -> str:
     """The topic of a camera's alerts."""
-    return Topics("maskwatch", "test").of(Topic.VIOLATION, camera=camera)
+    return TOPICS.of(Topic.VIOLATION, camera=camera)
 
 
 def alerts_of(listener: Listener, camera: str = "door") -> list[Alert]:
@@ -29,3 +32,22 @@ def alerts_of(listener: Listener, camera: str = "door") -> list[Alert]:
 def alert(index: int, number: int = 1) -> Alert:
     """The alert of the sample violation of this index."""
     return str(change(index).violation.id), number
+
+
+@dataclass(frozen=True)
+class Told:
+    """One change of an incident, as it was published."""
+
+    id: str
+    number: int
+    kind: str
+    change: str
+    reason: str
+
+
+def incidents_of(listener: Listener, camera: str = "") -> list[Told]:
+    """What was told of trouble with a camera, or with the node, also if it was told twice."""
+    topic = Topic.INCIDENT if camera else Topic.NODE_INCIDENT
+    wanted = TOPICS.of(topic, camera=camera)
+    bodies = [json.loads(heard.payload) for heard in list(listener.heard) if heard.topic == wanted]
+    return [Told(**{name: body[name] for name in Told.__annotations__}) for body in bodies]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -20,12 +19,10 @@ from maskwatch.testing.rtsp import RtspServer
 from tests.alerts.broker import Listener, Mosquitto
 from tests.e2e.daemon import wait_until
 from tests.fakes.clips import make_clip
+from tests.faults.hearing import Told, incidents_of
 from tests.faults.quick import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
-
-Told = tuple[str, int, str]
-"""Id of an incident, number and kind of the change."""
 
 
 @dataclass
@@ -39,9 +36,7 @@ class Site:
 
     def told(self, kind: IncidentKind, camera: str = "a") -> list[Told]:
         """What an independent subscriber was told of this trouble, also if it was told twice."""
-        topic = f"maskwatch/test/camera/{camera}/incident"
-        heard = [json.loads(each.payload) for each in list(self.listener.heard) if each.topic == topic]
-        return [(b["id"], b["number"], b["change"]) for b in heard if b["kind"] == kind]
+        return [each for each in incidents_of(self.listener, camera) if each.kind == kind]
 
     def well(self) -> bool:
         """Whether nothing is wrong with `a`, and everybody knows."""
@@ -63,9 +58,10 @@ class Site:
         assert kind in {each.kind for each in self.daemon.status().incidents if each.camera == camera}
         end()
         self.listener.wait(lambda _: len(self.told(kind, camera)) == before + 2, 120)
-        (began, first, opened), (ended, second, closed) = self.told(kind, camera)[before:]
-        assert began == ended
-        assert (first, opened, second, closed) == (1, "opened", 2, "closed")
+        opened, closed = self.told(kind, camera)[before:]
+        assert opened.id == closed.id
+        assert (opened.number, opened.change) == (1, "opened")
+        assert (closed.number, closed.change) == (2, "closed")
 
 
 @pytest.fixture(scope="module")
