@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
+from maskwatch.alerts.topics import Topic
 from maskwatch.testing.broker import free_port
 from tests.alerts.broker import Listener, Mosquitto
 from tests.alerts.test_mqtt_trouble import CANARY_PASSWORD, certificates, passwords, tls_lines
 from tests.e2e.daemon import wait_until
 from tests.fakes.stubborn_broker import Manners, StubbornBroker
 from tests.fakes.web_peer import WebPeer
-from tests.faults.hearing import alert, alerts_of, violation_topic
+from tests.faults.hearing import TOPICS, alert, alerts_of, violation_topic
 from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
 from tests.store.samples import change
 
@@ -167,3 +169,62 @@ def test_what_a_broker_takes_and_never_acknowledges_is_delivered_to_the_one_in_i
             listener.wait(lambda _: set(alerts_of(listener)) == everything, 90)
             wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
             assert daemon.stop() == 0
+
+
+def dropped(broker: Mosquitto) -> list[str]:
+    """What the broker says of each publication of the daemon's that it dropped, all acknowledged."""
+    words = "Denied PUBLISH from maskwatch-test"
+    return [line for line in broker.log().splitlines() if words in line]
+
+
+def test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_until_that_is_mended(
+    tmp_path: Path,
+) -> None:
+    """An MQTT 3.1.1 broker has no other answer: only what the daemon hears of itself tells."""
+    rules = tmp_path / "acl"
+
+    def allow(what: str) -> None:
+        rules.write_text(f"user node\ntopic {what} {TOPICS.root}/#\nuser reader\ntopic read #\n")
+
+    allow("read")
+    everything = [alert(index, number) for number in (1, 2) for index in range(15)]
+    reader = {"username": "reader", "password": CANARY_PASSWORD}
+    with (
+        Mosquitto(tmp_path, [*passwords(tmp_path), f"acl_file {rules}"]) as broker,
+        Listener(broker.port, **reader) as listener,
+    ):
+        more = (
+            f"mqtt: {{port: {broker.port}, version: '3.1.1', ack_timeout: 1,"
+            " username: node, password: '${BROKER}'}"
+        )
+        with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
+            wait_given(daemon)
+            with daemon.hand_in("door") as worker:
+                for index in range(15):
+                    worker.send(change(index))
+                    worker.send(change(index, 2, closed=True))
+                assert all(receipt.stored for receipt in worker.wait(len(everything)))
+            wait_until(lambda: len(dropped(broker)) > 2, 90, "it tries again and again")
+            sink = {"sink": "mqtt"}
+            wait_until(
+                lambda: daemon.metric("maskwatch_outbox_pending", **sink) == len(everything),
+                20,
+                "all of them wait",
+            )
+            assert daemon.metric("maskwatch_sink_ready", **sink) == 0
+            assert daemon.metric("maskwatch_alerts_total", **sink, fate="accepted") == 0
+            assert daemon.log().count("drops what is published") == 1
+            assert not [line for line in dropped(broker) if TOPICS.of(Topic.CANARY) not in line]
+            assert listener.heard == []
+
+            allow("readwrite")
+            broker.reload()
+            listener.wait(lambda _: len(alerts_of(listener)) == len(everything), 120)
+            came = alerts_of(listener)
+            assert sorted(came) == sorted(everything), "each once"
+            assert sorted(came, key=itemgetter(0)) == sorted(came), "and in order"
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
+            assert daemon.metric("maskwatch_alerts_total", **sink, fate="accepted") == len(everything)
+            assert "publishing works" in daemon.log()
+            assert daemon.stop() == 0
+        assert CANARY_PASSWORD not in daemon.log()
