@@ -93,6 +93,22 @@ class Mosquitto:
         return (self.directory / "mosquitto.log").read_text(errors="replace")
 
 
+class GatedMosquitto(Mosquitto):
+    """Lets nobody publish from its start until `admit`, so that a subscriber can be there before all."""
+
+    def __init__(self, directory: Path) -> None:
+        self._rules = directory / "acl"
+        super().__init__(directory, ["allow_anonymous true", f"acl_file {self._rules}"])
+
+    def start(self) -> None:
+        self._rules.write_text("topic read #\n")
+        super().start()
+
+    def admit(self) -> None:
+        self._rules.write_text("topic readwrite #\n")
+        self.reload()
+
+
 def _is_open(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -112,6 +128,8 @@ class Heard:
     expiry: int | None
     content: str | None
     correlation: bytes
+    at: float
+    """When it came, in seconds since the epoch."""
 
 
 class Listener:
@@ -154,6 +172,7 @@ class Listener:
             getattr(properties, "MessageExpiryInterval", None),
             getattr(properties, "ContentType", None),
             bytes(getattr(properties, "CorrelationData", b"")),
+            time.time(),
         )
         with self._changed:
             self.heard.append(heard)

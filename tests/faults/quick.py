@@ -2,7 +2,8 @@
 
 LIMITS is JSON with fields of `maskwatch.supervisor.limits.Limits`, and `worker_megabytes`, which a
 configuration may not set so low. MASKWATCH_TEST_WORKER may name another module to run as a worker (such
-as `tests.fakes.hostile_worker`). Nothing else differs.
+as `tests.fakes.hostile_worker`), MASKWATCH_TEST_RECORDER one to run as the recorder. Nothing else
+differs.
 """
 
 from __future__ import annotations
@@ -152,6 +153,8 @@ class _KnownBadges(Supervisor):
     def _make_family(self) -> Family:
         family = super()._make_family()
         family._key = BADGE_KEY
+        if module := os.environ.get("MASKWATCH_TEST_RECORDER"):
+            family.recorder._spawn = lambda _, configure: spawn(module, configure)
         return family
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from maskwatch.alerts.topics import Topic
-from tests.alerts.broker import Listener, Mosquitto
+from tests.alerts.broker import GatedMosquitto, Listener, Mosquitto
 from tests.e2e.daemon import wait_until
 from tests.fakes.web_peer import WebPeer
 from tests.faults.clock import FakedClock
@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 VISITS = 120
 DAY = 24 * 3600
+RATE = 40
 
 
 def shown(listener: Listener, topic: Topic, **names: str) -> Any:
@@ -36,7 +37,8 @@ def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and
     tmp_path: Path,
 ) -> None:
     guards = WebPeer()
-    with FakedClock(tmp_path) as clock, Mosquitto(tmp_path) as broker:
+    with FakedClock(tmp_path) as clock, GatedMosquitto(tmp_path) as broker:
+        broker.admit()
         more = (
             f"mqtt: {{port: {broker.port}, commands: true}}\n"
             f"people: [{channel('guards', guards.port, violations='false')}]"
@@ -66,6 +68,7 @@ def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and
 
                 broker.start()
                 with Listener(broker.port) as listener:
+                    broker.admit()
                     every = {alert(i, n) for i in range(VISITS) for n in (1, 2, 3)}
                     listener.wait(lambda _: set(alerts_of(listener)) >= every, 120)
                     came = sorted(alerts_of(listener), key=itemgetter(0))
@@ -92,3 +95,38 @@ def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and
                     assert shown(late, Topic.NODE_OPEN_INCIDENTS)["count"] == 0
             assert daemon.stop() == 0
     guards.close()
+
+
+def connected_at(broker: Mosquitto) -> int:
+    """The second since the epoch, rounded down, in which began what brought the first alert."""
+    before, _, _ = broker.log().partition(violation_topic())
+    lines = [
+        line for line in before.splitlines() if "connected from" in line and "as maskwatch-" in line
+    ]
+    return int(lines[-1].partition(":")[0])
+
+
+def test_a_backlog_reaches_the_broker_that_is_back_no_faster_than_the_bound_allows(
+    tmp_path: Path,
+) -> None:
+    """A second's worth at once, then so many a second: a machine that is slow can only be later."""
+    env = {"MASKWATCH_TEST_RECORDER": "tests.fakes.thrifty_recorder", "MASKWATCH_TEST_RATE": str(RATE)}
+    everything = [alert(index) for index in range(6 * RATE)]
+    broker = GatedMosquitto(tmp_path)
+    more = f"mqtt: {{port: {broker.port}, window: {len(everything)}}}"
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more, env) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as worker:
+            for index in range(len(everything)):
+                worker.send(change(index, closed=True))
+            worker.wait(len(everything), 60)
+        with broker, Listener(broker.port) as listener:
+            broker.admit()
+            listener.wait(lambda _: len(alerts_of(listener)) >= len(everything), 120)
+            assert sorted(alerts_of(listener)) == sorted(everything), "each once"
+            times = [heard.at for heard in listener.heard if heard.topic == violation_topic()]
+            began = connected_at(broker)
+            for place, at in enumerate(times, 1):
+                assert at >= began + (place - RATE) / RATE, f"number {place} came too early"
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none waits")
+            assert daemon.stop() == 0
