@@ -87,22 +87,15 @@ def draw(points: list[Point], path: Path) -> None:
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
-    leading = sorted(
-        (p for p in points if p.name in front(points)), key=lambda point: point.milliseconds
-    )
+    ordered = sorted(points, key=lambda point: point.milliseconds)
+    leading = [point for point in ordered if point.name in front(points)]
     axes.plot([p.milliseconds for p in leading], [p.balanced for p in leading], color="tab:green")
-    for number, point in enumerate(sorted(points, key=lambda p: p.milliseconds)):
-        axes.plot(point.milliseconds, point.balanced, "o", color="tab:blue")
-        axes.annotate(
-            point.name.split(" (")[0],
-            (point.milliseconds, point.balanced),
-            xytext=(
-                4,
-                6 if number % 2 else -14,
-            ),  # above and below by turns: the good ones are neighbours
-            textcoords="offset points",
-            fontsize=8,
-        )
+    for number, point in enumerate(ordered, 1):
+        name = f"{number}  {point.name.split(' (')[0]}"
+        axes.plot(point.milliseconds, point.balanced, "o", color="tab:blue", label=name)
+        at = (point.milliseconds, point.balanced)
+        axes.annotate(str(number), at, xytext=(6, -4), textcoords="offset points")
+    axes.legend(loc="lower right", handlelength=0, markerscale=0)
     axes.set(
         xlabel="milliseconds per face, int8, one core",
         ylabel="balanced accuracy, a source never trained on",
