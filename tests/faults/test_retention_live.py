@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import os
+import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from maskwatch.domain import OccupancyMinute
 from maskwatch.store.queries import Filter, events, reading
 from tests.e2e.daemon import wait_until
 from tests.faults.quick import IDLE_CAMERA, QuickDaemon, wait_given
 from tests.faults.test_recorder_trouble import MIB
-from tests.store.samples import JPEG, change, violation_id
+from tests.store.samples import JPEG, change, entry, make_store, violation_id
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 OPEN = 99
 LAST_SUCCESS = "maskwatch_retention_last_success_timestamp_seconds"
 KEEP_ALL = "pictures_days: 9, violations_days: 9, interval: 0.5"
+MANY = 1500
+"""Pictures, rows and counts: more than are removed in a good many goes."""
+KEPT = 10
+"""Counts of the time of those rows, which are kept for longer."""
+
+
+class Left(NamedTuple):
+    """What there is at one moment."""
+
+    pictures: int
+    rows: int
+    minutes: int
 
 
 class Keeper:
@@ -44,6 +61,19 @@ class Keeper:
         assert done.returncode == 0, done.stderr
         return [" ".join(line.split()) for line in done.stdout.splitlines()]
 
+    def order(self, rules: str) -> None:
+        """Have it keep no more than that, and do not wait."""
+        self._write(rules)
+        self.daemon.process.send_signal(signal.SIGHUP)
+
+    def left(self) -> Left:
+        """What the database holds, in one look: nothing is removed meanwhile."""
+        pictures = "(SELECT count(*) FROM change WHERE picture IS NOT NULL)"
+        rows, minutes = ("(SELECT count(*) FROM violation)", "(SELECT count(*) FROM occupancy)")
+        path = self.daemon.data / "maskwatch.db"
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return Left(*database.execute(f"SELECT {pictures}, {rows}, {minutes}").fetchone())
+
     def _write(self, rules: str) -> None:
         self.daemon.config.write_text(self._text.replace(KEEP_ALL, f"{rules}, interval: 0.5"))
 
@@ -59,9 +89,9 @@ class Keeper:
         return self.pictures(), rows
 
 
-@pytest.fixture
-def keeper(tmp_path: Path) -> Iterator[Keeper]:
-    daemon = QuickDaemon(tmp_path, IDLE_CAMERA, "mqtt: {enabled: false}")
+@contextmanager
+def keeping(daemon: QuickDaemon) -> Iterator[Keeper]:
+    """Run a daemon that keeps everything until it is told otherwise."""
     text = daemon.config.read_text()
     rules = f"store: {{reserve_megabytes: 1, retention: {{{KEEP_ALL}}}}}"
     daemon.config.write_text(text.replace("store: {reserve_megabytes: 1}", rules))
@@ -69,6 +99,12 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
         wait_given(daemon)
         yield Keeper(daemon)
         assert daemon.stop() == 0
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Iterator[Keeper]:
+    with keeping(QuickDaemon(tmp_path, IDLE_CAMERA)) as keeper:
+        yield keeper
 
 
 def test_what_is_too_old_too_many_or_too_large_goes_oldest_first_and_what_is_open_stays(
@@ -151,3 +187,48 @@ def test_only_files_named_like_ours_are_swept_and_only_after_an_hour(keeper: Kee
         20,
         "they are counted",
     )
+
+
+def fill(data: Path, now: datetime) -> None:
+    """Three days ago there were many visits; people were counted then, and more the day before."""
+    store = make_store(data, sinks=())
+    long_ago = now - timedelta(days=3)
+    earlier = long_ago - timedelta(days=1)
+    counted = [
+        *(earlier - i * MINUTE for i in range(MANY)),
+        *(long_ago - i * MINUTE for i in range(KEPT)),
+    ]
+    store.record([], [OccupancyMinute("door", "", minute, 1, 1, 1, 0, 0, 0, 1) for minute in counted])
+    for first in range(0, MANY, 500):
+        indexes = range(first, min(MANY, first + 500))
+        store.record([entry(change(i, started=long_ago, closed=True), JPEG) for i in indexes])
+    store.close()
+
+
+def test_a_long_pass_takes_pictures_then_rows_then_counts_and_alerts_are_recorded_all_the_while(
+    tmp_path: Path,
+) -> None:
+    now = datetime.now(UTC).replace(second=0, microsecond=0)
+    daemon = QuickDaemon(tmp_path, IDLE_CAMERA)
+    fill(daemon.data, now)
+    everything, in_the_end = Left(MANY, MANY, MANY + KEPT), Left(0, 0, KEPT)
+    looks = [everything]
+    with keeping(daemon) as keeper, daemon.hand_in("door") as worker:
+        assert keeper.left() == everything
+        keeper.order("pictures_days: 2, violations_days: 2, occupancy_days: 3.5")
+        while looks[-1] != in_the_end:
+            worker.send(change(MANY + len(looks), started=now, closed=True))
+            recorded = len(worker.wait(len(looks), 60))
+            pictures, rows, minutes = keeper.left()
+            looks.append(Left(pictures, rows - recorded, minutes))
+        for pictures, rows, minutes in looks:
+            assert pictures == 0 or rows == MANY, "pictures go before rows"
+            assert rows == 0 or minutes == MANY + KEPT, "rows go before counts"
+        assert len(set(looks) - {everything, in_the_end}) > 1, (
+            "between two looks of these an alert was sent, and was acknowledged"
+        )
+        removed = "maskwatch_retention_removed_total"
+        for kind in ("picture", "violation", "occupancy"):
+            wait_until(lambda k=kind: daemon.metric(removed, kind=k) == MANY, 30, f"each {kind} counts")
+        assert keeper.pictures() == []
+        assert keeper.left() == Left(0, recorded, KEPT), "what is young stays, and counts outlive rows"
