@@ -83,6 +83,46 @@ MUTATIONS = (
         "::test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_goes_on",
     ),
     Mutation(
+        "canary not waited for",
+        "maskwatch/alerts/session.py",
+        "        while not (acknowledged and heard):\n",
+        "        while not acknowledged:\n",
+        "tests/faults/test_troubled_sinks.py"
+        "::test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_until_that_is_mended",
+    ),
+    Mutation(
+        "commands not subscribed anew",
+        "maskwatch/alerts/mqtt.py",
+        "session.begin(presence.subscriptions)",
+        "session.begin(() if self._complaint else presence.subscriptions)",
+        "tests/faults/test_long_absence.py"
+        "::test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and_all_that_stands",
+    ),
+    Mutation(
+        "a backlog let loose",
+        "maskwatch/recorder/courier.py",
+        "min(self.sink.window - len(self._books.out), int(self._allowance))",
+        "self.sink.window - len(self._books.out)",
+        "tests/faults/test_long_absence.py"
+        "::test_a_backlog_reaches_the_broker_that_is_back_no_faster_than_the_bound_allows",
+    ),
+    Mutation(
+        "quarantines of one length",
+        "maskwatch/supervisor/restarts.py",
+        "self._limits.quarantine * 2**self._quarantines",
+        "self._limits.quarantine",
+        "tests/faults/test_processes.py"
+        "::test_a_crash_loop_is_quarantined_ever_longer_told_and_does_not_disturb_the_other",
+    ),
+    Mutation(
+        "retention in one go",
+        "maskwatch/recorder/housekeeping.py",
+        "_SLICES_AT_A_TIME = 0.05",
+        "_SLICES_AT_A_TIME = 1e9",
+        "tests/faults/test_retention_live.py"
+        "::test_a_long_pass_takes_pictures_then_rows_then_counts_and_alerts_are_recorded_all_the_while",
+    ),
+    Mutation(
         "any file swept",
         "maskwatch/store/pictures.py",
         "if not _OURS.fullmatch(entry.name) or not",
