@@ -94,18 +94,19 @@ class Mosquitto:
 
 
 class GatedMosquitto(Mosquitto):
-    """Lets nobody publish from its start until `admit`, so that a subscriber can be there before all."""
+    """Acknowledges and drops what is published to it until `admit`: a subscriber can be there before."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lines: list[str] | None = None, *, port: int = 0) -> None:
         self._rules = directory / "acl"
-        super().__init__(directory, ["allow_anonymous true", f"acl_file {self._rules}"])
+        more = lines if lines is not None else ["allow_anonymous true"]
+        super().__init__(directory, [f"acl_file {self._rules}", *more], port=port)
 
     def start(self) -> None:
-        self._rules.write_text("topic read #\n")
+        self._rules.write_text("pattern read #\n")
         super().start()
 
     def admit(self) -> None:
-        self._rules.write_text("topic readwrite #\n")
+        self._rules.write_text("pattern readwrite #\n")
         self.reload()
 
 

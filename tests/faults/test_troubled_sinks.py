@@ -12,7 +12,7 @@ import pytest
 
 from maskwatch.alerts.topics import Topic
 from maskwatch.testing.broker import free_port
-from tests.alerts.broker import Listener, Mosquitto
+from tests.alerts.broker import GatedMosquitto, Listener, Mosquitto
 from tests.alerts.test_mqtt_trouble import CANARY_PASSWORD, certificates, passwords, tls_lines
 from tests.e2e.daemon import wait_until
 from tests.fakes.stubborn_broker import Manners, StubbornBroker
@@ -110,10 +110,10 @@ def test_with_a_broker_of_the_wrong_certificate_or_password_alerts_wait_until_it
         " username: node, password: '${BROKER}'}"
     )
 
-    def broker(certificate: str, known: str) -> Mosquitto:
+    def broker(certificate: str, known: str) -> GatedMosquitto:
         users.write_text(known)
         lines = [entry, *only_known, *tls_lines(certificates, certificate)[1:]]
-        return Mosquitto(tmp_path, [*lines, f"listener {plain} 127.0.0.1"], port=port)
+        return GatedMosquitto(tmp_path, [*lines, f"listener {plain} 127.0.0.1"], port=port)
 
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
         wait_given(daemon)
@@ -130,9 +130,10 @@ def test_with_a_broker_of_the_wrong_certificate_or_password_alerts_wait_until_it
         wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 2, 20, "they wait")
         assert daemon.metric("maskwatch_sink_ready") == 0
         with (
-            broker("good", both),
+            broker("good", both) as mended,
             Listener(plain, username="reader", password=CANARY_PASSWORD) as listener,
         ):
+            mended.admit()
             listener.wait(lambda _: alerts_of(listener) == [alert(0), alert(1)], 90)
             assert daemon.stop() == 0
         assert CANARY_PASSWORD not in daemon.log()
@@ -165,7 +166,8 @@ def test_what_a_broker_takes_and_never_acknowledges_is_delivered_to_the_one_in_i
         assert "no acknowledgement" in daemon.log()
         assert silent.seen.most_pending <= 3 + STATE, "no more is out than the window"
         silent.close()
-        with Mosquitto(tmp_path, port=silent.port) as broker, Listener(broker.port) as listener:
+        with GatedMosquitto(tmp_path, port=silent.port) as broker, Listener(broker.port) as listener:
+            broker.admit()
             listener.wait(lambda _: set(alerts_of(listener)) == everything, 90)
             wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
             assert daemon.stop() == 0
@@ -181,16 +183,10 @@ def test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_unt
     tmp_path: Path,
 ) -> None:
     """An MQTT 3.1.1 broker has no other answer: only what the daemon hears of itself tells."""
-    rules = tmp_path / "acl"
-
-    def allow(what: str) -> None:
-        rules.write_text(f"user node\ntopic {what} {TOPICS.root}/#\nuser reader\ntopic read #\n")
-
-    allow("read")
     everything = [alert(index, number) for number in (1, 2) for index in range(15)]
     reader = {"username": "reader", "password": CANARY_PASSWORD}
     with (
-        Mosquitto(tmp_path, [*passwords(tmp_path), f"acl_file {rules}"]) as broker,
+        GatedMosquitto(tmp_path, passwords(tmp_path)) as broker,
         Listener(broker.port, **reader) as listener,
     ):
         more = (
@@ -217,8 +213,7 @@ def test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_unt
             assert not [line for line in dropped(broker) if TOPICS.of(Topic.CANARY) not in line]
             assert listener.heard == []
 
-            allow("readwrite")
-            broker.reload()
+            broker.admit()
             listener.wait(lambda _: len(alerts_of(listener)) == len(everything), 120)
             came = alerts_of(listener)
             assert sorted(came) == sorted(everything), "each once"
