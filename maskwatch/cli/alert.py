@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from maskwatch.cli.config_option import config_option, find_config
+
 __all__ = ["alert"]
 
 
@@ -20,18 +22,9 @@ def alert() -> None:
 
 
 @alert.command()
-@click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path),
-    envvar="MASKWATCH_CONFIG",
-    default=Path("/etc/maskwatch/config.yaml"),
-    show_default=True,
-    help="The daemon's configuration file.",
-)
+@config_option("given")
 @click.option("--only", metavar="NAME", default="", help="Try only `mqtt`, or one channel of `people`.")
-def test(path: Path, only: str) -> None:
+def test(given: Path | None, only: str) -> None:
     """Try the broker and every channel of `people` once.
 
     The broker is asked whether it lets maskwatch publish; nobody hears of that. People get a message
@@ -48,6 +41,7 @@ def test(path: Path, only: str) -> None:
     from maskwatch.config.load import load
     from maskwatch.errors import SinkError, UsageError
 
+    path = find_config(given)
     config = load(path)
     if only and only not in names(config):
         raise UsageError(f"{only!r} is no way out of {path}; there are {', '.join(names(config))}")

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
+
+from maskwatch.cli.config_option import config_option, find_config
 
 if TYPE_CHECKING:
     from maskwatch.config.load import Examined
@@ -14,10 +17,11 @@ __all__ = ["check", "schema"]
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
+@config_option("given", "The same, as other verbs take it.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
 @click.option("--strict", is_flag=True, help="Take warnings for problems.")
-def check(config: Path, as_json: bool, strict: bool) -> None:
+def check(file: Path | None, given: Path | None, as_json: bool, strict: bool) -> None:
     r"""Check the configuration file CONFIG and show every problem at once.
 
     Nothing is started, and no camera or broker is asked. The exit code is 0 if the file can be
@@ -30,8 +34,12 @@ def check(config: Path, as_json: bool, strict: bool) -> None:
       maskwatch check --json config.yaml | jq .problems
     """
     from maskwatch.config.load import examine
-    from maskwatch.errors import ConfigError
+    from maskwatch.errors import ConfigError, UsageError
 
+    source = click.get_current_context().get_parameter_source("given")
+    if file and source is ParameterSource.COMMANDLINE:
+        raise UsageError("name the configuration file once: as CONFIG or by --config")
+    config = find_config(file or given)
     examined = examine(config)
     sound = examined.config is not None and not (strict and examined.warnings)
     if as_json:

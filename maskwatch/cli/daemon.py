@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from maskwatch.cli.config_option import config_option, usual_config
+
 __all__ = ["daemon_options", "socket_of"]
 
 _DEFAULT = Path("/run/maskwatch")
@@ -23,13 +25,8 @@ def daemon_options(command: Callable[..., Any]) -> Callable[..., Any]:
         envvar="RUNTIME_DIRECTORY",
         help=f"The daemon's runtime directory; {_DEFAULT} unless a config says otherwise.",
     )(command)
-    return click.option(
-        "--config",
-        "-c",
-        "path",
-        type=click.Path(path_type=Path),
-        help="The daemon's configuration file, to find its runtime directory.",
-    )(command)
+    about = "The daemon's configuration file, to find its runtime directory."
+    return config_option("path", about)(command)
 
 
 def socket_of(path: Path | None, runtime_dir: Path | None) -> Path:
@@ -37,6 +34,7 @@ def socket_of(path: Path | None, runtime_dir: Path | None) -> Path:
     from maskwatch.ipc.control_client import control_socket
 
     if runtime_dir is None:
+        path = path or usual_config()
         runtime_dir = _DEFAULT if path is None else _runtime_dir_of(path)
     return control_socket(runtime_dir)
 

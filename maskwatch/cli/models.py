@@ -92,7 +92,7 @@ def verify(manifest: Path | None) -> None:
 
 @models.command()
 @click.argument("manifest", type=_Path)
-@click.option("--config", required=True, type=_Path, help="Configuration file to change.")
+@click.option("--config", "-c", required=True, type=_Path, help="Configuration file to change.")
 def use(manifest: Path, config: Path) -> None:
     r"""Verify MANIFEST's model and set it as `model` in a configuration file.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.config_option import config_option, find_config
+
 if TYPE_CHECKING:
     from maskwatch.capture.container import StreamOptions
     from maskwatch.capture.probe import ProbeReport
@@ -20,7 +22,7 @@ _SMALLEST_FACE = 32  # px: the least that the daemon judges unless told otherwis
 
 @click.command()
 @click.argument("address", required=False)
-@click.option("--config", type=click.Path(path_type=Path), help="Configuration file with the camera.")
+@config_option(about="Configuration file with the camera.")
 @click.option("--camera", help="Name of the camera in the configuration, instead of an address.")
 @click.option("--transport", type=click.Choice(["tcp", "udp"]), help="How RTP travels; TCP by default.")
 @click.option(
@@ -112,10 +114,8 @@ def _options(
         if fault:
             raise UsageError(f"{SecretUrl(address)}: {fault}{f' ({hint})' if hint else ''}")
         options = StreamOptions(SecretUrl(address), tls_verify=not insecure)
-    elif config is None:
-        raise UsageError("--camera needs --config: the file that the camera stands in")
     else:
-        options = stream_options(_camera(config, str(camera)))
+        options = stream_options(_camera(find_config(config), str(camera)))
     chosen = options.transport if transport is None else Transport(transport)
     return replace(options, transport=chosen, open_timeout=timeout)
 

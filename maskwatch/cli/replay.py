@@ -38,6 +38,7 @@ class _Options(TypedDict):
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option(
     "--config",
+    "-c",
     "config_file",
     type=click.Path(path_type=Path),
     help="Configuration file; without one, every default.",

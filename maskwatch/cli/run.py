@@ -7,19 +7,14 @@ from pathlib import Path
 
 import click
 
+from maskwatch.cli.config_option import config_option, find_config
+
 __all__ = ["run"]
 
 
 @click.command()
-@click.option(
-    "--config",
-    "-c",
-    "path",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The configuration file.",
-)
-def run(path: Path) -> None:
+@config_option("given", "The configuration file.")
+def run(given: Path | None) -> None:
     r"""Run the daemon until SIGTERM or Ctrl-C; SIGHUP has it read its configuration again.
 
     Log lines go to standard error. Ends with 0, or with a code of docs/configuration.md.
@@ -32,4 +27,5 @@ def run(path: Path) -> None:
     from maskwatch.config.load import load
     from maskwatch.supervisor.main import serve
 
+    path = find_config(given)
     sys.exit(serve(load(path), path))

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from maskwatch.cli.config_option import config_option, usual_config
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from maskwatch.config.schema import RetentionConfig
 
 __all__ = ["Where", "find_data", "where_options"]
-
-_DEFAULTS = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,19 +38,12 @@ class Where:
 
 def where_options(command: F) -> F:
     """Give a verb the options `--config` and `--data-dir`."""
-    config = click.option(
-        "--config",
-        "-c",
-        type=click.Path(path_type=Path),
-        envvar="MASKWATCH_CONFIG",
-        help="The daemon's configuration file.  [default: ./config.yaml or /etc/maskwatch/config.yaml]",
-    )
     data_dir = click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
         help="The data directory itself, instead of a configuration file.",
     )
-    return config(data_dir(command))
+    return config_option()(data_dir(command))
 
 
 def find_data(config: Path | None, data_dir: Path | None) -> Where:
@@ -64,7 +56,7 @@ def find_data(config: Path | None, data_dir: Path | None) -> Where:
     """
     if data_dir is not None:
         return Where(data_dir)
-    path = config or next((usual for usual in _DEFAULTS if usual.is_file()), None)
+    path = config or usual_config()
     if path is None:
         raise UsageError("which daemon? Give --config FILE or --data-dir DIRECTORY")
     from maskwatch.config.load import load

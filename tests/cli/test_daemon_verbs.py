@@ -135,5 +135,3 @@ def test_run_refuses_a_wrong_file_with_every_problem_before_anything_starts(tmp_
     assert not (tmp_path / "data").exists()
 
 
-def test_run_needs_a_configuration() -> None:
-    assert CliRunner().invoke(run, []).exit_code == 2

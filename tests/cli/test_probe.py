@@ -140,7 +140,6 @@ def test_a_configured_camera_is_probed_by_its_name(
     [
         ([], "give an address, or --camera with --config"),
         (["rtsp://x/y", "--camera", "hall"], "give an address, or --camera with --config"),
-        (["--camera", "hall"], "--camera needs --config"),
     ],
 )
 def test_a_command_that_names_no_camera_or_two_is_refused(arguments: list[str], words: str) -> None:
