@@ -143,6 +143,10 @@ class StoreDamagedError(StoreError):
     """The file is not a sound database."""
 
 
+class StoreDisplacedError(StoreDamagedError):
+    """The open database's files were removed, or others put in their place."""
+
+
 class DiskFullError(StoreError):
     """No space is left for what must be written."""
 

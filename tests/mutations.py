@@ -123,6 +123,14 @@ MUTATIONS = (
         "::test_a_long_pass_takes_pictures_then_rows_then_counts_and_alerts_are_recorded_all_the_while",
     ),
     Mutation(
+        "a lost file not noticed",
+        "maskwatch/store/database.py",
+        "                self._whereabouts.check()\n",
+        "                pass\n",
+        "tests/faults/test_recorder_trouble.py"
+        "::test_a_database_that_is_removed_or_replaced_in_use_is_put_back_before_anything_is_acknowledged",
+    ),
+    Mutation(
         "any file swept",
         "maskwatch/store/pictures.py",
         "if not _OURS.fullmatch(entry.name) or not",

@@ -87,6 +87,10 @@ class Housekeeping:
         soon = self._begun_at + _HURRY_EVERY
         self._retention_at = min(self._retention_at, max(soon, self._clock.monotonic()))
 
+    def begin_anew(self) -> None:
+        """Give up what was begun: the store is another one now."""
+        self._pass = None
+
     @property
     def busy(self) -> bool:
         """Whether a pass has more to do right now."""

@@ -50,8 +50,9 @@ def serve(uplink: child.Uplink, configure: Configure, *, sinks: MakeSinks, clock
     place.prepare()
 
     def open_database(names: Sequence[str], meter: Meter) -> tuple[Store, Repair | None]:
+        lock.renew()
         reserve = config.store.reserve_megabytes << 20
         return open_store(place, sinks=names, reserve_bytes=reserve, clock=clock, meter=meter)
 
-    with DirectoryLock(place):
+    with DirectoryLock(place) as lock:
         Recorder(uplink, configure, open_database, make_sinks=sinks, clock=clock).serve()

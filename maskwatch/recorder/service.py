@@ -7,8 +7,7 @@ their own and speak through queues.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from maskwatch.domain import (
     OccupancyMinute,
     Snooze,
 )
-from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.ipc.child import Uplink
 from maskwatch.ipc.messages import (
     Command,
@@ -42,6 +40,7 @@ from maskwatch.ipc.messages import (
 )
 from maskwatch.recorder.clerk import Clerk
 from maskwatch.recorder.commands import Commands
+from maskwatch.recorder.custody import Custody, OpenDatabase
 from maskwatch.recorder.dispatch import Dispatch
 from maskwatch.recorder.gauges import Gauges
 from maskwatch.recorder.housekeeping import Housekeeping
@@ -55,7 +54,6 @@ from maskwatch.recorder.workers import Tell, Workers, listen
 from maskwatch.recorder.worries import Worries
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, subject_id
-from maskwatch.store.salvage import Repair
 from maskwatch.store.upkeep import interruptions
 from maskwatch.telemetry.meter import Meter
 
@@ -64,7 +62,6 @@ __all__ = ["MakeSinks", "Recorder"]
 _log = logging.getLogger(__name__)
 
 MakeSinks = Callable[[Config], Sequence[Sink]]
-OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
 _TURN = 0.25
 _LONGEST_WHY = 200
@@ -92,7 +89,6 @@ class Recorder:
         self._uplink = uplink
         self._config = configure.config
         self._socket = Path(configure.recorder)
-        self._open_database = open_database
         self._make_sinks = make_sinks
         self._clock = clock
         self._since = clock.now()
@@ -102,7 +98,14 @@ class Recorder:
         self._memory = Memory()
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
-        self._store, repaired = open_database([sink.name for sink in sinks], self._meter)
+        self._custody = Custody(
+            open_database,
+            [sink.name for sink in sinks],
+            meter=self._meter,
+            clock=clock,
+            alive=self._beat,
+            replaced=self._database_replaced,
+        )
         cameras = [camera.name for camera in self._config.cameras]
         self._standing = take_stock(self._store, cameras, clock.now())
         self._commands = Commands(self._loop.ring)
@@ -131,7 +134,8 @@ class Recorder:
             meter=self._meter,
         )
         self._interrupt(left_changes, left_incidents)
-        self._tell_of(repaired)
+        if self._custody.repaired:
+            self._tell_of(str(self._custody.repaired))
         self._dispatch = Dispatch(
             self._standing,
             self._memory,
@@ -151,6 +155,10 @@ class Recorder:
             ids = {"violation": str(subject_id(entry.subject))}
             _log.warning("it was left open, and is closed as interrupted", extra=ids)
             self._intake.add(entry, lambda _: None)
+
+    @property
+    def _store(self) -> Store:
+        return self._custody.store
 
     def _set_timers(self) -> None:
         self._loop.watch(self._uplink, self._hear)
@@ -195,7 +203,7 @@ class Recorder:
 
     def _stop_sinks(self, timeout: float) -> None:
         for courier in self._dispatch.stop(timeout):
-            with self._store_trouble():
+            with self._custody.trouble():
                 courier.write(self._store)
 
     def _snoozed(self, snooze: Snooze) -> None:
@@ -218,17 +226,21 @@ class Recorder:
         entry = Entry(incident, None, f"{self._run}/supervisor", self._clock.now())
         self._intake.add(entry, lambda _: None)
 
-    def _tell_of(self, repaired: Repair | None) -> None:
+    def _database_replaced(self, why: str) -> None:
+        self._housekeeping.begin_anew()
+        if why:
+            self._tell_of(why)
+        self._dispatch.news()
+
+    def _tell_of(self, why: str) -> None:
         """Have a replaced database reach people as an incident, with its end."""
-        if repaired is None:
-            return
         now = self._clock.now()
         began = Incident(
             id=LiveIds().next(now),
             number=1,
             kind=IncidentKind.STORE_DAMAGED,
             camera="",
-            reason=str(repaired),
+            reason=why,
             started=now,
             ended=None,
         )
@@ -247,7 +259,7 @@ class Recorder:
         self._close(self._grace if self._grace is not None else 0.5)
 
     def _work(self) -> None:
-        with self._store_trouble():
+        with self._custody.trouble():
             news = self._intake.commit(self._store)
             self._workers.flow(running=self._intake.empty)
             if self._intake.empty and not self._memory:
@@ -262,35 +274,16 @@ class Recorder:
     def _keep_house(self) -> None:
         if not self._store.reserve.whole:
             self._housekeeping.hurry()
-        with self._store_trouble():
+        with self._custody.trouble():
             self._housekeeping.turn(self._store)
 
     def _deliver(self) -> None:
         for courier in self._dispatch:
             courier.collect()
-            with self._store_trouble():
+            with self._custody.trouble():
                 courier.write(self._store)
-            with self._store_trouble():
+            with self._custody.trouble():
                 courier.pump(self._store)
-
-    @contextmanager
-    def _store_trouble(self) -> Iterator[None]:
-        """Survive what the store cannot do now: nothing is lost, and it is tried again."""
-        try:
-            yield
-        except StoreDamagedError as error:
-            _log.critical("%s", error)
-            self._reopen()
-        except StoreError as error:
-            _log.warning("put off: %s", error)
-
-    def _reopen(self) -> None:
-        """Have the damaged database moved aside and what it still holds carried over."""
-        self._store.place.suspicion.touch(mode=0o600)
-        self._store.close()
-        self._store, repaired = self._open_database(self._store.sinks, self._meter)
-        self._tell_of(repaired)
-        self._dispatch.news()
 
     def _close_orphaned(self) -> None:
         if self._intake.empty and not self._memory:
@@ -311,7 +304,7 @@ class Recorder:
         self._uplink.send(beat, droppable=True)
 
     def _measure(self) -> None:
-        with self._store_trouble():
+        with self._custody.trouble():
             self._worries.look(self._store, self._dispatch, self._memory)
             self._gauges.update(self._store, self._dispatch, self._memory, self._standing)
             self._gauges.snoozes(self._silence, [camera.name for camera in self._config.cameras])
@@ -327,7 +320,7 @@ class Recorder:
             self._work()
             if self._intake.empty and self._dispatch.idle:
                 break
-        with self._store_trouble():
+        with self._custody.trouble():
             self._intake.commit_all(self._store)
         self._workers.close()
         self._stop_sinks(min(_GOODBYE, grace / 2))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from maskwatch.store.files import DataDir, fsync_directory
 from maskwatch.store.integrity import fault, move_aside
 from maskwatch.store.migrate import refuse_foreign
 
-__all__ = ["backup", "refuse_unusable", "restore"]
+__all__ = ["backup", "copy", "refuse_unusable", "restore"]
 
 
 def backup(source: Path, target: Path) -> int:
@@ -50,15 +51,40 @@ def backup(source: Path, target: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy into a new file of mode 0600, without -wal, and fsync it."""
+    with closing(_open_source(source)) as of, translated(source):
+        copy(of, target)
+
+
+def copy(
+    source: sqlite3.Connection,
+    target: Path,
+    *,
+    pages: int = -1,
+    progress: Callable[[int, int, int], object] | None = None,
+) -> None:
+    """Copy into a new file of mode 0600, without -wal, and fsync it.
+
+    Args:
+        source: an open database.
+        target: the new file.
+        pages: how many are copied between two calls of `progress`; -1: all at once.
+        progress: as `sqlite3.Connection.backup` calls it.
+
+    Raises:
+        sqlite3.Error: the source cannot be read, or there is no space.
+        StoreError: the target cannot be made.
+
+    """
     with translated(target):
         target.unlink(missing_ok=True)
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        with closing(connect(target)) as to:
-            with closing(_open_source(source)) as of, translated(source):
-                of.backup(to)
+        to = connect(target)
+    with closing(to):
+        source.backup(to, pages=pages, progress=progress)
+        with translated(target):
             # The header of the copy says WAL; a single file to be carried about should not.
             to.execute("PRAGMA journal_mode = DELETE").fetchall()
+    with translated(target):
         handle = os.open(target, os.O_RDONLY)
         try:
             os.fsync(handle)

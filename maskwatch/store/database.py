@@ -19,8 +19,9 @@ from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident, OccupancyMinute, Snooze
 from maskwatch.errors import DiskFullError
 from maskwatch.store import snoozes
+from maskwatch.store.backup import copy
 from maskwatch.store.engine import translated, write_engine
-from maskwatch.store.files import DataDir
+from maskwatch.store.files import DataDir, fsync_directory
 from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
 from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
 from maskwatch.store.pictures import StoredPicture, write_picture
@@ -37,6 +38,7 @@ from maskwatch.store.upkeep import (
     open_incidents,
     unacknowledged,
 )
+from maskwatch.store.whereabouts import Whereabouts
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -45,6 +47,8 @@ __all__ = ["Store"]
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_PAGES_AT_A_TIME = 4096  # copied between two signs of life: well under a second
 
 
 class Store:
@@ -67,6 +71,7 @@ class Store:
         self._clock = clock
         self._meter = meter
         self._engine = engine or write_engine(place.database)
+        self._whereabouts = Whereabouts(place.database) if engine is None else None
 
     def close(self) -> None:
         """Close the database; SQLite then folds the -wal into it."""
@@ -78,10 +83,13 @@ class Store:
 
         Raises:
             DiskFullError, StoreBusyError, StoreDamagedError, StoreError: as SQLite says.
+            StoreDisplacedError: it would go into a file that has lost its name; see `salvage.put_back`.
 
         """
         with translated(self.place.database), Session(self._engine) as session, session.begin():
             yield session
+            if self._whereabouts:
+                self._whereabouts.check()
 
     # --- recording ------------------------------------------------------------------------------
 
@@ -294,6 +302,22 @@ class Store:
         with self._raw() as connection:
             busy, pages, folded = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         return bool(busy == 0 and pages == folded)
+
+    def put_by(self, progress: Callable[[], object]) -> None:
+        """Lay a copy where `open_store` finds it and takes it for the database.
+
+        For an open database whose file has no name any more.
+
+        Raises:
+            StoreError: there is no space, or no right to do so.
+
+        """
+        self.place.prepare()
+        with self._raw() as connection:
+            unfinished = self.place.unfinished
+            copy(connection, unfinished, pages=_PAGES_AT_A_TIME, progress=lambda *_: progress())
+            unfinished.rename(self.place.repaired)
+            fsync_directory(self.place.path)
 
     def give_back(self, pages: int) -> int:
         """Return up to so many freed pages to the disk; return how many are left."""

@@ -49,6 +49,16 @@ class DataDir:
         return self.path / "maskwatch.db"
 
     @property
+    def repaired(self) -> Path:
+        """A whole new database that waits to be put in the place of the other one."""
+        return self.path / "maskwatch.repaired.db"
+
+    @property
+    def unfinished(self) -> Path:
+        """What is to be `repaired`, while it is being made."""
+        return self.path / "maskwatch.repair.tmp"
+
+    @property
     def lock(self) -> Path:
         """Locked while a daemon owns the directory; holds its process id."""
         return self.path / "lock"
@@ -150,26 +160,34 @@ class DirectoryLock:
             StoreLockedError: another process holds it; names its process id.
 
         """
-        self._handle = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not self._take(time.monotonic() + patience):
-            owner = os.pread(self._handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(self._handle)
-            raise StoreLockedError(
-                f"another maskwatch (pid {owner}) uses {place.path}: stop it, or set another data_dir"
-            )
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+        self._place = place
+        self._handle = self._claim(patience)
 
-    def _take(self, deadline: float) -> bool:
-        while True:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(0.05)
-            else:
-                return True
+    def _claim(self, patience: float) -> int:
+        handle = os.open(self._place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _taken(handle, time.monotonic() + patience):
+            owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(handle)
+            raise StoreLockedError(
+                f"another maskwatch (pid {owner}) uses {self._place.path}: stop it, or set another"
+                " data_dir"
+            )
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        return handle
+
+    def renew(self) -> None:
+        """Lock the file that is there now, if the one that was locked has been removed.
+
+        Raises:
+            StoreLockedError: another process was faster.
+
+        """
+        ours = os.fstat(self._handle)
+        if self._place.lock.exists() and os.path.samestat(ours, self._place.lock.stat()):
+            return
+        lost, self._handle = self._handle, self._claim(0.0)
+        os.close(lost)
 
     def release(self) -> None:
         """Give the directory up."""
@@ -182,3 +200,16 @@ class DirectoryLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _taken(handle: int, deadline: float) -> bool:
+    """Lock the file for this process; return False if another one has it at the deadline still."""
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True

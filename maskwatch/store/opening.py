@@ -55,9 +55,9 @@ def _make_ready(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | 
 
 
 def _repair_if_damaged(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
-    kept = finish_repair(place, clock.now())
-    if kept is not None:
-        return Repair(kept)
+    finished = finish_repair(place, clock.now())
+    if finished is not None:
+        return finished
     if not place.database.exists():
         return None
     small = place.database.stat().st_size <= _QUICKLY_CHECKED

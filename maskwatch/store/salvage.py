@@ -45,7 +45,14 @@ _DOUBTFUL = timedelta(days=1)  # younger changes are sent again if their deliver
 
 @dataclass(slots=True)
 class Repair:
-    """What was done: where the damaged file is kept, rows carried over by table, tables with losses."""
+    """What was done.
+
+    Attributes:
+        kept: where the damaged file is kept, None if there was none any more.
+        rows: how many were carried over, by table; empty if that was not counted.
+        losses: tables of which not everything could be read.
+
+    """
 
     kept: Path | None = None
     rows: dict[str, int] = field(default_factory=dict)
@@ -53,9 +60,10 @@ class Repair:
 
     def __str__(self) -> str:
         """Return it in words."""
+        kept = f"the damaged file is kept as {self.kept}" if self.kept else "no file was there any more"
         rows = ", ".join(f"{count} of {name}" for name, count in self.rows.items() if count) or "nothing"
         losses = f"; rows of {', '.join(sorted(self.losses))} could not be read" if self.losses else ""
-        return f"the damaged file is kept as {self.kept}; carried over: {rows}{losses}"
+        return f"{kept}; carried over: {rows if self.rows else 'all that there was'}{losses}"
 
 
 def repair(place: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
@@ -65,32 +73,29 @@ def repair(place: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
         StoreError: the new one cannot be written; the damaged one is still in its place.
 
     """
-    fresh = place.database.with_name("maskwatch.repair.tmp")
+    fresh = place.unfinished
     _remove(fresh)
     done = Repair()
     with translated(fresh):
         _copy_rows(place.database, fresh, done)
     _mend(fresh, sinks, done)
     # Closing it has folded its -wal into it: from here it is one file.
-    fresh.rename(_finished(place))
+    fresh.rename(place.repaired)
     fsync_directory(place.path)
-    done.kept = finish_repair(place, now)
+    finish_repair(place, now, done)
     return done
 
 
-def finish_repair(place: DataDir, now: datetime) -> Path | None:
-    """Put a finished new database in its place; return where the old one went, None if none waits."""
-    finished = _finished(place)
-    if not finished.exists():
+def finish_repair(place: DataDir, now: datetime, done: Repair | None = None) -> Repair | None:
+    """Put a finished new database in its place; return what was done, None if none waits."""
+    if not place.repaired.exists():
         return None
-    kept = move_aside(place.database, now, "damaged") if place.database.exists() else finished
-    finished.rename(place.database)
+    done = done or Repair()
+    if place.database.exists():
+        done.kept = move_aside(place.database, now, "damaged")
+    place.repaired.rename(place.database)
     fsync_directory(place.path)
-    return kept
-
-
-def _finished(place: DataDir) -> Path:
-    return place.database.with_name("maskwatch.repaired.db")
+    return done
 
 
 def _remove(path: Path) -> None:

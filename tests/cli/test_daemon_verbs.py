@@ -133,5 +133,3 @@ def test_run_refuses_a_wrong_file_with_every_problem_before_anything_starts(tmp_
     assert isinstance(done.exception, ConfigError)
     assert len(done.exception.problems) == 2
     assert not (tmp_path / "data").exists()
-
-

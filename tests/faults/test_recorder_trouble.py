@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -190,10 +190,9 @@ def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_
         assert 2 in stored(database)
         recorder.mood("accept")
         wait_for(lambda: 2 in taken(recorder))
-        with reading(database) as session:
-            kinds = session.connection().exec_driver_sql("SELECT kind, reason FROM incident").all()
-        assert [kind for kind, _ in kinds] == [IncidentKind.STORE_DAMAGED]
-        assert "damaged file is kept" in kinds[0][1]
+        [(kind, reason)] = incidents(recorder)
+        assert kind == IncidentKind.STORE_DAMAGED
+        assert "damaged file is kept" in reason
         assert "is damaged" in recorder.log
 
 
@@ -217,6 +216,93 @@ def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) ->
         recorder.restart()
         wait_for(lambda: set(taken(recorder)) >= set(range(30)))
         assert recorder.stop() == 0
+
+
+# --- removed or replaced ----------------------------------------------------------------------------
+
+
+def lose_all_files(data: Path) -> None:
+    for name in ("maskwatch.db", "maskwatch.db-wal", "maskwatch.db-shm"):
+        (data / name).unlink()
+
+
+def lose_the_database_alone(data: Path) -> None:
+    (data / "maskwatch.db").unlink()
+
+
+def lose_the_wal(data: Path) -> None:
+    (data / "maskwatch.db-wal").unlink()
+
+
+def lose_the_directory(data: Path) -> None:
+    data.rename(data.with_name("elsewhere"))
+
+
+def put_another_there(data: Path) -> None:
+    """As somebody does who copies a backup back without stopping the daemon."""
+    other = data / "other.db"
+    with closing(sqlite3.connect(data / "maskwatch.db")) as of, closing(sqlite3.connect(other)) as to:
+        of.backup(to)
+        to.execute("DELETE FROM violation")
+        to.commit()
+    other.rename(data / "maskwatch.db")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lose_all_files,
+        lose_the_database_alone,
+        lose_the_wal,
+        lose_the_directory,
+        put_another_there,
+    ],
+)
+def test_a_database_that_is_removed_or_replaced_in_use_is_put_back_before_anything_is_acknowledged(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.mood("away")
+        worker = recorder.worker()
+        for index in range(5):
+            worker.send(change(index, closed=True))
+        worker.wait(5)
+        harm(recorder.data)
+        worker.send(change(5, closed=True))
+        assert worker.wait(6)[5].stored
+        recorder.kill()
+        assert stored(recorder.data / "maskwatch.db") == set(range(6))
+        assert recorder.log.count("was removed or replaced while it was in use") == 1
+        recorder.mood("accept")
+        recorder.restart()
+        wait_for(lambda: set(taken(recorder)) == set(range(6)))
+        wait_for(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.STORE_DAMAGED])
+        assert "removed or replaced while it was in use" in incidents(recorder)[0][1]
+        assert recorder.stop() == 0
+
+
+def incidents(recorder: RecorderProcess) -> list[tuple[str, str]]:
+    """Kind and reason of each incident that is stored."""
+    with reading(recorder.data / "maskwatch.db") as session:
+        found = session.connection().exec_driver_sql("SELECT kind, reason FROM incident").all()
+    return [(kind, reason) for kind, reason in found]
+
+
+def test_a_database_without_a_file_waits_for_space_unacknowledged_and_is_put_back_then(
+    small_disk: RecorderProcess,
+) -> None:
+    data = inside(small_disk)
+    worker = small_disk.worker()
+    worker.send(change(0, closed=True), JPEG)
+    worker.wait(1)
+    with full(data):
+        lose_all_files(data)
+        worker.send(change(1, closed=True))
+        wait_for(lambda: "cannot be put back now" in small_disk.log)
+        worker.receive(1.0)
+        assert len(worker.acknowledged) == 1
+    assert worker.wait(2, 30)[1].stored
+    wait_for(lambda: stored_inside(small_disk) == {0, 1})
 
 
 # --- others -----------------------------------------------------------------------------------------

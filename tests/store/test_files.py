@@ -68,6 +68,19 @@ def test_a_lock_is_held_against_another_process_and_told_by_its_pid(tmp_path: Pa
             assert DataDir(tmp_path).lock.read_text() == f"{os.getpid()}\n"
 
 
+def test_a_lock_whose_file_was_removed_is_taken_again_unless_somebody_was_faster(tmp_path: Path) -> None:
+    place = DataDir(tmp_path)
+    with DirectoryLock(place) as lock:
+        place.lock.unlink()
+        lock.renew()
+        lock.renew()
+        with pytest.raises(StoreLockedError):
+            DirectoryLock(place, patience=0.0)
+        place.lock.unlink()
+        with DirectoryLock(place), pytest.raises(StoreLockedError):
+            lock.renew()
+
+
 def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         with DirectoryLock(DataDir(tmp_path), patience=0.0):
