@@ -57,6 +57,7 @@ def _make_ready(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | 
 def _repair_if_damaged(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
     finished = finish_repair(place, clock.now())
     if finished is not None:
+        _log.critical("the database was replaced: %s", finished)
         return finished
     if not place.database.exists():
         return None

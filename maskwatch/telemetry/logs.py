@@ -26,6 +26,7 @@ from typing import TextIO
 
 from maskwatch.config.schema import LogConfig, LogFormat
 from maskwatch.secrets import RedactingFilter, redact
+from maskwatch.telemetry.outlet import handler_for
 
 __all__ = ["ConsoleFormatter", "JsonFormatter", "RepeatFilter", "setup"]
 
@@ -45,7 +46,7 @@ def setup(log: LogConfig, process: str, camera: str = "", *, stream: TextIO | No
     Python's warnings become log lines too, so that they also pass the redacting filter.
     """
     out = stream or sys.stderr
-    handler = logging.StreamHandler(out)
+    handler = handler_for(out)
     handler.addFilter(RepeatFilter())
     handler.addFilter(RedactingFilter())
     form = JsonFormatter if log.format is LogFormat.JSON else ConsoleFormatter

@@ -241,3 +241,30 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     assert done.returncode == 7, done.stderr
     assert done.stderr.splitlines()[-1].startswith("maskwatch: ")
     assert "Traceback" not in done.stderr
+
+
+class UnheardDaemon(QuickDaemon):
+    """Its log goes into a pipe that is full, and that nobody reads."""
+
+    def command(self, verb: str, *arguments: str) -> list[str]:
+        command = super().command(verb, *arguments)
+        redirected = ["sh", "-c", 'exec "$@" 2> "$0"', str(self.folder / "unread"), *command]
+        return redirected if verb == "run" else command
+
+
+def test_a_log_that_nobody_reads_holds_up_neither_watching_nor_the_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "unread")
+    pipe = os.open(tmp_path / "unread", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while os.write(pipe, b"\n" * 4096):
+                pass
+        with UnheardDaemon(tmp_path, dead_cameras(2), heartbeat=4.0) as daemon:
+            wait_given(daemon)
+            for _ in range(5):
+                daemon.process.send_signal(signal.SIGHUP)
+                assert daemon.status().ready
+            assert daemon.status().recorder.restarts == 0
+            assert daemon.stop() == 0
+    finally:
+        os.close(pipe)

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from io import StringIO
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,20 @@ def test_the_set_up_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_lines_that_nobody_reads_are_given_up_counted_and_hold_up_nobody() -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb", buffering=0) as taken:
+        setup(LogConfig(), "worker", stream=stream)
+        words = ["".join(letters) for letters in product("abcdefghij", repeat=3)]
+        for word in words:  # a pipe holds 64 KiB, and nobody reads
+            logger.info("%s" * 4, *[word * 40] * 4, extra={"camera": word})
+        said = taken.read(1 << 20).decode()
+        logger.info("read again", extra={"camera": "door"})
+        said += taken.read(1 << 20).decode()
+    *shown, loss, last = said.splitlines()
+    whole = [line for line in shown if any(line.endswith(word * 160) for word in words)]
+    assert len(shown) - len(whole) <= 1, "one line at most was torn"
+    assert f"{len(words) - len(whole)} lines were lost here" in loss
+    assert last.endswith("worker[door]: read again")
