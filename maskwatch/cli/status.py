@@ -54,7 +54,8 @@ def _lines(report: StatusReport) -> Iterator[str]:
         yield f"           the last reload was refused: {report.problem}"
     yield f"metrics    {report.metrics + '/metrics' if report.metrics else 'not served'}"
     pid = f", pid {report.recorder.pid}" if report.recorder.pid else ""
-    yield f"recorder   {report.recorder.phase}{pid}{_again(report.recorder.restarts)}"
+    trouble = f" ({report.recorder.detail})" if report.recorder.detail else ""
+    yield f"recorder   {report.recorder.phase}{pid}{_again(report.recorder.restarts)}{trouble}"
     width = max((len(camera.name) for camera in report.cameras), default=0)
     for camera in report.cameras:
         yield f"camera     {camera.name:<{width}}  {_camera(camera)}"

@@ -17,6 +17,7 @@ from uuid import UUID
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, Sink
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident
+from maskwatch.errors import StoreError
 from maskwatch.recorder.memory import Key, Memory, key_of
 from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
@@ -232,7 +233,12 @@ class Courier:
     # --- what may go --------------------------------------------------------------------------------
 
     def pump(self, store: Store) -> None:
-        """Hand the sink what it may take now."""
+        """Hand the sink what it may take now.
+
+        Raises:
+            StoreError: the database cannot be used; what is in memory was handed over all the same.
+
+        """
         now = self._clock.monotonic()
         self._allowance = min(
             self._pace.rate, self._allowance + (now - self._allowed_at) * self._pace.rate
@@ -243,8 +249,10 @@ class Courier:
         room = min(self.sink.window - len(self._books.out), int(self._allowance))
         if room <= 0:
             return
-        room -= self._pump_stored(store, room, now)
-        self._pump_unstored(store, room, now)
+        try:
+            room -= self._pump_stored(store, room, now)
+        finally:
+            self._pump_unstored(store, room, now)
 
     def _blocked(self, now: float) -> set[UUID]:
         """Return the subjects of which nothing may go now: one is out, or not booked, or rests."""
@@ -277,7 +285,7 @@ class Courier:
             key = key_of(entry.subject)
             if room <= 0:
                 return
-            if key[0] in blocked or store.earlier_pending(self.sink.name, *key):
+            if key[0] in blocked or not self._next(store, key):
                 continue
             room -= 1
             self._unstored_ids -= 1
@@ -291,6 +299,16 @@ class Courier:
                     attempt=trouble.failures + 1,
                 )
             )
+
+    def _next(self, store: Store, key: Key) -> bool:
+        """Return whether nothing of this subject must go before it; False while that can't be seen."""
+        subject, number = key
+        if number == 1 or self._memory.holds((subject, number - 1)):
+            return True  # of what is in memory the lowest number comes first
+        try:
+            return not store.earlier_pending(self.sink.name, subject, number)
+        except StoreError:
+            return False
 
     def _send(self, delivery: Delivery) -> None:
         self._allowance -= 1

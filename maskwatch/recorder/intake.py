@@ -1,7 +1,8 @@
 """Collects changes and counts, commits them together, and only then acknowledges them.
 
 What the store cannot take is never lost here: locked or failing, it stays and is tried again, and
-no more is read meanwhile; on a full disk it moves to memory and is acknowledged as not stored.
+no more is read meanwhile; on a full disk, or when that lasts, it moves to memory and is acknowledged
+as not stored.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ Acknowledge = Callable[[bool | None], None]
 _BATCH = 64
 _MINUTES = 1000
 _RETRY = 0.2
+_RETRY_HELD = 1.0  # when a batch from memory comes first, which takes a moment
+_PATIENCE = 10.0  # seconds of a lock, or of failing, after which people are told from memory
+_SETTLE = 5.0  # most seconds for everything that waits, well within those of a heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Intake:
         self._items: list[_Item] = []
         self._minutes: list[OccupancyMinute] = []
         self._retry_at = 0.0
+        self._troubled_since = 0.0
         self.trouble = ""
 
     @property
@@ -70,7 +75,7 @@ class Intake:
     @property
     def pressing(self) -> bool:
         """Whether more waits that can be committed right now."""
-        return bool(self._items) and not self.trouble
+        return bool(self._items or self._memory) and not self.trouble
 
     @property
     def empty(self) -> bool:
@@ -96,40 +101,40 @@ class Intake:
             StoreDamagedError: the database must be opened anew; everything still waits.
 
         """
-        if (self.empty and not self._memory) or self._clock.monotonic() < self._retry_at:
+        if self.empty and not self._memory:
             return False
+        if self._clock.monotonic() < self._retry_at:
+            return self._to_memory()
         try:
-            receipts = self._store_all(store)
-        except DiskFullError as error:
-            return self._to_memory(error)
+            self._store_batch(store)
         except StoreDamagedError:
             self._count("damaged")
             raise
         except StoreError as error:
-            self._later("locked" if isinstance(error, StoreBusyError) else "io", error)
-            return False
+            self._later(error)
+            return self._to_memory()
         self.trouble = ""
-        self._stored(receipts)
         return True
 
     def commit_all(self, store: Store) -> None:
-        """Store everything that waits, if it can be stored now; raises as `commit`."""
-        while self.commit(store) and not self.empty:
+        """Store everything that waits, if that can be done now and soon; raises as `commit`."""
+        deadline = self._clock.monotonic() + _SETTLE
+        while self.commit(store) and self.pressing and self._clock.monotonic() < deadline:
             pass
 
-    def _store_all(self, store: Store) -> Sequence[Receipt]:
-        """Store memory and batch together: what is in memory came first."""
-        remembered = self._memory.entries()
-        batch = [item.entry for item in self._items[:_BATCH]]
-        receipts = store.record([*remembered, *batch], self._minutes)
+    def _store_batch(self, store: Store) -> None:
+        """Store what is in memory, which came first, and only with the last of it what waits here."""
+        remembered = self._memory.entries()[:_BATCH]
+        items = self._items[: _BATCH - len(remembered)] if len(remembered) == len(self._memory) else []
+        receipts = store.record([*remembered, *(item.entry for item in items)], self._minutes)
         if remembered:
             _log.warning("%d changes that were held in memory are stored now", len(remembered))
-        self._memory.clear()
+        self._memory.forget(remembered)
         self._minutes.clear()
-        return receipts[len(remembered) :]
+        del self._items[: len(items)]
+        self._acknowledge(items, receipts[len(remembered) :])
 
-    def _stored(self, receipts: Sequence[Receipt]) -> None:
-        items, self._items = self._items[:_BATCH], self._items[_BATCH:]
+    def _acknowledge(self, items: Sequence[_Item], receipts: Sequence[Receipt]) -> None:
         for item, receipt in zip(items, receipts, strict=True):
             if receipt is Receipt.REFUSED:
                 item.acknowledge(None)
@@ -155,10 +160,13 @@ class Intake:
             camera = entry.subject.violation.camera
             self._meter.add(catalogue.CHANGES_SILENCED, {"camera": camera})
 
-    def _to_memory(self, error: DiskFullError) -> bool:
+    def _to_memory(self) -> bool:
+        """Have people told of what the store cannot take: on a full disk at once, else if it lasts."""
+        lasting = self._clock.monotonic() - self._troubled_since >= _PATIENCE
+        if self.trouble != "full" and not (self.trouble and lasting):
+            return False
         self._minutes.clear()
         entries = [item.entry for item in self._items]
-        self._later("full", error)
         if not entries or not self._memory.room_for(entries):
             return False
         items, self._items = self._items, []
@@ -168,12 +176,25 @@ class Intake:
             item.acknowledge(False)  # noqa: FBT003 - the one argument of a callback
         return True
 
-    def _later(self, reason: str, error: StoreError) -> None:
+    def _later(self, error: StoreError) -> None:
+        reason = _reason(error)
         self._count(reason)
-        self._retry_at = self._clock.monotonic() + _RETRY
+        now = self._clock.monotonic()
+        self._retry_at = now + (_RETRY_HELD if self._memory else _RETRY)
+        if not self.trouble:
+            self._troubled_since = now
         if self.trouble != reason:  # once per trouble, not once per attempt
             _log.error("%s; trying again", error)
         self.trouble = reason
 
     def _count(self, reason: str) -> None:
         self._meter.add(catalogue.STORE_ERROR_COUNT, {"reason": reason})
+
+
+def _reason(error: StoreError) -> str:
+    match error:
+        case DiskFullError():
+            return "full"
+        case StoreBusyError():
+            return "locked"
+    return "io"

@@ -43,10 +43,12 @@ class Memory:
         """Return what is held, oldest first, with the sinks that took it meanwhile."""
         return list(self._entries.values())
 
-    def clear(self) -> None:
-        """Forget everything: it has been stored."""
-        self._entries.clear()
-        self._refused.clear()
+    def forget(self, entries: Sequence[Entry]) -> None:
+        """Forget what has been stored."""
+        for entry in entries:
+            self._entries.pop(key_of(entry.subject), None)
+        if not self._entries:
+            self._refused.clear()
 
     def waiting(self, sink: str) -> Iterator[Entry]:
         """Yield what the sink may take: of each subject the lowest number it has not taken."""

@@ -305,7 +305,7 @@ class Recorder:
 
     def _measure(self) -> None:
         with self._custody.trouble():
-            self._worries.look(self._store, self._dispatch, self._memory)
+            self._worries.look(self._store, self._dispatch, self._memory, self._intake.trouble)
             self._gauges.update(self._store, self._dispatch, self._memory, self._standing)
             self._gauges.snoozes(self._silence, [camera.name for camera in self._config.cameras])
         self._uplink.send(Metrics(snapshot=self._meter.snapshot()), droppable=True)

@@ -17,6 +17,11 @@ from maskwatch.store.database import Store
 __all__ = ["Worries"]
 
 _BACKLOG_AFTER = timedelta(minutes=5)
+_WHY = {
+    "full": "the disk is full",
+    "locked": "another program keeps the database locked",
+    "io": "the database cannot be written",
+}
 _OURS = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
 
 
@@ -34,14 +39,14 @@ class Worries:
         self._open = {each.kind: each for each in known if each.kind in _OURS}
         self._held: dict[str, float] = {}
 
-    def look(self, store: Store, couriers: Iterable[Courier], memory: Memory) -> None:
-        """Compare what is with what was.
+    def look(self, store: Store, couriers: Iterable[Courier], memory: Memory, trouble: str) -> None:
+        """Compare what is with what was; `trouble` is `Intake.trouble`.
 
         Raises:
             StoreError: the database cannot be read now.
 
         """
-        self._state(IncidentKind.DISK, _disk(store, memory))
+        self._state(IncidentKind.DISK, _disk(store, memory, trouble))
         self._state(IncidentKind.BACKLOG, self._backlog(store, couriers))
 
     def _backlog(self, store: Store, couriers: Iterable[Courier]) -> str:
@@ -76,9 +81,9 @@ class Worries:
         self._tell(incident)
 
 
-def _disk(store: Store, memory: Memory) -> str:
+def _disk(store: Store, memory: Memory, trouble: str) -> str:
     if memory:
-        return "the disk is full: alerts are held in memory only"
+        return f"{_WHY.get(trouble, _WHY['full'])}: alerts are held in memory only"
     if not store.reserve.whole:
         return "the disk is nearly full: there is no space for the reserve, pictures are not stored"
     return ""

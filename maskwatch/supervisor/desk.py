@@ -72,7 +72,7 @@ class Desk:
             ready=self._given(),
             problem=self._reloader.problem,
             metrics=self._telemetry.url,
-            recorder=_child(self._family.recorder),
+            recorder=_recorder(self._family.recorder),
             cameras=tuple(self._camera(keeper) for keeper in self._family.workers.values()),
             incidents=self._switchboard.book.open,
         )
@@ -114,5 +114,12 @@ class Desk:
         return CommandDone(ok=result.ok, detail=result.detail)
 
 
-def _child(keeper: Keeper) -> ChildReport:
-    return ChildReport(phase=keeper.phase, pid=keeper.pid, restarts=keeper.restarts, detail=keeper.why)
+def _child(keeper: Keeper, trouble: str = "") -> ChildReport:
+    return ChildReport(
+        phase=keeper.phase, pid=keeper.pid, restarts=keeper.restarts, detail=trouble or keeper.why
+    )
+
+
+def _recorder(keeper: Keeper) -> ChildReport:
+    trouble = keeper.beat.reason if keeper.beat else ""
+    return _child(keeper, f"cannot store now: {trouble}" if trouble else "")

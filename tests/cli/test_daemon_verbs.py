@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -61,6 +62,13 @@ def a_report() -> StatusReport:
 @pytest.fixture
 def runtime(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
+
+
+def test_status_tells_why_the_recorder_cannot_store(runtime: Path) -> None:
+    recorder = ChildReport(phase="running", pid=43, restarts=0, detail="cannot store now: locked")
+    with FakeControlServer(runtime, msgspec.structs.replace(a_report(), recorder=recorder)):
+        done = CliRunner().invoke(status, ["--runtime-dir", str(runtime.parent)])
+    assert "recorder   running, pid 43 (cannot store now: locked)" in done.output
 
 
 def test_status_tells_cameras_processes_and_trouble_in_words(runtime: Path) -> None:

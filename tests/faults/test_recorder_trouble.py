@@ -161,6 +161,25 @@ def test_while_a_stranger_locks_the_database_nothing_is_acknowledged_and_nothing
         wait_for(lambda: taken(recorder) == list(range(6)))
 
 
+def test_a_lock_that_lasts_has_people_told_from_memory_and_of_the_trouble(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        worker = recorder.worker()
+        with closing(sqlite3.connect(recorder.data / "maskwatch.db", isolation_level=None)) as stranger:
+            stranger.execute("BEGIN IMMEDIATE")
+            worker.send(change(0))
+            worker.send(change(0, 2, closed=True))
+            told = worker.wait(2, 60)
+            assert [each.stored for each in told] == [False, False]
+            wait_for(lambda: recorder.taken[:1] == [change(0).alert_id], 60)
+            wait_for(lambda: change(0, 2).alert_id in recorder.taken, 60)
+            wait_for(lambda: len(recorder.taken) == 3, 60)  # and the incident
+            stranger.execute("ROLLBACK")
+        wait_for(lambda: stored(recorder.data / "maskwatch.db") == {0}, 60)
+        wait_for(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.DISK], 60)
+        assert "keeps the database locked" in incidents(recorder)[0][1]
+        assert taken(recorder) == [0], "what went out from memory is not sent again"
+
+
 # --- damage -----------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from maskwatch.alerts.sink import Delivery, Fate, Outcome
 from maskwatch.clock import ManualClock
 from maskwatch.domain import Change
+from maskwatch.errors import StoreError
 from maskwatch.recorder.courier import Courier, Pace
 from maskwatch.recorder.memory import Memory, key_of
 from maskwatch.store.database import Store
@@ -317,12 +319,33 @@ def test_what_went_out_from_memory_is_not_sent_again_once_it_is_stored(bench: Be
     bench.sink.end(bench.sink.out[0])
     bench.turn()
     bench.store.record(bench.memory.entries())  # while 2:1 is still out
-    bench.memory.clear()
+    bench.memory.forget(bench.memory.entries())
     bench.courier.dirty = True
     assert bench.turn() == ["2:1"]
     bench.sink.end(bench.sink.out[0])
     assert bench.turn() == []
     assert bench.store.backlog("mqtt").pending == 0
+
+
+def test_while_the_database_cannot_be_read_memory_is_told_but_for_what_may_not_be_next(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.record(change(3))
+    bench.memory.keep(unstored(change(3, 2), change(1), change(1, 2)))
+
+    def fail(*_: object) -> NoReturn:
+        raise StoreError("the database is locked")
+
+    monkeypatch.setattr(bench.store, "waiting", fail)
+    monkeypatch.setattr(bench.store, "earlier_pending", fail)
+    for expected in ("1:1", "1:2"):
+        with pytest.raises(StoreError):
+            bench.turn()
+        sent = bench.sink.out[-1]
+        assert name_of(sent) == expected
+        bench.sink.end(sent)
+    monkeypatch.undo()
+    assert bench.turn() == ["3:1"]
 
 
 def test_a_refused_unstored_change_holds_back_the_later_ones(bench: Bench) -> None:

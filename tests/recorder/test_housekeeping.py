@@ -164,11 +164,11 @@ def test_a_backlog_is_told_once_and_so_is_its_end(tmp_path: Path, clock: Jumping
     store.record([entry(change(1))])
     for _ in range(8):
         clock.advance(60)
-        worries.look(store, [courier], Memory())
+        worries.look(store, [courier], Memory(), "")
     assert [(item.kind, item.number, item.ended) for item in told] == [(IncidentKind.BACKLOG, 1, None)]
     assert "mqtt: 1 alerts wait" in told[0].reason
     store.sinks = ()
-    worries.look(store, [], Memory())
+    worries.look(store, [], Memory(), "")
     assert [(item.id, item.number) for item in told[1:]] == [(told[0].id, 2)]
     assert told[1].ended == clock.now()
     store.close()
@@ -180,11 +180,11 @@ def test_a_new_recorder_ends_what_the_one_before_it_told_and_does_not_tell_it_ag
     store = make_store(tmp_path / "again", reserve=1 << 16, clock=clock)
     told: list[Incident] = []
     store.reserve.give_up()
-    Worries(clock, told.append).look(store, [], Memory())
+    Worries(clock, told.append).look(store, [], Memory(), "")
     successor = Worries(clock, told.append, told)
-    successor.look(store, [], Memory())
+    successor.look(store, [], Memory(), "")
     store.reserve.fill()
-    successor.look(store, [], Memory())
+    successor.look(store, [], Memory(), "")
     assert [(item.id, item.number, item.ended is None) for item in told] == [
         (told[0].id, 1, True),
         (told[0].id, 2, False),
@@ -201,12 +201,12 @@ def test_quiet_hours_are_no_backlog(tmp_path: Path, clock: JumpingClock) -> None
     sink.holding = True
     for _ in range(60):
         clock.advance(60)
-        worries.look(store, [courier], Memory())
+        worries.look(store, [courier], Memory(), "")
     sink.holding = False
-    worries.look(store, [courier], Memory())
+    worries.look(store, [courier], Memory(), "")
     assert told == [], "what gathered goes out in a moment"
     clock.advance(301)
-    worries.look(store, [courier], Memory())
+    worries.look(store, [courier], Memory(), "")
     assert [item.kind for item in told] == [IncidentKind.BACKLOG]
     store.close()
 
@@ -215,12 +215,12 @@ def test_a_spent_reserve_is_an_incident_of_the_disk(tmp_path: Path, clock: Jumpi
     store = make_store(tmp_path / "full", reserve=1 << 16, clock=clock)
     told: list[Incident] = []
     worries = Worries(clock, told.append)
-    worries.look(store, [], Memory())
+    worries.look(store, [], Memory(), "")
     assert told == []
     store.reserve.give_up()
-    worries.look(store, [], Memory())
+    worries.look(store, [], Memory(), "")
     store.reserve.fill()
-    worries.look(store, [], Memory())
+    worries.look(store, [], Memory(), "")
     assert [(item.kind, item.number) for item in told] == [
         (IncidentKind.DISK, 1),
         (IncidentKind.DISK, 2),

@@ -51,8 +51,11 @@ class Bench:
         return self.intake.commit(self.store)
 
     def stored(self) -> set[int]:
-        waiting = self.store.waiting("mqtt", 100)
-        return {change.subject.violation.id.int & 0xFF for change in waiting}  # type: ignore[union-attr]
+        return set(self.stored_in_order())
+
+    def stored_in_order(self) -> list[int]:
+        waiting = self.store.waiting("mqtt", 1000)
+        return [change.subject.violation.id.int & 0xFF for change in waiting]  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -171,3 +174,48 @@ def test_more_than_a_batch_is_committed_in_several_turns_and_all_of_it_at_the_en
     bench.intake.commit_all(bench.store)
     assert bench.told == [(index, True) for index in range(1, 150)]
     assert not bench.intake.pressing
+
+
+def test_what_is_in_memory_is_stored_batch_by_batch_and_before_what_came_later(bench: Bench) -> None:
+    """Thousands that are held would else keep the recorder from beating until it is killed, and lost."""
+    bench.memory = Memory()
+    bench.intake = Intake(bench.memory, bench.standing, clock=bench.clock, meter=bench.meter)
+    bench.store.trouble = DiskFullError("full")
+    bench.add(*range(1, 201))
+    bench.commit()
+    assert len(bench.memory) == 200
+    bench.store.trouble = None
+    bench.add(201)
+    held = [200]
+    while bench.memory:
+        assert bench.commit()
+        held.append(len(bench.memory))
+        assert 0 < held[-2] - held[-1] < 100
+        assert bench.intake.pressing is bool(bench.memory)
+    assert bench.told[200:] == [(201, True)]
+    assert bench.stored_in_order() == list(range(1, 202))
+
+
+@pytest.mark.parametrize("error", [StoreBusyError("locked"), StoreError("read-only file system")])
+def test_trouble_that_lasts_has_people_told_from_memory_and_is_stored_in_the_end(
+    bench: Bench, error: StoreError
+) -> None:
+    bench.store.trouble = error
+    bench.add(1)
+    for _ in range(9):
+        assert not bench.commit()
+    assert bench.told == []
+    bench.commit()
+    bench.commit()
+    assert bench.told == [(1, False)]
+    bench.add(2)
+    assert bench.commit()
+    assert bench.told[1:] == [(2, False)], "while it lasts, what comes need not wait as long"
+    bench.store.trouble = None
+    bench.add(3)
+    bench.commit()
+    assert bench.told[2:] == [(3, True)]
+    assert bench.stored() == {1, 2, 3}
+    bench.store.trouble = error
+    bench.add(4)
+    assert not bench.commit(), "another trouble is a new one"
