@@ -138,6 +138,7 @@ _with_lines_kept(cli)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors.py` documents."""
+    _open_closed_streams()
     try:
         cli.main(args=arguments, prog_name="maskwatch", standalone_mode=True)
     except MaskwatchError as error:
@@ -155,6 +156,17 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(redact(traceback.format_exc()), err=True, nl=False)
         _complain("this is a fault of maskwatch itself; please report it with the lines above")
         sys.exit(MaskwatchError.exit_code)
+
+
+def _open_closed_streams() -> None:
+    """Have descriptors 0 to 2 open: else a socket gets such a number, and libraries write into it."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
 
 
 def _complain(text: str) -> None:

@@ -132,6 +132,9 @@ class Intake:
         self._memory.forget(remembered)
         self._minutes.clear()
         del self._items[: len(items)]
+        for entry, receipt in zip(remembered, receipts, strict=False):
+            if receipt is Receipt.STORED:
+                self._recorded(entry)
         self._acknowledge(items, receipts[len(remembered) :])
 
     def _acknowledge(self, items: Sequence[_Item], receipts: Sequence[Receipt]) -> None:
@@ -147,8 +150,11 @@ class Intake:
             item.acknowledge(True)  # noqa: FBT003 - the one argument of a callback
 
     def _accept(self, entry: Entry) -> None:
-        subject = entry.subject
         self._stands(entry)
+        self._recorded(entry)
+
+    def _recorded(self, entry: Entry) -> None:
+        subject = entry.subject
         kind = change_kind(subject).value
         self._meter.add(catalogue.CHANGES_RECORDED, {"change": kind})
         if isinstance(subject, Incident) and subject.number == 1:
@@ -165,7 +171,6 @@ class Intake:
         lasting = self._clock.monotonic() - self._troubled_since >= _PATIENCE
         if self.trouble != "full" and not (self.trouble and lasting):
             return False
-        self._minutes.clear()
         entries = [item.entry for item in self._items]
         if not entries or not self._memory.room_for(entries):
             return False

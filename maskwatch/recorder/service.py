@@ -23,6 +23,7 @@ from maskwatch.domain import (
     OccupancyMinute,
     Snooze,
 )
+from maskwatch.errors import StoreError
 from maskwatch.ipc.child import Uplink
 from maskwatch.ipc.messages import (
     Command,
@@ -65,6 +66,7 @@ MakeSinks = Callable[[Config], Sequence[Sink]]
 
 _TURN = 0.25
 _LONGEST_WHY = 200
+_LOOK_EVERY = 5.0  # seconds between two looks whether the socket is there
 _GOODBYE = 2.0  # most seconds for what is out to come back when we are told to stop
 
 
@@ -149,6 +151,16 @@ class Recorder:
             self._snoozed(snooze)
         self._dispatch.start(sinks)
 
+    def _stay_reachable(self) -> None:
+        """Listen anew if somebody removed the socket: a worker that begins finds nobody else."""
+        if self._socket.exists():
+            return
+        _log.error("the socket %s was removed: listening anew", self._socket)
+        try:
+            self._workers.listen_at(listen(self._socket))
+        except StoreError as error:
+            _log.error("%s", error)
+
     def _interrupt(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
         """Close what nobody will close any more."""
         for entry in interruptions(changes, incidents, self._clock.now()):
@@ -165,6 +177,7 @@ class Recorder:
         self._loop.every(1.0, self._beat)
         self._loop.every(5.0, self._measure)
         self._loop.every(10.0, self._close_orphaned)
+        self._loop.every(_LOOK_EVERY, self._stay_reachable)
         self._uplink.send(Ready())
         self._beat()
 

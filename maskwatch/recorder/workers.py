@@ -105,7 +105,6 @@ class Workers:
         clock: Clock,
     ) -> None:
         """Listen; `key` is that of all badges."""
-        self._listener = listener
         self._loop = loop
         self._intake = intake
         self._tell = tell
@@ -117,8 +116,18 @@ class Workers:
         self._last_seen: dict[str, float] = {}
         self._began = clock.monotonic()
         self.received = 0
+        self._watch(listener)
+
+    def _watch(self, listener: socket.socket) -> None:
         listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
-        loop.watch(listener, self._accept)
+        self._listener = listener
+        self._loop.watch(listener, self._accept)
+
+    def listen_at(self, listener: socket.socket) -> None:
+        """Listen there from now on; who is connected stays so."""
+        self._loop.forget(self._listener)
+        self._listener.close()
+        self._watch(listener)
 
     def _accept(self) -> None:
         try:

@@ -66,6 +66,19 @@ class ControlServer:
             ) from None
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_REQUEST)
 
+    async def stay_reachable(self) -> None:
+        """Listen anew if somebody removed the socket."""
+        if self._server is None or self._path.exists():
+            return
+        _log.error("the socket %s was removed: listening anew", self._path)
+        former = self._server
+        try:
+            await self.start()
+        except ConfigError as error:
+            _log.error("%s", error)
+        else:
+            former.close()
+
     async def stop(self) -> None:
         """Listen no more, and take the socket away."""
         if self._server is not None:

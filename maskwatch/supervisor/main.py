@@ -39,6 +39,7 @@ from maskwatch.telemetry import logs
 __all__ = ["Supervisor", "serve"]
 
 _log = logging.getLogger(__name__)
+_LOOK_EVERY = 5.0  # seconds between two looks whether the control socket is there
 
 
 def serve(
@@ -115,7 +116,7 @@ class Supervisor:
             self._family = self._make_family()
             door = self._make_door()
             self._reloader = Reloader(self._path, self._family, self._telemetry, door, self._notifier)
-            control = ControlServer(
+            self._control = ControlServer(
                 control_socket(self._config.runtime_dir),
                 self._desk().answer,
                 lambda: [keeper.pid for keeper in self._family if keeper.pid],
@@ -124,7 +125,7 @@ class Supervisor:
             try:
                 self._telemetry.serve(self._config.metrics)
                 door.serve(self._config)
-                await control.start()
+                await self._control.start()
                 self._family.start_recorder()
                 self._in_background(self._check_model())
                 self._in_background(self._doorbell.ring(self._limits.head_start))
@@ -132,7 +133,7 @@ class Supervisor:
             finally:
                 door.stop()
                 await self._shut_down()
-                await control.stop()
+                await self._control.stop()
                 self._telemetry.stop()
                 (Path(self._config.runtime_dir) / RECORDER_SOCKET).unlink(missing_ok=True)
                 self._notifier.close()
@@ -228,6 +229,8 @@ class Supervisor:
         self._switchboard.router.expire(now)
         if self._is_due("look", 1.0):
             self._look()
+        if self._is_due("listen", _LOOK_EVERY):
+            self._in_background(self._control.stay_reachable())
         if self._is_due("measure", self._limits.measure):
             self._measure(now)
         self._feed_watchdog()

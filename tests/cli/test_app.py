@@ -198,3 +198,25 @@ class TestCompletion:
             [bash, "-c", script], capture_output=True, text=True, timeout=60, check=True
         )
         assert set(done.stdout.split()) == completions
+
+
+def test_with_its_streams_closed_a_verb_works_and_nothing_else_gets_their_numbers(
+    tmp_path: Path,
+) -> None:
+    """A socket with the number 2 would have libraries write their messages into it."""
+    (tmp_path / "config.yaml").write_text("cameras: [{name: a, url: 'rtsp://127.0.0.1:1/s'}]\n")
+    code = (
+        "import os, sys; from maskwatch.cli.app import main; from maskwatch.config.schema import LogConfig\n"
+        "sys.argv[1:] = ['check', 'config.yaml']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    from maskwatch.telemetry.logs import setup; setup(LogConfig(), 'supervisor')\n"
+        "    seen = [os.readlink(f'/proc/self/fd/{fd}') for fd in range(3)]\n"
+        "    open('seen', 'w').write(f'{end.code or 0} {seen}')\n"
+    )
+    command = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code]
+    subprocess.run(
+        command, cwd=tmp_path, env={"PYTHONPATH": str(Path(__file__).parents[2])}, check=True, timeout=60
+    )
+    assert (tmp_path / "seen").read_text() == f"0 {['/dev/null'] * 3}"

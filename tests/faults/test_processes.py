@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.daemon import wait_until
-from tests.faults.quick import QuickDaemon, dead_cameras, is_alive, wait_given
+from tests.faults.quick import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_given
+from tests.store.samples import change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -241,6 +242,25 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     assert done.returncode == 7, done.stderr
     assert done.stderr.splitlines()[-1].startswith("maskwatch: ")
     assert "Traceback" not in done.stderr
+
+
+def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
+    with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
+        wait_given(daemon)
+        with daemon.hand_in("door") as connected:
+            sockets = list(daemon.runtime.glob("*.sock"))
+            assert len(sockets) == 2
+            for path in sockets:
+                path.unlink()
+            wait_until(lambda: all(path.exists() for path in sockets), 30, "they are there again")
+            wait_given(daemon)
+            connected.send(change(1))
+            assert connected.wait(1)[0].stored, "who is connected stays so"
+        with daemon.hand_in("door") as newcomer:
+            newcomer.send(change(2))
+            assert newcomer.wait(1)[0].stored
+        assert daemon.stop() == 0
+        assert not list(daemon.runtime.glob("*.sock"))
 
 
 class UnheardDaemon(QuickDaemon):
