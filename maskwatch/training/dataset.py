@@ -9,8 +9,6 @@ them are for testing only. A scene file is `annotations.json`:
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,20 +21,20 @@ import numpy as np
 
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
-from maskwatch.reading import MIB, read_file, read_json
+from maskwatch.reading import MIB, read_json
 from maskwatch.training.groups import fingerprint
+from maskwatch.training.tables import read_sources, read_split
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_leaks", "read_scenes"]
+__all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_scenes"]
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _IMBALANCE: Final = 20
 _LARGEST_ANNOTATIONS: Final = 256 * MIB
-_LARGEST_TABLE: Final = 64 * MIB
 _LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
 _AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
 
@@ -102,13 +100,13 @@ class Dataset:
 def load_crops(folder: Path) -> Dataset:
     """Return the crops of `folder`. Raises DataError for a folder that is not laid out as said above."""
     files = _class_files(folder)
-    sources = _column(folder / "manifest.csv", "source")
-    splits = _column(folder / "split.csv", "split")
+    names = [path.relative_to(folder).as_posix() for _, path in files]
+    sources = read_sources(folder / "manifest.csv", frozenset(names))
+    splits = read_split(folder / "split.csv", frozenset(names))
     photos: list[Photo] = []
-    unreadable: list[str] = []
-    for label, path in files:
+    unreadable = _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
+    for name, (label, path) in zip(names, files, strict=True):
         image = _read(path)
-        name = path.relative_to(folder).as_posix()
         if image is None:
             unreadable.append(str(path))
             continue
@@ -128,6 +126,11 @@ def load_crops(folder: Path) -> Dataset:
     if not photos:
         raise DataError(f"{folder}: none of its {len(files)} pictures can be read")
     return Dataset(tuple(photos), tuple(unreadable))
+
+
+def _missing(split: Path, names: list[str]) -> list[str]:
+    """Return what to say of pictures that a split names and that are not there: they may be mistyped."""
+    return [f"{split}: {len(names)} of its pictures are not there, first {names[0]}"] if names else []
 
 
 def _class_files(folder: Path) -> list[tuple[int, Path]]:
@@ -151,38 +154,6 @@ def _class_files(folder: Path) -> list[tuple[int, Path]]:
     if not files:
         raise DataError(f"{folder}: no pictures; expected a sub-folder per class: {', '.join(LABELS)}")
     return files
-
-
-def _column(path: Path, column: str) -> dict[str, str]:
-    """Return path -> `column` of a CSV file; nothing where the file or the column is missing."""
-    if not path.is_file():
-        return {}
-    return {row["path"]: row[column] for row in _rows(path) if "path" in row and column in row}
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file with a header. Raises DataError where it is none."""
-    try:
-        text = read_file(path, _LARGEST_TABLE).decode("utf-8")
-        return list(csv.DictReader(io.StringIO(text, newline="")))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table in CSV: {error}") from error
-
-
-def read_leaks(path: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the test pictures that are in train too, and those training pictures (CSV with a header).
-
-    The names are paths inside the data folder, from the columns test_path and train_path.
-    """
-    rows = _rows(path)
-    try:
-        return frozenset(r["test_path"] for r in rows), frozenset(r["train_path"] for r in rows)
-    except KeyError as error:
-        raise DataError(
-            f"{path}: column {error} is missing; expected test_path and train_path"
-        ) from error
 
 
 def _read(path: Path) -> Image | None:

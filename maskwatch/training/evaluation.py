@@ -14,10 +14,11 @@ import numpy as np
 
 from maskwatch.errors import DataError
 from maskwatch.training import slices
-from maskwatch.training.dataset import Dataset, Photo, read_leaks
+from maskwatch.training.dataset import Dataset, Photo
 from maskwatch.training.measure import BANDS, Answers, Figures, answers, crops_of, figures
 from maskwatch.training.plots import plot_confusion, plot_reliability
 from maskwatch.training.prepare import with_faces
+from maskwatch.training.tables import read_leaks
 from maskwatch.training.wholepath import PathFigures
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import LABELS, Figure, Manifest, write_manifest

@@ -12,9 +12,10 @@ import numpy as np
 
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError
-from maskwatch.training.dataset import Dataset, Photo, load_crops, load_scenes, read_leaks
+from maskwatch.training.dataset import Dataset, Photo, load_crops, load_scenes
 from maskwatch.training.groups import near_any, near_groups, split_groups
 from maskwatch.training.settings import Settings
+from maskwatch.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector
 
 if TYPE_CHECKING:

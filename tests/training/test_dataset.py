@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.errors import DataError
-from maskwatch.training.dataset import Dataset, load_crops, load_scenes, read_leaks, read_scenes
+from maskwatch.training.dataset import Dataset, load_crops, load_scenes, read_scenes
 from tests.training.conftest import write_csv
 
 
@@ -32,6 +32,15 @@ def test_a_manifest_names_sources_and_a_split_keeps_test_pictures(faces: Callabl
     data = load_crops(folder)
     assert [p.source for p in data.photos] == ["web", "faces", "faces"]
     assert [p.split for p in data.photos] == ["train", "test", "train"]
+
+
+def test_pictures_of_a_split_that_are_not_there_are_said(faces: Callable[..., Path]) -> None:
+    """Their names may be mistyped, and the pictures that were meant would be trained on."""
+    folder = faces(with_mask=2)
+    rows = [{"path": f"with_mask/{name}.png", "split": "test"} for name in ("000", "01", "001")]
+    write_csv(folder / "split.csv", rows)
+    said = f"{folder / 'split.csv'}: 1 of its pictures are not there, first with_mask/01.png"
+    assert load_crops(folder).unreadable == (said,)
 
 
 def test_an_unreadable_picture_is_named_and_skipped(faces: Callable[..., Path]) -> None:
@@ -128,12 +137,3 @@ def test_annotations_without_images_beside_them_are_refused(hall: Path) -> None:
         load_scenes(hall)
     with pytest.raises(DataError, match="cannot read the annotations"):
         load_scenes(hall.parent / "other.json")
-
-
-def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
-    """Test and training side are told apart."""
-    path = write_csv(tmp_path / "leaks.csv", [{"test_path": "a", "train_path": "b"}])
-    assert read_leaks(path) == ({"a"}, {"b"})
-    write_csv(path, [{"path": "a"}])
-    with pytest.raises(DataError, match="train_path"):
-        read_leaks(path)
