@@ -54,6 +54,7 @@ class Photo:
         height: height of the face in its photograph in pixels; of the picture where no box is.
         print: perceptual hash, 64 values of 0 or 1.
         face: the face that the detector found in a picture without a box, if it looked.
+        file: where it lies, links followed.
 
     """
 
@@ -67,6 +68,7 @@ class Photo:
     height: float
     print: Image
     face: Detection | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ def load_crops(folder: Path) -> Dataset:
     names = [path.relative_to(folder).as_posix() for _, path in files]
     sources = read_sources(folder / "manifest.csv", frozenset(names))
     splits = read_split(folder / "split.csv", frozenset(names))
+    place = folder.resolve()
+    called = place.name if folder.name in {"", ".."} else folder.name
     photos: list[Photo] = []
     unreadable = _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
     for name, (label, path) in zip(names, files, strict=True):
@@ -114,13 +118,14 @@ def load_crops(folder: Path) -> Dataset:
             Photo(
                 image=_at_most(image, _LONGEST),
                 label=label,
-                source=sources.get(name, folder.name),
-                name=f"{folder.name}/{name}",
-                group=f"{folder.name}/{name}",
+                source=sources.get(name, called),
+                name=f"{called}/{name}",
+                group=f"{called}/{name}",
                 box=None,
                 split=splits.get(name, "train"),
                 height=float(image.shape[0]),
                 print=fingerprint(image),
+                file=str(place / name),
             )
         )
     if not photos:

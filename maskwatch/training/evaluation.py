@@ -95,9 +95,15 @@ def chosen(photos: Sequence[Photo], split: str, sources: Sequence[str]) -> list[
 
 
 def without_leaks(photos: Sequence[Photo], leaks: Path) -> list[Photo]:
-    """Return `photos` without the test pictures that the list says are in train too."""
-    listed = {f"{leaks.parent.name}/{name}" for name in read_leaks(leaks)[0]}
-    return [p for p in photos if p.name not in listed]
+    """Return `photos` without the test pictures that the list says are in train too.
+
+    Raises DataError where the list names none of them, or nothing is left.
+    """
+    listed = read_leaks(leaks, "test_path", frozenset(p.file for p in photos))
+    left = [p for p in photos if p.file not in listed]
+    if not left:
+        raise DataError(f"{leaks}: no picture is left to evaluate: all {len(photos)} are on the list")
+    return left
 
 
 @dataclass(frozen=True, slots=True)

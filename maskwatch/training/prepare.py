@@ -52,7 +52,8 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> Prepared:
     own = [p for p in data.photos if p.source not in {*settings.hold_out, *settings.drop}]
     test = tuple(p for p in own if p.split == "test")
     rest = [p for p in own if p.split != "test"]
-    clean = _without_leaks(rest, (*test, *held_out), settings)
+    listed = _listed(data, settings)
+    clean = _without_leaks(rest, (*test, *held_out), listed)
     seen = [p for p in clean if p.height >= _TOO_SMALL]
     Dataset(tuple(seen)).check()
     say("looking for the faces in pictures without a box")
@@ -82,13 +83,16 @@ def _loaded(settings: Settings, say: Callable[[str], None]) -> Dataset:
     return data
 
 
-def _without_leaks(photos: list[Photo], kept: tuple[Photo, ...], settings: Settings) -> list[Photo]:
+def _listed(data: Dataset, settings: Settings) -> set[str]:
+    """Return the files that the lists of leaks keep out of training."""
+    files = frozenset(photo.file for photo in data.photos)
+    return {file for path in settings.leaks for file in read_leaks(Path(path), "train_path", files)}
+
+
+def _without_leaks(photos: list[Photo], kept: tuple[Photo, ...], listed: set[str]) -> list[Photo]:
     """Return `photos` without those that show one kept for measuring: listed, or nearly the same."""
-    listed: set[str] = set()
-    for path in settings.leaks:
-        listed |= {f"{Path(path).parent.name}/{name}" for name in read_leaks(Path(path))[1]}
     near = near_any([p.print for p in photos], [p.print for p in kept])
-    return [p for p, hit in zip(photos, near, strict=True) if not hit and p.name not in listed]
+    return [p for p, hit in zip(photos, near, strict=True) if not hit and p.file not in listed]
 
 
 def _split(photos: tuple[Photo, ...], settings: Settings) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:

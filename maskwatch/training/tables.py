@@ -61,13 +61,20 @@ def read_sources(path: Path, pictures: Collection[str]) -> dict[str, str]:
     return {row["path"]: row["source"] for _, row in rows if "source" in row}
 
 
-def read_leaks(path: Path) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the test pictures that are in train too, and those training pictures.
+def read_leaks(path: Path, column: str, files: Collection[str]) -> frozenset[str]:
+    """Return the files in a column of a list of leaks: test_path, which are in train too, or train_path.
 
-    The names are paths inside the data folder, from the columns test_path and train_path.
+    A list lies in the data folder and names pictures by their path there. Raises DataError where it
+    names none of `files` (links followed): it would keep nothing apart.
     """
-    rows = [row for _, row in _rows(path, "test_path", "train_path")]
-    return frozenset(r["test_path"] for r in rows), frozenset(r["train_path"] for r in rows)
+    folder = path.parent.resolve()
+    listed = {str(folder / row[column]) for _, row in _rows(path, "test_path", "train_path")}
+    if listed.isdisjoint(files):
+        raise DataError(
+            f"{path}: its {column} names none of the {len(files)} pictures; a list of leaks lies in the "
+            "data folder, and names pictures by their path in it"
+        )
+    return frozenset(listed)
 
 
 def _rows(path: Path, *columns: str) -> list[Row]:

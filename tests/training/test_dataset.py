@@ -22,6 +22,15 @@ def test_each_sub_folder_is_a_class(faces: Callable[..., Path]) -> None:
     assert {p.split for p in data.photos} == {"train"}
 
 
+def test_a_folder_has_its_name_from_wherever_it_is_named(
+    faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not an empty one, which no --source could choose."""
+    monkeypatch.chdir(faces(with_mask=1) / "with_mask")
+    photo = load_crops(Path("..")).photos[0]
+    assert (photo.source, photo.name) == ("faces", "faces/with_mask/000.png")
+
+
 def test_a_manifest_names_sources_and_a_split_keeps_test_pictures(faces: Callable[..., Path]) -> None:
     """Both files are optional and go by path."""
     folder = faces(with_mask=2, without_mask=1)

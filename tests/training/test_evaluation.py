@@ -79,8 +79,31 @@ def test_the_split_and_the_sources_choose(faces: Callable[..., Path]) -> None:
     with pytest.raises(DataError, match="no such source; there are faces"):
         evaluation.chosen(photos, "all", ["web"])
     leaks = write_csv(folder / "leaks.csv", [{"test_path": "with_mask/001.png", "train_path": "x"}])
-    left = evaluation.without_leaks(evaluation.chosen(photos, "test", []), leaks)
-    assert left == []
+    with pytest.raises(DataError, match="no picture is left to evaluate: all 1 are on the list"):
+        evaluation.without_leaks(evaluation.chosen(photos, "test", []), leaks)
+
+
+@pytest.mark.parametrize(
+    ("here", "data", "leaks"),
+    [
+        ("faces", ".", "leaks.csv"),
+        ("faces", "../faces", "leaks.csv"),
+        ("faces/with_mask", "..", "../leaks.csv"),
+        (".", "link", "faces/leaks.csv"),
+        (".", "faces", "link/leaks.csv"),
+    ],
+)
+def test_a_list_of_leaks_is_kept_to_from_wherever_it_is_named(
+    faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, here: str, data: str, leaks: str
+) -> None:
+    """From the folder itself, beside it, or by a link: the same pictures are left out."""
+    folder = faces(with_mask=2, without_mask=1)
+    rows = [{"test_path": "with_mask/001.png", "train_path": "without_mask/000.png"}]
+    write_csv(folder / "leaks.csv", rows)
+    (folder.parent / "link").symlink_to("faces")
+    monkeypatch.chdir(folder.parent / here)
+    left = evaluation.without_leaks(load_crops(Path(data)).photos, Path(leaks))
+    assert [Path(p.file).name for p in left] == ["000.png", "000.png"]
 
 
 def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], tmp_path: Path) -> None:

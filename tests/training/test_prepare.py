@@ -54,6 +54,23 @@ def test_a_copy_of_a_test_picture_is_not_trained_on(faces: Callable[..., Path]) 
     assert not [p.name for p in (*prepared.train, *prepared.validation) if "copy" in p.name]
 
 
+def test_a_listed_leak_is_not_trained_on_from_wherever_it_is_named(
+    faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where data and list are given relative to the data folder; a list of others is refused."""
+    folder = faces(with_mask=12, without_mask=12)
+    rows = [{"test_path": "with_mask/000.png", "train_path": "with_mask/001.png"}]
+    write_csv(folder / "leaks.csv", rows)
+    monkeypatch.chdir(folder)
+    prepared = prepare(settings(Path("../faces"), leaks=("leaks.csv",)), quiet)
+    learnt = {photo.name for photo in (*prepared.train, *prepared.validation)}
+    assert "faces/with_mask/001.png" not in learnt
+    assert "faces/with_mask/002.png" in learnt
+    write_csv(folder / "leaks.csv", [{"test_path": "a.png", "train_path": "b.png"}])
+    with pytest.raises(DataError, match="its train_path names none of the 24 pictures"):
+        prepare(settings(folder, leaks=(str(folder / "leaks.csv"),)), quiet)
+
+
 def test_a_source_that_is_not_there_is_named(faces: Callable[..., Path]) -> None:
     """With those that are."""
     folder = faces(with_mask=3, without_mask=3)

@@ -77,7 +77,16 @@ def test_a_manifest_of_other_pictures_is_refused(tmp_path: Path) -> None:
 def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
     """Test and training side are told apart."""
     path = write_csv(tmp_path / "leaks.csv", [{"test_path": "a", "train_path": "b"}])
-    assert read_leaks(path) == ({"a"}, {"b"})
+    files = frozenset({str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "c")})
+    assert read_leaks(path, "test_path", files) == {str(tmp_path / "a")}
+    assert read_leaks(path, "train_path", files) == {str(tmp_path / "b")}
     write_csv(path, [{"path": "a"}])
     with pytest.raises(DataError, match=r"'test_path' is missing; .*, found 'path'"):
-        read_leaks(path)
+        read_leaks(path, "test_path", files)
+
+
+def test_a_list_of_leaks_that_names_no_picture_is_refused(tmp_path: Path) -> None:
+    """It would leave out nothing, and the figure would be taken for one without leaks."""
+    path = write_csv(tmp_path / "leaks.csv", [{"test_path": "paper/a", "train_path": "b"}])
+    with pytest.raises(DataError, match=r"leaks.csv: its test_path names none of the 1 pictures"):
+        read_leaks(path, "test_path", frozenset({str(tmp_path / "a")}))
