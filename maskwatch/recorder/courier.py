@@ -17,7 +17,6 @@ from uuid import UUID
 from maskwatch.alerts.sink import Delivery, Fate, Outcome, Sink
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident
-from maskwatch.errors import StoreError
 from maskwatch.recorder.memory import Key, Memory, key_of
 from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
@@ -210,12 +209,14 @@ class Courier:
             detail=outcome.detail,
         )
 
-    def write(self, store: Store) -> None:
-        """Write what came back; on an error of the store all of it stays booked."""
+    def write(self, store: Store | None) -> None:
+        """Write what came back; without a store, or on an error of it, all of that stays booked."""
         done = self._books.done
         for key, settled in list(done.items()):
             if self._settle_in_memory(key, settled):
                 del done[key]
+        if store is None:
+            return
         if done:
             store.settle(list(done.values()))
             done.clear()
@@ -232,13 +233,8 @@ class Courier:
 
     # --- what may go --------------------------------------------------------------------------------
 
-    def pump(self, store: Store) -> None:
-        """Hand the sink what it may take now.
-
-        Raises:
-            StoreError: the database cannot be used; what is in memory was handed over all the same.
-
-        """
+    def pump(self, store: Store | None) -> None:
+        """Hand the sink what it may take now; without a store only what is in memory."""
         now = self._clock.monotonic()
         self._allowance = min(
             self._pace.rate, self._allowance + (now - self._allowed_at) * self._pace.rate
@@ -249,10 +245,9 @@ class Courier:
         room = min(self.sink.window - len(self._books.out), int(self._allowance))
         if room <= 0:
             return
-        try:
+        if store is not None:
             room -= self._pump_stored(store, room, now)
-        finally:
-            self._pump_unstored(store, room, now)
+        self._pump_unstored(store, room, now)
 
     def _blocked(self, now: float) -> set[UUID]:
         """Return the subjects of which nothing may go now: one is out, or not booked, or rests."""
@@ -277,7 +272,7 @@ class Courier:
             )
         return len(free)
 
-    def _pump_unstored(self, store: Store, room: int, now: float) -> None:
+    def _pump_unstored(self, store: Store | None, room: int, now: float) -> None:
         if not self._memory or room <= 0:
             return
         blocked = self._blocked(now)
@@ -300,15 +295,12 @@ class Courier:
                 )
             )
 
-    def _next(self, store: Store, key: Key) -> bool:
+    def _next(self, store: Store | None, key: Key) -> bool:
         """Return whether nothing of this subject must go before it; False while that can't be seen."""
         subject, number = key
         if number == 1 or self._memory.holds((subject, number - 1)):
             return True  # of what is in memory the lowest number comes first
-        try:
-            return not store.earlier_pending(self.sink.name, subject, number)
-        except StoreError:
-            return False
+        return store is not None and not store.earlier_pending(self.sink.name, subject, number)
 
     def _send(self, delivery: Delivery) -> None:
         self._allowance -= 1

@@ -78,6 +78,11 @@ class Intake:
         return bool(self._items or self._memory) and not self.trouble
 
     @property
+    def blocked(self) -> bool:
+        """Whether the database cannot be used now: each try would only keep everybody waiting."""
+        return self.trouble in {"locked", "io"}
+
+    @property
     def empty(self) -> bool:
         """Whether nothing waits."""
         return not self._items and not self._minutes

@@ -292,11 +292,12 @@ class Recorder:
 
     def _deliver(self) -> None:
         for courier in self._dispatch:
+            store = None if self._intake.blocked else self._store
             courier.collect()
             with self._custody.trouble():
-                courier.write(self._store)
+                courier.write(store)
             with self._custody.trouble():
-                courier.pump(self._store)
+                courier.pump(store)
 
     def _close_orphaned(self) -> None:
         if self._intake.empty and not self._memory:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from importlib.metadata import version
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from maskwatch.clock import Clock
 from maskwatch.ipc.control import (
     Answer,
@@ -72,7 +74,7 @@ class Desk:
             ready=self._given(),
             problem=self._reloader.problem,
             metrics=self._telemetry.url,
-            recorder=_recorder(self._family.recorder),
+            recorder=self._recorder(),
             cameras=tuple(self._camera(keeper) for keeper in self._family.workers.values()),
             incidents=self._switchboard.book.open,
         )
@@ -91,6 +93,10 @@ class Desk:
             worker=_child(keeper),
             snoozed_until=snooze.until if snooze else None,
         )
+
+    def _recorder(self) -> ChildReport:
+        report, trouble = _child(self._family.recorder), self._family.store_trouble
+        return replace(report, detail=f"cannot store now: {trouble}") if trouble else report
 
     async def _reload(self, request: ReloadRequest) -> ReloadDone:
         return await self._reloader.reload(wait=request.wait)
@@ -114,12 +120,5 @@ class Desk:
         return CommandDone(ok=result.ok, detail=result.detail)
 
 
-def _child(keeper: Keeper, trouble: str = "") -> ChildReport:
-    return ChildReport(
-        phase=keeper.phase, pid=keeper.pid, restarts=keeper.restarts, detail=trouble or keeper.why
-    )
-
-
-def _recorder(keeper: Keeper) -> ChildReport:
-    trouble = keeper.beat.reason if keeper.beat else ""
-    return _child(keeper, f"cannot store now: {trouble}" if trouble else "")
+def _child(keeper: Keeper) -> ChildReport:
+    return ChildReport(phase=keeper.phase, pid=keeper.pid, restarts=keeper.restarts, detail=keeper.why)

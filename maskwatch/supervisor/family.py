@@ -115,6 +115,11 @@ class Family:
         """Whether any worker's process still runs."""
         return any(keeper.pid for keeper in (*self.workers.values(), *self._leaving))
 
+    @property
+    def store_trouble(self) -> str:
+        """Why the recorder cannot store now, "" if it can."""
+        return self.recorder.beat.reason if self.recorder.beat else ""
+
     def camera(self, name: str) -> CameraConfig:
         """Return a camera's configuration; raises KeyError."""
         return next((c for c in self.config.cameras if c.name == name), None) or _missing(name)

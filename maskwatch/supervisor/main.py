@@ -274,6 +274,7 @@ class Supervisor:
             self._switchboard.board.all,
             recording=self._family.recorder.phase is Phase.RUNNING,
             given=self._given,
+            trouble=self._family.store_trouble,
         )
         self._notifier.status(condition.detail)
         self._telemetry.publish()

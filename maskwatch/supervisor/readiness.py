@@ -38,13 +38,16 @@ class Readiness:
         healthy = self.healthy()
         return self._condition if healthy.ok else healthy
 
-    def look(self, statuses: Sequence[CameraStatus], *, recording: bool, given: bool) -> Condition:
+    def look(
+        self, statuses: Sequence[CameraStatus], *, recording: bool, given: bool, trouble: str = ""
+    ) -> Condition:
         """Judge anew, and return what `ready` says from now on.
 
         Args:
             statuses: of all cameras.
             recording: whether the recorder runs.
             given: whether every camera has been given its worker.
+            trouble: why the recorder cannot store now, "" if it can.
 
         """
         wanted = [s for s in statuses if s.state is not CameraState.DISABLED]
@@ -52,7 +55,10 @@ class Readiness:
         words = [f"{len(live)} of {len(wanted)} cameras live"]
         words += [f"{s.camera}: {s.state}" for s in wanted if s not in live][:_NAMED]
         words += [] if recording else ["the recorder does not run"]
+        words += [f"the recorder cannot store now: {trouble}"] if trouble else []
         words += [] if given else ["still starting"]
         watching = bool(live) or not wanted
-        self._condition = Condition(ok=given and recording and watching, detail="; ".join(words))
+        self._condition = Condition(
+            ok=given and recording and not trouble and watching, detail="; ".join(words)
+        )
         return self._condition

@@ -200,13 +200,15 @@ class TestCompletion:
         assert set(done.stdout.split()) == completions
 
 
-def test_with_its_streams_closed_a_verb_works_and_nothing_else_gets_their_numbers(
+def test_a_verb_works_with_its_streams_closed_and_nothing_else_gets_their_numbers(
     tmp_path: Path,
 ) -> None:
     """A socket with the number 2 would have libraries write their messages into it."""
     (tmp_path / "config.yaml").write_text("cameras: [{name: a, url: 'rtsp://127.0.0.1:1/s'}]\n")
     code = (
-        "import os, sys; from maskwatch.cli.app import main; from maskwatch.config.schema import LogConfig\n"
+        "import os, sys\n"
+        "from maskwatch.cli.app import main\n"
+        "from maskwatch.config.schema import LogConfig\n"
         "sys.argv[1:] = ['check', 'config.yaml']\n"
         "try:\n"
         "    main()\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,3 +127,27 @@ def test_a_quarantine_is_one_incident_that_ends_when_somebody_forgives(site: Sit
         ask(socket, RunCommand(verb="enable", target="dead"), timeout=10)
 
     site.suffers(IncidentKind.QUARANTINE, kill_again_and_again, forgive, camera="dead")
+
+
+def test_people_hear_of_trouble_also_while_somebody_keeps_the_database_locked(site: Site) -> None:
+    def unplug() -> None:
+        site.server.faults("a").close = True
+        site.server.disconnect("a")
+
+    def heal() -> None:
+        site.listener.wait(lambda _: site.told(IncidentKind.DISK, camera=""), 60)
+        assert "(cannot store now: locked)" in site.daemon.run("status").stdout
+        assert not site.daemon.ready()
+        stranger.execute("ROLLBACK")
+        site.server.faults("a").clear()
+
+    recorder = site.daemon.status().recorder.pid
+    with closing(sqlite3.connect(site.daemon.data / "maskwatch.db", isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        site.suffers(IncidentKind.CAMERA_OFFLINE, unplug, heal)
+    site.listener.wait(lambda _: len(site.told(IncidentKind.DISK, camera="")) == 2, 60)
+    opened, closed = site.told(IncidentKind.DISK, camera="")
+    assert opened.id == closed.id
+    assert "keeps the database locked" in opened.reason
+    wait_until(site.daemon.ready, 60, "it is ready again")
+    assert site.daemon.status().recorder.pid == recorder

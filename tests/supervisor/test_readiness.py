@@ -40,6 +40,14 @@ def test_ready_means_watching_and_recording(
     assert readiness.ready() == condition
 
 
+def test_who_cannot_store_is_not_ready_and_says_why() -> None:
+    readiness = Readiness(ManualClock())
+    live = statuses(CameraState.LIVE)
+    condition = readiness.look(live, recording=True, given=True, trouble="locked")
+    assert not condition.ok
+    assert condition.detail == "1 of 1 cameras live; the recorder cannot store now: locked"
+
+
 def test_a_main_loop_that_stands_still_is_neither_healthy_nor_ready() -> None:
     clock = ManualClock()
     readiness = Readiness(clock)
