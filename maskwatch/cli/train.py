@@ -178,7 +178,7 @@ def train(  # noqa: PLR0913 - one parameter per option
 
     DATA has one sub-folder per class: with_mask, without_mask, mask_worn_incorrectly (two at least).
     A split.csv (path, split) beside them keeps its test pictures, and whatever looks like them, out
-    of training; a manifest.csv (path, source) names where each picture comes from.
+    of training; a manifest.csv (path, source, original) names where each picture comes from.
 
     \b
     Examples:

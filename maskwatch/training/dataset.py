@@ -1,9 +1,10 @@
 """Photographs and their labels: folders of crops, and whole scenes with every face boxed.
 
 A folder of crops has one sub-folder per class (any of with_mask, without_mask,
-mask_worn_incorrectly). Two optional files beside them say more: `manifest.csv` (columns path and
-source) names the collection that each picture comes from, `split.csv` (path and split) which of
-them are for testing only. A scene file is `annotations.json`:
+mask_worn_incorrectly). Two optional files beside them say more: `manifest.csv` (columns path,
+source and original) names the collection that each picture comes from and the photograph it was cut
+from, `split.csv` (path and split) which of them are for testing only. A scene file is
+`annotations.json`:
 ``{"images": [{"file", "width", "height", "boxes": [[x1, y1, x2, y2]], "classes"}]}``.
 """
 
@@ -23,7 +24,7 @@ from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
 from maskwatch.reading import MIB, read_json
 from maskwatch.training.groups import fingerprint
-from maskwatch.training.tables import read_sources, read_split
+from maskwatch.training.tables import Origin, read_origins, read_split
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
 
@@ -103,7 +104,7 @@ def load_crops(folder: Path) -> Dataset:
     """Return the crops of `folder`. Raises DataError for a folder that is not laid out as said above."""
     files = _class_files(folder)
     names = [path.relative_to(folder).as_posix() for _, path in files]
-    sources = read_sources(folder / "manifest.csv", frozenset(names))
+    origins = read_origins(folder / "manifest.csv", frozenset(names))
     splits = read_split(folder / "split.csv", frozenset(names))
     place = folder.resolve()
     called = place.name if folder.name in {"", ".."} else folder.name
@@ -114,13 +115,14 @@ def load_crops(folder: Path) -> Dataset:
         if image is None:
             unreadable.append(str(path))
             continue
+        origin = origins.get(name, Origin())
         photos.append(
             Photo(
                 image=_at_most(image, _LONGEST),
                 label=label,
-                source=sources.get(name, called),
+                source=origin.source or called,
                 name=f"{called}/{name}",
-                group=f"{called}/{name}",
+                group=origin.original or f"{called}/{name}",
                 box=None,
                 split=splits.get(name, "train"),
                 height=float(image.shape[0]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -12,11 +14,12 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["fingerprint", "near_any", "near_groups", "split_groups"]
+__all__ = ["cut_from", "fingerprint", "near_any", "near_groups", "split_groups"]
 
 SAME: Final = 6  # of 64 bits may differ within a group
 LEAK: Final = 8  # of 64 bits: as near as this to a test picture, and it is not trained on
 _BLOCK: Final = 1024
+_SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
 def fingerprint(image: Image) -> Image:
@@ -50,10 +53,46 @@ def near_any(
     return np.concatenate(rows)
 
 
+def cut_from(originals: Iterable[str], scenes: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return for each of `originals` (paths of what crops were cut from) the scenes that it may mean.
+
+    A scene is called by the folder of its annotations and its path in there. Paths are compared from
+    their ends, without suffix, as far as the shorter goes: `set/images/7.png` and `7` both mean the
+    scene `hall/images/7.jpg`, but for one that agrees further. A look cannot tell: a crop looks
+    unlike its photograph.
+    """
+    ends: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
+    for scene in sorted(set(scenes)):
+        parts = _parts(scene)
+        for tail in _tails(parts):
+            ends[tail].append((scene, len(parts) - 1))
+    return {original: _meant(_parts(original), ends) for original in originals}
+
+
+def _meant(
+    original: tuple[str, ...], ends: Mapping[tuple[str, ...], list[tuple[str, int]]]
+) -> tuple[str, ...]:
+    for tail in _tails(original):
+        met = [s for s, least in ends.get(tail, ()) if len(tail) >= min(least, len(original))]
+        if met:
+            return tuple(met)
+    return ()
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """Return the folders and the name of a path, the name without its suffix."""
+    return tuple(_SUFFIX.sub("", path).replace("\\", "/").split("/"))
+
+
+def _tails(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return the ends of a path, the longest first."""
+    return [parts[i:] for i in range(len(parts))]
+
+
 def near_groups(
-    prints: Sequence[Image], names: Sequence[str], limit: int = SAME
+    prints: Sequence[Image], names: Sequence[tuple[str, ...]], limit: int = SAME
 ) -> npt.NDArray[np.int64]:
-    """Return a group number per picture: one for those of one name, or within `limit` bits."""
+    """Return a group number per picture: one for those that share a name, or are within `limit` bits."""
     parent = list(range(len(prints)))
 
     def root(i: int) -> int:
@@ -62,10 +101,13 @@ def near_groups(
             i = parent[i]
         return i
 
-    first: dict[str, int] = {}
-    for i, name in enumerate(names):
-        parent[root(i)] = root(first.setdefault(name, i))
-    heads = sorted(first.values())
+    first: dict[str | bytes, int] = {}
+    looks = [look.tobytes() for look in prints]
+    for i, own in enumerate(names):
+        keys: tuple[str | bytes, ...] = (*own, looks[i])
+        for name in keys:
+            parent[root(i)] = root(first.setdefault(name, i))
+    heads = sorted({first[look] for look in looks})
     stacked = np.stack([prints[i] for i in heads]) if heads else np.zeros((0, 64), np.uint8)
     for start in range(0, len(heads), _BLOCK):
         near = _distances(stacked[start : start + _BLOCK], stacked) <= limit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +13,7 @@ import numpy as np
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError
 from maskwatch.training.dataset import Dataset, Photo, load_crops, load_scenes
-from maskwatch.training.groups import near_any, near_groups, split_groups
+from maskwatch.training.groups import cut_from, near_any, near_groups, split_groups
 from maskwatch.training.settings import Settings
 from maskwatch.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector
@@ -52,13 +52,13 @@ def prepare(settings: Settings, say: Callable[[str], None]) -> Prepared:
     own = [p for p in data.photos if p.source not in {*settings.hold_out, *settings.drop}]
     test = tuple(p for p in own if p.split == "test")
     rest = [p for p in own if p.split != "test"]
-    listed = _listed(data, settings)
-    clean = _without_leaks(rest, (*test, *held_out), listed)
+    shown = _photographs(data.photos)
+    clean = _without_leaks(rest, (*test, *held_out), _listed(data, settings), shown)
     seen = [p for p in clean if p.height >= _TOO_SMALL]
     Dataset(tuple(seen)).check()
     say("looking for the faces in pictures without a box")
     faces = with_faces(seen)
-    train, validation = _split(faces, settings)
+    train, validation = _split(faces, shown, settings)
     return Prepared(
         train,
         validation,
@@ -89,15 +89,38 @@ def _listed(data: Dataset, settings: Settings) -> set[str]:
     return {file for path in settings.leaks for file in read_leaks(Path(path), "train_path", files)}
 
 
-def _without_leaks(photos: list[Photo], kept: tuple[Photo, ...], listed: set[str]) -> list[Photo]:
-    """Return `photos` without those that show one kept for measuring: listed, or nearly the same."""
+def _photographs(photos: Sequence[Photo]) -> dict[str, tuple[str, ...]]:
+    """Return what each group of `photos` shows: itself, and the boxed photographs it is cut from."""
+    boxed = {p.group for p in photos if p.box is not None}
+    others = {p.group for p in photos if p.box is None}
+    shown = {name: (name,) for name in boxed}
+    return shown | {name: (name, *scenes) for name, scenes in cut_from(others, boxed).items()}
+
+
+def _without_leaks(
+    photos: list[Photo],
+    kept: tuple[Photo, ...],
+    listed: set[str],
+    shown: dict[str, tuple[str, ...]],
+) -> list[Photo]:
+    """Return `photos` without those that show what one kept for measuring shows.
+
+    They are listed, nearly the same, or cut from the same photograph.
+    """
     near = near_any([p.print for p in photos], [p.print for p in kept])
-    return [p for p, hit in zip(photos, near, strict=True) if not hit and p.file not in listed]
+    same = {name for p in kept for name in shown[p.group]}
+    return [
+        p
+        for p, hit in zip(photos, near, strict=True)
+        if not hit and p.file not in listed and same.isdisjoint(shown[p.group])
+    ]
 
 
-def _split(photos: tuple[Photo, ...], settings: Settings) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
-    """Return training and validation photos; near-duplicates stay together."""
-    groups = near_groups([p.print for p in photos], [p.group for p in photos])
+def _split(
+    photos: tuple[Photo, ...], shown: dict[str, tuple[str, ...]], settings: Settings
+) -> tuple[tuple[Photo, ...], tuple[Photo, ...]]:
+    """Return training and validation photos; what shows the same photograph stays together."""
+    groups = near_groups([p.print for p in photos], [shown[p.group] for p in photos])
     chosen = split_groups(groups, settings.validation, settings.seed)
     train = tuple(p for p, out in zip(photos, chosen, strict=True) if not out)
     validation = tuple(p for p, out in zip(photos, chosen, strict=True) if out)

@@ -11,17 +11,24 @@ import io
 import os
 from collections.abc import Collection
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from maskwatch.errors import DataError
 from maskwatch.reading import MIB, read_file
 
-__all__ = ["read_leaks", "read_sources", "read_split"]
+__all__ = ["Origin", "read_leaks", "read_origins", "read_split"]
 
 _LARGEST: Final = 64 * MIB
 _SIDES: Final = ("train", "test")
 
 Row = tuple[int, dict[str, str]]  # the line in the file, and its values by column
+
+
+class Origin(NamedTuple):
+    """The collection of a picture and the photograph it was cut from; each "" where nobody says."""
+
+    source: str = ""
+    original: str = ""
 
 
 def read_split(path: Path, pictures: Collection[str]) -> dict[str, str]:
@@ -44,21 +51,21 @@ def read_split(path: Path, pictures: Collection[str]) -> dict[str, str]:
     return sides
 
 
-def read_sources(path: Path, pictures: Collection[str]) -> dict[str, str]:
-    """Return picture -> source; nothing where there is no such file, or it has no such column.
+def read_origins(path: Path, pictures: Collection[str]) -> dict[str, Origin]:
+    """Return picture -> where it comes from; nothing where there is no such file.
 
-    Raises DataError for a row without one, and where no row names one of `pictures`.
+    Raises DataError for a row whose source is empty, and where no row names one of `pictures`.
     """
     if not os.path.lexists(path):
         return {}
     rows = _rows(path, "path")
-    _require_known(path, rows, pictures)
     for line, row in rows:
-        if not row.get("source", "?"):
+        if row.get("source") == "":
             raise DataError(
                 f"{path}: line {line}: {row['path']} has no source; give it one, or leave the column out"
             )
-    return {row["path"]: row["source"] for _, row in rows if "source" in row}
+    _require_known(path, rows, pictures)
+    return {r["path"]: Origin(r.get("source", ""), r.get("original", "")) for _, r in rows}
 
 
 def read_leaks(path: Path, column: str, files: Collection[str]) -> frozenset[str]:

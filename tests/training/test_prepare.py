@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 
 from maskwatch.errors import DataError
+from maskwatch.training.dataset import Photo
 from maskwatch.training.prepare import prepare
 from maskwatch.training.settings import Settings
-from tests.training.conftest import write_csv
+from tests.training.conftest import picture, write_csv
 
 
 def settings(*folders: Path, **more: object) -> Settings:
@@ -69,6 +71,62 @@ def test_a_listed_leak_is_not_trained_on_from_wherever_it_is_named(
     write_csv(folder / "leaks.csv", [{"test_path": "a.png", "train_path": "b.png"}])
     with pytest.raises(DataError, match="its train_path names none of the 24 pictures"):
         prepare(settings(folder, leaks=(str(folder / "leaks.csv"),)), quiet)
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> tuple[Path, Path]:
+    """Twelve boxed photographs, a masked and a bare face in each, and a folder of crops cut from them.
+
+    As in the wild, the crops name their photographs by a longer path, and with another suffix.
+    """
+    (tmp_path / "street/images").mkdir(parents=True)
+    images, rows = [], []
+    for i in range(12):
+        rng = np.random.default_rng(i)
+        scene = cv2.resize(rng.integers(0, 256, (7, 9, 3), np.uint8), (200, 120))
+        boxes = {"with_mask": [24, 14, 64, 56], "without_mask": [122, 42, 150, 70]}
+        for label, (x1, y1, x2, y2) in boxes.items():
+            scene[y1:y2, x1:x2] = cv2.resize(picture(label, i), (x2 - x1, y2 - y1))
+            path = f"{label}/{i}.png"
+            (tmp_path / "cut" / label).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(tmp_path / "cut" / path), scene[y1:y2, x1:x2])
+            rows.append({"path": path, "source": "web", "original": f"web/set/images/{i}.jpeg"})
+        cv2.imwrite(str(tmp_path / f"street/images/{i}.png"), scene)
+        images.append(
+            {
+                "file": f"images/{i}.png", "width": 200, "height": 120,
+                "boxes": list(boxes.values()), "classes": list(boxes),
+            }
+        )  # fmt: skip
+    write_csv(tmp_path / "cut/manifest.csv", rows)
+    (tmp_path / "street/annotations.json").write_text(json.dumps({"images": images}))
+    return tmp_path / "cut", tmp_path / "street/annotations.json"
+
+
+def photographs(photos: Sequence[Photo]) -> set[str]:
+    """Return the numbers of the photographs of the street that these faces were cut from."""
+    return {Path(photo.group).stem for photo in photos}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_crop_stays_on_the_side_of_the_photograph_it_was_cut_from(
+    street: tuple[Path, Path], seed: int
+) -> None:
+    """Its look does not tell; what manifest.csv says was its original does."""
+    prepared = prepare(settings(street[0], scenes=(str(street[1]),), seed=seed), quiet)
+    assert len(prepared.train) + len(prepared.validation) == 48
+    assert photographs(prepared.train).isdisjoint(photographs(prepared.validation))
+
+
+def test_a_crop_of_a_held_out_photograph_is_not_trained_on(street: tuple[Path, Path]) -> None:
+    """Also under the name of another source, which nobody dropped."""
+    only = json.loads(street[1].read_text())
+    only["images"] = only["images"][:4]
+    street[1].write_text(json.dumps(only))
+    prepared = prepare(settings(street[0], scenes=(str(street[1]),), hold_out=("street",)), quiet)
+    assert photographs(prepared.held_out) == {"0", "1", "2", "3"}
+    assert photographs((*prepared.train, *prepared.validation)) == {str(i) for i in range(4, 12)}
+    assert prepared.leaks == 8
 
 
 def test_a_source_that_is_not_there_is_named(faces: Callable[..., Path]) -> None:

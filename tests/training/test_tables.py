@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.errors import DataError
-from maskwatch.training.tables import read_leaks, read_sources, read_split
+from maskwatch.training.tables import Origin, read_leaks, read_origins, read_split
 from tests.training.conftest import write_csv
 
 PICTURES = frozenset({"with_mask/a.png", "with_mask/b.png"})
@@ -62,16 +62,16 @@ def test_a_picture_without_a_source_is_named(tmp_path: Path) -> None:
     for row in ("with_mask/a.png", "with_mask/a.png,"):
         path.write_text(f"path,source\nwith_mask/b.png,web\n{row}\n")
         with pytest.raises(DataError, match=r"line 3: with_mask/a.png has no source"):
-            read_sources(path, PICTURES)
-    path.write_text("path,width\nwith_mask/a.png,20\n")
-    assert read_sources(path, PICTURES) == {}
+            read_origins(path, PICTURES)
+    path.write_text("path,original\nwith_mask/a.png,hall/7.png\n")
+    assert read_origins(path, PICTURES) == {"with_mask/a.png": Origin("", "hall/7.png")}
 
 
 def test_a_manifest_of_other_pictures_is_refused(tmp_path: Path) -> None:
     """The sources that it names would else be known to nobody."""
     path = write_csv(tmp_path / "manifest.csv", [{"path": "a.png", "source": "web"}])
     with pytest.raises(DataError, match=r"expected paths such as with_mask/a.png, found 'a.png'"):
-        read_sources(path, PICTURES)
+        read_origins(path, PICTURES)
 
 
 def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
