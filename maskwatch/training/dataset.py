@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import msgspec
-import numpy as np
 
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
 from maskwatch.reading import MIB, read_json
 from maskwatch.training.groups import fingerprint
+from maskwatch.training.pictures import at_most, read_picture
 from maskwatch.training.tables import Origin, read_origins, read_split
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
@@ -74,7 +73,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Photographs, and the names of those that could not be read."""
+    """Photographs, and what to say of each that could not be read: its name and why."""
 
     photos: tuple[Photo, ...]
     unreadable: tuple[str, ...] = ()
@@ -111,14 +110,15 @@ def load_crops(folder: Path) -> Dataset:
     photos: list[Photo] = []
     unreadable = _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
     for name, (label, path) in zip(names, files, strict=True):
-        image = _read(path)
-        if image is None:
-            unreadable.append(str(path))
+        try:
+            image = read_picture(path)
+        except DataError as error:
+            unreadable.append(str(error))
             continue
         origin = origins.get(name, Origin())
         photos.append(
             Photo(
-                image=_at_most(image, _LONGEST),
+                image=at_most(image, _LONGEST),
                 label=label,
                 source=origin.source or called,
                 name=f"{called}/{name}",
@@ -161,20 +161,6 @@ def _class_files(folder: Path) -> list[tuple[int, Path]]:
     if not files:
         raise DataError(f"{folder}: no pictures; expected a sub-folder per class: {', '.join(LABELS)}")
     return files
-
-
-def _read(path: Path) -> Image | None:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    return None if image is None else np.asarray(image, np.uint8)
-
-
-def _at_most(image: Image, longest: int) -> Image:
-    factor = longest / max(image.shape[:2])
-    if factor >= 1:
-        return image
-    return np.asarray(
-        cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8
-    )
 
 
 class _SceneRow(msgspec.Struct, frozen=True):
@@ -236,9 +222,10 @@ def load_scenes(annotations: Path) -> Dataset:
     photos: list[Photo] = []
     unreadable: list[str] = []
     for scene in read_scenes(annotations):
-        image = _read(scene.path)
-        if image is None:
-            unreadable.append(str(scene.path))
+        try:
+            image = read_picture(scene.path)
+        except DataError as error:
+            unreadable.append(str(error))
             continue
         photos += _faces(scene, image, annotations.parent.name)
     if not photos:
@@ -273,5 +260,5 @@ def _neighbourhood(image: Image, box: Box) -> tuple[Image, Box]:
     x, y = round(outer.x1), round(outer.y1)
     area = cut(image, Box(x, y, round(outer.x2), round(outer.y2))).copy()
     inner = Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)
-    small = _at_most(area, int(1.5 * _LONGEST))
+    small = at_most(area, int(1.5 * _LONGEST))
     return small, inner.scaled(small.shape[1] / area.shape[1])

@@ -14,6 +14,7 @@ from maskwatch.domain import Detection
 from maskwatch.errors import DataError
 from maskwatch.training.dataset import Dataset, Photo, load_crops, load_scenes
 from maskwatch.training.groups import cut_from, near_any, near_groups, split_groups
+from maskwatch.training.pictures import scaled
 from maskwatch.training.settings import Settings
 from maskwatch.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector
@@ -144,8 +145,7 @@ def with_faces(photos: Iterable[Photo]) -> tuple[Photo, ...]:
 def _face(detector: FaceDetector, image: Image) -> Detection | None:
     """Return the largest sure face of a crop in the crop's pixels, or None."""
     factor = _LOOK / max(image.shape[:2])
-    looked = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    framed = cv2.copyMakeBorder(looked, *(_BORDER,) * 4, cv2.BORDER_CONSTANT)
+    framed = cv2.copyMakeBorder(scaled(image, factor), *(_BORDER,) * 4, cv2.BORDER_CONSTANT)
     found = detector.detect(np.asarray(framed, np.uint8))
     if not found:
         return None

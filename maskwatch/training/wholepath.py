@@ -24,6 +24,7 @@ from maskwatch.errors import DataError
 from maskwatch.tracking.faceness import FaceEvidence
 from maskwatch.training.dataset import Scene
 from maskwatch.training.metrics import bootstrap
+from maskwatch.training.pictures import read_picture
 from maskwatch.vision.faces import FaceDetector, analysis_size
 from maskwatch.vision.quality import QualityGate
 
@@ -108,11 +109,12 @@ def look(
     seen: list[Seen] = []
     unreadable: list[str] = []
     for number, scene in enumerate(scenes):
-        image = cv2.imread(str(scene.path), cv2.IMREAD_COLOR)
-        if image is None:
-            unreadable.append(str(scene.path))
+        try:
+            image = read_picture(scene.path)
+        except DataError as error:
+            unreadable.append(str(error))
         else:
-            seen += _one(number, scene, np.asarray(image, np.uint8), detector, gate, model, smallest)
+            seen += _one(number, scene, image, detector, gate, model, smallest)
         tell(number + 1, len(scenes))
     if len(unreadable) == len(scenes):
         raise DataError("none of the scenes can be read; are the images beside the annotations?")

@@ -104,7 +104,7 @@ def test_an_unreadable_scene_is_named(hall: Path) -> None:
     (hall.parent / "images/0.png").unlink()
     scenes = read_scenes(hall)
     rows, unreadable = look(scenes, MaskClassifier())
-    assert unreadable == [str(hall.parent / "images/0.png")]
+    assert unreadable == [f"{hall.parent / 'images/0.png'}: No such file or directory"]
     assert {row.scene for row in rows} == {1}
     (hall.parent / "images/1.png").unlink()
     with pytest.raises(DataError, match="none of the scenes"):
