@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
-from maskwatch.reading import MIB, read_json
 from maskwatch.training.groups import fingerprint
-from maskwatch.training.pictures import at_most, read_picture
+from maskwatch.training.pictures import at_most, folder_name, read_picture
+from maskwatch.training.scenes import Scene, read_scenes
 from maskwatch.training.tables import Origin, read_origins, read_split
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.preprocess import cut
@@ -34,7 +32,6 @@ __all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_scene
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _IMBALANCE: Final = 20
-_LARGEST_ANNOTATIONS: Final = 256 * MIB
 _LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
 _AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
 
@@ -105,8 +102,7 @@ def load_crops(folder: Path) -> Dataset:
     names = [path.relative_to(folder).as_posix() for _, path in files]
     origins = read_origins(folder / "manifest.csv", frozenset(names))
     splits = read_split(folder / "split.csv", frozenset(names))
-    place = folder.resolve()
-    called = place.name if folder.name in {"", ".."} else folder.name
+    called, place = folder_name(folder), folder.resolve()
     photos: list[Photo] = []
     unreadable = _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
     for name, (label, path) in zip(names, files, strict=True):
@@ -163,73 +159,21 @@ def _class_files(folder: Path) -> list[tuple[int, Path]]:
     return files
 
 
-class _SceneRow(msgspec.Struct, frozen=True):
-    file: str
-    width: int
-    height: int
-    boxes: list[tuple[float, float, float, float]]
-    classes: list[str]
-
-
-class _SceneFile(msgspec.Struct, frozen=True):
-    images: list[_SceneRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One photograph on disk and every face in it."""
-
-    path: Path
-    name: str
-    boxes: tuple[Box, ...]
-    labels: tuple[int, ...]
-
-
-def read_scenes(annotations: Path) -> list[Scene]:
-    """Return the scenes of an annotations file. Raises DataError that says what is wrong with it."""
-    try:
-        content = read_json(annotations, _LARGEST_ANNOTATIONS, _SceneFile)
-    except OSError as error:
-        raise DataError(f"{annotations}: cannot read the annotations: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
-        raise DataError(f"{annotations}: not an annotations file: {error}") from error
-    scenes = [_scene(annotations, row) for row in content.images]
-    if not any(scene.boxes for scene in scenes):
-        raise DataError(f"{annotations}: no face is boxed in any image")
-    return scenes
-
-
-def _scene(annotations: Path, row: _SceneRow) -> Scene:
-    if len(row.boxes) != len(row.classes):
-        raise DataError(
-            f"{annotations}: {row.file}: {len(row.boxes)} boxes but {len(row.classes)} classes"
-        )
-    wrong = sorted(set(row.classes) - set(LABELS))
-    if wrong:
-        raise DataError(
-            f"{annotations}: {row.file}: unknown class {wrong[0]!r}; expected {', '.join(LABELS)}"
-        )
-    return Scene(
-        annotations.parent / row.file,
-        f"{annotations.parent.name}/{row.file}",
-        tuple(Box(*box) for box in row.boxes),
-        tuple(LABELS.index(name) for name in row.classes),
-    )
-
-
 def load_scenes(annotations: Path) -> Dataset:
     """Return every boxed face of an annotations file, each with its neighbourhood."""
     photos: list[Photo] = []
     unreadable: list[str] = []
     for scene in read_scenes(annotations):
         try:
-            image = read_picture(scene.path)
+            image = scene.picture()
         except DataError as error:
             unreadable.append(str(error))
             continue
-        photos += _faces(scene, image, annotations.parent.name)
+        photos += _faces(scene, image, folder_name(annotations.parent))
     if not photos:
-        raise DataError(f"{annotations}: none of its images can be read; are they beside it?")
+        raise DataError(
+            f"{annotations}: no face to learn: none of its images can be read; first {unreadable[0]}"
+        )
     return Dataset(tuple(photos), tuple(unreadable))
 
 
@@ -247,6 +191,7 @@ def _faces(scene: Scene, image: Image, source: str) -> Iterable[Photo]:
             split="train",
             height=box.height,
             print=look,
+            file=str(scene.path.resolve()),
         )
 
 

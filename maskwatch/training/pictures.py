@@ -14,7 +14,7 @@ from maskwatch.reading import MIB, read_file
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["at_most", "read_picture", "scaled"]
+__all__ = ["at_most", "folder_name", "read_picture", "scaled"]
 
 _LARGEST: Final = 256 * MIB
 
@@ -32,6 +32,11 @@ def read_picture(path: Path) -> Image:
     if image is None:
         raise DataError(f"{path}: no picture, or one that is cut off")
     return np.asarray(image, np.uint8)
+
+
+def folder_name(folder: Path) -> str:
+    """Return the name of a folder, also where it is given as "." or ".."."""
+    return folder.resolve().name if folder.name in {"", ".."} else folder.name
 
 
 def at_most(image: Image, longest: int) -> Image:

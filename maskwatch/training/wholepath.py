@@ -22,9 +22,8 @@ import numpy as np
 from maskwatch.domain import Box, Detection, MaskLogits
 from maskwatch.errors import DataError
 from maskwatch.tracking.faceness import FaceEvidence
-from maskwatch.training.dataset import Scene
 from maskwatch.training.metrics import bootstrap
-from maskwatch.training.pictures import read_picture
+from maskwatch.training.scenes import Scene
 from maskwatch.vision.faces import FaceDetector, analysis_size
 from maskwatch.vision.quality import QualityGate
 
@@ -110,7 +109,7 @@ def look(
     unreadable: list[str] = []
     for number, scene in enumerate(scenes):
         try:
-            image = read_picture(scene.path)
+            image = scene.picture()
         except DataError as error:
             unreadable.append(str(error))
         else:

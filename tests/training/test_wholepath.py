@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskwatch.domain import Box, Detection, MaskLogits, Point, Reading
 from maskwatch.errors import DataError
-from maskwatch.training.dataset import read_scenes
+from maskwatch.training.scenes import read_scenes
 from maskwatch.training.wholepath import Seen, look, match, path_figures
 from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.masks import MaskClassifier
