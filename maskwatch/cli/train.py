@@ -176,7 +176,7 @@ def train(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     r"""Train a mask model, quantize it and write a report.
 
-    DATA has one sub-folder per class: with_mask, without_mask, mask_worn_incorrectly (two at least).
+    DATA has one sub-folder per class: with_mask, without_mask and, if you like, mask_worn_incorrectly.
     A split.csv (path, split) beside them keeps its test pictures, and whatever looks like them, out
     of training; a manifest.csv (path, source, original) names where each picture comes from.
 

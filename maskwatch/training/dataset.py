@@ -85,9 +85,13 @@ class Dataset:
     def check(self) -> None:
         """Raise DataError where no classifier can be learnt from this."""
         counts = self.counts()
-        if len(counts) < 2:
-            found = ", ".join(counts) or "none"
-            raise DataError(f"training needs pictures of two classes at least; found: {found}")
+        missing = [name for name in LABELS[:2] if not counts[name]]
+        if missing:
+            found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items())) or "none"
+            raise DataError(
+                f"no pictures of {missing[0]} to train on; needed are {' and '.join(LABELS[:2])} "
+                f"({LABELS[2]} may be left out); found: {found}"
+            )
         (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
         if many > _IMBALANCE * few:
             raise DataError(

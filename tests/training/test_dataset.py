@@ -99,12 +99,18 @@ def test_imbalance_beyond_twenty_to_one_is_an_error(faces: Callable[..., Path]) 
         more.check()
 
 
-def test_one_class_cannot_be_learnt(faces: Callable[..., Path]) -> None:
-    """The error says which was found."""
-    with pytest.raises(DataError, match="two classes at least; found: with_mask"):
-        load_crops(faces(with_mask=3)).check()
+@pytest.mark.parametrize("lacking", ["with_mask", "without_mask"])
+def test_masks_and_bare_faces_are_both_needed(faces: Callable[..., Path], lacking: str) -> None:
+    """Masks worn incorrectly stand for neither, and one class cannot be learnt at all."""
+    other = {"with_mask": "without_mask", "without_mask": "with_mask"}[lacking]
+    said = f"no pictures of {lacking} to train on; .* found: 2 of mask_worn_incorrectly, 3 of {other}"
+    with pytest.raises(DataError, match=said):
+        load_crops(faces(mask_worn_incorrectly=2, **{other: 3})).check()
+    with pytest.raises(DataError, match=f"no pictures of {lacking} to train on; .* found: 3 of {other}"):
+        load_crops(faces("one", **{other: 3})).check()
     with pytest.raises(DataError, match="found: none"):
         Dataset(()).check()
+    load_crops(faces("both", **{lacking: 2, other: 3})).check()
 
 
 def test_scene_faces_keep_their_neighbourhood(hall: Path) -> None:

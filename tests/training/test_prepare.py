@@ -129,6 +129,16 @@ def test_a_crop_of_a_held_out_photograph_is_not_trained_on(street: tuple[Path, P
     assert prepared.leaks == 8
 
 
+def test_a_class_that_is_missing_is_said_before_any_training(faces: Callable[..., Path]) -> None:
+    """Also one that only --drop takes away."""
+    rest = faces("rest", with_mask=4, mask_worn_incorrectly=4)
+    bare = faces("bare", without_mask=4)
+    with pytest.raises(DataError, match="no pictures of without_mask"):
+        prepare(settings(rest), quiet)
+    with pytest.raises(DataError, match="no pictures of without_mask"):
+        prepare(settings(rest, bare, drop=("bare",)), quiet)
+
+
 def test_a_source_that_is_not_there_is_named(faces: Callable[..., Path]) -> None:
     """With those that are."""
     folder = faces(with_mask=3, without_mask=3)
