@@ -49,7 +49,7 @@ soak: $(VENV)/.dev  ## Let the daemon run and see that neither memory nor descri
 	@tools/system-packages
 	$(PY) -m tests.chaos.soak --duration $(or $(DURATION),3600)
 
-mutations: $(VENV)/.dev  ## Break each promise in a scratch copy and see that its test notices (six minutes)
+mutations: $(VENV)/.dev  ## Break each promise in a scratch copy and see that its test notices (eight minutes)
 	@tools/system-packages
 	$(PY) -m tests.mutations
 

@@ -123,6 +123,38 @@ MUTATIONS = (
         "::test_a_long_pass_takes_pictures_then_rows_then_counts_and_alerts_are_recorded_all_the_while",
     ),
     Mutation(
+        "a repetition refused",
+        "maskwatch/store/database.py",
+        "return Receipt.REPEATED if decode_body(found) == entry.subject else Receipt.CONFLICT",
+        "return Receipt.REFUSED",
+        "tests/faults/test_store_durability.py"
+        "::test_a_kill_inside_record_loses_nothing_and_doubles_nothing",
+    ),
+    Mutation(
+        "numbers out of order",
+        "maskwatch/recorder/courier.py",
+        "[item for item in found if subject_id(item.subject) not in blocked][:room]",
+        "list(found)[:room]",
+        "tests/recorder/test_courier.py"
+        "::test_whatever_happens_a_sink_takes_the_numbers_of_a_violation_in_rising_order",
+    ),
+    Mutation(
+        "durations by the wall clock",
+        "maskwatch/clock.py",
+        "        return time.monotonic()\n",
+        "        return time.time()\n",
+        "tests/faults/test_clock_jumps.py"
+        "::test_a_clock_that_jumps_by_hours_forth_and_back_disturbs_neither_frames_nor_processes",
+    ),
+    Mutation(
+        "memory stored in one go",
+        "maskwatch/recorder/intake.py",
+        "        remembered = self._memory.entries()[:_BATCH]\n",
+        "        remembered = self._memory.entries()\n",
+        "tests/recorder/test_intake.py"
+        "::test_what_is_in_memory_is_stored_batch_by_batch_and_before_what_came_later",
+    ),
+    Mutation(
         "a lost file not noticed",
         "maskwatch/store/database.py",
         "                self._whereabouts.check()\n",
