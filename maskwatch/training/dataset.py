@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
 from maskwatch.training.groups import fingerprint
+from maskwatch.training.layout import class_files
 from maskwatch.training.pictures import at_most, folder_name, read_picture
 from maskwatch.training.scenes import Scene, read_scenes
 from maskwatch.training.tables import Origin, read_origins, read_split
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_scenes"]
 
-_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _IMBALANCE: Final = 20
 _LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
 _AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
@@ -70,7 +70,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Photographs, and what to say of each that could not be read: its name and why."""
+    """Photographs, and what to say of each file that is none or could not be read: its name and why."""
 
     photos: tuple[Photo, ...]
     unreadable: tuple[str, ...] = ()
@@ -102,13 +102,13 @@ class Dataset:
 
 def load_crops(folder: Path) -> Dataset:
     """Return the crops of `folder`. Raises DataError for a folder that is not laid out as said above."""
-    files = _class_files(folder)
+    files, others = class_files(folder)
     names = [path.relative_to(folder).as_posix() for _, path in files]
     origins = read_origins(folder / "manifest.csv", frozenset(names))
     splits = read_split(folder / "split.csv", frozenset(names))
     called, place = folder_name(folder), folder.resolve()
     photos: list[Photo] = []
-    unreadable = _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
+    unreadable = others + _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
     for name, (label, path) in zip(names, files, strict=True):
         try:
             image = read_picture(path)
@@ -138,29 +138,6 @@ def load_crops(folder: Path) -> Dataset:
 def _missing(split: Path, names: list[str]) -> list[str]:
     """Return what to say of pictures that a split names and that are not there: they may be mistyped."""
     return [f"{split}: {len(names)} of its pictures are not there, first {names[0]}"] if names else []
-
-
-def _class_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return (label, file) of every picture in the class folders of `folder`."""
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: no such folder; expected one with a sub-folder per class: {', '.join(LABELS)}"
-        )
-    folders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    extra = [p.name for p in folders if p.name not in LABELS]
-    if extra:
-        raise DataError(
-            f"{folder}: folders that are no class: {', '.join(extra)}; expected only {', '.join(LABELS)}"
-        )
-    files: list[tuple[int, Path]] = []
-    for sub in folders:
-        found = sorted(p for p in sub.iterdir() if p.suffix.lower() in _SUFFIXES)
-        if not found:
-            raise DataError(f"{sub}: the class is empty; put pictures there, or remove the folder")
-        files += [(LABELS.index(sub.name), path) for path in found]
-    if not files:
-        raise DataError(f"{folder}: no pictures; expected a sub-folder per class: {', '.join(LABELS)}")
-    return files
 
 
 def load_scenes(annotations: Path) -> Dataset:
