@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
 
 from maskwatch.cli.config_option import config_option, find_config
+from maskwatch.cli.given import refuse
 
 if TYPE_CHECKING:
     from maskwatch.config.load import Examined
@@ -18,10 +18,10 @@ __all__ = ["check", "schema"]
 
 @click.command()
 @click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
-@config_option("given", "The same, as other verbs take it.")
+@config_option("config", "The same, as other verbs take it.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
 @click.option("--strict", is_flag=True, help="Take warnings for problems.")
-def check(file: Path | None, given: Path | None, as_json: bool, strict: bool) -> None:
+def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -> None:
     r"""Check the configuration file CONFIG and show every problem at once.
 
     Nothing is started, and no camera or broker is asked. The exit code is 0 if the file can be
@@ -34,18 +34,17 @@ def check(file: Path | None, given: Path | None, as_json: bool, strict: bool) ->
       maskwatch check --json config.yaml | jq .problems
     """
     from maskwatch.config.load import examine
-    from maskwatch.errors import ConfigError, UsageError
+    from maskwatch.errors import ConfigError
 
-    source = click.get_current_context().get_parameter_source("given")
-    if file and source is ParameterSource.COMMANDLINE:
-        raise UsageError("name the configuration file once: as CONFIG or by --config")
-    config = find_config(file or given)
-    examined = examine(config)
+    if file:
+        refuse({"config"}, "the configuration file is named once: as CONFIG, or by this option")
+    path = find_config(file or config)
+    examined = examine(path)
     sound = examined.config is not None and not (strict and examined.warnings)
     if as_json:
         _print_json(examined, sound)
     else:
-        _print_text(config, examined)
+        _print_text(path, examined)
     if not sound:
         raise SystemExit(ConfigError.exit_code)
 

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.evaluate_events import WithEvents
+from maskwatch.cli.given import refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
     from maskwatch.training.dataset import Photo
     from maskwatch.training.evaluation import Evaluation
+    from maskwatch.vision.interpreter import Interpreter
     from maskwatch.vision.masks import MaskClassifier
+
+    Rival = tuple[str, Interpreter] | None
 
 __all__ = ["evaluate"]
 
@@ -102,17 +106,22 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     """
     if bool(data) == (scenes is not None):
         raise UsageError("give --data FOLDER (one or more) or --scenes annotations.json, one of the two")
+    if scenes is not None:
+        refuse({"split", "source", "leaks"}, "go with --data; photographs of --scenes are taken whole")
+    else:
+        refuse({"smallest_face", "score"}, "go with --scenes; faces of --data need not be found")
     _need_plots()
     from maskwatch.training import evaluation
     from maskwatch.vision.masks import MaskClassifier
 
     classifier = MaskClassifier(model)
+    other = None if against is None else (against.name, evaluation.rival(classifier, against))
     if scenes is not None:
         done = _scenes(
-            classifier, scenes, against, made=made, smallest=smallest_face, score=score, rounds=rounds
+            classifier, scenes, other, made=made, smallest=smallest_face, score=score, rounds=rounds
         )
     else:
-        done = _crops(classifier, data, split, source, leaks, against, made=made, rounds=rounds)
+        done = _crops(classifier, data, split, source, leaks, other, made=made, rounds=rounds)
     click.echo(evaluation.as_text(done))
     if as_json is not None:
         _write_json(as_json, done)
@@ -142,7 +151,7 @@ def _write_json(path: Path, done: Evaluation) -> None:
 def _scenes(
     model: MaskClassifier,
     annotations: Path,
-    against: Path | None,
+    against: Rival,
     *,
     made: bool,
     smallest: float,
@@ -166,7 +175,7 @@ def _crops(
     split: str,
     sources: Sequence[str],
     leaks: Path | None,
-    against: Path | None,
+    against: Rival,
     *,
     made: bool,
     rounds: int,
@@ -183,7 +192,7 @@ def _crops(
 
 
 def _compared(
-    done: Evaluation, model: MaskClassifier, against: Path | None, photos: Sequence[Photo]
+    done: Evaluation, model: MaskClassifier, against: Rival, photos: Sequence[Photo]
 ) -> Evaluation:
     """Return `done` with the comparison that was asked for."""
     import msgspec
@@ -192,7 +201,7 @@ def _compared(
 
     if against is None:
         return done
-    return msgspec.structs.replace(done, comparison=compare(model, against, photos))
+    return msgspec.structs.replace(done, comparison=compare(model, *against, photos))
 
 
 def _evaluated(

@@ -12,6 +12,9 @@ from maskwatch.errors import ConfigError, ManifestError
 __all__ = ["models"]
 
 _Path = click.Path(path_type=Path)
+# The line of `model`; and what stands before everything: a BOM, and comments up to the line `---`.
+_MODEL = re.compile(r"""^(?:model|"model"|'model')[ \t]*:[^\r\n]*""", re.MULTILINE)
+_BEGIN = re.compile(r"\ufeff?(?:(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\r?\n)?")
 
 
 @click.group()
@@ -104,6 +107,7 @@ def use(manifest: Path, config: Path) -> None:
     """
     from maskwatch.config.load import MAX_BYTES
     from maskwatch.reading import read_file
+    from maskwatch.writing import replace_file
 
     name = _verified(manifest)
     try:
@@ -112,10 +116,11 @@ def use(manifest: Path, config: Path) -> None:
         raise ConfigError(f"{config}: cannot read the configuration: {error.strerror}") from error
     except UnicodeDecodeError:
         raise ConfigError(f"{config}: is not text in UTF-8; expected a configuration file") from None
-    fresh = config.with_name(f".{config.name}.new")
-    fresh.write_text(_with_model(text, manifest.resolve()), encoding="utf-8")
-    fresh.chmod(config.stat().st_mode & 0o777)
-    fresh.replace(config)
+    path = manifest.resolve()
+    changed = _with_model(text, path)
+    if not _differs_in_model(text, changed, str(path)):
+        raise ConfigError(f"{config}: its form is too special to change; write by hand: {_line(path)}")
+    replace_file(config, changed.encode())
     click.echo(
         f"{config} uses {name}; check it with `maskwatch check {config}`, then `maskwatch reload`"
     )
@@ -143,11 +148,27 @@ def _verified(path: Path) -> str:
 
 def _with_model(text: str, manifest: Path) -> str:
     """Return the configuration with `model` set: its line replaced, or a new first one."""
-    line = f"model: {_quoted(str(manifest))}"
-    pattern = re.compile(r"^model:.*$", re.MULTILINE)
-    if pattern.search(text):
-        return pattern.sub(lambda _: line, text, count=1)
-    return f"{line}\n{text}"
+    line = _line(manifest)
+    if _MODEL.search(text):
+        return _MODEL.sub(lambda _: line, text, count=1)
+    begin = _BEGIN.match(text)
+    assert begin is not None  # it may be empty
+    return f"{begin[0]}{line}\n{text[begin.end() :]}"
+
+
+def _differs_in_model(before: str, after: str, model: str) -> bool:
+    """Return whether both are a mapping, the second the first with this `model`."""
+    import yaml
+
+    try:
+        old, new = (yaml.safe_load(text) for text in (before, after))
+    except yaml.YAMLError:
+        return False
+    return isinstance(old, dict) and bool(new == {**old, "model": model})
+
+
+def _line(manifest: Path) -> str:
+    return f"model: {_quoted(str(manifest))}"
 
 
 def _quoted(text: str) -> str:

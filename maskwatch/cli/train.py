@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.given import given, refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
@@ -189,12 +192,22 @@ def train(  # noqa: PLR0913 - one parameter per option
     """
     if resume is None and not data and not scenes:
         raise UsageError("nothing to train on: give --data FOLDER, --scenes FILE, or --resume RUN")
+    if resume is not None:
+        refuse(given() - {"resume"}, "a run goes on with the settings that it began with")
     need_training()
     from maskwatch.training.run import Listener, begin, go_on
     from maskwatch.training.settings import Settings
+    from maskwatch.training.stop import Stop
 
-    listener = Listener(click.echo, _tell)
-    try:
+    stop = Stop()
+
+    def tell(state: Progress | Epoch) -> None:
+        stop.check()
+        _tell(state)
+
+    listener = Listener(click.echo, tell)
+    folder = resume or out or Path("runs") / f"{recipe}-{size or _SIZES[recipe]}"
+    with _told_of_stop(folder), stop:
         if resume is not None:
             manifest = go_on(resume, listener)
         else:
@@ -221,16 +234,26 @@ def train(  # noqa: PLR0913 - one parameter per option
                 weights=weights,
                 teacher=teacher,
             )
-            folder = out or Path("runs") / f"{recipe}-{settings.size}"
             manifest = begin(settings, folder, listener)
-    except KeyboardInterrupt:
-        click.echo(
-            "\nstopped; whole epochs are kept: go on with `maskwatch train --resume RUN`", err=True
-        )
-        sys.exit(130)
     click.echo((manifest.parent / "report.txt").read_text(encoding="utf-8"))
     click.echo(f"model: {manifest}")
     click.echo(f"use it: maskwatch models use {manifest} --config config.yaml")
+
+
+@contextmanager
+def _told_of_stop(run: Path) -> Iterator[None]:
+    """Say at Ctrl-C what is kept, and end with its code."""
+    from maskwatch.training.history import read_history
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        epochs = len(read_history(run))
+        kept = "no epoch was whole, so nothing is kept"
+        if epochs:
+            kept = f"{epochs} whole epochs are kept: go on with `maskwatch train --resume {run}`"
+        click.echo(f"\nstopped; {kept}", err=True)
+        sys.exit(130)
 
 
 def _tell(state: Progress | Epoch) -> None:

@@ -21,7 +21,7 @@ from maskwatch.errors import DiskFullError
 from maskwatch.store import snoozes
 from maskwatch.store.backup import copy
 from maskwatch.store.engine import translated, write_engine
-from maskwatch.store.files import DataDir, fsync_directory
+from maskwatch.store.files import DataDir
 from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
 from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
 from maskwatch.store.pictures import StoredPicture, write_picture
@@ -41,6 +41,7 @@ from maskwatch.store.upkeep import (
 from maskwatch.store.whereabouts import Whereabouts
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
+from maskwatch.writing import fsync_directory
 
 __all__ = ["Store"]
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from maskwatch.errors import StoreError, StoreLockedError
 
-__all__ = ["DataDir", "DirectoryLock", "file_system_type", "free_bytes", "fsync_directory"]
+__all__ = ["DataDir", "DirectoryLock", "file_system_type", "free_bytes"]
 
 # statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
 _NETWORK = {
@@ -98,15 +98,6 @@ class DataDir:
                 f"the data directory {self.path} lies on a network file system ({kind}), where "
                 "SQLite can lose data: set data_dir to a local disk"
             )
-
-
-def fsync_directory(path: Path) -> None:
-    """Make the directory's entries durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def free_bytes(path: Path) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from maskwatch.errors import StoreBusyError, StoreError
 from maskwatch.store.engine import APPLICATION_ID, connect, translated
-from maskwatch.store.files import fsync_directory
+from maskwatch.writing import fsync_directory
 
 __all__ = ["companions", "fault", "move_aside"]
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from maskwatch.domain import Change, CloseReason
 from maskwatch.errors import StoreTooNewError
 from maskwatch.store.engine import connect, translated, write_engine
-from maskwatch.store.files import DataDir, fsync_directory
+from maskwatch.store.files import DataDir
 from maskwatch.store.integrity import companions, move_aside
 from maskwatch.store.migrate import head_revision, upgrade
 from maskwatch.store.models import (
@@ -35,6 +35,7 @@ from maskwatch.store.models import (
     ViolationRow,
 )
 from maskwatch.store.record import decode_body, restate
+from maskwatch.writing import fsync_directory
 
 __all__ = ["Repair", "finish_repair", "repair"]
 

@@ -35,6 +35,7 @@ __all__ = [
     "evaluate_faces",
     "machine",
     "record",
+    "rival",
     "without_leaks",
     "write_pictures",
 ]
@@ -147,23 +148,36 @@ def _some(
     return [figures(name, given[mask], wanted.rounds) for name, mask in masks.items() if mask.any()]
 
 
-def compare(model: MaskClassifier, other: Path, photos: Sequence[Photo]) -> Comparison:
-    """Return `other` (a .tflite file of the same input) against the model, image by image."""
+def rival(model: MaskClassifier, path: Path) -> Interpreter:
+    """Return the .tflite file at `path`, loaded.
+
+    Raises:
+        ModelError: it cannot be.
+        DataError: it takes or gives something else than the model.
+
+    """
+    other = Interpreter.from_file(path)
+    size, labels = model.manifest.input.size, len(model.manifest.labels)
+    for what, its, ours in (
+        ("input", other.input.shape, (1, size, size, 3)),
+        ("output", other.output.shape, (1, labels)),
+    ):
+        if its != ours:
+            raise DataError(f"{path}: {what} is {its}, {model.id} has {ours}")
+    return other
+
+
+def compare(model: MaskClassifier, name: str, other: Interpreter, photos: Sequence[Photo]) -> Comparison:
+    """Return `other` (of the same input and output) against the model, image by image."""
     crops = crops_of(photos, model.manifest.preprocess)
-    interpreter = Interpreter.from_file(other)
-    size = model.manifest.input.size
-    if interpreter.input.shape != (1, size, size, 3):
-        raise DataError(
-            f"{other}: input is {interpreter.input.shape}, {model.id} has (1, {size}, {size}, 3)"
-        )
     truth = np.array([p.label for p in photos])
     mine = model.logits(crops)[:, :2].argmax(axis=1)
-    theirs = model.calibrated(interpreter.run(np.stack(crops)))[:, :2].argmax(axis=1)
+    theirs = model.calibrated(other.run(np.stack(crops)))[:, :2].argmax(axis=1)
     two = truth < 2
     right, other_right = int((mine == truth)[two].sum()), int((theirs == truth)[two].sum())
     count = max(1, int(two.sum()))
     return Comparison(
-        other.name, int(two.sum()), right / count, other_right / count,
+        name, int(two.sum()), right / count, other_right / count,
         other_right - right,
         tuple(p.name for p, a, b in zip(photos, mine, theirs, strict=True) if a != b and p.label < 2),
     )  # fmt: skip
@@ -277,7 +291,7 @@ def _recorded(done: Evaluation, on: str) -> list[Figure]:
             rows.append(
                 figure(name, f"{on}: whole path, 24 px and more", value[0], done.path.scenes, *value[1:])
             )
-    return rows
+    return [row for row in rows if not np.isnan(row.value)]  # of what there was none, nothing is known
 
 
 def today() -> str:

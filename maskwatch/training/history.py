@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
+from maskwatch.errors import DataError
+
 __all__ = ["Epoch", "read_history", "write_history"]
 
 _FILE: Final = "history.csv"
@@ -27,15 +29,20 @@ class Epoch:
 
 
 def read_history(run: Path) -> list[Epoch]:
-    """Return the epochs that the run in folder `run` has behind it."""
+    """Return the epochs that the run in folder `run` has behind it. Raises DataError."""
     path = run / _FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Epoch(int(row["epoch"]), *(float(row[f.name]) for f in fields(Epoch)[1:]))
-            for row in csv.DictReader(stream)
-        ]
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            return [
+                Epoch(int(row["epoch"]), *(float(row[f.name]) for f in fields(Epoch)[1:]))
+                for row in csv.DictReader(stream)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path}: is no history of epochs ({error!r}); begin anew, in another folder"
+        ) from error
 
 
 def write_history(run: Path, history: Sequence[Epoch]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from maskwatch.errors import WeightsError
 from maskwatch.training.history import Epoch, read_history, write_history
 from maskwatch.training.network import build, load_model, predict, scaled
 from maskwatch.training.sampler import Batch, Sampler, prefetch
@@ -69,7 +70,7 @@ def fit(
     """
     history = read_history(run)
     model = _resumed(run) if history else _fresh(settings, classes, steps)
-    teacher = load_model(Path(settings.teacher)) if settings.teacher else None
+    teacher = _teacher(Path(settings.teacher), model) if settings.teacher else None
     for epoch in range(len(history) + 1, settings.epochs + 1):
         began = time.monotonic()
         loss, accuracy = _epoch(model, teacher, sampler, epoch, settings.epochs, steps, tell)
@@ -112,7 +113,18 @@ def _optimizer(settings: Settings, steps: int) -> Any:
 
 
 def _resumed(run: Path) -> keras.Model:
-    return keras.saving.load_model(run / _STATE)
+    return load_model(run / _STATE, to_train=True)
+
+
+def _teacher(path: Path, model: keras.Model) -> keras.Model:
+    teacher = load_model(path)
+    for what, its, ours in (
+        ("input", teacher.input_shape, model.input_shape),
+        ("classes", teacher.output_shape[-1], model.output_shape[-1]),
+    ):
+        if its != ours:
+            raise WeightsError(f"{path}: a teacher of {what} {its}; expected {ours}, as the pupil's")
+    return teacher
 
 
 def _epoch(

@@ -38,7 +38,7 @@ def backbone(size: int, width: float, weights: str) -> keras.Model:
                 base.load_weights(weights)
             return base
         return keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights="imagenet")
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # Keras raises the bare kind where it cannot download
         known = ", ".join(map(str, _KERAS_WIDTHS))
         raise WeightsError(
             f"no weights for MobileNetV2 of width {width:g} from {weights or 'Keras'}: {error}; "
@@ -91,11 +91,11 @@ def _grown(earlier: keras.Model, settings: Settings, classes: int) -> keras.Mode
     return model
 
 
-def load_model(path: Path) -> keras.Model:
-    """Return a `.keras` model. Raises WeightsError."""
+def load_model(path: Path, *, to_train: bool = False) -> keras.Model:
+    """Return a `.keras` model, with its optimizer if it is `to_train`. Raises WeightsError."""
     try:
-        return keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError) as error:
+        return keras.saving.load_model(path, compile=to_train)
+    except Exception as error:  # a damaged file fails in as many ways as there are libraries below
         raise WeightsError(f"{path}: cannot load the model: {error}") from error
 
 

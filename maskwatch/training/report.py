@@ -26,9 +26,10 @@ __all__ = ["Side", "classification_report", "write_report"]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One set of crops and the logits (n, classes) of each variant of the model on it."""
+    """One set of crops, the pictures they are of, and each variant's raw logits (n, classes)."""
 
     name: str
+    pictures: tuple[str, ...]
     batch: Batch
     logits: dict[str, Floats]
 
@@ -64,8 +65,11 @@ def write_report(
     compared: list[str] = []
     for side in sides:
         int8 = model.logits(list(side.batch.images))
-        rows += [_row(side, name, logits) for name, logits in {**side.logits, "int8": int8}.items()]
-        compared.append(_compare(run, side, int8))
+        # The int8 model's are calibrated, and lean as its manifest says: so must those beside it.
+        plain = model.calibrated(side.logits["float"])
+        variants = {**side.logits, "float": plain, "int8": int8}
+        rows += [_row(side, name, logits) for name, logits in variants.items()]
+        compared.append(_compare(run, side, plain, int8))
     (run / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
     (run / "report.txt").write_text(
         _text(settings, prepared, manifest, rows, compared), encoding="utf-8"
@@ -88,17 +92,16 @@ def _row(side: Side, variant: str, logits: Floats) -> _Row:
     )  # fmt: skip
 
 
-def _compare(run: Path, side: Side, int8: Floats) -> str:
+def _compare(run: Path, side: Side, plain: Floats, int8: Floats) -> str:
     """Write float's and int8's answer of each image that they disagree on; return the summary line."""
-    plain = side.logits["float"]
     one, other = plain.argmax(axis=1), int8.argmax(axis=1)
     path = run / f"float-against-int8-{side.name.replace(' ', '-')}.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["index", "true", "float", "int8", "differs"])
-        for i, truth in enumerate(side.batch.labels):
+        writer.writerow(["picture", "true", "float", "int8", "differs"])
+        for i, (picture, truth) in enumerate(zip(side.pictures, side.batch.labels, strict=True)):
             names = (LABELS[int(truth)], LABELS[int(one[i])], LABELS[int(other[i])])
-            writer.writerow([i, *names, int(one[i] != other[i])])
+            writer.writerow([picture, *names, int(one[i] != other[i])])
     return f"{side.name}: float and int8 disagree on {int((one != other).sum())} of {len(int8)} images"
 
 

@@ -55,12 +55,17 @@ def begin(settings: Settings, run: Path, listener: Listener) -> Path:
 
     Raises UsageError where the folder has a run already, DataError for unusable pictures.
     """
-    if (run / "settings.json").exists():
+    if _begun(run):
         raise UsageError(f"{run} has a run already; go on with --resume {run}, or choose another --out")
     prepared = prepare(settings, listener.say)
     run.mkdir(parents=True, exist_ok=True)
     write_settings(run, settings)
     return _work(settings, prepared, run, listener)
+
+
+def _begun(run: Path) -> bool:
+    """Return whether there is something to lose: settings alone are not."""
+    return any((run / name).exists() for name in ("history.csv", "model.keras"))
 
 
 def go_on(run: Path, listener: Listener) -> Path:
@@ -208,15 +213,14 @@ def _sides(
     preprocess: Preprocess,
 ) -> list[Side]:
     """Return raw logits of every trained variant on validation and, where there is one, on test."""
-    sets = [("validation", validation)]
-    if prepared.test:
-        sets.append(("test", _batch(prepared.test, preprocess)))
-    if prepared.held_out:
-        sets.append(("held-out sources", _batch(prepared.held_out, preprocess)))
+    sets = [("validation", prepared.validation, validation)]
+    for name, photos in (("test", prepared.test), ("held-out sources", prepared.held_out)):
+        if photos:
+            sets.append((name, photos, _batch(photos, preprocess)))
     sides = []
-    for name, batch in sets:
+    for name, photos, batch in sets:
         given = {"float": predict(model, batch.images)}
         for classifier, extract in classical:
             given[classifier.name] = classifier.logits(predict(extract, batch.images))
-        sides.append(Side(name, batch, given))
+        sides.append(Side(name, tuple(photo.name for photo in photos), batch, given))
     return sides

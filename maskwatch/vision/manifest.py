@@ -19,6 +19,7 @@ from maskwatch.errors import ManifestError
 from maskwatch.reading import MIB, read_file, read_json
 from maskwatch.vision.interpreter import LARGEST_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
+from maskwatch.writing import replace_file
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -43,7 +44,7 @@ _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5
 _LARGEST_MANIFEST: Final = MIB
 
-Positive = Annotated[float, Meta(gt=0)]
+Temperature = Annotated[float, Meta(ge=0.05, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -115,12 +116,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: datetime
     description: str
     licence: str
-    file: Annotated[str, Meta(pattern=r"^[^/\\]+\.tflite$")]
+    file: Annotated[str, Meta(pattern=r"^[^/\\\x00-\x1f]+\.tflite$")]
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     labels: tuple[Label, ...]
     input: InputSpec
     output: OutputSpec
-    temperature: Positive
+    temperature: Temperature
     prior: dict[Label, Share]
     thresholds: dict[Label, Share]
     metrics: tuple[Figure, ...]
@@ -212,8 +213,19 @@ def _compare(path: Path, manifest: Manifest, model: Interpreter) -> None:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write `manifest` as indented JSON that `read_manifest` accepts."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+    """Write `manifest` as indented JSON that `read_manifest` accepts, whole or not at all.
+
+    Raises:
+        ManifestError: it would not be accepted.
+        OSError: it cannot be written; a former one is as it was.
+
+    """
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    try:
+        _check(path, msgspec.json.decode(text, type=Manifest))
+    except msgspec.ValidationError as error:
+        raise ManifestError(f"{path}: {error}; nothing was written") from error
+    replace_file(path, text)
 
 
 def _shipped_folder() -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click.testing
 import pytest
+import yaml
 
 from maskwatch.cli.models import models
 from maskwatch.errors import ConfigError, ManifestError
@@ -61,19 +62,45 @@ def test_verify_runs_the_model(other: Path) -> None:
         run("verify", str(other))
 
 
-@pytest.mark.parametrize("before", ["", "# mine\nmodel: old.json\n", "# mine\n"])
+HEADS = (
+    "",
+    "# mine\nmodel: old.json\n",
+    "# mine\n",
+    '# mine\n"model" : old.json  # quoted\n',
+    "# mine\n---\n",
+    "\ufeff# mine\r\n---  # begins\r\n",
+    "\ufeff# mine\n",
+)
+
+
+@pytest.mark.parametrize("before", HEADS)
 def test_use_changes_one_line(other: Path, tmp_path: Path, before: str) -> None:
     """The rest of the file, comments and mode stay."""
     config = tmp_path / "config.yaml"
     config.write_text(before + "cameras: []  # none yet\n")
     config.chmod(0o600)
     run("use", str(other), "--config", str(config))
-    text = config.read_text()
-    assert text.count("model:") == 1
-    assert f'model: "{other}"\n' in text
+    text = config.read_text(encoding="utf-8-sig")
+    assert [line for line in text.splitlines() if "model" in line] == [f'model: "{other}"']
+    assert yaml.safe_load(text) == {"model": str(other), "cameras": []}
     assert text.endswith("cameras: []  # none yet\n")
     assert text.startswith("# mine") == bool(before) or text.startswith("model")
     assert config.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{cameras: []}\n", "model: >-\n  old.json\n", "model:\n  old.json\n", "[1]\n", "", "a: [\n"],
+)
+def test_a_configuration_of_a_form_that_cannot_be_changed_stays_as_it_was(
+    other: Path, tmp_path: Path, text: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    with pytest.raises(ConfigError, match="write by hand: model: "):
+        run("use", str(other), "--config", str(config))
+    assert config.read_text() == text
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.yaml"]
 
 
 def test_a_model_that_is_not_sound_is_not_put_in_use(other: Path, tmp_path: Path) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import click.testing
+import msgspec
 import pytest
 
 from maskwatch.cli.evaluate import evaluate
-from maskwatch.errors import DataError, UsageError
+from maskwatch.errors import DataError, ModelError, UsageError
 from maskwatch.training import evaluation
 from maskwatch.training.dataset import load_crops, load_scenes
 from maskwatch.training.evaluation import Wanted, evaluate_faces
 from maskwatch.training.slices import found, made
-from maskwatch.vision.manifest import default_manifest, read_manifest
+from maskwatch.vision.manifest import LABELS, default_manifest, read_manifest
 from maskwatch.vision.masks import MaskClassifier
 from tests.training.conftest import write_csv
 
@@ -140,6 +143,48 @@ def test_scenes_go_through_the_whole_path(hall: Path) -> None:
     text = run("--scenes", str(hall), "--rounds", "5")
     assert "whole path over 2 scenes" in text
     assert "no mask, 24 px and more: precision" in text
+
+
+def test_a_figure_of_nothing_is_not_recorded(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """It is no number, and a manifest that holds one could not be read again."""
+    source = default_manifest()
+    manifest = tmp_path / source.name
+    shutil.copy(source, manifest)
+    shutil.copy(source.parent / read_manifest(source).file, tmp_path)
+    folder = faces(mask_worn_incorrectly=2)
+    run("--model", str(manifest), "--data", str(folder), "--rounds", "5", "--record", "only these")
+    assert all(math.isfinite(figure.value) for figure in read_manifest(manifest).metrics)
+
+
+@pytest.mark.parametrize(
+    "options", [("--split", "test"), ("--source", "web"), ("--leaks", "l.csv"), ("--split", "all")]
+)
+def test_options_that_do_not_go_with_photographs_are_refused(
+    hall: Path, options: tuple[str, ...]
+) -> None:
+    with pytest.raises(UsageError, match=f"{options[0]}: go with --data"):
+        run("--scenes", str(hall), *options)
+
+
+def test_options_that_do_not_go_with_crops_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--score, --smallest-face: go with --scenes"):
+        run("--data", str(tmp_path), "--score", "0.5", "--smallest-face", "20")
+
+
+def test_a_file_that_cannot_be_compared_is_refused_before_anything_is_measured(
+    faces: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "evaluate_faces", pytest.fail)
+    with pytest.raises(ModelError, match=r"none\.tflite"):
+        run("--data", str(faces(with_mask=1)), "--against", str(tmp_path / "none.tflite"))
+
+
+def test_a_model_of_other_classes_is_not_compared() -> None:
+    model = MaskClassifier()
+    two = msgspec.structs.replace(model.manifest, labels=LABELS[:2])
+    monkey = SimpleNamespace(manifest=two, id="two")
+    with pytest.raises(DataError, match=r"output is \(1, 3\), two has \(1, 2\)"):
+        evaluation.rival(monkey, model.path.parent / model.manifest.file)  # type: ignore[arg-type]  # only what it looks at
 
 
 def test_one_of_the_two_must_be_given(hall: Path) -> None:

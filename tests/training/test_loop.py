@@ -5,6 +5,7 @@ A small network stands in for MobileNetV2, whose tracing alone takes longer than
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+from maskwatch.errors import DataError, WeightsError
 from maskwatch.training import loop
 from maskwatch.training.augment import Augment
 from maskwatch.training.dataset import Photo, load_crops
@@ -123,6 +125,34 @@ def test_a_teachers_answers_are_mixed_into_the_targets() -> None:
     assert alone.sum() == pytest.approx(1)
     assert alone[0, 1] > 0.98
     assert taught == pytest.approx(0.4 * alone + 0.6 * said, abs=1e-5)
+
+
+@pytest.mark.parametrize(("size", "classes", "words"), [(48, 2, "input"), (SIZE, 3, "classes 3")])
+def test_a_teacher_of_another_kind_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, classes: int, words: str
+) -> None:
+    pupil = small(Settings(), 2)
+    monkeypatch.setattr(sys.modules[__name__], "SIZE", size)
+    path = tmp_path / "teacher.keras"
+    small(Settings(), classes).save(path)
+    with pytest.raises(WeightsError, match=f"teacher.keras: a teacher of {words}"):
+        loop._teacher(path, pupil)
+
+
+def test_a_run_whose_state_is_damaged_is_said_so(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+    train(photos, tmp_path, 1)
+    for harm in (b"no model", None):
+        state = tmp_path / "state.keras"
+        state.write_bytes(harm) if harm else state.unlink()
+        with pytest.raises(WeightsError, match=r"state\.keras: cannot load"):
+            train(photos, tmp_path, 2)
+
+
+@pytest.mark.parametrize("text", ["epoch\n1\n", "epoch,loss\nx,y\n", "epoch\n\x00\n"])
+def test_a_history_that_is_none_is_said_so(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.csv").write_text(text)
+    with pytest.raises(DataError, match=r"history\.csv: is no history"):
+        read_history(tmp_path)
 
 
 def test_the_validation_loss_is_the_cross_entropy() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click.testing
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,8 +15,12 @@ from maskwatch.cli.models import models
 from maskwatch.cli.train import train
 from maskwatch.errors import DataError, UsageError, WeightsError
 from maskwatch.training.network import backbone
+from maskwatch.training.prepare import prepare
+from maskwatch.training.report import Side, write_report
+from maskwatch.training.sampler import Batch
+from maskwatch.training.settings import read_settings
 from maskwatch.vision.interpreter import Interpreter
-from maskwatch.vision.manifest import read_manifest
+from maskwatch.vision.manifest import Manifest, read_manifest, write_manifest
 from maskwatch.vision.masks import MaskClassifier
 from tests.training.conftest import picture, write_csv
 
@@ -74,6 +79,24 @@ def test_pictures_become_a_model_with_manifest_and_report(
     with pytest.raises(UsageError, match="has a run already"):
         run("--data", str(folder), "--out", str(out), *TINY)
     assert "resuming after epoch 1 of 1" in run("--resume", str(out))
+    assert_float_and_int8_are_compared_alike(out, read_manifest(out / "masks-32-w35.json"))
+
+
+def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> None:
+    """A lean that decides every answer by itself must decide both sides'."""
+    leaning = msgspec.structs.replace(manifest, offsets={"without_mask": 5.0})
+    write_manifest(out / "masks-32-w35.json", leaning)
+    settings = read_settings(out)
+    prepared = prepare(settings, lambda _: None)
+    crops = np.stack([MaskClassifier(out / "masks-32-w35.json").manifest.preprocess.whole(
+        picture("with_mask", i).astype(np.uint8)) for i in range(8)])  # fmt: skip
+    exact = Interpreter.from_file(out / "masks-32-w35-float.tflite").run(crops)
+    names = tuple(f"picture {i}" for i in range(8))
+    side = Side("leaning", names, Batch(crops, np.zeros(8, np.int64)), {"float": exact})
+    write_report(out, settings, prepared, [side], leaning)
+    assert "leaning: float and int8 disagree on 0 of 8 images" in (out / "report.txt").read_text()
+    rows = (out / "float-against-int8-leaning.csv").read_text().splitlines()
+    assert rows[1] == "picture 0,with_mask,without_mask,without_mask,0"
 
 
 def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path], tmp_path: Path) -> None:
@@ -101,7 +124,7 @@ def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: P
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="nothing to train on"):
         run("--out", str(out))
-    with pytest.raises(DataError, match="two classes"):
+    with pytest.raises(DataError, match="no pictures of without_mask"):
         run("--data", str(faces("one", with_mask=3)), "--out", str(out))
     with pytest.raises(DataError, match="web: no such source"):
         run(
@@ -114,7 +137,22 @@ def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: P
         )
     with pytest.raises(UsageError, match="not a run folder"):
         run("--resume", str(tmp_path))
+    with pytest.raises(UsageError, match="--epochs, --seed: a run goes on with the settings"):
+        run("--resume", str(tmp_path), "--seed", "7", "--epochs", "9")
     assert not out.exists()
+
+
+def test_a_folder_in_which_a_run_failed_before_its_first_epoch_can_be_used_again(
+    faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, out = faces(with_mask=12, without_mask=12), tmp_path / "run"
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="--weights FILE"):
+            run("--data", str(folder), "--out", str(out), *TINY, "--weights", str(tmp_path / "none.h5"))
+    assert (out / "settings.json").exists()
+    (out / "history.csv").touch()
+    with pytest.raises(UsageError, match="has a run already"):
+        run("--data", str(folder), "--out", str(out), *TINY)
 
 
 def test_missing_weights_are_said_so(tmp_path: Path) -> None:

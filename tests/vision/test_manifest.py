@@ -7,11 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from maskwatch.errors import ManifestError
 from maskwatch.vision.manifest import (
     DEFAULT_MODEL,
+    Figure,
+    InputSpec,
+    Manifest,
+    OutputSpec,
     default_manifest,
     load_interpreter,
     read_manifest,
@@ -66,12 +71,14 @@ def test_a_manifest_survives_being_written(copy: Path) -> None:
         ({"prior": {"with_mask": 1.0}}, "`prior` must name each label once"),
         ({"prior.with_mask": 0.99}, "sum to 1"),
         ({"temperature": 0}, "temperature"),
+        ({"temperature": 1e308}, "temperature"),
         ({"offsets": {"beard": 1.0}}, "offsets"),
         ({"offsets": {"without_mask": 9.0}}, "offsets"),
         ({"input.scale": 0.0039}, "raw RGB needs"),
         ({"input.size": 9000}, "size"),
         ({"format": 2}, "format"),
         ({"file": "../other.tflite"}, "file"),
+        ({"file": "a\x00.tflite"}, "file"),
         ({"sha256": "abc"}, "sha256"),
         ({"surprise": 1}, "surprise"),
     ],
@@ -120,3 +127,19 @@ def test_what_is_no_json_is_said_so(tmp_path: Path) -> None:
         read_manifest(tmp_path / "x.json")
     with pytest.raises(ManifestError, match="cannot read the manifest"):
         read_manifest(tmp_path / "none.json")
+
+
+def test_the_documentation_names_every_field_of_a_manifest() -> None:
+    text = (Path(__file__).parents[2] / "docs/training.md").read_text()
+    section = text.split("## A model made elsewhere")[1].split("\n## ")[0]
+    for kind in (Manifest, InputSpec, OutputSpec):
+        for name in kind.__struct_fields__:
+            assert f"`{name}`" in section, name
+
+
+def test_what_would_not_be_read_again_is_not_written(copy: Path) -> None:
+    manifest, before = read_manifest(copy), copy.read_bytes()
+    figure = Figure("accuracy", "nothing", float("nan"), 0, "", "", "")
+    with pytest.raises(ManifestError, match="nothing was written"):
+        write_manifest(copy, msgspec.structs.replace(manifest, metrics=(figure,)))
+    assert copy.read_bytes() == before
