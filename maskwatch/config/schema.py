@@ -393,7 +393,7 @@ class SupervisionConfig(_Section, frozen=True, kw_only=True):
         int,
         Meta(
             ge=256,
-            description="MiB of resident memory at which a camera's process is renewed.",
+            description="MiB of resident memory at which a camera's process or the recorder is renewed.",
         ),
     ] = 1024
 

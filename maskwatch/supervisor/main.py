@@ -283,17 +283,17 @@ class Supervisor:
         self._telemetry.measure_self(os.getpid())
         for keeper in self._family:
             vitals = self._telemetry.measure(keeper)
-            if vitals is not None and keeper.kind.camera:
+            if vitals is not None:
                 self._renew_if_large(keeper, vitals.resident, now)
 
     @property
     def ceiling(self) -> int:
-        """Bytes of resident memory at which a worker is renewed."""
+        """Bytes of resident memory at which a child is renewed."""
         return self._family.config.supervision.worker_megabytes << 20
 
     def _renew_if_large(self, keeper: Keeper, resident: int, now: float) -> None:
-        """Renew a worker that has grown too large, while the recorder is there to take its changes."""
-        recording = self._family.recorder.phase is Phase.RUNNING
+        """Renew a child that has grown too large, while all that it still has to say can be stored."""
+        recording = self._family.recorder.phase is Phase.RUNNING and not self._family.store_trouble
         if resident > self.ceiling and recording and keeper.phase is Phase.RUNNING:
             used, most = resident >> 20, self.ceiling >> 20
             _log.warning("the %s uses %d MiB, more than %d: renewing it", keeper.kind, used, most)

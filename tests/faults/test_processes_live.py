@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,11 +16,13 @@ import pytest
 
 from maskwatch.ipc.control import CommandDone, RunCommand
 from maskwatch.ipc.control_client import ask, control_socket
+from maskwatch.store.queries import Filter, events, reading
 from maskwatch.testing.rtsp import RtspServer
 from tests.e2e.conftest import visitor
 from tests.e2e.daemon import wait_until
 from tests.fakes.clips import make_clip
-from tests.faults.quick import QuickDaemon, is_alive
+from tests.faults.quick import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
+from tests.store.samples import change
 
 __all__ = ["visitor"]  # a fixture
 
@@ -114,6 +117,24 @@ def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server
         )
         assert "more than 120: renewing it" in daemon.log()
         assert "took too long to end" not in daemon.log()
+
+
+def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tmp_path: Path) -> None:
+    recorded = set()
+    with QuickDaemon(tmp_path, IDLE_CAMERA, worker_megabytes=30, measure=0.5, budget=50) as daemon:
+        wait_given(daemon)
+        while daemon.metric("maskwatch_process_restarts_total", process="recorder", reason="memory") < 2:
+            visit = change(len(recorded), closed=True)
+            with contextlib.suppress(OSError, AssertionError), daemon.hand_in("door") as worker:
+                worker.send(visit)
+                assert worker.wait(1, 5)[0].stored
+                recorded.add(visit.violation.id)
+            time.sleep(0.1)
+        assert daemon.stop() == 0
+        assert "took too long to end" not in daemon.log()
+    assert recorded
+    with reading(daemon.data / "maskwatch.db") as session:
+        assert recorded <= {event.id for event in events(session, Filter())}
 
 
 def test_disable_and_enable_end_and_start_a_worker(tmp_path: Path, server: RtspServer) -> None:
