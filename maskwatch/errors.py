@@ -11,6 +11,7 @@
     │   ├── StoreLockedError            6   another daemon owns the data directory
     │   ├── StoreBusyError              4   another program holds the database for too long
     │   ├── StoreDamagedError           4   the file is not a sound database
+    │   │   └── StoreDisplacedError     4   the open database's files were removed or replaced
     │   └── DiskFullError               4   no space is left for what must be written
     ├── ModelError                      7   a model or its weights
     │   ├── ManifestError               7   the manifest is wrong, or the model does not match it
@@ -63,6 +64,7 @@ __all__ = [
     "SourceUnreachableError",
     "StoreBusyError",
     "StoreDamagedError",
+    "StoreDisplacedError",
     "StoreError",
     "StoreLockedError",
     "StoreTooNewError",

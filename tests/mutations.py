@@ -52,9 +52,9 @@ MUTATIONS = (
     Mutation(
         "acknowledging before commit",
         "maskwatch/recorder/intake.py",
-        "        try:\n            receipts = self._store_all(store)\n",
+        "        try:\n            self._store_batch(store)\n",
         "        for item in self._items:\n            item.acknowledge(True)\n"
-        "        try:\n            receipts = self._store_all(store)\n",
+        "        try:\n            self._store_batch(store)\n",
         "tests/faults/test_store_durability.py"
         "::test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement",
     ),

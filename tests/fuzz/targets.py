@@ -56,8 +56,9 @@ from maskwatch.store.opening import open_store
 from maskwatch.store.queries import Filter, events, inventory, reading, story
 from maskwatch.telemetry.meter import Meter, Sample, Snapshot
 from maskwatch.testing.truth import Truth
-from maskwatch.training.dataset import read_leaks, read_scenes
+from maskwatch.training.scenes import read_scenes
 from maskwatch.training.settings import Settings, read_settings
+from maskwatch.training.tables import read_leaks, read_origins, read_split
 from maskwatch.vision.manifest import default_manifest, read_manifest
 from tests.store.samples import START, change, entry, incident, make_store, violation_id
 
@@ -67,6 +68,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _DEEP = b"[" * 3000 + b"]" * 3000
 _START = b"\x00\x00\x01"
 _KEY = Secret("A" * 43 + "=")
+_PICTURES = frozenset({"with_mask/1.png"})
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 _COUNTS = Snapshot((Sample("a", (("camera", "door"),), 1.0),), ())
 _MESSAGES: tuple[msgspec.Struct, ...] = (
@@ -134,6 +136,8 @@ TARGETS: dict[str, list[bytes]] = {
             b'"classes": ["with_mask"]}]}'
         ),
     ],
+    "split": [b"path,split\nwith_mask/1.png,test\n", b"\xef\xbb\xbfpath,split\nwith_mask/1.png,train\n"],
+    "origins": [b"path,source,original\nwith_mask/1.png,web,set/1.jpg\n"],
     "leaks": [
         b"test_path,train_path\na,b\n",
         b"test_path\na\n",
@@ -302,7 +306,9 @@ _READERS: dict[str, Callable[[bytes], object]] = {
     "manifest": _file(read_manifest, ManifestError),
     "truth": _file(Truth.load, DataError),
     "annotations": _file(read_scenes, DataError),
-    "leaks": _file(read_leaks, DataError),
+    "leaks": _file(lambda path: read_leaks(path, "train_path", _PICTURES), DataError),
+    "split": _file(lambda path: read_split(path, _PICTURES), DataError),
+    "origins": _file(lambda path: read_origins(path, _PICTURES), DataError),
     "control": _control,
     "link": _link,
     "body": _body,
