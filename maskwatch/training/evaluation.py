@@ -131,7 +131,7 @@ def evaluate_faces(model: MaskClassifier, photos: Sequence[Photo], wanted: Wante
     if len(sources) > 1:
         named = {f"source {s}": np.array([p.source == s for p in photos]) for s in sources}
         rows += _some(given, named, wanted)
-    looked = with_faces(photos) if wanted.found or wanted.made else tuple(photos)
+    looked = with_faces(photos, boxed=True) if wanted.found or wanted.made else tuple(photos)
     if wanted.found:
         rows += _some(given, {f"slice {n}": m for n, m in slices.found(looked).items()}, wanted)
     if wanted.made:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -19,13 +19,11 @@ from maskwatch.training.settings import Settings
 from maskwatch.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector
 
-if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
-
 __all__ = ["Prepared", "prepare", "with_faces"]
 
 _LOOK: Final = 160  # px: a crop's longer side when the detector looks for its face
 _BORDER: Final = 32  # px of black around it: a face that fills the picture is else missed
+_SAME: Final = 0.4  # of a detection and a box is in both: they are one face
 _TOO_SMALL: Final = 9.0  # px: nobody can tell a mask on a face less high, nor learn from it
 
 
@@ -133,20 +131,25 @@ def _split(
     return train, validation
 
 
-def with_faces(photos: Iterable[Photo]) -> tuple[Photo, ...]:
-    """Return `photos`, those without a box with the face that the detector finds in them."""
+def with_faces(photos: Iterable[Photo], *, boxed: bool = False) -> tuple[Photo, ...]:
+    """Return `photos`, those without a box (or all) with the face that the detector finds in them."""
     detector = FaceDetector(0.6)
     return tuple(
-        photo if photo.box is not None else replace(photo, face=_face(detector, photo.image))
+        replace(photo, face=_face(detector, photo)) if boxed or photo.box is None else photo
         for photo in photos
     )
 
 
-def _face(detector: FaceDetector, image: Image) -> Detection | None:
-    """Return the largest sure face of a crop in the crop's pixels, or None."""
-    factor = _LOOK / max(image.shape[:2])
-    framed = cv2.copyMakeBorder(scaled(image, factor), *(_BORDER,) * 4, cv2.BORDER_CONSTANT)
-    found = detector.detect(np.asarray(framed, np.uint8))
-    if not found:
-        return None
-    return max(found, key=lambda d: d.box.area * d.score).moved(-_BORDER, -_BORDER).scaled(1 / factor)
+def _face(detector: FaceDetector, photo: Photo) -> Detection | None:
+    """Return the face in the box, or the largest sure one of a crop, in pixels of the picture."""
+    factor = _LOOK / max(photo.image.shape[:2])
+    framed = cv2.copyMakeBorder(scaled(photo.image, factor), *(_BORDER,) * 4, cv2.BORDER_CONSTANT)
+    found = [
+        detection.moved(-_BORDER, -_BORDER).scaled(1 / factor)
+        for detection in detector.detect(np.asarray(framed, np.uint8))
+    ]
+    box = photo.box
+    if box is None:
+        return max(found, key=lambda d: d.box.area * d.score, default=None)
+    there = [detection for detection in found if detection.box.iou(box) >= _SAME]
+    return max(there, key=lambda d: d.box.iou(box), default=None)

@@ -9,11 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from skimage import data
 
 from maskwatch.errors import DataError
-from maskwatch.training.dataset import Photo
-from maskwatch.training.prepare import prepare
+from maskwatch.training.dataset import Photo, load_scenes
+from maskwatch.training.prepare import prepare, with_faces
 from maskwatch.training.settings import Settings
+from maskwatch.training.slices import made
 from tests.training.conftest import picture, write_csv
 
 
@@ -127,6 +129,41 @@ def test_a_crop_of_a_held_out_photograph_is_not_trained_on(street: tuple[Path, P
     assert photographs(prepared.held_out) == {"0", "1", "2", "3"}
     assert photographs((*prepared.train, *prepared.validation)) == {str(i) for i in range(4, 12)}
     assert prepared.leaks == 8
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    """Annotations of one photograph: two people side by side, and a wall that somebody boxed."""
+    person = data.astronaut()[:256, 100:356, ::-1]
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack([person, person[:, ::-1]]))
+    boxes = [[65, 70, 180, 200], [332, 70, 447, 200], [0, 0, 50, 50]]
+    row = {
+        "file": "two.png", "width": 512, "height": 256, "boxes": boxes, "classes": ["without_mask"] * 3
+    }  # fmt: skip
+    (tmp_path / "annotations.json").write_text(json.dumps({"images": [row]}))
+    return tmp_path / "annotations.json"
+
+
+def test_the_face_in_a_box_is_found_and_no_other(portrait: Path) -> None:
+    """A neighbour in the same picture has its own box; what is no face has none."""
+    photos = with_faces(load_scenes(portrait).photos, boxed=True)
+    for photo in photos[:2]:
+        assert photo.face is not None
+        assert photo.box is not None
+        nose, middle = photo.face.landmarks[2], photo.box.centre
+        assert abs(nose.x - middle.x) < photo.box.width / 4
+        assert abs(nose.y - middle.y) < photo.box.height / 4
+    assert photos[2].face is None
+
+
+def test_hands_and_beards_can_be_painted_onto_boxed_faces(portrait: Path) -> None:
+    """The slices of whole photographs are those of crops; training looks for no boxed face."""
+    photos = load_scenes(portrait).photos
+    painted = made(with_faces(photos, boxed=True))
+    assert {name: len(rows) for name, rows in painted.items() if "painted" in name} == {
+        f"{name} (painted)": 2 for name in ("beard", "hand", "scarf", "glasses")
+    }
+    assert [photo.face for photo in with_faces(photos)] == [None] * 3
 
 
 def test_a_class_that_is_missing_is_said_before_any_training(faces: Callable[..., Path]) -> None:
