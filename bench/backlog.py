@@ -21,20 +21,20 @@ from pathlib import Path
 
 import paho.mqtt.client as mqtt
 
-from maskwatch.alerts.messages import Composer
-from maskwatch.alerts.mqtt import MqttSink
-from maskwatch.alerts.sink import Outcome, StandingState
-from maskwatch.alerts.topics import Topics
+from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.alerts.sink import DeliveryOutcome, StateSnapshot
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig
 from maskwatch.domain import Change
-from maskwatch.recorder.courier import Courier
-from maskwatch.recorder.memory import Memory
+from maskwatch.recorder.delivery import OutboxDelivery
+from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.secrets import SecretUrl
 from maskwatch.store.database import Store
 from maskwatch.telemetry.meter import Meter
-from tests.alerts.broker import Listener, Mosquitto
-from tests.store.samples import change, entry, make_store
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.samples import change, entry, make_store
 
 PER_VIOLATION = 4
 WINDOW = 20
@@ -56,14 +56,14 @@ def fill(store: Store, alerts: int) -> None:
 
 def drain(store: Store, config: Config) -> float:
     """Deliver all that waits, as the recorder does; return the seconds it took."""
-    courier = Courier(MqttSink(config), Memory(), clock=SystemClock(), meter=Meter())
+    courier = OutboxDelivery(MqttSink(config), UnstoredBuffer(), clock=SystemClock(), meter=Meter())
     news = threading.Event()
 
-    def report(outcome: Outcome) -> None:
+    def report(outcome: DeliveryOutcome) -> None:
         courier.report(outcome)
         news.set()
 
-    courier.sink.start(report, lambda: StandingState((), (), (), {}), lambda _: None)
+    courier.sink.start(report, lambda: StateSnapshot((), (), (), {}), lambda _: None)
     while not courier.sink.ready:
         time.sleep(0.01)
     began = time.perf_counter()
@@ -80,7 +80,7 @@ def drain(store: Store, config: Config) -> float:
 
 def publish_alone(port: int, alerts: int) -> float:
     """Publish the same messages by paho from memory; return the seconds until all are acknowledged."""
-    composer = Composer(Topics("peer", "bench"), "bench")
+    composer = MessageBuilder(Topics("peer", "bench"), "bench")
     messages = [composer.violation(each, stored=True, picture=None) for each in changes(alerts)]
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.max_inflight_messages_set(WINDOW)

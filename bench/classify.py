@@ -25,10 +25,10 @@ import numpy as np
 import tensorflow as tf
 
 from maskwatch.domain import Box, Detection, Point
-from maskwatch.training.evaluation import machine
-from maskwatch.training.network import build
-from maskwatch.training.quantize import to_int8
-from maskwatch.training.settings import Settings
+from maskwatch.lab.training.evaluation import machine
+from maskwatch.lab.training.network import build
+from maskwatch.lab.training.quantize import to_int8
+from maskwatch.lab.training.settings import Settings
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import shipped_manifests
 from maskwatch.vision.masks import MaskClassifier

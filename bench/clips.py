@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskwatch.testing.scenes import Scene, default_heads, render
-from maskwatch.testing.scenes.script import Figure, Step, Wear
+from maskwatch.lab.scenes import Scene, default_heads, render
+from maskwatch.lab.scenes.script import Figure, Step, Wear
 
 __all__ = ["SECONDS", "crowd", "crowd_clip"]
 

@@ -23,13 +23,13 @@ import av
 import cv2
 
 from bench.clips import SECONDS, crowd_clip
+from maskwatch.analysis.build import build_pipeline
 from maskwatch.capture.file import FileSource
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import LiveIds
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import analysis_size
-from maskwatch.worker.build import build_pipeline
 
 
 def decode_only(clip: Path) -> float:

@@ -29,8 +29,8 @@ from maskwatch.capture.reader import StreamReader
 from maskwatch.capture.source import SourceCounts
 from maskwatch.clock import SystemClock
 from maskwatch.errors import SourceError
+from maskwatch.lab.rtsp import RtspServer
 from maskwatch.secrets import SecretUrl
-from maskwatch.testing.rtsp import RtspServer
 from tests.fakes.clips import make_clip, number_of
 
 _FRAMES = 500

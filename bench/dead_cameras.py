@@ -23,10 +23,10 @@ from pathlib import Path
 
 from bench.clips import crowd_clip
 from bench.memory import pss
-from maskwatch.supervisor.vitals import read_vitals
-from maskwatch.testing.broker import free_port
-from maskwatch.testing.rtsp import RtspServer
-from tests.e2e.daemon import Daemon, wait_until
+from maskwatch.lab.broker import free_port
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.supervisor.metrics import read_usage
+from tests.fakes.daemon import Daemon, wait_until
 
 _FIRST = 60.0
 _PATIENCE = 300.0
@@ -77,7 +77,7 @@ class Site:
 
 
 def _cpu(pid: int) -> float:
-    vitals = read_vitals(pid)
+    vitals = read_usage(pid)
     return vitals.cpu if vitals else 0.0
 
 

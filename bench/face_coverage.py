@@ -19,10 +19,10 @@ from pathlib import Path
 import cv2
 
 from maskwatch.domain import Box
-from maskwatch.testing.coverage import UNCOVERED, uncovered
-from maskwatch.testing.truth import Truth, truth_path
+from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
+from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.replay.replay import Replay, default_config
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
-from maskwatch.worker.replay import Replay, default_config
 
 _SEEN = 0.15  # least share of a face in view that counts as a face
 

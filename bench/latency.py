@@ -18,13 +18,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from maskwatch.alerts.topics import Topics
+from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
-from maskwatch.testing.listener import Listener
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Mosquitto
+from maskwatch.lab.listener import Listener
+from maskwatch.lab.rtsp import RtspServer
 from tests.chaos.stage import crowd
-from tests.e2e.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.mosquitto import Mosquitto
 
 _CAMERAS = ("north", "south")
 

@@ -21,9 +21,8 @@ import time
 from pathlib import Path
 
 from bench.clips import crowd_clip
-from maskwatch.ipc.control import StatusReport, StatusRequest
-from maskwatch.ipc.control_client import ask, control_socket
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_socket
+from maskwatch.lab.rtsp import RtspServer
 
 _SETTLE = 10.0
 _PATIENCE = 120.0

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.classify import milliseconds, paper, pin
-from maskwatch.training.dataset import Photo, load_scenes
-from maskwatch.training.evaluation import machine
-from maskwatch.training.measure import crops_of
+from maskwatch.lab.training.dataset import Photo, load_scenes
+from maskwatch.lab.training.evaluation import machine
+from maskwatch.lab.training.measure import crops_of
 from maskwatch.vision.masks import MaskClassifier
 
 LEAST = 16.0  # px

@@ -23,11 +23,11 @@ import cv2
 import numpy as np
 
 from maskwatch.domain import Box
-from maskwatch.testing.casting import casting_of
-from maskwatch.testing.intervals import share
-from maskwatch.testing.rules import Rules, judgeable
-from maskwatch.testing.scenes import Head, render, scene_named
-from maskwatch.testing.truth import MaskState
+from maskwatch.lab.evaluation.intervals import share
+from maskwatch.lab.evaluation.portraits_choice import choose_portraits
+from maskwatch.lab.evaluation.rules import Rules, judgeable
+from maskwatch.lab.scenes import Head, render, scene_named
+from maskwatch.lab.scenes.truth import MaskState
 from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.masks import MaskClassifier
 
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    faces = casting_of(options.faces, options.portraits).heads()
+    faces = choose_portraits(options.faces, options.portraits).heads()
     show("rendered", measure(rendered(faces, options.seeds), options.model))
     if options.photos:
         show("photographs", measure(photographed(options.photos), options.model))

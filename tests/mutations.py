@@ -35,10 +35,10 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "marking before PUBACK",
-        "maskwatch/alerts/session.py",
+        "maskwatch/alerts/mqtt/session.py",
         "        self._taken.add(delivery.id)\n",
         "        self._report(Outcome(delivery.id, Fate.ACCEPTED, ''))\n",
-        "tests/alerts/test_mqtt_trouble.py"
+        "tests/alerts/mqtt/test_connection_faults.py"
         "::test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_anew",
     ),
     Mutation(
@@ -68,7 +68,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a webhook waited for",
-        "maskwatch/alerts/people.py",
+        "maskwatch/alerts/notify/sink.py",
         "        self._jobs.append(delivery)\n        self._wake.set()\n",
         "        self._jobs.append(delivery)\n        self._round()\n",
         "tests/faults/test_troubled_sinks.py"
@@ -76,7 +76,7 @@ MUTATIONS = (
     ),
     Mutation(
         "refusals taken for acceptances",
-        "maskwatch/alerts/session.py",
+        "maskwatch/alerts/mqtt/session.py",
         "Fate.ACCEPTED if not refusal else",
         "Fate.ACCEPTED if refusal is not None else",
         "tests/faults/test_refused_alerts.py"
@@ -84,7 +84,7 @@ MUTATIONS = (
     ),
     Mutation(
         "canary not waited for",
-        "maskwatch/alerts/session.py",
+        "maskwatch/alerts/mqtt/session.py",
         "        while not (acknowledged and heard):\n",
         "        while not acknowledged:\n",
         "tests/faults/test_troubled_sinks.py"
@@ -92,7 +92,7 @@ MUTATIONS = (
     ),
     Mutation(
         "commands not subscribed anew",
-        "maskwatch/alerts/mqtt.py",
+        "maskwatch/alerts/mqtt/sink.py",
         "session.begin(presence.subscriptions)",
         "session.begin(() if self._complaint else presence.subscriptions)",
         "tests/faults/test_long_absence.py"
@@ -100,7 +100,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a backlog let loose",
-        "maskwatch/recorder/courier.py",
+        "maskwatch/recorder/delivery.py",
         "min(self.sink.window - len(self._books.out), int(self._allowance))",
         "self.sink.window - len(self._books.out)",
         "tests/faults/test_long_absence.py"
@@ -108,7 +108,7 @@ MUTATIONS = (
     ),
     Mutation(
         "quarantines of one length",
-        "maskwatch/supervisor/restarts.py",
+        "maskwatch/supervisor/restart_policy.py",
         "self._limits.quarantine * 2**self._quarantines",
         "self._limits.quarantine",
         "tests/faults/test_processes.py"
@@ -116,7 +116,7 @@ MUTATIONS = (
     ),
     Mutation(
         "retention in one go",
-        "maskwatch/recorder/housekeeping.py",
+        "maskwatch/recorder/maintenance.py",
         "_SLICES_AT_A_TIME = 0.05",
         "_SLICES_AT_A_TIME = 1e9",
         "tests/faults/test_retention_live.py"
@@ -132,10 +132,10 @@ MUTATIONS = (
     ),
     Mutation(
         "numbers out of order",
-        "maskwatch/recorder/courier.py",
+        "maskwatch/recorder/delivery.py",
         "[item for item in found if subject_id(item.subject) not in blocked][:room]",
         "list(found)[:room]",
-        "tests/recorder/test_courier.py"
+        "tests/recorder/test_delivery.py"
         "::test_whatever_happens_a_sink_takes_the_numbers_of_a_violation_in_rising_order",
     ),
     Mutation(
@@ -179,28 +179,28 @@ MUTATIONS = (
     ),
     Mutation(
         "coasting tracks vote",
-        "maskwatch/worker/pipeline.py",
+        "maskwatch/analysis/pipeline.py",
         "        seen = [self._meet(track, frame)",
         "        self._last = getattr(self, '_last', {})\n"
         "        for track in self._tracker.tracks:\n"
         "            track.detection = track.detection or self._last[track.number]\n"
         "            self._last[track.number] = track.detection\n"
         "        seen = [self._meet(track, frame)",
-        "tests/worker/test_pipeline.py::test_only_a_frame_that_matched_a_detection_votes",
+        "tests/analysis/test_pipeline.py::test_only_a_frame_that_matched_a_detection_votes",
     ),
     Mutation(
         "UNKNOWN votes",
-        "maskwatch/worker/pipeline.py",
+        "maskwatch/analysis/pipeline.py",
         "        if gate is not None:\n            visit.gates[gate] += 1\n",
         "        if gate is not None and False:\n            visit.gates[gate] += 1\n",
-        "tests/worker/test_pipeline.py::test_a_face_that_is_unfit_to_be_judged_has_no_vote",
+        "tests/analysis/test_pipeline.py::test_a_face_that_is_unfit_to_be_judged_has_no_vote",
     ),
     Mutation(
         "evidence not clipped",
-        "maskwatch/tracking/evidence.py",
+        "maskwatch/analysis/evidence.py",
         "return min(max(said - expected, -CLIP), CLIP)",
         "return said - expected",
-        "tests/tracking/test_evidence.py::test_one_picture_decides_nothing_however_sure_the_model_is",
+        "tests/analysis/test_evidence.py::test_one_picture_decides_nothing_however_sure_the_model_is",
     ),
     Mutation(
         "blur removed",

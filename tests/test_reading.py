@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.reading import read_file
+from maskwatch.files import read_file
 
 
 def test_a_file_of_the_most_that_is_allowed_is_read_and_a_byte_more_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.writing import replace_file
+from maskwatch.files import replace_file
 
 
 def test_owner_group_and_mode_stay(tmp_path: Path) -> None:

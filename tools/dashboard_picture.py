@@ -16,11 +16,11 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from maskwatch.testing.rtsp import RtspServer
-from maskwatch.testing.scenes import default_heads, demo_scenes, render
-from tests.alerts.broker import Mosquitto
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes import default_heads, demo_scenes, render
 from tests.deploy.prometheus import Prometheus
-from tests.e2e.daemon import Daemon
+from tests.fakes.daemon import Daemon
+from tests.fakes.mosquitto import Mosquitto
 from tools.draw_dashboard import BOARD, draw_board
 
 ROWS = ("Now", "Cameras")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from maskwatch.alerts.payloads import schemas
-from maskwatch.alerts.topics import Topic
+from maskwatch.alerts.mqtt.payloads import schemas
+from maskwatch.alerts.mqtt.topics import Topic
 from maskwatch.telemetry.catalogue import METRICS, Label, Metric, Owner
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -20,14 +20,14 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from maskwatch.alerts.mqtt import MqttSink
-from maskwatch.alerts.sink import Snapshot
+from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.alerts.sink import CameraSnapshot
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig
 from maskwatch.domain import CameraState, Snooze
 from maskwatch.secrets import SecretUrl
-from tests.alerts.broker import Mosquitto
-from tests.alerts.recorder import NOON, FakeRecorder, minute, status
-from tests.store.samples import JPEG, change
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.recorder_side import NOON, FakeRecorder, minute, status
+from tests.fakes.samples import JPEG, change
 
 CAMERA = "front door"
 EXPECTED = {
@@ -78,7 +78,7 @@ def main(python: str) -> int:
         recorder.cameras = [status(CAMERA, CameraState.BLIND, "covered")]
         recorder.snoozes = [Snooze(CAMERA, NOON, NOON + timedelta(minutes=15))]
         sink.standing_changed()
-        sink.snapshot_taken(Snapshot("1", CAMERA, NOON, JPEG))
+        sink.snapshot_taken(CameraSnapshot("1", CAMERA, NOON, JPEG))
         time.sleep(1)
         sink.camera_changed(recorder.cameras[0])
         told, _ = home.communicate(timeout=90)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from maskwatch.alerts.mqtt import MqttSink
-from maskwatch.alerts.people import PeopleSink
+from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.alerts.notify.sink import NotificationSink
 from maskwatch.alerts.sink import Sink
 from maskwatch.config.schema import Config
 
@@ -22,5 +22,5 @@ def make_sinks(config: Config) -> list[Sink]:
     if config.mqtt.enabled:
         sinks.append(MqttSink(config))
     asked = (channel for channel in config.people if channel.url or channel.webhook)
-    sinks.extend(PeopleSink(config, channel) for channel in asked)
+    sinks.extend(NotificationSink(config, channel) for channel in asked)
     return sinks

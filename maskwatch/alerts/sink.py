@@ -18,7 +18,15 @@ from uuid import UUID
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["Delivery", "Fate", "Outcome", "Report", "Sink", "Snapshot", "StandingState"]
+__all__ = [
+    "CameraSnapshot",
+    "Delivery",
+    "DeliveryOutcome",
+    "DeliveryStatus",
+    "Report",
+    "Sink",
+    "StateSnapshot",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Delivery:
     attempt: int = 1
 
 
-class Fate(StrEnum):
+class DeliveryStatus(StrEnum):
     """How a delivery ended."""
 
     ACCEPTED = "accepted"  # acknowledged by the peer: mark it delivered
@@ -49,7 +57,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryOutcome:
     """The end of one delivery; `detail` is for logs and holds no secret.
 
     `late` is the change of a delivery that had its end before (it was held until somebody acknowledges
@@ -57,17 +65,17 @@ class Outcome:
     """
 
     delivery: int
-    fate: Fate
+    fate: DeliveryStatus
     detail: str = ""
     late: Change | None = None
     began: datetime | None = None
 
 
-Report = Callable[[Outcome], None]
+Report = Callable[[DeliveryOutcome], None]
 
 
 @dataclass(frozen=True, slots=True)
-class StandingState:
+class StateSnapshot:
     """What a sink with memory (retained topics) must show after every connect.
 
     `acknowledged` are violations that somebody has acknowledged: those that are open, and those of
@@ -87,7 +95,7 @@ class StandingState:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CameraSnapshot:
     """The picture that a command asked for: an anonymized JPEG, taken `at` (UTC)."""
 
     command: str
@@ -122,7 +130,7 @@ class Sink(Protocol):
     def start(
         self,
         report: Report,
-        standing: Callable[[], StandingState],
+        standing: Callable[[], StateSnapshot],
         command: Callable[[Command], None],
     ) -> None:
         """Connect in the background; `standing` and `command` may be called from any thread."""
@@ -144,7 +152,7 @@ class Sink(Protocol):
         """What is open, or who is snoozed, changed; the standing state says how."""
         ...
 
-    def snapshot_taken(self, snapshot: Snapshot) -> None:
+    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
         """A picture that came of a command through this sink; the command's end comes after it."""
         ...
 

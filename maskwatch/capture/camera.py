@@ -1,6 +1,6 @@
 """A camera that is always being watched: connects, reads, and connects again for ever.
 
-Drives `Reconnect` (which decides) with an `RtspSource` (which reads) and a `HealthMonitor` (which
+Drives `ReconnectState` (which decides) with an `RtspSource` (which reads) and a `HealthMonitor` (which
 looks). It is a `FrameSource` whose `read` never raises for what a camera does.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from maskwatch.capture.container import StreamOptions, is_url
 from maskwatch.capture.diagnose import reason_of
-from maskwatch.capture.reconnect import Backoff, Patience, Reconnect
+from maskwatch.capture.reconnect import Backoff, ReconnectState, Timeouts
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
 from maskwatch.clock import Clock, SystemClock
@@ -110,9 +110,9 @@ class LiveCamera:
         self._fit = fit
         self._clock = clock or SystemClock()
         self._on_disconnect = on_disconnect
-        patience = Patience(config.open_timeout, config.stall_timeout)
+        patience = Timeouts(config.open_timeout, config.stall_timeout)
         now = self._clock.monotonic()
-        self._machine = Reconnect(now, backoff=backoff, patience=patience, rng=rng, attempt=attempt)
+        self._machine = ReconnectState(now, backoff=backoff, patience=patience, rng=rng, attempt=attempt)
         self._options = stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None

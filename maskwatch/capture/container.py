@@ -10,7 +10,7 @@ import av
 from av.container import InputContainer
 
 from maskwatch.capture.diagnose import diagnose
-from maskwatch.capture.knock import knock
+from maskwatch.capture.reachability import diagnose_rtsp_port
 from maskwatch.capture.source import StreamInfo
 from maskwatch.config.schema import Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError
@@ -65,7 +65,7 @@ def open_stream(options: StreamOptions) -> InputContainer:
         patience = min(options.open_timeout, options.stall_timeout)
         said = diagnose(error, options.where, waited, patience)
         patient = min(_KNOCK_S, options.open_timeout * _KNOCKING_SHARE)
-        asked = knock(options.url, patient) if _vague(error, address) else None
+        asked = diagnose_rtsp_port(options.url, patient) if _vague(error, address) else None
         raise asked or said from None
     return _with_video(container, options.where)
 

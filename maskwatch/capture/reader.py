@@ -11,15 +11,40 @@ from av.container import InputContainer
 from maskwatch.capture.container import StreamOptions, is_url, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
-from maskwatch.capture.joining import PictureJoiner
-from maskwatch.capture.lag import LagMeter
+from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
 from maskwatch.capture.mailbox import Mailbox, Sample
-from maskwatch.capture.numbering import FrameNumbers
 from maskwatch.capture.source import RateSampler, SourceCounts, StreamInfo
 from maskwatch.clock import Clock
 from maskwatch.errors import SourceEndedError, SourceError
 
-__all__ = ["StreamReader"]
+__all__ = ["LagMeter", "StreamReader"]
+
+_JUMP_S = 5.0
+_DRIFT = 1e-3
+
+
+class LagMeter:
+    """Compares the stream's clock with arrival: the smallest difference seen counts as no lag.
+
+    The reference rises by a thousandth of the time that passes, so that a camera whose clock runs
+    slow does not seem to lag; after a jump of the stream's clock it starts anew.
+    """
+
+    def __init__(self) -> None:
+        self._best: float | None = None
+        self._stream_time = 0.0
+        self._arrival = 0.0
+
+    def lag(self, stream_time: float, arrival: float) -> float:
+        """Seconds by which a packet is late; both times in seconds, each of its own clock."""
+        offset = arrival - stream_time
+        if self._best is None or abs(stream_time - self._stream_time) > _JUMP_S:
+            self._best = offset
+        else:
+            self._best = min(offset, self._best + _DRIFT * (arrival - self._arrival))
+        self._stream_time, self._arrival = stream_time, arrival
+        return offset - self._best
+
 
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 _BEHIND_S = 2.0
@@ -51,7 +76,7 @@ class StreamReader:
         self._clock = clock
         self._sampler = RateSampler(rate, early=_JITTER)
         self._damage = DamageFilter()
-        self._numbers = FrameNumbers()
+        self._numbers = FrameNumGaps()
         self._lag = LagMeter()
         self._rhythm = _Rhythm()
         self._catching_up = False
@@ -85,7 +110,7 @@ class StreamReader:
 
     def _demux(self, container: InputContainer, log: LogWatch, *, live: bool) -> None:
         stream = container.streams.video[0]
-        joiner = PictureJoiner(stream.codec_context.name)
+        joiner = SliceReassembler(stream.codec_context.name)
         numbered = live and stream.codec_context.name == "h264"
         if numbered:
             self._numbers.missed(stream.codec_context.extradata or b"")

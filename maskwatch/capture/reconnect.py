@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from maskwatch.domain.camera import BlindReason, CameraState
 from maskwatch.errors import SourceError, SourceUnauthorizedError
 
-__all__ = ["Backoff", "Patience", "Reconnect"]
+__all__ = ["Backoff", "ReconnectState", "Timeouts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """How long a state may last before somebody must step in; all in seconds."""
 
     open: float = 10.0
@@ -59,7 +59,7 @@ class Patience:
     """What the supervisor adds to each before it kills."""
 
 
-class Reconnect:
+class ReconnectState:
     """The state of one camera's connection. Moments are monotonic seconds.
 
     A machine that takes over from a killed worker is given its `attempt`, and waits as that one
@@ -71,12 +71,12 @@ class Reconnect:
         now: float,
         *,
         backoff: Backoff | None = None,
-        patience: Patience | None = None,
+        patience: Timeouts | None = None,
         rng: random.Random | None = None,
         attempt: int = 0,
     ) -> None:
         self.backoff = backoff or Backoff()
-        self.patience = patience or Patience()
+        self.patience = patience or Timeouts()
         self.attempt = attempt
         self.state = CameraState.BACKOFF
         self.reason = "starting" if attempt == 0 else "taking over from a worker that hung"

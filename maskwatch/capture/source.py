@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from maskwatch.domain.frame import Frame
 from maskwatch.telemetry import catalogue
-from maskwatch.telemetry.meter import Tally
+from maskwatch.telemetry.meter import HistogramBuffer
 
 __all__ = ["Fit", "FrameSource", "RateSampler", "Size", "SourceCounts", "StreamInfo", "native_size"]
 
@@ -50,8 +50,8 @@ class SourceCounts:
     """Sampled pictures replaced by a newer one before anybody took them."""
     late: int = 0
     """Packets thrown away undecoded, to catch up with a stream that runs ahead."""
-    decoding: Tally = field(
-        default_factory=lambda: Tally(catalogue.DECODE_SECONDS), compare=False, repr=False
+    decoding: HistogramBuffer = field(
+        default_factory=lambda: HistogramBuffer(catalogue.DECODE_SECONDS), compare=False, repr=False
     )
     """Seconds that each packet took to decode."""
 

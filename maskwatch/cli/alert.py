@@ -37,7 +37,7 @@ def test(given: Path | None, only: str) -> None:
       maskwatch alert test --config config.yaml
       maskwatch alert test --config config.yaml --only guards
     """
-    from maskwatch.alerts.trial import names, trials
+    from maskwatch.alerts.self_test import names, run_self_test
     from maskwatch.config.load import load
     from maskwatch.errors import SinkError, UsageError
 
@@ -45,7 +45,7 @@ def test(given: Path | None, only: str) -> None:
     config = load(path)
     if only and only not in names(config):
         raise UsageError(f"{only!r} is no way out of {path}; there are {', '.join(names(config))}")
-    done = list(trials(config, only))
+    done = list(run_self_test(config, only))
     if not done:
         raise UsageError(f"{path}: nothing to try; `mqtt` is off, and no channel of `people` is on")
     for trial in done:

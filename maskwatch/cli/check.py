@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.config_option import config_option, find_config
-from maskwatch.cli.given import refuse
+from maskwatch.cli.explicit_options import refuse
 
 if TYPE_CHECKING:
-    from maskwatch.config.load import Examined
+    from maskwatch.config.load import CheckedConfig
 
 __all__ = ["check", "schema"]
 
@@ -33,13 +33,13 @@ def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -
       maskwatch check --strict config.yaml    # for a repository's own checks
       maskwatch check --json config.yaml | jq .problems
     """
-    from maskwatch.config.load import examine
+    from maskwatch.config.load import check_config
     from maskwatch.errors import ConfigError
 
     if file:
         refuse({"config"}, "the configuration file is named once: as CONFIG, or by this option")
     path = find_config(file or config)
-    examined = examine(path)
+    examined = check_config(path)
     sound = examined.config is not None and not (strict and examined.warnings)
     if as_json:
         _print_json(examined, sound)
@@ -61,12 +61,12 @@ def schema() -> None:
       maskwatch schema > config.schema.json
       sed -i '1i # yaml-language-server: $schema=config.schema.json' config.yaml
     """
-    from maskwatch.config.describe import json_schema
+    from maskwatch.config.document import json_schema
 
     click.echo(json_schema(), nl=False)
 
 
-def _print_text(path: Path, examined: Examined) -> None:
+def _print_text(path: Path, examined: CheckedConfig) -> None:
     from maskwatch.config.summary import summary
 
     for problem in examined.problems:
@@ -83,7 +83,7 @@ def _print_text(path: Path, examined: Examined) -> None:
     click.echo(summary(examined.config))
 
 
-def _print_json(examined: Examined, sound: bool) -> None:
+def _print_json(examined: CheckedConfig, sound: bool) -> None:
     import msgspec
 
     found = {"ok": sound, "problems": examined.problems, "warnings": examined.warnings}

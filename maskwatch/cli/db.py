@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.where import find_data, where_options
+from maskwatch.cli.data_location import data_location_options, find_data
 from maskwatch.errors import StoreDamagedError, StoreError
 
 __all__ = ["db"]
@@ -26,7 +26,7 @@ def db() -> None:
 
 
 @db.command()
-@where_options
+@data_location_options
 def check(config: Path | None, data_dir: Path | None) -> None:
     r"""Look whether the database is sound, and what is in it. The daemon may run meanwhile.
 
@@ -63,7 +63,7 @@ def check(config: Path | None, data_dir: Path | None) -> None:
 
 @db.command()
 @click.argument("target", type=click.Path(path_type=Path))
-@where_options
+@data_location_options
 def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
     r"""Copy the database to TARGET, a new file or a directory, while the daemon goes on.
 
@@ -88,7 +88,7 @@ def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
 
 @db.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@where_options
+@data_location_options
 def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
     r"""Put the backup SOURCE in the place of the database; the daemon must be stopped.
 
@@ -116,7 +116,7 @@ def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
 
 @db.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed; the daemon may run.")
-@where_options
+@data_location_options
 def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
     r"""Remove what the configuration's `store.retention` no longer keeps.
 
@@ -129,7 +129,7 @@ def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
     """
     from maskwatch.config.schema import RetentionConfig
     from maskwatch.store.files import DataDir
-    from maskwatch.store.prune import prune as remove
+    from maskwatch.store.offline import prune as remove
 
     where = find_data(config, data_dir)
     place = DataDir(where.data_dir)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from maskwatch.testing.demo import Demo, DemoResult
-    from maskwatch.testing.listener import Arrival
+    from maskwatch.lab.demo import Demo, DemoResult
+    from maskwatch.lab.listener import Arrival
 
 __all__ = ["demo"]
 
@@ -35,7 +35,7 @@ def demo(output: Path) -> None:
       maskwatch demo
       maskwatch demo --output /tmp/maskwatch-demo
     """
-    from maskwatch.testing.demo import Demo
+    from maskwatch.lab.demo import Demo
 
     stage = Demo(output.resolve(), click.echo, lambda arrival: click.echo(_line(arrival)))
     result = stage.run()

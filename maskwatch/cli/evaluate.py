@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.evaluate_events import WithEvents
-from maskwatch.cli.given import refuse
+from maskwatch.cli.explicit_options import refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
-    from maskwatch.training.dataset import Photo
-    from maskwatch.training.evaluation import Evaluation
+    from maskwatch.lab.training.dataset import Photo
+    from maskwatch.lab.training.evaluation import Evaluation
     from maskwatch.vision.interpreter import Interpreter
     from maskwatch.vision.masks import MaskClassifier
 
@@ -111,7 +111,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     else:
         refuse({"smallest_face", "score"}, "go with --scenes; faces of --data need not be found")
     _need_plots()
-    from maskwatch.training import evaluation
+    from maskwatch.lab.training import evaluation
     from maskwatch.vision.masks import MaskClassifier
 
     classifier = MaskClassifier(model)
@@ -158,8 +158,8 @@ def _scenes(
     score: float,
     rounds: int,
 ) -> Evaluation:
-    from maskwatch.training.dataset import load_scenes, read_scenes
-    from maskwatch.training.wholepath import look, path_figures
+    from maskwatch.lab.training.dataset import load_scenes, read_scenes
+    from maskwatch.lab.training.wholepath import look, path_figures
 
     dataset = load_scenes(annotations)
     scenes = read_scenes(annotations)
@@ -180,8 +180,8 @@ def _crops(
     made: bool,
     rounds: int,
 ) -> Evaluation:
-    from maskwatch.training import evaluation
-    from maskwatch.training.dataset import load_crops
+    from maskwatch.lab.training import evaluation
+    from maskwatch.lab.training.dataset import load_crops
 
     dataset = evaluation.merged([load_crops(folder) for folder in data])
     photos = evaluation.chosen(dataset.photos, split, sources)
@@ -197,7 +197,7 @@ def _compared(
     """Return `done` with the comparison that was asked for."""
     import msgspec
 
-    from maskwatch.training.evaluation import compare
+    from maskwatch.lab.training.evaluation import compare
 
     if against is None:
         return done
@@ -213,8 +213,8 @@ def _evaluated(
     rounds: int,
     path: object = None,
 ) -> Evaluation:
-    from maskwatch.training import evaluation
-    from maskwatch.training.wholepath import PathFigures
+    from maskwatch.lab.training import evaluation
+    from maskwatch.lab.training.wholepath import PathFigures
 
     assert path is None or isinstance(path, PathFigures)
     return evaluation.Evaluation(

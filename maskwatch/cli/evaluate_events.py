@@ -82,15 +82,15 @@ def events(  # noqa: PLR0913 - one parameter per option
     """
     import msgspec
 
-    from maskwatch.testing.casting import casting_of
-    from maskwatch.testing.events_page import as_page
-    from maskwatch.testing.events_picture import events_svg
-    from maskwatch.testing.events_report import summarise
-    from maskwatch.testing.events_run import plan, run_plan
-    from maskwatch.testing.events_text import as_text
+    from maskwatch.lab.evaluation.page import as_page
+    from maskwatch.lab.evaluation.picture import events_svg
+    from maskwatch.lab.evaluation.portraits_choice import choose_portraits
+    from maskwatch.lab.evaluation.report import summarise
+    from maskwatch.lab.evaluation.run import plan, run_plan
+    from maskwatch.lab.evaluation.text import as_text
     from maskwatch.vision.masks import MaskClassifier
 
-    casting = casting_of(faces, portraits)
+    casting = choose_portraits(faces, portraits)
     name = MaskClassifier(model).id
     todo = plan(
         seeds=seeds,

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.domain import Verdict
-from maskwatch.store.queries import Attempt, Event, Posting, Step, Story
+from maskwatch.store.queries import Attempt, ChangeSummary, DeliveryState, Event, EventDetail
 
 __all__ = ["FORMS", "as_json_line", "tell"]
 
@@ -40,7 +40,7 @@ _FIELDS = (
 _VERDICTS = {Verdict.NO_MASK: "without a mask", Verdict.INCORRECT: "with the mask worn wrongly"}
 
 
-def as_json_line(value: Event | Story) -> str:
+def as_json_line(value: Event | EventDetail) -> str:
     """Return one JSON object; times are RFC 3339, UTC."""
     return msgspec.json.encode(value).decode()
 
@@ -118,7 +118,7 @@ FORMS: dict[str, Callable[[Iterator[Event]], Iterator[str]]] = {
 # --- one story --------------------------------------------------------------------------------------
 
 
-def tell(story: Story, pictures: Path) -> Iterator[str]:
+def tell(story: EventDetail, pictures: Path) -> Iterator[str]:
     """Yield the story of one violation, line by line; times are UTC."""
     event = story.event
     where = f"{event.camera}, zone {event.zone}" if event.zone else event.camera
@@ -145,7 +145,7 @@ def _ending(event: Event) -> str:
     return f"{_utc(event.ended)}  (after {_span(event.ended - event.started)}: {event.close_reason})"
 
 
-def _tell_step(step: Step, pictures: Path) -> Iterator[str]:
+def _tell_step(step: ChangeSummary, pictures: Path) -> Iterator[str]:
     change = step.change
     state = change.violation
     yield f"Change {change.number}: {change.kind}"
@@ -162,7 +162,7 @@ def _tell_step(step: Step, pictures: Path) -> Iterator[str]:
         yield from _tell_posting(posting)
 
 
-def _tell_posting(posting: Posting) -> Iterator[str]:
+def _tell_posting(posting: DeliveryState) -> Iterator[str]:
     yield f"  {posting.sink:<11} {_fate(posting)}"
     hidden = posting.attempts - len(posting.history)
     if hidden > 0 and posting.history:
@@ -171,7 +171,7 @@ def _tell_posting(posting: Posting) -> Iterator[str]:
         yield f"    {_tell_attempt(attempt)}"
 
 
-def _fate(posting: Posting) -> str:
+def _fate(posting: DeliveryState) -> str:
     when = f" {_utc(posting.finished_at)}" if posting.finished_at else ""
     why = f": {posting.last_error}" if posting.last_error else ""
     return f"{posting.state}{when}{why}"

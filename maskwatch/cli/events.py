@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from maskwatch.cli.where import find_data, where_options
+from maskwatch.cli.data_location import data_location_options, find_data
 from maskwatch.errors import ControlError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from maskwatch.cli.where import Where
+    from maskwatch.cli.data_location import DataLocation
     from maskwatch.store.queries import Filter
 
 __all__ = ["events"]
@@ -101,7 +101,7 @@ def events() -> None:
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most violations."
 )
 @click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How.")
-@where_options
+@data_location_options
 def list_events(
     config: Path | None, data_dir: Path | None, form: str, limit: int, **options: Any
 ) -> None:
@@ -127,7 +127,7 @@ def list_events(
     type=click.Path(path_type=Path, dir_okay=False),
     help="File; standard output if not given.",
 )
-@where_options
+@data_location_options
 def export(
     config: Path | None, data_dir: Path | None, form: str, output: Path | None, **options: Any
 ) -> None:
@@ -141,7 +141,7 @@ def export(
     _print(find_data(config, data_dir), _wanted(None, options), form, output)
 
 
-def _print(where: Where, wanted: Filter, form: str, output: Path | None) -> None:
+def _print(where: DataLocation, wanted: Filter, form: str, output: Path | None) -> None:
     from maskwatch.cli.event_forms import FORMS
     from maskwatch.store.files import DataDir
     from maskwatch.store.queries import events as find_events
@@ -166,7 +166,7 @@ def _write(lines: Iterator[str], output: Path | None) -> None:
 @events.command()
 @click.argument("identifier", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
-@where_options
+@data_location_options
 def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: bool) -> None:
     r"""Tell the whole story of the violation whose id begins with ID.
 
@@ -180,11 +180,11 @@ def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: b
     """
     from maskwatch.cli.event_forms import as_json_line, tell
     from maskwatch.store.files import DataDir
-    from maskwatch.store.queries import find, reading, story
+    from maskwatch.store.queries import event_detail, find, reading
 
     place = DataDir(find_data(config, data_dir).data_dir)
     with reading(place.database) as session:
-        found = story(session, find(session, identifier))
+        found = event_detail(session, find(session, identifier))
     if as_json:
         click.echo(as_json_line(found))
         return
@@ -194,7 +194,7 @@ def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: b
 
 @events.command()
 @click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
-@where_options
+@data_location_options
 def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]) -> None:
     r"""Note that somebody took note of the violations whose ids begin with ID.
 
@@ -217,8 +217,8 @@ def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]
         click.echo(f"{violation} acknowledged")
 
 
-def _acknowledge(where: Where, violation: UUID) -> None:
-    from maskwatch.store.direct import acknowledge_directly
+def _acknowledge(where: DataLocation, violation: UUID) -> None:
+    from maskwatch.store.offline import acknowledge_directly
 
     try:
         acknowledge_directly(where.data_dir, violation, "cli")
@@ -226,9 +226,8 @@ def _acknowledge(where: Where, violation: UUID) -> None:
         _ask_daemon(where, violation)
 
 
-def _ask_daemon(where: Where, violation: UUID) -> None:
-    from maskwatch.ipc.control import CommandDone, RunCommand
-    from maskwatch.ipc.control_client import ask, control_socket
+def _ask_daemon(where: DataLocation, violation: UUID) -> None:
+    from maskwatch.ipc.control import CommandDone, RunCommand, ask, control_socket
 
     if where.runtime_dir is None:
         raise UsageError("a daemon is running: give its --config, so that it can be asked")

@@ -106,8 +106,7 @@ def use(manifest: Path, config: Path) -> None:
       maskwatch models use runs/cctv-112/masks-112.json --config config.yaml
     """
     from maskwatch.config.load import MAX_BYTES
-    from maskwatch.reading import read_file
-    from maskwatch.writing import replace_file
+    from maskwatch.files import read_file, replace_file
 
     name = _verified(manifest)
     try:

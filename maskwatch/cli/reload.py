@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.daemon import daemon_options, socket_of
+from maskwatch.cli.daemon_client import daemon_options, socket_of
 from maskwatch.errors import ConfigError, ControlError
 
 __all__ = ["reload"]
@@ -32,8 +32,7 @@ def reload(path: Path | None, runtime_dir: Path | None, wait: bool) -> None:
       maskwatch reload --config config.yaml
       maskwatch reload --runtime-dir /run/maskwatch --no-wait
     """
-    from maskwatch.ipc.control import ReloadDone, ReloadRequest
-    from maskwatch.ipc.control_client import ask
+    from maskwatch.ipc.control import ReloadDone, ReloadRequest, ask
 
     answer = ask(socket_of(path, runtime_dir), ReloadRequest(wait=wait), timeout=_PATIENCE)
     if not isinstance(answer, ReloadDone):

@@ -15,11 +15,11 @@ from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
     from maskwatch.config.schema import CameraConfig
-    from maskwatch.worker.replay import Replay, ReplayedChange, Step
+    from maskwatch.replay.replay import Replay, ReplayedChange, ReplayStep
 
 __all__ = ["replay"]
 
-Take = Callable[["Step"], None]
+Take = Callable[["ReplayStep"], None]
 
 
 class _Options(TypedDict):
@@ -94,7 +94,7 @@ def _prepare(clip: Path, options: _Options) -> Replay:
 
     from maskwatch.capture.file import EPOCH
     from maskwatch.config.load import load
-    from maskwatch.worker.replay import Replay, choose_camera, default_config
+    from maskwatch.replay.replay import Replay, choose_camera, default_config
 
     file, start = options["config_file"], options["start"]
     config = load(file, secrets=False) if file else default_config(clip)
@@ -103,9 +103,9 @@ def _prepare(clip: Path, options: _Options) -> Replay:
 
 
 def _printer(*, as_json: bool) -> Take:
-    from maskwatch.worker.replay import replayed
+    from maskwatch.replay.replay import replayed
 
-    def take(step: Step) -> None:
+    def take(step: ReplayStep) -> None:
         for change in replayed(step):
             click.echo(_json(change) if as_json else _line(change))
 
@@ -113,11 +113,11 @@ def _printer(*, as_json: bool) -> Take:
 
 
 def _annotator(stack: ExitStack, path: Path, camera: CameraConfig) -> Take:
-    from maskwatch.worker.annotate import AnnotatedVideo
+    from maskwatch.replay.annotate import AnnotatedVideo
 
     video = stack.enter_context(AnnotatedVideo(path, camera))
 
-    def take(step: Step) -> None:
+    def take(step: ReplayStep) -> None:
         if step.frame is not None:
             video.write(step.frame, step.outcome)
 
@@ -130,7 +130,7 @@ def _picture_writer(folder: Path) -> Take:
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
 
-    def take(step: Step) -> None:
+    def take(step: ReplayStep) -> None:
         for change, picture in step.outcome.changes:
             if picture is not None:
                 (folder / f"{change.violation.id}-{change.number}.jpg").write_bytes(picture)
@@ -143,8 +143,7 @@ def _explainer(takers: list[Take], camera: CameraConfig, options: _Options) -> C
     explain, plot = options["explain"], options["plot"]
     if not (explain or plot):
         return lambda: None
-    from maskwatch.worker.explain import Explanation
-    from maskwatch.worker.plot import evidence_svg
+    from maskwatch.replay.explain import Explanation, evidence_svg
 
     explanation = Explanation(camera)
     takers.append(explanation.add)

@@ -10,9 +10,9 @@ import click
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
-    from maskwatch.testing.rules import ExpectedEvent
-    from maskwatch.testing.scenes.portraits import Head
-    from maskwatch.testing.truth import Truth
+    from maskwatch.lab.evaluation.rules import ExpectedEvent
+    from maskwatch.lab.scenes.portraits import Head
+    from maskwatch.lab.scenes.truth import Truth
 
 __all__ = ["scenes"]
 
@@ -35,7 +35,7 @@ def scenes() -> None:
 @scenes.command("list")
 def list_() -> None:
     """List the scenes that can be rendered, and what happens in them."""
-    from maskwatch.testing.scenes.catalogue import described
+    from maskwatch.lab.scenes.catalogue import described
 
     for name, line in described().items():
         click.echo(f"{name:20}{line}")
@@ -84,8 +84,8 @@ def render(
     faces: Path | None,
 ) -> None:
     """Render the scenes NAMES (see `list`), each into NAME-SEED.mp4 and its .truth.json."""
-    from maskwatch.testing import scenes as room
-    from maskwatch.testing.scenes.catalogue import scene_named
+    from maskwatch.lab import scenes as room
+    from maskwatch.lab.scenes.catalogue import scene_named
 
     wanted = [scene_named(name, seed) for name in names]
     heads = _heads(faces)
@@ -101,7 +101,7 @@ def render(
 @click.argument("clip", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def expected(clip: Path) -> None:
     """Print the events that the ground truth beside CLIP asks for."""
-    from maskwatch.testing.truth import Truth, truth_path
+    from maskwatch.lab.scenes.truth import Truth, truth_path
 
     path = truth_path(clip)
     if not path.is_file():
@@ -110,13 +110,13 @@ def expected(clip: Path) -> None:
 
 
 def _heads(folder: Path | None) -> tuple[Head, ...]:
-    from maskwatch.testing import scenes as room
+    from maskwatch.lab import scenes as room
 
     return room.heads_from(folder) if folder else room.default_heads()
 
 
 def _show(truth: Truth) -> None:
-    from maskwatch.testing.rules import expected_events
+    from maskwatch.lab.evaluation.rules import expected_events
 
     events = expected_events(truth)
     for event in events:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from maskwatch.testing.rtsp import RtspServer
+    from maskwatch.lab.rtsp import RtspServer
 
 __all__ = ["serve"]
 
@@ -64,7 +64,7 @@ def serve(
     from contextlib import closing
 
     from maskwatch.errors import PortInUseError
-    from maskwatch.testing.rtsp import RtspServer
+    from maskwatch.lab.rtsp import RtspServer
 
     server = RtspServer(host, port, users=_users(user, password_env), auth=auth)
     with closing(server):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.daemon import daemon_options, socket_of
+from maskwatch.cli.daemon_client import daemon_options, socket_of
 from maskwatch.errors import ControlError
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
     """
     import msgspec
 
-    from maskwatch.ipc.control import StatusReport, StatusRequest
-    from maskwatch.ipc.control_client import ask
+    from maskwatch.ipc.control import StatusReport, StatusRequest, ask
 
     answer = ask(socket_of(path, runtime_dir), StatusRequest(), timeout=_PATIENCE)
     if not isinstance(answer, StatusReport):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.given import given, refuse
+from maskwatch.cli.explicit_options import explicit_options, refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:
-    from maskwatch.training.history import Epoch
-    from maskwatch.training.loop import Progress
-    from maskwatch.training.settings import Recipe
+    from maskwatch.lab.training.history import Epoch
+    from maskwatch.lab.training.loop import Progress
+    from maskwatch.lab.training.settings import Recipe
 
 __all__ = ["need_training", "train"]
 
@@ -193,11 +193,11 @@ def train(  # noqa: PLR0913 - one parameter per option
     if resume is None and not data and not scenes:
         raise UsageError("nothing to train on: give --data FOLDER, --scenes FILE, or --resume RUN")
     if resume is not None:
-        refuse(given() - {"resume"}, "a run goes on with the settings that it began with")
+        refuse(explicit_options() - {"resume"}, "a run goes on with the settings that it began with")
     need_training()
-    from maskwatch.training.run import Listener, begin, go_on
-    from maskwatch.training.settings import Settings
-    from maskwatch.training.stop import Stop
+    from maskwatch.lab.training.run import Listener, begin, go_on
+    from maskwatch.lab.training.settings import Settings
+    from maskwatch.lab.training.stop import Stop
 
     stop = Stop()
 
@@ -243,7 +243,7 @@ def train(  # noqa: PLR0913 - one parameter per option
 @contextmanager
 def _told_of_stop(run: Path) -> Iterator[None]:
     """Say at Ctrl-C what is kept, and end with its code."""
-    from maskwatch.training.history import read_history
+    from maskwatch.lab.training.history import read_history
 
     try:
         yield
@@ -258,7 +258,7 @@ def _told_of_stop(run: Path) -> Iterator[None]:
 
 def _tell(state: Progress | Epoch) -> None:
     """Write a bar that overwrites itself on a terminal, and one line per epoch anywhere."""
-    from maskwatch.training.history import Epoch
+    from maskwatch.lab.training.history import Epoch
 
     if isinstance(state, Epoch):
         click.echo(

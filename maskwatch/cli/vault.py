@@ -82,7 +82,7 @@ def _face(picture: Path, private: str) -> bytes:
 
 
 def _read(file: Path) -> bytes:
-    from maskwatch.reading import MIB, read_file
+    from maskwatch.files import MIB, read_file
 
     try:
         return read_file(file, _LARGEST_MIB * MIB)

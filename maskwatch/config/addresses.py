@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from maskwatch.config.findings import suggestion
+from maskwatch.config.diagnostics import suggestion
 from maskwatch.config.schema import CameraConfig
 from maskwatch.secrets import SecretUrl
 

@@ -12,23 +12,23 @@ from pathlib import Path
 
 import msgspec.inspect as mi
 
-from maskwatch.config.advice import give_advice
-from maskwatch.config.findings import Findings
+from maskwatch.config.diagnostics import Diagnostics
+from maskwatch.config.lint import lint
 from maskwatch.config.rules import apply_rules
 from maskwatch.config.schema import Config
-from maskwatch.config.substitute import Surroundings
-from maskwatch.config.tree import Place, TreeError, parse
-from maskwatch.config.walk import Walker
+from maskwatch.config.substitute import SubstitutionContext
+from maskwatch.config.validate import Validator
+from maskwatch.config.yaml_nodes import SourceLocation, YamlError, parse
 from maskwatch.errors import ConfigError, Problem, SecretError
 
-__all__ = ["Examined", "examine", "load"]
+__all__ = ["CheckedConfig", "check_config", "load"]
 
 MAX_BYTES = 1024 * 1024
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class CheckedConfig:
     """What was found in a file.
 
     Attributes:
@@ -64,35 +64,35 @@ def load(
         ConfigError: anything else; it carries every problem, each with line and column.
 
     """
-    examined = examine(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
+    examined = check_config(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
     if examined.config is None:
         kind = SecretError if examined.secrets_only else ConfigError
         raise kind(examined.problems)
     return examined.config
 
 
-def examine(
+def check_config(
     path: Path,
     *,
     environ: Mapping[str, str] | None = None,
     credentials_dir: Path | None = None,
     secrets: bool = True,
-) -> Examined:
+) -> CheckedConfig:
     """Return all that can be said of the file `path`; raise nothing for what is in it."""
     environ = os.environ if environ is None else environ
     named = environ.get("CREDENTIALS_DIRECTORY", "")
     credentials = credentials_dir or (Path(named) if named else None)
-    findings = Findings(str(path))
-    around = Surroundings(environ, credentials, path.parent.absolute(), secrets=secrets)
+    findings = Diagnostics(str(path))
+    around = SubstitutionContext(environ, credentials, path.parent.absolute(), secrets=secrets)
     try:
         config = _read(path, findings, around)
-    except TreeError as error:
+    except YamlError as error:
         findings.wrong((), error.message, error.hint, error.place)
     problems = findings.ordered()
     if problems:
-        return Examined(None, problems, [], findings.secrets_missing == len(findings.problems))
-    give_advice(config, path, findings)
-    return Examined(config, [], findings.warnings)
+        return CheckedConfig(None, problems, [], findings.secrets_missing == len(findings.problems))
+    lint(config, path, findings)
+    return CheckedConfig(config, [], findings.warnings)
 
 
 @functools.cache
@@ -100,11 +100,11 @@ def _schema() -> mi.Type:
     return mi.type_info(Config)
 
 
-def _read(path: Path, findings: Findings, around: Surroundings) -> Config:
+def _read(path: Path, findings: Diagnostics, around: SubstitutionContext) -> Config:
     node = parse(_text(path))
     if node is None:
-        raise TreeError(Place(1, 1), "the file is empty; expected at least `cameras`")
-    config = Walker(findings, around).value(node, _schema(), ())
+        raise YamlError(SourceLocation(1, 1), "the file is empty; expected at least `cameras`")
+    config = Validator(findings, around).value(node, _schema(), ())
     assert isinstance(config, Config)
     apply_rules(config, findings, files=around.secrets)
     return config
@@ -117,18 +117,18 @@ def _text(path: Path) -> str:
         TreeError: there is none.
 
     """
-    start = Place(1, 1)
+    start = SourceLocation(1, 1)
     try:
         if stat.S_ISDIR(path.stat().st_mode):
-            raise TreeError(start, "is a directory; expected a configuration file")
+            raise YamlError(start, "is a directory; expected a configuration file")
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise TreeError(start, f"cannot be read: {error.strerror}") from None
+        raise YamlError(start, f"cannot be read: {error.strerror}") from None
     except ValueError:
-        raise TreeError(start, "is not the name of a file") from None
+        raise YamlError(start, "is not the name of a file") from None
     if len(raw) > MAX_BYTES:
-        raise TreeError(start, f"is larger than {MAX_BYTES // 1024} KiB; expected a configuration file")
+        raise YamlError(start, f"is larger than {MAX_BYTES // 1024} KiB; expected a configuration file")
     return _decoded(raw)
 
 
@@ -137,13 +137,13 @@ def _decoded(raw: bytes) -> str:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8", "replace")
-        raise TreeError(_end_of(before), "is not text in UTF-8") from None
+        raise YamlError(_end_of(before), "is not text in UTF-8") from None
     control = _CONTROL.search(text)
     if control:
         said = f"the control character {ord(control[0]):#04x} stands here; expected text"
-        raise TreeError(_end_of(text[: control.start()]), said)
+        raise YamlError(_end_of(text[: control.start()]), said)
     return text
 
 
-def _end_of(text: str) -> Place:
-    return Place(text.count("\n") + 1, len(text) - text.rfind("\n"))
+def _end_of(text: str) -> SourceLocation:
+    return SourceLocation(text.count("\n") + 1, len(text) - text.rfind("\n"))

@@ -9,8 +9,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from maskwatch.config.addresses import address_fault, is_network_address
-from maskwatch.config.findings import Findings, KeyPath, suggestion
-from maskwatch.config.outline import outline_fault
+from maskwatch.config.diagnostics import Diagnostics, KeyPath, suggestion
 from maskwatch.config.schema import (
     CameraConfig,
     ChannelConfig,
@@ -23,9 +22,62 @@ from maskwatch.config.schema import (
 )
 from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
-from maskwatch.reading import require_regular
+from maskwatch.files import require_regular
 
-__all__ = ["apply_rules"]
+__all__ = ["apply_rules", "polygon_fault"]
+
+Corner = tuple[float, float]
+_LEAST_AREA = 1e-6  # of the picture: about two pixels of 1080p
+
+
+def polygon_fault(corners: Sequence[Corner]) -> tuple[str | None, str]:
+    """Return what is wrong with a polygon's corners (None: nothing) and a hint."""
+    count = len(corners)
+    if count < 3:
+        return f"expected at least 3 corners, got {count}", ""
+    edges = [(corners[i], corners[(i + 1) % count]) for i in range(count)]
+    for i, (start, end) in enumerate(edges):
+        if start == end:
+            hint = "the outline closes by itself" if i == count - 1 else ""
+            return f"corner {(i + 1) % count + 1} is the same as corner {i + 1}", hint
+    for i, (start, end) in enumerate(edges):
+        for j in range(i + 2, count - (i == 0)):
+            if _meet(start, end, *edges[j]):
+                return f"the edges from corner {i + 1} and from corner {j + 1} cross", _ORDER
+    if abs(_doubled_area(corners)) < 2 * _LEAST_AREA:
+        return "the corners lie in one line: nothing is inside", ""
+    return None, ""
+
+
+_ORDER = "list the corners in order around the zone"
+
+
+def _doubled_area(corners: Sequence[Corner]) -> float:
+    """Return twice the signed area (the shoelace formula)."""
+    following = [*corners[1:], corners[0]]
+    return sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, following, strict=True))
+
+
+def _turn(a: Corner, b: Corner, c: Corner) -> float:
+    """Return on which side of the line a-b the point c lies: the sign, 0 on the line."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _meet(a: Corner, b: Corner, c: Corner, d: Corner) -> bool:
+    """Return whether the segments a-b and c-d have a point in common."""
+    of_c, of_d, of_a, of_b = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if ((of_c > 0) != (of_d > 0)) and ((of_a > 0) != (of_b > 0)) and 0 not in (of_a, of_b, of_c, of_d):
+        return True
+    touching = ((of_c, a, b, c), (of_d, a, b, d), (of_a, c, d, a), (of_b, c, d, b))
+    return any(side == 0 and _within(p, q, point) for side, p, q, point in touching)
+
+
+def _within(a: Corner, b: Corner, point: Corner) -> bool:
+    """Return whether `point`, known to be on the line a-b, lies between a and b."""
+    return min(a[0], b[0]) <= point[0] <= max(a[0], b[0]) and min(a[1], b[1]) <= point[1] <= max(
+        a[1], b[1]
+    )
+
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A Unix socket's address holds 108 bytes, the last of them zero.
@@ -35,7 +87,7 @@ _SOCKET_NAMES = ("recorder.sock", "control.sock")
 _LEAST_KEY = 32
 
 
-def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> None:
+def apply_rules(config: Config, findings: Diagnostics, *, files: bool = True) -> None:
     """Note every broken rule; keys that are wrong already are left alone.
 
     With `files`, those that are named (certificates, models) must be there.
@@ -58,7 +110,7 @@ def apply_rules(config: Config, findings: Findings, *, files: bool = True) -> No
 class _Rules:
     """The rules of every section; each notes what it finds at the key it is about."""
 
-    def __init__(self, findings: Findings, *, files: bool) -> None:
+    def __init__(self, findings: Diagnostics, *, files: bool) -> None:
         self._findings = findings
         self._files = files
 
@@ -117,7 +169,7 @@ class _Rules:
             self._say((*path, "except_dates", index), _date_fault(day))
 
     def _zone(self, path: KeyPath, zone: ZoneConfig) -> None:
-        self._say((*path, "polygon"), *outline_fault(zone.polygon))
+        self._say((*path, "polygon"), *polygon_fault(zone.polygon))
         self._schedule((*path, "schedule"), zone.schedule)
 
     def mqtt(self, path: KeyPath, mqtt: MqttConfig) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 __all__ = [
     "WITHHELD",
     "WITHHELD_SECRET",
+    "SubstitutionContext",
     "SubstitutionError",
-    "Surroundings",
     "is_reference",
     "variables",
 ]
@@ -51,7 +51,7 @@ def _as_is(value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SubstitutionContext:
     """Where references lead.
 
     Attributes:

@@ -30,7 +30,7 @@ from maskwatch.ipc.messages import Configure, ToChild
 from maskwatch.ipc.wire import HEADER_BYTES, TO_CHILD
 from maskwatch.telemetry import logs
 
-__all__ = ["Uplink", "start", "tie_to_parent"]
+__all__ = ["SupervisorChannel", "start", "tie_to_parent"]
 
 _PR_SET_PDEATHSIG = 1
 _CREDENTIALS = struct.Struct("3i")
@@ -38,7 +38,7 @@ _CREDENTIALS = struct.Struct("3i")
 _NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
-class Uplink(Channel[ToChild]):
+class SupervisorChannel(Channel[ToChild]):
     """A child's end of the line to the supervisor.
 
     `log_stream` is where log lines go; None is standard error.
@@ -96,7 +96,7 @@ class Uplink(Channel[ToChild]):
         logs.setup(configure.config.log, self.process, configure.camera, stream=self.log_stream)
 
 
-def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[Uplink, Configure]:
+def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[SupervisorChannel, Configure]:
     """Do what every child does first; return its line to the supervisor and its configuration.
 
     Takes away the environment that is the supervisor's alone, sets signals and umask, waits for
@@ -117,7 +117,7 @@ def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[Uplink, Conf
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     try:
-        uplink = Uplink(fd, process)
+        uplink = SupervisorChannel(fd, process)
     except OSError as error:
         raise WireError(f"descriptor {fd} is not a line to a supervisor: {error.strerror}") from None
     configure = uplink.configure(timeout)

@@ -14,15 +14,14 @@ from msgspec import Meta
 
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
-from maskwatch.ipc.plausible import check_change, check_minute, check_moment
+from maskwatch.ipc.validation import check_change, check_minute, check_moment
 from maskwatch.secrets import Secret
-from maskwatch.telemetry.meter import Snapshot
+from maskwatch.telemetry.meter import MetricsSnapshot
 
 __all__ = [
     "Command",
     "CommandResult",
     "Configure",
-    "Distrusted",
     "FromRecorder",
     "Heartbeat",
     "IncidentChanged",
@@ -39,6 +38,7 @@ __all__ = [
     "ToRecorder",
     "ToSupervisor",
     "WorkerHello",
+    "WorkerMisbehaved",
 ]
 
 
@@ -55,7 +55,7 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
     A worker gets the configuration with its own camera only and without any secret of others.
     `attempt` is the reconnect attempt that a replaced worker goes on with. `recorder` is the path
     of the recorder's socket. `badge` is what a worker shows there; the recorder gets the key to all
-    of them instead (see `maskwatch.ipc.badges`).
+    of them instead (see `maskwatch.ipc.worker_tokens`).
     """
 
     config: Config
@@ -118,7 +118,7 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
 class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
     """Cumulative values since this process began; the supervisor sums across restarts."""
 
-    snapshot: Snapshot
+    snapshot: MetricsSnapshot
 
 
 class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
@@ -135,7 +135,7 @@ class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
     snooze: Snooze
 
 
-class Distrusted(_Message, frozen=True, kw_only=True, tag="distrusted"):
+class WorkerMisbehaved(_Message, frozen=True, kw_only=True, tag="distrusted"):
     """The recorder's word: the worker that is this process breaks the rules of the line."""
 
     pid: int
@@ -211,6 +211,6 @@ class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
 
 
 ToChild = Configure | Stop | Command | CommandResult | StatusChanged | IncidentChanged
-ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged | Distrusted
+ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged | WorkerMisbehaved
 ToRecorder = WorkerHello | Record | OccupancyCounted | SnapshotTaken
 FromRecorder = Recorded | CommandResult

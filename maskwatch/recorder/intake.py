@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident, OccupancyMinute
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
-from maskwatch.recorder.memory import Memory
-from maskwatch.recorder.standing import Standing
+from maskwatch.recorder.current_state import CurrentState
+from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, Receipt, change_kind, subject_id
 from maskwatch.telemetry import catalogue
@@ -48,8 +48,8 @@ class Intake:
 
     def __init__(
         self,
-        memory: Memory,
-        standing: Standing,
+        memory: UnstoredBuffer,
+        standing: CurrentState,
         *,
         clock: Clock,
         meter: Meter,

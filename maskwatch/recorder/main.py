@@ -15,8 +15,8 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.recorder.service import MakeSinks, Recorder
 from maskwatch.store.database import Store
 from maskwatch.store.files import DataDir, DirectoryLock
-from maskwatch.store.opening import open_store
-from maskwatch.store.salvage import Repair
+from maskwatch.store.open import open_store
+from maskwatch.store.recovery import Repair
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["main", "serve"]
@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None, *, sinks: MakeSinks = make_sink
     return 0
 
 
-def serve(uplink: child.Uplink, configure: Configure, *, sinks: MakeSinks, clock: Clock) -> None:
+def serve(
+    uplink: child.SupervisorChannel, configure: Configure, *, sinks: MakeSinks, clock: Clock
+) -> None:
     """Own the data directory and record until told to stop.
 
     Raises:

@@ -24,12 +24,12 @@ from maskwatch.domain import (
     Snooze,
 )
 from maskwatch.errors import StoreError
-from maskwatch.ipc.child import Uplink
+from maskwatch.ipc.child import SupervisorChannel
+from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import (
     Command,
     CommandResult,
     Configure,
-    Distrusted,
     Heartbeat,
     IncidentChanged,
     Metrics,
@@ -38,24 +38,22 @@ from maskwatch.ipc.messages import (
     StatusChanged,
     Stop,
     ToChild,
+    WorkerMisbehaved,
 )
-from maskwatch.recorder.clerk import Clerk
-from maskwatch.recorder.commands import Commands
-from maskwatch.recorder.custody import Custody, OpenDatabase
-from maskwatch.recorder.dispatch import Dispatch
-from maskwatch.recorder.gauges import Gauges
-from maskwatch.recorder.housekeeping import Housekeeping
-from maskwatch.recorder.identity import run_identity
+from maskwatch.ipc.peer_credentials import run_identity
+from maskwatch.recorder.commands import CommandHandler, ForwardedCommands
+from maskwatch.recorder.current_state import load_current_state
 from maskwatch.recorder.intake import Intake
-from maskwatch.recorder.loop import Loop
-from maskwatch.recorder.memory import Memory
-from maskwatch.recorder.silence import Silence
-from maskwatch.recorder.standing import take_stock
-from maskwatch.recorder.workers import Tell, Workers, listen
-from maskwatch.recorder.worries import Worries
+from maskwatch.recorder.maintenance import Maintenance
+from maskwatch.recorder.monitoring import IncidentDetector, RecorderMetrics
+from maskwatch.recorder.sinks import SinkDeliveries
+from maskwatch.recorder.snoozes import SnoozeManager
+from maskwatch.recorder.store_guard import OpenDatabase, StoreGuard
+from maskwatch.recorder.unstored import UnstoredBuffer
+from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents, listen
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, subject_id
-from maskwatch.store.upkeep import interruptions
+from maskwatch.store.statements import interruptions
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["MakeSinks", "Recorder"]
@@ -75,7 +73,7 @@ class Recorder:
 
     def __init__(
         self,
-        uplink: Uplink,
+        uplink: SupervisorChannel,
         configure: Configure,
         open_database: OpenDatabase,
         *,
@@ -96,11 +94,11 @@ class Recorder:
         self._since = clock.now()
         self._run = run_identity()
         self._meter = Meter()
-        self._loop = Loop(clock)
-        self._memory = Memory()
+        self._loop = EventLoop(clock)
+        self._memory = UnstoredBuffer()
         self._grace: float | None = None
         sinks = list(make_sinks(configure.config))
-        self._custody = Custody(
+        self._custody = StoreGuard(
             open_database,
             [sink.name for sink in sinks],
             meter=self._meter,
@@ -109,27 +107,29 @@ class Recorder:
             replaced=self._database_replaced,
         )
         cameras = [camera.name for camera in self._config.cameras]
-        self._standing = take_stock(self._store, cameras, clock.now())
-        self._commands = Commands(self._loop.ring)
-        self._silence = Silence(self._store, self._memory, clock, self._snoozed)
+        self._standing = load_current_state(self._store, cameras, clock.now())
+        self._commands = ForwardedCommands(self._loop.ring)
+        self._silence = SnoozeManager(self._store, self._memory, clock, self._snoozed)
         self._intake = Intake(
             self._memory, self._standing, clock=clock, meter=self._meter, covers=self._silence.covers
         )
-        self._clerk = Clerk(self._commands, self._intake, self._standing, self._silence, self._news)
-        self._workers = Workers(
+        self._clerk = CommandHandler(
+            self._commands, self._intake, self._standing, self._silence, self._news
+        )
+        self._workers = WorkerConnections(
             listen(self._socket),
             self._loop,
             self._intake,
-            Tell(self._minute, self._clerk.deliver, self._distrust),
+            WorkerEvents(self._minute, self._clerk.deliver, self._distrust),
             run=self._run,
             key=configure.badge,
             clock=clock,
         )
-        self._gauges = Gauges(self._meter, clock)
+        self._gauges = RecorderMetrics(self._meter, clock)
         left_changes, left_incidents = self._store.left_open(self._run)
         known = [each for each in self._standing.open_incidents if each not in left_incidents]
-        self._worries = Worries(clock, self.add_incident, known)
-        self._housekeeping = Housekeeping(
+        self._worries = IncidentDetector(clock, self.add_incident, known)
+        self._housekeeping = Maintenance(
             configure.config.store.retention,
             self._store.newest(),
             clock=clock,
@@ -138,7 +138,7 @@ class Recorder:
         self._interrupt(left_changes, left_incidents)
         if self._custody.repaired:
             self._tell_of(str(self._custody.repaired))
-        self._dispatch = Dispatch(
+        self._dispatch = SinkDeliveries(
             self._standing,
             self._memory,
             self._commands,
@@ -228,7 +228,7 @@ class Recorder:
 
     def _distrust(self, pid: int, why: str) -> None:
         """Have the supervisor replace a worker that broke the rules."""
-        self._uplink.send(Distrusted(pid=pid, why=why[:_LONGEST_WHY]))
+        self._uplink.send(WorkerMisbehaved(pid=pid, why=why[:_LONGEST_WHY]))
 
     def _minute(self, minute: OccupancyMinute) -> None:
         self._intake.add_minute(minute)

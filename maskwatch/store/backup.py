@@ -15,11 +15,11 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from maskwatch.errors import StoreDamagedError, StoreError
+from maskwatch.files import fsync_directory
 from maskwatch.store.engine import connect, read_engine, translated
 from maskwatch.store.files import DataDir
 from maskwatch.store.integrity import fault, move_aside
 from maskwatch.store.migrate import refuse_foreign
-from maskwatch.writing import fsync_directory
 
 __all__ = ["backup", "copy", "refuse_unusable", "restore"]
 

@@ -18,19 +18,29 @@ from sqlalchemy.orm import Session
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident, OccupancyMinute, Snooze
 from maskwatch.errors import DiskFullError
-from maskwatch.store import snoozes
+from maskwatch.files import fsync_directory
+from maskwatch.store import statements as snoozes
 from maskwatch.store.backup import copy
 from maskwatch.store.engine import translated, write_engine
 from maskwatch.store.files import DataDir
+from maskwatch.store.integrity import FileIdentity
 from maskwatch.store.models import ChangeRow, IncidentRow, ViolationRow
-from maskwatch.store.outbox import Backlog, Settled, Waiting, backlog, earlier_pending, settle, waiting
+from maskwatch.store.outbox import (
+    Backlog,
+    DeliveryResult,
+    PendingDelivery,
+    backlog,
+    earlier_pending,
+    settle,
+    waiting,
+)
 from maskwatch.store.pictures import StoredPicture, write_picture
 from maskwatch.store.queries import used_bytes
 from maskwatch.store.record import Entry, Receipt, decode_body, find_change, record_change, subject_id
 from maskwatch.store.reserve import Reserve
-from maskwatch.store.snoozes import OpenViolation
-from maskwatch.store.upkeep import (
+from maskwatch.store.statements import (
     Acknowledged,
+    OpenViolation,
     acknowledge,
     count_minutes,
     newest_minutes,
@@ -38,10 +48,8 @@ from maskwatch.store.upkeep import (
     open_incidents,
     unacknowledged,
 )
-from maskwatch.store.whereabouts import Whereabouts
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
-from maskwatch.writing import fsync_directory
 
 __all__ = ["Store"]
 
@@ -72,7 +80,7 @@ class Store:
         self._clock = clock
         self._meter = meter
         self._engine = engine or write_engine(place.database)
-        self._whereabouts = Whereabouts(place.database) if engine is None else None
+        self._whereabouts = FileIdentity(place.database) if engine is None else None
 
     def close(self) -> None:
         """Close the database; SQLite then folds the -wal into it."""
@@ -212,7 +220,7 @@ class Store:
             return snoozes.settled(session)
 
     def snooze(self, snooze: Snooze) -> None:
-        """Note a snooze; see `maskwatch.recorder.silence`."""
+        """Note a snooze; see `maskwatch.recorder.snoozes`."""
         with self.session() as session:
             snoozes.begin(session, snooze)
 
@@ -256,7 +264,7 @@ class Store:
 
     # --- outbox ---------------------------------------------------------------------------------
 
-    def waiting(self, sink: str, limit: int) -> Sequence[Waiting]:
+    def waiting(self, sink: str, limit: int) -> Sequence[PendingDelivery]:
         """Return deliveries that may go now, oldest first."""
         with self.session() as session:
             return waiting(session, sink, limit)
@@ -266,7 +274,7 @@ class Store:
         with self.session() as session:
             return earlier_pending(session, sink, subject, number)
 
-    def settle(self, results: Sequence[Settled]) -> None:
+    def settle(self, results: Sequence[DeliveryResult]) -> None:
         """Write the ends of attempts.
 
         Raises:
@@ -275,7 +283,7 @@ class Store:
         """
         self._with_room(lambda: self._settle(results))
 
-    def _settle(self, results: Sequence[Settled]) -> None:
+    def _settle(self, results: Sequence[DeliveryResult]) -> None:
         with self.session() as session:
             settle(session, results)
 

@@ -6,11 +6,50 @@ import sqlite3
 from datetime import datetime
 from pathlib import Path
 
-from maskwatch.errors import StoreBusyError, StoreError
+from maskwatch.errors import StoreBusyError, StoreDisplacedError, StoreError
+from maskwatch.files import fsync_directory
 from maskwatch.store.engine import APPLICATION_ID, connect, translated
-from maskwatch.writing import fsync_directory
 
-__all__ = ["companions", "fault", "move_aside"]
+__all__ = ["FileIdentity", "companions", "fault", "move_aside"]
+
+Identity = tuple[int, int] | None
+"""Device and inode of a file, None where there is none."""
+
+
+class FileIdentity:
+    """Knows which files a path named when the database was opened.
+
+    SQLite does not mind: it goes on with files that have no name any more, and whose contents end
+    with the process.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._files = (database, companions(database)[0])
+        self._known: tuple[Identity, ...] | None = None
+
+    def check(self) -> None:
+        """Compare; the first time, take note. To be called in a transaction: then there is a -wal.
+
+        Raises:
+            StoreDisplacedError: the path names other files now, or none.
+
+        """
+        found = tuple(_identity(file) for file in self._files)
+        if self._known is None:
+            self._known = found
+        if found != self._known:
+            raise StoreDisplacedError(
+                f"the database {self._files[0]} or its -wal was removed or replaced while it was in use"
+            )
+
+
+def _identity(file: Path) -> Identity:
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino
+
 
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 

@@ -20,7 +20,16 @@ from maskwatch.domain import Change, Incident
 from maskwatch.store.models import AttemptRow, OutboxRow, OutboxState
 from maskwatch.store.record import decode_body
 
-__all__ = ["NEXT", "Backlog", "Settled", "Waiting", "backlog", "earlier_pending", "settle", "waiting"]
+__all__ = [
+    "NEXT",
+    "Backlog",
+    "DeliveryResult",
+    "PendingDelivery",
+    "backlog",
+    "earlier_pending",
+    "settle",
+    "waiting",
+]
 
 NEXT = 0
 _ATTEMPTS_KEPT = 20
@@ -28,7 +37,7 @@ _DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingDelivery:
     """A delivery that may go now; `attempts` were made before."""
 
     id: int
@@ -38,7 +47,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class DeliveryResult:
     """The end of one attempt, and where the delivery stands after it (PENDING: to be tried again).
 
     `attempt` is its number, or `NEXT` for one more than were made.
@@ -64,7 +73,7 @@ class Backlog:
     parked: int
 
 
-def waiting(session: Session, sink: str, limit: int) -> Sequence[Waiting]:
+def waiting(session: Session, sink: str, limit: int) -> Sequence[PendingDelivery]:
     """Return up to `limit` deliveries that may go now, oldest first."""
     earlier = aliased(OutboxRow)
     blocked = exists().where(
@@ -85,14 +94,14 @@ def waiting(session: Session, sink: str, limit: int) -> Sequence[Waiting]:
     return [item for item in found if item is not None]
 
 
-def _waiting(row: OutboxRow) -> Waiting | None:
+def _waiting(row: OutboxRow) -> PendingDelivery | None:
     """Return the delivery; one whose contents cannot be read (any more) is parked."""
     try:
         subject = decode_body(row.change)
     except msgspec.MsgspecError as error:
         row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_DETAIL]
         return None
-    return Waiting(row.id, subject, row.change.picture, row.attempts)
+    return PendingDelivery(row.id, subject, row.change.picture, row.attempts)
 
 
 def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> bool:
@@ -106,18 +115,18 @@ def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> 
     return bool(session.scalar(wanted))
 
 
-def settle(session: Session, results: Sequence[Settled]) -> None:
+def settle(session: Session, results: Sequence[DeliveryResult]) -> None:
     """Write the ends of attempts; one whose row is gone is ignored."""
     for sink in {result.sink for result in results}:
         _settle(session, sink, [result for result in results if result.sink == sink])
 
 
-def _settle(session: Session, sink: str, results: Sequence[Settled]) -> None:
+def _settle(session: Session, sink: str, results: Sequence[DeliveryResult]) -> None:
     wanted = [(result.subject, result.number) for result in results]
     key = tuple_(OutboxRow.subject, OutboxRow.number)
     found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(wanted)))
     rows = {(row.subject, row.number): row for row in found}
-    ended: list[tuple[OutboxRow, Settled]] = []
+    ended: list[tuple[OutboxRow, DeliveryResult]] = []
     for each in results:
         row = rows.get((each.subject, each.number))
         if row is None:
@@ -132,7 +141,7 @@ def _settle(session: Session, sink: str, results: Sequence[Settled]) -> None:
     _move_siblings_of(session, sink, [row for row, _ in ended])
 
 
-def _keep_attempts(session: Session, ended: Sequence[tuple[OutboxRow, Settled]]) -> None:
+def _keep_attempts(session: Session, ended: Sequence[tuple[OutboxRow, DeliveryResult]]) -> None:
     if not ended:
         return
     attempts = [

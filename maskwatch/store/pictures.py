@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from maskwatch.writing import fsync_directory
+from maskwatch.files import fsync_directory
 
 __all__ = ["StoredPicture", "orphans", "write_picture"]
 

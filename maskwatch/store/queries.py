@@ -31,17 +31,17 @@ from maskwatch.store.record import decode_body
 
 __all__ = [
     "Attempt",
+    "ChangeSummary",
+    "DeliveryState",
     "Event",
+    "EventDetail",
     "Filter",
     "Inventory",
-    "Posting",
-    "Step",
-    "Story",
+    "event_detail",
     "events",
     "find",
     "inventory",
     "reading",
-    "story",
     "used_bytes",
 ]
 
@@ -101,7 +101,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class DeliveryState:
     """A change's way to one sink."""
 
     sink: str
@@ -113,22 +113,22 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChangeSummary:
     """One change: what was known, when it arrived and was stored, and where it went."""
 
     change: Change
     received_at: datetime
     stored_at: datetime
     picture: str | None
-    postings: tuple[Posting, ...]
+    postings: tuple[DeliveryState, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class EventDetail:
     """All that is known of one violation."""
 
     event: Event
-    steps: tuple[Step, ...]
+    steps: tuple[ChangeSummary, ...]
 
 
 # What conversions raise when a column holds something of another type or form: SQLite checks neither.
@@ -253,7 +253,7 @@ def find(session: Session, start: str) -> UUID:
     return found[0]
 
 
-def story(session: Session, violation: UUID) -> Story:
+def event_detail(session: Session, violation: UUID) -> EventDetail:
     """Return the whole story of a violation that `find` found."""
     row = session.get_one(ViolationRow, violation)
     [event] = _with_deliveries(session, [row])
@@ -263,13 +263,13 @@ def story(session: Session, violation: UUID) -> Story:
         .order_by(ChangeRow.number)
         .options(selectinload(ChangeRow.deliveries).selectinload(OutboxRow.history))
     )
-    return Story(event, tuple(_step(change) for change in session.scalars(wanted)))
+    return EventDetail(event, tuple(_step(change) for change in session.scalars(wanted)))
 
 
-def _step(row: ChangeRow) -> Step:
+def _step(row: ChangeRow) -> ChangeSummary:
     body = decode_body(row)
     assert not isinstance(body, Incident)
-    return Step(
+    return ChangeSummary(
         body,
         row.received_at,
         row.stored_at,
@@ -278,11 +278,11 @@ def _step(row: ChangeRow) -> Step:
     )
 
 
-def _posting(row: OutboxRow) -> Posting:
+def _posting(row: OutboxRow) -> DeliveryState:
     history = tuple(
         Attempt(item.number, item.sent_at, item.ended_at, item.fate, item.detail) for item in row.history
     )
-    return Posting(row.sink, row.state, row.attempts, row.finished_at, row.last_error, history)
+    return DeliveryState(row.sink, row.state, row.attempts, row.finished_at, row.last_error, history)
 
 
 @dataclass(frozen=True, slots=True)

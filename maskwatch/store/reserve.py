@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from maskwatch.files import fsync_directory
 from maskwatch.store.files import DataDir, free_bytes
-from maskwatch.writing import fsync_directory
 
 __all__ = ["Reserve"]
 

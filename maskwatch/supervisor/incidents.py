@@ -16,7 +16,7 @@ from maskwatch.domain import (
     IncidentKind,
 )
 
-__all__ = ["IncidentBook", "Sight"]
+__all__ = ["CameraHealth", "IncidentTracker"]
 
 _KEPT = 200
 # In these states nobody is to be told: the camera is watched, or is not meant to be.
@@ -24,14 +24,14 @@ _SEEING = frozenset({CameraState.LIVE, CameraState.BLIND})
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class CameraHealth:
     """What is known of a camera now; `distrusted`: its worker is, or has just been, in quarantine."""
 
     status: CameraStatus
     distrusted: bool
 
 
-class IncidentBook:
+class IncidentTracker:
     """Opens and closes incidents; times are monotonic seconds and UTC, given by the caller.
 
     Args:
@@ -57,7 +57,9 @@ class IncidentBook:
         """What has ended lately, and what is open: for a recorder that is new."""
         return (*self._ended, *self._open.values())
 
-    def look(self, sights: Iterable[Sight], config: SupervisionConfig, now: float, at: datetime) -> None:
+    def look(
+        self, sights: Iterable[CameraHealth], config: SupervisionConfig, now: float, at: datetime
+    ) -> None:
         """Compare with how the cameras are; those not among `sights` are configured no longer."""
         seen: set[str] = set()
         for sight in sights:

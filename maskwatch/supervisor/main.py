@@ -14,26 +14,24 @@ import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
+from maskwatch.capture.reachability import ReachabilityProbe
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
-from maskwatch.ipc.control_client import control_socket
+from maskwatch.ipc.control import control_socket
 from maskwatch.ipc.messages import Command
+from maskwatch.supervisor.ack_page import AckPageServer
+from maskwatch.supervisor.child import ManagedChild, Phase
+from maskwatch.supervisor.children import RECORDER_SOCKET, ChildProcesses
 from maskwatch.supervisor.commands import Reply
-from maskwatch.supervisor.control import ControlServer
-from maskwatch.supervisor.desk import Desk
-from maskwatch.supervisor.doorbell import Doorbell
-from maskwatch.supervisor.family import RECORDER_SOCKET, Family
-from maskwatch.supervisor.keeper import Keeper, Phase
-from maskwatch.supervisor.limits import Limits
-from maskwatch.supervisor.links import LinkDoor
-from maskwatch.supervisor.metrics import Telemetry
-from maskwatch.supervisor.models import check_model
-from maskwatch.supervisor.notify import Notifier
-from maskwatch.supervisor.readiness import Readiness
+from maskwatch.supervisor.control import ControlHandler, ControlServer
+from maskwatch.supervisor.events import ChildEventRouter
+from maskwatch.supervisor.metrics import SupervisorMetrics
+from maskwatch.supervisor.model_check import check_model
+from maskwatch.supervisor.readiness import Readiness, SystemdNotifier
 from maskwatch.supervisor.reload import Reloader
-from maskwatch.supervisor.runtime import RuntimeDir
-from maskwatch.supervisor.switchboard import Switchboard
+from maskwatch.supervisor.runtime_dir import RuntimeDir
+from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 
 __all__ = ["Supervisor", "serve"]
@@ -46,7 +44,7 @@ def serve(
     config: Config,
     path: Path,
     *,
-    limits: Limits | None = None,
+    limits: Timeouts | None = None,
     kind: type[Supervisor] | None = None,
 ) -> int:
     """Run the daemon until it is told to end; return its exit code.
@@ -67,7 +65,7 @@ def serve(
     # Until a reload is possible, asking for one must not end us.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.setup(config.log, "supervisor")
-    supervisor = (kind or Supervisor)(config, path.absolute(), limits or Limits(), SystemClock())
+    supervisor = (kind or Supervisor)(config, path.absolute(), limits or Timeouts(), SystemClock())
     return asyncio.run(supervisor.run())
 
 
@@ -82,14 +80,16 @@ class Supervisor:
 
     """
 
-    def __init__(self, config: Config, path: Path, limits: Limits, clock: Clock) -> None:
+    def __init__(self, config: Config, path: Path, limits: Timeouts, clock: Clock) -> None:
         self._config = config
         self._limits = limits
         self._clock = clock
-        self._notifier = Notifier()
+        self._notifier = SystemdNotifier()
         self._readiness = Readiness(clock)
-        self._telemetry = Telemetry(clock, healthy=self._readiness.healthy, ready=self._readiness.ready)
-        self._switchboard = Switchboard(
+        self._telemetry = SupervisorMetrics(
+            clock, healthy=self._readiness.healthy, ready=self._readiness.ready
+        )
+        self._switchboard = ChildEventRouter(
             self._telemetry,
             clock,
             answer=limits.answer,
@@ -97,7 +97,7 @@ class Supervisor:
             start_failed=self._recorder_failed,
         )
         self._path = path
-        self._doorbell = Doorbell(config.cameras)
+        self._doorbell = ReachabilityProbe(config.cameras)
         self._end = asyncio.Event()
         self._failure: MaskwatchError | None = None
         self._exit_code = 0
@@ -141,22 +141,24 @@ class Supervisor:
             raise self._failure
         return self._exit_code
 
-    def _make_family(self) -> Family:
+    def _make_family(self) -> ChildProcesses:
         loop = asyncio.get_running_loop()
-        family = Family(self._config, self._switchboard, loop, clock=self._clock, limits=self._limits)
+        family = ChildProcesses(
+            self._config, self._switchboard, loop, clock=self._clock, limits=self._limits
+        )
         self._switchboard.family = family
         return family
 
-    def _make_door(self) -> LinkDoor:
+    def _make_door(self) -> AckPageServer:
         loop, router, clock = asyncio.get_running_loop(), self._switchboard.router, self._clock
 
         def run(command: Command, reply: Reply) -> None:
             loop.call_soon_threadsafe(router.run, command, reply, clock.monotonic())
 
-        return LinkDoor(clock.now, run, self._limits.answer + self._limits.mercy)
+        return AckPageServer(clock.now, run, self._limits.answer + self._limits.mercy)
 
-    def _desk(self) -> Desk:
-        return Desk(
+    def _desk(self) -> ControlHandler:
+        return ControlHandler(
             self._family,
             self._switchboard,
             self._reloader,
@@ -291,7 +293,7 @@ class Supervisor:
         """Bytes of resident memory at which a child is renewed."""
         return self._family.config.supervision.worker_megabytes << 20
 
-    def _renew_if_large(self, keeper: Keeper, resident: int, now: float) -> None:
+    def _renew_if_large(self, keeper: ManagedChild, resident: int, now: float) -> None:
         """Renew a child that has grown too large, while all that it still has to say can be stored."""
         recording = self._family.recorder.phase is Phase.RUNNING and not self._family.store_trouble
         if resident > self.ceiling and recording and keeper.phase is Phase.RUNNING:

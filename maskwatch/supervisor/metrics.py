@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from maskwatch.clock import Clock
 from maskwatch.config.schema import MetricsConfig
 from maskwatch.domain import CameraStatus
 from maskwatch.errors import MaskwatchError
-from maskwatch.supervisor.keeper import Keeper
-from maskwatch.supervisor.vitals import Vitals, read_vitals
+from maskwatch.supervisor.child import ManagedChild
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.catalogue import Owner
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import Condition, MetricsServer
-from maskwatch.telemetry.meter import Snapshot
+from maskwatch.telemetry.http import HealthStatus, MetricsServer
+from maskwatch.telemetry.meter import MetricsSnapshot
 
-__all__ = ["Telemetry"]
+__all__ = ["ProcessUsage", "SupervisorMetrics", "read_usage"]
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Telemetry:
+@dataclass(frozen=True, slots=True)
+class ProcessUsage:
+    """Resident memory in bytes, user and system time in seconds, open descriptors (None: unknown)."""
+
+    resident: int
+    cpu: float
+    fds: int | None
+
+
+def read_usage(pid: int) -> ProcessUsage | None:
+    """Return what a process uses now; None if it is gone."""
+    folder = Path("/proc") / str(pid)
+    try:
+        resident = int((folder / "statm").read_text(encoding="ascii").split()[1]) * _PAGE
+        stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
+    except (OSError, IndexError, ValueError):
+        return None
+    # The command's name, in brackets, may hold anything.
+    fields = stat.rpartition(")")[2].split()
+    cpu = (int(fields[11]) + int(fields[12])) / _TICKS
+    return ProcessUsage(resident, cpu, _descriptors(folder))
+
+
+def _descriptors(folder: Path) -> int | None:
+    try:
+        return len(os.listdir(folder / "fd"))  # noqa: PTH208 - only the number is wanted
+    except OSError:
+        return None
+
+
+class SupervisorMetrics:
     """Counts, and serves what is counted. One thread: the supervisor's.
 
     Args:
@@ -31,7 +66,7 @@ class Telemetry:
     """
 
     def __init__(
-        self, clock: Clock, *, healthy: Callable[[], Condition], ready: Callable[[], Condition]
+        self, clock: Clock, *, healthy: Callable[[], HealthStatus], ready: Callable[[], HealthStatus]
     ) -> None:
         self._clock = clock
         self._healthy = healthy
@@ -92,13 +127,13 @@ class Telemetry:
 
     # --- children ----------------------------------------------------------------------------------
 
-    def began(self, keeper: Keeper) -> None:
+    def began(self, keeper: ManagedChild) -> None:
         """A child's process was started: what it will count begins at zero."""
         key = _key(keeper)
         self._epochs[key] = self._epochs.get(key, 0) + 1
-        self.counted(keeper, Snapshot())
+        self.counted(keeper, MetricsSnapshot())
 
-    def counted(self, keeper: Keeper, snapshot: Snapshot) -> None:
+    def counted(self, keeper: ManagedChild, snapshot: MetricsSnapshot) -> None:
         """A child sent what it has counted since its start."""
         key = _key(keeper)
         self._collector.update(
@@ -109,7 +144,7 @@ class Telemetry:
             snapshot=snapshot,
         )
 
-    def ended(self, keeper: Keeper, reason: str) -> None:
+    def ended(self, keeper: ManagedChild, reason: str) -> None:
         """A child's process ended; `reason` is of RESTART_REASONS, or "" if nobody takes its place."""
         self._collector.ended(_key(keeper))
         self._cpu.pop(_key(keeper), None)
@@ -118,26 +153,26 @@ class Telemetry:
         if reason:
             self._meter.add(catalogue.RESTARTS, {**_labels(keeper), "reason": reason})
 
-    def forget(self, keeper: Keeper) -> None:
+    def forget(self, keeper: ManagedChild) -> None:
         """A camera is configured no longer."""
         self._collector.forget(_key(keeper))
         self._meter.forget("camera", keeper.kind.camera)
 
-    def measure(self, keeper: Keeper) -> Vitals | None:
+    def measure(self, keeper: ManagedChild) -> ProcessUsage | None:
         """Read what a child uses, note it, and return it."""
         pid = keeper.pid
-        vitals = None if pid is None else read_vitals(pid)
+        vitals = None if pid is None else read_usage(pid)
         if vitals is not None:
             self._note(_key(keeper), _labels(keeper), vitals)
         return vitals
 
     def measure_self(self, pid: int) -> None:
         """The same for the supervisor."""
-        vitals = read_vitals(pid)
+        vitals = read_usage(pid)
         if vitals is not None:
             self._note("", {"process": Owner.SUPERVISOR, "camera": ""}, vitals)
 
-    def _note(self, key: str, labels: dict[str, str], vitals: Vitals) -> None:
+    def _note(self, key: str, labels: dict[str, str], vitals: ProcessUsage) -> None:
         self._meter.set(catalogue.RESIDENT_MEMORY, float(vitals.resident), labels)
         used = max(0.0, vitals.cpu - self._cpu.get(key, 0.0))
         self._cpu[key] = vitals.cpu
@@ -170,9 +205,9 @@ class Telemetry:
             self._meter.set(catalogue.RELOAD_TIME, self._clock.now().timestamp())
 
 
-def _key(keeper: Keeper) -> str:
+def _key(keeper: ManagedChild) -> str:
     return f"{keeper.kind.process}/{keeper.kind.camera}"
 
 
-def _labels(keeper: Keeper) -> dict[str, str]:
+def _labels(keeper: ManagedChild) -> dict[str, str]:
     return {"process": keeper.kind.process, "camera": keeper.kind.camera}

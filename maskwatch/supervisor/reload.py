@@ -12,14 +12,14 @@ from maskwatch.config.load import load
 from maskwatch.config.schema import Config
 from maskwatch.errors import ConfigError, MaskwatchError
 from maskwatch.ipc.control import ReloadDone
-from maskwatch.supervisor.family import Family
-from maskwatch.supervisor.links import LinkDoor
-from maskwatch.supervisor.metrics import Telemetry
-from maskwatch.supervisor.models import check_model
-from maskwatch.supervisor.notify import Notifier
+from maskwatch.supervisor.ack_page import AckPageServer
+from maskwatch.supervisor.children import ChildProcesses
+from maskwatch.supervisor.metrics import SupervisorMetrics
+from maskwatch.supervisor.model_check import check_model
+from maskwatch.supervisor.readiness import SystemdNotifier
 from maskwatch.telemetry import logs
 
-__all__ = ["Reloader", "listen_anew"]
+__all__ = ["Reloader", "reopen_listeners"]
 
 _log = logging.getLogger(__name__)
 _SETTLED_WITHIN = 20.0
@@ -32,7 +32,12 @@ class Reloader:
     """
 
     def __init__(
-        self, path: Path, family: Family, telemetry: Telemetry, door: LinkDoor, notifier: Notifier
+        self,
+        path: Path,
+        family: ChildProcesses,
+        telemetry: SupervisorMetrics,
+        door: AckPageServer,
+        notifier: SystemdNotifier,
     ) -> None:
         self.problem = ""
         self.path = path
@@ -71,7 +76,7 @@ class Reloader:
         new = with_fixed_of(new, old)
         if (old.model, old.face_weights) != (new.model, new.face_weights):
             await asyncio.to_thread(check_model, new)
-        listen_anew(self._telemetry, self._door, changes, old, new)
+        reopen_listeners(self._telemetry, self._door, changes, old, new)
         if changes.log:
             logs.setup(new.log, "supervisor")
         self._family.apply(changes, new)
@@ -94,8 +99,8 @@ class Reloader:
             await asyncio.sleep(0.05)
 
 
-def listen_anew(
-    telemetry: Telemetry, door: LinkDoor, changes: Difference, old: Config, new: Config
+def reopen_listeners(
+    telemetry: SupervisorMetrics, door: AckPageServer, changes: Difference, old: Config, new: Config
 ) -> None:
     """Serve at the new addresses; if one cannot be had, at both old ones.
 

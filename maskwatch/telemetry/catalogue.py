@@ -13,10 +13,10 @@ from enum import StrEnum
 
 from maskwatch.domain import CameraState, ChangeKind, GateReason, IncidentKind, Verdict
 
-__all__ = ["METRICS", "Kind", "Label", "Metric", "Owner", "problem"]
+__all__ = ["METRICS", "Label", "Metric", "MetricKind", "Owner", "problem"]
 
 
-class Kind(StrEnum):
+class MetricKind(StrEnum):
     """How a value behaves."""
 
     COUNTER = "counter"  # only rises; ends in _total; survives a restart of its process
@@ -45,7 +45,7 @@ class Metric:
     """One metric. `unit` is Prometheus's base unit ("" for a count); `buckets` are upper bounds."""
 
     name: str
-    kind: Kind
+    kind: MetricKind
     owner: Owner
     help: str
     labels: tuple[Label, ...] = ()
@@ -125,15 +125,15 @@ def _add(metric: Metric) -> str:
 
 
 def _counter(name: str, owner: Owner, text: str, *labels: Label, unit: str = "") -> str:
-    return _add(Metric(name, Kind.COUNTER, owner, text, labels, unit))
+    return _add(Metric(name, MetricKind.COUNTER, owner, text, labels, unit))
 
 
 def _gauge(name: str, owner: Owner, text: str, *labels: Label, unit: str = "") -> str:
-    return _add(Metric(name, Kind.GAUGE, owner, text, labels, unit))
+    return _add(Metric(name, MetricKind.GAUGE, owner, text, labels, unit))
 
 
 def _seconds(name: str, owner: Owner, text: str, buckets: tuple[float, ...], *labels: Label) -> str:
-    return _add(Metric(name, Kind.HISTOGRAM, owner, text, labels, "seconds", buckets))
+    return _add(Metric(name, MetricKind.HISTOGRAM, owner, text, labels, "seconds", buckets))
 
 
 # --- workers --------------------------------------------------------------------------------------

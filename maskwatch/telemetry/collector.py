@@ -22,8 +22,8 @@ from prometheus_client.core import (
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector as PrometheusCollector
 
-from maskwatch.telemetry.catalogue import METRICS, SAMPLES_REJECTED, Kind, Metric, Owner, problem
-from maskwatch.telemetry.meter import HistogramSample, Labels, Meter, Sample, Snapshot
+from maskwatch.telemetry.catalogue import METRICS, SAMPLES_REJECTED, Metric, MetricKind, Owner, problem
+from maskwatch.telemetry.meter import HistogramSample, Labels, Meter, MetricsSnapshot, Sample
 
 __all__ = ["Collector"]
 
@@ -52,7 +52,7 @@ class _Values:
 
     def add(self, name: str, labels: Labels, value: float) -> None:
         series = self.numbers.setdefault(name, {})
-        if METRICS[name].kind is Kind.GAUGE:
+        if METRICS[name].kind is MetricKind.GAUGE:
             series[labels] = value
         else:
             series[labels] = series.get(labels, 0.0) + value
@@ -64,7 +64,7 @@ class _Values:
     def absorb(self, other: _Values, *, gauges: bool = True) -> None:
         """Add the counters and histograms of `other`, and take its gauges over if asked."""
         for name, series in other.numbers.items():
-            if gauges or METRICS[name].kind is not Kind.GAUGE:
+            if gauges or METRICS[name].kind is not MetricKind.GAUGE:
                 for labels, value in series.items():
                     self.add(name, labels, value)
         for name, spreads in other.distributions.items():
@@ -123,7 +123,9 @@ class Collector(PrometheusCollector):
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    def update(self, child: str, *, process: str, camera: str, epoch: int, snapshot: Snapshot) -> None:
+    def update(
+        self, child: str, *, process: str, camera: str, epoch: int, snapshot: MetricsSnapshot
+    ) -> None:
         """Take a child's cumulative values.
 
         `child` is a stable key of the process over all its incarnations, `process` and `camera`
@@ -210,7 +212,9 @@ class _Vocabulary:
         return True
 
 
-def _accept(snapshot: Snapshot, process: str, camera: str, words: _Vocabulary | None = None) -> _Values:
+def _accept(
+    snapshot: MetricsSnapshot, process: str, camera: str, words: _Vocabulary | None = None
+) -> _Values:
     """Return the values that the catalogue knows, with the count of those that it does not."""
     values = _Values()
     rejected = 0
@@ -241,14 +245,14 @@ def _fits(sample: Sample | HistogramSample, process: str, camera: str) -> bool:
 
 def _sane(sample: Sample) -> bool:
     kind = METRICS[sample.name].kind
-    if kind is Kind.HISTOGRAM or not math.isfinite(sample.value):
+    if kind is MetricKind.HISTOGRAM or not math.isfinite(sample.value):
         return False
-    return kind is Kind.GAUGE or sample.value >= 0
+    return kind is MetricKind.GAUGE or sample.value >= 0
 
 
 def _shaped(sample: HistogramSample) -> bool:
     metric = METRICS[sample.name]
-    if metric.kind is not Kind.HISTOGRAM or sample.bounds != metric.buckets:
+    if metric.kind is not MetricKind.HISTOGRAM or sample.bounds != metric.buckets:
         return False
     return len(sample.counts) == len(metric.buckets) + 1 and min(sample.counts) >= 0
 
@@ -274,9 +278,9 @@ def _zeros(owner: Owner, known: Mapping[str, set[str]], *, about_child: bool = F
     zeros = _Values()
     for metric in METRICS.values():
         about = owner is Owner.SUPERVISOR and any(label.name == "process" for label in metric.labels)
-        if metric.owner is owner and metric.kind is not Kind.GAUGE and about is about_child:
+        if metric.owner is owner and metric.kind is not MetricKind.GAUGE and about is about_child:
             for labels in _combinations(metric, known):
-                if metric.kind is Kind.COUNTER:
+                if metric.kind is MetricKind.COUNTER:
                     zeros.add(metric.name, labels, 0.0)
                 else:
                     nothing = _Distribution((0,) * (len(metric.buckets) + 1), 0.0)
@@ -298,7 +302,7 @@ def _combinations(metric: Metric, known: Mapping[str, set[str]]) -> Iterator[Lab
 
 def _family(metric: Metric, total: _Values) -> Family:
     names = [label.name for label in metric.labels]
-    if metric.kind is Kind.HISTOGRAM:
+    if metric.kind is MetricKind.HISTOGRAM:
         histogram = HistogramMetricFamily(metric.name, metric.help, labels=names)
         for labels, distribution in total.distributions[metric.name].items():
             buckets = _cumulative(metric.buckets, distribution.counts)
@@ -307,7 +311,7 @@ def _family(metric: Metric, total: _Values) -> Family:
     # prometheus_client adds _total itself.
     family: CounterMetricFamily | GaugeMetricFamily = (
         CounterMetricFamily(metric.name.removesuffix("_total"), metric.help, labels=names)
-        if metric.kind is Kind.COUNTER
+        if metric.kind is MetricKind.COUNTER
         else GaugeMetricFamily(metric.name, metric.help, labels=names)
     )
     for labels, value in total.numbers[metric.name].items():

@@ -1,31 +1,211 @@
-"""/metrics, /healthz and /readyz over HTTP.
+"""A small HTTP server on threads of its own: few connections, short requests, one site.
 
-Health and readiness are answered by callables of the owner, which must not block. A scrape never
-holds up the owner: what is served is what the collector holds.
+Loopback by default, no TLS and no login: anything else belongs behind a reverse proxy or a firewall.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
+import socket
+import socketserver
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from maskwatch.telemetry.web import Reply, Request, WebServer
+from maskwatch.errors import ConfigError, PortInUseError
 
-__all__ = ["Condition", "MetricsServer"]
+__all__ = ["HealthStatus", "MetricsServer", "Request", "Response", "Site", "WebServer"]
 
 _TEXT = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class HealthStatus:
     """Whether all is well, and what is not, in words without secrets."""
 
     ok: bool
     detail: str
+
+
+log = logging.getLogger(__name__)
+
+_MOST_CONNECTIONS = 16
+_REQUEST_TIMEOUT = 10.0
+_MOST_BODY = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked: GET or POST, a path without its query, and what it accepts."""
+
+    method: str
+    path: str
+    accept: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What it is answered; `headers` beside type, length and Cache-Control."""
+
+    status: int
+    kind: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Site(Protocol):
+    """What is served. Called from many threads."""
+
+    methods: tuple[str, ...]
+
+    def answer(self, request: Request) -> Response:
+        """Return the answer to a request of one of `methods`."""
+        ...
+
+
+class WebServer:
+    """Serves from `start` to `stop`.
+
+    `section` is the configuration's, for messages.
+
+    Raises:
+        PortInUseError: another program listens there.
+        ConfigError: the address is not one of this machine, or needs a right we lack.
+    """
+
+    def __init__(self, host: str, port: int, site: Site, *, section: str) -> None:
+        self._server = _bind(host, port, site, section)
+        self._thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on, also when 0 was asked for."""
+        return int(self._server.server_address[1])
+
+    @property
+    def url(self) -> str:
+        """Address to fetch from."""
+        host = str(self._server.server_address[0])
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve in the background."""
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and give the port back."""
+        if self._thread is not None:
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """Answers a bounded number of connections at a time; more are closed unread."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = _MOST_CONNECTIONS
+
+    def __init__(self, address: tuple[str, int], site: Site, family: socket.AddressFamily) -> None:
+        self.site = site
+        self.address_family = family
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, if one is free."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, then free the thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def server_bind(self) -> None:
+        """Bind without asking the DNS for our own name, which may take long."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "maskwatch", int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
+        """Say nothing of a client that went away in mid-answer."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log.error("a request could not be answered", exc_info=error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request per connection."""
+
+    timeout = _REQUEST_TIMEOUT
+    server_version = "maskwatch"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Serve a page."""
+        self._serve("GET", body=True)
+
+    def do_HEAD(self) -> None:
+        """Serve a page's headers."""
+        self._serve("GET", body=False)
+
+    def do_POST(self) -> None:
+        """Have something done; what is sent with it says nothing."""
+        length = self.headers.get("Content-Length", "0")
+        if not length.isascii() or not length.isdigit() or int(length) > _MOST_BODY:
+            self.send_error(413)
+            return
+        self.rfile.read(int(length))
+        self._serve("POST", body=True)
+
+    def _serve(self, method: str, *, body: bool) -> None:
+        assert isinstance(self.server, _Server)
+        site = self.server.site
+        if method not in site.methods:
+            self.send_error(501)
+            return
+        path = urlsplit(self.path).path
+        reply = site.answer(Request(method, path, self.headers.get("Accept", "")))
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.kind)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.send_header("Cache-Control", "no-store")
+        for name, value in reply.headers:
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(reply.body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Keep the log for events; requests are none."""
+
+
+def _bind(host: str, port: int, site: Site, section: str) -> _Server:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return _Server((host, port), site, family)
+    except OSError as error:
+        where = f"{section}.host {host}, {section}.port {port}"
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUseError(
+                f"{where}: another program listens there; choose another port, or 0 for a free one"
+            ) from error
+        raise ConfigError(f"{where}: cannot listen there: {error.strerror or error}") from error
 
 
 class MetricsServer(WebServer):
@@ -45,8 +225,8 @@ class MetricsServer(WebServer):
         port: int,
         collector: Collector,
         *,
-        healthy: Callable[[], Condition],
-        ready: Callable[[], Condition],
+        healthy: Callable[[], HealthStatus],
+        ready: Callable[[], HealthStatus],
     ) -> None:
         registry = CollectorRegistry()
         registry.register(collector)
@@ -61,26 +241,26 @@ class _Pages:
     def __init__(
         self,
         registry: CollectorRegistry,
-        healthy: Callable[[], Condition],
-        ready: Callable[[], Condition],
+        healthy: Callable[[], HealthStatus],
+        ready: Callable[[], HealthStatus],
     ) -> None:
         self._registry = registry
         self._healthy = healthy
         self._ready = ready
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: Request) -> Response:
         """Return a page."""
         match request.path:
             case "/metrics":
                 encode, kind = choose_encoder(request.accept)
-                return Reply(200, kind, encode(self._registry))
+                return Response(200, kind, encode(self._registry))
             case "/healthz":
                 return _said(self._healthy())
             case "/readyz":
                 return _said(self._ready())
             case _:
-                return Reply(404, _TEXT, b"Here are /metrics, /healthz and /readyz.\n")
+                return Response(404, _TEXT, b"Here are /metrics, /healthz and /readyz.\n")
 
 
-def _said(condition: Condition) -> Reply:
-    return Reply(200 if condition.ok else 503, _TEXT, f"{condition.detail}\n".encode())
+def _said(condition: HealthStatus) -> Response:
+    return Response(200 if condition.ok else 503, _TEXT, f"{condition.detail}\n".encode())

@@ -13,7 +13,7 @@ import msgspec
 
 from maskwatch.telemetry.catalogue import METRICS
 
-__all__ = ["HistogramSample", "Meter", "Sample", "Snapshot", "Tally"]
+__all__ = ["HistogramBuffer", "HistogramSample", "Meter", "MetricsSnapshot", "Sample"]
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -36,14 +36,14 @@ class HistogramSample(msgspec.Struct, frozen=True, array_like=True):
     total: float
 
 
-class Snapshot(msgspec.Struct, frozen=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True):
     """All that a meter holds, cumulative since its process began."""
 
     samples: tuple[Sample, ...] = ()
     histograms: tuple[HistogramSample, ...] = ()
 
 
-class Tally:
+class HistogramBuffer:
     """A histogram that another thread than the meter's fills; that thread alone may `observe`."""
 
     def __init__(self, name: str) -> None:
@@ -108,7 +108,7 @@ class Meter:
         counts[bisect_left(own_bounds, value)] += 1
         total[0] += value
 
-    def take(self, tally: Tally, labels: Mapping[str, str] | None = None) -> None:
+    def take(self, tally: HistogramBuffer, labels: Mapping[str, str] | None = None) -> None:
         """Take over a tally as it stands."""
         self._histograms[tally.name, _labels(labels)] = (
             tally.bounds,
@@ -116,9 +116,9 @@ class Meter:
             [tally.total],
         )
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> MetricsSnapshot:
         """Return everything as it stands."""
-        return Snapshot(
+        return MetricsSnapshot(
             tuple(Sample(name, labels, value) for (name, labels), value in self._values.items()),
             tuple(
                 HistogramSample(name, labels, tuple(bounds), tuple(counts), total[0])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["FORBIDDEN", "pair"]
+__all__ = ["FORBIDDEN", "assign"]
 
 FORBIDDEN = math.inf
 """Cost of a pair that must not be made."""
 
 
-def pair(costs: Sequence[Sequence[float]], unpaired: float) -> list[tuple[int, int]]:
+def assign(costs: Sequence[Sequence[float]], unpaired: float) -> list[tuple[int, int]]:
     """Return (row, column) pairs of least total cost, rows ascending.
 
     A row may stay alone for `unpaired`, so a pair dearer than that is never made. The Hungarian

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from maskwatch.domain import Detection
-from maskwatch.tracking.assignment import pair
+from maskwatch.tracking.assignment import assign
 from maskwatch.tracking.track import Track
 
 __all__ = ["Tracker"]
@@ -100,7 +100,7 @@ class Tracker:
         """Match what belongs together; return the detections that nobody took."""
         costs = [[track.cost(detection) for detection in detections] for track in tracks]
         taken = set()
-        for row, column in pair(costs, _DEAREST) if detections else []:
+        for row, column in assign(costs, _DEAREST) if detections else []:
             tracks[row].match(detections[column], moment)
             taken.add(column)
         return [d for index, d in enumerate(detections) if index not in taken]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskwatch.errors import DependencyError, ModelError
-from maskwatch.reading import MIB, read_file
+from maskwatch.files import MIB, read_file
 
 __all__ = ["Dtype", "Interpreter", "Tensor", "runtime_name"]
 

@@ -16,10 +16,9 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import ManifestError
-from maskwatch.reading import MIB, read_file, read_json
+from maskwatch.files import MIB, read_file, read_json, replace_file
 from maskwatch.vision.interpreter import LARGEST_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
-from maskwatch.writing import replace_file
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from maskwatch.domain import Point
-from maskwatch.vision.align import Grey, find_shift
+from maskwatch.vision.camera_motion import Grey, find_shift
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image

@@ -13,11 +13,11 @@ from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
-from maskwatch.telemetry import native
-from maskwatch.worker import sandbox
+from maskwatch.sandbox import enter as sandbox
+from maskwatch.telemetry import native_stderr as native
+from maskwatch.worker.camera_loop import CameraLoop
+from maskwatch.worker.connection import WorkerConnection
 from maskwatch.worker.journal import journal_of
-from maskwatch.worker.link import Link
-from maskwatch.worker.watch import Watch
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(uplink: child.Uplink, configure: Configure) -> None:
+def _serve(uplink: child.SupervisorChannel, configure: Configure) -> None:
     config, clock = configure.config, SystemClock()
     camera = next(each for each in config.cameras if each.name == configure.camera)
     journal = journal_of(os.environ)  # opened before files are locked away
@@ -46,7 +46,7 @@ def _serve(uplink: child.Uplink, configure: Configure) -> None:
     uplink.log_stream = native.capture_stderr().stream
     uplink.set_up_log(configure)
     _log.info("locked in: %s", ", ".join(layers))
-    link = Link(
+    link = WorkerConnection(
         uplink,
         configure.recorder,
         camera.name,
@@ -55,7 +55,7 @@ def _serve(uplink: child.Uplink, configure: Configure) -> None:
         recorded=journal,
     )
     link.start()
-    Watch(config, camera, link, clock, attempt=configure.attempt).run()
+    CameraLoop(config, camera, link, clock, attempt=configure.attempt).run()
 
 
 def _files(config: Config, camera: CameraConfig) -> list[str]:

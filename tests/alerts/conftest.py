@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.mqtt import MqttSink
+from maskwatch.alerts.mqtt.sink import MqttSink
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersion
 from maskwatch.secrets import SecretUrl
-from tests.alerts.broker import Listener, Mosquitto
-from tests.alerts.recorder import FakeRecorder
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.recorder_side import FakeRecorder
 
 MakeSink = Callable[..., MqttSink]
 

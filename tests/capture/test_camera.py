@@ -16,8 +16,8 @@ from maskwatch.capture.camera import LiveCamera, stream_options
 from maskwatch.capture.reconnect import Backoff
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.domain import CameraState
+from maskwatch.lab.rtsp import RtspServer
 from maskwatch.secrets import Secret, SecretUrl
-from maskwatch.testing.rtsp import RtspServer
 from tests.fakes.clips import number_of
 
 ClipOf = Callable[..., Path]

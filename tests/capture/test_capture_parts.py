@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from maskwatch import errors
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose, reason_of
-from maskwatch.capture.lag import LagMeter
 from maskwatch.capture.mailbox import Mailbox, Sample
+from maskwatch.capture.reader import LagMeter
 from maskwatch.capture.source import RateSampler
 from maskwatch.telemetry.catalogue import DISCONNECT_REASONS
 

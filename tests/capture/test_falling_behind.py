@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.rtsp import RtspServer
 
 _READER = """
 import sys, time

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.hostile_camera import HostileCamera
 
 _SESSIONS = 16

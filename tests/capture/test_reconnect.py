@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from maskwatch.capture.reconnect import Backoff, Patience, Reconnect
+from maskwatch.capture.reconnect import Backoff, ReconnectState, Timeouts
 from maskwatch.domain import BlindReason, CameraState
 from maskwatch.errors import SourceRefusedError, SourceSilentError, SourceUnauthorizedError
 
 _REFUSED = SourceRefusedError("nobody listens")
-_PATIENCE = Patience(open=10, stall=5, grace=2)
+_PATIENCE = Timeouts(open=10, stall=5, grace=2)
 
 
-def _machine(attempt: int = 0, seed: int = 0) -> Reconnect:
-    return Reconnect(0.0, patience=_PATIENCE, rng=random.Random(seed), attempt=attempt)
+def _machine(attempt: int = 0, seed: int = 0) -> ReconnectState:
+    return ReconnectState(0.0, patience=_PATIENCE, rng=random.Random(seed), attempt=attempt)
 
 
 def test_a_new_camera_is_connected_at_once() -> None:

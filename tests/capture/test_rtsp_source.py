@@ -28,8 +28,8 @@ from maskwatch.errors import (
     SourceUnauthorizedError,
     SourceUnreachableError,
 )
+from maskwatch.lab.rtsp import RtspServer
 from maskwatch.secrets import SecretUrl
-from maskwatch.testing.rtsp import RtspServer
 from tests.fakes.certificates import self_signed
 from tests.fakes.clips import number_of
 

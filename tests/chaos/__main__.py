@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from maskwatch.testing.account import balance
+from maskwatch.lab.evaluation.matching import balance
 from tests.chaos.account import Ledger, read_journal, read_store
 from tests.chaos.storm import Storm
 from tests.chaos.timetable import FULL, KILLS, LEAST, LEAST_VIOLATIONS, LEAST_VISITS, least

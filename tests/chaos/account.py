@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from maskwatch.testing.account import ReportedVisit
+from maskwatch.lab.evaluation.matching import ReportedVisit
 
 __all__ = ["Ledger", "Stored", "read_journal", "read_store"]
 

@@ -6,7 +6,7 @@ import time
 from collections import defaultdict, deque
 
 from maskwatch.errors import MaskwatchError
-from tests.faults.quick import QuickDaemon
+from tests.fakes.quick_daemon import QuickDaemon
 
 __all__ = ["Health"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maskwatch.supervisor.vitals import read_vitals
+from maskwatch.supervisor.metrics import read_usage
 
 __all__ = ["Leftovers"]
 
@@ -46,5 +46,5 @@ class Leftovers:
 
 
 def _descriptors(pids: Mapping[str, int]) -> dict[str, int]:
-    vitals = {name: read_vitals(pid) for name, pid in pids.items()}
+    vitals = {name: read_usage(pid) for name, pid in pids.items()}
     return {name: found.fds for name, found in vitals.items() if found is not None and found.fds}

@@ -21,12 +21,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from maskwatch.ipc.control import StatusReport
-from maskwatch.supervisor.vitals import read_vitals
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.supervisor.metrics import read_usage
 from tests.chaos.stage import CAMERAS, Subscriber, crowd, live_in, make_broker, make_daemon
 from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
-from tests.e2e.daemon import wait_until
-from tests.faults.quick import QuickDaemon
+from tests.fakes.daemon import wait_until
+from tests.fakes.quick_daemon import QuickDaemon
 
 _LONGEST = 3600.0
 _EVERY = 5.0
@@ -58,7 +58,7 @@ def watch(daemon: QuickDaemon, duration: float) -> list[Sample]:
             disturb(daemon, turn)
             turn += 1
         for name, pid in processes(daemon, daemon.status()):
-            vitals = read_vitals(pid)
+            vitals = read_usage(pid)
             if vitals is not None and vitals.resident and vitals.fds is not None:  # not just killed
                 samples.append(Sample(now, name, pid, vitals.resident / (1 << 20), vitals.fds))
         time.sleep(_EVERY)

@@ -13,16 +13,16 @@ import msgspec
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from maskwatch.alerts.payloads import ViolationPayload
-from maskwatch.alerts.topics import Topic, Topics
+from maskwatch.alerts.mqtt.payloads import ViolationPayload
+from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes import Scene, default_heads, render
+from maskwatch.lab.scenes.script import Figure, Step
+from maskwatch.lab.scenes.truth import Truth
 from maskwatch.store.record import Entry
-from maskwatch.testing.rtsp import RtspServer
-from maskwatch.testing.scenes import Scene, default_heads, render
-from maskwatch.testing.scenes.script import Figure, Step
-from maskwatch.testing.truth import Truth
-from tests.alerts.broker import Mosquitto
-from tests.faults.quick import QuickDaemon
-from tests.store.samples import change, make_store
+from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.samples import change, make_store
 
 __all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "live_in", "make_broker", "make_daemon"]
 

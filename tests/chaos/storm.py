@@ -14,17 +14,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from maskwatch.testing.account import DueVisit, ReportedVisit
-from maskwatch.testing.rtsp import RtspServer
-from maskwatch.testing.rules import Duty, ExpectedEvent, expected_events
-from maskwatch.testing.truth import Truth
+from maskwatch.lab.evaluation.matching import DueVisit, ReportedVisit
+from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, expected_events
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes.truth import Truth
 from tests.chaos.account import read_journal
 from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
 from tests.chaos.stage import CAMERAS, Disk, Subscriber, crowd, make_broker, make_daemon
 from tests.chaos.timetable import GUST, LIFE, timetable
-from tests.e2e.daemon import wait_until
-from tests.faults.clock import FakedClock
+from tests.fakes.daemon import wait_until
+from tests.fakes.faked_clock import FakedClock
 
 __all__ = ["Storm"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.cli.app import main
-from tests.alerts.broker import Listener, Mosquitto
+from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.web_peer import WebPeer
 
 PASSWORD = "canary-token-42"

@@ -11,7 +11,7 @@ import pytest
 from maskwatch.cli.app import main
 from maskwatch.store.files import DataDir, DirectoryLock
 from maskwatch.store.queries import Filter, events, reading
-from tests.store.samples import JPEG, change, entry, make_store
+from tests.fakes.samples import JPEG, change, entry, make_store
 
 
 def run(*arguments: str | Path) -> int:

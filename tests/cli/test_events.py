@@ -17,9 +17,9 @@ from maskwatch.cli.app import main
 from maskwatch.ipc.control import CommandDone, RunCommand
 from maskwatch.store.files import DataDir, DirectoryLock
 from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import Settled
+from maskwatch.store.outbox import DeliveryResult
 from tests.fakes.control_server import FakeControlServer
-from tests.store.samples import JPEG, START, change, entry, make_store, violation_id
+from tests.fakes.samples import JPEG, START, change, entry, make_store, violation_id
 
 
 def run(*arguments: str | Path) -> int:
@@ -42,9 +42,15 @@ def data(tmp_path: Path) -> Path:
             entry(change(3, camera="gate", started=now)),
         ]
     )
-    failed = Settled("mqtt", violation_id(1), 1, OutboxState.PENDING, 1, START, START, "failed", "gone")
-    taken = Settled("mqtt", violation_id(1), 1, OutboxState.DELIVERED, 2, START, START, "accepted")
-    refused = Settled("mqtt", violation_id(3), 1, OutboxState.PARKED, 1, START, START, "refused", "acl")
+    failed = DeliveryResult(
+        "mqtt", violation_id(1), 1, OutboxState.PENDING, 1, START, START, "failed", "gone"
+    )
+    taken = DeliveryResult(
+        "mqtt", violation_id(1), 1, OutboxState.DELIVERED, 2, START, START, "accepted"
+    )
+    refused = DeliveryResult(
+        "mqtt", violation_id(3), 1, OutboxState.PARKED, 1, START, START, "refused", "acl"
+    )
     store.settle([failed, taken, refused])
     store.close()
     return tmp_path / "data"

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from maskwatch.cli.probe import probe
 from maskwatch.errors import SourceError, UsageError
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.rtsp import RtspServer
 
 ClipOf = Callable[..., Path]
 

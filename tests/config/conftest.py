@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.config.load import Examined, examine
+from maskwatch.config.load import CheckedConfig, check_config
 
-Reader = Callable[..., Examined]
+Reader = Callable[..., CheckedConfig]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Reader:
     """Write the text into `config.yaml` and examine it."""
 
-    def _read(text: str, environ: Mapping[str, str] | None = None) -> Examined:
+    def _read(text: str, environ: Mapping[str, str] | None = None) -> CheckedConfig:
         path = tmp_path / "config.yaml"
         path.write_text(textwrap.dedent(text))
         path.chmod(0o600)
-        return examine(path, environ=environ or {})
+        return check_config(path, environ=environ or {})
 
     return _read
 

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from maskwatch.config.addresses import stream_url
-from maskwatch.config.describe import json_schema
-from maskwatch.config.load import examine, load
+from maskwatch.config.document import json_schema
+from maskwatch.config.load import check_config, load
 from maskwatch.config.schema import Config, LogConfig, LogFormat
 from maskwatch.config.summary import summary
 from maskwatch.ipc.messages import Configure
@@ -103,11 +103,11 @@ def test_a_secret_that_was_named_in_the_wrong_place_is_not_repeated(tmp_path: Pa
     camera = "cameras: [{name: a, url: rtsp://h/s, time_zone: '${PW}'}, {name: '${PW}', url: /${PW}}]"
     path.write_text(f"{camera}\n{key}\n")
     environ = {"PW": "c4nary", "LONG": "x" * 100}
-    found = examine(path, environ=environ)
+    found = check_config(path, environ=environ)
     assert found.problems
     _assert_clean("\n".join(map(str, found.problems + found.warnings)))
     path.write_text("cameras: [{name: a, url: '/${PW}.mp4'}]\n")
-    (warning,) = examine(path, environ=environ).warnings
+    (warning,) = check_config(path, environ=environ).warnings
     assert warning.message == "there is no file /${PW}.mp4 now"
 
 

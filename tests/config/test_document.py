@@ -15,9 +15,8 @@ import msgspec.inspect as mi
 import pytest
 import yaml
 
-from maskwatch.config.describe import json_schema, keys
-from maskwatch.config.document import documents, example
-from maskwatch.config.load import examine, load
+from maskwatch.config.document import documents, example, json_schema, keys
+from maskwatch.config.load import check_config, load
 from maskwatch.config.schema import Config, MqttConfig
 
 REMAKE = "run: python -m maskwatch.config.document"
@@ -45,7 +44,7 @@ def test_the_example_loads_with_and_without_its_environment(root: Path, environ:
         text = example_file.read_text()
         assert all(f"${{{name}:-}}" in text for name in environ)
         environ = environ | {"YARD_PASSWORD": "y@rd"}
-    found = examine(example_file, environ=environ)
+    found = check_config(example_file, environ=environ)
     # A password for the broker without a user name is a mistake, and the example says none.
     keys_wrong = {problem.key for problem in found.problems}
     assert keys_wrong <= {"mqtt.password"}
@@ -143,7 +142,7 @@ def test_schema_and_loader_agree(
     document = yaml.safe_dump({"cameras": [camera]})
     path = tmp_path / "c.yaml"
     path.write_text(document)
-    found = examine(path, environ={"RATE": "5"})
+    found = check_config(path, environ={"RATE": "5"})
     assert (found.problems == []) is sound, found.problems
     assert validator.is_valid(yaml.safe_load(document)) is sound
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.config.load import MAX_BYTES, Examined, examine, load
+from maskwatch.config.load import MAX_BYTES, CheckedConfig, check_config, load
 from maskwatch.config.schema import Config, LogFormat, MqttVersion, Transport, Weekday, ZoneRule
 from maskwatch.errors import ConfigError, SecretError
 
 Complaints = Callable[..., list[str]]
-Read = Callable[..., Examined]
+Read = Callable[..., CheckedConfig]
 
 GOLDEN = Path(__file__).with_name("golden")
 CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
 
 
-def _config(found: Examined) -> Config:
+def _config(found: CheckedConfig) -> Config:
     assert found.config is not None, found.problems
     return found.config
 
@@ -79,7 +79,7 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(name: str, tmp_p
     """The listing beside each wrong file is what its user sees, word for word."""
     path = tmp_path / f"{name}.yaml"
     path.write_bytes((GOLDEN / f"{name}.yaml").read_bytes())
-    told = [str(p).removeprefix(f"{tmp_path}/") for p in examine(path, environ={}).problems]
+    told = [str(p).removeprefix(f"{tmp_path}/") for p in check_config(path, environ={}).problems]
     assert told == (GOLDEN / f"{name}.txt").read_text().splitlines()
 
 
@@ -152,9 +152,9 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
         tmp_path / "a\0b": "is not the name of a file",
     }
     for path, message in cases.items():
-        (problem,) = examine(path, environ={}).problems
+        (problem,) = check_config(path, environ={}).problems
         assert problem.message == message
-    assert (examine(binary).problems[0].line, examine(binary).problems[0].column) == (2, 4)
+    assert (check_config(binary).problems[0].line, check_config(binary).problems[0].column) == (2, 4)
 
 
 def test_a_control_character_is_told_at_its_place(complaints: Complaints) -> None:
@@ -242,7 +242,7 @@ class TestWarnings:
     """What works, but is told by `check`."""
 
     @staticmethod
-    def _warned(found: Examined) -> list[tuple[str, str]]:
+    def _warned(found: CheckedConfig) -> list[tuple[str, str]]:
         _config(found)
         return [(w.key, w.message) for w in found.warnings]
 
@@ -261,10 +261,10 @@ class TestWarnings:
         path = tmp_path / "c.yaml"
         path.write_text("cameras: [{name: a, url: 'rtsp://u:hunter22@h/s'}]\n")
         path.chmod(0o640)
-        messages = [w.message for w in examine(path, environ={}).warnings]
+        messages = [w.message for w in check_config(path, environ={}).warnings]
         assert "holds a secret and can be read by others" in messages
         path.chmod(0o600)
-        messages = [w.message for w in examine(path, environ={}).warnings]
+        messages = [w.message for w in check_config(path, environ={}).warnings]
         assert "holds a secret and can be read by others" not in messages
 
     @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_an_unreadable_file_is_one_problem(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(CAMERA)
     path.chmod(0)
-    found = examine(path, environ={})
+    found = check_config(path, environ={})
     if os.geteuid() == 0:
         # Root reads everything: then the file must be taken as any other.
         assert found.config is not None

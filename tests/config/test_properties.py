@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskwatch.config.codec import dec_hook, enc_hook
-from maskwatch.config.describe import keys
-from maskwatch.config.document import example
-from maskwatch.config.load import Examined, examine
+from maskwatch.config.document import example, keys
+from maskwatch.config.load import CheckedConfig, check_config
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig
 from maskwatch.errors import Problem
 
@@ -47,13 +46,13 @@ values = st.recursive(
 )
 
 
-def _examined(directory: Path, raw: bytes) -> Examined:
+def _examined(directory: Path, raw: bytes) -> CheckedConfig:
     path = directory / f"c{os.getpid()}.yaml"
     path.write_bytes(raw)
-    return examine(path, environ={"A": "canary-in-environment"})
+    return check_config(path, environ={"A": "canary-in-environment"})
 
 
-def _check(found: Examined, raw: bytes) -> None:
+def _check(found: CheckedConfig, raw: bytes) -> None:
     assert (found.config is None) == bool(found.problems)
     lines = raw.decode("utf-8", "replace").splitlines() or [""]
     for problem in found.problems + found.warnings:

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.config.substitute import SubstitutionError, Surroundings, is_reference, variables
+from maskwatch.config.substitute import SubstitutionContext, SubstitutionError, is_reference, variables
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Surroundings:
+def around(tmp_path: Path) -> SubstitutionContext:
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     environ = {"NAME": "value", "EMPTY": "", "PASSWORD": "p@ss/w:rd#?"}
-    return Surroundings(environ, credentials, tmp_path)
+    return SubstitutionContext(environ, credentials, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,22 @@ def around(tmp_path: Path) -> Surroundings:
         ("$NAME $ 5$", "$NAME $ 5$"),
     ],
 )
-def test_variables_are_replaced(around: Surroundings, text: str, result: str) -> None:
+def test_variables_are_replaced(around: SubstitutionContext, text: str, result: str) -> None:
     assert around.substituted(text) == result
 
 
 @pytest.mark.parametrize("text", ["${NONE}", "${EMPTY}", "${", "${1A}", "${A B}", "x ${NAME"])
-def test_what_cannot_be_replaced_is_refused(around: Surroundings, text: str) -> None:
+def test_what_cannot_be_replaced_is_refused(around: SubstitutionContext, text: str) -> None:
     with pytest.raises(SubstitutionError):
         around.substituted(text)
 
 
 def test_a_variables_value_is_not_looked_into_again(tmp_path: Path) -> None:
-    around = Surroundings({"A": "${B}", "B": "deep"}, None, tmp_path)
+    around = SubstitutionContext({"A": "${B}", "B": "deep"}, None, tmp_path)
     assert around.substituted("${A}") == "${B}"
 
 
-def test_the_default_of_a_secret_would_be_a_secret_in_the_file(around: Surroundings) -> None:
+def test_the_default_of_a_secret_would_be_a_secret_in_the_file(around: SubstitutionContext) -> None:
     with pytest.raises(SubstitutionError) as caught:
         around.secret("${NONE:-canary-secret}")
     assert "canary" not in caught.value.message + caught.value.hint
@@ -58,31 +58,31 @@ def test_the_default_of_a_secret_would_be_a_secret_in_the_file(around: Surroundi
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="$\0"), max_size=50))
 def test_text_without_a_dollar_sign_stays_as_it_is(text: str) -> None:
-    assert Surroundings({}, None, Path("/")).substituted(text) == text
+    assert SubstitutionContext({}, None, Path("/")).substituted(text) == text
 
 
 def test_a_secret_is_read_from_a_file_without_its_last_newline(
-    around: Surroundings, tmp_path: Path
+    around: SubstitutionContext, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(" with spaces \n")
     assert around.secret("file:secret") == " with spaces "
     assert around.secret(f"file:{tmp_path}/secret") == " with spaces "
 
 
-def test_a_secret_is_read_from_systemds_credentials(around: Surroundings, tmp_path: Path) -> None:
+def test_a_secret_is_read_from_systemds_credentials(around: SubstitutionContext, tmp_path: Path) -> None:
     (tmp_path / "credentials" / "mqtt").write_bytes(b"hush")
     assert around.secret("credential:mqtt") == "hush"
 
 
 @pytest.mark.parametrize("name", ["", "../secret", "/etc/passwd", ".", ".."])
-def test_a_credential_is_a_name_and_no_path(around: Surroundings, name: str) -> None:
+def test_a_credential_is_a_name_and_no_path(around: SubstitutionContext, name: str) -> None:
     with pytest.raises(SubstitutionError, match="without a slash"):
         around.secret(f"credential:{name}")
 
 
 def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
     with pytest.raises(SubstitutionError) as caught:
-        Surroundings({}, None, tmp_path).secret("credential:mqtt")
+        SubstitutionContext({}, None, tmp_path).secret("credential:mqtt")
     assert "CREDENTIALS_DIRECTORY" in caught.value.message
     assert "LoadCredential=mqtt;" in caught.value.hint
 
@@ -99,7 +99,7 @@ def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
     ],
 )
 def test_a_file_that_holds_no_secret_is_refused_without_repeating_it(
-    around: Surroundings, tmp_path: Path, content: bytes, message: str
+    around: SubstitutionContext, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "secret").write_bytes(content)
     with pytest.raises(SubstitutionError, match=message) as caught:
@@ -108,7 +108,7 @@ def test_a_file_that_holds_no_secret_is_refused_without_repeating_it(
 
 
 @pytest.mark.parametrize("name", ["none", ".", "a\0b", "/dev/null/x"])
-def test_what_is_no_file_is_refused(around: Surroundings, name: str) -> None:
+def test_what_is_no_file_is_refused(around: SubstitutionContext, name: str) -> None:
     with pytest.raises(SubstitutionError):
         around.secret(f"file:{name}")
 
@@ -125,12 +125,12 @@ def test_what_is_no_file_is_refused(around: Surroundings, name: str) -> None:
     ],
 )
 def test_a_variable_within_an_addresss_credentials_is_percent_encoded(
-    around: Surroundings, text: str, result: str
+    around: SubstitutionContext, text: str, result: str
 ) -> None:
     assert around.address(text) == result
 
 
-def test_an_address_may_come_from_a_file(around: Surroundings, tmp_path: Path) -> None:
+def test_an_address_may_come_from_a_file(around: SubstitutionContext, tmp_path: Path) -> None:
     (tmp_path / "url").write_text("rtsp://u:p@h/s\n")
     assert around.address("file:url") == "rtsp://u:p@h/s"
 

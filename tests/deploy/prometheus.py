@@ -9,7 +9,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from maskwatch.testing.broker import free_port
+from maskwatch.lab.broker import free_port
 from tests.deploy.queries import RULES, Query
 
 SHIPPED = RULES.read_text("utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from maskwatch.telemetry.catalogue import METRICS, Kind
+from maskwatch.telemetry.catalogue import METRICS, MetricKind
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
@@ -76,7 +76,7 @@ def series() -> set[str]:
     """Every name that the catalogue and the recording rules give to series."""
     names = {query.where for query in record_queries()}
     for metric in METRICS.values():
-        if metric.kind is Kind.HISTOGRAM:
+        if metric.kind is MetricKind.HISTOGRAM:
             names |= {f"{metric.name}_{part}" for part in ("bucket", "sum", "count")}
         else:
             names.add(metric.name)

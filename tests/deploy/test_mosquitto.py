@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.mqtt import MqttSink
-from maskwatch.alerts.sink import Fate
+from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig
 from maskwatch.secrets import Secret, SecretUrl
-from tests.alerts.broker import Listener, Mosquitto
-from tests.alerts.recorder import FakeRecorder
 from tests.deploy.queries import DEPLOY
-from tests.store.samples import change
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.recorder_side import FakeRecorder
+from tests.fakes.samples import change
 
 PASSWORD = "throw-away"
 STATE = "maskwatch/gate/camera/door/state"
@@ -69,7 +69,7 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
     sink, recorder = MqttSink(Config(node="gate", cameras=(camera,), mqtt=mqtt)), FakeRecorder()
     viewer, home = listen(broker, "viewer"), listen(broker, "homeassistant")
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1))) is Fate.ACCEPTED
+    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
     viewer.wait_for("maskwatch/gate/camera/door/violation")
     home.wait(lambda heard: any(each.topic.startswith("homeassistant/") for each in heard))
     operator = listen(broker, "operator")

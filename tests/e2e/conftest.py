@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.testing.scenes import Scene, default_heads, render
-from maskwatch.testing.scenes.script import Figure, Step
-from tests.alerts.broker import Mosquitto
+from maskwatch.lab.scenes import Scene, default_heads, render
+from maskwatch.lab.scenes.script import Figure, Step
+from tests.fakes.mosquitto import Mosquitto
 
 
 @pytest.fixture(scope="session")

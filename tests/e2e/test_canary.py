@@ -10,9 +10,9 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Mosquitto
-from tests.e2e.daemon import Daemon, wait_until
+from maskwatch.lab.rtsp import RtspServer
+from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.faults
 

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from maskwatch.alerts.topics import Topic, Topics
-from maskwatch.testing.broker import free_port
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Listener, Mosquitto
-from tests.e2e.daemon import Daemon, wait_until
+from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.lab.broker import free_port
+from maskwatch.lab.rtsp import RtspServer
+from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = pytest.mark.faults

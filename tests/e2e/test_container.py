@@ -18,11 +18,11 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.testing.broker import free_port
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Listener, Mosquitto
+from maskwatch.lab.broker import free_port
+from maskwatch.lab.rtsp import RtspServer
 from tests.deploy.queries import DEPLOY
 from tests.deploy.test_containers import DOCKERFILE, SERVICES
+from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = [

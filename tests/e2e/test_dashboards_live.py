@@ -21,19 +21,19 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.topics import Topic, Topics
-from maskwatch.testing.rtsp import RtspServer
-from maskwatch.testing.scenes import Scene, default_heads, render
-from maskwatch.testing.scenes.script import Figure, Step, Wear
-from tests.alerts.broker import Listener, Mosquitto
+from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes import Scene, default_heads, render
+from maskwatch.lab.scenes.script import Figure, Step, Wear
 from tests.deploy.prometheus import empty
 from tests.deploy.queries import Query, panel_queries, record_queries, variable_queries
 from tests.deploy.symptoms import Fault
-from tests.e2e.daemon import Daemon, wait_until
-from tests.e2e.watching import Watcher
 from tests.fakes.clips import make_clip
+from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.quick_daemon import ROOT, QuickDaemon, SmallDiskDaemon
+from tests.fakes.watching import Watcher
 from tests.fakes.web_peer import WebPeer
-from tests.faults.quick import ROOT, QuickDaemon, SmallDiskDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from maskwatch.testing.rtsp import RtspServer
-from maskwatch.testing.scenes import Scene, default_heads, render
-from maskwatch.testing.scenes.script import Figure, Step, Wear
-from tests.e2e.daemon import Daemon, wait_until
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes import Scene, default_heads, render
+from maskwatch.lab.scenes.script import Figure, Step, Wear
+from tests.fakes.daemon import Daemon, wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

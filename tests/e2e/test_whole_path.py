@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.topics import Topics
+from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
-from maskwatch.testing.listener import Listener
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Mosquitto
-from tests.e2e.daemon import Daemon, wait_until
+from maskwatch.lab.listener import Listener
+from maskwatch.lab.rtsp import RtspServer
+from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.faults
 

@@ -11,12 +11,23 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
+from maskwatch.alerts.sink import (
+    CameraSnapshot,
+    Delivery,
+    DeliveryOutcome,
+    DeliveryStatus,
+    Report,
+    StateSnapshot,
+)
 from maskwatch.domain import CameraStatus, Change, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.recorder.main import main
 
-_FATES = {"accept": Fate.ACCEPTED, "refuse": Fate.REFUSED, "fail": Fate.FAILED}
+_FATES = {
+    "accept": DeliveryStatus.ACCEPTED,
+    "refuse": DeliveryStatus.REFUSED,
+    "fail": DeliveryStatus.FAILED,
+}
 
 
 class FileSink:
@@ -31,7 +42,7 @@ class FileSink:
         self._taken = folder / "taken"
         self._state = folder / "standing"
         self._report: Report = print
-        self._standing: Callable[[], StandingState] | None = None
+        self._standing: Callable[[], StateSnapshot] | None = None
 
     @property
     def _mood(self) -> str:
@@ -44,7 +55,7 @@ class FileSink:
     def start(
         self,
         report: Report,
-        standing: Callable[[], StandingState],
+        standing: Callable[[], StateSnapshot],
         command: Callable[[Command], None],  # noqa: ARG002 - the protocol's signature
     ) -> None:
         self._report = report
@@ -60,7 +71,7 @@ class FileSink:
         if mood == "accept":
             with self._taken.open("a") as file:
                 file.write(f"{name}:{subject.number} {delivery.stored}\n")
-        self._report(Outcome(delivery.id, _FATES[mood], mood))
+        self._report(DeliveryOutcome(delivery.id, _FATES[mood], mood))
 
     def camera_changed(self, status: CameraStatus) -> None: ...
 
@@ -68,7 +79,7 @@ class FileSink:
 
     def standing_changed(self) -> None: ...
 
-    def snapshot_taken(self, snapshot: Snapshot) -> None: ...
+    def snapshot_taken(self, snapshot: CameraSnapshot) -> None: ...
 
     def command_done(self, result: CommandResult) -> None: ...
 

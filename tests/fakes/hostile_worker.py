@@ -26,10 +26,10 @@ from maskwatch.ipc.control import RunCommand, encode_line
 from maskwatch.ipc.messages import Heartbeat, Metrics, Record, WorkerHello
 from maskwatch.ipc.wire import encode
 from maskwatch.telemetry import catalogue
-from maskwatch.telemetry.meter import Sample, Snapshot
+from maskwatch.telemetry.meter import MetricsSnapshot, Sample
 from maskwatch.worker import main
-from maskwatch.worker.link import Link
-from tests.store.samples import change
+from maskwatch.worker.connection import WorkerConnection
+from tests.fakes.samples import change
 
 OTHER = "good"  # the camera in whose name it tries to speak
 STOLEN = 77  # index of the violation of that camera that it knows
@@ -45,7 +45,7 @@ class Mischief:
         self,
         config: Config,  # noqa: ARG002 - the real one's signature
         camera: CameraConfig,
-        link: Link,
+        link: WorkerConnection,
         clock: Clock,  # noqa: ARG002
         *,
         attempt: int,  # noqa: ARG002
@@ -103,7 +103,7 @@ class Mischief:
                 Sample(catalogue.VIOLATIONS, self._labels(f"{turn} {index}"), 1.0)
                 for index in range(5000)
             )
-            self._up(encode(Metrics(snapshot=Snapshot(samples))))
+            self._up(encode(Metrics(snapshot=MetricsSnapshot(samples))))
             time.sleep(0.05)
 
     def _labels(self, zone: str) -> tuple[tuple[str, str], ...]:

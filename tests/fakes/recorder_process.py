@@ -18,10 +18,10 @@ import msgspec
 
 from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, StoreConfig
 from maskwatch.domain import Change
-from maskwatch.ipc.badges import badge_of
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, Ready, Record, Recorded, Stop, ToSupervisor, WorkerHello
 from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
+from maskwatch.ipc.worker_tokens import worker_token
 from maskwatch.secrets import Secret, SecretUrl
 
 KEY = Secret("the key to all badges")
@@ -47,7 +47,7 @@ class FakeWorker:
             sock.close()
             raise
         self.channel = Channel(sock, FROM_RECORDER)
-        self.channel.send(WorkerHello(camera=camera, badge=badge_of(KEY, camera).reveal()))
+        self.channel.send(WorkerHello(camera=camera, badge=worker_token(KEY, camera).reveal()))
         self.acknowledged: list[Recorded] = []
 
     def send(self, change: Change, picture: bytes = b"") -> None:

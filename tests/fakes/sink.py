@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from maskwatch.alerts.sink import Delivery, Fate, Outcome, Report, Snapshot, StandingState
+from maskwatch.alerts.sink import (
+    CameraSnapshot,
+    Delivery,
+    DeliveryOutcome,
+    DeliveryStatus,
+    Report,
+    StateSnapshot,
+)
 from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
 
@@ -19,14 +26,14 @@ class FakeSink:
         self.holding = False
         self.out: list[Delivery] = []
         self.statuses: list[CameraStatus] = []
-        self.snapshots: list[Snapshot] = []
+        self.snapshots: list[CameraSnapshot] = []
         self.results: list[CommandResult] = []
         self.report: Report = print
 
     def start(
         self,
         report: Report,
-        standing: Callable[[], StandingState],
+        standing: Callable[[], StateSnapshot],
         command: Callable[[Command], None],
     ) -> None:
         self.report, self.standing, self.command = report, standing, command
@@ -34,10 +41,12 @@ class FakeSink:
     def send(self, delivery: Delivery) -> None:
         self.out.append(delivery)
 
-    def end(self, delivery: Delivery, fate: Fate = Fate.ACCEPTED, detail: str = "") -> None:
+    def end(
+        self, delivery: Delivery, fate: DeliveryStatus = DeliveryStatus.ACCEPTED, detail: str = ""
+    ) -> None:
         """Report the outcome of something that is out."""
         self.out.remove(delivery)
-        self.report(Outcome(delivery.id, fate, detail))
+        self.report(DeliveryOutcome(delivery.id, fate, detail))
 
     def camera_changed(self, status: CameraStatus) -> None:
         self.statuses.append(status)
@@ -46,7 +55,7 @@ class FakeSink:
 
     def standing_changed(self) -> None: ...
 
-    def snapshot_taken(self, snapshot: Snapshot) -> None:
+    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
         self.snapshots.append(snapshot)
 
     def command_done(self, result: CommandResult) -> None:

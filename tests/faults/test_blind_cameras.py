@@ -8,13 +8,13 @@ import pytest
 
 from maskwatch.domain import BlindReason, IncidentKind
 from maskwatch.ipc.control import CameraReport
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Listener, Mosquitto
-from tests.e2e.daemon import wait_until
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import write_clip
+from tests.fakes.daemon import wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mqtt_alerts import incidents_of
+from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.views import SPOILT, scene
-from tests.faults.hearing import incidents_of
-from tests.faults.quick import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 

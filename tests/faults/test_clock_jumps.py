@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.testing.rtsp import RtspServer
-from tests.e2e.daemon import wait_until
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.faults.clock import FakedClock
-from tests.faults.quick import QuickDaemon
+from tests.fakes.daemon import wait_until
+from tests.fakes.faked_clock import FakedClock
+from tests.fakes.quick_daemon import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from maskwatch.supervisor.vitals import read_vitals
-from maskwatch.testing.rtsp import RtspServer
-from tests.e2e.daemon import wait_until
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.supervisor.metrics import read_usage
 from tests.fakes.clips import make_clip
+from tests.fakes.daemon import wait_until
 from tests.fakes.hostile_worker import OTHER, STOLEN
-from tests.faults.quick import QuickDaemon, is_alive
-from tests.store.samples import change, entry, make_store, violation_id
+from tests.fakes.quick_daemon import QuickDaemon, is_alive
+from tests.fakes.samples import change, entry, make_store, violation_id
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -110,7 +110,7 @@ class Watchful:
 
 
 def _resident(pid: int) -> int:
-    vitals = read_vitals(pid)
+    vitals = read_usage(pid)
     assert vitals is not None
     return vitals.resident
 

@@ -13,15 +13,14 @@ from pathlib import Path
 import pytest
 
 from maskwatch.domain import IncidentKind
-from maskwatch.ipc.control import RunCommand
-from maskwatch.ipc.control_client import ask, control_socket
-from maskwatch.testing.broker import free_port
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Listener, Mosquitto
-from tests.e2e.daemon import wait_until
+from maskwatch.ipc.control import RunCommand, ask, control_socket
+from maskwatch.lab.broker import free_port
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.faults.hearing import Told, incidents_of
-from tests.faults.quick import QuickDaemon
+from tests.fakes.daemon import wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mqtt_alerts import Told, incidents_of
+from tests.fakes.quick_daemon import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from maskwatch.alerts.topics import Topic
-from tests.alerts.broker import GatedMosquitto, Listener, Mosquitto
-from tests.e2e.daemon import wait_until
+from maskwatch.alerts.mqtt.topics import Topic
+from tests.fakes.daemon import wait_until
+from tests.fakes.faked_clock import FakedClock
+from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
+from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, incidents_of, violation_topic
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.samples import change
 from tests.fakes.web_peer import WebPeer
-from tests.faults.clock import FakedClock
-from tests.faults.hearing import TOPICS, alert, alerts_of, incidents_of, violation_topic
-from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
-from tests.store.samples import change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.memory import pss
-from maskwatch.supervisor.vitals import read_vitals
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.supervisor.metrics import read_usage
 from tests.fakes.clips import make_clip
-from tests.faults.quick import QuickDaemon, dead_cameras, wait_given
+from tests.fakes.quick_daemon import QuickDaemon, dead_cameras, wait_given
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -32,7 +32,7 @@ def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    vitals = [read_vitals(pid) for pid in pids]
+    vitals = [read_usage(pid) for pid in pids]
     assert None not in vitals
     return sum(each.cpu for each in vitals if each is not None)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.daemon import wait_until
-from tests.faults.quick import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_given
-from tests.store.samples import change
+from tests.fakes.daemon import wait_until
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_given
+from tests.fakes.samples import change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 

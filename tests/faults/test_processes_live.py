@@ -14,15 +14,14 @@ from uuid import UUID
 
 import pytest
 
-from maskwatch.ipc.control import CommandDone, RunCommand
-from maskwatch.ipc.control_client import ask, control_socket
+from maskwatch.ipc.control import CommandDone, RunCommand, ask, control_socket
+from maskwatch.lab.rtsp import RtspServer
 from maskwatch.store.queries import Filter, events, reading
-from maskwatch.testing.rtsp import RtspServer
 from tests.e2e.conftest import visitor
-from tests.e2e.daemon import wait_until
 from tests.fakes.clips import make_clip
-from tests.faults.quick import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
-from tests.store.samples import change
+from tests.fakes.daemon import wait_until
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
+from tests.fakes.samples import change
 
 __all__ = ["visitor"]  # a fixture
 

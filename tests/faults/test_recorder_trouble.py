@@ -20,10 +20,10 @@ import pytest
 
 from maskwatch.domain import IncidentKind
 from maskwatch.ipc.messages import Heartbeat, Metrics
-from maskwatch.store.queries import Filter, events, reading, story
+from maskwatch.store.queries import Filter, event_detail, events, reading
 from maskwatch.telemetry import catalogue
 from tests.fakes.recorder_process import ROOT, RecorderProcess, wait_for
-from tests.store.samples import JPEG, change
+from tests.fakes.samples import JPEG, change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -131,7 +131,7 @@ def test_a_violation_whose_picture_cannot_be_written_stands_without_it(tmp_path:
         assert worker.wait(1)[0].stored
         with reading(recorder.data / "maskwatch.db") as session:
             [event] = events(session, Filter())
-            assert [step.picture for step in story(session, event.id).steps] == [None]
+            assert [step.picture for step in event_detail(session, event.id).steps] == [None]
         wait_for(lambda: taken(recorder) == [1])
 
 
@@ -384,7 +384,7 @@ SUCCESSOR = """
 import sys, time
 from pathlib import Path
 from tests.fakes.recorder_process import FakeWorker
-from tests.store.samples import change
+from tests.fakes.samples import change
 worker = FakeWorker(Path(sys.argv[1]))
 if sys.argv[2:]:
     worker.send(change(int(sys.argv[2])))

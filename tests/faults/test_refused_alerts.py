@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from maskwatch.domain import Change
-from maskwatch.testing.rtsp import RtspServer
-from tests.alerts.broker import Listener, Mosquitto
+from maskwatch.lab.rtsp import RtspServer
 from tests.e2e.conftest import visitor
-from tests.e2e.daemon import wait_until
+from tests.fakes.daemon import wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.samples import change
 from tests.fakes.web_peer import WebPeer
-from tests.faults.hearing import alert, alerts_of, violation_topic
-from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
-from tests.store.samples import change
 
 __all__ = ["visitor"]  # a fixture
 

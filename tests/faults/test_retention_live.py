@@ -16,10 +16,10 @@ import pytest
 
 from maskwatch.domain import OccupancyMinute
 from maskwatch.store.queries import Filter, events, reading
-from tests.e2e.daemon import wait_until
-from tests.faults.quick import IDLE_CAMERA, QuickDaemon, wait_given
+from tests.fakes.daemon import wait_until
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_given
+from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 from tests.faults.test_recorder_trouble import MIB
-from tests.store.samples import JPEG, change, entry, make_store, violation_id
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

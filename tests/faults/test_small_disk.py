@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.alerts.broker import Listener, Mosquitto
-from tests.e2e.daemon import wait_until
-from tests.faults.hearing import alert, alerts_of
-from tests.faults.quick import IDLE_CAMERA, SmallDiskDaemon, wait_given
+from tests.fakes.daemon import wait_until
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mqtt_alerts import alert, alerts_of
+from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_given
+from tests.fakes.samples import JPEG, change
 from tests.faults.test_recorder_trouble import MIB, full
-from tests.store.samples import JPEG, change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

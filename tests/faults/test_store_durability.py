@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from maskwatch.domain import Change
-from maskwatch.store.queries import Filter, events, reading, story
+from maskwatch.store.queries import Filter, event_detail, events, reading
 from tests.fakes.recorder_process import FakeWorker, RecorderProcess, wait_for
-from tests.store.samples import JPEG, START, change
+from tests.fakes.samples import JPEG, START, change
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -103,7 +103,7 @@ def assert_whole(recorder: RecorderProcess, changes: list[Change]) -> None:
         stored = {
             step.change.alert_id: step.picture
             for event in events(session, Filter())
-            for step in story(session, event.id).steps
+            for step in event_detail(session, event.id).steps
         }
     assert stored.keys() == {item.alert_id for item in changes}
     for picture in stored.values():

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.testing.broker import free_port
-from maskwatch.testing.rtsp import RtspServer
+from maskwatch.lab.broker import free_port
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]

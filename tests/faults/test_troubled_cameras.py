@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from maskwatch.ipc.control import CameraReport
-from maskwatch.testing.rtsp import RtspServer
-from tests.e2e.daemon import wait_until
+from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.faults.quick import QuickDaemon
+from tests.fakes.daemon import wait_until
+from tests.fakes.quick_daemon import QuickDaemon
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 

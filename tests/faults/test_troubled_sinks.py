@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.topics import Topic
-from maskwatch.testing.broker import free_port
-from tests.alerts.broker import GatedMosquitto, Listener, Mosquitto
-from tests.alerts.test_mqtt_trouble import CANARY_PASSWORD, certificates, passwords, tls_lines
-from tests.e2e.daemon import wait_until
+from maskwatch.alerts.mqtt.topics import Topic
+from maskwatch.lab.broker import free_port
+from tests.alerts.mqtt.test_connection_faults import CANARY_PASSWORD, certificates, passwords, tls_lines
+from tests.fakes.daemon import wait_until
+from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
+from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, violation_topic
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.samples import change
 from tests.fakes.stubborn_broker import Manners, StubbornBroker
 from tests.fakes.web_peer import WebPeer
-from tests.faults.hearing import TOPICS, alert, alerts_of, violation_topic
-from tests.faults.quick import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
-from tests.store.samples import change
 
 __all__ = ["certificates"]  # a fixture
 

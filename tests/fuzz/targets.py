@@ -14,15 +14,14 @@ from pathlib import Path
 
 import msgspec
 
-from maskwatch.alerts.commands import Answer, CommandDesk, _payload
-from maskwatch.alerts.link import Received
-from maskwatch.alerts.payloads import CommandResultPayload, encode
-from maskwatch.alerts.tickets import Ticket, Tickets
-from maskwatch.alerts.topics import Topics
-from maskwatch.capture.nal import begins_picture
-from maskwatch.capture.numbering import FrameNumbers
+from maskwatch.alerts.mqtt.commands import CommandResponse, MqttCommandHandler, _payload
+from maskwatch.alerts.mqtt.connection import Received
+from maskwatch.alerts.mqtt.payloads import CommandResultPayload, encode
+from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.alerts.notify.ack_links import AckToken, AckTokenSigner
+from maskwatch.capture.h264 import FrameNumGaps, begins_picture
 from maskwatch.clock import SystemClock
-from maskwatch.config.load import examine
+from maskwatch.config.load import check_config
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraState, OccupancyMinute
 from maskwatch.errors import (
@@ -50,17 +49,17 @@ from maskwatch.ipc.messages import (
 )
 from maskwatch.ipc.wire import FROM_RECORDER, TO_CHILD, TO_RECORDER, TO_SUPERVISOR, Reader
 from maskwatch.ipc.wire import encode as encode_frame
+from maskwatch.lab.scenes.truth import Truth
+from maskwatch.lab.training.scenes import read_scenes
+from maskwatch.lab.training.settings import Settings, read_settings
+from maskwatch.lab.training.tables import read_leaks, read_origins, read_split
 from maskwatch.secrets import Secret
 from maskwatch.store.files import DataDir
-from maskwatch.store.opening import open_store
-from maskwatch.store.queries import Filter, events, inventory, reading, story
-from maskwatch.telemetry.meter import Meter, Sample, Snapshot
-from maskwatch.testing.truth import Truth
-from maskwatch.training.scenes import read_scenes
-from maskwatch.training.settings import Settings, read_settings
-from maskwatch.training.tables import read_leaks, read_origins, read_split
+from maskwatch.store.open import open_store
+from maskwatch.store.queries import Filter, event_detail, events, inventory, reading
+from maskwatch.telemetry.meter import Meter, MetricsSnapshot, Sample
 from maskwatch.vision.manifest import default_manifest, read_manifest
-from tests.store.samples import START, change, entry, incident, make_store, violation_id
+from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
 
 __all__ = ["TARGETS", "run"]
 
@@ -70,7 +69,7 @@ _START = b"\x00\x00\x01"
 _KEY = Secret("A" * 43 + "=")
 _PICTURES = frozenset({"with_mask/1.png"})
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_COUNTS = Snapshot((Sample("a", (("camera", "door"),), 1.0),), ())
+_COUNTS = MetricsSnapshot((Sample("a", (("camera", "door"),), 1.0),), ())
 _MESSAGES: tuple[msgspec.Struct, ...] = (
     *(Ready(), Metrics(snapshot=_COUNTS), Stop(grace=1.0), Command(id="1", verb="snooze")),
     Configure(config=Config(cameras=()), recorder="/run/r"),
@@ -154,7 +153,7 @@ TARGETS: dict[str, list[bytes]] = {
         _DEEP,
     ],
     "link": [
-        Tickets(_KEY, "gate", "", 60.0).url(violation_id(1), "guard", START).encode(),
+        AckTokenSigner(_KEY, "gate", "", 60.0).url(violation_id(1), "guard", START).encode(),
         b"/acknowledge/" + b"0" * 32 + b"/x/999999999999/" + b"A" * 43,
     ],
     "body": [msgspec.json.encode(change()), msgspec.json.encode(incident()), _DEEP],
@@ -186,7 +185,7 @@ def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[by
 def _desk(data: bytes) -> None:
     """A flood of one message: no more run than the burst, all answered in JSON."""
     topics = Topics("maskwatch", "gate")
-    desk = CommandDesk(topics, "gate")
+    desk = MqttCommandHandler(topics, "gate")
     tail, _, payload = data.partition(b"\n")
     topic = f"{topics.root}/{tail.decode(errors='replace')}"
     assert desk.take(Received(topic, payload, retained=True, correlation=b"c"), 100.0) is None
@@ -196,7 +195,7 @@ def _desk(data: bytes) -> None:
         if isinstance(outcome, Command):
             run_.append(outcome)
             outcome = desk.done(CommandResult(id=outcome.id, ok=True))
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, CommandResponse):
             assert (
                 msgspec.json.decode(encode(outcome.result), type=CommandResultPayload) == outcome.result
             )
@@ -216,7 +215,7 @@ def _wire(data: bytes) -> None:
 
 
 def _nal(data: bytes) -> None:
-    numbers = FrameNumbers()
+    numbers = FrameNumGaps()
     for codec in ("h264", "hevc"):
         begins_picture(codec, data)
     for cut in (len(data) // 2, len(data)):
@@ -231,9 +230,9 @@ def _control(data: bytes) -> None:
 
 
 def _link(data: bytes) -> None:
-    tickets = Tickets(_KEY, "gate", "", 60.0)
+    tickets = AckTokenSigner(_KEY, "gate", "", 60.0)
     found = tickets.read(data.decode(errors="replace"), START)
-    if isinstance(found, Ticket):  # only what we signed ourselves
+    if isinstance(found, AckToken):  # only what we signed ourselves
         assert data.decode().endswith(tickets.url(found.violation, found.channel, START))
 
 
@@ -252,7 +251,7 @@ def _a_house() -> tuple[Path, bytes]:
 def _read_all(path: Path) -> None:
     with reading(path) as session:
         for event in events(session, Filter()):
-            story(session, event.id)
+            event_detail(session, event.id)
         inventory(session, path.parent / "pictures")
 
 
@@ -298,7 +297,7 @@ def _database(data: bytes) -> None:
 
 
 _READERS: dict[str, Callable[[bytes], object]] = {
-    "config": _file(lambda path: examine(path, environ={"A": "1"})),
+    "config": _file(lambda path: check_config(path, environ={"A": "1"})),
     "command": _payload,
     "desk": _desk,
     "wire": _wire,

@@ -9,12 +9,12 @@ from pathlib import Path
 from maskwatch.domain import Snooze
 from maskwatch.ipc.messages import Command
 from maskwatch.recorder.commands import acknowledge
-from maskwatch.recorder.standing import Standing
-from tests.store.samples import START, change, entry, make_store, violation_id
+from maskwatch.recorder.current_state import CurrentState
+from tests.fakes.samples import START, change, entry, make_store, violation_id
 
 
 def test_an_acknowledged_violation_stands_as_such(tmp_path: Path) -> None:
-    store, standing = make_store(tmp_path), Standing()
+    store, standing = make_store(tmp_path), CurrentState()
     store.record([entry(change(1))])
     for index, ok in ((1, True), (2, False)):
         command = Command(id="1", verb="acknowledge", target=str(violation_id(index)))
@@ -24,7 +24,7 @@ def test_an_acknowledged_violation_stands_as_such(tmp_path: Path) -> None:
 
 
 def test_the_first_acknowledgement_stands_and_a_second_one_is_told_so(tmp_path: Path) -> None:
-    store, standing = make_store(tmp_path), Standing()
+    store, standing = make_store(tmp_path), CurrentState()
     store.record([entry(change(1))])
     target = str(violation_id(1))
     first, second = (
@@ -40,14 +40,14 @@ def test_the_first_acknowledgement_stands_and_a_second_one_is_told_so(tmp_path: 
 
 def test_what_is_no_id_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    done = acknowledge(store, Command(id="1", verb="acknowledge", target="nonsense"), Standing())
+    done = acknowledge(store, Command(id="1", verb="acknowledge", target="nonsense"), CurrentState())
     store.close()
     assert not done.ok
     assert "is no violation's id" in done.detail
 
 
 def test_only_the_newest_thousand_are_kept() -> None:
-    standing = Standing()
+    standing = CurrentState()
     for index in range(1, 1102):
         standing.acknowledge(violation_id(index))
     kept = standing.state().acknowledged
@@ -57,7 +57,7 @@ def test_only_the_newest_thousand_are_kept() -> None:
 
 
 def test_what_nobody_acknowledged_is_known_of_this_run_and_of_the_one_before(tmp_path: Path) -> None:
-    store, standing = make_store(tmp_path), Standing()
+    store, standing = make_store(tmp_path), CurrentState()
     for subject in (change(1), change(1, 2, closed=True), change(2), change(3)):
         store.record([entry(subject)])
         standing.subject(subject)
@@ -71,7 +71,7 @@ def test_what_nobody_acknowledged_is_known_of_this_run_and_of_the_one_before(tmp
 
 
 def test_nobody_waits_for_notice_of_what_a_snooze_kept_from_everybody(tmp_path: Path) -> None:
-    store, standing = make_store(tmp_path), Standing()
+    store, standing = make_store(tmp_path), CurrentState()
     for subject in (change(1), change(1, 2, closed=True), change(2)):
         store.record([replace(entry(subject), silent=True)])
         standing.subject(subject, silent=True)

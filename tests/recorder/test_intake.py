@@ -10,13 +10,13 @@ import pytest
 from maskwatch.clock import ManualClock
 from maskwatch.domain import OccupancyMinute
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
+from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
-from maskwatch.recorder.memory import Memory
-from maskwatch.recorder.standing import Standing
+from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.database import Store
 from maskwatch.store.record import Entry, Receipt
 from maskwatch.telemetry.meter import Meter
-from tests.store.samples import START, change, entry, incident, make_store
+from tests.fakes.samples import START, change, entry, incident, make_store
 
 
 class MoodyStore(Store):
@@ -36,8 +36,8 @@ class Bench:
     def __init__(self, store: MoodyStore) -> None:
         self.store = store
         self.clock = ManualClock(START)
-        self.memory = Memory(most=3)
-        self.standing = Standing()
+        self.memory = UnstoredBuffer(most=3)
+        self.standing = CurrentState()
         self.meter = Meter()
         self.intake = Intake(self.memory, self.standing, clock=self.clock, meter=self.meter)
         self.told: list[tuple[int, bool | None]] = []
@@ -178,7 +178,7 @@ def test_more_than_a_batch_is_committed_in_several_turns_and_all_of_it_at_the_en
 
 def test_what_is_in_memory_is_stored_batch_by_batch_and_before_what_came_later(bench: Bench) -> None:
     """Thousands that are held would else keep the recorder from beating until it is killed, and lost."""
-    bench.memory = Memory()
+    bench.memory = UnstoredBuffer()
     bench.intake = Intake(bench.memory, bench.standing, clock=bench.clock, meter=bench.meter)
     bench.store.trouble = DiskFullError("full")
     bench.add(*range(1, 201))

@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 
 from maskwatch.clock import ManualClock, SystemClock
 from maskwatch.domain import CameraState, CameraStatus, OccupancyMinute
+from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import Command, CommandResult
-from maskwatch.recorder.commands import Commands
-from maskwatch.recorder.identity import peer_of, process_identity
-from maskwatch.recorder.loop import Loop
-from maskwatch.recorder.memory import Memory
-from maskwatch.recorder.standing import Standing
+from maskwatch.ipc.peer_credentials import peer_of, process_identity
+from maskwatch.recorder.commands import ForwardedCommands
+from maskwatch.recorder.current_state import CurrentState
+from maskwatch.recorder.unstored import UnstoredBuffer
+from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
 from tests.fakes.sink import FakeSink
-from tests.store.samples import START, change, entry, incident, make_store, violation_id
 
 # --- the loop ---------------------------------------------------------------------------------------
 
 
 def test_a_timer_comes_again_and_again_and_catches_nothing_up() -> None:
     clock, called = ManualClock(), list[float]()
-    loop = Loop(clock)
+    loop = EventLoop(clock)
     loop.every(5.0, lambda: called.append(clock.monotonic()))
     for seconds in (4.9, 0.2, 100.0, 0.1):
         clock.advance(seconds)
@@ -39,7 +39,7 @@ def test_a_timer_comes_again_and_again_and_catches_nothing_up() -> None:
 
 
 def test_the_bell_of_another_thread_ends_the_wait() -> None:
-    loop = Loop(SystemClock())
+    loop = EventLoop(SystemClock())
     ringer = threading.Timer(0.05, loop.ring)
     ringer.start()
     before = time.monotonic()
@@ -50,7 +50,7 @@ def test_the_bell_of_another_thread_ends_the_wait() -> None:
 
 
 def test_many_rings_are_one() -> None:
-    loop = Loop(SystemClock())
+    loop = EventLoop(SystemClock())
     for _ in range(100_000):
         loop.ring()
     loop.turn(0.0)
@@ -61,7 +61,7 @@ def test_many_rings_are_one() -> None:
 
 
 def test_a_socket_calls_back_when_something_arrives_until_it_is_forgotten() -> None:
-    loop = Loop(SystemClock())
+    loop = EventLoop(SystemClock())
     ours, theirs = socket.socketpair()
     with ours, theirs:
         heard: list[bytes] = []
@@ -80,7 +80,7 @@ def test_a_socket_calls_back_when_something_arrives_until_it_is_forgotten() -> N
 
 @given(numbers=st.permutations([1, 2, 3]))
 def test_in_whatever_order_changes_come_the_newest_stands(numbers: list[int]) -> None:
-    standing = Standing()
+    standing = CurrentState()
     for number in numbers:
         standing.subject(change(1, number))
         standing.subject(incident(1, number))
@@ -89,7 +89,7 @@ def test_in_whatever_order_changes_come_the_newest_stands(numbers: list[int]) ->
 
 
 def test_what_is_closed_stands_no_longer() -> None:
-    standing = Standing([change(1)], [incident()])
+    standing = CurrentState([change(1)], [incident()])
     standing.subject(change(1, 2, closed=True))
     standing.subject(incident(1, 2, ended=START))
     state = standing.state()
@@ -98,7 +98,7 @@ def test_what_is_closed_stands_no_longer() -> None:
 
 
 def test_cameras_that_are_configured_no_longer_are_forgotten() -> None:
-    standing = Standing()
+    standing = CurrentState()
     for name in ("door", "gate"):
         standing.camera(CameraStatus(name, CameraState.LIVE, "", START))
         standing.minute(OccupancyMinute(name, "", START, 1, 1, 1, 0, 0, 0, 1))
@@ -108,7 +108,7 @@ def test_cameras_that_are_configured_no_longer_are_forgotten() -> None:
 
 
 def test_an_older_minute_does_not_replace_a_newer_one() -> None:
-    standing = Standing()
+    standing = CurrentState()
     newer = OccupancyMinute("door", "", START, 2, 2, 2, 0, 0, 0, 1)
     standing.minute(newer)
     standing.minute(OccupancyMinute("door", "", START - timedelta(minutes=1), 1, 1, 1, 0, 0, 0, 1))
@@ -119,7 +119,7 @@ def test_an_older_minute_does_not_replace_a_newer_one() -> None:
 
 
 def test_memory_is_bounded_and_holds_no_pictures() -> None:
-    memory = Memory(most=2)
+    memory = UnstoredBuffer(most=2)
     assert memory.room_for([entry(change(1)), entry(change(2))])
     memory.keep([entry(change(1), b"jpeg"), entry(change(2))])
     assert not memory.room_for([entry(change(3))])
@@ -127,7 +127,7 @@ def test_memory_is_bounded_and_holds_no_pictures() -> None:
 
 
 def test_what_memory_delivered_is_known_when_it_is_stored(tmp_path: Path) -> None:
-    memory, store = Memory(), make_store(tmp_path, sinks=("mqtt", "people"))
+    memory, store = UnstoredBuffer(), make_store(tmp_path, sinks=("mqtt", "people"))
     memory.keep([entry(change(1))])
     assert memory.delivered((violation_id(1), 1), "mqtt")
     store.record(memory.entries())
@@ -161,7 +161,7 @@ def test_the_peer_of_a_socket_is_known() -> None:
 def test_commands_go_to_the_supervisor_and_their_results_back_to_the_sink_that_asked() -> None:
     sink, other, rung = FakeSink(), FakeSink("people"), list[int]()
     passed: list[Command] = []
-    commands = Commands(lambda: rung.append(1))
+    commands = ForwardedCommands(lambda: rung.append(1))
     snooze = Command(id="7", verb="snooze", target="door", seconds=60, origin="mqtt")
     commands.take(sink, snooze)
     commands.route(passed.append)
@@ -174,7 +174,7 @@ def test_commands_go_to_the_supervisor_and_their_results_back_to_the_sink_that_a
 def test_a_flood_of_commands_is_cut_off() -> None:
     sink = FakeSink()
     passed: list[Command] = []
-    commands = Commands(lambda: None)
+    commands = ForwardedCommands(lambda: None)
     for index in range(1000):
         commands.take(sink, Command(id=str(index), verb="reload"))
     commands.route(passed.append)

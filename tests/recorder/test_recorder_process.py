@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.fakes.recorder_process import RecorderProcess, wait_for
-from tests.store.samples import JPEG, change
+from tests.fakes.samples import JPEG, change
 
 
 def test_a_change_is_acknowledged_stored_and_delivered(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.store.database import Store
-from tests.store.samples import make_store
+from tests.fakes.samples import make_store
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from maskwatch.store.pictures import write_picture
 from maskwatch.store.reserve import Reserve
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
-from tests.store.samples import JPEG, START, change, entry, make_store, violation_id
+from tests.fakes.samples import JPEG, START, change, entry, make_store, violation_id
 
 
 def write(folder: Path, jpeg: bytes = JPEG) -> Path:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskwatch.errors import StoreDamagedError, StoreError
-from maskwatch.store.queries import Filter, events, find, inventory, reading, story
-from tests.store.samples import JPEG, change, entry, make_store, violation_id
+from maskwatch.errors import MaskwatchError, StoreDamagedError, StoreError
+from maskwatch.store.queries import Filter, event_detail, events, find, inventory, reading
+from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def read_everything(path: Path) -> int:
     with reading(path) as session:
         found = list(events(session, Filter()))
         for event in found:
-            story(session, find(session, str(event.id)))
+            event_detail(session, find(session, str(event.id)))
         inventory(session, path.parent)
     return len(found)
 
@@ -78,7 +78,7 @@ def test_rubbish_in_the_file_is_an_error_of_ours_or_harmless(
         content[start : start + size] = chance.randbytes(len(content[start : start + size]))
     path = tmp_path / "bitten.db"
     path.write_bytes(content)
-    with suppress(StoreError):
+    with suppress(MaskwatchError):
         read_everything(path)
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from maskwatch.errors import DiskFullError
 from maskwatch.store.database import Store
 from maskwatch.store.record import Receipt
-from maskwatch.store.upkeep import interruptions
-from tests.store.samples import JPEG, START, change, entry, incident
+from maskwatch.store.statements import interruptions
+from tests.fakes.samples import JPEG, START, change, entry, incident
 
 
 def test_a_recorded_change_waits_for_every_sink_with_its_state_and_picture(store: Store) -> None:

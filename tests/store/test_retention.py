@@ -14,10 +14,10 @@ from maskwatch.config.schema import RetentionConfig
 from maskwatch.domain import OccupancyMinute
 from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import Settled
+from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.queries import Filter, events, reading
 from maskwatch.store.retention import Retention
-from tests.store.samples import JPEG, START, change, entry, incident, make_store, violation_id
+from tests.fakes.samples import JPEG, START, change, entry, incident, make_store, violation_id
 
 DAY = timedelta(days=1)
 PLENTY = 1 << 40
@@ -44,7 +44,9 @@ def fill(store: Store, count: int = 10, *, pictures: bool = True, delivered: boo
 def deliver(store: Store, indexes: range) -> None:
     store.settle(
         [
-            Settled("mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted")
+            DeliveryResult(
+                "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
+            )
             for index in indexes
         ]
     )
@@ -272,7 +274,9 @@ def test_any_rules_remove_a_run_of_the_oldest_and_nothing_undelivered(
     fill(store, delivered=False)
     store.settle(
         [
-            Settled("mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted")
+            DeliveryResult(
+                "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
+            )
             for index in set(range(10)) - undelivered
         ]
     )

@@ -18,9 +18,9 @@ from maskwatch.ipc.control import (
     ReloadRequest,
     Request,
     RunCommand,
+    ask,
     decode_answer,
 )
-from maskwatch.ipc.control_client import ask
 from maskwatch.supervisor.control import ControlServer
 
 

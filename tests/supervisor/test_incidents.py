@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from maskwatch.config.schema import SupervisionConfig
 from maskwatch.domain import CameraState, CameraStatus, Incident, IncidentKind, LiveIds
-from maskwatch.supervisor.incidents import IncidentBook, Sight
+from maskwatch.supervisor.incidents import CameraHealth, IncidentTracker
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CONFIG = SupervisionConfig(offline_after=30.0, blind_after=10.0)
@@ -17,7 +17,7 @@ class Story:
 
     def __init__(self) -> None:
         self.told: list[Incident] = []
-        self.book = IncidentBook(LiveIds(), self.told.append)
+        self.book = IncidentTracker(LiveIds(), self.told.append)
         self.now = 0.0
 
     def lasts(self, seconds: float, state: CameraState, *, distrusted: bool = False) -> None:
@@ -25,7 +25,7 @@ class Story:
         for _ in range(int(seconds)):
             self.now += 1
             at = NOON + timedelta(seconds=self.now)
-            self.book.look([Sight(status, distrusted)], CONFIG, self.now, at)
+            self.book.look([CameraHealth(status, distrusted)], CONFIG, self.now, at)
 
     @property
     def kinds(self) -> list[tuple[IncidentKind, int, bool]]:

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from maskwatch.supervisor.metrics import read_usage
 from maskwatch.supervisor.process import environment, exit_in_words
-from maskwatch.supervisor.vitals import read_vitals
 
 
 def test_a_child_is_given_nothing_of_the_environment_that_may_be_a_secret() -> None:
@@ -36,13 +36,13 @@ def test_the_end_of_a_process_is_told_in_words() -> None:
 
 
 def test_what_this_process_uses_can_be_read_and_a_dead_one_uses_nothing() -> None:
-    vitals = read_vitals(os.getpid())
+    vitals = read_usage(os.getpid())
     assert vitals is not None
     assert 10 << 20 < vitals.resident < 8 << 30
     assert vitals.cpu > 0
     assert vitals.fds is not None
     assert vitals.fds > 3
-    assert read_vitals(2**22 + 1) is None
+    assert read_usage(2**22 + 1) is None
 
 
 def test_importing_the_supervisor_loads_no_heavy_library() -> None:

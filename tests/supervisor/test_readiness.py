@@ -11,7 +11,7 @@ from maskwatch.clock import ManualClock
 from maskwatch.domain import CameraState, CameraStatus
 from maskwatch.errors import ConfigError, StoreLockedError
 from maskwatch.supervisor.readiness import Readiness
-from maskwatch.supervisor.runtime import RuntimeDir
+from maskwatch.supervisor.runtime_dir import RuntimeDir
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

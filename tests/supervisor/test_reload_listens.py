@@ -8,12 +8,12 @@ from maskwatch.clock import SystemClock
 from maskwatch.config.diff import difference
 from maskwatch.config.schema import CameraConfig, Config, LinksConfig, MetricsConfig
 from maskwatch.errors import PortInUseError
+from maskwatch.lab.broker import free_port
 from maskwatch.secrets import Secret, SecretUrl
-from maskwatch.supervisor.links import LinkDoor
-from maskwatch.supervisor.metrics import Telemetry
-from maskwatch.supervisor.reload import listen_anew
-from maskwatch.telemetry.http import Condition
-from maskwatch.testing.broker import free_port
+from maskwatch.supervisor.ack_page import AckPageServer
+from maskwatch.supervisor.metrics import SupervisorMetrics
+from maskwatch.supervisor.reload import reopen_listeners
+from maskwatch.telemetry.http import HealthStatus
 
 
 def config(metrics: int, links: int) -> Config:
@@ -26,10 +26,10 @@ def config(metrics: int, links: int) -> Config:
 
 @pytest.mark.parametrize("taken", ["metrics", "links"])
 def test_when_one_port_is_taken_both_ends_stay_where_they_were(taken: str) -> None:
-    well = Condition(ok=True, detail="ok")
-    telemetry = Telemetry(SystemClock(), healthy=lambda: well, ready=lambda: well)
-    stranger = Telemetry(SystemClock(), healthy=lambda: well, ready=lambda: well)
-    door = LinkDoor(SystemClock().now, lambda *_: None, 1.0)
+    well = HealthStatus(ok=True, detail="ok")
+    telemetry = SupervisorMetrics(SystemClock(), healthy=lambda: well, ready=lambda: well)
+    stranger = SupervisorMetrics(SystemClock(), healthy=lambda: well, ready=lambda: well)
+    door = AckPageServer(SystemClock().now, lambda *_: None, 1.0)
     old = config(free_port(), free_port())
     telemetry.serve(old.metrics)
     door.serve(old)
@@ -39,7 +39,7 @@ def test_when_one_port_is_taken_both_ends_stay_where_they_were(taken: str) -> No
     new = config(foreign, free_port()) if taken == "metrics" else config(free_port(), foreign)
     try:
         with pytest.raises(PortInUseError):
-            listen_anew(telemetry, door, difference(old, new), old, new)
+            reopen_listeners(telemetry, door, difference(old, new), old, new)
         assert (telemetry.url, door.url) == before
     finally:
         for each in (telemetry, stranger, door):

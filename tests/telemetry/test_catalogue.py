@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from maskwatch.telemetry import catalogue
-from maskwatch.telemetry.catalogue import METRICS, Kind, Metric, problem
+from maskwatch.telemetry.catalogue import METRICS, Metric, MetricKind, problem
 
 EVERY = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
@@ -16,7 +16,7 @@ EVERY = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 @EVERY
 def test_a_name_has_the_prefix_and_the_ending_of_its_kind_and_unit(metric: Metric) -> None:
     assert metric.name.startswith("maskwatch_")
-    assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
+    assert metric.name.endswith("_total") == (metric.kind is MetricKind.COUNTER)
     assert metric.unit in {"", "seconds", "bytes"}
     assert metric.name.removesuffix("_total").endswith(metric.unit)
 
@@ -24,7 +24,7 @@ def test_a_name_has_the_prefix_and_the_ending_of_its_kind_and_unit(metric: Metri
 @EVERY
 def test_help_is_a_sentence_and_buckets_ascend(metric: Metric) -> None:
     assert metric.help.endswith(".")
-    assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
+    assert bool(metric.buckets) == (metric.kind is MetricKind.HISTOGRAM)
     assert list(metric.buckets) == sorted(set(metric.buckets))
 
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.meter import HistogramSample, Meter, Sample, Snapshot, Tally
+from maskwatch.telemetry.meter import HistogramBuffer, HistogramSample, Meter, MetricsSnapshot, Sample
 
 FRAMES = (catalogue.FRAMES, {"camera": "door", "fate": "decoded"})
 
@@ -33,7 +33,7 @@ def worker(frames: float = 0, present: float | None = None) -> Meter:
 
 def update(collector: Collector, epoch: int, meter: Meter, camera: str = "door") -> None:
     """As the supervisor does it: the snapshot has crossed a socket."""
-    snapshot = msgspec.json.decode(msgspec.json.encode(meter.snapshot()), type=Snapshot)
+    snapshot = msgspec.json.decode(msgspec.json.encode(meter.snapshot()), type=MetricsSnapshot)
     collector.update(f"worker:{camera}", process="worker", camera=camera, epoch=epoch, snapshot=snapshot)
 
 
@@ -112,7 +112,7 @@ def test_histograms_are_summed_across_restarts_with_cumulative_buckets() -> None
 
 
 def test_what_another_thread_counted_is_taken_over_as_it_stands() -> None:
-    collector, meter, tally = Collector(), Meter(), Tally(catalogue.DECODE_SECONDS)
+    collector, meter, tally = Collector(), Meter(), HistogramBuffer(catalogue.DECODE_SECONDS)
     for expected in (1, 2):
         tally.observe(0.004)
         meter.take(tally, {"camera": "door"})
@@ -175,7 +175,9 @@ def test_a_zone_or_a_sink_that_was_seen_has_a_zero_under_every_closed_label() ->
 def test_what_a_child_may_not_send_is_left_out_and_counted(sample: Sample | HistogramSample) -> None:
     collector = Collector()
     snapshot = (
-        Snapshot(samples=(sample,)) if isinstance(sample, Sample) else Snapshot(histograms=(sample,))
+        MetricsSnapshot(samples=(sample,))
+        if isinstance(sample, Sample)
+        else MetricsSnapshot(histograms=(sample,))
     )
     collector.update("worker:door", process="worker", camera="door", epoch=1, snapshot=snapshot)
     assert value(collector, catalogue.SAMPLES_REJECTED, {"process": "worker"}) == 1
@@ -204,11 +206,11 @@ def full_collector() -> Collector:
         labels = {label.name: (label.values or (open_values[label.name],))[0] for label in metric.labels}
         meter = collector.own if metric.owner is catalogue.Owner.SUPERVISOR else meters[metric.owner]
         match metric.kind:
-            case catalogue.Kind.COUNTER:
+            case catalogue.MetricKind.COUNTER:
                 meter.add(metric.name, labels)
-            case catalogue.Kind.GAUGE:
+            case catalogue.MetricKind.GAUGE:
                 meter.set(metric.name, 1, labels)
-            case catalogue.Kind.HISTOGRAM:
+            case catalogue.MetricKind.HISTOGRAM:
                 meter.observe(metric.name, 0.1, labels=labels)
     for owner, camera in (("worker", "door"), ("recorder", "")):
         snapshot = meters[catalogue.Owner(owner)].snapshot()

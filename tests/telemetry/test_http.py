@@ -13,7 +13,7 @@ import pytest
 from maskwatch.errors import ConfigError, PortInUseError
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import Condition, MetricsServer
+from maskwatch.telemetry.http import HealthStatus, MetricsServer
 
 
 class House:
@@ -21,8 +21,8 @@ class House:
 
     def __init__(self) -> None:
         self.collector = Collector()
-        self.healthy = Condition(ok=True, detail="ok")
-        self.ready = Condition(ok=False, detail="0 of 2 cameras live")
+        self.healthy = HealthStatus(ok=True, detail="ok")
+        self.ready = HealthStatus(ok=False, detail="0 of 2 cameras live")
 
     def server(self, host: str = "127.0.0.1", port: int = 0) -> MetricsServer:
         return MetricsServer(
@@ -68,7 +68,7 @@ def test_metrics_are_served_as_prometheus_asks(house: House, server: MetricsServ
 def test_health_and_readiness_are_the_owners_words(house: House, server: MetricsServer) -> None:
     assert get(f"{server.url}/healthz")[::2] == (200, "ok\n")
     assert get(f"{server.url}/readyz")[::2] == (503, "0 of 2 cameras live\n")
-    house.ready = Condition(ok=True, detail="2 of 2 cameras live")
+    house.ready = HealthStatus(ok=True, detail="2 of 2 cameras live")
     assert get(f"{server.url}/readyz?verbose")[0] == 200
 
 

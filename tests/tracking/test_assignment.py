@@ -8,7 +8,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.tracking.assignment import FORBIDDEN, pair
+from maskwatch.tracking.assignment import FORBIDDEN, assign
 
 _COST = st.one_of(st.floats(0, 50, allow_nan=False), st.just(FORBIDDEN))
 _UNPAIRED = 30.0
@@ -40,21 +40,21 @@ def _cheapest(costs: list[list[float]]) -> float:
 
 @given(_matrices())
 def test_no_other_pairing_is_cheaper(costs: list[list[float]]) -> None:
-    pairs = pair(costs, _UNPAIRED)
+    pairs = assign(costs, _UNPAIRED)
     assert math.isclose(_total(costs, pairs), _cheapest(costs), abs_tol=1e-6)
 
 
 @given(_matrices())
 def test_nobody_is_paired_twice_and_nothing_forbidden_is_paired(costs: list[list[float]]) -> None:
-    pairs = pair(costs, _UNPAIRED)
+    pairs = assign(costs, _UNPAIRED)
     assert len({r for r, _ in pairs}) == len(pairs) == len({c for _, c in pairs})
     assert all(costs[r][c] <= _UNPAIRED for r, c in pairs)
 
 
 def test_the_greedy_choice_is_not_taken_where_it_costs_more_in_all() -> None:
-    assert pair([[1.0, 2.0], [1.5, 9.0]], _UNPAIRED) == [(0, 1), (1, 0)]
+    assert assign([[1.0, 2.0], [1.5, 9.0]], _UNPAIRED) == [(0, 1), (1, 0)]
 
 
 def test_no_tracks_or_no_detections_give_no_pairs() -> None:
-    assert pair([], _UNPAIRED) == []
-    assert pair([[], []], _UNPAIRED) == []
+    assert assign([], _UNPAIRED) == []
+    assert assign([[], []], _UNPAIRED) == []

@@ -1,0 +1,263 @@
+"""The MQTT topics, in one table, and the rule that makes any name safe in them.
+
+docs/mqtt.md shows this table; a test holds the two together, and both to what is published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import unquote
+
+__all__ = [
+    "CONTENT_JPEG",
+    "CONTENT_JSON",
+    "CONTENT_TEXT",
+    "Message",
+    "Topic",
+    "TopicSpec",
+    "Topics",
+    "level",
+    "unlevel",
+]
+
+CONTENT_JSON = "application/json"
+CONTENT_JPEG = "image/jpeg"
+CONTENT_TEXT = "text/plain"
+
+_DAY = 86_400
+# Reserved in topics, or the sign of our own encoding; `$` opens the broker's own topics.
+_RESERVED = frozenset("/+#%$")
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One kind of topic.
+
+    Attributes:
+        pattern: levels under ``prefix/node``, with names of values in braces.
+        incoming: whether maskwatch subscribes to it rather than publishes it.
+        retained: whether the broker keeps the last message.
+        expiry: seconds after which an MQTT 5 broker drops the message; None: never.
+        content: MQTT 5 content type.
+        schema: name of the JSON Schema in docs/schemas, "" if the payload is no JSON.
+        about: one sentence for the documentation.
+    """
+
+    pattern: str
+    retained: bool
+    expiry: int | None
+    content: str
+    schema: str
+    about: str
+    incoming: bool = False
+
+
+class Topic(Enum):
+    """The table."""
+
+    STATUS = TopicSpec(
+        "status",
+        retained=True,
+        expiry=None,
+        content=CONTENT_TEXT,
+        schema="",
+        about="`online`, or `offline` (last will, and at an orderly end).",
+    )
+    CANARY = TopicSpec(
+        "canary",
+        retained=False,
+        expiry=30,
+        content=CONTENT_TEXT,
+        schema="",
+        about="maskwatch's own: at each connect it publishes here what it must get back.",
+    )
+    CAMERA_STATE = TopicSpec(
+        "camera/{camera}/state",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="camera-state",
+        about="The state of a camera, why, and since when.",
+    )
+    SNOOZE = TopicSpec(
+        "camera/{camera}/snooze",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="snooze",
+        about="Until when nobody is told of a camera's new violations.",
+    )
+    SNAPSHOT = TopicSpec(
+        "camera/{camera}/snapshot",
+        retained=True,
+        expiry=_DAY,
+        content=CONTENT_JPEG,
+        schema="",
+        about="The anonymized JPEG that the newest `snapshot` command took; cleared after a day.",
+    )
+    VIOLATION = TopicSpec(
+        "camera/{camera}/violation",
+        retained=False,
+        expiry=_DAY,
+        content=CONTENT_JSON,
+        schema="violation",
+        about="An alert: a violation was opened, updated or closed.",
+    )
+    PICTURE = TopicSpec(
+        "camera/{camera}/picture",
+        retained=False,
+        expiry=_DAY,
+        content=CONTENT_JPEG,
+        schema="",
+        about="The anonymized JPEG of the alert that follows it (only with `send_pictures`).",
+    )
+    OPEN_VIOLATIONS = TopicSpec(
+        "camera/{camera}/open_violations",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="open-violations",
+        about="The violations that are open now.",
+    )
+    INCIDENT = TopicSpec(
+        "camera/{camera}/incident",
+        retained=False,
+        expiry=_DAY,
+        content=CONTENT_JSON,
+        schema="incident",
+        about="An alert: trouble with a camera was opened, updated or closed.",
+    )
+    OPEN_INCIDENTS = TopicSpec(
+        "camera/{camera}/open_incidents",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="open-incidents",
+        about="The incidents of a camera that are open now.",
+    )
+    OCCUPANCY = TopicSpec(
+        "camera/{camera}/occupancy",
+        retained=True,
+        expiry=900,
+        content=CONTENT_JSON,
+        schema="occupancy",
+        about="People of the last counted minute in the whole picture.",
+    )
+    ZONE_OCCUPANCY = TopicSpec(
+        "camera/{camera}/zone/{zone}/occupancy",
+        retained=True,
+        expiry=900,
+        content=CONTENT_JSON,
+        schema="occupancy",
+        about="People of the last counted minute in a zone.",
+    )
+    NODE_INCIDENT = TopicSpec(
+        "incident",
+        retained=False,
+        expiry=_DAY,
+        content=CONTENT_JSON,
+        schema="incident",
+        about="An alert: trouble of the node itself (disk, backlog) was opened, updated or closed.",
+    )
+    NODE_OPEN_INCIDENTS = TopicSpec(
+        "open_incidents",
+        retained=True,
+        expiry=None,
+        content=CONTENT_JSON,
+        schema="open-incidents",
+        about="The incidents of the node itself that are open now.",
+    )
+    CAMERA_COMMAND = TopicSpec(
+        "camera/{camera}/command/{verb}",
+        retained=False,
+        expiry=60,
+        content=CONTENT_JSON,
+        schema="command",
+        about="A command to a camera: `enable`, `disable`, `snooze`, `snapshot`.",
+        incoming=True,
+    )
+    NODE_COMMAND = TopicSpec(
+        "command/{verb}",
+        retained=False,
+        expiry=60,
+        content=CONTENT_JSON,
+        schema="command",
+        about="A command to the node: `acknowledge`, `reload`.",
+        incoming=True,
+    )
+    COMMAND_RESULT = TopicSpec(
+        "result",
+        retained=False,
+        expiry=300,
+        content=CONTENT_JSON,
+        schema="command-result",
+        about="How a command ended.",
+    )
+
+
+def level(name: str) -> str:
+    """Return `name` as one topic level: unsafe characters percent-encoded, reversibly.
+
+    Encoded are ``/ + # % $``, white space, and what cannot be printed.
+    """
+    return "".join(
+        char if char.isprintable() and not char.isspace() and char not in _RESERVED else _percent(char)
+        for char in name
+    )
+
+
+def unlevel(text: str) -> str:
+    """Return the name that `level` made `text` of."""
+    return unquote(text, errors="surrogatepass")
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", errors="surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What is published, at QoS 1. Expiry, content type and correlation travel in MQTT 5 only."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    content: str = CONTENT_TEXT
+    expiry: int | None = None
+    correlation: bytes = b""
+
+
+class Topics:
+    """The topics of one node. `prefix` may have several levels of its own."""
+
+    def __init__(self, prefix: str, node: str) -> None:
+        self.root = f"{prefix.strip('/')}/{level(node)}"
+
+    def of(self, topic: Topic, *, camera: str = "", zone: str = "", verb: str = "") -> str:
+        """Return the full topic with these names in it."""
+        pattern = topic.value.pattern
+        return f"{self.root}/" + pattern.format(camera=level(camera), zone=level(zone), verb=level(verb))
+
+    def filter(self, topic: Topic) -> str:
+        """Return the subscription filter that matches every topic of this kind."""
+        return f"{self.root}/" + topic.value.pattern.format(camera="+", zone="+", verb="+")
+
+    def parse(self, topic: Topic, text: str) -> dict[str, str] | None:
+        """Return the names in the full topic `text`, or None if it is of another kind."""
+        if not text.startswith(f"{self.root}/"):
+            return None
+        wanted = topic.value.pattern.split("/")
+        given = text.removeprefix(f"{self.root}/").split("/")
+        if len(wanted) != len(given):
+            return None
+        names: dict[str, str] = {}
+        for want, have in zip(wanted, given, strict=True):
+            if want.startswith("{"):
+                try:
+                    names[want.strip("{}")] = unlevel(have)
+                except UnicodeDecodeError:  # a stranger's: `level` makes no such name
+                    return None
+            elif want != have:
+                return None
+        return names

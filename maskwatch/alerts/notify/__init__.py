@@ -1,0 +1,1 @@
+"""Notifications to people: rendering, transports, and the sink that sends them."""

@@ -1,0 +1,1 @@
+"""From a frame to changes of violations: pure of I/O, deterministic, single-threaded."""

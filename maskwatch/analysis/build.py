@@ -1,0 +1,54 @@
+"""Puts a camera's pipeline together from the configuration: the same for daemon and replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from maskwatch.analysis.pipeline import FaceDetectorProtocol, Pipeline
+from maskwatch.clock import Clock
+from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.domain import IdSource
+from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
+from maskwatch.vision.masks import MaskClassifier
+
+__all__ = ["build_detector", "build_pipeline"]
+
+
+def build_detector(config: Config, camera: CameraConfig) -> FaceDetector:
+    """Load the face detector.
+
+    Raises WeightsError where its weights are missing or not the pinned ones.
+    """
+    weights = Path(config.face_weights) if config.face_weights else None
+    return FaceDetector(min(ANONYMIZE_SCORE, camera.detector_score), weights=weights)
+
+
+def build_pipeline(
+    config: Config,
+    camera: CameraConfig,
+    *,
+    ids: IdSource,
+    meter: Meter,
+    clock: Clock | None = None,
+    gated: bool = True,
+    detector: FaceDetectorProtocol | None = None,
+) -> Pipeline:
+    """Load the detector and the mask model and return the camera's pipeline.
+
+    A `detector` that is given is taken instead of a fresh one.
+
+    Raises:
+        WeightsError: the face detector's weights are missing or not the pinned ones.
+        ManifestError, ModelError: the mask model cannot be used.
+
+    """
+    return Pipeline(
+        camera,
+        detector=detector or build_detector(config, camera),
+        classifier=MaskClassifier(Path(config.model) if config.model else None),
+        ids=ids,
+        meter=meter,
+        clock=clock,
+        gated=gated,
+    )

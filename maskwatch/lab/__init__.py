@@ -1,0 +1,1 @@
+"""Scenes, RTSP server, evaluation, training and demo; the service never imports them."""

@@ -1,0 +1,115 @@
+"""A real MQTT broker (3.1.1) that comes by pip, so that a first try needs nothing installed.
+
+It is amqtt (extra: demo), on the loopback address, for demonstrations; a process of its own, so
+that it neither slows nor litters the one that started it. A service wants Mosquitto or another
+broker: see docs/mqtt.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import select
+import signal
+import socket
+import subprocess
+import sys
+from types import TracebackType
+from typing import Self
+
+from maskwatch.errors import DependencyError, MaskwatchError
+
+__all__ = ["EmbeddedBroker", "free_port"]
+
+_READY = "ready"
+
+
+def free_port() -> int:
+    """Return a TCP port of the loopback address that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedBroker:
+    """A broker on 127.0.0.1, running from entering to leaving the context.
+
+    Raises:
+        DependencyError: amqtt is not installed.
+        MaskwatchError: the broker did not start.
+    """
+
+    def __init__(self, port: int | None = None) -> None:
+        self.port = free_port() if port is None else port
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-W", "ignore", "-m", "maskwatch.lab.broker", str(self.port)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        answer = self._answer(10)
+        if answer != _READY:
+            self.__exit__(None, None, None)
+            if self._process.returncode == DependencyError.exit_code:
+                raise DependencyError(answer)
+            raise MaskwatchError(f"the broker did not start: {answer or 'no answer'}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()  # the child takes this as the end
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _answer(self, timeout: float) -> str:
+        assert self._process.stdout is not None
+        if not select.select([self._process.stdout], [], [], timeout)[0]:
+            return ""
+        return self._process.stdout.readline().strip()
+
+
+async def _serve(port: int) -> None:
+    from amqtt.broker import Broker  # noqa: PLC0415 - an extra, needed in the child only
+
+    listener = {"type": "tcp", "bind": f"127.0.0.1:{port}"}
+    anyone = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    broker = Broker({"listeners": {"default": listener}, "plugins": anyone})
+    await broker.start()
+    _say(_READY)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(broker.shutdown(), 3)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _child(port: int) -> int:
+    """Serve until standard input ends; answer `ready` or one line that says why not."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes our stdin
+    logging.disable(logging.CRITICAL)
+    try:
+        from amqtt.errors import BrokerError  # noqa: PLC0415 - an extra, needed in the child only
+    except ImportError:
+        _say("the embedded broker needs amqtt: pip install 'maskwatch[demo]'")
+        return DependencyError.exit_code
+    try:
+        asyncio.run(_serve(port))
+    except (OSError, BrokerError) as error:
+        _say(str(error).replace("\n", " "))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(int(sys.argv[1])))

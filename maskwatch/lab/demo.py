@@ -1,0 +1,248 @@
+"""The whole system on one machine: rendered cameras, the real daemon, a real broker, a witness.
+
+Nothing here stands in for the product: the daemon is `maskwatch run` in processes of its own, the
+cameras are RTSP with Digest authentication, the alerts are read back by an independent subscriber.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.domain import ChangeKind
+from maskwatch.errors import DependencyError, MaskwatchError
+from maskwatch.lab.broker import EmbeddedBroker, free_port
+from maskwatch.lab.evaluation.matching import Account, DueVisit, ReportedVisit, balance, due_visits
+from maskwatch.lab.evaluation.rules import expected_events
+from maskwatch.lab.listener import Arrival, Listener
+from maskwatch.lab.rtsp import RtspServer
+from maskwatch.lab.scenes.truth import Truth, truth_path
+
+__all__ = ["Demo", "DemoResult"]
+
+Say = Callable[[str], None]
+
+_NODE = "demo"
+_USER = "viewer"
+_PASSWORD_VARIABLE = "MASKWATCH_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
+_FPS = 15.0
+_SIZE = (1280, 720)
+# After the last person left: long enough for the daemon to be sure that they will not come back.
+_AFTERMATH = 5.0
+
+
+@dataclass(slots=True)
+class DemoResult:
+    """What the demo showed."""
+
+    account: Account
+    arrivals: list[Arrival] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    pictures: list[Path] = field(default_factory=list)
+    exit_code: int = 0
+
+
+class Demo:
+    """Runs in `folder`, whose clips are kept for the next time and whose data is made anew."""
+
+    def __init__(self, folder: Path, say: Say, on_arrival: Callable[[Arrival], None]) -> None:
+        self.folder = folder
+        self._say = say
+        self._on_arrival = on_arrival
+        self._password = secrets.token_urlsafe(12)
+        self._metrics_port = free_port()
+
+    @property
+    def data(self) -> Path:
+        """The daemon's data directory."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's log."""
+        return self.folder / "daemon.log"
+
+    def run(self) -> DemoResult:
+        """Run it all; raises MaskwatchError when a part does not start."""
+        clips = self._clips()
+        for old in (self.data, self.folder / "run"):
+            shutil.rmtree(old, ignore_errors=True)
+        with ExitStack() as stack:
+            server = stack.enter_context(RtspServer(users={_USER: self._password}))
+            for name, clip in clips.items():
+                server.add(name, clip, loop=False, start="manual", hold_last=True)
+            broker = stack.enter_context(EmbeddedBroker())
+            listener = stack.enter_context(
+                Listener("127.0.0.1", broker.port, Topics("maskwatch", _NODE))
+            )
+            self._say(f"Broker on port {broker.port}; cameras on rtsp://{server.host}:{server.port}")
+            config = self._write_config(server, list(clips), broker.port)
+            result = DemoResult(Account((), (), ()))
+            with self._daemon(config, result) as process:
+                self._wait_live(server, list(clips), process)
+                due = self._play(server, clips)
+                self._watch(listener, due, result)
+                result.metrics = self._scrape()
+        reports = [
+            ReportedVisit(a.alert.camera, str(a.alert.id), a.alert.at)
+            for a in result.arrivals
+            if a.alert.change is ChangeKind.OPENED
+        ]
+        result.account = balance(due, reports)
+        result.pictures = sorted(self.data.glob("pictures/**/*.jpg"))
+        return result
+
+    # -- before ------------------------------------------------------------------------------
+
+    def _clips(self) -> dict[str, Path]:
+        try:
+            from maskwatch.lab.scenes import DEMO  # noqa: PLC0415 - needs the extra
+        except ImportError as error:
+            raise DependencyError("the demo needs: pip install 'maskwatch[demo]'") from error
+        folder = self.folder / "clips"
+        folder.mkdir(parents=True, exist_ok=True)
+        clips = {name: folder / f"{name}.mp4" for name in DEMO}
+        missing = [i for i, clip in enumerate(clips.values()) if not truth_path(clip).exists()]
+        if missing:
+            self._say(f"Rendering {len(missing)} scenes of people (kept for next time) ...")
+            with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
+                list(pool.map(_render, missing, [folder] * len(missing)))
+        return clips
+
+    def _write_config(self, server: RtspServer, cameras: list[str], mqtt_port: int) -> Path:
+        rows = "".join(
+            f"  - name: {name}\n"
+            f"    url: rtsp://{server.host}:{server.port}/{name}\n"
+            f"    username: {_USER}\n"
+            f"    password: ${{{_PASSWORD_VARIABLE}}}\n"
+            for name in cameras
+        )
+        path = self.folder / "config.yaml"
+        path.write_text(
+            "# Written by `maskwatch demo`; config.example.yaml explains every key.\n"
+            f"node: {_NODE}\n"
+            f"data_dir: {self.data}\n"
+            f"runtime_dir: {self.folder / 'run'}\n"
+            f"mqtt: {{host: 127.0.0.1, port: {mqtt_port}, version: 3.1.1}}\n"
+            f"metrics: {{port: {self._metrics_port}}}\n"
+            "store: {reserve_megabytes: 4}\n"
+            f"cameras:\n{rows}",
+            encoding="utf-8",
+        )
+        return path
+
+    # -- during ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _daemon(self, config: Path, result: DemoResult) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "maskwatch", "run", "--config", str(config)]
+        environment = {**os.environ, _PASSWORD_VARIABLE: self._password}
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(command, env=environment, stderr=log, stdout=log)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                result.exit_code = process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                result.exit_code = process.wait()
+
+    def _wait_live(self, server: RtspServer, names: list[str], process: subprocess.Popen[bytes]) -> None:
+        self._say("Starting the daemon ...")
+        deadline = time.monotonic() + 30
+        while not self._ready() or any(server.counts(name).playing < 1 for name in names):
+            if process.poll() is not None:
+                raise MaskwatchError(
+                    f"the daemon ended with exit code {process.returncode}; its last words:\n"
+                    + self._last_words()
+                )
+            if time.monotonic() > deadline:
+                raise MaskwatchError(
+                    f"the daemon was not ready within 30 s; its log is {self.log}:\n"
+                    + self._last_words()
+                )
+            time.sleep(0.1)
+
+    def _last_words(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(self._url("readyz"), timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _play(self, server: RtspServer, clips: dict[str, Path]) -> list[DueVisit]:
+        due: list[DueVisit] = []
+        truths = {name: Truth.load(truth_path(clip)) for name, clip in clips.items()}
+        for name, truth in truths.items():
+            started = server.play(name, after=0.5)
+            due += due_visits(name, expected_events(truth), started.wall)
+        longest = max(truth.seconds for truth in truths.values())
+        self._say(
+            f"{len(clips)} cameras live, playing {longest:.0f} s; metrics at {self._url('metrics')}\n"
+        )
+        self._ends = time.monotonic() + 0.5 + longest + _AFTERMATH
+        return due
+
+    def _watch(self, listener: Listener, due: list[DueVisit], result: DemoResult) -> None:
+        """Note alerts until every clip is over and every reported visit has been closed."""
+        open_ids: set[str] = set()
+        last = max((visit.ends for visit in due), default=datetime.now(UTC))
+        while time.monotonic() < self._ends:
+            arrival = listener.next(0.2)
+            if arrival is not None:
+                result.arrivals.append(arrival)
+                self._on_arrival(arrival)
+                change = open_ids.discard if arrival.alert.change is ChangeKind.CLOSED else open_ids.add
+                change(str(arrival.alert.id))
+            elif not open_ids and (datetime.now(UTC) - last).total_seconds() > _AFTERMATH:
+                break
+
+    # -- after -------------------------------------------------------------------------------
+
+    def _url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self._metrics_port}/{path}"
+
+    def _scrape(self) -> dict[str, float]:
+        """Return what /metrics says, summed over cameras: `name`, and `name fate` where there is one."""
+        try:
+            with urllib.request.urlopen(self._url("metrics"), timeout=5) as answer:
+                text = answer.read().decode()
+        except urllib.error.URLError as error:
+            raise MaskwatchError(f"{self._url('metrics')} does not answer: {error.reason}") from error
+        sums: defaultdict[str, float] = defaultdict(float)
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                series, _, value = line.rpartition(" ")
+                name, fate = series.partition("{")[0], re.search(r'fate="(\w+)"', series)
+                sums[f"{name} {fate[1]}" if fate else name] += float(value)
+        return dict(sums)
+
+
+def _render(number: int, folder: Path) -> None:
+    from maskwatch.lab.scenes import default_heads, demo_scenes, render  # noqa: PLC0415 - the extra
+
+    scene = demo_scenes()[number]
+    target = folder / f"{scene.name}.mp4"
+    # The truth is written last and its presence says that the clip is whole.
+    render(scene, target, size=_SIZE, fps=_FPS, faces=default_heads())

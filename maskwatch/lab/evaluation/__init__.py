@@ -1,0 +1,1 @@
+"""Evaluation of the whole system on rendered scenes and recorded footage."""

@@ -1,0 +1,181 @@
+"""Compares the events that were reported on a clip with those that its ground truth asks for.
+
+Knows no tracker and no model: only where and when something was reported.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from maskwatch.domain import Box
+from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, Rules, expected_events
+from maskwatch.lab.scenes.truth import PersonFrame, Truth
+
+__all__ = ["NEAR", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
+
+_LATE = 1.5
+"""Seconds after its end in which an event may still be reported: the evidence may come last."""
+NEAR = 0.25
+"""Least overlap (IoU) of a reported box with a face for the report to be about that face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One opened violation: when (seconds of the clip) and where (pixels; None if unknown)."""
+
+    at: float
+    box: Box | None
+
+
+class Missed(msgspec.Struct, frozen=True, kw_only=True):
+    """A required event that nobody reported."""
+
+    person: str
+    judgeable_from: float
+    judgeable_seconds: float
+
+
+class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
+    """A report that no expected event accounts for; `about` says who or what was there."""
+
+    at: float
+    about: str
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A report of an expected event, seconds after a careful eye could first judge the face."""
+
+    person: str
+    at: float
+    delay: float | None
+    required: bool
+
+
+class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one clip.
+
+    Attributes:
+        kind, seed, seconds: of the scene.
+        rate: frames of the clip per second.
+        portraits: whose faces the people in it have.
+        visits: people in the clip, mannequins left out.
+        required: events that had to be reported.
+        alerts: expected events that were reported, once each.
+        duplicates: further reports of an event that was reported already.
+        missed: required events that were not reported.
+        false_alarms: reports of nothing that may be reported.
+
+    """
+
+    kind: str
+    seed: int
+    seconds: float
+    rate: float
+    portraits: tuple[str, ...]
+    visits: int
+    required: int
+    alerts: tuple[Alert, ...]
+    duplicates: int
+    missed: tuple[Missed, ...]
+    false_alarms: tuple[FalseAlarm, ...]
+
+    @property
+    def found(self) -> int:
+        """Required events that were reported."""
+        return sum(alert.required for alert in self.alerts)
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything was missed, reported twice, or reported of nothing."""
+        return bool(self.missed or self.false_alarms or self.duplicates)
+
+
+def judge_clip(truth: Truth, reports: list[Reported], rules: Rules | None = None) -> ClipOutcome:
+    """Return what came of the clip, given everything that was reported on it."""
+    expected = expected_events(truth, rules or Rules())
+    first: dict[ExpectedEvent, float] = {}
+    duplicates, strange = 0, []
+    for report in sorted(reports, key=lambda one: one.at):
+        event = _event_of(truth, expected, report)
+        if event is None:
+            strange.append(FalseAlarm(at=round(report.at, 3), about=_about(truth, report)))
+        elif event in first:
+            duplicates += 1
+        else:
+            first[event] = report.at
+    return ClipOutcome(
+        kind=truth.kind,
+        seed=truth.seed,
+        seconds=truth.seconds,
+        rate=truth.rate,
+        portraits=tuple(sorted({visit.portrait for visit in truth.visits if visit.alive})),
+        visits=sum(visit.alive for visit in truth.visits),
+        required=sum(event.duty is Duty.REQUIRED for event in expected),
+        alerts=tuple(_alert(event, at) for event, at in first.items()),
+        duplicates=duplicates,
+        missed=tuple(
+            _missed(event) for event in expected if event.duty is Duty.REQUIRED and event not in first
+        ),
+        false_alarms=tuple(strange),
+    )
+
+
+def _alert(event: ExpectedEvent, at: float) -> Alert:
+    delay = None if event.judgeable_from is None else round(max(0.0, at - event.judgeable_from), 3)
+    required = event.duty is Duty.REQUIRED
+    return Alert(person=event.person, at=round(at, 3), delay=delay, required=required)
+
+
+def _missed(event: ExpectedEvent) -> Missed:
+    return Missed(
+        person=event.person,
+        judgeable_from=event.judgeable_from or 0.0,
+        judgeable_seconds=event.judgeable_seconds,
+    )
+
+
+def _event_of(
+    truth: Truth, expected: tuple[ExpectedEvent, ...], report: Reported
+) -> ExpectedEvent | None:
+    """Return the event that the report is about: of the person whose face is there, at that time."""
+    open_then = [event for event in expected if event.begins <= report.at <= event.ends + _LATE]
+    visit = _visit_at(truth, report)
+    if visit is not None:
+        open_then = [event for event in open_then if event.visit == visit]
+    # Without a place (the face was hidden just then), the report may be about anybody due.
+    return min(open_then, key=lambda event: event.begins, default=None)
+
+
+def _people_at(truth: Truth, at: float) -> tuple[PersonFrame, ...]:
+    """Return who is in the picture; recorded footage without people has no frames in its truth."""
+    if not truth.frames:
+        return ()
+    return truth.frames[min(max(round(at * truth.rate), 0), len(truth.frames) - 1)].people
+
+
+def _visit_at(truth: Truth, report: Reported) -> int | None:
+    """Return whose face the report's box lies on; -1 for nobody's; None when it has no box."""
+    if report.box is None:
+        return None
+    overlaps = [
+        (report.box.iou(Box(*person.face)), person.visit)
+        for person in _people_at(truth, report.at)
+        if person.face is not None
+    ]
+    best = max(overlaps, default=(0.0, -1))
+    return best[1] if best[0] >= NEAR else -1
+
+
+def _about(truth: Truth, report: Reported) -> str:
+    """Return in words what is to be seen where a strange report lies."""
+    visit = _visit_at(truth, report)
+    if visit is not None and visit >= 0:
+        states = [p.mask.value for p in _people_at(truth, report.at) if p.visit == visit]
+        name = truth.visits[visit].person
+        return f"{name} ({states[0]})" if truth.visits[visit].alive else "a mannequin"
+    for fake in truth.fakes:
+        if report.box is not None and report.box.iou(Box(*fake.box)) >= NEAR:
+            return f"a {fake.kind}"
+    return "nobody" if report.box is not None else "somebody who is not to be seen"

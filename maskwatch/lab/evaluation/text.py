@@ -1,0 +1,63 @@
+"""The figures of an event evaluation as a table to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from maskwatch.lab.evaluation.events import ClipOutcome
+from maskwatch.lab.evaluation.report import EventFigures, KindFigures
+
+__all__ = ["as_text", "faults"]
+
+
+def as_text(figures: EventFigures) -> str:
+    """Return the figures as tables, with every miss and every false alarm named below them."""
+    outcomes = [one.outcome for one in figures.judged]
+    lines = [*_head(figures), "", *_kinds(figures.kinds), "", *faults(outcomes)]
+    return "\n".join(lines).rstrip()
+
+
+def _head(f: EventFigures) -> Iterator[str]:
+    yield f"model {f.model}; 95 % intervals"
+    yield f"{f.clips} clips, {f.seconds / 60:.0f} min, {f.visits} visits, {f.faces} faces"
+    yield ""
+    yield f"event recall            {f.recall.text()}  of {f.recall.of} required"
+    yield f"event precision         {f.precision.text()}  of {f.precision.of} reported"
+    yield f"duplicates per visit    {f.duplicates.text()}"
+    yield f"median delay            {f.delay.text(2, ' s')}"
+    yield f"false alarms per hour   {f.false_per_hour.text(2)}  in {f.quiet_seconds / 60:.0f} quiet min"
+    yield ""
+    rates, saved = f.errors, (f.gate.saved, f.quiet_gate.saved)
+    set_to = f"{rates.false_alarm:g} set", f"{rates.miss:g} set"
+    yield f"masked, called bare     {rates.accused.text()}  of {rates.accused.of}; {set_to[0]}"
+    yield f"bare, called masked     {rates.acquitted.text()}  of {rates.acquitted.of}; {set_to[1]}"
+    yield f"never decided           {rates.undecided.text()}  of {rates.undecided.of}"
+    yield f"missed, gate on / off   {f.gate.missed_on} / {f.gate.missed_off}"
+    yield f"looks saved             {saved[0]:.3f} of scenes, {saved[1]:.3f} of quiet footage"
+    yield f"identities              {f.swaps} swapped, {f.fragments} broken off and begun anew"
+    yield f"faces left uncovered    {f.uncovered.text(4)}  of {f.uncovered.of} in pictures"
+
+
+def _kinds(kinds: Iterable[KindFigures]) -> Iterator[str]:
+    names = ("clips", "visits", "due", "found", "twice", "false", "delay", "no gate", "saved", "swaps")
+    yield f"{'kind':20}" + "".join(f"{name:>8}" for name in names)
+    for k in kinds:
+        delay = "-" if k.delay is None else f"{k.delay:.1f}"
+        counts = (k.clips, k.visits, k.required, k.found, k.duplicates, k.false_alarms)
+        rest = (delay, str(k.required - k.gate.missed_off), f"{k.gate.saved:.2f}", str(k.swaps))
+        yield f"{k.kind:20}" + "".join(f"{value:>8}" for value in (*counts, *rest))
+
+
+def faults(outcomes: Iterable[ClipOutcome]) -> Iterator[str]:
+    """Give a line for each miss, each false alarm and each clip with duplicates."""
+    for o in outcomes:
+        clip = f"{o.kind}-{o.seed}"
+        for miss in o.missed:
+            yield (
+                f"missed  {clip}: {miss.person}, judgeable from {miss.judgeable_from:.1f} s "
+                f"for {miss.judgeable_seconds:.1f} s"
+            )
+        for alarm in o.false_alarms:
+            yield f"false   {clip}: at {alarm.at:.1f} s, {alarm.about}"
+        if o.duplicates:
+            yield f"twice   {clip}: {o.duplicates}"

@@ -1,0 +1,20 @@
+"""Scenes: clips of people walking past a camera, made to order, with the truth beside them."""
+
+from __future__ import annotations
+
+from maskwatch.lab.scenes.catalogue import DEMO, demo_scenes, described, scene_named
+from maskwatch.lab.scenes.portraits import Head, default_heads, heads_from
+from maskwatch.lab.scenes.script import Scene
+from maskwatch.lab.scenes.stage import render
+
+__all__ = [
+    "DEMO",
+    "Head",
+    "Scene",
+    "default_heads",
+    "demo_scenes",
+    "described",
+    "heads_from",
+    "render",
+    "scene_named",
+]

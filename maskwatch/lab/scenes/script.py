@@ -1,0 +1,165 @@
+"""What a scene is: who comes when, walks where, wears what; what the room and the camera do.
+
+A scene is data. `catalogue` makes scenes of named kinds from a seed, `stage` renders one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from maskwatch.lab.scenes.place import Panel, Place
+from maskwatch.lab.scenes.styles import MaskStyle
+
+__all__ = [
+    "Conditions",
+    "Figure",
+    "Look",
+    "Poster",
+    "Scene",
+    "Screen",
+    "Step",
+    "Wear",
+    "WearChange",
+]
+
+
+class Wear(StrEnum):
+    """How a person wears a mask at a time."""
+
+    BARE = "bare"
+    MASKED = "masked"
+    UNDER_NOSE = "under_nose"
+    ON_CHIN = "on_chin"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a person is at a time: seconds, then metres to the right and away from the camera."""
+
+    at: float
+    x: float
+    z: float
+
+
+@dataclass(frozen=True, slots=True)
+class WearChange:
+    """From `at` (seconds) the mask is being moved; it sits as `wear` 0.9 s later."""
+
+    at: float
+    wear: Wear
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """From `at` (seconds) the person looks `yaw` degrees aside of where they walk.
+
+    180 turns the face away from the camera.
+    """
+
+    at: float
+    yaw: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One person's visit.
+
+    Attributes:
+        path: where they are when; they are in the scene from the first to the last step.
+        wear: how the mask sits at the start.
+        changes: when it is put on, taken off or pulled down.
+        looks: when they look aside.
+        style: the mask; None draws one from the seed.
+        face: number of the portrait; None draws one from the seed.
+        alive: False for a mannequin, which neither sways nor bobs.
+        coughs: when a hand is held before the mouth, for 1.4 s each (seconds).
+        person: name in the ground truth; the same name twice is one person coming again.
+    """
+
+    path: tuple[Step, ...]
+    wear: Wear = Wear.BARE
+    changes: tuple[WearChange, ...] = ()
+    looks: tuple[Look, ...] = ()
+    style: MaskStyle | None = None
+    face: int | None = None
+    alive: bool = True
+    person: str = ""
+    coughs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Poster:
+    """A printed portrait on a wall; `wear` says whether the printed face wears a mask."""
+
+    panel: Panel
+    wear: Wear = Wear.BARE
+    face: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A television on a wall showing a moving, talking face."""
+
+    panel: Panel
+    wear: Wear = Wear.BARE
+    face: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Light, lens, sensor and stream.
+
+    Attributes:
+        brightness: 1 is a well-lit room, 0.3 dusk.
+        warmth: -1 blue, 0 neutral, 1 orange.
+        noise: standard deviation of the sensor's noise in grey levels.
+        infrared: night mode: no colour, light from the camera itself.
+        flicker: depth of the lamps' flicker, 0 to 1.
+        shake: the camera's trembling in pixels at 1280 wide.
+        rain: streaks per picture.
+        exposure: share of the frame time the shutter is open: motion blur.
+        blur: softness of the lens in pixels at 1280 wide.
+        rate_factor: constant-rate factor of the encoder; larger is worse.
+        keep: every n-th frame is kept, the rest never arrive (a low frame rate).
+        damage: share of the packets that arrive broken.
+    """
+
+    brightness: float = 1.0
+    warmth: float = 0.0
+    noise: float = 2.2
+    infrared: bool = False
+    flicker: float = 0.0
+    shake: float = 0.0
+    rain: int = 0
+    exposure: float = 0.25
+    blur: float = 0.55
+    rate_factor: float = 26.0
+    keep: int = 1
+    damage: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A clip to be rendered.
+
+    Attributes:
+        name: unique; names the file.
+        kind: of the catalogue.
+        seconds: length.
+        figures, posters, screens, shelves: what is to be seen.
+        mount, tilt, field_of_view: of the camera: metres, degrees down, degrees wide.
+    """
+
+    name: str
+    kind: str
+    seconds: float
+    figures: tuple[Figure, ...] = ()
+    posters: tuple[Poster, ...] = ()
+    screens: tuple[Screen, ...] = ()
+    shelves: tuple[Panel, ...] = ()
+    place: Place = field(default_factory=Place)
+    conditions: Conditions = field(default_factory=Conditions)
+    mount: float = 2.3
+    tilt: float = 13.0
+    field_of_view: float = 44.0

@@ -1,0 +1,198 @@
+"""Plays a scene: draws every frame and says what is true in it."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from maskwatch.lab.scenes.actor import Actor
+from maskwatch.lab.scenes.arrays import Image
+from maskwatch.lab.scenes.camera import View
+from maskwatch.lab.scenes.encode import ClipWriter
+from maskwatch.lab.scenes.figure import draw_actor
+from maskwatch.lab.scenes.pictures import Showing, hang_poster, play_screen, put_shelf
+from maskwatch.lab.scenes.place import Layer, build
+from maskwatch.lab.scenes.portraits import Head
+from maskwatch.lab.scenes.script import Scene
+from maskwatch.lab.scenes.sensor import Sensor
+from maskwatch.lab.scenes.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
+
+__all__ = ["Stage", "render"]
+
+_HIDDEN = 255  # owner of what a block covers
+
+
+class Stage:
+    """A scene set up for one camera: call `frames` to play it from the start."""
+
+    def __init__(
+        self, scene: Scene, size: tuple[int, int], rate: float, seed: int, faces: Sequence[Head]
+    ) -> None:
+        self.scene, self.size = scene, size
+        self.rate = rate / scene.conditions.keep
+        self._seed = (seed, zlib.crc32(scene.kind.encode()))
+        rng = np.random.default_rng(self._seed)
+        view = View(*size, mount=scene.mount, tilt=scene.tilt, field=scene.field_of_view)
+        self.room = build(scene.place, view, rng)
+        self._faces = faces
+        # Of its own, so that two cameras on one person choose the same portrait.
+        self._chosen = np.random.default_rng((*self._seed, 0)).permutation(len(faces))
+        self.actors = self._cast()
+        self.fakes: list[Fake] = []
+        self.screens: list[Showing] = []
+        self._furnish(rng)
+        self._sensor = Sensor(scene.conditions, size, self.rate, rng)
+        self._order = sorted(self.room.layers, key=lambda layer: -layer.z)
+
+    def _cast(self) -> list[Actor]:
+        names = [figure.person or str(i) for i, figure in enumerate(self.scene.figures)]
+        return [
+            Actor(
+                figure,
+                self._portrait(figure.face, names.index(names[i])),
+                self._rng_of(figure.person, i),
+            )
+            for i, figure in enumerate(self.scene.figures)
+        ]
+
+    def _furnish(self, rng: np.random.Generator) -> None:
+        """Hang shelves, posters and screens on the walls."""
+        picture = self.room.picture
+        for panel in self.scene.shelves:
+            put_shelf(picture, self.room, panel, rng)
+        for i, poster in enumerate(self.scene.posters):
+            head = self._portrait(poster.face, len(self.actors) + i)
+            self.fakes.append(hang_poster(picture, self.room, poster, head, rng))
+        for i, screen in enumerate(self.scene.screens):
+            head = self._portrait(screen.face, 7 + i)
+            self.screens.append(play_screen(self.room, screen, head, rng))
+        self.fakes += [screen.fake for screen in self.screens]
+
+    def _portrait(self, asked: int | None, number: int) -> Head:
+        """Return the portrait that is asked for, or the one that fell to `number`."""
+        chosen = int(self._chosen[number % len(self._chosen)]) if asked is None else asked
+        return self._faces[chosen % len(self._faces)]
+
+    def _rng_of(self, person: str, number: int) -> np.random.Generator:
+        """Return the randomness of one person: the same for each visit of a named one."""
+        own = zlib.crc32(person.encode()) if person else number + 1
+        return np.random.default_rng((*self._seed, own))
+
+    def frames(self) -> Iterator[tuple[Image, TruthFrame]]:
+        """Yield each frame as planar YUV (see `Sensor.expose`) with its truth."""
+        for number in range(round(self.scene.seconds * self.rate)):
+            at = number / self.rate
+            picture, people = self._draw(at)
+            yield self._sensor.expose(picture, at), TruthFrame(at=round(at, 4), people=people)
+
+    def _draw(self, at: float) -> tuple[Image, tuple[PersonFrame, ...]]:
+        """Return the picture at a time, before the sensor, and the people in it."""
+        picture = self.room.picture.copy()
+        owners = np.zeros((-(-self.size[1] // 4), -(-self.size[0] // 4)), np.uint8)
+        for screen in self.screens:
+            screen.draw(picture, at)
+        there = [(i, actor.bearing(at)) for i, actor in enumerate(self.actors) if actor.present(at)]
+        drawn = []
+        layers = list(self._order)
+        for i, bearing in sorted(there, key=lambda pair: -pair[1].z):
+            while layers and layers[0].z > bearing.z:
+                _cover(picture, owners, layers.pop(0))
+            drawn.append(draw_actor(picture, owners, i, self.actors[i], bearing, self))
+        for layer in layers:
+            _cover(picture, owners, layer)
+        people = [one.truth(owners) for one in drawn if one is not None]
+        return picture, tuple(sorted(people, key=lambda person: person.visit))
+
+    def light(self, x: float, z: float) -> float:
+        """Return the brightness of a person at a place: from the lamps, or the camera's own."""
+        if self.scene.conditions.infrared:
+            return float(np.clip((3.4 / max(z, 0.8)) ** 1.25, 0.3, 1.7))
+        return self.room.light_at(x, z)
+
+    @property
+    def smear(self) -> float:
+        """Seconds that the shutter is open."""
+        return self.scene.conditions.exposure / self.rate / self.scene.conditions.keep
+
+    def visits(self) -> tuple[Visit, ...]:
+        """Return the visits of the scene, in the order of its figures."""
+        return tuple(
+            Visit(
+                person=actor.figure.person or f"person-{i + 1}",
+                portrait=actor.head.name,
+                style=actor.style.value if actor.wears_mask else "",
+                alive=actor.figure.alive,
+            )
+            for i, actor in enumerate(self.actors)
+        )
+
+
+def _cover(picture: Image, owners: Image, layer: Layer) -> None:
+    x1, y1, x2, y2 = layer.extent
+    if x2 <= x1:
+        return
+    area, matte = picture[y1:y2, x1:x2], layer.matte[y1:y2, x1:x2, None]
+    area[:] = area * (1 - matte) + layer.bgr[y1:y2, x1:x2] * matte
+    quarter = cv2.resize(layer.matte, (owners.shape[1], owners.shape[0]), interpolation=cv2.INTER_AREA)
+    owners[quarter > 0.5] = _HIDDEN
+
+
+def render(
+    scene: Scene,
+    path: Path,
+    *,
+    size: tuple[int, int] = (1280, 720),
+    fps: float = 15.0,
+    seed: int = 0,
+    faces: Sequence[Head],
+    codec: str = "h264",
+) -> Truth:
+    """Render `scene` into `path` (MP4) and its ground truth beside it; return the truth.
+
+    The same arguments give the same clip, byte for byte, with the same libraries. The truth is
+    written last: where it lies beside a clip, the clip is whole.
+    """
+    stage = Stage(scene, size, fps, seed, faces)
+    conditions = scene.conditions
+    frames: list[TruthFrame] = []
+    unfinished = path.with_suffix(".part.mp4")
+    with ClipWriter(
+        unfinished,
+        size,
+        stage.rate,
+        rate_factor=conditions.rate_factor,
+        codec=codec,
+        damage=conditions.damage,
+        rng=np.random.default_rng(seed),
+    ) as writer:
+        for planes, true in stage.frames():
+            writer.write(planes)
+            frames.append(true)
+    truth = Truth(
+        name=scene.name,
+        kind=scene.kind,
+        seed=seed,
+        size=size,
+        rate=stage.rate,
+        seconds=scene.seconds,
+        visits=stage.visits(),
+        frames=_marked(frames, writer.damaged, max(1, round(2 * stage.rate))),
+        fakes=tuple(stage.fakes),
+        ignore=tuple(screen.ignore for screen in stage.screens),
+    )
+    unfinished.replace(path)
+    truth.save(truth_path(path))
+    return truth
+
+
+def _marked(frames: list[TruthFrame], damaged: list[int], group: int) -> tuple[TruthFrame, ...]:
+    """Return the frames with those marked that damage reaches: on to the next key frame."""
+    reached = {n for first in damaged for n in range(first, (first // group + 1) * group)}
+    return tuple(
+        TruthFrame(at=frame.at, people=frame.people, damaged=i in reached)
+        for i, frame in enumerate(frames)
+    )

@@ -1,0 +1,190 @@
+"""Photographs and their labels: folders of crops, and whole scenes with every face boxed.
+
+A folder of crops has one sub-folder per class (any of with_mask, without_mask,
+mask_worn_incorrectly). Two optional files beside them say more: `manifest.csv` (columns path,
+source and original) names the collection that each picture comes from and the photograph it was cut
+from, `split.csv` (path and split) which of them are for testing only. A scene file is
+`annotations.json`:
+``{"images": [{"file", "width", "height", "boxes": [[x1, y1, x2, y2]], "classes"}]}``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from maskwatch.domain import Box, Detection
+from maskwatch.errors import DataError
+from maskwatch.lab.training.groups import fingerprint
+from maskwatch.lab.training.layout import class_files
+from maskwatch.lab.training.pictures import at_most, folder_name, read_picture
+from maskwatch.lab.training.scenes import Scene, read_scenes
+from maskwatch.lab.training.tables import Origin, read_origins, read_split
+from maskwatch.vision.manifest import LABELS
+from maskwatch.vision.preprocess import cut
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["Dataset", "Photo", "Scene", "load_crops", "load_scenes", "read_scenes"]
+
+_IMBALANCE: Final = 20
+_LONGEST: Final = 200  # pixels kept of a crop's longer side: twice the usual input
+_AROUND: Final = 0.75  # of a boxed face's longer side is kept around it, for jitter and margin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photo:
+    """One labelled face.
+
+    Attributes:
+        image: uint8 BGR; a crop, or the neighbourhood of a boxed face.
+        label: index into LABELS.
+        source: collection it comes from.
+        name: path by which reports call it.
+        group: what must stay on one side of a split (the photograph it was cut from).
+        box: the annotated face in pixels of `image`; None: the picture is the face.
+        split: "train" or "test".
+        height: height of the face in its photograph in pixels; of the picture where no box is.
+        print: perceptual hash, 64 values of 0 or 1.
+        face: the face that the detector found in a picture without a box, if it looked.
+        file: where it lies, links followed.
+
+    """
+
+    image: Image
+    label: int
+    source: str
+    name: str
+    group: str
+    box: Box | None
+    split: str
+    height: float
+    print: Image
+    face: Detection | None = None
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Photographs, and what to say of each file that is none or could not be read: its name and why."""
+
+    photos: tuple[Photo, ...]
+    unreadable: tuple[str, ...] = ()
+
+    def __add__(self, other: Dataset) -> Dataset:
+        return Dataset(self.photos + other.photos, self.unreadable + other.unreadable)
+
+    def counts(self) -> Counter[str]:
+        """Return the number of photographs per label."""
+        return Counter(LABELS[photo.label] for photo in self.photos)
+
+    def check(self) -> None:
+        """Raise DataError where no classifier can be learnt from this."""
+        counts = self.counts()
+        missing = [name for name in LABELS[:2] if not counts[name]]
+        if missing:
+            found = ", ".join(f"{n} of {name}" for name, n in sorted(counts.items())) or "none"
+            raise DataError(
+                f"no pictures of {missing[0]} to train on; needed are {' and '.join(LABELS[:2])} "
+                f"({LABELS[2]} may be left out); found: {found}"
+            )
+        (most, many), (least, few) = counts.most_common()[0], counts.most_common()[-1]
+        if many > _IMBALANCE * few:
+            raise DataError(
+                f"{many} pictures of {most} against {few} of {least}: more than {_IMBALANCE}:1; "
+                f"add pictures of {least}, or leave the class out"
+            )
+
+
+def load_crops(folder: Path) -> Dataset:
+    """Return the crops of `folder`. Raises DataError for a folder that is not laid out as said above."""
+    files, others = class_files(folder)
+    names = [path.relative_to(folder).as_posix() for _, path in files]
+    origins = read_origins(folder / "manifest.csv", frozenset(names))
+    splits = read_split(folder / "split.csv", frozenset(names))
+    called, place = folder_name(folder), folder.resolve()
+    photos: list[Photo] = []
+    unreadable = others + _missing(folder / "split.csv", sorted(splits.keys() - set(names)))
+    for name, (label, path) in zip(names, files, strict=True):
+        try:
+            image = read_picture(path)
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        origin = origins.get(name, Origin())
+        photos.append(
+            Photo(
+                image=at_most(image, _LONGEST),
+                label=label,
+                source=origin.source or called,
+                name=f"{called}/{name}",
+                group=origin.original or f"{called}/{name}",
+                box=None,
+                split=splits.get(name, "train"),
+                height=float(image.shape[0]),
+                print=fingerprint(image),
+                file=str(place / name),
+            )
+        )
+    if not photos:
+        raise DataError(f"{folder}: none of its {len(files)} pictures can be read")
+    return Dataset(tuple(photos), tuple(unreadable))
+
+
+def _missing(split: Path, names: list[str]) -> list[str]:
+    """Return what to say of pictures that a split names and that are not there: they may be mistyped."""
+    return [f"{split}: {len(names)} of its pictures are not there, first {names[0]}"] if names else []
+
+
+def load_scenes(annotations: Path) -> Dataset:
+    """Return every boxed face of an annotations file, each with its neighbourhood."""
+    photos: list[Photo] = []
+    unreadable: list[str] = []
+    for scene in read_scenes(annotations):
+        try:
+            image = scene.picture()
+        except DataError as error:
+            unreadable.append(str(error))
+            continue
+        photos += _faces(scene, image, folder_name(annotations.parent))
+    if not photos:
+        raise DataError(
+            f"{annotations}: no face to learn: none of its images can be read; first {unreadable[0]}"
+        )
+    return Dataset(tuple(photos), tuple(unreadable))
+
+
+def _faces(scene: Scene, image: Image, source: str) -> Iterable[Photo]:
+    look = fingerprint(image)
+    for number, (box, label) in enumerate(zip(scene.boxes, scene.labels, strict=True)):
+        area, inner = _neighbourhood(image, box)
+        yield Photo(
+            image=area,
+            label=label,
+            source=source,
+            name=f"{scene.name}#{number}",
+            group=scene.name,
+            box=inner,
+            split="train",
+            height=box.height,
+            print=look,
+            file=str(scene.path.resolve()),
+        )
+
+
+def _neighbourhood(image: Image, box: Box) -> tuple[Image, Box]:
+    """Return the pixels around `box` (never beyond the image) and the box in them."""
+    height, width = image.shape[:2]
+    around = _AROUND * max(box.width, box.height)
+    outer = Box(box.x1 - around, box.y1 - around, box.x2 + around, box.y2 + around).clipped(
+        width, height
+    )
+    x, y = round(outer.x1), round(outer.y1)
+    area = cut(image, Box(x, y, round(outer.x2), round(outer.y2))).copy()
+    inner = Box(box.x1 - x, box.y1 - y, box.x2 - x, box.y2 - y)
+    small = at_most(area, int(1.5 * _LONGEST))
+    return small, inner.scaled(small.shape[1] / area.shape[1])

@@ -1,0 +1,180 @@
+"""The training loop: epochs of drawn batches, a state on disk after each, and a model at the end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from maskwatch.errors import WeightsError
+from maskwatch.lab.training.history import Epoch, read_history, write_history
+from maskwatch.lab.training.network import build, load_model, predict, scaled
+from maskwatch.lab.training.sampler import Batch, Sampler, prefetch
+from maskwatch.lab.training.settings import Settings
+
+__all__ = ["Progress", "fit", "seed_everything"]
+
+_SMOOTHING: Final = 0.03
+_TEACHER_SHARE: Final = 0.6
+_STATE: Final = "state.keras"
+
+Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the loop stands: steps done of this epoch, and its running loss and accuracy."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+
+
+def seed_everything(seed: int, threads: int = 0) -> None:
+    """Make Python, numpy and TensorFlow repeat themselves, operation by operation.
+
+    Several threads sum in any order unless TensorFlow takes slower kernels; a single one does not.
+    """
+    keras.utils.set_random_seed(seed)
+    if threads:  # TensorFlow refuses even its own default once it has begun to compute
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if threads != 1:
+        tf.config.experimental.enable_op_determinism()
+
+
+def fit(
+    settings: Settings,
+    sampler: Sampler,
+    validation: Batch,
+    run: Path,
+    *,
+    classes: int,
+    steps: int,
+    tell: Callable[[Progress | Epoch], None],
+) -> keras.Model:
+    """Train (or go on with) the run in folder `run` and return its model.
+
+    After every epoch the folder has the state; a run that is stopped loses its last epoch at most.
+    """
+    history = read_history(run)
+    model = _resumed(run) if history else _fresh(settings, classes, steps)
+    teacher = _teacher(Path(settings.teacher), model) if settings.teacher else None
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        began = time.monotonic()
+        loss, accuracy = _epoch(model, teacher, sampler, epoch, settings.epochs, steps, tell)
+        val_loss, val_accuracy = _validate(model, validation)
+        rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
+        done = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate, time.monotonic() - began)
+        history.append(done)
+        _save(run, model, history)
+        tell(done)
+    return model
+
+
+def _fresh(settings: Settings, classes: int, steps: int) -> keras.Model:
+    model = build(settings, classes)
+    model.compile(
+        optimizer=_optimizer(settings, steps),
+        # Of two classes this is the binary cross-entropy of the softmax, term by term.
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _optimizer(settings: Settings, steps: int) -> Any:
+    """Return the paper's Adam with decay, or AdamW with warm-up and cosine."""
+    if settings.recipe == "paper":
+        schedule = keras.optimizers.schedules.InverseTimeDecay(
+            settings.rate, decay_steps=1, decay_rate=settings.rate / settings.epochs
+        )
+        return keras.optimizers.Adam(schedule)
+    total = steps * settings.epochs
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.rate / 30,
+        total,
+        alpha=0.01,
+        warmup_target=settings.rate,
+        warmup_steps=max(1, min(150, total // 10)),
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=2e-4, global_clipnorm=1.0)
+
+
+def _resumed(run: Path) -> keras.Model:
+    return load_model(run / _STATE, to_train=True)
+
+
+def _teacher(path: Path, model: keras.Model) -> keras.Model:
+    teacher = load_model(path)
+    for what, its, ours in (
+        ("input", teacher.input_shape, model.input_shape),
+        ("classes", teacher.output_shape[-1], model.output_shape[-1]),
+    ):
+        if its != ours:
+            raise WeightsError(f"{path}: a teacher of {what} {its}; expected {ours}, as the pupil's")
+    return teacher
+
+
+def _epoch(
+    model: Any, teacher: Any, sampler: Sampler, epoch: int, epochs: int, steps: int,
+    tell: Callable[[Progress | Epoch], None],
+) -> tuple[float, float]:  # fmt: skip
+    """Train one epoch; return its mean loss and accuracy."""
+    _seed_dropout(model, epoch)
+    first = (epoch - 1) * steps
+    sums = np.zeros(2)
+    threads = min(4, max(1, (os.cpu_count() or 2) // 2))
+    for step, batch in enumerate(prefetch(sampler, first, first + steps, threads), start=1):
+        x = scaled(batch.images)
+        # Keras 3 answers with running means over the batches since the last reset.
+        model.reset_metrics()
+        sums += model.train_on_batch(x, _targets(model, teacher, x, batch.labels))
+        tell(Progress(epoch, epochs, step, steps, *map(float, sums / step)))
+    loss, accuracy = map(float, sums / steps)
+    return loss, accuracy
+
+
+def _seed_dropout(model: Any, epoch: int) -> None:
+    """Start the epoch's dropout from its number, so that a resumed run drops the same units."""
+    for number, layer in enumerate(model.layers):
+        if isinstance(layer, keras.layers.Dropout):
+            layer.seed_generator.state.assign([number, epoch])
+
+
+def _targets(model: Any, teacher: Any, x: Array, labels: npt.NDArray[np.int64]) -> Array:
+    """Return smoothed one-hot targets (n, classes), mixed with the teacher's answers if there is one."""
+    classes = int(model.output_shape[-1])
+    hard = np.eye(classes, dtype=np.float32)[labels] * (1 - _SMOOTHING) + _SMOOTHING / classes
+    if teacher is None:
+        return np.asarray(hard, np.float32)
+    soft = np.asarray(keras.ops.softmax(teacher.predict_on_batch(x)), np.float32)
+    return np.asarray((1 - _TEACHER_SHARE) * hard + _TEACHER_SHARE * soft, np.float32)
+
+
+def _validate(model: Any, validation: Batch) -> tuple[float, float]:
+    """Return mean cross-entropy and accuracy on the validation crops."""
+    logits = predict(model, validation.images)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    right = log_p[np.arange(len(log_p)), validation.labels]
+    return float(-right.mean()), float((logits.argmax(axis=1) == validation.labels).mean())
+
+
+def _save(run: Path, model: Any, history: list[Epoch]) -> None:
+    """Write state and history; each replaces the old one whole, the history last: it counts."""
+    fresh = run / "next.keras"
+    model.save(fresh)
+    fresh.replace(run / _STATE)
+    write_history(run, history)

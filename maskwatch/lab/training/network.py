@@ -1,0 +1,108 @@
+"""The network: MobileNetV2 (Sandler et al. 2018) and a head that gives logits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.errors import WeightsError
+from maskwatch.lab.training.settings import Settings
+
+__all__ = ["backbone", "build", "load_model", "predict", "scaled"]
+
+_MOMENTUM: Final = 0.97
+_KERAS_WIDTHS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+
+
+def scaled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return ``rgb / 127.5 - 1``: the real values that the quantized model sees."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def backbone(size: int, width: float, weights: str) -> keras.Model:
+    """Return MobileNetV2 without its top.
+
+    `weights` is a file of ImageNet weights without the top, "none", or "" for those that Keras
+    downloads (input sizes it has none for get those of 224). Raises WeightsError.
+    """
+    shape = (size, size, 3)
+    try:
+        if weights:
+            base = keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights=None)
+            if weights != "none":
+                base.load_weights(weights)
+            return base
+        return keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights="imagenet")
+    except Exception as error:  # Keras raises the bare kind where it cannot download
+        known = ", ".join(map(str, _KERAS_WIDTHS))
+        raise WeightsError(
+            f"no weights for MobileNetV2 of width {width:g} from {weights or 'Keras'}: {error}; "
+            f"give --weights FILE (.h5 without the top, of this width) or none; Keras has {known}"
+        ) from error
+
+
+def build(settings: Settings, classes: int) -> keras.Model:
+    """Return the untrained network of `settings` with `classes` logits.
+
+    The paper's recipe freezes the backbone. Fine-tuning lets its batch statistics follow the new
+    pictures, faster than ImageNet's momentum of 0.999 would in a run this short.
+    """
+    if settings.weights.endswith(".keras"):
+        return _grown(load_model(Path(settings.weights)), settings, classes)
+    base = backbone(settings.size, settings.width, settings.weights)
+    base.trainable = settings.recipe == "cctv"
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _MOMENTUM
+    _freeze(base, settings.freeze)
+    inputs = keras.Input((settings.size, settings.size, 3))
+    x = keras.layers.GlobalAveragePooling2D()(base(inputs))
+    if settings.recipe == "paper":
+        x = keras.layers.Dense(128, activation="relu")(x)
+        x = keras.layers.Dropout(0.5)(x)
+    else:
+        x = keras.layers.Dropout(0.2)(x)
+    return keras.Model(inputs, keras.layers.Dense(classes, name="logits")(x))
+
+
+def _freeze(base: keras.Model, blocks: int) -> None:
+    """Keep the first `blocks` blocks, and the convolution before them, from being trained."""
+    last = {0: "", 1: "expanded_conv_project_BN"}.get(blocks, f"block_{blocks - 1}_project_BN")
+    names = [layer.name for layer in base.layers]
+    for layer in base.layers[: names.index(last) + 1 if last else 0]:
+        layer.trainable = False
+
+
+def _grown(earlier: keras.Model, settings: Settings, classes: int) -> keras.Model:
+    """Return the network of `settings` that starts from an earlier run's, of any input size."""
+    start = msgspec.structs.replace(settings, weights="none")
+    model = build(start, classes)
+    try:
+        model.set_weights(earlier.get_weights())
+    except ValueError as error:
+        raise WeightsError(
+            f"{settings.weights}: not of width {settings.width:g} with {classes} classes: {error}"
+        ) from error
+    return model
+
+
+def load_model(path: Path, *, to_train: bool = False) -> keras.Model:
+    """Return a `.keras` model, with its optimizer if it is `to_train`. Raises WeightsError."""
+    try:
+        return keras.saving.load_model(path, compile=to_train)
+    except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+        raise WeightsError(f"{path}: cannot load the model: {error}") from error
+
+
+def predict(model: Any, images: npt.NDArray[np.uint8], batch: int = 128) -> npt.NDArray[np.float32]:
+    """Return logits (n, classes) of uint8 RGB images (n, size, size, 3)."""
+    rows = [
+        np.asarray(model.predict_on_batch(scaled(images[i : i + batch])), np.float32)
+        for i in range(0, len(images), batch)
+    ]
+    return np.concatenate(rows)

@@ -1,0 +1,135 @@
+"""The report of a training run: every variant on every set, float against int8 image by image."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from maskwatch.lab.training.history import read_history
+from maskwatch.lab.training.metrics import ClassFigures, Floats, class_figures, confusion
+from maskwatch.lab.training.plots import plot_confusion, plot_history
+from maskwatch.lab.training.sampler import Batch
+from maskwatch.vision.manifest import LABELS, Manifest
+from maskwatch.vision.masks import MaskClassifier
+
+if TYPE_CHECKING:
+    from maskwatch.lab.training.prepare import Prepared
+    from maskwatch.lab.training.settings import Settings
+
+__all__ = ["Side", "classification_report", "write_report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One set of crops, the pictures they are of, and each variant's raw logits (n, classes)."""
+
+    name: str
+    pictures: tuple[str, ...]
+    batch: Batch
+    logits: dict[str, Floats]
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One variant on one set, as it stands in report.json."""
+
+    set: str
+    variant: str
+    images: int
+    accuracy: float
+    wrong: int
+    classes: list[ClassFigures]
+    confusion: list[list[int]]
+
+
+def classification_report(rows: list[ClassFigures], accuracy: float) -> str:
+    """Return precision, recall, F1 and support per class as a table."""
+    lines = [f"{'':24}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}"]
+    lines += [
+        f"{r.label:24}{r.precision:10.4f}{r.recall:10.4f}{r.f1:10.4f}{r.support:10d}" for r in rows
+    ]
+    total = sum(r.support for r in rows)
+    return "\n".join([*lines, f"{'accuracy':24}{'':20}{accuracy:10.4f}{total:10d}"])
+
+
+def write_report(
+    run: Path, settings: Settings, prepared: Prepared, sides: list[Side], manifest: Manifest
+) -> None:
+    """Write report.txt, report.json, float-against-int8.csv and the plots into the run folder."""
+    model = MaskClassifier(run / f"{manifest.id}.json")
+    rows: list[_Row] = []
+    compared: list[str] = []
+    for side in sides:
+        int8 = model.logits(list(side.batch.images))
+        # The int8 model's are calibrated, and lean as its manifest says: so must those beside it.
+        plain = model.calibrated(side.logits["float"])
+        variants = {**side.logits, "float": plain, "int8": int8}
+        rows += [_row(side, name, logits) for name, logits in variants.items()]
+        compared.append(_compare(run, side, plain, int8))
+    (run / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+    (run / "report.txt").write_text(
+        _text(settings, prepared, manifest, rows, compared), encoding="utf-8"
+    )
+    _plots(run, rows)
+
+
+def _row(side: Side, variant: str, logits: Floats) -> _Row:
+    truth = side.batch.labels
+    classes = logits.shape[1]
+    # A set may hold a class that this model does not know: it counts as wrong in no figure.
+    known = truth < classes
+    said = logits.argmax(axis=1)[known]
+    matrix = confusion(truth[known], said, classes)
+    right = int(np.trace(matrix))
+    total = int(matrix.sum())
+    return _Row(
+        side.name, variant, total, right / max(1, total), total - right,
+        class_figures(matrix, LABELS[:classes]), matrix.tolist(),
+    )  # fmt: skip
+
+
+def _compare(run: Path, side: Side, plain: Floats, int8: Floats) -> str:
+    """Write float's and int8's answer of each image that they disagree on; return the summary line."""
+    one, other = plain.argmax(axis=1), int8.argmax(axis=1)
+    path = run / f"float-against-int8-{side.name.replace(' ', '-')}.csv"
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["picture", "true", "float", "int8", "differs"])
+        for i, (picture, truth) in enumerate(zip(side.pictures, side.batch.labels, strict=True)):
+            names = (LABELS[int(truth)], LABELS[int(one[i])], LABELS[int(other[i])])
+            writer.writerow([picture, *names, int(one[i] != other[i])])
+    return f"{side.name}: float and int8 disagree on {int((one != other).sum())} of {len(int8)} images"
+
+
+def _text(
+    settings: Settings, prepared: Prepared, manifest: Manifest, rows: list[_Row], compared: list[str]
+) -> str:
+    head = [
+        f"model {manifest.id}: {manifest.description}",
+        f"sha256 {manifest.sha256}",
+        (
+            f"recipe {settings.recipe}, seed {settings.seed}, {len(prepared.train)} training faces, "
+            f"{len(prepared.unreadable)} unreadable pictures skipped"
+        ),
+        f"temperature {manifest.temperature}, thresholds {dict(manifest.thresholds)}",
+        "",
+        *compared,
+    ]
+    for row in rows:
+        head += ["", f"{row.set}, {row.variant}", classification_report(row.classes, row.accuracy)]
+    return "\n".join(head) + "\n"
+
+
+def _plots(run: Path, rows: list[_Row]) -> None:
+    history = read_history(run)
+    if history:
+        plot_history(history, run / "history.png")
+    for row in rows:
+        if row.variant == "int8":
+            labels = LABELS[: len(row.confusion)]
+            place = run / f"confusion-{row.set.replace(' ', '-')}.png"
+            plot_confusion(row.confusion, labels, f"{row.set}, int8", place)

@@ -1,0 +1,197 @@
+"""Which crop is trained on next: balanced by class and by source, and the same for the same seed.
+
+A class gets its share whatever its number of pictures; within a class a source gets a share that
+grows with the square root of its number, and a source known in one class only is kept from standing
+for it by masks painted onto its bare faces. Batch `k` depends on the seed and on `k` alone, so a
+resumed run goes on with exactly the batches it would have had.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from queue import Queue
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.lab.training import occlude
+from maskwatch.lab.training.augment import Augment, classic, compress_h264
+from maskwatch.lab.training.dataset import Photo
+from maskwatch.lab.training.occlude import Wear
+from maskwatch.vision.preprocess import resize
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from maskwatch.domain import Detection
+    from maskwatch.domain.frame import Image
+
+__all__ = ["CLASS_SHARE", "Batch", "Sampler", "prefetch"]
+
+CLASS_SHARE: Final = (0.40, 0.48, 0.12)
+_PAINTED: Final = {0: 0.08, 1: 0.14, 2: 0.30}  # share of a class that is painted onto bare faces
+_BOXED_BONUS: Final = 2.0  # faces cut from whole photographs are what serving sees
+_COMPRESSED: Final = 0.6  # of the batches have crops that went through H.264
+_IN_SHEET: Final = 12
+_TILES: Final = (16, 24, 32, 48, 64)
+_BEFORE: Final = {0: 0.06, 1: 0.16, 2: 0.06}  # share with something in the way: mostly of bare faces
+_TURNED: Final = 3  # a turned bare face counts as many: few collections have enough
+# A hand, or what it holds, is what bare faces were most often taken for masked by.
+_OCCLUDERS: Final = (
+    *(occlude.hand, occlude.hand, occlude.held, occlude.held),
+    *(occlude.beard, occlude.scarf, occlude.glasses),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """uint8 RGB crops (n, size, size, 3) and their labels (n,)."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+
+def landmarks(face: Detection) -> npt.NDArray[np.float32]:
+    """Return the five landmarks of `face` as float32 (5, 2)."""
+    return np.array([(p.x, p.y) for p in face.landmarks], np.float32)
+
+
+class Sampler:
+    """Draws batches from `photos`; `plain` uses the paper's augmentation and the data's own balance."""
+
+    def __init__(
+        self, photos: Sequence[Photo], augment: Augment, *, batch: int, seed: int, plain: bool = False
+    ) -> None:
+        self._augment, self._batch, self._seed, self._plain = augment, batch, seed, plain
+        self._photos = list(photos)
+        self._pools: dict[int, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
+        for photo in photos:
+            turned = photo.label == 1 and photo.face is not None and not _paintable(photo)
+            self._pools[photo.label][photo.source] += [photo] * (_TURNED if turned else 1)
+        self._labels = sorted(self._pools)
+        share = np.array([CLASS_SHARE[label] for label in self._labels])
+        self._class_share = share / share.sum()
+        self._bare = [p for p in photos if p.label == 1 and _paintable(p)]
+        # What comes before a face never shows a mask: it would change what the label ought to be.
+        self._others = [p for p in photos if p.label == 1]
+
+    @property
+    def prior(self) -> dict[int, float]:
+        """Share of each label in what is drawn."""
+        if self._plain:
+            count = Counter(photo.label for photo in self._photos)
+            return {label: n / len(self._photos) for label, n in sorted(count.items())}
+        return dict(zip(self._labels, map(float, self._class_share), strict=True))
+
+    def batch(self, number: int) -> Batch:
+        """Return batch `number`, the same whenever it is asked for."""
+        rng = np.random.default_rng([self._seed, number])
+        draw = self._draw_plain if self._plain else self._draw
+        crops, labels = zip(*(draw(rng) for _ in range(self._batch)), strict=True)
+        images = list(crops)
+        if not self._plain and rng.random() < _COMPRESSED * self._augment.strength:
+            self._compress(images, rng)
+        size = self._augment.size
+        stacked = np.stack([resize(image, size)[:, :, ::-1] for image in images])
+        return Batch(stacked, np.array(labels, np.int64))
+
+    def _compress(self, images: list[Image], rng: Generator) -> None:
+        """Put some of `images` through H.264 together, at the size of a far face."""
+        chosen = rng.choice(len(images), min(_IN_SHEET, len(images)), replace=False)
+        side = int(rng.choice(_TILES))
+        tiles = compress_h264([resize(images[i], side) for i in chosen], rng)
+        for index, tile in zip(chosen, tiles, strict=True):
+            images[index] = tile
+
+    def _draw(self, rng: Generator) -> tuple[Image, int]:
+        label = self._labels[int(rng.choice(len(self._labels), p=self._class_share))]
+        if self._bare and rng.random() < _PAINTED[label]:
+            return self._crop(*self._painted(label, rng), rng), label
+        pools = self._pools[label]
+        names = sorted(pools)
+        weight = np.sqrt([len(pools[name]) for name in names])
+        weight *= [_BOXED_BONUS if pools[name][0].box is not None else 1.0 for name in names]
+        pool = pools[names[int(rng.choice(len(names), p=weight / weight.sum()))]]
+        photo = pool[int(rng.integers(len(pool)))]
+        return self._crop(photo, photo.image, rng), label
+
+    def _draw_plain(self, rng: Generator) -> tuple[Image, int]:
+        photo = self._photos[int(rng.integers(len(self._photos)))]
+        return classic(photo.image, self._augment.size, rng), photo.label
+
+    def _painted(self, label: int, rng: Generator) -> tuple[Photo, Image]:
+        """Return a bare face and its picture with a mask (or, for the bare class, an occluder) on it."""
+        photo = self._bare[int(rng.integers(len(self._bare)))]
+        assert photo.face is not None
+        marks = landmarks(photo.face)
+        if label == 1:
+            return photo, _OCCLUDERS[int(rng.integers(len(_OCCLUDERS)))](photo.image, marks, rng)
+        wear = Wear.WELL if label == 0 else (Wear.BELOW_NOSE, Wear.ON_CHIN)[int(rng.integers(2))]
+        return photo, occlude.paint_mask(photo.image, marks, wear, rng)
+
+    def _crop(self, photo: Photo, image: Image, rng: Generator) -> Image:
+        """Return an augmented crop: by the annotated box, the detector's, or the picture as it is."""
+        before = None
+        if self._others and rng.random() < _BEFORE[photo.label] * self._augment.strength:
+            before = self._others[int(rng.integers(len(self._others)))].image
+        if photo.box is not None:
+            return self._augment.face(image, photo.box, rng, before)
+        if photo.face is not None and rng.random() < 0.55:
+            return self._augment.face(image, photo.face.box, rng, before)
+        return self._augment.whole(image, rng, before)
+
+
+def _paintable(photo: Photo) -> bool:
+    return photo.face is not None and occlude.frontal(landmarks(photo.face))
+
+
+def prefetch(sampler: Sampler, first: int, last: int, threads: int = 1) -> Iterator[Batch]:
+    """Yield batches `first` to `last` (excluded) in order, made ahead in `threads` threads.
+
+    Closing the iterator (or leaving the loop) ends the threads.
+    """
+    lanes: list[Queue[Batch | BaseException]] = [Queue(maxsize=4) for _ in range(threads)]
+    stop = threading.Event()
+    workers = [
+        threading.Thread(
+            target=_produce, args=(sampler, range(first + i, last, threads), lane, stop), daemon=True
+        )
+        for i, lane in enumerate(lanes)
+    ]
+    for worker in workers:
+        worker.start()
+    try:
+        for number in range(first, last):
+            made = lanes[(number - first) % threads].get()
+            if isinstance(made, BaseException):
+                raise made
+            yield made
+    finally:
+        stop.set()
+        _drain(lanes)
+        for worker in workers:
+            worker.join()
+
+
+def _produce(
+    sampler: Sampler, numbers: range, lane: Queue[Batch | BaseException], stop: threading.Event
+) -> None:
+    try:
+        for number in numbers:
+            made = sampler.batch(number)
+            if stop.is_set():
+                return
+            lane.put(made)
+    except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
+        lane.put(error)
+
+
+def _drain(lanes: list[Queue[Batch | BaseException]]) -> None:
+    """Make room, so that a producer that waits to put its last batch can end."""
+    for lane in lanes:
+        while not lane.empty():
+            lane.get_nowait()

@@ -1,0 +1,91 @@
+"""What a training run was asked to do; kept in its folder, so that it can be resumed or repeated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from maskwatch.errors import DataError, UsageError
+from maskwatch.files import MIB, read_json
+
+__all__ = ["Recipe", "Settings", "read_settings", "write_settings"]
+
+Recipe = Literal["cctv", "paper", "features"]
+_FILE = "settings.json"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that a run depends on, beside the pictures and the versions of the libraries.
+
+    Attributes:
+        data: folders of crops, one sub-folder per class.
+        scenes: annotation files of whole photographs.
+        leaks: lists of training pictures that show a test picture.
+        recipe: `cctv` fine-tunes the whole network on pictures made to look like a camera's;
+            `paper` trains a new head on a frozen network; `features` fits scikit-learn
+            classifiers to the frozen network's features.
+        hold_out: sources never trained on, but measured.
+        drop: sources left out altogether.
+        size: side of the network's input in pixels.
+        width: width multiplier of MobileNetV2.
+        margin: share of the face box's longer side added on every side.
+        epochs: passes; an epoch is `samples` crops drawn by class and source.
+        samples: crops per epoch; 0: as many as there are pictures.
+        batch: crops per step.
+        freeze: blocks of MobileNetV2, from below, that stay as ImageNet's weights left them: cheaper,
+            since what sees edges and colours need not be learnt anew.
+        threads: of TensorFlow; 0: one for each processor. One needs no slower, repeatable kernels.
+        rate: peak learning rate.
+        strength: of the camera's degradations, 0 to 1.
+        seed: of every random choice.
+        lean: nats added to the calibrated logit of "no mask", as a held-out source asked for.
+        validation: share of the pictures kept for validation, whole groups at a time.
+        weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
+            or "" for those that Keras downloads.
+        teacher: `.keras` file of a run whose answers are learnt beside the labels, or "".
+
+    """
+
+    data: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    recipe: Recipe = "cctv"
+    hold_out: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    size: Annotated[int, Meta(ge=32, le=512)] = 112
+    width: Annotated[float, Meta(gt=0, le=1.4)] = 1.0
+    margin: Annotated[float, Meta(ge=0, le=1)] = 0.15
+    epochs: Annotated[int, Meta(ge=1)] = 20
+    samples: Annotated[int, Meta(ge=0)] = 6000
+    batch: Annotated[int, Meta(ge=1)] = 64
+    freeze: Annotated[int, Meta(ge=0, le=16)] = 0
+    threads: Annotated[int, Meta(ge=0)] = 0
+    rate: Annotated[float, Meta(gt=0)] = 1e-3
+    strength: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    seed: Annotated[int, Meta(ge=0)] = 42
+    lean: Annotated[float, Meta(ge=-5, le=5)] = 0.0
+    validation: Annotated[float, Meta(gt=0, lt=0.9)] = 0.1
+    weights: str = ""
+    teacher: str = ""
+
+
+def write_settings(run: Path, settings: Settings) -> None:
+    """Write the settings into the run folder."""
+    text = msgspec.json.format(msgspec.json.encode(settings), indent=2)
+    (run / _FILE).write_bytes(text + b"\n")
+
+
+def read_settings(run: Path) -> Settings:
+    """Return the settings of a run folder. Raises UsageError where it is none, DataError if damaged."""
+    path = run / _FILE
+    try:
+        return read_json(path, MIB, Settings)
+    except OSError as error:
+        raise UsageError(
+            f"{run}: not a run folder: {_FILE} cannot be read ({error.strerror})"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise DataError(f"{path}: {error}") from error

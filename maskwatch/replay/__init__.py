@@ -1,0 +1,1 @@
+"""Replay of recorded video through the analysis: events, annotated video, explanations."""

@@ -1,0 +1,191 @@
+"""Runs the pipeline over a recorded file: as fast as it goes, on the file's own clock.
+
+Time comes from the file, ids from the clip's hash, the camera and the sequence; nothing is
+skipped; so two runs on one machine give the same events to the byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from maskwatch.analysis.build import build_pipeline
+from maskwatch.analysis.pipeline import FaceDetectorProtocol, Pipeline
+from maskwatch.analysis.results import FrameResult
+from maskwatch.capture.file import EPOCH, FileSource
+from maskwatch.config.schema import CameraConfig, Config, Pictures
+from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Frame, OccupancyMinute, ReplayIds
+from maskwatch.errors import ConfigError, SourceError
+from maskwatch.files import require_regular
+from maskwatch.secrets import SecretUrl
+from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.faces import analysis_size
+
+__all__ = [
+    "Replay",
+    "ReplayStep",
+    "ReplayedChange",
+    "choose_camera",
+    "clip_hash",
+    "default_config",
+    "replayed",
+]
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayStep:
+    """One frame and what it led to; the last one of a replay has no frame."""
+
+    frame: Frame | None
+    moment: float
+    outcome: FrameResult
+
+
+class ReplayedChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a replay's JSON.
+
+    Attributes:
+        moment: seconds of the file at which the frame stands that caused the change.
+        sequence: number of that frame among the analysed ones; None for the file's end.
+        box: the subject's face in that frame, in pixels of the picture; None when it is not seen.
+        picture: sha256 of the anonymized JPEG; "" without one.
+
+    """
+
+    moment: float
+    sequence: int | None
+    change: Change
+    box: Box | None
+    picture: str
+
+
+class Replay:
+    """One run over one file. Iterate it once.
+
+    Args:
+        clip: the file.
+        config: models and weights.
+        camera: rules, rate and rotation.
+        start: wall time (aware) of the file's first frame; schedules depend on it.
+        gated: whether the motion gate spares the detector, as in the daemon.
+        detector: taken instead of a fresh one.
+
+    Raises:
+        SourceError: the file is missing or no video.
+        ModelError: a model cannot be used.
+
+    """
+
+    def __init__(
+        self,
+        clip: Path,
+        config: Config,
+        camera: CameraConfig,
+        start: datetime = EPOCH,
+        *,
+        gated: bool = True,
+        detector: FaceDetectorProtocol | None = None,
+    ) -> None:
+        if camera.pictures is Pictures.VAULT:
+            # Sealing draws a fresh key each time, and a replay must repeat itself to the byte.
+            camera = msgspec.structs.replace(camera, pictures=Pictures.ANONYMIZED)
+        self._clip, self.camera, self._start = clip, camera, start
+        self._config, self._gated, self._detector = config, gated, detector
+        self.meter = Meter()
+        self.frames = self.looked = self.opened = 0
+        self.minutes: list[OccupancyMinute] = []
+
+    def __iter__(self) -> Iterator[ReplayStep]:
+        """Give each analysed frame with its outcome, and at the end what the end closes."""
+        moment = 0.0
+        with FileSource(
+            self._clip,
+            rate=self.camera.rate,
+            fit=partial(analysis_size, smallest_face=self.camera.smallest_face),
+            rotation=self.camera.rotation,
+            start=self._start,
+        ) as source:
+            pipeline = self._pipeline()
+            for frame in source:
+                moment = frame.moment
+                yield self._step(frame, moment, pipeline.process(frame))
+        at = self._start + timedelta(seconds=moment)
+        yield self._step(None, moment, pipeline.close(at, CloseReason.INTERRUPTED))
+
+    def changes(self) -> Iterator[ReplayedChange]:
+        """Run to the end and give the changes alone."""
+        for step in self:
+            yield from replayed(step)
+
+    def _pipeline(self) -> Pipeline:
+        ids = ReplayIds(clip_hash(self._clip), self.camera.name)
+        return build_pipeline(
+            self._config,
+            self.camera,
+            ids=ids,
+            meter=self.meter,
+            gated=self._gated,
+            detector=self._detector,
+        )
+
+    def _step(self, frame: Frame | None, moment: float, outcome: FrameResult) -> ReplayStep:
+        self.frames += frame is not None
+        self.looked += outcome.looked
+        self.opened += sum(c.kind is ChangeKind.OPENED for c, _ in outcome.changes)
+        self.minutes += outcome.minutes
+        return ReplayStep(frame, moment, outcome)
+
+
+def replayed(step: ReplayStep) -> Iterator[ReplayedChange]:
+    """Give the changes of one step as they stand in the JSON."""
+    boxes = {view.number: view.box for view in step.outcome.tracks if view.detected}
+    for change, picture in step.outcome.changes:
+        yield ReplayedChange(
+            moment=round(step.moment, 6),
+            sequence=step.frame.sequence if step.frame else None,
+            change=change,
+            box=boxes.get(change.violation.track),
+            picture=hashlib.sha256(picture).hexdigest() if picture else "",
+        )
+
+
+def clip_hash(clip: Path) -> str:
+    """Return the sha256 of the file. Raises SourceError when it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        require_regular(clip)
+        with clip.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise SourceError(f"{clip}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def default_config(clip: Path) -> Config:
+    """Return the configuration of a replay without a configuration file: every default."""
+    return Config(cameras=(CameraConfig(name="replay", url=SecretUrl(str(clip))),))
+
+
+def choose_camera(config: Config, name: str | None) -> CameraConfig:
+    """Return the camera of that name, or the only one.
+
+    Raises:
+        ConfigError: there is no such camera, or several and none was named.
+
+    """
+    names = [camera.name for camera in config.cameras]
+    if name is None and len(names) == 1:
+        return config.cameras[0]
+    if name in names:
+        return config.cameras[names.index(name)]
+    asked = "name one with --camera" if name is None else f"there is no camera {name!r}"
+    raise ConfigError(f"{asked}; the configuration has {', '.join(names)}")

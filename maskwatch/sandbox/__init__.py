@@ -1,0 +1,1 @@
+"""Confinement of a worker process: Landlock, seccomp, no_new_privs."""

@@ -1,1 +1,0 @@
-"""Part of the product: scenes with ground truth and an RTSP server with faults."""

@@ -1,0 +1,119 @@
+"""How much a face's pixels change by themselves, beside the picture around it.
+
+A poster's pixels change by noise, compression, light and the camera's shake, and so does the wall
+around it. A living face turns, blinks, speaks and sways against its background.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from maskwatch.domain import Box
+from maskwatch.vision.camera_motion import Grey, find_shift
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["FacePatch"]
+
+_FACE = 24  # px of the patch that the face's longer side takes
+_SIDE = 3 * _FACE
+_INNER = slice(_FACE, 2 * _FACE)
+_PARTS = 4  # across and down, in which a face's change is measured
+_GUARD = 4  # px between the face and what counts as its surroundings
+_SLACK = 0.35  # px of misalignment that explains a change
+_FLOOR = 1.0  # grey levels of noise that are always granted
+
+
+def _surroundings() -> npt.NDArray[np.uint8]:
+    mask = np.ones((_SIDE, _SIDE), np.uint8)
+    mask[_FACE // 2 + _GUARD : -_FACE // 2 - _GUARD, _FACE // 2 + _GUARD : -_FACE // 2 - _GUARD] = 0
+    return mask
+
+
+_AROUND = _surroundings()
+
+
+class FacePatch:
+    """The place in the picture where a face was first seen, as it looked then."""
+
+    __slots__ = ("_slope", "_then")
+
+    def __init__(self, image: Image, box: Box) -> None:
+        self._then = _patch(image, box)
+        across = cv2.Sobel(self._then, cv2.CV_32F, 1, 0, scale=0.125)
+        down = cv2.Sobel(self._then, cv2.CV_32F, 0, 1, scale=0.125)
+        self._slope = cast("Grey", cv2.magnitude(across, down))
+
+    def change(self, image: Image, place: Box) -> float:
+        """Return the change of the face's pixels since then; about 1 is what noise explains.
+
+        The surroundings of then and now are laid on each other first, to a fraction of a pixel.
+        Where they cannot be, nothing is said: 0. The median over the face's parts counts: who
+        passes before a poster hides a part of it, and somebody who lives moves all of the face.
+
+        Args:
+            image: uint8 BGR (height, width, 3) at analysis size.
+            place: where the face of then would be now if only the camera had moved.
+
+        """
+        now = _aligned(self._then, _patch(image, place))
+        if now is None:
+            return 0.0
+        around = _AROUND > 0
+        # By quartiles: who stands in a part of the surroundings must not pass for other light.
+        gain = _contrast(now[around]) / (_contrast(self._then[around]) + 1e-3)
+        gain = min(max(gain, 0.6), 1.6)
+        offset = float(np.median(now[around])) - gain * float(np.median(self._then[around]))
+        difference = np.abs(now - (gain * self._then + offset))
+        granted = float(np.median(difference[around])) + _FLOOR + _SLACK * self._slope
+        inner = (difference / granted)[_INNER, _INNER]
+        parts = inner.reshape(_PARTS, _FACE // _PARTS, _PARTS, _FACE // _PARTS).mean(axis=(1, 3))
+        return float(np.median(parts))
+
+
+def _contrast(values: Grey) -> float:
+    low, high = np.percentile(values, (25, 75))
+    return float(high - low)
+
+
+def _aligned(then: Grey, now: Grey) -> Grey | None:
+    """Return `now` moved so that its surroundings lie on those of `then`; None if they do not fit."""
+    fit, across, down = find_shift(then, now, _AROUND)
+    if fit <= 0:
+        return None
+    warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(now, warp, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cast("Grey", moved)
+
+
+def _patch(image: Image, box: Box) -> Grey:
+    """Return float32 (72, 72) grey: the face box in the middle third, its edge repeated outside."""
+    side = max(box.width, box.height, 1.0)
+    middle, scale = box.centre, _FACE / side
+    grey, left, top, shrunk = _neighbourhood(image, box, scale)
+    x, y = (middle.x - left) * shrunk, (middle.y - top) * shrunk
+    rest = scale / shrunk
+    warp = np.array([[rest, 0, _SIDE / 2 - x * rest], [0, rest, _SIDE / 2 - y * rest]], np.float32)
+    patch = cv2.warpAffine(grey, warp, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
+    return cv2.GaussianBlur(patch, (3, 3), 0).astype(np.float32)
+
+
+def _neighbourhood(image: Image, box: Box, scale: float) -> tuple[Image, float, float, float]:
+    """Return (grey crop of the place, its left, its top, by how much it was shrunk)."""
+    height, width = image.shape[:2]
+    around = box.grown(1.2).clipped(width, height)
+    left, top = min(int(around.x1), width - 1), min(int(around.y1), height - 1)
+    right, bottom = max(math.ceil(around.x2), left + 1), max(math.ceil(around.y2), top + 1)
+    crop = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
+    if scale >= 1.0:
+        return cast("Image", crop), left, top, 1.0
+    size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+    small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+    return cast("Image", small), left, top, scale

@@ -1,0 +1,170 @@
+"""Home Assistant discovery: what it announces, when again, and what it clears away."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import msgspec
+import pytest
+
+from maskwatch.alerts.mqtt.home_assistant import HomeAssistant
+from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersion
+from maskwatch.domain import CameraState
+from maskwatch.secrets import SecretUrl
+from tests.alerts.conftest import MakeSink
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.recorder_side import FakeRecorder, eventually, status
+
+EVERYTHING = MqttConfig(home_assistant=True, send_pictures=True, commands=True)
+
+
+def camera(name: str) -> CameraConfig:
+    return CameraConfig(name=name, url=SecretUrl("rtsp://x/1"))
+
+
+def discovered(mqtt: MqttConfig = EVERYTHING, *cameras: str) -> dict[str, dict[str, object]]:
+    """Return topic -> configuration."""
+    names = cameras or ("front door",)
+    home = HomeAssistant(Config(node="gate 1", cameras=tuple(map(camera, names)), mqtt=mqtt))
+    return {message.topic: json.loads(message.payload) for message in home.messages()}
+
+
+def test_a_camera_has_the_entities_that_people_ask_for() -> None:
+    names = {
+        (topic.split("/")[1], config["name"])
+        for topic, config in discovered().items()
+        if config["device"]["name"] == "front door"
+    }
+    assert names == {
+        ("binary_sensor", "Problem"),
+        ("sensor", "State"),
+        ("binary_sensor", "Person without mask"),
+        ("event", "Violation"),
+        ("sensor", "Occupancy"),
+        ("sensor", "Compliance"),
+        ("binary_sensor", "Snoozed"),
+        ("image", "Last alert"),
+        ("image", "Last snapshot"),
+        ("switch", "Enabled"),
+        ("number", "Snooze"),
+        ("button", "Take snapshot"),
+    }
+
+
+def test_without_leave_to_command_or_to_send_pictures_there_is_nothing_to_press_or_see() -> None:
+    platforms = {topic.split("/")[1] for topic in discovered(MqttConfig(home_assistant=True))}
+    assert platforms == {"binary_sensor", "sensor", "event"}
+
+
+@pytest.mark.parametrize("name", ["front door", "Tür/+#", "日本", "a" * 64])
+def test_topics_keep_to_the_characters_that_discovery_allows(name: str) -> None:
+    for topic in discovered(EVERYTHING, name):
+        assert re.fullmatch(r"homeassistant/[a-z_]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
+
+
+def test_cameras_whose_names_look_alike_have_different_entities() -> None:
+    found = discovered(EVERYTHING, "door 1", "door-1", "Door 1")
+    ids = [config["unique_id"] for config in found.values()]
+    assert len(ids) == len(set(ids)) == 3 * 12 + 2
+
+
+def test_every_entity_reads_and_writes_topics_of_the_documented_table() -> None:
+    topics = Topics("maskwatch", "gate 1")
+    used = {
+        str(value)
+        for config in discovered().values()
+        for key, value in config.items()
+        if key.endswith("_topic")
+    }
+    for text in used:
+        assert any(topics.parse(topic, text) is not None for topic in Topic), text
+
+
+def test_commands_are_messages_that_the_command_desk_takes() -> None:
+    by_name = {config["name"]: config for config in discovered().values()}
+    switch, button = by_name["Enabled"], by_name["Take snapshot"]
+    for payload in (switch["payload_on"], switch["payload_off"], button["payload_press"]):
+        assert isinstance(json.loads(str(payload)), dict)
+
+
+def test_every_entity_has_a_device_an_origin_and_the_nodes_availability() -> None:
+    for config in discovered().values():
+        assert config["availability_topic"] == "maskwatch/gate%201/status"
+        assert config["origin"] == {"name": "maskwatch", "sw_version": config["origin"]["sw_version"]}
+        assert config["device"]["identifiers"]
+
+
+def discovery_of(listener: Listener) -> list[str]:
+    return [topic for topic in listener.topics() if topic.startswith("homeassistant/")]
+
+
+def test_discovery_is_retained_and_published_again_when_home_assistant_is_born(
+    broker: Mosquitto,
+    listener: Listener,
+    recorder: FakeRecorder,
+    make_sink: MakeSink,
+    version: MqttVersion,
+) -> None:
+    sink = make_sink(broker.port, version=version, home_assistant=True)
+    recorder.start(sink)
+    listener.wait_for("maskwatch/gate%201/status", b"online")
+    first = discovery_of(listener)
+    assert len(first) == 8
+    assert all(heard.retain for heard in listener.heard if heard.topic in first)
+    recorder.cameras = [status(state=CameraState.BLIND)]
+    listener.publish("homeassistant/status", b"online")
+    eventually(lambda: len(discovery_of(listener)) == 2 * len(first) + 1)
+    eventually(lambda: any(b"blind" in heard.payload for heard in listener.heard))
+
+
+def test_the_last_words_of_home_assistant_are_no_birth(
+    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    sink = make_sink(broker.port, home_assistant=True)
+    recorder.start(sink)
+    listener.wait_for("maskwatch/gate%201/status", b"online")
+    listener.publish("homeassistant/status", b"offline")
+    sink.stop(5)
+    assert len(discovery_of(listener)) == 9
+
+
+def test_what_is_retained_of_a_camera_that_is_gone_is_cleared(
+    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
+) -> None:
+    recorder.cameras = [status("shed")]
+    gone = make_sink(broker.port, cameras=("shed",), version=version, home_assistant=True)
+    recorder.start(gone)
+    gone.stop(5)
+    recorder.cameras = [status("door")]
+    sink = make_sink(broker.port, version=version, home_assistant=True)
+    recorder.start(sink)
+    eventually(lambda: not [topic for topic in late_topics(broker) if "shed" in topic])
+    assert any("/door/" in topic for topic in late_topics(broker))
+
+
+def test_what_is_retained_of_another_node_is_left_alone(
+    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    other = make_sink(broker.port, node="gate 2", home_assistant=True)
+    recorder.start(other)
+    sink = make_sink(broker.port, home_assistant=True)
+    recorder.start(sink)
+    eventually(lambda: "maskwatch/gate%201/status" in late_topics(broker))
+    left = [topic for topic in late_topics(broker) if "gate%202" in topic or "gate_2" in topic]
+    assert len(left) == 6 + 8
+
+
+def late_topics(broker: Mosquitto) -> list[str]:
+    """What the broker keeps, as a subscriber sees it that comes now."""
+    late = Listener(broker.port, "#")
+    late.publish("test/end", b"")
+    late.wait_for("test/end")
+    late.close()
+    return [heard.topic for heard in late.heard if heard.retain]
+
+
+def test_a_prefix_of_ones_own_is_used() -> None:
+    own = msgspec.structs.replace(EVERYTHING, home_assistant_prefix="ha/discovery/")
+    assert all(topic.startswith("ha/discovery/") for topic in discovered(own))

@@ -1,0 +1,140 @@
+"""Snoozes and snapshots as the broker shows them, and as it forgets them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from maskwatch.alerts.mqtt import state as presence
+from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.alerts.sink import CameraSnapshot
+from maskwatch.config.schema import MqttVersion
+from maskwatch.domain import Snooze
+from maskwatch.ipc.messages import CommandResult
+from tests.alerts.conftest import MakeSink
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.recorder_side import FakeRecorder, eventually
+from tests.fakes.samples import JPEG, START, change, violation_id
+
+TOPICS = Topics("maskwatch", "gate 1")
+SNOOZE = TOPICS.of(Topic.SNOOZE, camera="door")
+SNAPSHOT = TOPICS.of(Topic.SNAPSHOT, camera="door")
+RESULT = TOPICS.of(Topic.COMMAND_RESULT)
+
+
+def retained(broker: Mosquitto) -> dict[str, bytes]:
+    """What a subscriber that comes now is given."""
+    late = Listener(broker.port, "#")
+    late.publish("test/end", b"")
+    late.wait_for("test/end")
+    late.close()
+    return {heard.topic: heard.payload for heard in late.heard if heard.retain}
+
+
+def test_a_snooze_is_shown_with_its_end_and_taken_back(
+    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    sink = make_sink(broker.port)
+    recorder.start(sink)
+    assert json.loads(listener.wait_for(SNOOZE).payload)["until"] is None
+    recorder.snoozes = [Snooze("door", START, START + timedelta(minutes=10))]
+    sink.standing_changed()
+    eventually(lambda: json.loads(listener.wait_for(SNOOZE).payload)["seconds"] == 600)
+    shown = json.loads(retained(broker)[SNOOZE])
+    assert shown["until"] == (START + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
+    recorder.snoozes = [Snooze("door")]
+    sink.standing_changed()
+    eventually(lambda: json.loads(retained(broker)[SNOOZE])["seconds"] == 0)
+
+
+def test_a_silent_violation_is_open_but_marked(
+    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    sink = make_sink(broker.port)
+    recorder.start(sink)
+    recorder.open_violations = [change(1), change(2)]
+    recorder.silenced = [violation_id(2)]
+    sink.standing_changed()
+    topic = TOPICS.of(Topic.OPEN_VIOLATIONS, camera="door")
+    eventually(lambda: json.loads(listener.wait_for(topic).payload)["count"] == 2)
+    shown = json.loads(listener.wait_for(topic).payload)
+    assert shown["silent"] == 1
+    assert [row["silent"] for row in shown["violations"]] == [False, True]
+
+
+def test_a_snapshot_is_retained_and_comes_before_the_answer(
+    broker: Mosquitto,
+    listener: Listener,
+    recorder: FakeRecorder,
+    make_sink: MakeSink,
+    version: MqttVersion,
+) -> None:
+    sink = make_sink(broker.port, commands=True, version=version)
+    recorder.start(sink)
+    listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
+    asked = recorder.wait_command().id
+    sink.snapshot_taken(CameraSnapshot(asked, "door", START, JPEG))
+    sink.command_done(CommandResult(id=asked, ok=True, detail="taken"))
+    assert json.loads(listener.wait_for(RESULT).payload)["ok"]
+    topics = listener.topics()
+    assert topics.index(SNAPSHOT) < topics.index(RESULT)
+    assert retained(broker)[SNAPSHOT] == JPEG
+    heard = listener.wait_for(SNAPSHOT)
+    expected = 86_400 if version is MqttVersion.V5 else None
+    assert heard.expiry is None if expected is None else abs((heard.expiry or 0) - expected) < 60
+
+
+def test_a_snapshot_is_shown_again_after_the_broker_lost_it(
+    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    sink = make_sink(broker.port)
+    recorder.start(sink)
+    sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
+    eventually(lambda: SNAPSHOT in retained(broker))
+    broker.kill()
+    eventually(lambda: not sink.ready)
+    broker.start()
+    eventually(lambda: sink.ready)
+    eventually(lambda: retained(broker).get(SNAPSHOT) == JPEG)
+
+
+def test_a_snapshot_is_cleared_after_its_time(
+    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "_SNAPSHOT", 1.5)
+    sink = make_sink(broker.port, version=MqttVersion.V311)
+    recorder.start(sink)
+    sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
+    eventually(lambda: SNAPSHOT in retained(broker))
+    eventually(lambda: SNAPSHOT not in retained(broker))
+
+
+def test_a_snapshot_of_a_former_run_is_cleared(
+    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    listener.publish(SNAPSHOT, JPEG, retain=True)
+    recorder.start(make_sink(broker.port))
+    eventually(lambda: SNAPSHOT not in retained(broker))
+
+
+def test_a_snapshot_that_the_broker_is_too_small_for_is_refused(
+    tmp_path: Path, recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    small = Mosquitto(tmp_path, ["allow_anonymous true", "max_packet_size 20000"])
+    small.start()
+    listener = Listener(small.port)
+    sink = make_sink(small.port, commands=True)
+    recorder.start(sink)
+    listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"))
+    asked = recorder.wait_command().id
+    sink.snapshot_taken(CameraSnapshot(asked, "door", START, JPEG + b"\0" * 30_000))
+    sink.command_done(CommandResult(id=asked, ok=True, detail="taken"))
+    result = json.loads(listener.wait_for(RESULT).payload)
+    assert (result["ok"], result["detail"]) == (False, "the broker takes no picture so large")
+    assert sink.ready, "the connection stands"
+    listener.close()
+    sink.stop(5)
+    small.stop()

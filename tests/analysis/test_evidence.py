@@ -1,0 +1,172 @@
+"""Verdicts come from sequential tests that keep to their nominal error rates."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.analysis.evidence import CLIP, Evidence, EvidenceLimits
+from maskwatch.domain import MaskLogits, Verdict
+from tests.fakes.vision import BARE, MASKED, WRONG
+
+_LIMITS = EvidenceLimits(false_alarm_rate=0.001, miss_rate=0.01, correlation_time=0.4)
+_EVEN = MaskLogits(math.log(1 / 3), math.log(1 / 3), math.log(1 / 3))
+_TWO = MaskLogits(math.log(0.5), math.log(0.5))
+_FAR_APART = 100.0  # s: readings that do not repeat each other
+
+
+def _votes(
+    evidence: Evidence, logits: MaskLogits, count: int, start: float = 0.0, gap: float = 0.2
+) -> float:
+    moment = start
+    for index in range(count):
+        moment = start + index * gap
+        evidence.vote(logits, moment)
+    return moment
+
+
+def test_clear_readings_of_a_bare_face_decide_within_half_a_second_at_five_a_second() -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    _votes(evidence, BARE, 3)
+    assert evidence.verdict is Verdict.NO_MASK
+
+
+def test_one_picture_decides_nothing_however_sure_the_model_is() -> None:
+    """Mutation "evidence not clipped": a quantized softmax of 0 or 255 must not become certainty."""
+    evidence = Evidence(_LIMITS, _EVEN)
+    evidence.vote(MaskLogits(mask=-1e9, no_mask=1e9, incorrect=-1e9), 0.0)
+    assert evidence.verdict is Verdict.UNKNOWN
+    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == CLIP
+    assert min(_LIMITS.accept(v, Verdict.MASK) for v in (Verdict.NO_MASK, Verdict.INCORRECT)) > 0
+    assert _LIMITS.accept(Verdict.NO_MASK, Verdict.MASK) > CLIP
+    assert _LIMITS.accept(Verdict.MASK, Verdict.NO_MASK) > CLIP
+
+
+def test_the_training_prior_is_taken_out_of_the_logits() -> None:
+    """A model trained on nine masks to one bare face says "mask" of what is as likely either way."""
+    prior = MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1))
+    evidence = Evidence(_LIMITS, prior)
+    _votes(evidence, MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1)), 200, gap=_FAR_APART)
+    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(0.0, abs=1e-9)
+    assert evidence.verdict is Verdict.UNKNOWN
+
+
+def test_readings_in_quick_succession_weigh_by_the_correlation_time() -> None:
+    evidence = Evidence(_LIMITS, _TWO)
+    logits = MaskLogits(mask=-0.5, no_mask=0.5)
+    evidence.vote(logits, 10.0)
+    evidence.vote(logits, 10.2)
+    expected = 1.0 + (1 - math.exp(-0.2 / 0.4))
+    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(expected)
+
+
+def test_the_same_moment_again_and_a_moment_in_the_past_weigh_nothing() -> None:
+    evidence = Evidence(_LIMITS, _TWO)
+    for moment in (10.0, 10.0, 3.0, 9.0):
+        evidence.vote(BARE, moment)
+    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == CLIP
+
+
+def test_a_mask_that_comes_off_and_goes_on_again_is_noticed() -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    _votes(evidence, MASKED, 10)
+    assert evidence.verdict is Verdict.MASK
+    last = _votes(evidence, BARE, 8, start=2.0)
+    assert evidence.verdict is Verdict.NO_MASK
+    _votes(evidence, MASKED, 8, start=last + 0.2)
+    assert evidence.verdict is Verdict.MASK
+
+
+def test_long_evidence_for_a_mask_does_not_delay_the_alarm_when_it_comes_off() -> None:
+    """CUSUM forgets the time before the change; a running sum would take as long to come back."""
+    brief, long = Evidence(_LIMITS, _EVEN), Evidence(_LIMITS, _EVEN)
+    _votes(brief, MASKED, 5)
+    _votes(long, MASKED, 500)
+    for evidence, start in ((brief, 1.0), (long, 100.0)):
+        _votes(evidence, BARE, 8, start=start)
+        assert evidence.verdict is Verdict.NO_MASK
+
+
+def test_a_few_wrong_readings_do_not_turn_a_verdict() -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    _votes(evidence, MASKED, 5)
+    _votes(evidence, BARE, 3, start=1.0)
+    assert evidence.verdict is Verdict.MASK
+    _votes(evidence, MASKED, 3, start=1.6)
+    assert max(evidence.changes.values()) < 2
+
+
+def test_a_mask_worn_wrongly_is_told_from_both_others() -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    _votes(evidence, WRONG, 6)
+    assert evidence.verdict is Verdict.INCORRECT
+
+
+def test_bare_or_worn_wrongly_stays_unknown_while_the_two_cannot_be_told_apart() -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    _votes(evidence, MaskLogits(mask=-3.0, no_mask=1.0, incorrect=1.0), 100)
+    assert evidence.verdict is Verdict.UNKNOWN
+
+
+def test_a_model_of_two_classes_never_says_incorrect() -> None:
+    evidence = Evidence(_LIMITS, _TWO)
+    _votes(evidence, MaskLogits(mask=-3.0, no_mask=3.0), 5)
+    assert evidence.verdict is Verdict.NO_MASK
+    assert set(evidence.changes) == {Verdict.MASK}
+    assert evidence.over(Verdict.INCORRECT, Verdict.MASK) == 0.0
+
+
+def test_reporting_a_wrongly_worn_mask_takes_the_evidence_of_an_alarm() -> None:
+    strict = replace(_LIMITS, incorrect_is_violation=True)
+    assert strict.accept(Verdict.INCORRECT, Verdict.MASK) == strict.accept(Verdict.NO_MASK, Verdict.MASK)
+    assert _LIMITS.accept(Verdict.INCORRECT, Verdict.MASK) < strict.accept(
+        Verdict.INCORRECT, Verdict.MASK
+    )
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
+def test_a_lower_error_rate_asks_for_more_evidence(rate: float) -> None:
+    lower = replace(_LIMITS, false_alarm_rate=rate / 10)
+    upper = replace(_LIMITS, false_alarm_rate=rate)
+    assert lower.accept(Verdict.NO_MASK, Verdict.MASK) > upper.accept(Verdict.NO_MASK, Verdict.MASK)
+
+
+@pytest.mark.parametrize(("alpha", "beta"), [(0.02, 0.05), (0.05, 0.05)])
+def test_independent_readings_keep_to_the_nominal_error_rates(alpha: float, beta: float) -> None:
+    """Wald's bound, on 2,000 masked and 2,000 bare people with readings of known distribution."""
+    rng, limits = random.Random(7), EvidenceLimits(alpha, beta, 0.4)
+    wrong = {Verdict.MASK: 0, Verdict.NO_MASK: 0}
+    for truth, mean in ((Verdict.MASK, -1.0), (Verdict.NO_MASK, 1.0)):
+        for _ in range(2000):
+            evidence, moment = Evidence(limits, _TWO), 0.0
+            while evidence.verdict is Verdict.UNKNOWN:
+                # Two normal distributions 2 apart with variance 2: the ratio is the value itself.
+                evidence.vote(MaskLogits(0.0, rng.gauss(mean, math.sqrt(2.0))), moment)
+                moment += _FAR_APART
+            wrong[truth] += evidence.verdict is not truth
+    assert wrong[Verdict.MASK] / 2000 <= 1.2 * alpha
+    assert wrong[Verdict.NO_MASK] / 2000 <= 1.2 * beta
+
+
+_LOGIT = st.floats(-50, 50)
+
+
+@given(
+    st.lists(st.tuples(st.builds(MaskLogits, _LOGIT, _LOGIT, _LOGIT), st.floats(-1e5, 1e5)), max_size=40)
+)
+def test_whatever_is_read_the_evidence_stays_finite_and_consistent(
+    votes: list[tuple[MaskLogits, float]],
+) -> None:
+    evidence = Evidence(_LIMITS, _EVEN)
+    for logits, moment in votes:
+        evidence.vote(logits, moment)
+        assert math.isfinite(evidence.behind(evidence.verdict))
+        assert 0.0 <= evidence.confidence(evidence.verdict) <= 1.0
+        assert evidence.verdict not in evidence.changes
+        assert all(value >= 0 for value in evidence.changes.values())
+    assert evidence.readings == len(votes)

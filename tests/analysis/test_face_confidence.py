@@ -1,0 +1,56 @@
+"""Whether it is a face at all is decided by all that the detector said, not by one lucky score."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.analysis.face_confidence import FaceEvidence
+
+_SCORES = st.lists(st.floats(0.3, 1.0), min_size=1, max_size=40)
+
+
+def _after(*scores: float, beat: float = 0.2) -> FaceEvidence:
+    evidence = FaceEvidence(0.4)
+    for number, score in enumerate(scores):
+        evidence.see(score, number * beat)
+    return evidence
+
+
+def test_nothing_seen_is_not_enough() -> None:
+    assert not _after().enough
+
+
+def test_one_sighting_is_enough_only_where_the_detector_is_as_sure_as_of_a_face_near_by() -> None:
+    assert _after(0.93).enough
+    assert not _after(0.8).enough
+
+
+def test_a_far_face_is_enough_within_a_second() -> None:
+    """Nine of ten bare faces of 32 to 48 px in photographs score 0.8 and more."""
+    assert _after(*[0.8] * 5).enough
+
+
+def test_a_score_that_says_nothing_never_adds_up() -> None:
+    assert not _after(*[0.716] * 500).enough
+
+
+@given(_SCORES)
+def test_a_better_score_never_makes_it_less_of_a_face(scores: list[float]) -> None:
+    better = [min(1.0, score + 0.05) for score in scores]
+    assert _after(*better).ratio >= _after(*scores).ratio - 1e-9
+
+
+@given(_SCORES, st.floats(0.0, 10.0))
+def test_time_that_goes_back_is_no_time(scores: list[float], back: float) -> None:
+    evidence = _after(*scores)
+    before = evidence.ratio
+    evidence.see(0.95, (len(scores) - 1) * 0.2 - back)
+    assert evidence.ratio == before
+
+
+@given(_SCORES)
+def test_the_past_counts_for_no_more_than_seconds(scores: list[float]) -> None:
+    """Whatever came before, four seconds of a sure face are enough, and as many of none are not."""
+    assert _after(*scores, *[0.9] * 20).enough
+    assert not _after(*scores, *[0.4] * 20).enough

@@ -1,0 +1,399 @@
+"""From frames to changes: one violation per person and visit, and never about a poster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maskwatch.analysis.pipeline import Pipeline
+from maskwatch.analysis.results import FrameResult
+from maskwatch.config.schema import CameraConfig, DecisionConfig, Pictures, ZoneConfig, ZoneRule
+from maskwatch.domain import (
+    Change,
+    ChangeKind,
+    CloseReason,
+    Detection,
+    MaskLogits,
+    ReplayIds,
+    Verdict,
+)
+from maskwatch.privacy.vault import extract, new_key, open_sealed
+from maskwatch.secrets import SecretUrl
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+from tests.fakes.vision import (
+    BARE,
+    EPOCH,
+    MASKED,
+    ScriptedClassifier,
+    ScriptedDetector,
+    face,
+    frame,
+    picture,
+)
+
+Script = list[list[Detection]]
+_RATE = 5.0
+_CAMERA = CameraConfig(name="door", url=SecretUrl("clip.mp4"))
+
+
+def _walk(frames: int = 10, start: float = 80.0, step: float = 40.0, y: float = 150.0) -> Script:
+    return [[face(start + step * index, y)] for index in range(frames)]
+
+
+class _Run:
+    """A pipeline over a script, with all that came of it."""
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        say: ScriptedClassifier | None = None,
+        camera: CameraConfig = _CAMERA,
+        images: Sequence[np.ndarray] = (),
+    ) -> None:
+        self.meter, self.classifier = Meter(), say or ScriptedClassifier()
+        self.detector = ScriptedDetector(script)
+        self.pipeline = Pipeline(
+            camera,
+            detector=self.detector,
+            classifier=self.classifier,
+            ids=ReplayIds("clip", camera.name),
+            meter=self.meter,
+        )
+        self.outcomes: list[FrameResult] = []
+        for index in range(len(script)):
+            image = images[index] if images else None
+            self.outcomes.append(self.pipeline.process(frame(index, index / _RATE, image=image)))
+
+    def leave(self) -> _Run:
+        """Let everybody go, and take that in."""
+        now = len(self.outcomes) / _RATE + 5.0
+        self.outcomes.append(self.pipeline.idle(EPOCH + timedelta(seconds=now), now))
+        return self
+
+    @property
+    def changes(self) -> list[Change]:
+        return [change for outcome in self.outcomes for change, _ in outcome.changes]
+
+    @property
+    def pictures(self) -> list[bytes]:
+        return [jpeg for outcome in self.outcomes for _, jpeg in outcome.changes if jpeg]
+
+    def counted(self, name: str, **labels: str) -> float:
+        wanted = tuple(sorted({"camera": "door", **labels}.items()))
+        samples = self.meter.snapshot().samples
+        return sum(sample.value for sample in samples if (sample.name, sample.labels) == (name, wanted))
+
+
+def _kinds(changes: Sequence[Change]) -> list[ChangeKind]:
+    return [change.kind for change in changes]
+
+
+def test_a_bare_walker_is_one_violation_opened_and_closed_as_left() -> None:
+    run = _Run(_walk(12)).leave()
+    opened, *_, closed = run.changes
+    assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
+    assert closed.violation.close_reason is CloseReason.LEFT
+    assert opened.violation.verdict is Verdict.NO_MASK
+    assert opened.violation.first_seen == EPOCH
+    assert opened.at - EPOCH <= timedelta(seconds=0.6)
+    assert closed.violation.ended == EPOCH + timedelta(seconds=11 / _RATE)
+    assert {change.violation.id for change in run.changes} == {opened.violation.id}
+    assert run.counted(catalogue.VIOLATIONS, zone="", verdict="no_mask") == 1
+    assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 1
+
+
+def test_people_of_every_zone_and_verdict_are_counted_from_0_so_that_the_first_is_a_rise() -> None:
+    zones = tuple(ZoneConfig(name=name, polygon=((0, 0), (1, 0), (1, 1))) for name in ("till", "entry"))
+    run = _Run([], camera=msgspec.structs.replace(_CAMERA, zones=zones))
+    samples = [sample for sample in run.meter.snapshot().samples if sample.name == catalogue.PEOPLE]
+    counted = {(dict(s.labels)["zone"], dict(s.labels)["verdict"]): s.value for s in samples}
+    assert counted == {(zone, verdict): 0 for zone in ("", "till", "entry") for verdict in Verdict}
+
+
+def test_a_masked_walker_is_counted_and_not_reported() -> None:
+    run = _Run(_walk(12), say=ScriptedClassifier(lambda _: MASKED)).leave()
+    assert run.changes == []
+    assert run.counted(catalogue.PEOPLE, zone="", verdict="mask") == 1
+
+
+def test_only_a_frame_that_matched_a_detection_votes() -> None:
+    """Mutation "coasting tracks vote": the track goes on for two seconds without any detection."""
+    run = _Run([*_walk(2), *([[]] * 10)])
+    assert [view.detected for view in run.outcomes[-1].tracks] == [False]
+    assert len(run.classifier.read) == 2
+    assert run.changes == []
+
+
+def test_a_face_that_is_unfit_to_be_judged_has_no_vote() -> None:
+    """Mutation "UNKNOWN votes": turned away, too small, doubtful - whatever the model would say."""
+    script = [
+        [face(80 + 40 * i, 60, yaw=1.1), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
+        for i in range(12)
+    ]
+    run = _Run(script).leave()
+    assert run.classifier.read == []
+    assert run.changes == []
+    assert run.counted(catalogue.READINGS, result="turned_away") == 12
+    assert run.counted(catalogue.READINGS, result="too_small") == 12
+
+
+def test_a_poster_is_never_reported_however_long_it_hangs() -> None:
+    run = _Run([[face(300, 150)]] * 50).leave()
+    assert run.changes == []
+    assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 0
+
+
+def test_somebody_seen_from_behind_is_reported_once_the_face_was_seen() -> None:
+    """Turned by more than 45 degrees all the way, then towards the camera."""
+    away = [[face(80 + 20 * index, 150, yaw=0.8)] for index in range(12)]
+    towards = [[face(320 + 20 * index, 150)] for index in range(4)]
+    assert _Run(away).leave().changes == []
+    opened = _Run(away + towards).changes[0]
+    assert opened.kind is ChangeKind.OPENED
+
+
+_CAMERA_WORK = pytest.mark.parametrize(
+    "way",
+    [(1.0, 0.0, 9.0), (1.0, 0.0, -21.0), (1.012, 0.0, 0.0), (1.0, 0.8, 2.0)],
+    ids=["pans", "pans fast", "zooms", "rolls"],
+)
+"""How a camera moves from frame to frame: size, degrees, pixels across."""
+
+
+def _filmed(way: tuple[float, float, float], frames: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return pictures of a wall by a camera that moves so, and each one's motion as a matrix (3, 3)."""
+    blobs = np.random.default_rng(5).integers(40, 210, (45, 160, 3), dtype=np.uint8)
+    wall = cv2.resize(blobs, (1600, 450), interpolation=cv2.INTER_CUBIC)
+    size, degrees, across = way
+    once = np.vstack([cv2.getRotationMatrix2D((320, 180), degrees, size), (0, 0, 1)])
+    once[0, 2] += across
+    moves = [np.array([[1, 0, -480], [0, 1, -45], [0, 0, 1]], float)]
+    for _ in range(frames - 1):
+        moves.append(once @ moves[-1])
+    pictures = [
+        cv2.warpAffine(wall, move[:2], (640, 360), borderMode=cv2.BORDER_REFLECT) for move in moves
+    ]
+    return pictures, moves
+
+
+@_CAMERA_WORK
+def test_a_poster_filmed_by_a_camera_that_moves_is_not_reported(way: tuple[float, float, float]) -> None:
+    """It crosses the picture, grows and turns, but no otherwise than the wall that it hangs on."""
+    pictures, moves = _filmed(way, 15)
+    start = (320.0 - 8 * way[2], 170.0)
+    script = []
+    for move in moves:
+        x, y, _ = move @ np.linalg.inv(moves[0]) @ (*start, 1)
+        script.append([face(x, y, 48 * float(np.sqrt(np.linalg.det(move))))])
+    assert _Run(script, images=pictures).leave().changes == []
+
+
+@_CAMERA_WORK
+def test_somebody_who_walks_is_reported_by_a_camera_that_moves(way: tuple[float, float, float]) -> None:
+    pictures, _ = _filmed(way, 12)
+    script = [[face(150 + 34 * index, 170)] for index in range(12)]
+    opened = [change.kind for change in _Run(script, images=pictures).changes]
+    assert opened[:1] == [ChangeKind.OPENED]
+
+
+def test_a_masked_visitor_whose_face_passes_a_bare_poster_is_not_reported() -> None:
+    """The poster's readings are the poster's, whichever track goes over to whom."""
+    script = [[face(300, 150), face(60 + 30 * i, 152)] for i in range(20)]
+    script = [pair if abs(pair[1].box.centre.x - 300) > 40 else pair[1:] for pair in script]
+    say = ScriptedClassifier(lambda d: BARE if d.box.centre == face(300, 150).box.centre else MASKED)
+    still = [[face(300, 150)]] * 15
+    run = _Run([*still, *script, *still], say=say).leave()
+    assert run.changes == []
+
+
+def test_putting_the_mask_on_closes_the_violation_and_taking_it_off_opens_another() -> None:
+    def say(detection: Detection) -> MaskLogits:
+        return MASKED if 14 <= round((detection.box.centre.x - 80) / 12) < 28 else BARE
+
+    run = _Run(_walk(45, step=12.0), say=ScriptedClassifier(say))
+    assert _kinds(run.changes)[:3] == [ChangeKind.OPENED, ChangeKind.CLOSED, ChangeKind.OPENED]
+    assert run.changes[1].violation.close_reason is CloseReason.MASKED
+    assert len({change.violation.id for change in run.changes}) == 2
+
+
+def test_somebody_hidden_for_two_seconds_is_still_the_same_violation() -> None:
+    walk = _walk(30, step=15.0)
+    run = _Run([*walk[:10], *([[]] * 10), *walk[20:]]).leave()
+    assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
+
+
+def test_a_crowd_is_read_in_turn_a_bounded_number_per_frame() -> None:
+    crowd = [[face(40 + 60 * n + 8 * i, 100 + 30 * (n % 3)) for n in range(9)] for i in range(12)]
+    run = _Run(crowd)
+    assert max(len(o.tracks) for o in run.outcomes) == 9
+    assert len(run.classifier.read) <= 6 * 12
+    assert {change.violation.track for change in run.changes} == set(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("zone", "opens"),
+    [
+        (ZoneConfig(name="z", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), rule=ZoneRule.COUNTED), 0),
+        (ZoneConfig(name="z", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), rule=ZoneRule.IGNORED), 0),
+        (ZoneConfig(name="z", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), rule=ZoneRule.PRIVATE), 0),
+        (ZoneConfig(name="z", polygon=((0, 0), (1, 0), (1, 1), (0, 1)), dwell=60), 0),
+        (ZoneConfig(name="z", polygon=((0.5, 0), (1, 0), (1, 1), (0.5, 1))), 1),
+    ],
+)
+def test_zones_say_where_a_violation_may_open(zone: ZoneConfig, opens: int) -> None:
+    run = _Run(_walk(14), camera=msgspec.structs.replace(_CAMERA, zones=(zone,)))
+    opened = [change for change in run.changes if change.kind is ChangeKind.OPENED]
+    assert len(opened) == opens
+    assert all(change.violation.zone == "z" for change in opened)
+
+
+def test_leaving_the_zone_neither_closes_nor_repeats_the_violation() -> None:
+    half = ZoneConfig(name="left", polygon=((0, 0), (0.5, 0), (0.5, 1), (0, 1)))
+    there_and_back = [*_walk(12), *reversed(_walk(12))]
+    run = _Run(there_and_back, camera=msgspec.structs.replace(_CAMERA, zones=(half,)))
+    assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
+    assert ChangeKind.CLOSED not in _kinds(run.changes)
+    run.leave()
+    assert run.changes[-1].violation.zones == ("left", "", "left")
+
+
+def test_the_picture_is_a_jpeg_in_which_the_face_is_covered_and_the_body_is_not() -> None:
+    run = _Run(_walk(8))
+    image = cv2.imdecode(np.frombuffer(run.pictures[0], np.uint8), cv2.IMREAD_COLOR)
+    at = next(i for i, outcome in enumerate(run.outcomes) if outcome.changes)
+    box = run.detector._script[at][0].box
+    source = picture(at).astype(int)
+    face_area = np.s_[int(box.y1) + 4 : int(box.y2) - 4, int(box.x1) + 4 : int(box.x2) - 4]
+    legs = np.s_[int(box.y2) + 40 : int(box.y2) + 120, int(box.x1) : int(box.x2)]
+    assert np.corrcoef(image[face_area].ravel(), source[face_area].ravel())[0, 1] < 0.3
+    assert np.corrcoef(image[legs].ravel(), source[legs].ravel())[0, 1] > 0.5
+
+
+def test_pictures_can_be_switched_off() -> None:
+    run = _Run(_walk(8), camera=msgspec.structs.replace(_CAMERA, pictures=Pictures.NONE))
+    assert run.changes
+    assert run.pictures == []
+
+
+def test_the_vault_holds_the_subjects_face_for_the_keys_holder_and_the_picture_stays_covered() -> None:
+    private, public = new_key()
+    camera = msgspec.structs.replace(_CAMERA, pictures=Pictures.VAULT, vault_key=public)
+    run = _Run(_walk(8), camera=camera)
+    plain = _Run(_walk(8))
+    sealed = extract(run.pictures[0])
+    assert sealed is not None
+    face_jpeg = open_sealed(private, sealed, str(run.changes[0].violation.id).encode())
+    opened = cv2.imdecode(np.frombuffer(face_jpeg, np.uint8), cv2.IMREAD_COLOR)
+    at = next(i for i, outcome in enumerate(run.outcomes) if outcome.changes)
+    assert opened.shape[0] == pytest.approx(run.detector._script[at][0].box.height * 1.5, abs=2)
+    shown, covered = (
+        cv2.imdecode(np.frombuffer(one.pictures[0], np.uint8), cv2.IMREAD_COLOR) for one in (run, plain)
+    )
+    np.testing.assert_array_equal(shown, covered)
+
+
+def test_what_the_daemon_stops_over_is_closed_as_interrupted_and_counted() -> None:
+    run = _Run(_walk(8))
+    end = run.pipeline.close(EPOCH + timedelta(seconds=9), CloseReason.INTERRUPTED)
+    ((change, _),) = end.changes
+    assert change.violation.close_reason is CloseReason.INTERRUPTED
+    assert change.violation.ended == EPOCH + timedelta(seconds=9)
+    assert sum(row.seen for row in end.minutes) == 1
+    assert run.pipeline.close(EPOCH + timedelta(seconds=10)).changes == []
+
+
+def test_nobody_in_view_and_nothing_moving_spares_the_detector() -> None:
+    empty = picture(0)
+    run = _Run([])
+    outcomes = [run.pipeline.process(frame(i, i / _RATE, image=empty)) for i in range(50)]
+    assert sum(outcome.looked for outcome in outcomes) == run.detector.calls <= 12
+    assert run.counted(catalogue.FRAMES, fate="gated") == 50 - run.detector.calls
+
+
+def test_every_name_and_label_counted_is_in_the_catalogue() -> None:
+    run = _Run(_walk(12)).leave()
+    snapshot = run.meter.snapshot()
+    for sample in (*snapshot.samples, *snapshot.histograms):
+        assert catalogue.problem(sample.name, dict(sample.labels)) == ""
+
+
+def test_the_same_frames_give_the_same_changes_and_pictures_to_the_byte() -> None:
+    one, two = (_Run(_walk(15)).leave() for _ in range(2))
+    assert msgspec.json.encode(one.changes) == msgspec.json.encode(two.changes)
+    assert one.pictures == two.pictures
+
+
+_SOMEBODY = st.builds(face, st.floats(0, 640), st.floats(0, 360), st.floats(20, 120), st.floats(0.3, 1))
+_STEP = st.tuples(
+    st.lists(_SOMEBODY, max_size=3),
+    st.floats(-5, 5),  # monotonic seconds since the frame before; negative: a clock that lies
+    st.floats(-1e5, 1e5),  # jump of the wall clock in seconds
+    st.booleans(),  # what the classifier says
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_STEP, max_size=25))
+def test_any_detections_any_drops_and_any_clock_leave_every_life_legal(
+    steps: list[tuple[list[Detection], float, float, bool]],
+) -> None:
+    """Opened once, closed once, numbers without a gap, times in order, one open life per track."""
+    say = ScriptedClassifier()
+    camera = msgspec.structs.replace(_CAMERA, decision=DecisionConfig(cooldown=0.0, still_after=0.5))
+    run = _Run([], say=say, camera=camera)
+    run.detector._script = [detections for detections, *_ in steps]
+    moment = 0.0
+    for index, (_, passed, jump, bare) in enumerate(steps):
+        moment += passed
+        say._say = lambda _, bare=bare: BARE if bare else MASKED
+        at = EPOCH + timedelta(seconds=moment + jump)
+        run.outcomes.append(run.pipeline.process(frame(index, moment, at=at)))
+    run.outcomes.append(run.pipeline.close(EPOCH))
+    lives: dict[object, list[Change]] = {}
+    for change in run.changes:
+        lives.setdefault(change.violation.id, []).append(change)
+    for life in lives.values():
+        kinds = _kinds(life)
+        assert kinds[0] is ChangeKind.OPENED
+        assert kinds[-1] is ChangeKind.CLOSED
+        assert set(kinds[1:-1]) <= {ChangeKind.UPDATED}
+        assert [change.number for change in life] == list(range(1, len(life) + 1))
+        assert [change.at for change in life] == sorted(change.at for change in life)
+        last = life[-1].violation
+        assert last.ended is not None
+        assert last.first_seen <= last.started <= last.ended
+
+
+@pytest.mark.parametrize("kept", [Pictures.ANONYMIZED, Pictures.SUBJECT])
+def test_a_snapshot_covers_every_face_and_all_that_is_no_person(kept: Pictures) -> None:
+    """Also of who is reported, and where `pictures` would keep the subject's face."""
+    person, behind = face(240.0, 100.0), face(270.0, 200.0, height=32.0, score=0.4)
+    run = _Run([[person]] * 12, camera=msgspec.structs.replace(_CAMERA, pictures=kept))
+    run.detector._script.append([person, behind])  # seen by the look that the snapshot itself takes
+    last = frame(12, 2.4)
+    jpeg = run.pipeline.snapshot(last)
+    assert jpeg is not None
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    for covered in (person, behind):
+        box = covered.box
+        place = slice(int(box.y1), int(box.y2)), slice(int(box.x1), int(box.x2))
+        assert _likeness(shown[place], last.image[place]) < 0.35
+    background = slice(300, 350), slice(20, 120)
+    assert _likeness(shown[background], last.image[background]) < 0.35
+    body = slice(260, 350), slice(200, 280)
+    assert _likeness(shown[body], last.image[body]) > 0.8
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two patches in grey: 1 for the same, about 0 where noise was made coarse."""
+    a, b = (cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).ravel().astype(float) for patch in (one, other))
+    return float(np.corrcoef(a, b)[0, 1])

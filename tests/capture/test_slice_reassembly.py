@@ -1,0 +1,92 @@
+"""Key pictures that the parser cuts at repeated parameter sets are put together again."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.capture import h264 as joining
+from maskwatch.capture.h264 import SliceReassembler, begins_picture
+from maskwatch.lab.rtsp.clip import AccessUnit, Clip
+
+ClipOf = Callable[..., Path]
+
+_START = b"\x00\x00\x00\x01"
+
+
+def repeating(clip: Clip) -> bytes:
+    """The clip as an elementary stream whose parameter sets stand before every key slice."""
+    return b"".join(_START + nal for unit in clip.units for nal in _nals(clip, unit))
+
+
+def _nals(clip: Clip, unit: AccessUnit) -> Iterator[bytes]:
+    for nal in unit.nals:
+        is_set = clip.codec.nal_type(nal) in clip.codec.parameter_set_types
+        if unit.key and not is_set and begins_picture(clip.codec.value.lower(), _START + nal) is False:
+            yield from clip.parameter_sets
+        yield nal
+
+
+def packets(stream: bytes, codec: str) -> Iterator[av.Packet[Any]]:
+    with av.open(io.BytesIO(stream), format=codec) as container:
+        video = container.streams.video[0]
+        # As capture decodes: with more threads FFmpeg would not look for what is missing.
+        video.codec_context.thread_count = 1
+        yield from (packet for packet in container.demux(video) if packet.size)
+
+
+@pytest.mark.parametrize("slices", [1, 4])
+def test_a_picture_in_pieces_becomes_the_picture_it_was(clip_of: ClipOf, slices: int) -> None:
+    path = clip_of(frames=40, gop=10, slices=slices)
+    with av.open(str(path)) as container:
+        truth = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+    stream = repeating(Clip.load(path))
+    cut = list(packets(stream, "h264"))
+    assert len(cut) == 40 + 4 * (slices - 1), "FFmpeg cuts no longer: is the joiner needed at all?"
+    joiner = SliceReassembler("h264")
+    shown = [
+        frame.to_ndarray(format="bgr24")
+        for packet in packets(stream, "h264")
+        for whole in joiner.add(packet)
+        for frame in whole.decode()
+    ]
+    assert len(shown) == len(truth)
+    assert all(np.array_equal(one, other) for one, other in zip(shown, truth, strict=True))
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_a_camera_that_sends_whole_pictures_waits_for_its_first_one_only(
+    clip_of: ClipOf, codec: str
+) -> None:
+    joiner = SliceReassembler(codec)
+    clip = Clip.load(clip_of(codec=codec, frames=30, gop=10, slices=4))
+    stream = b"".join(_START + nal for unit in clip.units for nal in unit.nals)
+    given_out = [len(joiner.add(packet)) for packet in packets(stream, codec)]
+    assert given_out == [0, 2, *([1] * 28)]
+
+
+def test_pieces_without_end_are_not_collected_for_ever(
+    clip_of: ClipOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "_MOST_BYTES", 40_000)
+    joiner = SliceReassembler("h264")
+    cut = list(packets(repeating(Clip.load(clip_of(frames=40, gop=10, slices=4))), "h264"))
+    piece = next(packet for packet in cut if begins_picture("h264", bytes(packet)) is False)
+    for number in range(200):
+        joiner.add(piece)
+        assert len(joiner._held) <= 64, number
+        assert sum(held.size for held in joiner._held) <= 40_000
+
+
+@given(st.sampled_from(["h264", "hevc"]), st.binary(max_size=200))
+def test_no_bytes_are_too_strange_to_be_looked_at(codec: str, data: bytes) -> None:
+    assert begins_picture(codec, data) in (True, False, None)
+    assert begins_picture(codec, _START + data) in (True, False, None)

@@ -1,0 +1,213 @@
+"""A real Mosquitto of a test's own, and an independent subscriber that remembers all it hears."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from maskwatch.lab.broker import free_port
+
+# Debian puts it where an ordinary user's PATH does not look.
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+class Mosquitto:
+    """A broker in a directory of its own, which may be stopped and started again on its port."""
+
+    def __init__(
+        self, directory: Path, lines: list[str] | None = None, listener: str = "", *, port: int = 0
+    ) -> None:
+        self.port = port or free_port()
+        self.directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        listen = listener or f"listener {self.port} 127.0.0.1"
+        extra = lines if lines is not None else ["allow_anonymous true"]
+        user = ["user root"] if os.geteuid() == 0 else []
+        limits = ["max_queued_messages 100000"]
+        more = [line.split()[1] for line in lines or () if line.startswith("listener ")]
+        self._ports = [self.port, *map(int, more)]
+        self.config = directory / "mosquitto.conf"
+        text = [
+            *user,
+            listen.format(port=self.port),
+            *limits,
+            *extra,
+            "log_dest stderr",
+            "log_type all",
+            "",
+        ]
+        self.config.write_text("\n".join(text))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        with (self.directory / "mosquitto.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["mosquitto", "-c", str(self.config)], stderr=log, env={**os.environ, "PATH": _PATH}
+            )
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline and self._process.poll() is None:
+            if all(map(_is_open, self._ports)):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"mosquitto did not start: {self.log()}")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+    def reload(self) -> None:
+        """Have it read its passwords and its ACL anew."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        """As a crash: no goodbye to anybody, retained messages lost."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+        self._process = None
+
+    def log(self) -> str:
+        return (self.directory / "mosquitto.log").read_text(errors="replace")
+
+
+class GatedMosquitto(Mosquitto):
+    """Acknowledges and drops what is published to it until `admit`: a subscriber can be there before."""
+
+    def __init__(self, directory: Path, lines: list[str] | None = None, *, port: int = 0) -> None:
+        self._rules = directory / "acl"
+        more = lines if lines is not None else ["allow_anonymous true"]
+        super().__init__(directory, [f"acl_file {self._rules}", *more], port=port)
+
+    def start(self) -> None:
+        self._rules.write_text("pattern read #\n")
+        super().start()
+
+    def admit(self) -> None:
+        self._rules.write_text("pattern readwrite #\n")
+        self.reload()
+
+
+def _is_open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One message, as an independent MQTT 5 subscriber got it."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    expiry: int | None
+    content: str | None
+    correlation: bytes
+    at: float
+    """When it came, in seconds since the epoch."""
+
+
+class Listener:
+    """Subscribes and remembers."""
+
+    def __init__(self, port: int, filters: str = "#", *, username: str = "", password: str = "") -> None:
+        self.heard: list[Heard] = []
+        self._changed = threading.Condition()
+        self._subscribed = threading.Event()
+        self._filters = filters
+        self._client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        if username:
+            self._client.username_pw_set(username, password)
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.on_message = self._on_message
+        self._client.reconnect_delay_set(1, 1)
+        self._client.connect("127.0.0.1", port)
+        self._client.loop_start()
+        assert self._subscribed.wait(10), "the test's own subscriber could not subscribe"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _on_connect(self, client: mqtt.Client, *_: object) -> None:
+        client.subscribe(self._filters, options=SubscribeOptions(qos=1, retainAsPublished=True))
+
+    def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        properties = message.properties
+        heard = Heard(
+            message.topic,
+            bytes(message.payload),
+            message.qos,
+            message.retain,
+            getattr(properties, "MessageExpiryInterval", None),
+            getattr(properties, "ContentType", None),
+            bytes(getattr(properties, "CorrelationData", b"")),
+            time.time(),
+        )
+        with self._changed:
+            self.heard.append(heard)
+            self._changed.notify_all()
+
+    def wait(self, wanted: Callable[[list[Heard]], bool], seconds: float = 15) -> list[Heard]:
+        """Return all that was heard, once `wanted` says it is enough."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: wanted(self.heard), seconds):
+                tail = [(h.topic, h.payload[:200]) for h in self.heard[-12:]]
+                raise AssertionError(f"not heard within {seconds} s; heard last: {tail}")
+            return list(self.heard)
+
+    def wait_for(self, topic: str, payload: bytes | None = None, seconds: float = 15) -> Heard:
+        """Return the newest message of a topic (with this payload), waiting for it."""
+
+        def match(heard: Heard) -> bool:
+            return heard.topic == topic and payload in {None, heard.payload}
+
+        return [h for h in self.wait(lambda all_: any(map(match, all_)), seconds) if match(h)][-1]
+
+    def topics(self) -> list[str]:
+        return [heard.topic for heard in self.heard]
+
+    def publish(
+        self, topic: str, payload: bytes = b"", *, retain: bool = False, correlation: bytes = b""
+    ) -> None:
+        properties = mqtt.Properties(mqtt.PacketTypes.PUBLISH)
+        if correlation:
+            properties.CorrelationData = correlation
+        self._client.publish(
+            topic, payload, qos=1, retain=retain, properties=properties
+        ).wait_for_publish(5)
+
+    def close(self) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()

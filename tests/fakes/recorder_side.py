@@ -1,0 +1,110 @@
+"""The recorder as a sink sees it: takes outcomes, knows the standing state, hears commands."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, StateSnapshot
+from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
+from maskwatch.ipc.messages import Command
+from tests.fakes.samples import START
+
+# A moment whose text a test can tell.
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def status(
+    camera: str = "door", state: CameraState = CameraState.LIVE, reason: str = ""
+) -> CameraStatus:
+    return CameraStatus(camera, state, reason, START)
+
+
+def minute(camera: str = "door", zone: str = "", masked: int = 3) -> OccupancyMinute:
+    return OccupancyMinute(camera, zone, START, masked + 3, masked + 1, masked, 1, 0, 2, 2)
+
+
+class FakeRecorder:
+    """Counts outcomes; its standing state is what the test sets."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[DeliveryOutcome] = []
+        self.commands: list[Command] = []
+        self.cameras = [status()]
+        self.open_violations: list[Change] = []
+        self.open_incidents: list[Incident] = []
+        self.occupancy: dict[str, OccupancyMinute] = {}
+        self.acknowledged: list[UUID] = []
+        self.silenced: list[UUID] = []
+        self.snoozes: list[Snooze] = []
+        self.unacknowledged: list[Change] = []
+        self._changed = threading.Condition()
+        self._next = 0
+
+    def report(self, outcome: DeliveryOutcome) -> None:
+        with self._changed:
+            self.outcomes.append(outcome)
+            self._changed.notify_all()
+
+    def command(self, command: Command) -> None:
+        with self._changed:
+            self.commands.append(command)
+            self._changed.notify_all()
+
+    def standing(self) -> StateSnapshot:
+        return StateSnapshot(
+            tuple(self.cameras),
+            tuple(self.open_violations),
+            tuple(self.open_incidents),
+            dict(self.occupancy),
+            tuple(self.acknowledged),
+            tuple(self.silenced),
+            tuple(self.snoozes),
+            tuple(self.unacknowledged),
+        )
+
+    def start(self, sink: MqttSink, *, ready: bool = True) -> None:
+        sink.start(self.report, self.standing, self.command)
+        if ready:
+            eventually(lambda: sink.ready)
+
+    def send(
+        self,
+        sink: MqttSink,
+        subject: Change | Incident,
+        *,
+        picture: Path | None = None,
+        stored: bool = True,
+        attempt: int = 1,
+    ) -> int:
+        self._next += 1
+        sink.send(Delivery(self._next, subject, stored, picture, attempt))
+        return self._next
+
+    def outcome(self, delivery: int, seconds: float = 15) -> DeliveryOutcome:
+        """Return the one outcome of a delivery, waiting for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: any(o.delivery == delivery for o in self.outcomes), seconds)
+            found = [o for o in self.outcomes if o.delivery == delivery]
+        assert len(found) == 1, f"delivery {delivery} has outcomes {found}"
+        return found[0]
+
+    def fate(self, delivery: int, seconds: float = 15) -> DeliveryStatus:
+        return self.outcome(delivery, seconds).fate
+
+    def wait_command(self, count: int = 1, seconds: float = 10) -> Command:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.commands) >= count, seconds), self.commands
+            return self.commands[count - 1]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)

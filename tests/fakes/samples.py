@@ -1,0 +1,118 @@
+"""Changes, incidents and stores for the tests of this room and the recorder's."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from uuid import UUID
+
+from maskwatch.clock import Clock, SystemClock
+from maskwatch.domain import (
+    Box,
+    Change,
+    ChangeKind,
+    CloseReason,
+    Incident,
+    IncidentKind,
+    Verdict,
+    Violation,
+)
+from maskwatch.store.database import Store
+from maskwatch.store.files import DataDir
+from maskwatch.store.migrate import upgrade
+from maskwatch.store.open import open_store
+from maskwatch.store.record import Entry
+from maskwatch.telemetry.meter import Meter
+
+# Young enough for the retention of a real recorder.
+START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100 + b"\xff\xd9"
+
+
+def violation_id(index: int) -> UUID:
+    """A different id of the right form for every index."""
+    return UUID(f"019d0000-0000-7000-8000-{index:012x}")
+
+
+def violation(index: int = 1, camera: str = "door", started: datetime = START) -> Violation:
+    """An open violation."""
+    return Violation(
+        id=violation_id(index),
+        camera=camera,
+        zone="hall",
+        zones=("street", "hall"),
+        track=index,
+        verdict=Verdict.NO_MASK,
+        first_seen=started - timedelta(seconds=1),
+        started=started,
+        ended=None,
+        close_reason=None,
+        confidence=0.99,
+        evidence=7.5,
+        readings=6,
+        face_height=64.5,
+        box=Box(0.1, 0.2, 0.3, 0.4),
+        model="test-1",
+    )
+
+
+def change(
+    index: int = 1,
+    number: int = 1,
+    camera: str = "door",
+    started: datetime = START,
+    *,
+    closed: bool = False,
+) -> Change:
+    """The change with this number of the violation with this index; the last one closes it."""
+    at = started + timedelta(seconds=number - 1)
+    state = replace(violation(index, camera, started), readings=5 + number)
+    if closed:
+        state = replace(state, ended=at, close_reason=CloseReason.LEFT)
+        return Change(number, ChangeKind.CLOSED, at, state)
+    return Change(number, ChangeKind.OPENED if number == 1 else ChangeKind.UPDATED, at, state)
+
+
+def incident(index: int = 1, number: int = 1, ended: datetime | None = None) -> Incident:
+    """A camera that is offline."""
+    return Incident(
+        violation_id(1000 + index), number, IncidentKind.CAMERA_OFFLINE, "door", "no route", START, ended
+    )
+
+
+def entry(
+    subject: Change | Incident | None = None, picture: bytes | None = None, owner: str = "run-1/10"
+) -> Entry:
+    """An entry as the recorder makes it from a worker's message."""
+    return Entry(subject or change(), picture, owner, START)
+
+
+@cache
+def empty_database() -> bytes:
+    """A migrated database with nothing in it: migrating for every test would take most of its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "maskwatch.db"
+        upgrade(path)
+        return path.read_bytes()
+
+
+def make_store(
+    path: Path,
+    *,
+    sinks: tuple[str, ...] = ("mqtt",),
+    reserve: int = 0,
+    clock: Clock | None = None,
+    meter: Meter | None = None,
+) -> Store:
+    """A store in a new or an old directory, without taking its lock."""
+    place = DataDir(path)
+    place.prepare()
+    if not place.database.exists():
+        place.database.write_bytes(empty_database())
+    store, _ = open_store(
+        place, sinks=sinks, reserve_bytes=reserve, clock=clock or SystemClock(), meter=meter or Meter()
+    )
+    return store

@@ -1,0 +1,184 @@
+"""What must be reported follows from who is to be seen how, and from nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.lab.evaluation.rules import Duty, Ending, Rules, expected_events, judgeable
+from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
+
+_RATE = 10.0
+B, M, U, C, N = (
+    MaskState.BARE,
+    MaskState.MASKED,
+    MaskState.UNDER_NOSE,
+    MaskState.CHANGING,
+    MaskState.ON_CHIN,
+)
+
+
+def _person(
+    mask: MaskState = B,
+    *,
+    height: float = 60.0,
+    visible: float = 1.0,
+    yaw: float = 0.0,
+    visit: int = 0,
+) -> PersonFrame:
+    return PersonFrame(
+        visit=visit,
+        face=(100.0, 50.0, 100.0 + 0.8 * height, 50.0 + height),
+        body=(80.0, 50.0, 180.0, 300.0),
+        mask=mask,
+        visible=visible,
+        yaw=yaw,
+    )
+
+
+def _truth(frames: list[PersonFrame | None], *, alive: bool = True, damaged: range = range(0)) -> Truth:
+    return Truth(
+        name="t",
+        kind="t",
+        seed=0,
+        size=(640, 360),
+        rate=_RATE,
+        seconds=len(frames) / _RATE,
+        visits=(Visit(person="ann", portrait="x", style="", alive=alive),),
+        frames=tuple(
+            TruthFrame(at=i / _RATE, people=(p,) if p else (), damaged=i in damaged)
+            for i, p in enumerate(frames)
+        ),
+    )
+
+
+def test_a_bare_face_in_view_for_two_seconds_must_be_reported_once() -> None:
+    (event,) = expected_events(_truth([_person()] * 20))
+    assert (event.person, event.duty, event.state) == ("ann", Duty.REQUIRED, B)
+    assert (event.begins, event.judgeable_from, event.judgeable_seconds) == (0.0, 0.0, 2.0)
+    assert (event.ends, event.ending) == (1.9, Ending.LEFT)
+
+
+def test_a_masked_visit_asks_for_nothing() -> None:
+    assert expected_events(_truth([_person(M)] * 30)) == ()
+
+
+def test_a_mannequin_asks_for_nothing() -> None:
+    assert expected_events(_truth([_person()] * 30, alive=False)) == ()
+
+
+def test_an_empty_clip_asks_for_nothing() -> None:
+    assert expected_events(_truth([None] * 10)) == ()
+
+
+@pytest.mark.parametrize(
+    ("person", "clear"),
+    [
+        (_person(height=32), True),
+        (_person(height=31.9), False),
+        (_person(visible=0.7), True),
+        (_person(visible=0.69), False),
+        (_person(yaw=-35), True),
+        (_person(yaw=35.1), False),
+        (_person(C), False),
+        (_person(U), True),
+    ],
+)
+def test_a_face_is_judgeable_if_large_in_view_frontal_and_not_being_changed(
+    person: PersonFrame, clear: bool
+) -> None:
+    assert judgeable(person, Rules()) is clear
+
+
+def test_a_back_of_a_head_cannot_be_judged() -> None:
+    seen = PersonFrame(visit=0, face=None, body=(0, 0, 9, 9), mask=B, visible=0.0, yaw=180)
+    assert not judgeable(seen, Rules())
+    assert expected_events(_truth([seen] * 30)) == ()
+
+
+def test_too_short_or_too_small_may_be_reported_but_need_not() -> None:
+    (short,) = expected_events(_truth([_person()] * 9))
+    (small,) = expected_events(_truth([_person(height=25)] * 30))
+    assert short.duty is Duty.ALLOWED
+    assert (small.duty, small.judgeable_from) == (Duty.ALLOWED, None)
+
+
+def test_the_second_need_not_be_in_one_piece() -> None:
+    frames = [_person()] * 6 + [_person(visible=0.0)] * 10 + [_person()] * 6
+    (event,) = expected_events(_truth(frames))
+    assert event.duty is Duty.REQUIRED
+
+
+def test_hidden_for_a_while_is_one_visit_and_one_event() -> None:
+    frames = [_person()] * 15 + [_person(visible=0.0)] * 15 + [_person()] * 15
+    assert len(expected_events(_truth(frames))) == 1
+
+
+def test_putting_the_mask_on_ends_the_event_when_it_sits() -> None:
+    frames = [_person()] * 20 + [_person(C)] * 9 + [_person(M)] * 20
+    (event,) = expected_events(_truth(frames))
+    assert (event.ends, event.ending) == (2.9, Ending.MASKED)
+
+
+def test_taking_it_off_begins_an_event_and_off_again_another() -> None:
+    spell = [_person(C)] * 5 + [_person()] * 15 + [_person(C)] * 5
+    frames = [_person(M)] * 10 + spell + [_person(M)] * 10 + spell
+    events = expected_events(_truth(frames))
+    assert [event.begins for event in events] == [1.5, 5.0]
+    assert [event.ending for event in events] == [Ending.MASKED, Ending.LEFT]
+
+
+def test_under_the_nose_is_reported_only_where_the_policy_asks() -> None:
+    truth = _truth([_person(U)] * 20)
+    assert expected_events(truth) == ()
+    (event,) = expected_events(truth, Rules(incorrect_is_violation=True))
+    assert (event.state, event.duty) == (U, Duty.REQUIRED)
+
+
+def test_on_the_chin_may_be_called_bare_where_the_policy_does_not_ask() -> None:
+    (event,) = expected_events(_truth([_person(N)] * 20))
+    assert event.duty is Duty.ALLOWED
+
+
+def test_damaged_frames_do_not_count_towards_the_second() -> None:
+    frames: list[PersonFrame | None] = [_person()] * 15
+    (event,) = expected_events(_truth(frames, damaged=range(8)))
+    assert (event.duty, event.judgeable_from) == (Duty.ALLOWED, 0.8)
+
+
+_STATES = st.sampled_from([B, M, U, C, N])
+
+
+@given(st.lists(st.tuples(_STATES, st.floats(0, 1), st.floats(10, 90)), min_size=1, max_size=60))
+def test_events_of_any_visit_are_in_order_apart_and_within_it(
+    seen: list[tuple[MaskState, float, float]],
+) -> None:
+    """Whatever happens, events of one visit follow each other and none begins after it ends."""
+    frames = [_person(mask, visible=share, height=height) for mask, share, height in seen]
+    events = expected_events(_truth(list(frames)))
+    for event in events:
+        assert 0 <= event.begins <= event.ends <= len(seen) / _RATE
+        assert event.judgeable_from is None or event.begins <= event.judgeable_from <= event.ends
+    for one, two in pairwise(events):
+        assert one.ends <= two.begins
+
+
+@given(st.lists(st.sampled_from([M, C]), max_size=40))
+def test_who_is_never_bare_is_never_expected(states: list[MaskState]) -> None:
+    assert expected_events(_truth([_person(state) for state in states])) == ()
+
+
+def test_the_rules_know_nothing_of_detection_or_tracking() -> None:
+    """The expected events must not depend on the system that they judge."""
+    script = (
+        "import sys, maskwatch.lab.evaluation.rules\n"
+        "print([m for m in sys.modules if m.startswith(('maskwatch.tracking', 'maskwatch.vision',"
+        " 'maskwatch.worker', 'cv2', 'onnxruntime'))])"
+    )
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

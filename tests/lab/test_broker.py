@@ -1,0 +1,44 @@
+"""The broker that the demo brings along."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from maskwatch.errors import MaskwatchError
+from maskwatch.lab.broker import EmbeddedBroker
+
+
+def test_a_message_published_with_qos_1_reaches_a_subscriber() -> None:
+    arrived: list[bytes] = []
+    subscribed, done = threading.Event(), threading.Event()
+    with EmbeddedBroker() as broker:
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.on_message = lambda _c, _u, message: (arrived.append(message.payload), done.set())
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        client.subscribe("a/#", qos=1)
+        assert subscribed.wait(5)
+        client.publish("a/b", b"hello", qos=1).wait_for_publish(5)
+        assert done.wait(5)
+        client.disconnect()
+        client.loop_stop()
+    assert arrived == [b"hello"]
+
+
+def test_nobody_listens_once_the_context_is_left() -> None:
+    with EmbeddedBroker() as broker:
+        socket.create_connection(("127.0.0.1", broker.port), timeout=5).close()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", broker.port), timeout=5)
+
+
+def test_a_port_in_use_is_a_clear_error() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(MaskwatchError, match="broker did not start"), EmbeddedBroker(port):
+            pass

@@ -1,0 +1,93 @@
+"""A picture is read whole, or its name and the reason are told; none ends a run."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from maskwatch.errors import DataError
+from maskwatch.lab.training.augment import Augment
+from maskwatch.lab.training.dataset import load_crops
+from maskwatch.lab.training.pictures import at_most, read_picture, scaled
+from maskwatch.lab.training.prepare import with_faces
+from maskwatch.lab.training.sampler import Sampler
+from tests.lab.training.conftest import picture
+
+
+def encoded(suffix: str) -> bytes:
+    """A picture as the bytes of a file."""
+    return cv2.imencode(suffix, picture("with_mask", 1))[1].tobytes()
+
+
+def claiming(side: int) -> bytes:
+    """A PNG of a few bytes whose header claims to be that wide and high."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
+def test_a_picture_that_is_cut_off_is_not_taken_for_one(tmp_path: Path, suffix: str) -> None:
+    """Half a JPEG would be half grey, and its label a lie."""
+    whole, path = encoded(suffix), tmp_path / f"a{suffix}"
+    path.write_bytes(whole)
+    assert read_picture(path).shape == (48, 48, 3)
+    for part in (len(whole) // 3, len(whole) // 2, len(whole) - 2):
+        path.write_bytes(whole[:part])
+        with pytest.raises(DataError, match=f"a{suffix}: no picture, or one that is cut off"):
+            read_picture(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", claiming(100_000), claiming(2_000_000)])
+def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    """Nothing at all, text, and a size that no memory holds."""
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.png: no picture"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    """A folder, a link to itself, a link to nowhere."""
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    (tmp_path / "nowhere.jpg").symlink_to("no.jpg")
+    for name, reason in (
+        ("folder", "directory"),
+        ("loop", "symbolic links"),
+        ("nowhere", "No such file"),
+    ):
+        with pytest.raises(DataError, match=rf"{name}\.jpg: .*{reason}"):
+            read_picture(tmp_path / f"{name}.jpg")
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([1, 32, 200]))
+def test_a_picture_never_shrinks_to_nothing(height: int, width: int, longest: int) -> None:
+    """However thin it is, it keeps a pixel, and its longer side becomes what was asked for."""
+    image = np.zeros((height, width, 3), np.uint8)
+    small = at_most(image, longest)
+    assert max(small.shape[:2]) == min(longest, max(height, width))
+    assert min(small.shape[:2]) >= 1
+    assert min(scaled(image, 0.001).shape[:2]) >= 1
+
+
+def test_thin_pictures_are_looked_at_and_drawn_from(faces: Callable[..., Path]) -> None:
+    """A line of pixels is a poor picture, and no reason to end a run."""
+    folder = faces(without_mask=2)
+    for number, shape in enumerate(((2, 1000, 3), (401, 1, 3), (1, 190, 3), (1, 1, 3))):
+        image = np.full(shape, 90, np.uint8)
+        cv2.imwrite(str(folder / f"without_mask/thin{number}.png"), image)
+    data = load_crops(folder)
+    assert (len(data.photos), data.unreadable) == (6, ())
+    sampler = Sampler(with_faces(data.photos), Augment(32, 0.15), batch=48, seed=1)
+    assert sampler.batch(0).images.shape == (48, 32, 32, 3)

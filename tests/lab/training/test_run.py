@@ -1,0 +1,161 @@
+"""`maskwatch train` from pictures to a model that `maskwatch models` accepts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import click.testing
+import msgspec
+import numpy as np
+import pytest
+
+from maskwatch.cli.models import models
+from maskwatch.cli.train import train
+from maskwatch.errors import DataError, UsageError, WeightsError
+from maskwatch.lab.training.network import backbone
+from maskwatch.lab.training.prepare import prepare
+from maskwatch.lab.training.report import Side, write_report
+from maskwatch.lab.training.sampler import Batch
+from maskwatch.lab.training.settings import read_settings
+from maskwatch.vision.interpreter import Interpreter
+from maskwatch.vision.manifest import Manifest, read_manifest, write_manifest
+from maskwatch.vision.masks import MaskClassifier
+from tests.lab.training.conftest import picture, write_csv
+
+# MobileNetV2 has 154 layers whatever its size: tracing them takes longer than training does here.
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+TINY = ["--size", "32", "--width", "0.35", "--weights", "none", "--batch", "8", "--validation", "0.25"]
+
+
+def run(*arguments: str) -> str:
+    """Run the verb; errors of ours come through as they are."""
+    result = click.testing.CliRunner().invoke(
+        train, list(arguments), catch_exceptions=False, standalone_mode=False
+    )
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_pictures_become_a_model_with_manifest_and_report(
+    faces: Callable[..., Path], hall: Path, tmp_path: Path
+) -> None:
+    """All that the run folder promises is there, and the model is used like a shipped one."""
+    folder = faces(with_mask=12, without_mask=12, mask_worn_incorrectly=12)
+    write_csv(
+        folder / "split.csv", [{"path": f"with_mask/{i:03}.png", "split": "test"} for i in range(2)]
+    )
+    out = tmp_path / "run"
+    text = run("--data", str(folder), "--scenes", str(hall), "--hold-out", "hall", "--epochs", "1",
+               "--samples", "16", "--out", str(out), *TINY)  # fmt: skip
+    assert "epoch 1: loss" in text
+    assert "test: 2 faces" in text
+    files = (
+        "settings.json", "history.csv", "history.png", "model.keras", "report.txt", "report.json",
+        "confusion-validation.png", "float-against-int8-test.csv", "masks-32-w35-float.tflite",
+    )  # fmt: skip
+    for name in files:
+        assert (out / name).stat().st_size > 0, name
+    manifest = read_manifest(out / "masks-32-w35.json")
+    assert sum(manifest.prior.values()) == pytest.approx(1)
+    assert "hall" not in {source.name for source in manifest.data}
+    rows = json.loads((out / "report.json").read_text())
+    assert {(r["set"], r["variant"]) for r in rows} == {
+        (s, v) for s in ("validation", "test", "held-out sources") for v in ("float", "int8")
+    }
+    model = MaskClassifier(out / "masks-32-w35.json")
+    crop = model.manifest.preprocess.whole(picture("with_mask", 1).astype(np.uint8))
+    exact = Interpreter.from_file(out / "masks-32-w35-float.tflite").run(crop[None])[0]
+    assert model.logits([crop])[0] * manifest.temperature == pytest.approx(exact, abs=0.15)
+    verified = click.testing.CliRunner().invoke(models, ["verify", str(out / "masks-32-w35.json")])
+    assert "is as the manifest says" in verified.output
+    with pytest.raises(UsageError, match="has a run already"):
+        run("--data", str(folder), "--out", str(out), *TINY)
+    assert "resuming after epoch 1 of 1" in run("--resume", str(out))
+    assert_float_and_int8_are_compared_alike(out, read_manifest(out / "masks-32-w35.json"))
+
+
+def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> None:
+    """A lean that decides every answer by itself must decide both sides'."""
+    leaning = msgspec.structs.replace(manifest, offsets={"without_mask": 5.0})
+    write_manifest(out / "masks-32-w35.json", leaning)
+    settings = read_settings(out)
+    prepared = prepare(settings, lambda _: None)
+    crops = np.stack([MaskClassifier(out / "masks-32-w35.json").manifest.preprocess.whole(
+        picture("with_mask", i).astype(np.uint8)) for i in range(8)])  # fmt: skip
+    exact = Interpreter.from_file(out / "masks-32-w35-float.tflite").run(crops)
+    names = tuple(f"picture {i}" for i in range(8))
+    side = Side("leaning", names, Batch(crops, np.zeros(8, np.int64)), {"float": exact})
+    write_report(out, settings, prepared, [side], leaning)
+    assert "leaning: float and int8 disagree on 0 of 8 images" in (out / "report.txt").read_text()
+    rows = (out / "float-against-int8-leaning.csv").read_text().splitlines()
+    assert rows[1] == "picture 0,with_mask,without_mask,without_mask,0"
+
+
+def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """Logistic regression and SVM stand in the report beside the model made of the better one."""
+    out = tmp_path / "run"
+    text = run(
+        "--data",
+        str(faces(with_mask=12, without_mask=12)),
+        "--recipe",
+        "features",
+        "--out",
+        str(out),
+        *TINY,
+    )
+    assert "logistic regression: accuracy" in text
+    assert "linear SVM: accuracy" in text
+    rows = {r["variant"]: r for r in json.loads((out / "report.json").read_text())}
+    assert set(rows) == {"float", "int8", "logistic regression", "linear SVM"}
+    best = max(("logistic regression", "linear SVM"), key=lambda name: rows[name]["accuracy"])
+    assert rows["float"]["accuracy"] == rows[best]["accuracy"]
+
+
+def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """And leave no run folder behind."""
+    out = tmp_path / "run"
+    with pytest.raises(UsageError, match="nothing to train on"):
+        run("--out", str(out))
+    with pytest.raises(DataError, match="no pictures of without_mask"):
+        run("--data", str(faces("one", with_mask=3)), "--out", str(out))
+    with pytest.raises(DataError, match="web: no such source"):
+        run(
+            "--data",
+            str(faces("two", with_mask=3, without_mask=3)),
+            "--hold-out",
+            "web",
+            "--out",
+            str(out),
+        )
+    with pytest.raises(UsageError, match="not a run folder"):
+        run("--resume", str(tmp_path))
+    with pytest.raises(UsageError, match="--epochs, --seed: a run goes on with the settings"):
+        run("--resume", str(tmp_path), "--seed", "7", "--epochs", "9")
+    assert not out.exists()
+
+
+def test_a_folder_in_which_a_run_failed_before_its_first_epoch_can_be_used_again(
+    faces: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, out = faces(with_mask=12, without_mask=12), tmp_path / "run"
+    for _ in range(2):
+        with pytest.raises(WeightsError, match="--weights FILE"):
+            run("--data", str(folder), "--out", str(out), *TINY, "--weights", str(tmp_path / "none.h5"))
+    assert (out / "settings.json").exists()
+    (out / "history.csv").touch()
+    with pytest.raises(UsageError, match="has a run already"):
+        run("--data", str(folder), "--out", str(out), *TINY)
+
+
+def test_missing_weights_are_said_so(tmp_path: Path) -> None:
+    """With what to give instead."""
+    with pytest.raises(WeightsError, match="--weights FILE"):
+        backbone(32, 0.35, str(tmp_path / "none.h5"))

@@ -1,0 +1,85 @@
+"""The explanation tells of each track what a person needs to trust, or to change, the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from maskwatch.analysis.pipeline import Pipeline
+from maskwatch.config.schema import CameraConfig
+from maskwatch.domain import Detection, ReplayIds
+from maskwatch.replay.explain import Explanation, evidence_svg
+from maskwatch.replay.replay import ReplayStep
+from maskwatch.secrets import SecretUrl
+from maskwatch.telemetry.meter import Meter
+from tests.fakes.vision import MASKED, ScriptedClassifier, ScriptedDetector, face, frame
+
+_CAMERA = CameraConfig(name="door", url=SecretUrl("clip.mp4"))
+
+
+def _told(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None = None) -> Explanation:
+    pipeline = Pipeline(
+        _CAMERA,
+        detector=ScriptedDetector(script),
+        classifier=say or ScriptedClassifier(),
+        ids=ReplayIds("clip", "door"),
+        meter=Meter(),
+    )
+    explanation = Explanation(_CAMERA)
+    for index in range(len(script)):
+        shown = frame(index, index / 5)
+        explanation.add(ReplayStep(shown, shown.moment, pipeline.process(shown)))
+    return explanation
+
+
+def _text(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None = None) -> str:
+    return "\n".join(_told(script, say).lines())
+
+
+def test_a_reported_walker_is_told_with_readings_evidence_and_times() -> None:
+    text = _text([[face(80 + 40 * i, 150)] for i in range(10)])
+    assert "person 1: 0.20 s to 1.80 s" in text
+    assert "motion of its own since" in text
+    assert "reported  no mask: opened 0.40 s" in text
+
+
+def test_a_poster_is_told_as_held_back_for_want_of_motion() -> None:
+    text = _text([[face(300, 150)]] * 20)
+    assert "no motion of its own (a poster?)" in text
+    assert "held      from" in text
+    assert "why       not reported: the face has shown no motion of its own" in text
+
+
+def test_a_masked_person_is_told_as_masked() -> None:
+    text = _text([[face(80 + 40 * i, 150)] for i in range(10)], ScriptedClassifier(lambda _: MASKED))
+    assert "why       not reported: the verdict is mask" in text
+
+
+def test_a_face_that_was_never_fit_is_told_with_the_reasons() -> None:
+    text = _text([[face(80 + 40 * i, 150, yaw=1.1)] for i in range(10)])
+    assert "not judged: 9 turned_away" in text
+    assert "no face of this track was fit to be judged" in text
+
+
+def test_too_little_evidence_is_told_in_nats() -> None:
+    text = _text([[face(80 + 40 * i, 150)] for i in range(2)])
+    assert "of the +6.9 nats it takes" in text
+
+
+def test_a_moving_face_that_never_leaves_its_place_gets_a_zone_suggested() -> None:
+    """A screen: it sways like a person, for ever in one place."""
+    script = [[face(320 + (i % 5) * 4, 180, 60)] for i in range(60)]
+    text = _text(script)
+    assert "hint      moves, but never left its place in" in text
+    assert "- {name: screen, rule: ignored, polygon: [[" in text
+
+
+def test_a_walker_gets_no_zone_suggested() -> None:
+    assert "hint" not in _text([[face(40 + 10 * i, 150)] for i in range(55)])
+
+
+def test_the_plot_draws_each_judged_track_with_its_limits() -> None:
+    told = _told([[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)])
+    drawing = evidence_svg(told)
+    assert drawing.count("<polyline") == 1
+    assert drawing.count("stroke-dasharray") == 2
+    assert ">opened<" in drawing

@@ -1,0 +1,84 @@
+"""Where a place of the picture would be now, if only the camera had moved."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwatch.domain import Box
+from maskwatch.vision.camera_motion import CameraMotion
+
+_PLACE = Box(300, 150, 340, 200)
+
+
+def _wall(seed: int = 0) -> np.ndarray:
+    blobs = np.random.default_rng(seed).integers(40, 210, (36, 64, 3), dtype=np.uint8)
+    return cv2.resize(blobs, (640, 360), interpolation=cv2.INTER_CUBIC)
+
+
+def _seen(image: np.ndarray, move: np.ndarray, seed: int) -> np.ndarray:
+    """What a camera that moved by the similarity `move` sees, with its noise."""
+    out = cv2.warpAffine(image, move.astype(np.float32), (640, 360), borderMode=cv2.BORDER_REFLECT)
+    grain = np.random.default_rng(seed).normal(0, 2.0, out.shape)
+    return np.clip(out + grain, 0, 255).astype(np.uint8)
+
+
+def _similarity(size: float, degrees: float, across: float, down: float) -> np.ndarray:
+    turn = cv2.getRotationMatrix2D((320, 180), degrees, size)
+    turn[:, 2] += (across, down)
+    return turn
+
+
+@pytest.mark.parametrize(
+    "step",
+    [(1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 14.0, -3.0), (1.02, 0.0, 0.0, 0.0), (1.0, 1.0, 2.0, 0.0)],
+    ids=["fixed", "pans", "zooms", "rolls"],
+)
+def test_a_place_is_carried_along_by_a_camera_that_moves(
+    step: tuple[float, float, float, float],
+) -> None:
+    """After eight looks the place is where the whole motion puts it, within a tenth of its size."""
+    background, carried, whole = CameraMotion(), _PLACE, np.eye(3)
+    background.hold(_seen(_wall(), whole[:2], 0))
+    once = np.vstack([_similarity(*step), (0, 0, 1)])
+    for look in range(1, 9):
+        whole = once @ whole
+        carried = background.flow(_seen(_wall(), whole[:2], look), ()).carry(carried)
+    x, y, _ = whole @ (_PLACE.centre.x, _PLACE.centre.y, 1)
+    assert carried.centre.x == pytest.approx(x, abs=4.0)
+    assert carried.centre.y == pytest.approx(y, abs=4.0)
+    assert carried.height == pytest.approx(_PLACE.height * step[0] ** 8, rel=0.05)
+
+
+def test_somebody_who_walks_through_a_still_picture_carries_nothing_along() -> None:
+    background, carried = CameraMotion(), _PLACE
+    for look in range(10):
+        picture = _wall()
+        left = 200 + 12 * look
+        picture[100:300, left : left + 60] = _wall(9)[100:300, 300:360]
+        if look == 0:
+            background.hold(picture)
+        else:
+            body = Box(left - 12, 100, left + 60, 300)
+            carried = background.flow(picture, (body,)).carry(carried)
+    assert carried.centre.x == pytest.approx(_PLACE.centre.x, abs=1.0)
+
+
+def test_a_picture_without_corners_says_nothing() -> None:
+    background = CameraMotion()
+    background.hold(np.full((360, 640, 3), 90, np.uint8))
+    flow = background.flow(np.full((360, 640, 3), 90, np.uint8), ())
+    assert flow.carry(_PLACE) == _PLACE
+
+
+def test_bodies_everywhere_say_nothing() -> None:
+    background = CameraMotion()
+    background.hold(_wall())
+    assert background.flow(np.roll(_wall(), 9, axis=1), (Box(-9, -9, 999, 999),)).carry(_PLACE) == _PLACE
+
+
+def test_another_picture_size_or_no_picture_before_says_nothing() -> None:
+    background = CameraMotion()
+    assert background.flow(_wall(), ()).carry(_PLACE) == _PLACE
+    assert background.flow(cv2.resize(_wall(), (320, 180)), ()).carry(_PLACE) == _PLACE

@@ -1,0 +1,91 @@
+"""Pixels that change by themselves are told from shake, light and noise."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from maskwatch.domain import Box
+from maskwatch.vision.camera_motion import find_shift
+from maskwatch.vision.face_motion import FacePatch
+
+_FACE = Box(300, 150, 340, 200)
+
+
+def _wall(seed: int = 0) -> np.ndarray:
+    """A poster of soft blobs on a wall of soft blobs."""
+    blobs = np.random.default_rng(seed).integers(40, 210, (36, 64, 3), dtype=np.uint8)
+    return cv2.resize(blobs, (640, 360), interpolation=cv2.INTER_CUBIC)
+
+
+def _noisy(image: np.ndarray, seed: int, noise: float = 2.0) -> np.ndarray:
+    grain = np.random.default_rng(seed).normal(0, noise, image.shape)
+    return np.clip(image + grain, 0, 255).astype(np.uint8)
+
+
+def _turned(image: np.ndarray) -> np.ndarray:
+    """The face alone moves by 4 px, as one does that turns a little."""
+    out = image.copy()
+    out[150:200, 300:340] = image[150:200, 304:344]
+    return out
+
+
+def test_a_poster_changes_by_no_more_than_noise_explains() -> None:
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    changes = [patch.change(_noisy(_wall(), 2 + i), _FACE) for i in range(10)]
+    assert max(changes) < 0.8
+
+
+def test_a_face_that_turns_a_little_changes_more() -> None:
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    assert patch.change(_noisy(_turned(_wall()), 2), _FACE) > 1.2
+
+
+def test_somebody_who_hides_the_chin_of_a_poster_is_not_its_life() -> None:
+    """Less than the 1.1 that life takes, although a third of the face is another's."""
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    hidden = _wall()
+    hidden[182:230, 305:335] = 20
+    assert patch.change(_noisy(hidden, 2), _FACE) < 1.1
+
+
+@pytest.mark.parametrize("gain", [0.85, 1.15])
+def test_light_that_changes_over_poster_and_wall_alike_is_no_life(gain: float) -> None:
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    lit = np.clip(_wall().astype(float) * gain + 5, 0, 255).astype(np.uint8)
+    assert patch.change(_noisy(lit, 2), _FACE) < 0.8
+
+
+def test_a_poster_that_trembles_with_its_wall_is_no_life() -> None:
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    for across, down in ((1.4, 0.0), (-0.6, 2.3), (3.0, -2.0)):
+        warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
+        moved = cv2.warpAffine(_wall(), warp, (640, 360), borderMode=cv2.BORDER_REPLICATE)
+        assert patch.change(_noisy(moved, 3), _FACE) < 0.8
+
+
+def test_a_larger_shake_is_followed_by_the_shift_that_is_known() -> None:
+    patch = FacePatch(_noisy(_wall(), 1), _FACE)
+    moved = np.roll(_wall(), (10, 24), axis=(0, 1))
+    assert patch.change(_noisy(moved, 2), _FACE.moved(24.0, 10.0)) < 0.8
+
+
+def test_another_scene_in_that_place_says_nothing() -> None:
+    patch = FacePatch(_wall(), _FACE)
+    assert patch.change(np.full((360, 640, 3), 90, np.uint8), _FACE) == 0.0
+
+
+@pytest.mark.parametrize("box", [Box(-30, -30, 10, 10), Box(620, 340, 700, 420), Box(5, 5, 6, 6)])
+def test_a_face_at_the_edge_or_of_no_size_is_no_crash(box: Box) -> None:
+    assert FacePatch(_wall(), box).change(_noisy(_wall(), 1), box) >= 0.0
+
+
+@pytest.mark.parametrize(("across", "down"), [(0.0, 0.0), (0.4, -0.3), (2.5, 1.5)])
+def test_a_shift_is_found_to_a_tenth_of_a_pixel_whatever_the_light(across: float, down: float) -> None:
+    then = cv2.cvtColor(_wall(5), cv2.COLOR_BGR2GRAY)[:120, :160].astype(np.float32)
+    warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
+    now = 0.8 * cv2.warpAffine(then, warp, (160, 120), borderMode=cv2.BORDER_REPLICATE) + 12
+    fit, x, y = find_shift(then, now.astype(np.float32), np.ones(then.shape, np.uint8))
+    assert fit > 0.95
+    assert (x, y) == pytest.approx((across, down), abs=0.1)
