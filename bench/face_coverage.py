@@ -20,7 +20,7 @@ import cv2
 
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay, default_config
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 

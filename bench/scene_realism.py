@@ -27,7 +27,7 @@ from maskwatch.lab.evaluation.intervals import share
 from maskwatch.lab.evaluation.portraits_choice import choose_portraits
 from maskwatch.lab.evaluation.rules import Rules, judgeable
 from maskwatch.lab.scenes import Head, render, scene_named
-from maskwatch.lab.scenes.truth import MaskState
+from maskwatch.lab.truth import MaskState
 from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.masks import MaskClassifier
 

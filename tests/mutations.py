@@ -77,8 +77,8 @@ MUTATIONS = (
     Mutation(
         "refusals taken for acceptances",
         "maskwatch/alerts/mqtt/session.py",
-        "Fate.ACCEPTED if not refusal else",
-        "Fate.ACCEPTED if refusal is not None else",
+        "DeliveryStatus.ACCEPTED if not refusal else",
+        "DeliveryStatus.ACCEPTED if refusal is not None else",
         "tests/faults/test_refused_alerts.py"
         "::test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_goes_on",
     ),

@@ -12,7 +12,7 @@ from maskwatch.errors import UsageError
 if TYPE_CHECKING:
     from maskwatch.lab.evaluation.rules import ExpectedEvent
     from maskwatch.lab.scenes.portraits import Head
-    from maskwatch.lab.scenes.truth import Truth
+    from maskwatch.lab.truth import Truth
 
 __all__ = ["scenes"]
 
@@ -101,7 +101,7 @@ def render(
 @click.argument("clip", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def expected(clip: Path) -> None:
     """Print the events that the ground truth beside CLIP asks for."""
-    from maskwatch.lab.scenes.truth import Truth, truth_path
+    from maskwatch.lab.truth import Truth, truth_path
 
     path = truth_path(clip)
     if not path.is_file():

@@ -32,7 +32,7 @@ from maskwatch.lab.evaluation.matching import Account, DueVisit, ReportedVisit, 
 from maskwatch.lab.evaluation.rules import expected_events
 from maskwatch.lab.listener import Arrival, Listener
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 
 __all__ = ["Demo", "DemoResult"]
 

@@ -18,7 +18,7 @@ from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.scenes import Scene, default_heads, render
 from maskwatch.lab.scenes.script import Figure, Step
-from maskwatch.lab.scenes.truth import Truth
+from maskwatch.lab.truth import Truth
 from maskwatch.store.record import Entry
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.quick_daemon import QuickDaemon

@@ -17,7 +17,7 @@ from pathlib import Path
 from maskwatch.lab.evaluation.matching import DueVisit, ReportedVisit
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, expected_events
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.lab.scenes.truth import Truth
+from maskwatch.lab.truth import Truth
 from tests.chaos.account import read_journal
 from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers

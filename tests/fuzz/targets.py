@@ -49,10 +49,10 @@ from maskwatch.ipc.messages import (
 )
 from maskwatch.ipc.wire import FROM_RECORDER, TO_CHILD, TO_RECORDER, TO_SUPERVISOR, Reader
 from maskwatch.ipc.wire import encode as encode_frame
-from maskwatch.lab.scenes.truth import Truth
 from maskwatch.lab.training.scenes import read_scenes
 from maskwatch.lab.training.settings import Settings, read_settings
 from maskwatch.lab.training.tables import read_leaks, read_origins, read_split
+from maskwatch.lab.truth import Truth
 from maskwatch.secrets import Secret
 from maskwatch.store.files import DataDir
 from maskwatch.store.open import open_store

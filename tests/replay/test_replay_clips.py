@@ -17,7 +17,7 @@ from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import ChangeKind
 from maskwatch.errors import ConfigError, SourceError, UsageError
 from maskwatch.lab.scenes import default_heads, render, scene_named
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay, ReplayedChange, choose_camera, default_config
 from maskwatch.secrets import SecretUrl
 from maskwatch.vision.faces import FaceDetector

@@ -11,7 +11,7 @@ import msgspec
 
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, Rules, expected_events
-from maskwatch.lab.scenes.truth import PersonFrame, Truth
+from maskwatch.lab.truth import PersonFrame, Truth
 
 __all__ = ["NEAR", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from maskwatch.lab.evaluation.clip_cache import ClipCache
 from maskwatch.lab.evaluation.negatives import QuietPass, write_pass
 from maskwatch.lab.scenes import Head, render, scene_named
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 
 __all__ = ["Run", "made", "place_of"]
 

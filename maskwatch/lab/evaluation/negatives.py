@@ -17,7 +17,7 @@ import numpy as np
 from maskwatch.lab.scenes import Head, render, scene_named
 from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 
 __all__ = ["QuietPass", "quiet_passes", "write_pass"]
 

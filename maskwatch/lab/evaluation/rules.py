@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth
+from maskwatch.lab.truth import MaskState, PersonFrame, Truth
 
 __all__ = ["Duty", "Ending", "ExpectedEvent", "Rules", "expected_events", "judgeable"]
 

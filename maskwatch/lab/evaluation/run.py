@@ -30,7 +30,7 @@ from maskwatch.lab.evaluation.rules import Rules
 from maskwatch.lab.evaluation.tracks import TrackEvaluation, TrackFindings
 from maskwatch.lab.scenes import Head, scene_named
 from maskwatch.lab.scenes.kinds import KINDS
-from maskwatch.lab.scenes.truth import Truth, truth_path
+from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay
 from maskwatch.secrets import SecretUrl
 from maskwatch.vision.manifest import default_manifest, read_manifest

@@ -16,7 +16,7 @@ from maskwatch.domain import Box, ChangeKind, Verdict
 from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
 from maskwatch.lab.evaluation.events import NEAR, Reported
 from maskwatch.lab.evaluation.rules import Rules, judgeable
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth
+from maskwatch.lab.truth import MaskState, PersonFrame, Truth
 from maskwatch.replay.replay import ReplayStep, replayed
 
 __all__ = ["FirstVerdict", "TrackEvaluation", "TrackFindings"]

@@ -15,8 +15,8 @@ from maskwatch.lab.scenes.masks import draw_mask
 from maskwatch.lab.scenes.portraits import Head
 from maskwatch.lab.scenes.script import Figure, Wear
 from maskwatch.lab.scenes.styles import MaskWear, random_style
-from maskwatch.lab.scenes.truth import MaskState
 from maskwatch.lab.scenes.turning import back_of
+from maskwatch.lab.truth import MaskState
 
 __all__ = ["CHANGE_TIME", "Actor", "Bearing"]
 

@@ -15,8 +15,8 @@ from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.body import Pose
 from maskwatch.lab.scenes.place import Room
 from maskwatch.lab.scenes.sprites import Placed, level_for, place, shadow
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame
 from maskwatch.lab.scenes.turning import FACE_GONE, turned
+from maskwatch.lab.truth import MaskState, PersonFrame
 
 __all__ = ["Drawn", "draw_actor"]
 

@@ -14,8 +14,8 @@ from maskwatch.lab.scenes.place import Panel, Room
 from maskwatch.lab.scenes.portraits import CANVAS, Head
 from maskwatch.lab.scenes.script import Poster, Screen, Wear
 from maskwatch.lab.scenes.styles import MaskWear, random_style
-from maskwatch.lab.scenes.truth import Fake, MaskState
 from maskwatch.lab.scenes.turning import turned
+from maskwatch.lab.truth import Fake, MaskState
 
 __all__ = ["Showing", "hang_poster", "play_screen", "put_shelf"]
 

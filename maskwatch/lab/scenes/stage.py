@@ -19,7 +19,7 @@ from maskwatch.lab.scenes.place import Layer, build
 from maskwatch.lab.scenes.portraits import Head
 from maskwatch.lab.scenes.script import Scene
 from maskwatch.lab.scenes.sensor import Sensor
-from maskwatch.lab.scenes.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
+from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
 
 __all__ = ["Stage", "render"]
 

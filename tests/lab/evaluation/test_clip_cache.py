@@ -10,7 +10,7 @@ from maskwatch.lab.evaluation.clip_cache import ClipCache, meaning_of, renderer_
 from maskwatch.lab.evaluation.footage import Run, made, place_of
 from maskwatch.lab.evaluation.negatives import QuietPass
 from maskwatch.lab.evaluation.portraits_choice import PortraitsChoice, choose_portraits
-from maskwatch.lab.scenes.truth import truth_path
+from maskwatch.lab.truth import truth_path
 
 
 def test_each_ingredient_of_a_clip_makes_another_name(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.events import Reported, judge_clip
-from maskwatch.lab.scenes.truth import Fake, MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import Fake, MaskState, PersonFrame, Truth, TruthFrame, Visit
 
 _RATE = 10.0
 

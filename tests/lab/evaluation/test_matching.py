@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from maskwatch.lab.evaluation.matching import Account, DueVisit, ReportedVisit, balance, due_visits
 from maskwatch.lab.evaluation.rules import Duty, Ending, ExpectedEvent
-from maskwatch.lab.scenes.truth import MaskState
+from maskwatch.lab.truth import MaskState
 
 _START = datetime(2026, 5, 1, 8, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.lab.evaluation.rules import Duty, Ending, Rules, expected_events, judgeable
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
 
 _RATE = 10.0
 B, M, U, C, N = (

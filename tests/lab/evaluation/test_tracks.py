@@ -10,7 +10,7 @@ from maskwatch.analysis.own_motion import Liveness
 from maskwatch.analysis.results import FrameResult, TrackView
 from maskwatch.domain import Box, Verdict
 from maskwatch.lab.evaluation.tracks import FirstVerdict, TrackEvaluation, TrackFindings
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
 from maskwatch.replay.replay import ReplayStep
 
 _RATE = 5.0

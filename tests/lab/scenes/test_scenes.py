@@ -17,7 +17,7 @@ from maskwatch.lab.scenes.kinds import KINDS
 from maskwatch.lab.scenes.script import Conditions, Figure, Step, Wear
 from maskwatch.lab.scenes.sensor import Sensor
 from maskwatch.lab.scenes.stage import Stage
-from maskwatch.lab.scenes.truth import MaskState, PersonFrame, Truth, truth_path
+from maskwatch.lab.truth import MaskState, PersonFrame, Truth, truth_path
 from maskwatch.vision.faces import FaceDetector
 
 _SIZE = (640, 360)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.errors import DataError
-from maskwatch.lab.scenes.truth import (
+from maskwatch.lab.truth import (
     Fake,
     MaskState,
     PersonFrame,
