@@ -232,13 +232,8 @@ class MqttSession:
         if refusal:
             log.warning("broker %s: refuses %s: %s", self._link.where, pending.topic, refusal)
         if pending.delivery is not None:
-            fate = (
-                DeliveryStatus.ACCEPTED
-                if not refusal
-                else DeliveryStatus.FAILED
-                if passing
-                else DeliveryStatus.REFUSED
-            )
+            refused = DeliveryStatus.FAILED if passing else DeliveryStatus.REFUSED
+            fate = DeliveryStatus.ACCEPTED if not refusal else refused
             self._conclude(pending.delivery, fate, refusal)
 
     def _conclude(self, delivery: int, fate: DeliveryStatus, detail: str) -> None:

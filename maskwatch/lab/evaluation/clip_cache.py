@@ -13,9 +13,8 @@ import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
-from maskwatch.lab import scenes
+from maskwatch.lab import scenes, truth
 from maskwatch.lab.evaluation import negatives as quiet
-from maskwatch.lab.scenes import truth
 
 __all__ = ["ClipCache", "meaning_of", "renderer_fingerprint"]
 
