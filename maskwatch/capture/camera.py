@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from maskwatch.capture.container import StreamOptions, is_url
 from maskwatch.capture.diagnose import reason_of
-from maskwatch.capture.reconnect import Backoff, ReconnectState, Timeouts
+from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
 from maskwatch.clock import Clock, SystemClock
@@ -88,7 +88,7 @@ class LiveCamera:
         fit: from the picture's upright size to the analysis size.
         clock: for capture times, deadlines and `since`.
         attempt: failures in a row of the worker that this one replaces.
-        backoff: how long to wait between attempts.
+        delays: how long to wait between attempts.
         rng: for the jitter.
         on_disconnect: called with the reason's short word at each failed connection.
 
@@ -101,7 +101,7 @@ class LiveCamera:
         fit: Fit = native_size,
         clock: Clock | None = None,
         attempt: int = 0,
-        backoff: Backoff | None = None,
+        delays: ReconnectDelays | None = None,
         rng: random.Random | None = None,
         on_disconnect: Callable[[str], None] | None = None,
     ) -> None:
@@ -112,7 +112,7 @@ class LiveCamera:
         self._on_disconnect = on_disconnect
         patience = Timeouts(config.open_timeout, config.stall_timeout)
         now = self._clock.monotonic()
-        self._machine = ReconnectState(now, backoff=backoff, patience=patience, rng=rng, attempt=attempt)
+        self._machine = ReconnectState(now, delays=delays, patience=patience, rng=rng, attempt=attempt)
         self._options = stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None

@@ -16,35 +16,29 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from maskwatch.backoff import Backoff
 from maskwatch.domain.camera import BlindReason, CameraState
 from maskwatch.errors import SourceError, SourceUnauthorizedError
 
-__all__ = ["Backoff", "ReconnectState", "Timeouts"]
+__all__ = ["ReconnectDelays", "ReconnectState", "Timeouts"]
+
+
+_DEFAULT = Backoff(first=1.0, cap=60.0, floor=0.2)
+_UNAUTHORIZED = Backoff(first=300.0, cap=300.0, min_fraction=0.5)
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """How long to wait before the next attempt; all in seconds."""
+class ReconnectDelays:
+    """How long to wait before the next attempt to connect."""
 
-    first: float = 1.0
-    """Upper bound of the first wait; it doubles with each failure."""
-    cap: float = 60.0
-    """Upper bound of every wait."""
-    least: float = 0.2
-    """Lower bound of every wait."""
-    unauthorized: float = 300.0
-    """Upper bound after a 401: cameras lock an account after a few wrong passwords."""
+    default: Backoff = _DEFAULT
+    unauthorized: Backoff = _UNAUTHORIZED
+    """After a 401: cameras lock an account after a few wrong passwords."""
 
-    def wait(self, attempt: int, error: SourceError, rng: random.Random) -> float:
-        """Seconds to wait after the `attempt`th failure in a row (from 1): full jitter."""
-        if isinstance(error, SourceUnauthorizedError):
-            return rng.uniform(self.unauthorized / 2, self.unauthorized)
-        return self.jittered(attempt, rng)
-
-    def jittered(self, attempt: int, rng: random.Random) -> float:
-        """Between `least` and the bound that belongs to an attempt (from 1)."""
-        doublings = min(attempt - 1, 32)  # enough for any cap, and no overflow
-        return rng.uniform(self.least, max(self.least, min(self.cap, self.first * 2**doublings)))
+    def after(self, error: SourceError, attempt: int, rng: random.Random) -> float:
+        """Return the seconds to wait after the `attempt`th failure in a row (from 1)."""
+        backoff = self.unauthorized if isinstance(error, SourceUnauthorizedError) else self.default
+        return backoff.wait(attempt, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +64,12 @@ class ReconnectState:
         self,
         now: float,
         *,
-        backoff: Backoff | None = None,
+        delays: ReconnectDelays | None = None,
         patience: Timeouts | None = None,
         rng: random.Random | None = None,
         attempt: int = 0,
     ) -> None:
-        self.backoff = backoff or Backoff()
+        self.delays = delays or ReconnectDelays()
         self.patience = patience or Timeouts()
         self.attempt = attempt
         self.state = CameraState.BACKOFF
@@ -85,7 +79,7 @@ class ReconnectState:
         self._entered = now
         self._last_frame = now
         if attempt > 0:
-            self.retry_at += self.backoff.jittered(attempt, self._rng)
+            self.retry_at += self.delays.default.wait(attempt, self._rng)
 
     def due(self, now: float) -> bool:
         """Whether it is time to connect."""
@@ -115,7 +109,7 @@ class ReconnectState:
         if self.state is CameraState.DISABLED:
             return
         self.attempt += 1
-        self.retry_at = now + self.backoff.wait(self.attempt, error, self._rng)
+        self.retry_at = now + self.delays.after(error, self.attempt, self._rng)
         self._enter(CameraState.STALLED, str(error), now)
 
     def closed(self, now: float) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from maskwatch.backoff import Backoff
 from maskwatch.capture.camera import LiveCamera, stream_options
-from maskwatch.capture.reconnect import Backoff
+from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.domain import CameraState
 from maskwatch.lab.rtsp import RtspServer
@@ -22,7 +23,9 @@ from tests.fakes.clips import number_of
 
 ClipOf = Callable[..., Path]
 
-_QUICK = Backoff(first=0.05, cap=0.2, least=0.02, unauthorized=30.0)
+_QUICK = ReconnectDelays(
+    Backoff(first=0.05, cap=0.2, floor=0.02), Backoff(first=30.0, cap=30.0, min_fraction=0.5)
+)
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ class Watcher:
         config = CameraConfig(name="hall", url=SecretUrl(url), **wanted)  # type: ignore[arg-type] - test's own values
         self.camera = LiveCamera(
             config,
-            backoff=_QUICK,
+            delays=_QUICK,
             rng=random.Random(0),
             attempt=attempt,  # type: ignore[arg-type] - as above
             on_disconnect=self.reasons.append,

@@ -17,16 +17,17 @@ _MOST_KIB = 600 * 1024
 _WATCH = """
 import json, random, sys, time
 from pathlib import Path
+from maskwatch.backoff import Backoff
 from maskwatch.capture.camera import LiveCamera
-from maskwatch.capture.reconnect import Backoff
+from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.secrets import SecretUrl
 
 url, healthy = sys.argv[1], Path(sys.argv[2])
 config = CameraConfig(name="hall", url=SecretUrl(url), transport=Transport.TCP,
                       open_timeout=2.0, stall_timeout=1.0, rate=10.0)
-camera = LiveCamera(config, backoff=Backoff(first=0.05, cap=0.1, least=0.02, unauthorized=0.1),
-                    rng=random.Random(0))
+quick = Backoff(first=0.05, cap=0.1, floor=0.02)
+camera = LiveCamera(config, delays=ReconnectDelays(quick, quick), rng=random.Random(0))
 seen, end = set(), time.monotonic() + 150
 while time.monotonic() < end:
     was = healthy.exists()

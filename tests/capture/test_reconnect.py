@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import random
 
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from maskwatch.capture.reconnect import Backoff, ReconnectState, Timeouts
+from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.domain import BlindReason, CameraState
 from maskwatch.errors import SourceRefusedError, SourceSilentError, SourceUnauthorizedError
 
@@ -122,19 +120,11 @@ def test_a_blind_camera_stays_connected_and_sees_again() -> None:
     assert machine.state is CameraState.LIVE
 
 
-@given(st.integers(1, 10_000), st.integers())
-def test_a_wait_stays_between_its_bounds_and_doubles_up_to_the_cap(attempt: int, seed: int) -> None:
-    backoff = Backoff(first=1.0, cap=60.0, least=0.2)
-    wait = backoff.wait(attempt, _REFUSED, random.Random(seed))
-    assert 0.2 <= wait <= min(60.0, 2.0 ** min(attempt - 1, 10))
-
-
-def test_jitter_is_full_so_that_cameras_of_one_switch_do_not_come_back_together() -> None:
-    rng = random.Random(0)
-    waits = sorted(Backoff(cap=64.0).wait(7, _REFUSED, rng) for _ in range(1000))
-    assert waits[0] < 2.0
-    assert waits[-1] > 62.0
-    assert waits[500] == pytest.approx(32.0, abs=4.0)
+def test_waits_between_attempts_grow_from_a_second_to_a_minute() -> None:
+    delays = ReconnectDelays().default
+    assert [delays.ceiling(attempt) for attempt in (1, 2, 3, 7, 100)] == [1.0, 2.0, 4.0, 60.0, 60.0]
+    assert delays.floor == 0.2
+    assert delays.min_fraction == 0.0
 
 
 class ConnectionMachine(RuleBasedStateMachine):
@@ -173,7 +163,7 @@ class ConnectionMachine(RuleBasedStateMachine):
         before = self.machine.attempt
         self.machine.failed(_REFUSED, self.now)
         assert self.machine.attempt == before + 1
-        assert self.machine.retry_at >= self.now + self.machine.backoff.least
+        assert self.machine.retry_at >= self.now + self.machine.delays.default.floor
 
     @rule()
     def close(self) -> None:

@@ -6,12 +6,14 @@ import os
 import sys
 from functools import partial
 
+from maskwatch.backoff import Backoff
 from maskwatch.capture import reconnect
 from maskwatch.worker.main import main
 
 if __name__ == "__main__":
-    reconnect.Backoff = partial(  # type: ignore[assignment, misc]
-        reconnect.Backoff, first=0.1, cap=0.3, least=0.05, unauthorized=0.3
+    quick = Backoff(first=0.1, cap=0.3, floor=0.05)
+    reconnect.ReconnectDelays = partial(  # type: ignore[assignment, misc]
+        reconnect.ReconnectDelays, quick, quick
     )
     code = main(sys.argv[1:])
     sys.stderr.flush()
