@@ -1,16 +1,11 @@
 """The words of the project as frozen values: no I/O, no clock, no configuration."""
 
-from maskwatch.domain.camera import (
-    BlindReason,
-    CameraState,
-    CameraStatus,
-    Incident,
-    IncidentKind,
-)
+from maskwatch.domain.camera import BlindReason, CameraState, CameraStatus
 from maskwatch.domain.detection import Detection
 from maskwatch.domain.frame import Frame
 from maskwatch.domain.geometry import Box, Point, Polygon
 from maskwatch.domain.ids import IdSource, LiveIds, ReplayIds, uuid7
+from maskwatch.domain.incidents import Incident, IncidentKind, OpenIncidents
 from maskwatch.domain.occupancy import OccupancyMinute
 from maskwatch.domain.snooze import Snooze
 from maskwatch.domain.verdict import GateReason, MaskLogits, Reading, Verdict
@@ -33,6 +28,7 @@ __all__ = [
     "LiveIds",
     "MaskLogits",
     "OccupancyMinute",
+    "OpenIncidents",
     "Point",
     "Polygon",
     "Reading",

@@ -1,17 +1,16 @@
-"""The states of a camera and of trouble that is not about a person."""
+"""The states of a camera."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from uuid import UUID
 
-__all__ = ["BlindReason", "CameraState", "CameraStatus", "Incident", "IncidentKind"]
+__all__ = ["BlindReason", "CameraState", "CameraStatus"]
 
 
 class CameraState(StrEnum):
-    """Where a camera's connection stands."""
+    """The state of a camera's connection."""
 
     CONNECTING = "connecting"
     LIVE = "live"
@@ -40,27 +39,3 @@ class CameraStatus:
     state: CameraState
     reason: str
     since: datetime
-
-
-class IncidentKind(StrEnum):
-    """Trouble that people must hear about."""
-
-    CAMERA_OFFLINE = "camera_offline"
-    CAMERA_BLIND = "camera_blind"
-    QUARANTINE = "quarantine"
-    BACKLOG = "backlog"
-    DISK = "disk"
-    STORE_DAMAGED = "store_damaged"
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """One piece of trouble, open until `ended`; its alert id is `id:number` as for violations."""
-
-    id: UUID
-    number: int
-    kind: IncidentKind
-    camera: str
-    reason: str
-    started: datetime
-    ended: datetime | None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
-from maskwatch.domain import Incident, IncidentKind, LiveIds
+from maskwatch.domain import Incident, IncidentKind, OpenIncidents
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.snoozes import SnoozeManager
@@ -95,21 +94,24 @@ _WHY = {
     "locked": "another program keeps the database locked",
     "io": "the database cannot be written",
 }
-_OURS = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
+_DETECTED = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
 
 
 class IncidentDetector:
     """Opens an incident when a trouble begins and closes it when it is over.
 
-    `known` are incidents that a recorder before this one, in the same run of the daemon, left open.
+    Args:
+        clock: for the times of incidents.
+        changed: called with every incident that is opened or closed.
+        known: incidents that a recorder before this one, in the same run of the daemon, left open.
+
     """
 
     def __init__(
-        self, clock: Clock, tell: Callable[[Incident], None], known: Iterable[Incident] = ()
+        self, clock: Clock, changed: Callable[[Incident], None], known: Iterable[Incident] = ()
     ) -> None:
         self._clock = clock
-        self._tell = tell
-        self._open = {each.kind: each for each in known if each.kind in _OURS}
+        self._incidents = OpenIncidents(changed, [each for each in known if each.kind in _DETECTED])
         self._held: dict[str, float] = {}
 
     def look(
@@ -121,8 +123,14 @@ class IncidentDetector:
             StoreError: the database cannot be read now.
 
         """
-        self._state(IncidentKind.DISK, _disk(store, memory, trouble))
-        self._state(IncidentKind.BACKLOG, self._backlog(store, couriers))
+        self._update(IncidentKind.DISK, _disk(store, memory, trouble))
+        self._update(IncidentKind.BACKLOG, self._backlog(store, couriers))
+
+    def database_replaced(self, reason: str) -> None:
+        """Report a damaged database that was replaced: an incident that ends as it begins."""
+        now = self._clock.now()
+        self._incidents.open(IncidentKind.STORE_DAMAGED, "", reason, now)
+        self._incidents.close(IncidentKind.STORE_DAMAGED, "", now)
 
     def _backlog(self, store: Store, couriers: Iterable[OutboxDelivery]) -> str:
         late = []
@@ -141,19 +149,13 @@ class IncidentDetector:
             self._held[sink.name] = now
         return now - self._held.get(sink.name, -math.inf) < _BACKLOG_AFTER.total_seconds()
 
-    def _state(self, kind: IncidentKind, reason: str) -> None:
-        known = self._open.get(kind)
-        if reason and known is None:
-            self._begin(kind, reason)
-        elif not reason and known is not None:
-            del self._open[kind]
-            self._tell(replace(known, number=known.number + 1, ended=self._clock.now()))
-
-    def _begin(self, kind: IncidentKind, reason: str) -> None:
+    def _update(self, kind: IncidentKind, reason: str) -> None:
+        """Open or close the incident; `reason` is "" while there is no trouble of this kind."""
         now = self._clock.now()
-        incident = Incident(LiveIds().next(now), 1, kind, "", reason, now, None)
-        self._open[kind] = incident
-        self._tell(incident)
+        if reason:
+            self._incidents.open(kind, "", reason, now)
+        else:
+            self._incidents.close(kind, "", now)
 
 
 def _disk(store: Store, memory: UnstoredBuffer, trouble: str) -> str:

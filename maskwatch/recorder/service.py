@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
@@ -18,8 +17,6 @@ from maskwatch.domain import (
     CameraState,
     Change,
     Incident,
-    IncidentKind,
-    LiveIds,
     OccupancyMinute,
     Snooze,
 )
@@ -137,7 +134,7 @@ class Recorder:
         )
         self._interrupt(left_changes, left_incidents)
         if self._custody.repaired:
-            self._tell_of(str(self._custody.repaired))
+            self._worries.database_replaced(str(self._custody.repaired))
         self._dispatch = SinkDeliveries(
             self._standing,
             self._memory,
@@ -242,23 +239,8 @@ class Recorder:
     def _database_replaced(self, why: str) -> None:
         self._housekeeping.begin_anew()
         if why:
-            self._tell_of(why)
+            self._worries.database_replaced(why)
         self._dispatch.news()
-
-    def _tell_of(self, why: str) -> None:
-        """Have a replaced database reach people as an incident, with its end."""
-        now = self._clock.now()
-        began = Incident(
-            id=LiveIds().next(now),
-            number=1,
-            kind=IncidentKind.STORE_DAMAGED,
-            camera="",
-            reason=why,
-            started=now,
-            ended=None,
-        )
-        self.add_incident(began)
-        self.add_incident(replace(began, number=2, ended=now))
 
     # --- the loop -----------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class ControlHandler:
             metrics=self._telemetry.url,
             recorder=self._recorder(),
             cameras=tuple(self._camera(keeper) for keeper in self._family.workers.values()),
-            incidents=self._switchboard.book.open,
+            incidents=self._switchboard.incidents.open,
         )
 
     def _camera(self, keeper: ManagedChild) -> CameraReport:

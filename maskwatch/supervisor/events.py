@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraState, CameraStatus, Incident, LiveIds, Snooze
+from maskwatch.domain import CameraState, CameraStatus, Incident, Snooze
 from maskwatch.ipc.messages import (
     Command,
     CommandResult,
@@ -58,7 +58,7 @@ class ChildEventRouter:
         start_failed: Callable[[int], None],
     ) -> None:
         self.board = CameraStatusTable(clock.now, self._tell_status)
-        self.book = IncidentTracker(LiveIds(), self._tell_incident)
+        self.incidents = IncidentTracker(self._tell_incident)
         self.router = CommandRouter(self, answer, self._count_command)
         self.snoozes: dict[str, Snooze] = {}
         self._telemetry = telemetry
@@ -79,7 +79,7 @@ class ChildEventRouter:
             for name, keeper in self.family.workers.items()
         ]
         config, now = self.family.config.supervision, self._clock.monotonic()
-        self.book.look(sights, config, now, self._clock.now())
+        self.incidents.update(sights, config, now, self._clock.now())
         for name, keeper in self.family.workers.items():
             if keeper.beat is not None and keeper.beat.last_frame is not None:
                 self._telemetry.frame(name, keeper.beat.last_frame.timestamp())
@@ -120,7 +120,7 @@ class ChildEventRouter:
             self.snoozes.clear()  # it tells its own
             for status in self.board.all:
                 self._send_recorder(StatusChanged(status=status))
-            for incident in self.book.known:
+            for incident in self.incidents.recent:
                 self._send_recorder(IncidentChanged(incident=incident))
 
     def ended(self, keeper: ManagedChild, code: int, reason: str) -> None:

@@ -1,102 +1,91 @@
-"""Trouble that people must hear about: begins after a set time, has an id, is told once, and ends."""
+"""Incidents of cameras: each opens after its trouble has lasted a set time, and closes with it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from maskwatch.config.schema import SupervisionConfig
-from maskwatch.domain import (
-    CameraState,
-    CameraStatus,
-    IdSource,
-    Incident,
-    IncidentKind,
-)
+from maskwatch.domain import CameraState, CameraStatus, Incident, IncidentKind, OpenIncidents
 
 __all__ = ["CameraHealth", "IncidentTracker"]
 
-_KEPT = 200
-# In these states nobody is to be told: the camera is watched, or is not meant to be.
-_SEEING = frozenset({CameraState.LIVE, CameraState.BLIND})
+_MAX_CLOSED = 200
+_CONNECTED = frozenset({CameraState.LIVE, CameraState.BLIND})
 
 
 @dataclass(frozen=True, slots=True)
 class CameraHealth:
-    """What is known of a camera now; `distrusted`: its worker is, or has just been, in quarantine."""
+    """A camera's status; `on_probation`: its worker is in quarantine, or has just come out of it."""
 
     status: CameraStatus
-    distrusted: bool
+    on_probation: bool
 
 
 class IncidentTracker:
-    """Opens and closes incidents; times are monotonic seconds and UTC, given by the caller.
+    """Decides when a camera's trouble is an incident; times are monotonic seconds and UTC.
 
     Args:
-        ids: gives the id of the next incident.
-        tell: called with every incident that began or ended.
+        changed: called with every incident that is opened or closed.
 
     """
 
-    def __init__(self, ids: IdSource, tell: Callable[[Incident], None]) -> None:
-        self._ids = ids
-        self._tell = tell
-        self._since: dict[tuple[str, IncidentKind], float] = {}
-        self._open: dict[tuple[str, IncidentKind], Incident] = {}
-        self._ended: deque[Incident] = deque(maxlen=_KEPT)
+    def __init__(self, changed: Callable[[Incident], None]) -> None:
+        self._changed = changed
+        self._incidents = OpenIncidents(self._incident_changed)
+        self._troubled_since: dict[tuple[IncidentKind, str], float] = {}
+        self._closed: deque[Incident] = deque(maxlen=_MAX_CLOSED)
 
     @property
     def open(self) -> tuple[Incident, ...]:
-        """What has not ended."""
-        return tuple(self._open.values())
+        """The incidents that have not ended."""
+        return self._incidents.all
 
     @property
-    def known(self) -> tuple[Incident, ...]:
-        """What has ended lately, and what is open: for a recorder that is new."""
-        return (*self._ended, *self._open.values())
+    def recent(self) -> tuple[Incident, ...]:
+        """The incidents that ended lately, then the open ones: for a new recorder."""
+        return (*self._closed, *self._incidents.all)
 
-    def look(
-        self, sights: Iterable[CameraHealth], config: SupervisionConfig, now: float, at: datetime
+    def update(
+        self, cameras: Iterable[CameraHealth], config: SupervisionConfig, now: float, at: datetime
     ) -> None:
-        """Compare with how the cameras are; those not among `sights` are configured no longer."""
-        seen: set[str] = set()
-        for sight in sights:
-            camera, state = sight.status.camera, sight.status.state
-            seen.add(camera)
-            disabled = state is CameraState.DISABLED
-            lost = not disabled and state not in _SEEING and not sight.distrusted
-            blind = state is CameraState.BLIND
-            quarantined = sight.distrusted and not disabled
-            for kind, wrong, patience in (
-                (IncidentKind.CAMERA_OFFLINE, lost, config.offline_after),
-                (IncidentKind.CAMERA_BLIND, blind, config.blind_after),
-                (IncidentKind.QUARANTINE, quarantined, 0.0),
-            ):
-                key = (camera, kind)
-                if wrong:
-                    self._trouble(key, sight.status.reason, patience, now, at)
+        """Open and close incidents by the state of `cameras`, which are all that are configured."""
+        configured = set()
+        for health in cameras:
+            camera = health.status.camera
+            configured.add(camera)
+            for kind, troubled, after in _troubles(health, config):
+                if troubled:
+                    since = self._troubled_since.setdefault((kind, camera), now)
+                    if now - since >= after:
+                        self._incidents.open(kind, camera, health.status.reason, at)
                 else:
-                    self._well(key, at)
-        for key in [key for key in self._since if key[0] not in seen]:
-            self._well(key, at)
+                    self._end(kind, camera, at)
+        for kind, camera in list(self._troubled_since):
+            if camera not in configured:
+                self._end(kind, camera, at)
 
-    def _trouble(
-        self, key: tuple[str, IncidentKind], reason: str, patience: float, now: float, at: datetime
-    ) -> None:
-        since = self._since.setdefault(key, now)
-        if key in self._open or now - since < patience:
-            return
-        camera, kind = key
-        incident = Incident(self._ids.next(at), 1, kind, camera, reason, at, None)
-        self._open[key] = incident
-        self._tell(incident)
+    def _end(self, kind: IncidentKind, camera: str, at: datetime) -> None:
+        self._troubled_since.pop((kind, camera), None)
+        self._incidents.close(kind, camera, at)
 
-    def _well(self, key: tuple[str, IncidentKind], at: datetime) -> None:
-        self._since.pop(key, None)
-        incident = self._open.pop(key, None)
-        if incident is not None:
-            ended = replace(incident, number=incident.number + 1, ended=at)
-            self._ended.append(ended)
-            self._tell(ended)
+    def _incident_changed(self, incident: Incident) -> None:
+        if incident.ended is not None:
+            self._closed.append(incident)
+        self._changed(incident)
+
+
+def _troubles(
+    health: CameraHealth, config: SupervisionConfig
+) -> tuple[tuple[IncidentKind, bool, float], ...]:
+    """Return each kind, whether the camera has this trouble, and the seconds until it counts."""
+    state = health.status.state
+    enabled = state is not CameraState.DISABLED
+    offline = enabled and state not in _CONNECTED and not health.on_probation
+    return (
+        (IncidentKind.CAMERA_OFFLINE, offline, config.offline_after),
+        (IncidentKind.CAMERA_BLIND, state is CameraState.BLIND, config.blind_after),
+        (IncidentKind.QUARANTINE, enabled and health.on_probation, 0.0),
+    )
