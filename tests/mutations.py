@@ -91,7 +91,7 @@ MUTATIONS = (
         "::test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_until_that_is_mended",
     ),
     Mutation(
-        "commands not subscribed anew",
+        "commands not subscribed again",
         "maskwatch/alerts/mqtt/sink.py",
         "session.begin(presence.subscriptions)",
         "session.begin(() if self._complaint else presence.subscriptions)",

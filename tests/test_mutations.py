@@ -17,8 +17,10 @@ def test_every_mutation_still_finds_its_place_and_its_test(mutation: Mutation, r
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_the_readme_names_every_mutation_beside_its_test(mutation: Mutation, root: Path) -> None:
-    rows = [row for row in (root / "README.md").read_text().splitlines() if mutation.name in row]
+def test_guarantees_names_each_mutation_beside_its_test(mutation: Mutation, root: Path) -> None:
+    rows = [
+        row for row in (root / "docs/guarantees.md").read_text().splitlines() if mutation.name in row
+    ]
     assert any(mutation.test.partition("::")[2] in row for row in rows)
 
 
