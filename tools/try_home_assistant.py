@@ -77,7 +77,7 @@ def main(python: str) -> int:
         recorder.send(sink, change(1, camera=CAMERA), picture=picture)
         recorder.cameras = [status(CAMERA, CameraState.BLIND, "covered")]
         recorder.snoozes = [Snooze(CAMERA, NOON, NOON + timedelta(minutes=15))]
-        sink.standing_changed()
+        sink.state_changed()
         sink.snapshot_taken(CameraSnapshot("1", CAMERA, NOON, JPEG))
         time.sleep(1)
         sink.camera_changed(recorder.cameras[0])

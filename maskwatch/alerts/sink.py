@@ -1,8 +1,9 @@
-"""What every way out has in common: it takes deliveries, and reports the outcome of each.
+"""The interface of every sink: it takes deliveries and reports the outcome of each.
 
-The recorder owns the outbox and every retry; a sink never queues beyond its window and never
-retries. All calls come from the recorder's main thread and return at once; outcomes may be
-reported from any thread.
+The recorder owns the outbox and its retries; a sink never queues beyond its window. A sink reconnects
+by itself (`mqtt.sink`), and repeats a reminder about a violation that was already reported as
+delivered (`notify.reminders`); it retries nothing else. All calls come from the recorder's main
+thread and return immediately; outcomes may be reported from any thread.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "Sink",
     "StateSnapshot",
+    "StatelessSink",
 ]
 
 
@@ -36,9 +38,9 @@ class Delivery:
     Attributes:
         id: key of the outbox row; unique in this run also for alerts that could not be stored.
         subject: the change of a violation, or an incident.
-        stored: False when the disk was full and the alert lives in memory only.
+        stored: False when the disk was full and the alert is in memory only.
         picture: file of the anonymized JPEG, if there is one.
-        attempt: 1 for the first try.
+        attempt: 1 for the first attempt.
     """
 
     id: int
@@ -60,15 +62,16 @@ class DeliveryStatus(StrEnum):
 class DeliveryOutcome:
     """The end of one delivery; `detail` is for logs and holds no secret.
 
-    `late` is the change of a delivery that had its end before (it was held until somebody acknowledges
-    it): what became of it then, begun at `began`, is noted as a further attempt and never tried again.
+    `follow_up` is set if the delivery was accepted earlier and held for an acknowledgement of the
+    violation. It is the change that the sink sent, or skipped, at `attempted_at`; the recorder stores
+    the outcome as a further attempt and never retries it.
     """
 
     delivery: int
-    fate: DeliveryStatus
+    status: DeliveryStatus
     detail: str = ""
-    late: Change | None = None
-    began: datetime | None = None
+    follow_up: Change | None = None
+    attempted_at: datetime | None = None
 
 
 Report = Callable[[DeliveryOutcome], None]
@@ -76,12 +79,18 @@ Report = Callable[[DeliveryOutcome], None]
 
 @dataclass(frozen=True, slots=True)
 class StateSnapshot:
-    """What a sink with memory (retained topics) must show after every connect.
+    """The current state, which a sink with retained topics publishes after every connect.
 
-    `acknowledged` are violations that somebody has acknowledged: those that are open, and those of
-    this run. `silenced` are open ones that nobody is told of, `snoozes` the cameras' snoozes.
-    `unacknowledged` are first changes of violations that nobody has acknowledged yet, the newest
-    thousand of those that were told.
+    Attributes:
+        cameras: state of each camera.
+        open_violations: newest change of each open violation.
+        open_incidents: newest change of each open incident.
+        occupancy: newest counted minute of each camera and zone.
+        acknowledged: acknowledged violations: those that are open, and those of this run.
+        silenced: open violations for which no alert is sent, since their camera was snoozed.
+        snoozes: snoozes of the cameras.
+        unacknowledged: first changes of the newest 1,000 violations that were alerted and are not
+            acknowledged.
     """
 
     cameras: Sequence[CameraStatus]
@@ -96,7 +105,7 @@ class StateSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class CameraSnapshot:
-    """The picture that a command asked for: an anonymized JPEG, taken `at` (UTC)."""
+    """The picture that a command requested: an anonymized JPEG, taken `at` (UTC)."""
 
     command: str
     camera: str
@@ -105,7 +114,7 @@ class CameraSnapshot:
 
 
 class Sink(Protocol):
-    """One way out."""
+    """A destination of alerts."""
 
     @property
     def name(self) -> str:
@@ -119,21 +128,21 @@ class Sink(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether deliveries are taken now (connected, and publishing known to work)."""
+        """Whether deliveries are taken now (connected, and publishing verified)."""
         ...
 
     @property
-    def holding(self) -> bool:
-        """Whether it takes nothing now on purpose (quiet hours, a pause after many messages)."""
+    def paused(self) -> bool:
+        """Whether it takes nothing now on purpose (quiet hours, the pause after a burst)."""
         ...
 
     def start(
         self,
         report: Report,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],
     ) -> None:
-        """Connect in the background; `standing` and `command` may be called from any thread."""
+        """Connect in the background; the callables may be called from any thread."""
         ...
 
     def send(self, delivery: Delivery) -> None:
@@ -141,25 +150,44 @@ class Sink(Protocol):
         ...
 
     def camera_changed(self, status: CameraStatus) -> None:
-        """A camera's state changed."""
+        """Publish a camera's new state."""
         ...
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """A minute was counted."""
+        """Publish a counted minute."""
         ...
 
-    def standing_changed(self) -> None:
-        """What is open, or who is snoozed, changed; the standing state says how."""
+    def state_changed(self) -> None:
+        """Publish open violations, open incidents and snoozes again; `current_state` returns them."""
         ...
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """A picture that came of a command through this sink; the command's end comes after it."""
+        """Publish the picture that a command requested; the command's result follows."""
         ...
 
     def command_done(self, result: CommandResult) -> None:
-        """A command that came through this sink ended."""
+        """Publish the result of a command, if it came through this sink."""
         ...
 
     def stop(self, timeout: float) -> None:
-        """Say goodbye and end within `timeout` seconds."""
+        """Disconnect in order, within `timeout` seconds."""
         ...
+
+
+class StatelessSink:
+    """Base of sinks that deliver alerts only: they publish no state and take no commands."""
+
+    def camera_changed(self, status: CameraStatus) -> None:
+        """Ignore it: a camera in trouble is delivered as an incident."""
+
+    def occupancy_counted(self, minute: OccupancyMinute) -> None:
+        """Ignore it."""
+
+    def state_changed(self) -> None:
+        """Ignore it."""
+
+    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
+        """Ignore it: no command comes through this sink."""
+
+    def command_done(self, result: CommandResult) -> None:
+        """Ignore it: no command comes through this sink."""

@@ -136,16 +136,16 @@ class OutboxDelivery:
             del self._books.trouble[key]  # it was parked or overtaken since
 
     def _book(self, outcome: DeliveryOutcome) -> None:
-        if outcome.late is not None:
-            self._book_late(outcome, outcome.late)
+        if outcome.follow_up is not None:
+            self._book_late(outcome, outcome.follow_up)
             return
         flight = self._books.out.pop(outcome.delivery, None)
         if flight is None:
             return
         self.dirty = True
-        self._meter.add(catalogue.ALERTS, {"sink": self.sink.name, "fate": outcome.fate.value})
+        self._meter.add(catalogue.ALERTS, {"sink": self.sink.name, "fate": outcome.status.value})
         key = key_of(flight.subject)
-        match outcome.fate:
+        match outcome.status:
             case DeliveryStatus.ACCEPTED:
                 self._took(flight)
                 _log.debug("alert delivered", extra=self._of(key))
@@ -160,9 +160,11 @@ class OutboxDelivery:
         self._books.done[key] = self._settled(flight, outcome, state)
 
     def _book_late(self, outcome: DeliveryOutcome, change: Change) -> None:
-        refused = outcome.fate is DeliveryStatus.REFUSED
+        refused = outcome.status is DeliveryStatus.REFUSED
         state = OutboxState.PARKED if refused else OutboxState.DELIVERED
-        flight = _InFlight(change, NEXT, outcome.began or self._clock.now(), self._clock.monotonic())
+        flight = _InFlight(
+            change, NEXT, outcome.attempted_at or self._clock.now(), self._clock.monotonic()
+        )
         self._books.late.append(self._settled(flight, outcome, state))
 
     def _took(self, flight: _InFlight) -> None:
@@ -213,7 +215,7 @@ class OutboxDelivery:
             attempt=flight.attempt,
             sent_at=flight.sent_at,
             ended_at=self._clock.now(),
-            fate=outcome.fate.value,
+            fate=outcome.status.value,
             detail=outcome.detail,
         )
 

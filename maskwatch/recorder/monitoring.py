@@ -145,7 +145,7 @@ class IncidentDetector:
     def _held_lately(self, sink: Sink) -> bool:
         """Return whether it held back on purpose, now or a moment ago: quiet hours are no trouble."""
         now = self._clock.monotonic()
-        if sink.holding:
+        if sink.paused:
             self._held[sink.name] = now
         return now - self._held.get(sink.name, -math.inf) < _BACKLOG_AFTER.total_seconds()
 

@@ -72,7 +72,7 @@ class SinkDeliveries:
         """Something was stored, and may be waiting in the outbox."""
         for courier in self._couriers:
             courier.dirty = True
-            courier.sink.standing_changed()
+            courier.sink.state_changed()
 
     def camera_changed(self, status: CameraStatus) -> None:
         """Tell every sink of a camera's state."""

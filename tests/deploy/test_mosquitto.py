@@ -69,7 +69,7 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
     sink, recorder = MqttSink(Config(node="gate", cameras=(camera,), mqtt=mqtt)), FakeRecorder()
     viewer, home = listen(broker, "viewer"), listen(broker, "homeassistant")
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
     viewer.wait_for("maskwatch/gate/camera/door/violation")
     home.wait(lambda heard: any(each.topic.startswith("homeassistant/") for each in heard))
     operator = listen(broker, "operator")

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from maskwatch.alerts.sink import (
-    CameraSnapshot,
     Delivery,
     DeliveryOutcome,
     DeliveryStatus,
     Report,
+    StatelessSink,
     StateSnapshot,
 )
-from maskwatch.domain import CameraStatus, Change, OccupancyMinute
-from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.domain import Change
+from maskwatch.ipc.messages import Command
 from maskwatch.recorder.main import main
 
 _FATES = {
@@ -30,19 +30,18 @@ _FATES = {
 }
 
 
-class FileSink:
+class FileSink(StatelessSink):
     """Implements `maskwatch.alerts.sink.Sink`."""
 
     name = "file"
     window = 4
-    holding = False
+    paused = False
 
     def __init__(self, folder: Path) -> None:
         self._mood_file = folder / "mood"
         self._taken = folder / "taken"
         self._state = folder / "standing"
         self._report: Report = print
-        self._standing: Callable[[], StateSnapshot] | None = None
 
     @property
     def _mood(self) -> str:
@@ -55,12 +54,11 @@ class FileSink:
     def start(
         self,
         report: Report,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],  # noqa: ARG002 - the protocol's signature
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],  # noqa: ARG002 - the protocol's signature
     ) -> None:
         self._report = report
-        self._standing = standing
-        self._state.write_text(str(len(standing().open_violations)))
+        self._state.write_text(str(len(current_state().open_violations)))
 
     def send(self, delivery: Delivery) -> None:
         subject = delivery.subject
@@ -72,16 +70,6 @@ class FileSink:
             with self._taken.open("a") as file:
                 file.write(f"{name}:{subject.number} {delivery.stored}\n")
         self._report(DeliveryOutcome(delivery.id, _FATES[mood], mood))
-
-    def camera_changed(self, status: CameraStatus) -> None: ...
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None: ...
-
-    def standing_changed(self) -> None: ...
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None: ...
-
-    def command_done(self, result: CommandResult) -> None: ...
 
     def stop(self, timeout: float) -> None: ...
 

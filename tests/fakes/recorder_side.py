@@ -94,8 +94,8 @@ class FakeRecorder:
         assert len(found) == 1, f"delivery {delivery} has outcomes {found}"
         return found[0]
 
-    def fate(self, delivery: int, seconds: float = 15) -> DeliveryStatus:
-        return self.outcome(delivery, seconds).fate
+    def status(self, delivery: int, seconds: float = 15) -> DeliveryStatus:
+        return self.outcome(delivery, seconds).status
 
     def wait_command(self, count: int = 1, seconds: float = 10) -> Command:
         with self._changed:

@@ -10,20 +10,21 @@ from maskwatch.alerts.sink import (
     DeliveryOutcome,
     DeliveryStatus,
     Report,
+    StatelessSink,
     StateSnapshot,
 )
-from maskwatch.domain import CameraStatus, OccupancyMinute
+from maskwatch.domain import CameraStatus
 from maskwatch.ipc.messages import Command, CommandResult
 
 
-class FakeSink:
+class FakeSink(StatelessSink):
     """Implements `maskwatch.alerts.sink.Sink`; keeps what it is sent in `out` until `end`."""
 
     def __init__(self, name: str = "mqtt", window: int = 4) -> None:
         self.name = name
         self.window = window
         self.ready = True
-        self.holding = False
+        self.paused = False
         self.out: list[Delivery] = []
         self.statuses: list[CameraStatus] = []
         self.snapshots: list[CameraSnapshot] = []
@@ -33,27 +34,23 @@ class FakeSink:
     def start(
         self,
         report: Report,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],
     ) -> None:
-        self.report, self.standing, self.command = report, standing, command
+        self.report, self.current_state, self.run_command = report, current_state, run_command
 
     def send(self, delivery: Delivery) -> None:
         self.out.append(delivery)
 
     def end(
-        self, delivery: Delivery, fate: DeliveryStatus = DeliveryStatus.ACCEPTED, detail: str = ""
+        self, delivery: Delivery, status: DeliveryStatus = DeliveryStatus.ACCEPTED, detail: str = ""
     ) -> None:
         """Report the outcome of something that is out."""
         self.out.remove(delivery)
-        self.report(DeliveryOutcome(delivery.id, fate, detail))
+        self.report(DeliveryOutcome(delivery.id, status, detail))
 
     def camera_changed(self, status: CameraStatus) -> None:
         self.statuses.append(status)
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None: ...
-
-    def standing_changed(self) -> None: ...
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
         self.snapshots.append(snapshot)

@@ -198,11 +198,11 @@ def test_quiet_hours_are_no_backlog(tmp_path: Path, clock: JumpingClock) -> None
     worries, sink = IncidentDetector(clock, told.append), FakeSink()
     courier = OutboxDelivery(sink, UnstoredBuffer(), clock=clock, meter=Meter())
     store.record([entry(change(1))])
-    sink.holding = True
+    sink.paused = True
     for _ in range(60):
         clock.advance(60)
         worries.look(store, [courier], UnstoredBuffer(), "")
-    sink.holding = False
+    sink.paused = False
     worries.look(store, [courier], UnstoredBuffer(), "")
     assert told == [], "what gathered goes out in a moment"
     clock.advance(301)

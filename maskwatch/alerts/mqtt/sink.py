@@ -56,7 +56,7 @@ class MqttSink:
     """
 
     name = "mqtt"
-    holding = False
+    paused = False
 
     def __init__(self, config: Config, *, longest_pause: float = _LONGEST_PAUSE) -> None:
         self._config = config
@@ -105,7 +105,7 @@ class MqttSink:
         """Show a counted minute."""
         self._enqueue(minute)
 
-    def standing_changed(self) -> None:
+    def state_changed(self) -> None:
         """Bring the lists of what is open, and the snoozes, up to date."""
         self._enqueue(_StandingChanged())
 

@@ -92,10 +92,10 @@ class NotificationSink:
     @property
     def ready(self) -> bool:
         """Whether a letter may be written now: neither quiet hours nor the pause after a burst."""
-        return self._thread is not None and not self._stopping and not self.holding
+        return self._thread is not None and not self._stopping and not self.paused
 
     @property
-    def holding(self) -> bool:
+    def paused(self) -> bool:
         """Whether nobody is to be told now, and the outbox keeps what comes."""
         return self._resting() or is_quiet(self._channel, self._clock.now())
 
@@ -123,7 +123,7 @@ class NotificationSink:
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
         """Nothing."""
 
-    def standing_changed(self) -> None:
+    def state_changed(self) -> None:
         """Nothing."""
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:

@@ -95,7 +95,7 @@ def test_a_wrong_password_is_one_clear_warning_and_no_readiness(
     complaint(caplog, "refused the connection: not authorized")
     assert not sink.ready
     assert "hunter3" not in caplog.text
-    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
+    assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
 
 
 def test_the_right_password_is_accepted(
@@ -104,7 +104,7 @@ def test_the_right_password_is_accepted(
     broker = start(passwords(tmp_path))
     sink = make_sink(broker.port, version=version, username="node", password=Secret(CANARY_PASSWORD))
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
 
 
 def test_an_acl_that_drops_what_we_publish_is_found_by_the_canary(
@@ -125,7 +125,7 @@ def test_an_acl_that_drops_what_we_publish_is_found_by_the_canary(
     recorder.start(sink, ready=False)
     complaint(caplog, f"its ACL must let this user read and write {ROOT}/#")
     assert not sink.ready
-    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
+    assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
     acl.write_text(f"user node\ntopic readwrite {ROOT}/#\n")
     broker.stop()
     broker.start()
@@ -141,7 +141,7 @@ def test_mqtt_5_says_which_alert_an_acl_refuses_and_that_is_not_an_acceptance(
     sink = make_sink(broker.port, username="node", password=Secret(CANARY_PASSWORD))
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, change(1)))
-    assert outcome.fate is DeliveryStatus.REFUSED
+    assert outcome.status is DeliveryStatus.REFUSED
     assert "not authorized" in outcome.detail
 
 
@@ -164,7 +164,7 @@ def test_the_reason_code_decides_the_outcome(
     broker = stubborn(Manners(puback=code))
     sink = make_sink(broker.port)
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1))) is fate
+    assert recorder.status(recorder.send(sink, change(1))) is fate
     assert sink.ready
 
 
@@ -178,7 +178,7 @@ def test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_
     sink = make_sink(broker.port, version=version, ack_timeout=0.5)
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, change(1)))
-    assert outcome.fate is DeliveryStatus.FAILED
+    assert outcome.status is DeliveryStatus.FAILED
     assert "no acknowledgement" in outcome.detail
     eventually(lambda: len(broker.seen.connects) >= 2)
 
@@ -191,7 +191,7 @@ def test_no_more_is_in_flight_than_the_window_and_the_brokers_receive_maximum_al
     sink = make_sink(broker.port, ack_timeout=1.0, window=20)
     recorder.start(sink)
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 21)]
-    assert {recorder.fate(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
+    assert {recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
     assert broker.seen.most_pending <= 4
 
 
@@ -207,7 +207,7 @@ def test_a_picture_larger_than_the_broker_takes_is_left_out(
     broker = stubborn(Manners(puback=0, properties=b"\x27\x00\x00\x40\x00"))
     sink = make_sink(broker.port, send_pictures=True)
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1), picture=picture)) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(1), picture=picture)) is DeliveryStatus.ACCEPTED
     published = dict(broker.seen.publications)
     assert f"{ROOT}/camera/door/picture" not in published
     assert json.loads(published[f"{ROOT}/camera/door/violation"])["picture"]["topic"] is None
@@ -242,9 +242,9 @@ def test_an_alert_larger_than_the_broker_takes_is_refused_and_the_connection_sta
     sink = make_sink(broker.port)
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, large))
-    assert outcome.fate is DeliveryStatus.REFUSED
+    assert outcome.status is DeliveryStatus.REFUSED
     assert "the broker takes no more than 2048" in outcome.detail
-    assert recorder.fate(recorder.send(sink, change(2))) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(2))) is DeliveryStatus.ACCEPTED
     complaint(caplog, "/open_violations is not sent")
     assert max(broker.seen.sizes) <= 2048
     assert len(broker.seen.connects) == 1
@@ -323,7 +323,7 @@ def test_alerts_travel_over_tls_and_a_client_certificate_is_shown_if_asked(
         client_key=str(certificates / "client.key"),
     )
     recorder.start(sink)
-    assert recorder.fate(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
 
 
 def test_an_expired_certificate_is_refused_in_words(

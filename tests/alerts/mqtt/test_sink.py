@@ -30,7 +30,7 @@ def test_an_accepted_alert_reached_an_independent_subscriber(
     sink = make_sink(broker.port, version=version)
     recorder.start(sink)
     delivery = recorder.send(sink, change(1, started=NOON))
-    assert recorder.fate(delivery) is DeliveryStatus.ACCEPTED
+    assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
     assert alert["alert_id"] == change(1).alert_id
     assert alert["change"] == "opened"
@@ -144,7 +144,7 @@ def test_the_changes_of_a_violation_arrive_in_order(
     sink = make_sink(broker.port, version=version, window=5)
     recorder.start(sink)
     deliveries = [recorder.send(sink, change(1, number)) for number in range(1, 41)]
-    assert all(recorder.fate(delivery) is DeliveryStatus.ACCEPTED for delivery in deliveries)
+    assert all(recorder.status(delivery) is DeliveryStatus.ACCEPTED for delivery in deliveries)
     topic = f"{ROOT}/camera/door/violation"
     heard = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 40)
     assert [json.loads(h.payload)["number"] for h in heard if h.topic == topic] == list(range(1, 41))
@@ -199,7 +199,7 @@ def test_an_alert_goes_without_a_picture_that_is_not_asked_for_or_failed_twice(
     sink = make_sink(broker.port, send_pictures=attempt == 3)
     recorder.start(sink)
     delivery = recorder.send(sink, change(1), picture=picture, attempt=attempt)
-    assert recorder.fate(delivery) is DeliveryStatus.ACCEPTED
+    assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
     assert alert["picture"] == {"path": str(picture), "topic": None, "sha256": None}
     assert f"{ROOT}/camera/door/picture" not in listener.topics()
@@ -211,7 +211,7 @@ def test_an_alert_stands_without_a_picture_that_is_gone(
     sink = make_sink(broker.port, send_pictures=True)
     recorder.start(sink)
     delivery = recorder.send(sink, change(1), picture=tmp_path / "gone.jpg")
-    assert recorder.fate(delivery) is DeliveryStatus.ACCEPTED
+    assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
 
 
 def test_incidents_go_to_the_camera_or_to_the_node(
@@ -249,11 +249,11 @@ def test_a_delivery_fails_at_once_while_the_broker_is_down(
     sink = make_sink(broker.port, version=version)
     recorder.start(sink, ready=False)
     outcome = recorder.outcome(recorder.send(sink, change(1)), 5)
-    assert outcome.fate is DeliveryStatus.FAILED
+    assert outcome.status is DeliveryStatus.FAILED
     assert not sink.ready
     broker.start()
     eventually(lambda: sink.ready)
-    assert recorder.fate(recorder.send(sink, change(1), attempt=2)) is DeliveryStatus.ACCEPTED
+    assert recorder.status(recorder.send(sink, change(1), attempt=2)) is DeliveryStatus.ACCEPTED
 
 
 def test_what_is_in_flight_when_the_broker_dies_fails_and_is_not_sent_by_a_queue_of_its_own(
@@ -263,12 +263,12 @@ def test_what_is_in_flight_when_the_broker_dies_fails_and_is_not_sent_by_a_queue
     recorder.start(sink)
     broker.kill()
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 30)]
-    assert {recorder.fate(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
+    assert {recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
     broker.start()
     late = Listener(broker.port, f"{ROOT}/camera/+/violation")
     eventually(lambda: sink.ready)
     again = recorder.send(sink, change(99), attempt=2)
-    assert recorder.fate(again) is DeliveryStatus.ACCEPTED
+    assert recorder.status(again) is DeliveryStatus.ACCEPTED
     late.wait_for(f"{ROOT}/camera/door/violation")
     late.close()
     assert len(late.heard) == 1
@@ -281,7 +281,7 @@ def test_stopping_waits_for_what_is_in_flight(
     recorder.start(sink)
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 61)]
     sink.stop(10)
-    assert {recorder.fate(delivery, 0) for delivery in deliveries} == {DeliveryStatus.ACCEPTED}
+    assert {recorder.status(delivery, 0) for delivery in deliveries} == {DeliveryStatus.ACCEPTED}
     topics = listener.wait(lambda all_: any(h.payload == b"offline" for h in all_))
     assert sum(h.topic == f"{ROOT}/camera/door/violation" for h in topics) == 60
 

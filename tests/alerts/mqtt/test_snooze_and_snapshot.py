@@ -41,12 +41,12 @@ def test_a_snooze_is_shown_with_its_end_and_taken_back(
     recorder.start(sink)
     assert json.loads(listener.wait_for(SNOOZE).payload)["until"] is None
     recorder.snoozes = [Snooze("door", START, START + timedelta(minutes=10))]
-    sink.standing_changed()
+    sink.state_changed()
     eventually(lambda: json.loads(listener.wait_for(SNOOZE).payload)["seconds"] == 600)
     shown = json.loads(retained(broker)[SNOOZE])
     assert shown["until"] == (START + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
     recorder.snoozes = [Snooze("door")]
-    sink.standing_changed()
+    sink.state_changed()
     eventually(lambda: json.loads(retained(broker)[SNOOZE])["seconds"] == 0)
 
 
@@ -57,7 +57,7 @@ def test_a_silent_violation_is_open_but_marked(
     recorder.start(sink)
     recorder.open_violations = [change(1), change(2)]
     recorder.silenced = [violation_id(2)]
-    sink.standing_changed()
+    sink.state_changed()
     topic = TOPICS.of(Topic.OPEN_VIOLATIONS, camera="door")
     eventually(lambda: json.loads(listener.wait_for(topic).payload)["count"] == 2)
     shown = json.loads(listener.wait_for(topic).payload)

@@ -109,7 +109,7 @@ def test_an_alert_is_told_in_words_with_its_picture(
     picture.write_bytes(JPEG)
     one = office(time_zone="Europe/Berlin")
     delivery = one.recorder.send(one.sink, change(1), picture=picture)
-    assert one.recorder.fate(delivery) is DeliveryStatus.ACCEPTED
+    assert one.recorder.status(delivery) is DeliveryStatus.ACCEPTED
     (letter,) = one.carrier.letters
     assert letter.title == "person without mask: door"
     assert letter.body.startswith("2026-03-01 13:00:00 CET: person without mask at door hall (019d")
@@ -119,7 +119,7 @@ def test_an_alert_is_told_in_words_with_its_picture(
 
 def test_texts_of_ones_own_are_filled(office: Callable[..., Office]) -> None:
     one = office(title="{node}/{camera}: {what}", body="{reason}{zone}")
-    one.recorder.fate(one.recorder.send(one.sink, incident(1)))
+    one.recorder.status(one.recorder.send(one.sink, incident(1)))
     assert one.carrier.letters[0].title == "gate/door: camera offline"
     assert one.carrier.letters[0].body == "no route"
 
@@ -127,7 +127,7 @@ def test_texts_of_ones_own_are_filled(office: Callable[..., Office]) -> None:
 def test_why_a_camera_is_blind_is_told_in_words(office: Callable[..., Office]) -> None:
     one = office(body="{what}: {reason}")
     blurred = replace(incident(1), kind=IncidentKind.CAMERA_BLIND, reason=BlindReason.OUT_OF_FOCUS.value)
-    one.recorder.fate(one.recorder.send(one.sink, blurred))
+    one.recorder.status(one.recorder.send(one.sink, blurred))
     assert one.carrier.letters[0].body == "camera blind: out of focus"
 
 
@@ -136,13 +136,13 @@ def test_a_burst_is_told_one_by_one_and_the_rest_in_one_letter(
 ) -> None:
     one = office(burst=2, digest=60)
     for index in (1, 2):
-        one.recorder.fate(one.recorder.send(one.sink, change(index)))
+        one.recorder.status(one.recorder.send(one.sink, change(index)))
     assert one.titles() == ["person without mask: door"] * 2
     assert not one.sink.ready, "the outbox must keep what comes now"
     one.clock.advance(61)
     assert one.sink.ready
     deliveries = [one.recorder.send(one.sink, change(index)) for index in range(3, 30)]
-    assert {one.recorder.fate(delivery) for delivery in deliveries} == {DeliveryStatus.ACCEPTED}
+    assert {one.recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.ACCEPTED}
     assert one.titles()[2:] == ["27 alerts of gate"]
     body = one.carrier.letters[-1].body
     assert body.startswith("27 x person without mask: door\n")
@@ -166,8 +166,8 @@ def with_links(**keys: object) -> Office:
 
 def test_a_letter_says_where_to_acknowledge_if_links_are_on() -> None:
     one = with_links()
-    one.recorder.fate(one.recorder.send(one.sink, change(1)))
-    one.recorder.fate(one.recorder.send(one.sink, incident(1)))
+    one.recorder.status(one.recorder.send(one.sink, change(1)))
+    one.recorder.status(one.recorder.send(one.sink, incident(1)))
     one.sink.stop(5)
     about_person, about_camera = one.carrier.letters
     tickets = AckTokenSigner(LINKS.key, "gate", LINKS.address, LINKS.valid_for)
@@ -181,7 +181,7 @@ def test_a_letter_says_where_to_acknowledge_if_links_are_on() -> None:
 def test_a_digest_has_a_link_for_every_person_in_it() -> None:
     one = with_links(burst=1)
     for delivery in [one.recorder.send(one.sink, change(index)) for index in range(1, 4)]:
-        one.recorder.fate(delivery)
+        one.recorder.status(delivery)
     one.sink.stop(5)
     (letter,) = one.carrier.letters
     assert letter.body.count("https://watch.example/acknowledge/") == 3
@@ -199,7 +199,7 @@ def test_of_a_refused_digest_only_the_alert_to_blame_is_refused(office: Callable
 
     one.carrier.carry = judge
     sent = [one.recorder.send(one.sink, change(index)) for index in range(10)]
-    fates = [one.recorder.fate(delivery) for delivery in sent]
+    fates = [one.recorder.status(delivery) for delivery in sent]
     assert [index for index, fate in enumerate(fates) if fate is not DeliveryStatus.ACCEPTED] == [6]
     assert fates[6] is DeliveryStatus.REFUSED
     assert sum(len(letter.alerts) for letter in one.carrier.letters) == 9
@@ -267,7 +267,7 @@ def test_trouble_of_the_node_itself_reaches_every_channel() -> None:
 
 def test_what_a_channel_does_not_ask_for_is_done_with(office: Callable[..., Office]) -> None:
     one = office(cameras=("yard",))
-    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is DeliveryStatus.ACCEPTED
+    assert one.recorder.status(one.recorder.send(one.sink, change(1))) is DeliveryStatus.ACCEPTED
     assert one.carrier.letters == []
 
 
@@ -277,7 +277,7 @@ def test_a_failure_of_the_service_is_that_of_the_delivery(
 ) -> None:
     one = office()
     one.carrier.fates = [fate]
-    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is fate
+    assert one.recorder.status(one.recorder.send(one.sink, change(1))) is fate
 
 
 def test_what_was_not_carried_before_the_end_has_failed(office: Callable[..., Office]) -> None:
@@ -295,7 +295,7 @@ def test_what_was_not_carried_before_the_end_has_failed(office: Callable[..., Of
 
 def test_a_violation_that_nobody_acknowledges_is_told_later(office: Callable[..., Office]) -> None:
     one = office(unacknowledged_for=600)
-    assert one.recorder.fate(one.recorder.send(one.sink, change(1))) is DeliveryStatus.ACCEPTED
+    assert one.recorder.status(one.recorder.send(one.sink, change(1))) is DeliveryStatus.ACCEPTED
     time.sleep(1.5)
     assert one.carrier.letters == []
     one.clock.advance(601)
@@ -306,7 +306,7 @@ def test_a_violation_that_nobody_acknowledges_is_told_later(office: Callable[...
 
 def test_a_violation_that_was_acknowledged_is_not_told(office: Callable[..., Office]) -> None:
     one = office(unacknowledged_for=600)
-    one.recorder.fate(one.recorder.send(one.sink, change(1)))
+    one.recorder.status(one.recorder.send(one.sink, change(1)))
     one.recorder.acknowledged = [violation_id(1)]
     one.clock.advance(601)
     eventually(lambda: not one.sink._held)
@@ -316,16 +316,16 @@ def test_a_violation_that_was_acknowledged_is_not_told(office: Callable[..., Off
 def late(one: Office) -> list[tuple[str, DeliveryStatus, str]]:
     """What was reported of changes whose delivery had ended: alert, fate, detail."""
     return [
-        (f"{o.late.violation.id}:{o.late.number}", o.fate, o.detail)
+        (f"{o.follow_up.violation.id}:{o.follow_up.number}", o.status, o.detail)
         for o in one.recorder.outcomes
-        if o.late is not None
+        if o.follow_up is not None
     ]
 
 
 def test_what_became_of_a_held_violation_is_reported_told_or_not(office: Callable[..., Office]) -> None:
     one = office(unacknowledged_for=600)
     for index in (1, 2):
-        one.recorder.fate(one.recorder.send(one.sink, change(index)))
+        one.recorder.status(one.recorder.send(one.sink, change(index)))
     assert late(one) == []
     one.recorder.acknowledged = [violation_id(1)]
     one.clock.advance(601)
@@ -341,7 +341,7 @@ def test_a_held_violation_that_cannot_be_told_is_given_up_after_five_tries_which
 ) -> None:
     one = office(unacknowledged_for=600)
     one.carrier.fates = [DeliveryStatus.FAILED] * 5
-    one.recorder.fate(one.recorder.send(one.sink, change(1)))
+    one.recorder.status(one.recorder.send(one.sink, change(1)))
     one.clock.advance(570)
     for tries in range(1, 6):
         one.clock.advance(31)
@@ -533,7 +533,7 @@ def test_both_ends_of_a_violation_reach_a_webhook_through_the_sink(peer: WebPeer
     sink, recorder = NotificationSink(config(channel), channel), FakeRecorder()
     sink.start(recorder.report, recorder.standing, recorder.command)
     for subject in (change(1), change(1, 2, closed=True)):
-        assert recorder.fate(recorder.send(sink, subject)) is DeliveryStatus.ACCEPTED
+        assert recorder.status(recorder.send(sink, subject)) is DeliveryStatus.ACCEPTED
     sink.stop(5)
     changes = [msgspec.json.decode(r.body)["alerts"][0]["change"] for r in peer.requests]
     assert changes == ["opened", "closed"]
