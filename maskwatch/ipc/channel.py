@@ -1,4 +1,4 @@
-"""One end of a stream of messages that never blocks: what cannot be sent now waits, bounded."""
+"""A non-blocking, bounded message channel over a stream socket."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _CHUNK = 256 * 1024
 class Channel(Generic[T]):
     """Sends and receives messages over a connected stream socket.
 
-    One thread receives; any thread may send. `ended` turns true at the peer's end of file or when
+    One thread receives; any thread may send. `ended` becomes true at the peer's end of file or when
     the connection breaks: from then on nothing arrives and what is sent is lost.
 
     Args:
         sock: connected, of stream type; the channel owns it from now on.
-        decoder: what may arrive (one of `maskwatch.ipc.wire`).
-        limit: bytes that may wait to be sent before `send` refuses what is `droppable`.
+        decoder: of the messages that may arrive (one of `maskwatch.ipc.wire`).
+        limit: bytes that may wait to be sent before `send` refuses `droppable` messages.
 
     """
 
@@ -46,8 +46,8 @@ class Channel(Generic[T]):
         self._out = bytearray()
         self._lock = threading.Lock()
         self.ended = False
-        self.took = 0
-        """Bytes that the last `receive` took in."""
+        self.received_bytes = 0
+        """Bytes that the last `receive` read."""
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector; -1 once closed."""
@@ -55,17 +55,17 @@ class Channel(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """How many bytes wait to be sent: while there are any, call `flush` when writable."""
+        """The bytes that wait to be sent; while there are any, call `flush` when writable."""
         return len(self._out)
 
     def receive(self) -> list[tuple[T, bytes]]:
-        """Return what has arrived, without waiting; sets `ended` at the end.
+        """Return the messages that have arrived, without waiting; sets `ended` at the end.
 
         Raises:
-            WireError: the peer sent rubbish; `ended` is set.
+            WireError: the peer sent an invalid message; `ended` is set.
 
         """
-        self.took = 0
+        self.received_bytes = 0
         try:
             data = self.socket.recv(_CHUNK)
         except (BlockingIOError, InterruptedError):
@@ -76,7 +76,7 @@ class Channel(Generic[T]):
         if not data:
             self.ended = True
             return []
-        self.took = len(data)
+        self.received_bytes = len(data)
         self.ended = True  # stays so if the next line raises
         messages = self.reader.feed(data)
         self.ended = False
@@ -85,11 +85,11 @@ class Channel(Generic[T]):
     def send(self, message: msgspec.Struct, blob: bytes = b"", *, droppable: bool = False) -> bool:
         """Send, or keep for `flush`; return whether either was done.
 
-        What is `droppable` (a heartbeat, a snapshot: the next one says more) is refused when the
-        peer has stopped reading; anything else waits.
+        A `droppable` message (a heartbeat, metrics: the next one replaces it) is refused when the
+        peer has stopped reading; any other waits.
 
         Raises:
-            WireError: the message is longer than a peer takes.
+            WireError: the message is longer than a peer accepts.
 
         """
         frame = encode(message, blob)
@@ -101,7 +101,7 @@ class Channel(Generic[T]):
         return not self.ended
 
     def flush(self) -> None:
-        """Send as much of what waits as the peer takes now."""
+        """Send as much of what waits as the socket accepts now."""
         with self._lock:
             try:
                 while self._out:

@@ -1,13 +1,13 @@
-"""What every child process does first, and its end of the line to the supervisor.
+"""The start of every child process, and its channel to the supervisor.
 
 ::
 
-    uplink, configure = child.start(fd, "recorder")
-    ...                                     # set-up of its own
-    uplink.send(Ready())
-    while True:                             # in a selector, on uplink.fileno()
-        for message in uplink.messages(): ...
-        if uplink.ended: os._exit(0)        # the supervisor is gone
+    supervisor, configure = child.start(fd, "recorder")
+    ...                                         # set-up of its own
+    supervisor.send(Ready())
+    while True:                                 # in a selector, on supervisor.fileno()
+        for message in supervisor.messages(): ...
+        if supervisor.ended: os._exit(0)        # the supervisor has ended
 
 The supervisor alone ends its children: by `Stop`, and by SIGKILL when that takes too long. So
 SIGINT (a terminal sends it to the whole group) and SIGTERM are ignored here.
@@ -20,44 +20,40 @@ import os
 import select
 import signal
 import socket
-import struct
 import time
 from typing import TextIO
 
 from maskwatch.errors import WireError
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToChild
+from maskwatch.ipc.peer_credentials import peer_of
 from maskwatch.ipc.wire import HEADER_BYTES, TO_CHILD
 from maskwatch.telemetry import logs
 
 __all__ = ["SupervisorChannel", "start", "tie_to_parent"]
 
 _PR_SET_PDEATHSIG = 1
-_CREDENTIALS = struct.Struct("3i")
-# systemd must hear the supervisor only; a child that could write there could feign its health.
-_NOT_FOR_CHILDREN = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
+# Only the supervisor may report to systemd; a child that could write there could fake its health.
+_SUPERVISOR_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
 
 class SupervisorChannel(Channel[ToChild]):
-    """A child's end of the line to the supervisor.
-
-    `log_stream` is where log lines go; None is standard error.
-    """
+    """A child's channel to the supervisor. Log lines go to `log_stream`; None is standard error."""
 
     def __init__(self, fd: int, process: str) -> None:
         sock = socket.socket(fileno=fd)
         self.process = process
         self.log_stream: TextIO | None = None
         super().__init__(sock, TO_CHILD)
-        self.supervisor_pid = _peer_pid(sock)
+        self.supervisor_pid, _ = peer_of(sock)
 
     def configure(self, timeout: float) -> Configure:
         """Wait for the first message, which must be `Configure`.
 
-        Not a byte more than that is read: what follows must wake the selector.
+        No byte beyond it is read: later messages must wake the selector.
 
         Raises:
-            WireError: something else came, or nothing within `timeout` seconds, or the end.
+            WireError: another message came, none within `timeout` seconds, or the channel ended.
 
         """
         deadline = time.monotonic() + timeout
@@ -71,76 +67,69 @@ class SupervisorChannel(Channel[ToChild]):
             raise WireError(f"expected configure first, got {type(messages[0]).__name__}")
         return messages[0]
 
-    def _bytes(self, most: int, deadline: float) -> bytes:
-        """Return up to `most` bytes, at least one."""
+    def _bytes(self, max_bytes: int, deadline: float) -> bytes:
+        """Return up to `max_bytes` bytes, at least one."""
         left = deadline - time.monotonic()
         if left > 0 and select.select([self], [], [], left)[0]:
-            data = self.socket.recv(most)
+            data = self.socket.recv(max_bytes)
             if data:
                 return data
-        raise WireError("the supervisor did not say what to do")
+        raise WireError("the supervisor sent no configuration")
 
     def messages(self) -> list[ToChild]:
-        """Return what the supervisor has said, without waiting; sets `ended` when it is gone.
+        """Return the messages that have arrived, without waiting; sets `ended` at the end.
 
         A new configuration's log settings are in force when this returns.
         """
-        heard = [message for message, _ in self.receive()]
-        for message in heard:
+        received = [message for message, _ in self.receive()]
+        for message in received:
             if isinstance(message, Configure):
                 self.set_up_log(message)
-        return heard
+        return received
 
     def set_up_log(self, configure: Configure) -> None:
-        """Log as a configuration says."""
+        """Apply the log settings of a configuration."""
         logs.setup(configure.config.log, self.process, configure.camera, stream=self.log_stream)
 
 
 def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[SupervisorChannel, Configure]:
-    """Do what every child does first; return its line to the supervisor and its configuration.
+    """Set up a child process; return its channel to the supervisor and its configuration.
 
-    Takes away the environment that is the supervisor's alone, sets signals and umask, waits for
-    `Configure`, sets up logging as that says, and ties this process's life to its parent's.
+    Removes the supervisor's own environment variables, sets signals and umask, waits for
+    `Configure`, sets up logging, and makes this process end with its parent.
 
     Args:
-        fd: the inherited descriptor of the line.
+        fd: the inherited descriptor of the channel.
         process: `worker` or `recorder`, for log lines.
         timeout: seconds to wait for the configuration.
 
     Raises:
-        WireError: the descriptor is no such line, or no configuration came.
+        WireError: the descriptor is not a channel to a supervisor, or no configuration came.
 
     """
-    for name in _NOT_FOR_CHILDREN:
+    for name in _SUPERVISOR_VARIABLES:
         os.environ.pop(name, None)
     os.umask(0o077)
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     try:
-        uplink = SupervisorChannel(fd, process)
+        supervisor = SupervisorChannel(fd, process)
     except OSError as error:
-        raise WireError(f"descriptor {fd} is not a line to a supervisor: {error.strerror}") from None
-    configure = uplink.configure(timeout)
-    uplink.set_up_log(configure)
-    tie_to_parent(uplink.supervisor_pid)
-    return uplink, configure
+        raise WireError(f"descriptor {fd} is not a channel to a supervisor: {error.strerror}") from None
+    configure = supervisor.configure(timeout)
+    supervisor.set_up_log(configure)
+    tie_to_parent(supervisor.supervisor_pid)
+    return supervisor, configure
 
 
 def tie_to_parent(parent: int) -> None:
-    """Have the kernel kill this process when the process `parent` dies; end if it is dead already.
+    """Have the kernel kill this process when the process `parent` dies; exit if it is dead already.
 
-    Must come after anything that changes credentials, which would undo it.
+    Must come after any change of credentials, which would undo it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    # It may have died between our start and the call above, which then came too late.
+    # The parent may have died before the call above, which then has no effect.
     if os.getppid() != parent:
         os._exit(0)
-
-
-def _peer_pid(sock: socket.socket) -> int:
-    """Return the pid of the process that made this pair of sockets."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, _, _ = _CREDENTIALS.unpack(raw)
-    return int(pid)

@@ -1,7 +1,6 @@
-"""What is said over the control socket: one JSON object a line, a request and its answer.
+"""The protocol of the control socket: one JSON object a line, a request and its answer.
 
-The socket has mode 0600 and both ends belong to one user (or root); still nothing here holds a
-secret.
+The socket has mode 0600 and both ends belong to one user (or root); still no message holds a secret.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ CONTROL_SOCKET = "control.sock"
 
 
 def control_socket(runtime_dir: str | Path) -> Path:
-    """Return where a daemon with this runtime directory listens."""
+    """Return the path at which a daemon with this runtime directory listens."""
     return Path(runtime_dir) / CONTROL_SOCKET
 
 
@@ -63,7 +62,7 @@ def ask(path: Path, request: Request, *, timeout: float) -> Answer:
     except (FileNotFoundError, ConnectionRefusedError):
         raise ControlError(f"no daemon listens at {path}; is it running with this config?") from None
     except PermissionError:
-        raise ControlError(f"{path}: only the daemon's own user, or root, may ask it") from None
+        raise ControlError(f"{path}: only the daemon's own user, or root, may connect") from None
     except OSError as error:
         raise ControlError(f"{path}: {error.strerror or error}") from None
     if isinstance(answer, Refused):
@@ -93,17 +92,17 @@ class _Line(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
 
 
 class StatusRequest(_Line, frozen=True, kw_only=True, tag="status"):
-    """How is everything?"""
+    """Requests a `StatusReport`."""
 
 
 class ReloadRequest(_Line, frozen=True, kw_only=True, tag="reload"):
-    """Read the configuration again; with `wait` the answer comes when all is done."""
+    """Requests a reload of the configuration; with `wait` the answer comes when it is applied."""
 
     wait: bool = True
 
 
 class RunCommand(_Line, frozen=True, kw_only=True, tag="command"):
-    """An operator's wish; see `maskwatch.ipc.messages.Command`."""
+    """Requests an operator's command; see `maskwatch.ipc.messages.Command`."""
 
     verb: str
     target: str = ""
@@ -111,7 +110,7 @@ class RunCommand(_Line, frozen=True, kw_only=True, tag="command"):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A child process: what its keeper does, its id if it runs, how often it was started anew."""
+    """A child process: its phase, its process id while it runs, and its restarts."""
 
     phase: str
     pid: int | None
@@ -120,9 +119,9 @@ class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A camera and its worker. `frames` counts those processed by the present process.
+    """A camera and its worker. `frames` counts those processed by the current process.
 
-    Until `snoozed_until` nobody is told of its violations; None: they are told.
+    Until `snoozed_until` no alert of its violations is sent; None: the camera is not snoozed.
     """
 
     name: str
@@ -137,9 +136,9 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):
-    """How everything is.
+    """The state of the daemon, its processes and its cameras.
 
-    `ready`: every camera has been given its worker. `problem` says why the last reload was refused.
+    `ready`: every camera has a worker. `problem`: why the last reload was refused, "" if it was not.
     """
 
     version: str
@@ -156,7 +155,7 @@ class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):
 
 
 class ReloadDone(_Line, frozen=True, kw_only=True, tag="reload_done"):
-    """The file was read: what changed in words, or each problem that speaks against it."""
+    """The result of a reload: a summary of what changed, or each problem of the file."""
 
     ok: bool
     summary: str
@@ -164,14 +163,14 @@ class ReloadDone(_Line, frozen=True, kw_only=True, tag="reload_done"):
 
 
 class CommandDone(_Line, frozen=True, kw_only=True, tag="command_done"):
-    """How a command ended."""
+    """The result of a command."""
 
     ok: bool
     detail: str
 
 
 class Refused(_Line, frozen=True, kw_only=True, tag="refused"):
-    """The daemon did not understand, or would not."""
+    """The request was invalid, or not allowed."""
 
     reason: str
 
@@ -202,4 +201,4 @@ def decode_answer(line: bytes) -> Answer:
     try:
         return _answers.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ControlError(f"the daemon's answer makes no sense: {error}") from None
+        raise ControlError(f"the daemon's answer is invalid: {error}") from None

@@ -1,4 +1,4 @@
-"""Every message that crosses a process boundary. JSON by msgspec; validated on arrival.
+"""Every message that crosses a process boundary: JSON by msgspec, validated on arrival.
 
 Pictures (anonymized JPEG) travel as raw bytes beside a message, never inside it.
 """
@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
-from maskwatch.ipc.validation import check_change, check_minute, check_moment
+from maskwatch.ipc.validation import check_change, check_minute, check_time
 from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import MetricsSnapshot
 
@@ -54,29 +54,29 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
 
     A worker gets the configuration with its own camera only and without any secret of others.
     `attempt` is the reconnect attempt that a replaced worker goes on with. `recorder` is the path
-    of the recorder's socket. `badge` is what a worker shows there; the recorder gets the key to all
-    of them instead (see `maskwatch.ipc.worker_tokens`).
+    of the recorder's socket. `token` authenticates a worker there; the recorder gets the key of all
+    tokens instead (see `maskwatch.ipc.worker_tokens`).
     """
 
     config: Config
     recorder: str
     camera: str = ""
     attempt: int = 0
-    badge: Secret = msgspec.field(default_factory=lambda: Secret(""))
+    token: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 
 class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
-    """End in order within `grace` seconds."""
+    """Shut down in order within `grace` seconds."""
 
     grace: float
 
 
 class Command(_Message, frozen=True, kw_only=True, tag="command"):
-    """An operator's wish: enable, disable, snooze, snapshot, acknowledge, reload.
+    """A command from an operator: enable, disable, snooze, snapshot, acknowledge or reload.
 
-    `target` is a camera's name, or a violation's id for acknowledge; `origin` says where it came
-    from (mqtt, cli, link:CHANNEL). Goes from the recorder (MQTT), the control socket or the link's
-    page to the supervisor, and on to the child that it is for.
+    `target` is a camera's name, or a violation's id for acknowledge; `origin` is where it came from
+    (mqtt, cli, link:CHANNEL). The recorder executes `acknowledge` and `snooze`, a camera's worker
+    `snapshot`, the supervisor the others and the routing.
     """
 
     id: str
@@ -90,13 +90,13 @@ class Command(_Message, frozen=True, kw_only=True, tag="command"):
 
 
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
-    """The child has done its set-up."""
+    """The child has finished its set-up."""
 
 
 class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
-    """How a child is.
+    """A child's state, sent every second.
 
-    `leave_by` is seconds from now by which this state must be left (None: never). `frames` counts
+    `leave_by` is seconds from now by which this state must be left (None: no limit). `frames` counts
     processed frames, `last_frame` is the capture time of the newest one, `attempt` the reconnect
     attempt. The recorder sends LIVE, and its processed messages as frames.
     """
@@ -110,19 +110,19 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
     def __post_init__(self) -> None:
-        """Let no time in that cannot be reckoned with."""
-        check_moment(self.since)
-        check_moment(self.last_frame)
+        """Reject timestamps outside the representable range."""
+        check_time(self.since)
+        check_time(self.last_frame)
 
 
 class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
-    """Cumulative values since this process began; the supervisor sums across restarts."""
+    """Cumulative values since this process started; the supervisor sums them across restarts."""
 
     snapshot: MetricsSnapshot
 
 
 class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
-    """How a command ended; goes back to where it came from."""
+    """The result of a command, returned to where the command came from."""
 
     id: str
     ok: bool
@@ -130,16 +130,16 @@ class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
 
 
 class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
-    """A camera's snooze began or ended; the recorder owns them."""
+    """A camera's snooze began or ended; the recorder owns snoozes."""
 
     snooze: Snooze
 
 
-class WorkerMisbehaved(_Message, frozen=True, kw_only=True, tag="distrusted"):
-    """The recorder's word: the worker that is this process breaks the rules of the line."""
+class WorkerMisbehaved(_Message, frozen=True, kw_only=True, tag="worker_misbehaved"):
+    """The recorder reports that the worker with this process id broke the protocol."""
 
     pid: int
-    why: str
+    reason: str
 
 
 # --- supervisor -> recorder ----------------------------------------------------------------------
@@ -152,7 +152,7 @@ class StatusChanged(_Message, frozen=True, kw_only=True, tag="status_changed"):
 
 
 class IncidentChanged(_Message, frozen=True, kw_only=True, tag="incident_changed"):
-    """Trouble began, changed or ended; stored and delivered like a violation's change."""
+    """An incident began, changed or ended; stored and delivered like a violation's change."""
 
     incident: Incident
 
@@ -161,10 +161,10 @@ class IncidentChanged(_Message, frozen=True, kw_only=True, tag="incident_changed
 
 
 class WorkerHello(_Message, frozen=True, kw_only=True, tag="worker_hello"):
-    """The first message of a worker on its connection to the recorder; `badge` is the camera's."""
+    """The first message of a worker on its connection to the recorder."""
 
     camera: str
-    badge: str = ""
+    token: str = ""
 
 
 class Record(_Message, frozen=True, kw_only=True, tag="record"):
@@ -173,7 +173,7 @@ class Record(_Message, frozen=True, kw_only=True, tag="record"):
     change: Change
 
     def __post_init__(self) -> None:
-        """Let nothing in that no worker says."""
+        """Reject values that no worker sends."""
         check_change(self.change)
 
 
@@ -183,12 +183,12 @@ class OccupancyCounted(_Message, frozen=True, kw_only=True, tag="occupancy"):
     minute: OccupancyMinute
 
     def __post_init__(self) -> None:
-        """Let nothing in that no worker says."""
+        """Reject values that no worker sends."""
         check_minute(self.minute)
 
 
 class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
-    """The picture that a `snapshot` asked for; the anonymized JPEG is the blob beside it.
+    """The picture that a `snapshot` requested; the anonymized JPEG is the blob beside it.
 
     The recorder answers with the `CommandResult` of `command`, which the worker passes on.
     """
@@ -198,12 +198,12 @@ class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
     at: datetime
 
     def __post_init__(self) -> None:
-        """Let no time in that cannot be reckoned with."""
-        check_moment(self.at)
+        """Reject timestamps outside the representable range."""
+        check_time(self.at)
 
 
 class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
-    """The change is on disk (`stored`), or only in memory since the disk is full."""
+    """The change is on disk (`stored`), or in memory only while it cannot be stored."""
 
     violation: UUID
     number: int

@@ -1,4 +1,4 @@
-"""Who a process is: its number alone is used again, with its start time it is not."""
+"""Identifies processes: the peer of a Unix socket, and a process beyond the reuse of its number."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from pathlib import Path
 
 __all__ = ["peer_of", "process_identity", "run_identity"]
 
+_CREDENTIALS = struct.Struct("3i")
+
+
+def peer_of(sock: socket.socket) -> tuple[int, int]:
+    """Return (process id, user id) of the process at the other end of a Unix socket."""
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    pid, uid, _ = _CREDENTIALS.unpack(credentials)
+    return pid, uid
+
 
 def process_identity(pid: int) -> str:
-    """Return `pid:start`, with the start in clock ticks since boot; `pid:0` if it is gone."""
+    """Return `pid:start`, with the start in clock ticks since boot; `pid:0` if it has ended.
+
+    The kernel reuses a process id; with the start time it names one process only.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -21,13 +33,6 @@ def process_identity(pid: int) -> str:
 
 
 def run_identity() -> str:
-    """Return what names this run of the daemon: this boot and our parent, the supervisor."""
+    """Return the identity of this run of the daemon: the boot, and our parent, the supervisor."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot}:{process_identity(os.getppid())}"
-
-
-def peer_of(sock: socket.socket) -> tuple[int, int]:
-    """Return (process id, user id) of the process at the other end of a Unix socket."""
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", credentials)
-    return pid, uid

@@ -1,4 +1,4 @@
-"""How much a peer may say: so much a second, and a stock of it for when nobody listened."""
+"""A token bucket: limits how much a peer may send, or how fast work may start."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ __all__ = ["TokenBucket"]
 
 
 class TokenBucket:
-    """A bucket that fills by `rate` a second up to `most`; times are monotonic seconds."""
+    """Fills by `rate` tokens a second up to `capacity`, and starts full; times are monotonic seconds."""
 
-    def __init__(self, rate: float, most: float, now: float) -> None:
+    def __init__(self, rate: float, capacity: float, now: float) -> None:
         self._rate = rate
-        self._most = most
-        self._left = most
-        self._at = now
+        self._capacity = capacity
+        self._tokens = capacity
+        self._filled_at = now
+
+    def available(self, now: float) -> float:
+        """Return the tokens in the bucket; negative while a debt is not yet refilled."""
+        elapsed = now - self._filled_at
+        self._tokens = min(self._capacity, self._tokens + elapsed * self._rate)
+        self._filled_at = now
+        return self._tokens
+
+    def take(self, amount: float, now: float) -> bool:
+        """Take `amount` if it is available; return whether it was."""
+        if self.available(now) < amount:
+            return False
+        self._tokens -= amount
+        return True
 
     def spend(self, amount: float, now: float) -> bool:
-        """Take `amount`, which may go below nothing; return whether there was something to take from."""
-        self._left = min(self._most, self._left + (now - self._at) * self._rate) - amount
-        self._at = now
-        return self._left >= 0
+        """Take `amount` of what has been received already; return False once that makes a debt."""
+        self._tokens = self.available(now) - amount
+        return self._tokens >= 0

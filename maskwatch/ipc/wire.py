@@ -1,8 +1,8 @@
-"""How messages travel between our processes: length, length, JSON, raw bytes.
+"""The framing of messages between processes: two lengths, JSON, raw bytes.
 
 A frame is two big-endian 32-bit lengths, then the message as JSON, then a blob (an anonymized
-picture, or nothing). Nothing is trusted before its length has been checked, nothing is unpickled,
-and what is no message raises `WireError`: the peer may be a decoder that a camera has taken over.
+picture, or nothing). Lengths are checked before a body is read, nothing is unpickled, and invalid
+messages raise `WireError`: the peer may be a decoder that a camera has taken over.
 
 These sockets are private (mode 0600, or inherited), so a `Secret` travels in plain text here, and
 nowhere else.
@@ -55,7 +55,7 @@ def encode(message: msgspec.Struct, blob: bytes = b"") -> bytes:
     """Return the frame of a message and the blob beside it.
 
     Raises:
-        WireError: it is larger than a peer would take.
+        WireError: it is larger than a peer accepts.
 
     """
     text = _encoder.encode(message)
@@ -64,7 +64,7 @@ def encode(message: msgspec.Struct, blob: bytes = b"") -> bytes:
 
 
 class Reader(Generic[T]):
-    """Puts frames together from whatever pieces a stream gives; `decoder` says what may arrive."""
+    """Reassembles frames from the pieces that a stream delivers; `decoder` accepts one direction."""
 
     def __init__(
         self, decoder: msgspec.json.Decoder[T], *, max_json: int = MAX_JSON, max_blob: int = MAX_BLOB
@@ -80,7 +80,7 @@ class Reader(Generic[T]):
 
     @property
     def missing(self) -> int:
-        """How many bytes at least must arrive before the next message is complete."""
+        """The least number of bytes that must arrive before the next message is complete."""
         if len(self._buffer) < _HEADER.size:
             return _HEADER.size - len(self._buffer)
         text, blob = _HEADER.unpack_from(self._buffer)
@@ -90,8 +90,8 @@ class Reader(Generic[T]):
         """Take the next bytes of the stream and return the messages, with blobs, now complete.
 
         Raises:
-            WireError: this is no message, or not one that may come this way, or too long. The
-                stream is of no more use.
+            WireError: a message is invalid, not of this direction, or too long. The stream cannot
+                be read any further.
 
         """
         self._buffer += data
@@ -119,12 +119,12 @@ class Reader(Generic[T]):
             try:
                 message = self._decoder.decode(view[text : text + length])
             except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError, ValueError) as error:
-                raise WireError(f"not a message that may come here: {error}") from None
+                raise WireError(f"invalid message: {error}") from None
             return message, bytes(view[text + length : end])
 
 
 def _check(text: int, blob: int, limits: tuple[int, int] = (MAX_JSON, MAX_BLOB)) -> None:
     if text > limits[0]:
-        raise WireError(f"a message of {text} bytes; at most {limits[0]} are taken")
+        raise WireError(f"a message of {text} bytes; at most {limits[0]} are accepted")
     if blob > limits[1]:
-        raise WireError(f"a blob of {blob} bytes; at most {limits[1]} are taken")
+        raise WireError(f"a blob of {blob} bytes; at most {limits[1]} are accepted")

@@ -105,7 +105,7 @@ class Recorder:
         )
         cameras = [camera.name for camera in self._config.cameras]
         self._standing = load_current_state(self._store, cameras, clock.now())
-        self._commands = ForwardedCommands(self._loop.ring)
+        self._commands = ForwardedCommands(self._loop.wake)
         self._silence = SnoozeManager(self._store, self._memory, clock, self._snoozed)
         self._intake = Intake(
             self._memory, self._standing, clock=clock, meter=self._meter, covers=self._silence.covers
@@ -119,7 +119,7 @@ class Recorder:
             self._intake,
             WorkerEvents(self._minute, self._clerk.deliver, self._distrust),
             run=self._run,
-            key=configure.badge,
+            key=configure.token,
             clock=clock,
         )
         self._gauges = RecorderMetrics(self._meter, clock)
@@ -139,7 +139,7 @@ class Recorder:
             self._standing,
             self._memory,
             self._commands,
-            self._loop.ring,
+            self._loop.wake,
             clock=clock,
             meter=self._meter,
         )
@@ -225,7 +225,7 @@ class Recorder:
 
     def _distrust(self, pid: int, why: str) -> None:
         """Have the supervisor replace a worker that broke the rules."""
-        self._uplink.send(WorkerMisbehaved(pid=pid, why=why[:_LONGEST_WHY]))
+        self._uplink.send(WorkerMisbehaved(pid=pid, reason=why[:_LONGEST_WHY]))
 
     def _minute(self, minute: OccupancyMinute) -> None:
         self._intake.add_minute(minute)

@@ -85,7 +85,7 @@ class PeerConnection(Generic[M]):
         """Read no more for now: the other side will wait."""
         if self.open and not self._paused:
             self._paused = True
-            self._loop.forget(self._sock)
+            self._loop.unwatch(self._sock)
 
     def resume(self) -> None:
         """Read again."""
@@ -108,7 +108,7 @@ class PeerConnection(Generic[M]):
             return
         self.open = False
         if not self._paused:
-            self._loop.forget(self._sock)
+            self._loop.unwatch(self._sock)
         self._channel.flush()
         self._channel.close()
         self._on_end()
@@ -203,7 +203,7 @@ class WorkerConnections:
         key: Secret,
         clock: Clock,
     ) -> None:
-        """Listen; `key` is that of all badges."""
+        """Listen; `key` is the key of all worker tokens."""
         self._loop = loop
         self._intake = intake
         self._tell = tell
@@ -224,7 +224,7 @@ class WorkerConnections:
 
     def listen_at(self, listener: socket.socket) -> None:
         """Listen there from now on; who is connected stays so."""
-        self._loop.forget(self._listener)
+        self._loop.unwatch(self._listener)
         self._listener.close()
         self._watch(listener)
 
@@ -283,7 +283,7 @@ class WorkerConnections:
 
     def _greet(self, worker: _Worker, hello: WorkerHello) -> None:
         camera = hello.camera
-        if worker.camera or not is_worker_token(hello.badge, self._key, camera):
+        if worker.camera or not is_worker_token(hello.token, self._key, camera):
             raise WireError(f"a greeting in the name of {camera[:64]!r} that is not its to give")
         # What a former worker of the camera sent must be read before its violations are closed.
         for other in [w for w in self._workers if w.camera == camera and w is not worker]:
@@ -351,7 +351,7 @@ class WorkerConnections:
 
     def close(self) -> None:
         """Take no more workers, and end their connections."""
-        self._loop.forget(self._listener)
+        self._loop.unwatch(self._listener)
         self._listener.close()
         for worker in list(self._workers):
             worker.peer.close()

@@ -219,7 +219,7 @@ class ManagedChild:
             messages = []
         if process.channel.ended:
             self._owner.unwatch(self)
-        if self.kind.camera and not self._allowance.spend(process.channel.took, now):
+        if self.kind.camera and not self._allowance.spend(process.channel.received_bytes, now):
             self._kill("says more than a worker has to say", "killed")
             messages = []
         for message, _ in messages:

@@ -244,14 +244,14 @@ class ChildProcesses:
         """Return what a child may know, and where it stands."""
         socket = str(Path(self.config.runtime_dir) / RECORDER_SOCKET)
         if keeper is self.recorder:
-            return Configure(config=for_recorder(self.config), recorder=socket, badge=self._key)
+            return Configure(config=for_recorder(self.config), recorder=socket, token=self._key)
         camera = keeper.kind.camera
         return Configure(
             config=for_worker(self.config, camera),
             recorder=socket,
             camera=camera,
             attempt=keeper.attempt,
-            badge=worker_token(self._key, camera),
+            token=worker_token(self._key, camera),
         )
 
     def watch(self, keeper: ManagedChild) -> None:

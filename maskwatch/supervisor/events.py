@@ -98,7 +98,7 @@ class ChildEventRouter:
             case CommandResult():
                 self.router.done(message, keeper.kind.camera)
             case WorkerMisbehaved() if keeper is self.family.recorder:
-                self.family.distrust(message.pid, message.why)
+                self.family.distrust(message.pid, message.reason)
             case SnoozeChanged() if keeper is self.family.recorder:
                 self.snoozes[message.snooze.camera] = message.snooze
             case Command() if keeper is self.family.recorder:

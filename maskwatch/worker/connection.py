@@ -70,7 +70,7 @@ class WorkerConnection:
         recorder: path of the recorder's socket.
         camera: the camera's name.
         clock: for deadlines.
-        badge: what is shown to the recorder.
+        token: authenticates the worker to the recorder.
         supervisor_gone: called when the line to the supervisor ends; must end the process.
         recorded: called on the link's thread after each acknowledgement.
 
@@ -83,7 +83,7 @@ class WorkerConnection:
         camera: str,
         *,
         clock: Clock,
-        badge: str = "",
+        token: str = "",
         supervisor_gone: Callable[[], object] = lambda: os._exit(0),
         recorded: Callable[[Recorded], object] = lambda _: None,
     ) -> None:
@@ -91,7 +91,7 @@ class WorkerConnection:
         self.grace = 0.0
         self._uplink = uplink
         self._path = recorder
-        self._hello = WorkerHello(camera=camera, badge=badge)
+        self._hello = WorkerHello(camera=camera, token=token)
         self._labels: Mapping[str, str] = {"camera": camera}
         self._clock = clock
         self._supervisor_gone = supervisor_gone

@@ -51,7 +51,7 @@ def _serve(uplink: child.SupervisorChannel, configure: Configure) -> None:
         configure.recorder,
         camera.name,
         clock=clock,
-        badge=configure.badge.reveal(),
+        token=configure.token.reveal(),
         recorded=journal,
     )
     link.start()

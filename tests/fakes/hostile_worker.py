@@ -117,11 +117,11 @@ class Mischief:
 
     # --- to the recorder ---------------------------------------------------------------------------
 
-    def _line(self, camera: str, badge: str | None = None) -> socket.socket:
+    def _line(self, camera: str, token: str | None = None) -> socket.socket:
         line = socket.socket(socket.AF_UNIX)
         line.connect(self._link._path)
-        shown = self._link._hello.badge if badge is None else badge
-        line.sendall(encode(WorkerHello(camera=camera, badge=shown)))
+        shown = self._link._hello.token if token is None else token
+        line.sendall(encode(WorkerHello(camera=camera, token=shown)))
         return line
 
     def _record(self, index: int = 1, camera: str = "") -> Record:

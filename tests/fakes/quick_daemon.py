@@ -26,7 +26,7 @@ from maskwatch.supervisor.process import spawn
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 from tests.fakes.daemon import Daemon, wait_until
-from tests.fakes.recorder_process import KEY as BADGE_KEY
+from tests.fakes.recorder_process import KEY as TOKEN_KEY
 from tests.fakes.recorder_process import FakeWorker
 
 __all__ = [
@@ -153,18 +153,18 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-class _KnownBadges(Supervisor):
-    """Makes its workers' badges with a key that a test has too, for `QuickDaemon.hand_in`."""
+class _KnownKey(Supervisor):
+    """Makes its workers' tokens with a key that a test has too, for `QuickDaemon.hand_in`."""
 
     def _make_family(self) -> ChildProcesses:
         family = super()._make_family()
-        family._key = BADGE_KEY
+        family._key = TOKEN_KEY
         if module := os.environ.get("MASKWATCH_TEST_RECORDER"):
             family.recorder._spawn = lambda _, configure: spawn(module, configure)
         return family
 
 
-class _LowCeiling(_KnownBadges):
+class _LowCeiling(_KnownKey):
     """Renews workers at fewer MiB than a configuration may say."""
 
     megabytes = 0
@@ -174,7 +174,7 @@ class _LowCeiling(_KnownBadges):
         return self.megabytes << 20
 
 
-class _OtherWorkers(_KnownBadges):
+class _OtherWorkers(_KnownKey):
     """Starts another module in the place of the workers; every line of the supervisor's is shown."""
 
     def _make_family(self) -> ChildProcesses:
@@ -188,7 +188,7 @@ class _OtherWorkers(_KnownBadges):
 def _run(path: Path, limits: str) -> int:
     given = json.loads(limits)
     _LowCeiling.megabytes = given.pop("worker_megabytes", 0)
-    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else _KnownBadges
+    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else _KnownKey
     kind = _LowCeiling if _LowCeiling.megabytes else kind
     try:
         return serve(load(path), path, limits=Timeouts(**given), kind=kind)

@@ -24,7 +24,7 @@ from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
 from maskwatch.ipc.worker_tokens import worker_token
 from maskwatch.secrets import Secret, SecretUrl
 
-KEY = Secret("the key to all badges")
+KEY = Secret("the key to all tokens")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,7 +47,7 @@ class FakeWorker:
             sock.close()
             raise
         self.channel = Channel(sock, FROM_RECORDER)
-        self.channel.send(WorkerHello(camera=camera, badge=worker_token(KEY, camera).reveal()))
+        self.channel.send(WorkerHello(camera=camera, token=worker_token(KEY, camera).reveal()))
         self.acknowledged: list[Recorded] = []
 
     def send(self, change: Change, picture: bytes = b"") -> None:
@@ -112,7 +112,7 @@ class RecorderProcess:
         if self.line is not None:
             self.line.close()
         self.line = Channel(ours, TO_SUPERVISOR)
-        self.line.send(Configure(config=self._config, recorder=str(self.socket), badge=KEY))
+        self.line.send(Configure(config=self._config, recorder=str(self.socket), token=KEY))
 
     def ready(self) -> Self:
         """Wait until it has said so."""

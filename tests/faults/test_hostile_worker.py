@@ -26,9 +26,9 @@ BAD = "bad"
 _MOST_GROWTH = 64 << 20
 TO_SUPERVISOR = {
     "garbage": "sent what is no message",
-    "oversize": "at most 1048576 are taken",
+    "oversize": "at most 1048576 are accepted",
     "wrong_type": "sent what is no message",
-    "odd_times": "no time that a clock shows",
+    "odd_times": "has no zone, or is out of range",
     "not_its_to_say": "sent a SnoozeChanged",
     "half_a_message": "sent no heartbeat",
     "flood_of_beats": "says more than a worker has to say",
@@ -40,7 +40,7 @@ TO_RECORDER = {
     "other_s_name": "that is not its to give",
     "other_s_camera": "spoke for 'good'",
     "other_s_violation": "a change that can never be stored",
-    "path_in_a_name": "is no name of a camera or a zone",
+    "path_in_a_name": "is not a valid name of a camera or zone",
     "many_connections": "one connection after the other",
 }
 

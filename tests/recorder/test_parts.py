@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.clock import ManualClock, SystemClock
 from maskwatch.domain import CameraState, CameraStatus, OccupancyMinute
-from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import Command, CommandResult
-from maskwatch.ipc.peer_credentials import peer_of, process_identity
 from maskwatch.recorder.commands import ForwardedCommands
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.unstored import UnstoredBuffer
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
 from tests.fakes.sink import FakeSink
-
-# --- the loop ---------------------------------------------------------------------------------------
-
-
-def test_a_timer_comes_again_and_again_and_catches_nothing_up() -> None:
-    clock, called = ManualClock(), list[float]()
-    loop = EventLoop(clock)
-    loop.every(5.0, lambda: called.append(clock.monotonic()))
-    for seconds in (4.9, 0.2, 100.0, 0.1):
-        clock.advance(seconds)
-        loop.turn(0.0)
-    loop.close()
-    assert [round(at, 1) for at in called] == [5.1, 105.1]
-
-
-def test_the_bell_of_another_thread_ends_the_wait() -> None:
-    loop = EventLoop(SystemClock())
-    ringer = threading.Timer(0.05, loop.ring)
-    ringer.start()
-    before = time.monotonic()
-    loop.turn(20.0)
-    ringer.join()
-    loop.close()
-    assert time.monotonic() - before < 10
-
-
-def test_many_rings_are_one() -> None:
-    loop = EventLoop(SystemClock())
-    for _ in range(100_000):
-        loop.ring()
-    loop.turn(0.0)
-    before = time.monotonic()
-    loop.turn(0.05)
-    loop.close()
-    assert time.monotonic() - before >= 0.04, "nothing rings any more"
-
-
-def test_a_socket_calls_back_when_something_arrives_until_it_is_forgotten() -> None:
-    loop = EventLoop(SystemClock())
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        heard: list[bytes] = []
-        loop.watch(ours, lambda: heard.append(ours.recv(10)))
-        theirs.send(b"one")
-        loop.turn(1.0)
-        loop.forget(ours)
-        theirs.send(b"two")
-        loop.turn(0.0)
-    loop.close()
-    assert heard == [b"one"]
-
 
 # --- what stands ------------------------------------------------------------------------------------
 
@@ -134,25 +75,6 @@ def test_what_memory_delivered_is_known_when_it_is_stored(tmp_path: Path) -> Non
     assert not store.waiting("mqtt", 10)
     assert len(store.waiting("people", 10)) == 1
     store.close()
-
-
-# --- who a process is -------------------------------------------------------------------------------
-
-
-def test_a_process_is_named_by_its_number_and_its_start() -> None:
-    own = process_identity(os.getpid())
-    assert own == process_identity(os.getpid())
-    assert own.startswith(f"{os.getpid()}:")
-    with subprocess.Popen(["sleep", "60"]) as other:
-        name = process_identity(other.pid)
-        other.kill()
-    assert name not in {own, process_identity(other.pid)}
-
-
-def test_the_peer_of_a_socket_is_known() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        assert peer_of(ours) == (os.getpid(), os.geteuid())
 
 
 # --- commands ---------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START
 
-KEY = Secret("the key to all badges")
+KEY = Secret("the key to all tokens")
 MINUTE = OccupancyMinute("door", "", START, 1, 1, 1, 0, 0, 0, 1)
 
 
@@ -52,11 +52,11 @@ class Desk:
             self.loop.turn(0.05)
         self.workers.flow(running=True)
 
-    def line(self, camera: str, badge: str | None = None) -> socket.socket:
+    def line(self, camera: str, token: str | None = None) -> socket.socket:
         line = socket.socket(socket.AF_UNIX)
         line.connect(str(self.path))
-        shown = worker_token(KEY, camera).reveal() if badge is None else badge
-        line.sendall(encode(WorkerHello(camera=camera, badge=shown)))
+        shown = worker_token(KEY, camera).reveal() if token is None else token
+        line.sendall(encode(WorkerHello(camera=camera, token=shown)))
         return line
 
 
@@ -76,11 +76,11 @@ def is_closed(line: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize("badge", ["", "0" * 64, worker_token(KEY, "door").reveal()])
-def test_without_the_camera_s_badge_nobody_speaks_for_it_and_the_honest_one_stays(
-    desk: Desk, badge: str
+@pytest.mark.parametrize("token", ["", "0" * 64, worker_token(KEY, "door").reveal()])
+def test_without_the_camera_s_token_nobody_speaks_for_it_and_the_honest_one_stays(
+    desk: Desk, token: str
 ) -> None:
-    with desk.line("gate") as honest, desk.line("gate", badge) as hostile:
+    with desk.line("gate") as honest, desk.line("gate", token) as hostile:
         desk.turn()
         desk.turn()
         assert is_closed(hostile)
@@ -92,7 +92,7 @@ def test_without_the_camera_s_badge_nobody_speaks_for_it_and_the_honest_one_stay
 
 def test_who_has_greeted_for_one_camera_greets_for_no_other(desk: Desk) -> None:
     with desk.line("door") as line:
-        line.sendall(encode(WorkerHello(camera="gate", badge=worker_token(KEY, "gate").reveal())))
+        line.sendall(encode(WorkerHello(camera="gate", token=worker_token(KEY, "gate").reveal())))
         desk.turn()
         assert is_closed(line)
 

@@ -35,7 +35,7 @@ from maskwatch.ipc.messages import (
 from maskwatch.ipc.wire import TO_RECORDER, TO_SUPERVISOR
 from maskwatch.telemetry import catalogue
 from maskwatch.worker.connection import CameraStatusUpdate, WorkerConnection
-from tests.ipc.test_wire import NOON, a_change
+from tests.fakes.messages import NOON, make_change
 
 
 class Recorder:
@@ -67,7 +67,7 @@ class Recorder:
 
     def acknowledge(self, number: int = 1) -> None:
         assert self.channel is not None
-        self.channel.send(Recorded(violation=a_change().violation.id, number=number))
+        self.channel.send(Recorded(violation=make_change().violation.id, number=number))
 
     def close(self) -> None:
         self._listener.close()
@@ -154,7 +154,7 @@ def test_heartbeats_go_on_and_tell_the_truth_while_the_main_thread_hangs(bench: 
 def test_record_returns_true_once_the_change_is_acknowledged(bench: Bench, recorder: Recorder) -> None:
     answers: list[bool] = []
     thread = threading.Thread(
-        target=lambda: answers.append(bench.link.record(a_change(), b"jpeg", patience=10))
+        target=lambda: answers.append(bench.link.record(make_change(), b"jpeg", patience=10))
     )
     thread.start()
     recorder.receive(2)
@@ -167,7 +167,7 @@ def test_record_returns_true_once_the_change_is_acknowledged(bench: Bench, recor
 
 def test_record_waits_no_longer_than_its_patience(bench: Bench, recorder: Recorder) -> None:
     began = time.monotonic()
-    assert not bench.link.record(a_change(), None, patience=0.3)
+    assert not bench.link.record(make_change(), None, patience=0.3)
     assert 0.25 < time.monotonic() - began < 10
     assert not bench.link.drain(0)
     recorder.receive(2)
@@ -175,7 +175,7 @@ def test_record_waits_no_longer_than_its_patience(bench: Bench, recorder: Record
 
 def test_without_a_recorder_record_does_not_wait_at_all(bench: Bench) -> None:
     began = time.monotonic()
-    assert not bench.link.record(a_change(), None, patience=60)
+    assert not bench.link.record(make_change(), None, patience=60)
     assert time.monotonic() - began < 30
 
 
@@ -183,7 +183,7 @@ def test_a_new_recorder_is_sent_what_the_old_one_did_not_acknowledge(bench: Benc
     first = Recorder(bench.path)
     first.accept()
     for number in (1, 2, 3):
-        bench.link.record(replace(a_change(), number=number), None, patience=0)
+        bench.link.record(replace(make_change(), number=number), None, patience=0)
     first.receive(4)
     first.acknowledge(2)
     time.sleep(0.3)
@@ -248,7 +248,7 @@ def test_the_end_of_the_supervisor_s_line_is_noticed(bench: Bench) -> None:
 
 
 def test_unacknowledged_changes_are_counted(bench: Bench) -> None:
-    bench.link.record(a_change(), None, patience=0)
+    bench.link.record(make_change(), None, patience=0)
     metrics = bench.wait(
         lambda m: (
             isinstance(m, Metrics)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from maskwatch.domain import Change
 from maskwatch.worker.resend_buffer import ResendBuffer
-from tests.ipc.test_wire import a_change
+from tests.fakes.messages import make_change
 
 
 def numbered(count: int) -> list[Change]:
-    return [replace(a_change(), number=number + 1) for number in range(count)]
+    return [replace(make_change(), number=number + 1) for number in range(count)]
 
 
 def test_everything_is_sent_once_in_order_and_again_to_a_new_recorder() -> None:
@@ -19,14 +19,14 @@ def test_everything_is_sent_once_in_order_and_again_to_a_new_recorder() -> None:
         waiting.add(change, None, 0.0)
     assert [each.change.number for each in waiting.unsent()] == [1, 2, 3]
     assert waiting.unsent() == []
-    waiting.acknowledged((a_change().violation.id, 2))
+    waiting.acknowledged((make_change().violation.id, 2))
     waiting.recorder_lost()
     assert [each.change.number for each in waiting.unsent()] == [1, 3]
 
 
 def test_an_acknowledgement_is_taken_once_and_a_strange_one_not_at_all() -> None:
     waiting = ResendBuffer()
-    key = waiting.add(a_change(), b"jpeg", 0.0)
+    key = waiting.add(make_change(), b"jpeg", 0.0)
     assert waiting.acknowledged(key) is not None
     assert waiting.acknowledged(key) is None
     assert len(waiting) == 0
@@ -48,5 +48,5 @@ def test_over_the_bytes_the_oldest_changes_go_without_their_picture() -> None:
     assert waiting.dropped == 0
     for change in numbered(4):
         waiting.acknowledged((change.violation.id, change.number))
-    waiting.add(a_change(), b"0123456789", 0.0)
+    waiting.add(make_change(), b"0123456789", 0.0)
     assert waiting.unsent()[0].picture is not None

@@ -120,7 +120,7 @@ class MqttSink:
     def stop(self, timeout: float) -> None:
         """Wait for what is in flight, say goodbye and end, within `timeout` seconds."""
         self._stop_at = time.monotonic() + timeout * 0.8
-        self._bell.ring()
+        self._bell.wake()
         if self._thread is not None:
             self._thread.join(timeout)
             if self._thread.is_alive():
@@ -130,7 +130,7 @@ class MqttSink:
 
     def _enqueue(self, job: _Job) -> None:
         self._jobs.append(job)
-        self._bell.ring()
+        self._bell.wake()
 
     # --- our own thread -----------------------------------------------------------------------------
 
