@@ -26,10 +26,11 @@ def crowd(people: int) -> Scene:
     return Scene(name=f"crowd-{people}", kind="bench", seconds=SECONDS, figures=figures)
 
 
-def crowd_clip(folder: Path, people: int) -> Path:
-    """Return the 1080p25 H.264 clip of `crowd`, rendered at the first call."""
-    path = folder / f"crowd-{people}.mp4"
+def crowd_clip(folder: Path, people: int, size: tuple[int, int] = (1920, 1080)) -> Path:
+    """Return the H.264 clip of `crowd` at 25 frames a second, rendered at the first call."""
+    name = f"crowd-{people}" if size[1] == 1080 else f"crowd-{people}-{size[1]}"
+    path = folder / f"{name}.mp4"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        render(crowd(people), path, size=(1920, 1080), fps=25.0, faces=default_heads())
+        render(crowd(people), path, size=size, fps=25.0, faces=default_heads())
     return path

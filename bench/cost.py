@@ -1,11 +1,11 @@
 """What watching one camera costs, as a ratio to decoding alone.
 
-    python -m bench.cost [--rounds 5] [--json]
+    python -m bench.cost [--rounds 5] [--rate 5] [--smallest-face 32] [--height 1080] [--json]
 
-For clips with 0, 1 and 5 people in view all the time (1080p25 H.264, see bench/clips.py), the same
-work as a worker does per camera (capture, motion gate, faces, tracks, masks, evidence, policy, 5
-analysed frames a second) is measured beside a loop that only decodes the clip: same process, one
-core, one thread each, warmed, interleaved. Processor time, not wall time.
+For clips with 0, 1 and 5 people in view all the time (25 frames a second of H.264, see bench/clips.py),
+the same work as a worker does per camera (capture, motion gate, faces, tracks, masks, evidence, policy)
+is measured beside a loop that only decodes the clip: same process, one core, one thread each, warmed,
+interleaved. Processor time, not wall time.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def decode_only(clip: Path) -> float:
 class Watcher:
     """The worker's work on one camera, without its sockets."""
 
-    def __init__(self) -> None:
-        self.camera = CameraConfig(name="bench", url=SecretUrl("rtsp://127.0.0.1/bench"))
+    def __init__(self, rate: float, smallest_face: int) -> None:
+        url = SecretUrl("rtsp://127.0.0.1/bench")
+        self.camera = CameraConfig(name="bench", url=url, rate=rate, smallest_face=smallest_face)
         self.config = Config(cameras=(self.camera,))
 
     def __call__(self, clip: Path) -> float:
@@ -62,9 +63,8 @@ class Watcher:
         return time.process_time() - began
 
 
-def measure(clip: Path, rounds: int) -> dict[str, float]:
+def measure(clip: Path, watch: Watcher, rounds: int) -> dict[str, float]:
     """Return medians, per second of video, and the median of the rounds' ratios."""
-    watch = Watcher()
     watch(clip)
     decode_only(clip)
     pairs = [(decode_only(clip), watch(clip)) for _ in range(rounds)]
@@ -82,13 +82,18 @@ def main() -> None:
     """Run and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=5.0, help="analysed frames per second")
+    parser.add_argument("--smallest-face", type=int, default=32, help="in pixels of the clip")
+    parser.add_argument("--height", type=int, default=1080, help="of the clip, 16:9")
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    clips = {people: crowd_clip(options.folder, people) for people in (0, 1, 5)}
+    size = options.height * 16 // 9, options.height
+    clips = {people: crowd_clip(options.folder, people, size) for people in (0, 1, 5)}
+    watch = Watcher(options.rate, options.smallest_face)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    results = {people: measure(clip, options.rounds) for people, clip in clips.items()}
+    results = {people: measure(clip, watch, options.rounds) for people, clip in clips.items()}
     if options.json:
         print(json.dumps(results))
         return

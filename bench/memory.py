@@ -1,6 +1,6 @@
 """Memory per added camera: proportional set size (PSS) of all processes of the real daemon.
 
-    python -m bench.memory [--cameras 1 2 4] [--json]
+    python -m bench.memory [--cameras 1 2 4] [--height 1080] [--json]
 
 The daemon runs with 1, 2 and 4 cameras (our RTSP server, the crowd of five people, so that every
 model is loaded and in use); once all are live and have been for some seconds, PSS is summed over the
@@ -83,10 +83,11 @@ def main() -> None:
     """Run and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--height", type=int, default=1080, help="of the clip, 16:9")
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    clip = crowd_clip(options.folder, 5)
+    clip = crowd_clip(options.folder, 5, (options.height * 16 // 9, options.height))
     results = {count: measure(count, clip) for count in sorted(options.cameras)}
     few, many = min(results), max(results)
     slope = (results[many]["all"] - results[few]["all"]) / (many - few) if many > few else float("nan")
