@@ -20,6 +20,7 @@ from maskwatch.telemetry.meter import MetricsSnapshot
 
 __all__ = [
     "Command",
+    "CommandExecuted",
     "CommandResult",
     "Configure",
     "FromRecorder",
@@ -129,6 +130,13 @@ class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
     detail: str = ""
 
 
+class CommandExecuted(_Message, frozen=True, kw_only=True, tag="command_executed"):
+    """The recorder executed a command that arrived through a sink; the supervisor counts it."""
+
+    verb: str
+    ok: bool
+
+
 class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
     """A camera's snooze began or ended; the recorder owns snoozes."""
 
@@ -211,6 +219,15 @@ class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
 
 
 ToChild = Configure | Stop | Command | CommandResult | StatusChanged | IncidentChanged
-ToSupervisor = Ready | Heartbeat | Metrics | Command | CommandResult | SnoozeChanged | WorkerMisbehaved
+ToSupervisor = (
+    Ready
+    | Heartbeat
+    | Metrics
+    | Command
+    | CommandResult
+    | CommandExecuted
+    | SnoozeChanged
+    | WorkerMisbehaved
+)
 ToRecorder = WorkerHello | Record | OccupancyCounted | SnapshotTaken
 FromRecorder = Recorded | CommandResult

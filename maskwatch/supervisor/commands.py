@@ -1,4 +1,7 @@
-"""Routes commands to who can obey them, and each result back to where its command came from."""
+"""Routes commands to the process that executes them, and each result back to the command's origin.
+
+This is the only table of pending commands, and the only time-out of one.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,22 @@ _log = logging.getLogger(__name__)
 
 Reply = Callable[[CommandResult], None]
 
-_MOST = 100
+_MAX_PENDING = 100
 
 
 class Executor(Protocol):
-    """What the supervisor can do itself, and whom it can ask."""
+    """Executes the supervisor's own commands, and forwards the others to their child."""
 
     def switch(self, camera: str, *, on: bool, seconds: float) -> str:
-        """Watch a camera, or stop for `seconds` (0: until further notice); return "" or why not."""
+        """Start or stop watching a camera, for `seconds` (0: no end); return "" or the reason not to."""
         ...
 
-    def pass_on(self, command: Command) -> str:
-        """Give the command to the child that it is for; return "" or why not."""
+    def forward(self, command: Command) -> str:
+        """Send the command to the child that executes it; return "" or the reason why not."""
         ...
 
     def reload(self, done: Callable[[bool, str], None]) -> None:
-        """Begin a reload; `done` is called at its end with its success and a summary."""
+        """Start a reload; `done` is called at its end with its success and a summary."""
         ...
 
 
@@ -41,31 +44,29 @@ class _Pending:
     deadline: float
 
     @property
-    def asked(self) -> str:
-        """The camera whose worker is to answer, "" for the recorder."""
+    def camera(self) -> str:
+        """The camera whose worker executes it, "" for the recorder."""
         return self.command.target if self.command.verb == "snapshot" else ""
 
 
 class CommandRouter:
-    """Knows the commands that wait for a child's answer; times are monotonic seconds.
+    """Holds the commands that wait for a child's result; times are monotonic seconds.
 
     Args:
-        executor: what carries them out.
-        patience: seconds that a child may take.
+        executor: executes and forwards commands.
+        timeout: seconds that a child may take.
         counted: called with the verb and the success of each command that ended.
 
     """
 
-    def __init__(
-        self, executor: Executor, patience: float, counted: Callable[[str, bool], None]
-    ) -> None:
+    def __init__(self, executor: Executor, timeout: float, counted: Callable[[str, bool], None]) -> None:
         self._executor = executor
-        self._patience = patience
+        self._timeout = timeout
         self._counted = counted
         self._pending: dict[str, _Pending] = {}
 
     def run(self, command: Command, reply: Reply, now: float) -> None:
-        """Carry out a command; `reply` is called once, now or later."""
+        """Execute or forward a command; `reply` is called once, now or later."""
         match command.verb:
             case "enable" | "disable":
                 on = command.verb == "enable"
@@ -76,22 +77,22 @@ class CommandRouter:
                     lambda ok, summary: self._finish(command, reply, ok=ok, detail=summary)
                 )
             case "snooze" | "snapshot" | "acknowledge":
-                self._delegate(command, reply, now)
+                self._forward(command, reply, now)
             case _:
                 self._end(command, reply, f"unknown command {command.verb!r}", "")
 
     def done(self, result: CommandResult, camera: str) -> None:
-        """A child answered: the worker of `camera`, or with "" the recorder."""
+        """Take the result of a child: the worker of `camera`, or with "" the recorder."""
         pending = self._pending.get(result.id)
         if pending is None:
             return
-        if camera != pending.asked:
-            _log.error("the worker of %s answered a command that was not given to it", camera)
+        if camera != pending.camera:
+            _log.error("unexpected command result from the worker of %s: ignored", camera)
             return
         self._end_pending(result)
 
     def expire(self, now: float) -> None:
-        """Give up on children that did not answer in time."""
+        """Fail the commands whose child has not answered in time."""
         for pending in [p for p in self._pending.values() if now >= p.deadline]:
             self._end_pending(
                 CommandResult(id=pending.command.id, ok=False, detail="its process did not answer")
@@ -101,15 +102,15 @@ class CommandRouter:
         pending = self._pending.pop(result.id)
         self._finish(pending.command, pending.reply, ok=result.ok, detail=result.detail)
 
-    def _delegate(self, command: Command, reply: Reply, now: float) -> None:
-        if len(self._pending) >= _MOST:
+    def _forward(self, command: Command, reply: Reply, now: float) -> None:
+        if len(self._pending) >= _MAX_PENDING:
             self._end(command, reply, "too many commands wait for an answer", "")
             return
-        fault = self._executor.pass_on(command)
+        fault = self._executor.forward(command)
         if fault:
             self._end(command, reply, fault, "")
         else:
-            self._pending[command.id] = _Pending(command, reply, now + self._patience)
+            self._pending[command.id] = _Pending(command, reply, now + self._timeout)
 
     def _end(self, command: Command, reply: Reply, fault: str, detail: str) -> None:
         self._finish(command, reply, ok=not fault, detail=fault or detail)

@@ -11,6 +11,7 @@ from maskwatch.clock import Clock
 from maskwatch.domain import CameraState, CameraStatus, Incident, Snooze
 from maskwatch.ipc.messages import (
     Command,
+    CommandExecuted,
     CommandResult,
     IncidentChanged,
     Metrics,
@@ -101,6 +102,8 @@ class ChildEventRouter:
                 self.family.distrust(message.pid, message.reason)
             case SnoozeChanged() if keeper is self.family.recorder:
                 self.snoozes[message.snooze.camera] = message.snooze
+            case CommandExecuted() if keeper is self.family.recorder:
+                self._count_command(message.verb, message.ok)
             case Command() if keeper is self.family.recorder:
                 self.router.run(message, self._send_recorder, self._clock.monotonic())
             case _:
@@ -165,8 +168,8 @@ class ChildEventRouter:
         """Watch a camera, or stop for a while or until further notice."""
         return self.family.switch(camera, on=on, seconds=seconds)
 
-    def pass_on(self, command: Command) -> str:
-        """Give a command to the child that it is for."""
+    def forward(self, command: Command) -> str:
+        """Send a command to the child that executes it."""
         keeper = self.family.workers.get(command.target)
         if command.verb == "acknowledge" or (command.verb == "snooze" and keeper is not None):
             taken = self.family.recorder.send(command)

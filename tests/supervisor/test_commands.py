@@ -1,4 +1,4 @@
-"""Commands go to who can obey them, and every one is answered once."""
+"""Commands go to the process that executes them, and every one is answered once."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.commands import CommandRouter
 
 
-class Hands:
-    """Carries out commands by noting them; `fault` is what stands in the way."""
+class FakeExecutor:
+    """Records the commands; `fault` is the reason with which it refuses."""
 
     def __init__(self) -> None:
         self.fault = ""
         self.done: list[str] = []
         self.reloads: list[Callable[[bool, str], None]] = []
 
-    def switch(self, camera: str, *, on: bool, seconds: float) -> str:  # noqa: ARG002 - the family's to obey
+    def switch(self, camera: str, *, on: bool, seconds: float) -> str:  # noqa: ARG002 - the protocol's signature
         self.done.append(f"{camera} {'on' if on else 'off'}")
         return self.fault
 
-    def pass_on(self, command: Command) -> str:
+    def forward(self, command: Command) -> str:
         self.done.append(f"{command.verb} {command.target}")
         return self.fault
 
@@ -30,14 +30,19 @@ class Hands:
         self.reloads.append(done)
 
 
-class Office:
-    """A router with its hands, the answers that it gave, and what it counted."""
+class RouterFixture:
+    """A router with its executor, the results that it returned, and the counts."""
 
     def __init__(self) -> None:
-        self.hands = Hands()
+        self.executor = FakeExecutor()
         self.answers: list[CommandResult] = []
         self.counted: list[tuple[str, bool]] = []
-        self.router = CommandRouter(self.hands, 10.0, lambda verb, ok: self.counted.append((verb, ok)))
+        self.router = CommandRouter(
+            self.executor, 10.0, lambda verb, ok: self.counted.append((verb, ok))
+        )
+
+    def _count(self, verb: str, ok: bool) -> None:
+        self.counted.append((verb, ok))
 
     def run(self, verb: str, target: str = "hall", now: float = 0.0) -> None:
         command = Command(id=f"{verb}-1", verb=verb, target=target)
@@ -45,63 +50,63 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
-    return Office()
+def fixture() -> RouterFixture:
+    return RouterFixture()
 
 
-def test_enable_and_disable_are_done_and_answered_at_once(office: Office) -> None:
-    office.run("disable")
-    office.run("enable")
-    assert office.hands.done == ["hall off", "hall on"]
-    assert [answer.ok for answer in office.answers] == [True, True]
+def test_enable_and_disable_are_executed_and_answered_immediately(fixture: RouterFixture) -> None:
+    fixture.run("disable")
+    fixture.run("enable")
+    assert fixture.executor.done == ["hall off", "hall on"]
+    assert [answer.ok for answer in fixture.answers] == [True, True]
 
 
-def test_what_cannot_be_done_is_answered_with_the_reason(office: Office) -> None:
-    office.hands.fault = "there is no camera 'hall'"
-    office.run("disable")
-    office.run("snooze")
-    assert [answer.detail for answer in office.answers] == [office.hands.fault] * 2
-    assert office.counted == [("disable", False), ("snooze", False)]
+def test_a_refused_command_is_answered_with_the_reason(fixture: RouterFixture) -> None:
+    fixture.executor.fault = "there is no camera 'hall'"
+    fixture.run("disable")
+    fixture.run("snooze")
+    assert [answer.detail for answer in fixture.answers] == [fixture.executor.fault] * 2
+    assert fixture.counted == [("disable", False), ("snooze", False)]
 
 
 @pytest.mark.parametrize("verb", ["snooze", "snapshot", "acknowledge"])
-def test_a_child_s_command_is_answered_when_the_child_answers(office: Office, verb: str) -> None:
-    office.run(verb)
-    assert office.answers == []
+def test_a_child_s_command_is_answered_when_the_child_answers(fixture: RouterFixture, verb: str) -> None:
+    fixture.run(verb)
+    assert fixture.answers == []
     result = CommandResult(id=f"{verb}-1", ok=True, detail="done")
-    asked, stranger = ("hall", "") if verb == "snapshot" else ("", "hall")
-    office.router.done(result, stranger)
-    office.router.done(result, "gate")
-    assert office.answers == [], "an answer counts only from the process that was asked"
-    office.router.done(result, asked)
-    office.router.done(result, asked)
-    assert office.answers == [result]
+    executing, other = ("hall", "") if verb == "snapshot" else ("", "hall")
+    fixture.router.done(result, other)
+    fixture.router.done(result, "gate")
+    assert fixture.answers == [], "only the process that executes it may answer"
+    fixture.router.done(result, executing)
+    fixture.router.done(result, executing)
+    assert fixture.answers == [result]
 
 
-def test_a_child_that_does_not_answer_is_not_waited_for_for_ever(office: Office) -> None:
-    office.run("snooze", now=5.0)
-    office.router.expire(14.9)
-    assert office.answers == []
-    office.router.expire(15.0)
-    office.router.done(CommandResult(id="snooze-1", ok=True), "")
-    assert [(answer.ok, "did not answer" in answer.detail) for answer in office.answers] == [
+def test_a_child_that_does_not_answer_in_time_is_reported_once(fixture: RouterFixture) -> None:
+    fixture.run("snooze", now=5.0)
+    fixture.router.expire(14.9)
+    assert fixture.answers == []
+    fixture.router.expire(15.0)
+    fixture.router.done(CommandResult(id="snooze-1", ok=True), "")
+    assert [(answer.ok, "did not answer" in answer.detail) for answer in fixture.answers] == [
         (False, True)
     ]
 
 
-def test_a_reload_is_answered_at_its_end(office: Office) -> None:
-    office.run("reload", "")
-    assert office.answers == []
-    office.hands.reloads[0](False, "nothing was changed")
-    assert office.answers == [CommandResult(id="reload-1", ok=False, detail="nothing was changed")]
+def test_a_reload_is_answered_at_its_end(fixture: RouterFixture) -> None:
+    fixture.run("reload", "")
+    assert fixture.answers == []
+    fixture.executor.reloads[0](False, "nothing was changed")
+    assert fixture.answers == [CommandResult(id="reload-1", ok=False, detail="nothing was changed")]
 
 
-def test_an_unknown_verb_is_refused(office: Office) -> None:
-    office.run("explode")
-    assert not office.answers[0].ok
-    assert "explode" in office.answers[0].detail
+def test_an_unknown_verb_is_refused(fixture: RouterFixture) -> None:
+    fixture.run("explode")
+    assert not fixture.answers[0].ok
+    assert "explode" in fixture.answers[0].detail
 
 
-def test_an_answer_that_nobody_asked_for_is_ignored(office: Office) -> None:
-    office.router.done(CommandResult(id="stranger", ok=True), "")
-    assert office.answers == []
+def test_the_result_of_an_unknown_command_is_ignored(fixture: RouterFixture) -> None:
+    fixture.router.done(CommandResult(id="stranger", ok=True), "")
+    assert fixture.answers == []

@@ -28,7 +28,7 @@ _MOST_BYTES = 4096
 _BURST = 10.0
 _PER_SECOND = 1.0
 _REMEMBERED = 256
-_PATIENCE = 30.0
+_MAX_PENDING = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,6 @@ class _Request:
     target: str
     seen: str
     correlation: bytes
-    deadline: float = 0.0
 
 
 class MqttCommandHandler:
@@ -81,7 +80,7 @@ class MqttCommandHandler:
             verbs = ", ".join(sorted(known))
             named = replace(request, seen=payload.id)
             return self._answer(named, ok=False, detail=f"no such command here; expected {verbs}")
-        return self._admit(request, payload, now)
+        return self._admit(request, payload)
 
     def concerns(self, message: Received) -> bool:
         """Return whether the message is addressed to this desk."""
@@ -94,12 +93,6 @@ class MqttCommandHandler:
             return None
         return self._answer(request, ok=result.ok, detail=result.detail)
 
-    def overdue(self, now: float) -> list[CommandResponse]:
-        """Give up the commands that nobody answered in time."""
-        late = [key for key, request in self._pending.items() if now >= request.deadline]
-        detail = f"no answer within {_PATIENCE:.0f} s"
-        return [self._answer(self._pending.pop(key), ok=False, detail=detail) for key in late]
-
     def _address(self, message: Received) -> _Request | None:
         for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND):
             names = self._topics.parse(topic, message.topic)
@@ -107,16 +100,16 @@ class MqttCommandHandler:
                 return _named(names, message.correlation)
         return None
 
-    def _admit(
-        self, request: _Request, payload: CommandPayload, now: float
-    ) -> Command | CommandResponse | None:
+    def _admit(self, request: _Request, payload: CommandPayload) -> Command | CommandResponse | None:
         target = request.target or payload.target
-        request = _Request(request.verb, target, payload.id, request.correlation, now + _PATIENCE)
+        request = _Request(request.verb, target, payload.id, request.correlation)
         if payload.id in self._answered:
             earlier = self._answered[payload.id]
             return None if earlier is None else CommandResponse(earlier, request.correlation)
         if request.verb == "acknowledge" and not target:
             return self._answer(request, ok=False, detail="`target` must be the id of a violation")
+        if len(self._pending) >= _MAX_PENDING:
+            return self._answer(request, ok=False, detail="too many commands wait for an answer")
         key = f"mqtt-{uuid4()}"
         self._pending[key] = request
         self._remember(payload.id, None)

@@ -204,7 +204,9 @@ class MqttSink:
             match self._jobs.popleft():
                 case Delivery() as delivery:
                     self._report(DeliveryOutcome(delivery.id, DeliveryStatus.FAILED, detail))
-                case CommandResult() | _StandingChanged():
+                case CommandResult() as result:
+                    presence.keep_answer(result)
+                case _StandingChanged():
                     continue
                 case changed:
                     presence.remember(changed)

@@ -61,6 +61,7 @@ class StatePublisher:
         self._minutes: dict[tuple[str, str], OccupancyMinute] = {}
         self._snapshots: dict[str, tuple[CameraSnapshot, float]] = {}
         self._too_large = ""
+        self._unsent_answers: list[CommandResponse] = []
         self._refresh_at: float | None = None
         self._refreshed = 0.0
         self._sweep_until: float | None = None
@@ -131,6 +132,12 @@ class StatePublisher:
             result = CommandResult(id=result.id, ok=False, detail="the broker takes no picture so large")
         self._tell(session, self._desk.done(result) if self._desk else None)
 
+    def keep_answer(self, result: CommandResult) -> None:
+        """Keep a result that arrives without a session; the next session publishes the answer."""
+        answer = self._desk.done(result) if self._desk else None
+        if answer is not None:
+            self._unsent_answers.append(answer)
+
     def due(self) -> float:
         """Return in how many seconds `tick` has something to do, at most 1."""
         at = [self._refresh_at, self._sweep_until]
@@ -146,8 +153,8 @@ class StatePublisher:
         if self._sweep_until is not None and now >= self._sweep_until:
             self._sweep_until = None
             session.unsubscribe(self._sweep_filters())
-        for answer in self._desk.overdue(now) if self._desk else ():
-            self._tell(session, answer)
+        while self._unsent_answers:
+            self._tell(session, self._unsent_answers.pop(0))
 
     def hear(self, session: MqttSession, message: Received) -> None:
         """Take a message: a command, the birth of Home Assistant, or a leftover."""

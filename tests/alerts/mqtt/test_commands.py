@@ -157,13 +157,12 @@ def test_no_message_makes_the_desk_fall_over(topic: str, payload: bytes, retaine
     one.take(message(payload=payload), 1.0)
 
 
-def test_a_command_that_nobody_answers_is_answered_as_failed() -> None:
+def test_commands_beyond_those_that_may_wait_are_refused() -> None:
     one = desk()
-    command = taken(one, message(), 100.0)
-    assert one.overdue(120.0) == []
-    (answer,) = one.overdue(131.0)
-    assert not answer.result.ok
-    assert one.done(CommandResult(id=command.id, ok=True)) is None
+    waiting = [taken(one, message(), 100.0 * turn) for turn in range(1, 101)]
+    assert refusal(one, message(), 20_000.0) == "too many commands wait for an answer"
+    one.done(CommandResult(id=waiting[0].id, ok=True))
+    assert taken(one, message(), 30_000.0)
 
 
 def test_a_result_of_another_origin_is_not_ours() -> None:
