@@ -4,6 +4,7 @@ from maskwatch.domain.camera import BlindReason, CameraState, CameraStatus
 from maskwatch.domain.detection import Detection
 from maskwatch.domain.frame import Frame
 from maskwatch.domain.geometry import Box, Point, Polygon
+from maskwatch.domain.hours import DailyHours
 from maskwatch.domain.ids import IdSource, LiveIds, ReplayIds, uuid7
 from maskwatch.domain.incidents import Incident, IncidentKind, OpenIncidents
 from maskwatch.domain.occupancy import OccupancyMinute
@@ -19,6 +20,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "CloseReason",
+    "DailyHours",
     "Detection",
     "Frame",
     "GateReason",

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.topics import Topics
@@ -23,17 +22,17 @@ from maskwatch.alerts.notify.ack_links import AckTokenSigner
 from maskwatch.alerts.notify.messages import Notification, NotificationRenderer
 from maskwatch.alerts.notify.transports import NotificationTransport, make_transport
 from maskwatch.alerts.sink import (
-    CameraSnapshot,
     Delivery,
     DeliveryOutcome,
     DeliveryStatus,
     Report,
+    StatelessSink,
     StateSnapshot,
 )
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import ChannelConfig, Config
-from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute
-from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.domain import Change, ChangeKind, DailyHours, Incident
+from maskwatch.ipc.messages import Command
 
 __all__ = ["NotificationSink", "is_quiet", "wants"]
 
@@ -58,7 +57,7 @@ class _Held:
     tries: int = 0
 
 
-class NotificationSink:
+class NotificationSink(StatelessSink):
     """Implements `maskwatch.alerts.sink.Sink` for one channel.
 
     Raises (from the constructor):
@@ -102,13 +101,13 @@ class NotificationSink:
     def start(
         self,
         report: Report,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],  # noqa: ARG002 - people give none
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],  # noqa: ARG002 - no command comes this way
     ) -> None:
         """Begin to deliver."""
-        self._report, self._standing = report, standing
+        self._report, self._current_state = report, current_state
         if self._channel.unacknowledged_for:
-            self._take_up(standing().unacknowledged)
+            self._take_up(current_state().unacknowledged)
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -116,21 +115,6 @@ class NotificationSink:
         """Take a delivery."""
         self._jobs.append(delivery)
         self._wake.set()
-
-    def camera_changed(self, status: CameraStatus) -> None:
-        """Nothing: trouble that people must hear of comes as an incident."""
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Nothing."""
-
-    def state_changed(self) -> None:
-        """Nothing."""
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """Nothing."""
-
-    def command_done(self, result: CommandResult) -> None:
-        """Nothing."""
 
     def stop(self, timeout: float) -> None:
         """End; what has not been carried by then has failed, and comes again."""
@@ -238,7 +222,7 @@ class NotificationSink:
         late = [key for key, held in self._held.items() if held.due <= now]
         if not late or is_quiet(self._channel, self._clock.now()):
             return
-        acknowledged = {str(each) for each in self._standing().acknowledged}
+        acknowledged = {str(each) for each in self._current_state().acknowledged}
         due = [self._held.pop(key) for key in late]
         group = [held for held in due if _key(held) not in acknowledged]
         began = self._clock.now()
@@ -298,9 +282,7 @@ def _wants_change(channel: ChannelConfig, change: Change) -> bool:
 
 def is_quiet(channel: ChannelConfig, now: datetime) -> bool:
     """Return whether `now` lies in the channel's quiet hours; they may go past midnight."""
-    if not channel.quiet_start or not channel.quiet_end:
+    start, end = channel.quiet_start, channel.quiet_end
+    if not start or not end or start == end:
         return False
-    local = now.astimezone(ZoneInfo(channel.time_zone)).strftime("%H:%M")
-    if channel.quiet_start <= channel.quiet_end:
-        return channel.quiet_start <= local < channel.quiet_end
-    return local >= channel.quiet_start or local < channel.quiet_end
+    return DailyHours.parse(start, end, channel.time_zone).contains(now)
