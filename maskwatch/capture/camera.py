@@ -110,9 +110,9 @@ class LiveCamera:
         self._fit = fit
         self._clock = clock or SystemClock()
         self._on_disconnect = on_disconnect
-        patience = Timeouts(config.open_timeout, config.stall_timeout)
+        timeouts = Timeouts(config.open_timeout, config.stall_timeout)
         now = self._clock.monotonic()
-        self._machine = ReconnectState(now, delays=delays, patience=patience, rng=rng, attempt=attempt)
+        self._machine = ReconnectState(now, delays=delays, timeouts=timeouts, rng=rng, attempt=attempt)
         self._options = stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None

@@ -81,7 +81,7 @@ def open_file(path: str) -> InputContainer:
     try:
         container = av.open(path)
     except av.error.InvalidDataError:
-        raise SourceGarbageError(f"{path}: is no video that can be read") from None
+        raise SourceGarbageError(f"{path}: not a readable video") from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise diagnose(error, path, waited=0.0, patience=1.0) from None
     return _with_video(container, path)
@@ -114,7 +114,7 @@ def _with_video(container: InputContainer, where: str) -> InputContainer:
     context = cast("av.VideoCodecContext | None", container.streams.video[0].codec_context)
     if context is None:
         container.close()
-        raise SourceGarbageError(f"{where}: a codec that cannot be decoded here")
+        raise SourceGarbageError(f"{where}: the codec is not supported")
     # Frame threads would add a delay of a frame each, and more threads than one cost cores.
     context.thread_type = "SLICE"
     context.thread_count = 1

@@ -50,12 +50,12 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
     (
         (av.error.HTTPError, av.error.HTTPClientError, av.error.HTTPServerError),
         SourceError,
-        "the camera refuses with an error of its own; it may be overloaded, or not offer this transport",
+        "the camera answered with an error; it may be overloaded, or not offer this transport",
     ),
     (
         (ConnectionRefusedError,),
         SourceRefusedError,
-        "nobody listens there; check address and port",
+        "connection refused; check address and port",
     ),
     ((av.error.EOFError,), SourceEndedError, "the stream ended"),
 )
@@ -92,9 +92,9 @@ _NUMBERS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
         SourceUnreachableError,
         "no connection; for rtsps, check that the certificate is valid for this address",
     ),
-    ((errno.ENOENT,), SourceGarbageError, "the camera's answers make no sense"),
+    ((errno.ENOENT,), SourceGarbageError, "the camera's answers are invalid"),
     ((errno.EISDIR,), SourceNotFoundError, "a directory, expected a video file"),
-    ((errno.EACCES, errno.EPERM), SourceError, "may not be read; check the permissions"),
+    ((errno.EACCES, errno.EPERM), SourceError, "permission denied; check the permissions"),
 )
 
 
@@ -128,7 +128,9 @@ def diagnose(error: Exception, where: str, waited: float, patience: float) -> So
         return SourceSilentError(f"{where}: nothing usable arrived within {waited:.0f} s")
     if isinstance(error, OSError):
         return _from_errno(error.errno or 0, where)
-    return SourceGarbageError(f"{where}: what arrives is no video, or the camera hung up")
+    return SourceGarbageError(
+        f"{where}: the data received is not video, or the camera closed the connection"
+    )
 
 
 def _logged(error: Exception) -> str:

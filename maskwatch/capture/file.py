@@ -82,10 +82,10 @@ class FileSource:
             for video in self._pictures(packet, log, damage):
                 moment = self._moment(video)
                 first = moment if first is None else first
-                if self._sampler.wants(moment - first):
+                if self._sampler.is_due(moment - first):
                     yield self._frame(video, moment - first)
         if first is None:
-            raise SourceGarbageError(f"{self._path}: not one picture of it can be decoded")
+            raise SourceGarbageError(f"{self._path}: no picture of it can be decoded")
 
     def _pictures(self, packet: _Packet, log: LogWatch, damage: DamageFilter) -> Iterator[av.VideoFrame]:
         """The pictures of a packet that are sound."""

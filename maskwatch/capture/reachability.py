@@ -1,12 +1,11 @@
-"""Waits until somebody listens at the camera's address, before anything heavy is loaded for it.
+"""Whether something accepts connections at a camera's address, found out by plain TCP.
 
-A plain TCP connection tells what a stream's library would take thirty megabytes to find out; so a
-hundred cameras that are switched off cost little. What a connection leads to is not asked here.
+A connection costs next to nothing, while FFmpeg takes thirty megabytes. So the supervisor learns at its
+start which workers to start first, and a worker loads FFmpeg only once its camera can be reached.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import ipaddress
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
-from maskwatch.capture.reconnect import ReconnectState, Timeouts
+from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import host_and_port
 from maskwatch.config.schema import CameraConfig
@@ -31,94 +30,66 @@ from maskwatch.secrets import SecretUrl
 
 __all__ = ["ReachabilityProbe", "ReachabilityWait", "diagnose_rtsp_port"]
 
-_AT_ONCE = 100  # connections; each is a descriptor
-
-
-class ReachabilityProbe:
-    """Rings once at the enabled cameras; `answered` holds the names of those that did so far."""
-
-    def __init__(self, cameras: Iterable[CameraConfig]) -> None:
-        self.answered: set[str] = set()
-        self._cameras = [camera for camera in cameras if camera.enabled]
-        self._room = asyncio.Semaphore(_AT_ONCE)
-
-    async def ring(self, seconds: float) -> None:
-        """Knock at all of them, for so long at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await asyncio.gather(*map(self._knock, self._cameras))
-
-    async def _knock(self, camera: CameraConfig) -> None:
-        address = host_and_port(camera.substream or camera.url)
-        if address is None:  # a file is always there
-            self.answered.add(camera.name)
-        elif _is_number(address[0]):  # to look a name up may take long, and cannot be broken off
-            async with self._room:
-                await self._connect(camera.name, address)
-
-    async def _connect(self, name: str, address: tuple[str, int]) -> None:
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as sock, contextlib.suppress(OSError):
-            sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            await asyncio.get_running_loop().sock_connect(sock, address)
-            self.answered.add(name)
-
-
-def _is_number(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-_PORT = 554
-_ENOUGH = 8
-_REQUEST = "OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: maskwatch\r\n\r\n"
-
-
-def diagnose_rtsp_port(url: SecretUrl, timeout: float) -> SourceError | None:
-    """Ask for the options of an rtsp address, and say what is wrong with the answer.
-
-    Sends no credentials. Returns None if the peer speaks RTSP after all, or cannot be reached.
-    """
-    parts = urlsplit(url.reveal())
-    host, port = parts.hostname or "", parts.port or _PORT
-    bare = f"rtsp://{host}:{port}{parts.path}"
-    try:
-        with socket.create_connection((host, port), timeout) as peer:
-            peer.sendall(_REQUEST.format(url=bare).encode())
-            answer = peer.recv(_ENOUGH)
-    except TimeoutError:
-        return SourceSilentError(f"{url.redacted}: connected, but no answer within {timeout:g} s")
-    except OSError:
-        return None
-    if answer and not b"RTSP/1.0".startswith(answer):
-        return SourceGarbageError(f"{url.redacted}: what answers there does not speak RTSP")
-    return None if answer else _hung_up(url)
-
-
-def _hung_up(url: SecretUrl) -> SourceGarbageError:
-    return SourceGarbageError(f"{url.redacted}: connected, but the peer hung up without an answer")
-
-
-_SLICE = 0.5
-_GLANCE = 0.25
-_WORDS: dict[type[SourceError], str] = {
+_MAX_CONNECTIONS = 100  # at one time; each is a descriptor
+_MAX_WAIT_S = 0.5
+_POLL_S = 0.25
+_REASONS: dict[type[SourceError], str] = {
     SourceRefusedError: "refused",
     SourceUnreachableError: "unreachable",
     SourceSilentError: "silent",
 }
+_RTSP_PORT = 554
+_RTSP_REQUEST = "OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: maskwatch\r\n\r\n"
+_RTSP_ANSWER = b"RTSP/1.0"
+
+Address = tuple[str, int]
+
+
+class ReachabilityProbe:
+    """Connects once to each enabled camera; `reachable` holds the names of those that accepted."""
+
+    def __init__(self, cameras: Iterable[CameraConfig]) -> None:
+        self.reachable: set[str] = set()
+        self._cameras = [camera for camera in cameras if camera.enabled]
+
+    async def run(self, timeout: float) -> None:
+        """Connect to all of them; end after `timeout` seconds at the latest."""
+        import asyncio  # noqa: PLC0415 - six megabytes that a worker, which imports this module, saves
+
+        slots = asyncio.Semaphore(_MAX_CONNECTIONS)
+        loop = asyncio.get_running_loop()
+
+        async def connect(name: str, address: Address) -> None:
+            async with slots:
+                with _nonblocking_socket(_family(address)) as sock, contextlib.suppress(OSError):
+                    await loop.sock_connect(sock, address)
+                    self.reachable.add(name)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(connect(*target) for target in self._targets()))
+
+    def _targets(self) -> list[tuple[str, Address]]:
+        """Return the cameras to connect to; a file counts as reachable without a connection."""
+        targets = []
+        for camera in self._cameras:
+            address = host_and_port(camera.substream or camera.url)
+            if address is None:
+                self.reachable.add(camera.name)
+            elif _is_ip(address[0]):  # a name's resolution may take long, and cannot be cancelled
+                targets.append((camera.name, address))
+        return targets
 
 
 class ReachabilityWait:
-    """Tries the address with the same patience and pauses as a real connection.
+    """Connects to a camera's address with the time-outs and delays of a real connection.
 
     Args:
         camera: whose address it is.
         clock: for deadlines.
         attempt: failures in a row of the worker that this one replaces.
-        on_failure: called with the reason's short word at each failed try.
+        on_failure: called with the reason's short word at each failed attempt.
+        delays: how long to wait between attempts.
 
     """
 
@@ -129,79 +100,119 @@ class ReachabilityWait:
         clock: Clock,
         attempt: int,
         on_failure: Callable[[str], None],
+        delays: ReconnectDelays | None = None,
     ) -> None:
         self._url = camera.substream or camera.url
         self._address = host_and_port(self._url)
-        self._patience = camera.open_timeout
+        self._timeout = camera.open_timeout
         self._clock = clock
         self._on_failure = on_failure
-        self.machine = ReconnectState(
+        self.connection = ReconnectState(
             clock.monotonic(),
-            patience=Timeouts(camera.open_timeout, camera.stall_timeout),
+            delays=delays,
+            timeouts=Timeouts(camera.open_timeout, camera.stall_timeout),
             attempt=attempt,
         )
 
-    def try_when_due(self, pause: Callable[[float], object], changed: Callable[[], None]) -> bool:
-        """Try if it is time to; return whether somebody answered (a file always does).
+    def attempt_when_due(self, wait: Callable[[float], object], on_change: Callable[[], None]) -> bool:
+        """Make an attempt if one is due; return whether it succeeded (with a file it always does).
 
-        `pause` waits up to the given seconds and returns whether to stop; `changed` is called when
-        the state has changed.
+        Args:
+            wait: waits up to the given seconds; returns whether to stop.
+            on_change: called when the state of `connection` has changed.
+
         """
         now = self._clock.monotonic()
         if self._address is None:
             return True
-        if not self.machine.due(now):
-            pause(min(_SLICE, max(0.0, self.machine.retry_at - now)))
+        if not self.connection.due(now):
+            wait(min(_MAX_WAIT_S, max(0.0, self.connection.retry_at - now)))
             return False
-        self.machine.connecting(now)
-        changed()
-        error = self._try(pause)
+        self.connection.connecting(now)
+        on_change()
+        error = self._attempt(self._address, wait)
         if error is None:
             return True
-        self.machine.failed(error, self._clock.monotonic())
-        self.machine.closed(self._clock.monotonic())
-        self._on_failure(_WORDS[type(error)])
-        changed()
+        self.connection.failed(error, self._clock.monotonic())
+        self.connection.closed(self._clock.monotonic())
+        self._on_failure(_REASONS[type(error)])
+        on_change()
         return False
 
-    def _try(self, pause: Callable[[float], object]) -> SourceError | None:
-        """Connect, and hang up; return what stood in the way. Ends early when `pause` says stop."""
-        assert self._address is not None  # a file is never tried
-        host, port = self._address
+    def _attempt(self, address: Address, wait: Callable[[float], object]) -> SourceError | None:
+        """Connect and disconnect; return what failed. Ends early when `wait` returns true."""
         try:
-            places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
         except OSError:
             return SourceUnreachableError(f"{self._url.redacted}: the host name is unknown")
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._timeout
         code = 0
-        for family, _, _, _, place in places:
-            code = _connect(family, place, deadline, pause)
+        for family, _, _, _, peer in resolved:
+            code = _connect(family, peer, deadline, wait)
             if code == 0:
                 return None
-        return self._meaning(code)
+        return self._error_of(code)
 
-    def _meaning(self, code: int) -> SourceError:
+    def _error_of(self, code: int) -> SourceError:
         where = self._url.redacted
         if code == errno.ETIMEDOUT:
-            return SourceSilentError(f"{where}: no answer within {self._patience:.0f} s")
+            return SourceSilentError(f"{where}: no answer within {self._timeout:.0f} s")
         if code in (errno.ECONNREFUSED, errno.ECONNRESET):
-            return SourceRefusedError(f"{where}: nobody listens there; check address and port")
+            return SourceRefusedError(f"{where}: connection refused; check address and port")
         return SourceUnreachableError(f"{where}: no route to the host; check address and network")
 
 
 def _connect(
-    family: int, place: tuple[object, ...], deadline: float, pause: Callable[[float], object]
+    family: int, peer: tuple[object, ...], deadline: float, wait: Callable[[float], object]
 ) -> int:
-    """Return 0 for a connection, else the error's number; ETIMEDOUT also when told to stop."""
+    """Return 0 for a connection, else the errno; ETIMEDOUT also when `wait` returns true."""
     try:
-        with socket.socket(family, socket.SOCK_STREAM) as sock:
-            sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-            code = sock.connect_ex(place)
+        with _nonblocking_socket(family) as sock:
+            code = sock.connect_ex(peer)
             while code == errno.EINPROGRESS:
-                if select.select([], [sock], [], _GLANCE)[1]:
+                if select.select([], [sock], [], _POLL_S)[1]:
                     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                if time.monotonic() > deadline or pause(0):
+                if time.monotonic() > deadline or wait(0):
                     return errno.ETIMEDOUT
             return code
     except OSError as error:
         return error.errno or errno.EIO
+
+
+def _nonblocking_socket(family: int) -> socket.socket:
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def diagnose_rtsp_port(url: SecretUrl, timeout: float) -> SourceError | None:
+    """Send an OPTIONS request to an rtsp address, and return what is wrong with the answer.
+
+    Sends no credentials. Returns None if the peer speaks RTSP after all, or cannot be reached.
+    """
+    parts = urlsplit(url.reveal())
+    host, port = parts.hostname or "", parts.port or _RTSP_PORT
+    without_credentials = f"rtsp://{host}:{port}{parts.path}"
+    try:
+        with socket.create_connection((host, port), timeout) as peer:
+            peer.sendall(_RTSP_REQUEST.format(url=without_credentials).encode())
+            answer = peer.recv(len(_RTSP_ANSWER))
+    except TimeoutError:
+        return SourceSilentError(f"{url.redacted}: connected, but no answer within {timeout:g} s")
+    except OSError:
+        return None
+    if not answer:
+        return SourceGarbageError(f"{url.redacted}: the peer closed the connection without an answer")
+    if not _RTSP_ANSWER.startswith(answer):
+        return SourceGarbageError(f"{url.redacted}: the peer does not speak RTSP")
+    return None

@@ -65,12 +65,12 @@ class ReconnectState:
         now: float,
         *,
         delays: ReconnectDelays | None = None,
-        patience: Timeouts | None = None,
+        timeouts: Timeouts | None = None,
         rng: random.Random | None = None,
         attempt: int = 0,
     ) -> None:
         self.delays = delays or ReconnectDelays()
-        self.patience = patience or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self.attempt = attempt
         self.state = CameraState.BACKOFF
         self.reason = "starting" if attempt == 0 else "taking over from a worker that hung"
@@ -134,14 +134,14 @@ class ReconnectState:
 
         Past it the worker hangs: it should have said so itself.
         """
-        grace = self.patience.grace
+        grace = self.timeouts.grace
         match self.state:
             case CameraState.CONNECTING:
-                return self._entered + self.patience.open + grace
+                return self._entered + self.timeouts.open + grace
             case CameraState.LIVE | CameraState.BLIND:
-                return self._last_frame + self.patience.stall + grace
+                return self._last_frame + self.timeouts.stall + grace
             case CameraState.STALLED:
-                return self._entered + self.patience.stall + grace
+                return self._entered + self.timeouts.stall + grace
             case CameraState.BACKOFF:
                 return self.retry_at + grace
             case CameraState.DISABLED | CameraState.QUARANTINED:

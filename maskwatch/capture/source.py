@@ -101,7 +101,7 @@ class RateSampler:
         self._first: float | None = None
         self._last: int | None = None
 
-    def wants(self, moment: float) -> bool:
+    def is_due(self, moment: float) -> bool:
         """Whether the frame at `moment` (seconds) opens a new beat. Time may jump back."""
         self._first = moment if self._first is None else self._first
         beat = math.floor((moment - self._first) * self._rate + self._early)

@@ -97,7 +97,7 @@ class Supervisor:
             start_failed=self._recorder_failed,
         )
         self._path = path
-        self._doorbell = ReachabilityProbe(config.cameras)
+        self._reachability = ReachabilityProbe(config.cameras)
         self._end = asyncio.Event()
         self._failure: MaskwatchError | None = None
         self._exit_code = 0
@@ -128,7 +128,7 @@ class Supervisor:
                 await self._control.start()
                 self._family.start_recorder()
                 self._in_background(self._check_model())
-                self._in_background(self._doorbell.ring(self._limits.head_start))
+                self._in_background(self._reachability.run(self._limits.head_start))
                 await self._keep()
             finally:
                 door.stop()
@@ -253,7 +253,7 @@ class Supervisor:
         recording = self._family.recorder.phase is Phase.RUNNING
         if not self._workers_started and (recording or now - self._began > self._limits.head_start):
             self._workers_started = True
-            self._family.start_workers(first=self._doorbell.answered)
+            self._family.start_workers(first=self._reachability.reachable)
         elif self._workers_started and not self._given and self._model_is_sound:
             self._given = self._family.all_given
             if self._given:

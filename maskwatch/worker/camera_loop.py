@@ -86,10 +86,10 @@ class CameraLoop:
         reachability = ReachabilityWait(
             self._camera, clock=self._clock, attempt=self._attempt, on_failure=self._disconnected
         )
-        self._beat_machine(reachability.machine)
+        self._beat_machine(reachability.connection)
         while not self._link.stopping.is_set():
-            answered = reachability.try_when_due(
-                self._link.stopping.wait, lambda: self._beat_machine(reachability.machine)
+            answered = reachability.attempt_when_due(
+                self._link.stopping.wait, lambda: self._beat_machine(reachability.connection)
             )
             if answered:
                 return True

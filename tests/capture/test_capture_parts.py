@@ -38,7 +38,7 @@ def test_as_many_frames_are_sampled_as_the_rate_asks_for(
     camera_rate: float, rate: float, start: float
 ) -> None:
     sampler = RateSampler(rate, early=0.05)
-    sampled = sum(sampler.wants(start + n / camera_rate) for n in range(int(camera_rate * 20)))
+    sampled = sum(sampler.is_due(start + n / camera_rate) for n in range(int(camera_rate * 20)))
     assert sampled == pytest.approx(min(rate, camera_rate) * 20, abs=2)
 
 
@@ -46,14 +46,14 @@ def test_as_many_frames_are_sampled_as_the_rate_asks_for(
 def test_jitter_costs_no_sample(jitter: list[float]) -> None:
     sampler = RateSampler(5.0, early=0.25)
     times = [n / 25 + late for n, late in enumerate(jitter)]
-    sampled = [at for at in times if sampler.wants(at)]
+    sampled = [at for at in times if sampler.is_due(at)]
     assert len(sampled) in (20, 21)
     assert max(later - earlier for earlier, later in pairwise(sampled)) < 0.26
 
 
 def test_a_clock_that_jumps_back_does_not_stop_the_sampling() -> None:
     sampler = RateSampler(5.0, early=0.05)
-    assert [sampler.wants(at) for at in (100.0, 100.1, 100.2, 50.0, 50.2)] == [
+    assert [sampler.is_due(at) for at in (100.0, 100.1, 100.2, 50.0, 50.2)] == [
         True,
         False,
         True,

@@ -155,9 +155,9 @@ def _empty(path: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (_text, SourceGarbageError, "is no video that can be read"),
-        (_cut, SourceGarbageError, "is no video that can be read"),
-        (_empty, SourceGarbageError, "is no video that can be read"),
+        (_text, SourceGarbageError, "not a readable video"),
+        (_cut, SourceGarbageError, "not a readable video"),
+        (_empty, SourceGarbageError, "not a readable video"),
         (lambda path: path, SourceNotFoundError, "no such stream or file"),
         (lambda path: path.parent, SourceNotFoundError, "a directory, expected a video file"),
         (lambda path: make_sound(path.with_suffix(".wav")), SourceNoVideoError, "no video track"),

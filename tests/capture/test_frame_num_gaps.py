@@ -25,45 +25,45 @@ def packets(clip_of: ClipOf) -> list[bytes]:
 
 
 def test_nothing_is_missing_from_a_whole_stream(packets: list[bytes]) -> None:
-    numbers = FrameNumGaps()
-    assert not any(numbers.missed(packet) for packet in packets * 20)
+    gaps = FrameNumGaps()
+    assert not any(gaps.missed(packet) for packet in packets * 20)
 
 
 @pytest.mark.parametrize("lost", range(20, 29))
 def test_a_picture_that_was_left_out_is_missed_at_the_next_one(packets: list[bytes], lost: int) -> None:
-    numbers = FrameNumGaps()
+    gaps = FrameNumGaps()
     came = packets[:lost] + packets[lost + 1 :]
-    found = [number for number, packet in enumerate(came) if numbers.missed(packet)]
+    found = [number for number, packet in enumerate(came) if gaps.missed(packet)]
     assert found == [lost]
 
 
 def test_what_was_left_out_on_purpose_is_not_missed(packets: list[bytes]) -> None:
-    numbers = FrameNumGaps()
-    before = [numbers.missed(packet) for packet in packets[:23]]
-    numbers.forget()
-    assert not any(before + [numbers.missed(packet) for packet in packets[26:]])
+    gaps = FrameNumGaps()
+    before = [gaps.missed(packet) for packet in packets[:23]]
+    gaps.skip()
+    assert not any(before + [gaps.missed(packet) for packet in packets[26:]])
 
 
 def test_a_camera_that_never_counts_well_is_not_believed(packets: list[bytes]) -> None:
-    numbers = FrameNumGaps()
+    gaps = FrameNumGaps()
     odd = [packet for number, packet in enumerate(packets) if number % 3 != 1]
-    assert not any(numbers.missed(packet) for packet in odd * 5)
+    assert not any(gaps.missed(packet) for packet in odd * 5)
 
 
 def test_a_camera_that_begins_to_count_oddly_is_soon_believed_no_more(packets: list[bytes]) -> None:
-    numbers = FrameNumGaps()
+    gaps = FrameNumGaps()
     odd = [packet for number, packet in enumerate(packets) if number % 3 != 1]
     for packet in packets:
-        numbers.missed(packet)
-    found = [numbers.missed(packet) for packet in odd * 10]
+        gaps.missed(packet)
+    found = [gaps.missed(packet) for packet in odd * 10]
     assert any(found[: len(odd)])
     assert not any(found[-len(odd) :])
 
 
 @given(st.lists(st.sampled_from([b"\x67", b"\x68", b"\x65", b"\x61", b"\x01"]), max_size=5), st.data())
 def test_no_bytes_are_too_strange(kinds: list[bytes], data: st.DataObject) -> None:
-    numbers = FrameNumGaps()
+    gaps = FrameNumGaps()
     for kind in kinds:
         body = data.draw(st.binary(max_size=60))
-        assert numbers.missed(_START + kind + body) in (True, False)
-    assert numbers.missed(data.draw(st.binary(max_size=200))) in (True, False)
+        assert gaps.missed(_START + kind + body) in (True, False)
+    assert gaps.missed(data.draw(st.binary(max_size=200))) in (True, False)

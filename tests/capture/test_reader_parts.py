@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.capture.reader import _Rhythm
+from maskwatch.capture.reader import PauseDetector
 
 
 @given(st.floats(1, 30), st.lists(st.floats(0, 0.02), min_size=50, max_size=50))
 def test_a_steady_stream_is_never_stale_for_long(rate: float, jitter: list[float]) -> None:
-    rhythm = _Rhythm()
-    stale = [rhythm.broken(n / rate + late) for n, late in enumerate(jitter)]
+    pauses = PauseDetector()
+    stale = [pauses.paused(n / rate + late) for n, late in enumerate(jitter)]
     assert not any(stale[5:])
 
 
 @pytest.mark.parametrize("pause", [1.5, 5.0, 60.0])
 def test_the_packet_that_ends_a_pause_is_stale_and_the_next_one_is_not(pause: float) -> None:
-    rhythm = _Rhythm()
-    assert not any(rhythm.broken(n / 25) for n in range(50))
+    pauses = PauseDetector()
+    assert not any(pauses.paused(n / 25) for n in range(50))
     resumed = 49 / 25 + pause
-    assert rhythm.broken(resumed)
-    assert not rhythm.broken(resumed + 0.04)
+    assert pauses.paused(resumed)
+    assert not pauses.paused(resumed + 0.04)

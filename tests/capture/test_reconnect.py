@@ -12,11 +12,11 @@ from maskwatch.domain import BlindReason, CameraState
 from maskwatch.errors import SourceRefusedError, SourceSilentError, SourceUnauthorizedError
 
 _REFUSED = SourceRefusedError("nobody listens")
-_PATIENCE = Timeouts(open=10, stall=5, grace=2)
+_TIMEOUTS = Timeouts(open=10, stall=5, grace=2)
 
 
 def _machine(attempt: int = 0, seed: int = 0) -> ReconnectState:
-    return ReconnectState(0.0, patience=_PATIENCE, rng=random.Random(seed), attempt=attempt)
+    return ReconnectState(0.0, timeouts=_TIMEOUTS, rng=random.Random(seed), attempt=attempt)
 
 
 def test_a_new_camera_is_connected_at_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.capture import h264 as joining
+from maskwatch.capture import h264
 from maskwatch.capture.h264 import SliceReassembler, begins_picture
 from maskwatch.lab.rtsp.clip import AccessUnit, Clip
 
@@ -50,12 +50,12 @@ def test_a_picture_in_pieces_becomes_the_picture_it_was(clip_of: ClipOf, slices:
         truth = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     stream = repeating(Clip.load(path))
     cut = list(packets(stream, "h264"))
-    assert len(cut) == 40 + 4 * (slices - 1), "FFmpeg cuts no longer: is the joiner needed at all?"
-    joiner = SliceReassembler("h264")
+    assert len(cut) == 40 + 4 * (slices - 1), "FFmpeg cuts no longer: is the reassembler needed at all?"
+    reassembler = SliceReassembler("h264")
     shown = [
         frame.to_ndarray(format="bgr24")
         for packet in packets(stream, "h264")
-        for whole in joiner.add(packet)
+        for whole in reassembler.add(packet)
         for frame in whole.decode()
     ]
     assert len(shown) == len(truth)
@@ -66,24 +66,24 @@ def test_a_picture_in_pieces_becomes_the_picture_it_was(clip_of: ClipOf, slices:
 def test_a_camera_that_sends_whole_pictures_waits_for_its_first_one_only(
     clip_of: ClipOf, codec: str
 ) -> None:
-    joiner = SliceReassembler(codec)
+    reassembler = SliceReassembler(codec)
     clip = Clip.load(clip_of(codec=codec, frames=30, gop=10, slices=4))
     stream = b"".join(_START + nal for unit in clip.units for nal in unit.nals)
-    given_out = [len(joiner.add(packet)) for packet in packets(stream, codec)]
+    given_out = [len(reassembler.add(packet)) for packet in packets(stream, codec)]
     assert given_out == [0, 2, *([1] * 28)]
 
 
 def test_pieces_without_end_are_not_collected_for_ever(
     clip_of: ClipOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, "_MOST_BYTES", 40_000)
-    joiner = SliceReassembler("h264")
+    monkeypatch.setattr(h264, "_MAX_BYTES", 40_000)
+    reassembler = SliceReassembler("h264")
     cut = list(packets(repeating(Clip.load(clip_of(frames=40, gop=10, slices=4))), "h264"))
     piece = next(packet for packet in cut if begins_picture("h264", bytes(packet)) is False)
     for number in range(200):
-        joiner.add(piece)
-        assert len(joiner._held) <= 64, number
-        assert sum(held.size for held in joiner._held) <= 40_000
+        reassembler.add(piece)
+        assert len(reassembler._held) <= 64, number
+        assert sum(held.size for held in reassembler._held) <= 40_000
 
 
 @given(st.sampled_from(["h264", "hevc"]), st.binary(max_size=200))

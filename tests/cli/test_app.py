@@ -126,10 +126,10 @@ class TestMain:
     def test_a_foreseen_error_is_one_line_with_its_exit_code(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        error = SourceRefusedError("rtsp://u:canary-pw@h/s: nobody listens there")
+        error = SourceRefusedError("rtsp://u:canary-pw@h/s: connection refused")
         code, said = self._ended(error, monkeypatch, capsys)
         assert code == SourceRefusedError.exit_code
-        assert said == "maskwatch: rtsp://***@h/s: nobody listens there\n"
+        assert said == "maskwatch: rtsp://***@h/s: connection refused\n"
 
     def test_an_operating_systems_error_is_one_line(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

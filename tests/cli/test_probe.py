@@ -111,7 +111,7 @@ def test_the_command_as_it_is_typed_shows_one_line_and_no_password(server: RtspS
     assert done.stdout == ""
     assert done.stderr == (
         f"maskwatch: rtsp://***@127.0.0.1:{server.port}/hall: "
-        "nobody listens there; check address and port\n"
+        "connection refused; check address and port\n"
     )
 
 
