@@ -6,19 +6,23 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$p && break; done)
-PYTEST ?= -n 2 --dist worksteal
+PYTEST ?= -n 2 --dist worksteal --durations=20 --durations-min=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint fix lock chaos fuzz soak mutations bench events clean
+.PHONY: help demo test test-long lint fix lock chaos fuzz soak mutations bench events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: $(VENV)/.demo  ## Run the whole system on this machine: cameras, daemon, broker, alerts
 	$(VENV)/bin/maskwatch demo
 
-test: $(VENV)/.dev  ## Run the tests (installs the Debian packages they need, if it may)
+test: $(VENV)/.dev  ## Run the tests in some minutes (installs the Debian packages they need, if it may)
 	@tools/system-packages
-	$(PY) -m pytest $(PYTEST)
+	$(PY) -m pytest $(PYTEST) -m 'not long'
+
+test-long: $(VENV)/.dev  ## Run the tests that take longer: real daemons, kills, full disks, training
+	@tools/system-packages
+	$(PY) -m pytest $(PYTEST) -m long
 
 lint: $(VENV)/.dev  ## Run the linters, the type checker and the import contracts
 	$(VENV)/bin/ruff check .

@@ -26,7 +26,8 @@ from bench.memory import pss
 from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.metrics import read_usage
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
+from tests.fakes.waiting import wait_until
 
 _FIRST = 60.0
 _PATIENCE = 300.0

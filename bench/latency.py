@@ -23,8 +23,9 @@ from maskwatch.domain import ChangeKind
 from maskwatch.lab.listener import Listener
 from maskwatch.lab.rtsp import RtspServer
 from tests.chaos.stage import crowd
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.waiting import wait_until
 
 _CAMERAS = ("north", "south")
 

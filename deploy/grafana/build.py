@@ -195,7 +195,7 @@ FLEET = Board(
                     width=8,
                 ),
                 Panel(
-                    "Processes started anew",
+                    "Process restarts",
                     "In the last hour, by reason.",
                     (
                         (
@@ -374,7 +374,7 @@ CAMERA_BOARD = Board(
 DELIVERY = Board(
     "maskwatch-delivery",
     "maskwatch / alert delivery",
-    "From the database to the people and systems that are told.",
+    "From the database to the people and systems that receive alerts.",
     (INSTANCE, SINK),
     (
         (
@@ -434,7 +434,7 @@ DELIVERY = Board(
                 ),
                 Panel(
                     "Held back by snoozes",
-                    "1 while a camera is snoozed; changes stored but told to nobody in the last hour.",
+                    "1 while a camera is snoozed; changes stored without an alert in the last hour.",
                     (
                         (f"maskwatch_camera_snoozed{{{AT}}}", "{{camera}} snoozed"),
                         (
@@ -518,7 +518,7 @@ DELIVERY = Board(
                     ),
                 ),
                 Panel(
-                    "Metrics of nobody",
+                    "Unknown metrics",
                     "Samples left out since they are not in the catalogue.",
                     ((f"sum by (process) (maskwatch_samples_rejected_total{{{AT}}})", "{{process}}"),),
                 ),
@@ -538,7 +538,7 @@ COMPLIANCE = Board(
             (
                 Panel(
                     "Masked of judged people",
-                    "In six hours; gaps where nobody was judged.",
+                    "In six hours; gaps where no person was judged.",
                     (("maskwatch:compliance:ratio6h{" + OF + "}", "{{camera}}"),),
                     unit="percentunit",
                     width=24,

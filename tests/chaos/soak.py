@@ -25,8 +25,8 @@ from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.metrics import read_usage
 from tests.chaos.stage import CAMERAS, Subscriber, crowd, live_in, make_broker, make_daemon
 from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
-from tests.fakes.daemon import wait_until
 from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.waiting import wait_until
 
 _LONGEST = 3600.0
 _EVERY = 5.0

@@ -23,8 +23,8 @@ from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
 from tests.chaos.stage import CAMERAS, Disk, Subscriber, crowd, make_broker, make_daemon
 from tests.chaos.timetable import GUST, LIFE, timetable
-from tests.fakes.daemon import wait_until
 from tests.fakes.faked_clock import FakedClock
+from tests.fakes.waiting import wait_until
 
 __all__ = ["Storm"]
 

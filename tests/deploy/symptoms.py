@@ -166,7 +166,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
     "maskwatch / fleet: Processor time": (_stops(F.LOOPING, camera="looping"),),
     "maskwatch / fleet: Resident memory": (_goes(F.LOOPING, camera="looping"),),
     "maskwatch / fleet: Open file descriptors": (_goes(F.LOOPING, camera="looping"),),
-    "maskwatch / fleet: Processes started anew": (
+    "maskwatch / fleet: Process restarts": (
         _rises(F.LOOPING, process="worker", camera="looping", reason="killed"),
     ),
     "maskwatch / fleet: Configuration": (_falls(F.BAD_FILE), _rises(F.BAD_FILE, result="refused")),
@@ -232,7 +232,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
         _rises(F.FEWER_KEPT, kind="picture"),
         _rises(F.FEWER_KEPT),
     ),
-    "maskwatch / alert delivery: Metrics of nobody": (_rises(F.UPGRADED, process="worker"),),
+    "maskwatch / alert delivery: Unknown metrics": (_rises(F.UPGRADED, process="worker"),),
 }
 RECORDS: dict[str, Symptom] = {
     "maskwatch:frames_processed:rate1m": _stops(F.GONE, camera="gone"),

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from maskwatch.config.load import load
+from tests.deploy.containers import COMPOSE, DOCKERFILE, SERVICES
 from tests.deploy.queries import DEPLOY
-
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -69,7 +65,7 @@ def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", path.read_text("utf-8"), re.MULTILINE))
 
 
-def test_the_image_has_what_the_channels_and_the_vault_need_in_the_versions_that_were_tested(
+def test_the_image_installs_the_tested_versions_of_the_extras(
     root: Path,
 ) -> None:
     (installed,) = re.findall(r"--require-hashes -r /src/(\S+)", DOCKERFILE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.deploy.queries import DEPLOY, alert_queries
@@ -21,6 +22,7 @@ def test_the_rules_are_sound() -> None:
     run("promtool", "check", "rules", "rules.yml", cwd=DEPLOY / "prometheus")
 
 
+@pytest.mark.long
 def test_the_rules_pass_their_unit_tests() -> None:
     run("promtool", "test", "rules", *UNIT_TESTS, cwd=DEPLOY / "prometheus")
 

@@ -79,14 +79,14 @@ def test_a_symptom_is_seen_where_it_is_and_nowhere_else(
         (Way.APPEARS, 1, False),
     ],
 )
-def test_a_fault_may_begin_once_there_is_what_can_change_and_not_yet_what_is_to_appear(
+def test_a_fault_begins_once_its_series_exist_and_its_symptoms_do_not(
     way: Way, value: float | None, begins: bool
 ) -> None:
     series = [(A, value)] if value is not None else []
     assert Symptom(Fault.GONE, way, A).begins([*series, (B, 1.0)]) is begins
 
 
-def test_a_rise_begins_at_the_lowest_since_the_fault_began_and_a_fall_where_it_was() -> None:
+def test_a_rise_is_measured_from_the_lowest_value_since_the_fault_began() -> None:
     reading = Reading([(A, 8.0)], [(A, 2.0), (B, math.nan)])
     assert Symptom(Fault.GONE, Way.RISES, times=2).base(reading) == [(A, 2.0)]
     assert Symptom(Fault.GONE, Way.FALLS).base(reading) == [(A, 8.0)]

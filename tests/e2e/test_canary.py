@@ -11,8 +11,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from maskwatch.lab.rtsp import RtspServer
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -49,6 +50,7 @@ def _broker(folder: Path) -> Mosquitto:
     return broker
 
 
+@pytest.mark.long
 def test_passwords_are_in_no_log_metric_topic_status_error_file_or_process_list(
     tmp_path: Path, visitor: Path
 ) -> None:

@@ -16,8 +16,9 @@ import pytest
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = pytest.mark.faults
@@ -72,8 +73,9 @@ def stored(daemon: Daemon) -> list[dict[str, Any]]:
     return [json.loads(line) for line in listed.splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
-def test_a_snapshot_is_taken_and_a_snoozed_camera_stores_silently_even_over_a_restart(
+def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
     tmp_path: Path, visitor: Path, mosquitto: Mosquitto, operator: Operator
 ) -> None:
     more = f"mqtt: {{port: {mosquitto.port}, commands: true, home_assistant: true}}"
@@ -142,6 +144,7 @@ def escalation(daemon: Daemon, violation: str) -> str:
     return first.strip().splitlines()[-1] if "attempt 2" in first else ""
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
     tmp_path: Path, visitor: Path

@@ -20,8 +20,8 @@ import pytest
 
 from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
+from tests.deploy.containers import DOCKERFILE, SERVICES
 from tests.deploy.queries import DEPLOY
-from tests.deploy.test_containers import DOCKERFILE, SERVICES
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.web_peer import WebPeer
 
@@ -78,6 +78,7 @@ def rights(pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
     tmp_path: Path, visitor: Path, broker: Mosquitto, root: Path

@@ -29,13 +29,14 @@ from tests.deploy.prometheus import empty
 from tests.deploy.queries import Query, panel_queries, record_queries, variable_queries
 from tests.deploy.symptoms import Fault
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.quick_daemon import ROOT, QuickDaemon, SmallDiskDaemon
+from tests.fakes.waiting import wait_until
 from tests.fakes.watching import Watcher
 from tests.fakes.web_peer import WebPeer
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 
 Render = Callable[[str], Path]
 F = Fault
@@ -137,6 +138,7 @@ def killer(daemon: QuickDaemon, camera: str) -> Callable[[], None]:
     return kill
 
 
+@pytest.mark.long
 def test_panels_and_rules_show_what_befalls_cameras_and_no_counter_falls(
     tmp_path: Path, film: Render
 ) -> None:
@@ -153,7 +155,7 @@ def test_panels_and_rules_show_what_befalls_cameras_and_no_counter_falls(
             QuickDaemon(tmp_path, cameras, more, **limits) as daemon,
             watch(daemon, tmp_path) as watcher,
         ):
-            watcher.wait_for('sum(maskwatch_camera_state{state="live"}) == 6', 120)
+            watcher.wait_for('sum(maskwatch_camera_state{state="live"}) == 6')
             watcher.wait_quiet(*CAMERAS)
             with watcher.during(*CAMERAS) as sight, starved(daemon.pid_of("slow"), 0.3):
                 server.faults("gone").close = True
@@ -186,6 +188,7 @@ def other_model(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_panels_and_rules_show_people_and_what_operators_do(
     tmp_path: Path, film: Render, mosquitto: Mosquitto
 ) -> None:
@@ -200,7 +203,7 @@ def test_panels_and_rules_show_people_and_what_operators_do(
         camera = f"  - {{name: door, url: '{server.url('door')}', {floor}, {SOON}, {LIGHT}}}"
         with Daemon(tmp_path, camera, more) as daemon, watch(daemon, tmp_path) as watcher:
             daemon.wait_ready()
-            watcher.wait_for('maskwatch_camera_state{camera="door",state="live"} == 1', 120)
+            watcher.wait_for('maskwatch_camera_state{camera="door",state="live"} == 1')
             watcher.wait_quiet(*PEOPLE)
             with watcher.during(F.MASKED):
                 server.switch("door", films["masked"])
@@ -210,7 +213,7 @@ def test_panels_and_rules_show_people_and_what_operators_do(
             with watcher.during(F.BARE):
                 server.switch("door", films["bare"])
             queries = [*panel_queries(), *record_queries()]
-            wait_until(lambda: empty(watcher.prometheus, queries) == [], 60, "every query has data")
+            wait_until(lambda: empty(watcher.prometheus, queries) == [], 300, "every query has data")
             for query in variable_queries():
                 assert values(watcher, query), query.where
             check_text(daemon)
@@ -322,6 +325,7 @@ class SmallWorld(SmallDiskDaemon):
             stranger.communicate()
 
 
+@pytest.mark.long
 def test_panels_and_rules_show_what_befalls_the_store_and_its_peers(
     tmp_path: Path, film: Render, mosquitto: Mosquitto
 ) -> None:
@@ -340,7 +344,7 @@ def test_panels_and_rules_show_what_befalls_the_store_and_its_peers(
             watch(daemon, tmp_path) as watcher,
         ):
             daemon.wait_ready()
-            watcher.wait_for('maskwatch_alerts_total{sink="mqtt",fate="accepted"} >= 4', 120)
+            watcher.wait_for('maskwatch_alerts_total{sink="mqtt",fate="accepted"} >= 4')
             watcher.wait_quiet(*STORE)
             with watcher.during(F.BROKER_BACK):
                 with watcher.during(F.BROKER_AWAY, F.REFUSED):

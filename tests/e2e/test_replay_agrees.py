@@ -12,7 +12,8 @@ import pytest
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.scenes import Scene, default_heads, render
 from maskwatch.lab.scenes.script import Figure, Step, Wear
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -61,6 +62,7 @@ def _told(violations: list[dict[str, str]]) -> list[Told]:
     ]
 
 
+@pytest.mark.long
 def test_the_daemon_reports_over_rtsp_what_a_replay_of_the_file_reports(
     tmp_path: Path, clip: Path
 ) -> None:

@@ -11,8 +11,9 @@ from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
 from maskwatch.lab.listener import Listener
 from maskwatch.lab.rtsp import RtspServer
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Mosquitto
+from tests.fakes.waiting import wait_until
 
 pytestmark = pytest.mark.faults
 

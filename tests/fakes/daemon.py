@@ -6,25 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_socket
 from maskwatch.lab.broker import free_port
+from tests.fakes.waiting import wait_until
 
-__all__ = ["Daemon", "wait_until"]
-
-
-def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None:
-    """Return once `condition` holds; fails the test, saying `what`, after `timeout` seconds."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.05)
+__all__ = ["Daemon"]
 
 
 class Daemon:

@@ -18,6 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from maskwatch.lab.broker import free_port
+from tests.fakes.waiting import SLACK
 
 # Debian puts it where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -182,9 +183,9 @@ class Listener:
     def wait(self, wanted: Callable[[list[Heard]], bool], seconds: float = 15) -> list[Heard]:
         """Return all that was heard, once `wanted` says it is enough."""
         with self._changed:
-            if not self._changed.wait_for(lambda: wanted(self.heard), seconds):
+            if not self._changed.wait_for(lambda: wanted(self.heard), seconds * SLACK):
                 tail = [(h.topic, h.payload[:200]) for h in self.heard[-12:]]
-                raise AssertionError(f"not heard within {seconds} s; heard last: {tail}")
+                raise AssertionError(f"not heard within {seconds * SLACK} s; heard last: {tail}")
             return list(self.heard)
 
     def wait_for(self, topic: str, payload: bytes | None = None, seconds: float = 15) -> Heard:

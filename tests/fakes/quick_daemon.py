@@ -25,9 +25,10 @@ from maskwatch.supervisor.main import Supervisor, serve
 from maskwatch.supervisor.process import spawn
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
-from tests.fakes.daemon import Daemon, wait_until
+from tests.fakes.daemon import Daemon
 from tests.fakes.recorder_process import KEY as TOKEN_KEY
 from tests.fakes.recorder_process import FakeWorker
+from tests.fakes.waiting import wait_until
 
 __all__ = [
     "IDLE_CAMERA",

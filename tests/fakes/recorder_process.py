@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,17 +23,10 @@ from maskwatch.ipc.messages import Configure, Ready, Record, Recorded, Stop, ToS
 from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
 from maskwatch.ipc.worker_tokens import worker_token
 from maskwatch.secrets import Secret, SecretUrl
+from tests.fakes.waiting import SLACK
 
 KEY = Secret("the key to all tokens")
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until `condition()` is true."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 class FakeWorker:
@@ -62,7 +55,7 @@ class FakeWorker:
 
     def wait(self, count: int, seconds: float = 20.0) -> list[Recorded]:
         """Wait until so many acknowledgements have arrived."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds * SLACK
         while len(self.acknowledged) < count:
             assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count}"
             assert not self.channel.ended, "the recorder closed the connection"

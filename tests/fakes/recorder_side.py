@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, Sta
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command
 from tests.fakes.samples import START
+from tests.fakes.waiting import SLACK, wait_until
 
 # A moment whose text a test can tell.
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -89,7 +89,9 @@ class FakeRecorder:
     def outcome(self, delivery: int, seconds: float = 15) -> DeliveryOutcome:
         """Return the one outcome of a delivery, waiting for it."""
         with self._changed:
-            self._changed.wait_for(lambda: any(o.delivery == delivery for o in self.outcomes), seconds)
+            self._changed.wait_for(
+                lambda: any(o.delivery == delivery for o in self.outcomes), seconds * SLACK
+            )
             found = [o for o in self.outcomes if o.delivery == delivery]
         assert len(found) == 1, f"delivery {delivery} has outcomes {found}"
         return found[0]
@@ -99,12 +101,11 @@ class FakeRecorder:
 
     def wait_command(self, count: int = 1, seconds: float = 10) -> Command:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.commands) >= count, seconds), self.commands
+            assert self._changed.wait_for(lambda: len(self.commands) >= count, seconds * SLACK), (
+                self.commands
+            )
             return self.commands[count - 1]
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
+    wait_until(condition, seconds)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fakes.waiting import SLACK
+
 
 @dataclass(frozen=True)
 class Request:
@@ -69,7 +71,9 @@ class WebPeer:
 
     def wait(self, count: int, seconds: float = 10) -> list[Request]:
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.requests) >= count, seconds), self.requests
+            assert self._changed.wait_for(lambda: len(self.requests) >= count, seconds * SLACK), (
+                self.requests
+            )
             return list(self.requests)
 
     def close(self) -> None:

@@ -10,11 +10,11 @@ from maskwatch.domain import BlindReason, IncidentKind
 from maskwatch.ipc.control import CameraReport
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import write_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import incidents_of
 from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.views import SPOILT, scene
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -30,7 +30,8 @@ def clip(path: Path, reason: BlindReason | None) -> Path:
     return write_clip(path, images, rate=RATE, gop=1 if reason is BlindReason.FROZEN else RATE)
 
 
-def test_a_camera_that_is_frozen_covered_blurred_or_turned_is_blind_and_told_once_with_its_end(
+@pytest.mark.long
+def test_a_frozen_covered_blurred_or_turned_camera_is_one_blind_incident(
     tmp_path: Path,
 ) -> None:
     well = clip(tmp_path / "well.mp4", None)

@@ -10,9 +10,9 @@ import pytest
 
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -23,7 +23,8 @@ def shown(daemon: QuickDaemon) -> float:
     return 0.0 if last is None else (last - datetime.now(UTC)) / timedelta(hours=1)
 
 
-def test_a_clock_that_jumps_by_hours_forth_and_back_disturbs_neither_frames_nor_processes(
+@pytest.mark.long
+def test_a_clock_jump_of_hours_disturbs_neither_frames_nor_processes(
     tmp_path: Path,
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)

@@ -8,9 +8,9 @@ import pytest
 
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.hostile_camera import HostileCamera
 from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
@@ -18,6 +18,7 @@ _SESSIONS = 10  # each kind of mutation at least once
 _LIMITS = {"first_pause": 0.05, "longest_pause": 0.1, "budget": 1000}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_hostile_sessions_are_one_camera_s_trouble_and_it_is_live_again_after(
     tmp_path: Path, transport: str

@@ -14,10 +14,10 @@ import pytest
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.metrics import read_usage
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.hostile_worker import OTHER, STOLEN
 from tests.fakes.quick_daemon import QuickDaemon, is_alive
 from tests.fakes.samples import change, entry, make_store, violation_id
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -122,6 +122,7 @@ def stored(daemon: QuickDaemon, camera: str, more: str = "") -> list[tuple[str, 
         return [(str(UUID(id_)), number) for id_, number in database.execute(wanted, (camera,))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("deed", "why"), [*TO_SUPERVISOR.items(), *TO_RECORDER.items()])
 def test_who_breaks_the_rules_is_killed_and_replaced_and_nobody_else_notices(
     house: QuickDaemon, deed: str, why: str
@@ -141,6 +142,7 @@ def test_a_violation_with_rubbish_for_a_picture_stands_without_it(house: QuickDa
     watchful.nobody_else_noticed()
 
 
+@pytest.mark.long
 def test_a_flood_of_changes_holds_nobody_up_nor_does_closing_what_it_left_open(
     house: QuickDaemon,
 ) -> None:
@@ -161,6 +163,7 @@ def test_half_a_picture_that_never_ends_holds_nobody_up(house: QuickDaemon) -> N
     watchful.nobody_else_noticed()
 
 
+@pytest.mark.long
 def test_a_worker_has_no_say_at_the_control_socket(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("control_socket")

@@ -17,10 +17,10 @@ from maskwatch.ipc.control import RunCommand, ask, control_socket
 from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import Told, incidents_of
 from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -94,6 +94,7 @@ def well(site: Site) -> None:
     wait_until(site.well, 90, "nothing is wrong with the camera")
 
 
+@pytest.mark.long
 def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(site: Site) -> None:
     def unplug() -> None:
         site.server.faults("a").close = True
@@ -103,6 +104,7 @@ def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(
     wait_until(site.well, 60, "the camera is live again")
 
 
+@pytest.mark.long
 def test_a_camera_whose_picture_turns_black_is_one_incident_with_its_end(site: Site) -> None:
     site.suffers(
         IncidentKind.CAMERA_BLIND,
@@ -128,7 +130,8 @@ def test_a_quarantine_is_one_incident_that_ends_when_somebody_forgives(site: Sit
     site.suffers(IncidentKind.QUARANTINE, kill_again_and_again, forgive, camera="dead")
 
 
-def test_people_hear_of_trouble_also_while_somebody_keeps_the_database_locked(site: Site) -> None:
+@pytest.mark.long
+def test_notifications_go_out_while_another_program_locks_the_database(site: Site) -> None:
     def unplug() -> None:
         site.server.faults("a").close = True
         site.server.disconnect("a")

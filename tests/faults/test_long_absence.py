@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from maskwatch.alerts.mqtt.topics import Topic
-from tests.fakes.daemon import wait_until
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, incidents_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
 from tests.fakes.samples import change
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -33,7 +33,8 @@ def shown(listener: Listener, topic: Topic, **names: str) -> Any:
     return json.loads(listener.wait_for(TOPICS.of(topic, **names), seconds=60).payload)
 
 
-def test_a_broker_that_was_away_for_more_than_a_day_gets_everything_in_order_and_all_that_stands(
+@pytest.mark.long
+def test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state(
     tmp_path: Path,
 ) -> None:
     guards = WebPeer()
@@ -110,7 +111,8 @@ def connected_at(broker: Mosquitto) -> int:
     return int(lines[-1].partition(":")[0])
 
 
-def test_a_backlog_reaches_the_broker_that_is_back_no_faster_than_the_bound_allows(
+@pytest.mark.long
+def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
     tmp_path: Path,
 ) -> None:
     """A second's worth at once, then so many a second: a machine that is slow can only be later."""

@@ -37,7 +37,8 @@ def cpu_seconds(pids: list[int]) -> float:
     return sum(each.cpu for each in vitals if each is not None)
 
 
-def test_a_hundred_unreachable_cameras_hold_up_nothing_load_no_video_library_and_use_little(
+@pytest.mark.long
+def test_a_hundred_unreachable_cameras_delay_nothing_and_use_little(
     daemon: QuickDaemon,
 ) -> None:
     wait_given(daemon, 240)

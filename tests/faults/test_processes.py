@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.daemon import wait_until
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_given
 from tests.fakes.samples import change
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 
@@ -55,6 +55,7 @@ def test_kill_9_of_the_supervisor_ends_even_children_that_hang(daemon: QuickDaem
             os.kill(pid, signal.SIGKILL)
 
 
+@pytest.mark.long
 def test_an_offline_camera_is_told_once_after_the_set_time_and_stored(tmp_path: Path) -> None:
     trouble = "mqtt: {enabled: false}\nsupervision: {offline_after: 3}"
     with QuickDaemon(tmp_path, dead_cameras(1), trouble) as daemon:
@@ -70,6 +71,7 @@ def test_an_offline_camera_is_told_once_after_the_set_time_and_stored(tmp_path: 
     assert rows == [("camera_offline", "c0")]
 
 
+@pytest.mark.long
 def test_after_kill_9_a_new_daemon_starts_on_the_same_data(daemon: QuickDaemon) -> None:
     daemon.process.kill()
     daemon.process.wait(5)
@@ -110,6 +112,7 @@ def test_a_killed_worker_is_replaced_and_the_other_goes_on(daemon: QuickDaemon) 
     )
 
 
+@pytest.mark.long
 def test_a_stopped_worker_is_noticed_killed_and_replaced(daemon: QuickDaemon) -> None:
     victim = daemon.pid_of("c0")
     os.kill(victim, signal.SIGSTOP)
@@ -122,6 +125,7 @@ def test_a_stopped_worker_is_noticed_killed_and_replaced(daemon: QuickDaemon) ->
     )
 
 
+@pytest.mark.long
 def test_a_worker_that_hung_while_connecting_hands_its_attempt_on(daemon: QuickDaemon) -> None:
     wait_until(lambda: daemon.camera("c0").attempt >= 2, 30, "two attempts failed")
     victim, attempt = daemon.pid_of("c0"), daemon.camera("c0").attempt
@@ -130,7 +134,8 @@ def test_a_worker_that_hung_while_connecting_hands_its_attempt_on(daemon: QuickD
     assert daemon.camera("c0").attempt > attempt
 
 
-def test_a_crash_loop_is_quarantined_ever_longer_told_and_does_not_disturb_the_other(
+@pytest.mark.long
+def test_a_crash_loop_is_quarantined_ever_longer_and_disturbs_no_other_child(
     tmp_path: Path,
 ) -> None:
     limits = {"first_pause": 0.05, "budget": 2, "window": 120.0, "quarantine": 2.0}
@@ -156,6 +161,7 @@ def test_a_crash_loop_is_quarantined_ever_longer_told_and_does_not_disturb_the_o
         assert daemon.pid_of("c1") == other
 
 
+@pytest.mark.long
 def test_a_hundred_kills_leave_no_zombie_and_no_descriptor(tmp_path: Path) -> None:
     limits = {"first_pause": 0.01, "longest_pause": 0.02, "budget": 1000, "tick": 0.05}
     with QuickDaemon(tmp_path, dead_cameras(4), **limits) as daemon:
@@ -192,7 +198,8 @@ def test_a_recorder_that_is_killed_comes_back(daemon: QuickDaemon) -> None:
     )
 
 
-def test_a_recorder_that_hangs_is_noticed_killed_and_replaced_and_no_worker_with_it(
+@pytest.mark.long
+def test_a_hung_recorder_is_killed_and_replaced_and_no_worker_with_it(
     daemon: QuickDaemon,
 ) -> None:
     victim = daemon.status().recorder.pid
@@ -205,6 +212,7 @@ def test_a_recorder_that_hangs_is_noticed_killed_and_replaced_and_no_worker_with
     assert [daemon.pid_of("c0"), daemon.pid_of("c1")] == workers
 
 
+@pytest.mark.long
 def test_a_second_daemon_is_refused_in_one_line_and_the_first_goes_on(
     daemon: QuickDaemon, tmp_path: Path
 ) -> None:
@@ -244,6 +252,7 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
     with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
         wait_given(daemon)

@@ -19,9 +19,9 @@ from maskwatch.lab.rtsp import RtspServer
 from maskwatch.store.queries import Filter, events, reading
 from tests.e2e.conftest import visitor
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
 from tests.fakes.samples import change
+from tests.fakes.waiting import wait_until
 
 __all__ = ["visitor"]  # a fixture
 
@@ -48,6 +48,7 @@ def wait_live(daemon: QuickDaemon, *names: str, timeout: float = 90) -> None:
         wait_until(lambda name=name: daemon.state_of(name) == "live", timeout, f"{name} is live")
 
 
+@pytest.mark.long
 def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
     tmp_path: Path, server: RtspServer
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
         assert daemon.stop() == 0
 
 
+@pytest.mark.long
 def test_a_live_worker_that_hangs_is_replaced(tmp_path: Path, server: RtspServer) -> None:
     with QuickDaemon(tmp_path, cameras(server, "a", "b"), heartbeat=4.0) as daemon:
         wait_live(daemon, "a", "b")
@@ -102,6 +104,7 @@ def test_a_live_worker_that_hangs_is_replaced(tmp_path: Path, server: RtspServer
         assert daemon.camera("b").frames > before
 
 
+@pytest.mark.long
 def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server: RtspServer) -> None:
     with QuickDaemon(
         tmp_path, cameras(server, "a"), worker_megabytes=120, measure=0.5, budget=50
@@ -118,6 +121,7 @@ def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server
         assert "took too long to end" not in daemon.log()
 
 
+@pytest.mark.long
 def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tmp_path: Path) -> None:
     recorded = set()
     with QuickDaemon(tmp_path, IDLE_CAMERA, worker_megabytes=30, measure=0.5, budget=50) as daemon:
@@ -136,6 +140,7 @@ def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tm
         assert recorded <= {event.id for event in events(session, Filter())}
 
 
+@pytest.mark.long
 def test_disable_and_enable_end_and_start_a_worker(tmp_path: Path, server: RtspServer) -> None:
     with QuickDaemon(tmp_path, cameras(server, "a", "b")) as daemon:
         wait_live(daemon, "a", "b")
@@ -153,9 +158,8 @@ def test_disable_and_enable_end_and_start_a_worker(tmp_path: Path, server: RtspS
         assert answer.ok
 
 
-def test_nothing_acknowledged_is_lost_when_the_recorder_is_killed_again_and_again(
-    tmp_path: Path, visitor: Path
-) -> None:
+@pytest.mark.long
+def test_repeated_kills_of_the_recorder_lose_nothing_acknowledged(tmp_path: Path, visitor: Path) -> None:
     journal = tmp_path / "journal"
     env = {"MASKWATCH_TEST_JOURNAL": str(journal)}
     with RtspServer() as server:

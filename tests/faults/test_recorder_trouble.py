@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import os
 import re
@@ -22,12 +20,13 @@ from maskwatch.domain import IncidentKind
 from maskwatch.ipc.messages import Heartbeat, Metrics
 from maskwatch.store.queries import Filter, event_detail, events, reading
 from maskwatch.telemetry import catalogue
-from tests.fakes.recorder_process import ROOT, RecorderProcess, wait_for
+from tests.fakes.full_disk import MIB, full_disk
+from tests.fakes.recorder_process import ROOT, RecorderProcess
 from tests.fakes.samples import JPEG, change
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
-MIB = 1 << 20
 TMPFS = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
 
 
@@ -69,27 +68,8 @@ def stored_inside(recorder: RecorderProcess) -> set[int]:
     return {UUID(json.loads(line)["id"]).int & 0xFFFFFF for line in lines}
 
 
-def fill(file: io.RawIOBase, size: int) -> None:
-    """Write blocks of this size until there is no space for one."""
-    with contextlib.suppress(OSError):
-        while file.write(b"\0" * size) == size:
-            pass
-
-
-@contextmanager
-def full(folder: Path) -> Iterator[None]:
-    """Let somebody else fill the disk to the last byte."""
-    hog = folder / "hog"
-    with hog.open("wb", buffering=0) as file:
-        for size in (1 << 16, 1 << 12):
-            fill(file, size)
-    try:
-        yield
-    finally:
-        hog.unlink()
-
-
-def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_the_end(
+@pytest.mark.long
+def test_on_a_full_disk_rows_then_memory_carry_alerts_and_all_is_stored_later(
     small_disk: RecorderProcess,
 ) -> None:
     data = inside(small_disk)
@@ -97,7 +77,7 @@ def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_
     worker.send(change(0, closed=True), JPEG)
     assert worker.wait(1)[0].stored
     assert (data / "reserve").stat().st_size == MIB
-    with full(data):
+    with full_disk(data):
         sent = 1
         while all(told.stored for told in worker.acknowledged):
             worker.send(change(sent, closed=True), JPEG)
@@ -110,13 +90,13 @@ def test_on_a_full_disk_rows_go_on_then_alerts_from_memory_and_all_is_stored_in_
             worker.send(change(sent, closed=True))
             sent += 1
         assert [told.stored for told in worker.wait(sent, 60)[-20:]] == [False] * 20
-        wait_for(lambda: len(taken(small_disk)) == sent, 60)
+        wait_until(lambda: len(taken(small_disk)) == sent, 60)
         assert taken(small_disk) == list(range(sent)), "none is lost, none is late, none comes twice"
-    wait_for(lambda: stored_inside(small_disk) == set(range(sent)), 60)
-    wait_for((data / "reserve").exists, 60)
+    wait_until(lambda: stored_inside(small_disk) == set(range(sent)), 60)
+    wait_until((data / "reserve").exists, 60)
     worker.send(change(sent, closed=True))
     assert worker.wait(sent + 1)[-1].stored
-    wait_for(lambda: len(taken(small_disk)) == sent + 1)
+    wait_until(lambda: len(taken(small_disk)) == sent + 1)
     assert taken(small_disk) == list(range(sent + 1)), "what went out from memory is not sent again"
 
 
@@ -132,13 +112,14 @@ def test_a_violation_whose_picture_cannot_be_written_stands_without_it(tmp_path:
         with reading(recorder.data / "maskwatch.db") as session:
             [event] = events(session, Filter())
             assert [step.picture for step in event_detail(session, event.id).steps] == [None]
-        wait_for(lambda: taken(recorder) == [1])
+        wait_until(lambda: taken(recorder) == [1])
 
 
 # --- a stranger's lock ------------------------------------------------------------------------------
 
 
-def test_while_a_stranger_locks_the_database_nothing_is_acknowledged_and_nothing_is_lost(
+@pytest.mark.long
+def test_a_locked_database_acknowledges_nothing_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
@@ -158,10 +139,11 @@ def test_while_a_stranger_locks_the_database_nothing_is_acknowledged_and_nothing
             stranger.execute("ROLLBACK")
         worker.wait(6)
         assert stored(database) == set(range(6))
-        wait_for(lambda: taken(recorder) == list(range(6)))
+        wait_until(lambda: taken(recorder) == list(range(6)))
 
 
-def test_a_lock_that_lasts_has_people_told_from_memory_and_of_the_trouble(tmp_path: Path) -> None:
+@pytest.mark.long
+def test_a_lasting_lock_sends_alerts_from_memory_and_opens_an_incident(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         worker = recorder.worker()
         with closing(sqlite3.connect(recorder.data / "maskwatch.db", isolation_level=None)) as stranger:
@@ -170,12 +152,12 @@ def test_a_lock_that_lasts_has_people_told_from_memory_and_of_the_trouble(tmp_pa
             worker.send(change(0, 2, closed=True))
             told = worker.wait(2, 60)
             assert [each.stored for each in told] == [False, False]
-            wait_for(lambda: recorder.taken[:1] == [change(0).alert_id], 60)
-            wait_for(lambda: change(0, 2).alert_id in recorder.taken, 60)
-            wait_for(lambda: len(recorder.taken) == 3, 60)  # and the incident
+            wait_until(lambda: recorder.taken[:1] == [change(0).alert_id], 60)
+            wait_until(lambda: change(0, 2).alert_id in recorder.taken, 60)
+            wait_until(lambda: len(recorder.taken) == 3, 60)  # and the incident
             stranger.execute("ROLLBACK")
-        wait_for(lambda: stored(recorder.data / "maskwatch.db") == {0}, 60)
-        wait_for(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.DISK], 60)
+        wait_until(lambda: stored(recorder.data / "maskwatch.db") == {0}, 60)
+        wait_until(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.DISK], 60)
         assert "keeps the database locked" in incidents(recorder)[0][1]
         assert taken(recorder) == [0], "what went out from memory is not sent again"
 
@@ -208,13 +190,14 @@ def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_
         assert list(recorder.data.glob("maskwatch.damaged-*.db"))
         assert 2 in stored(database)
         recorder.mood("accept")
-        wait_for(lambda: 2 in taken(recorder))
+        wait_until(lambda: 2 in taken(recorder))
         [(kind, reason)] = incidents(recorder)
         assert kind == IncidentKind.STORE_DAMAGED
         assert "damaged file is kept" in reason
         assert "is damaged" in recorder.log
 
 
+@pytest.mark.long
 def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         recorder.mood("away")
@@ -233,7 +216,7 @@ def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) ->
             file.write(b"\x5a" * 4096)
         recorder.mood("accept")
         recorder.restart()
-        wait_for(lambda: set(taken(recorder)) >= set(range(30)))
+        wait_until(lambda: set(taken(recorder)) >= set(range(30)))
         assert recorder.stop() == 0
 
 
@@ -267,6 +250,7 @@ def put_another_there(data: Path) -> None:
     other.rename(data / "maskwatch.db")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "harm",
     [
@@ -277,7 +261,7 @@ def put_another_there(data: Path) -> None:
         put_another_there,
     ],
 )
-def test_a_database_that_is_removed_or_replaced_in_use_is_put_back_before_anything_is_acknowledged(
+def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
@@ -294,8 +278,8 @@ def test_a_database_that_is_removed_or_replaced_in_use_is_put_back_before_anythi
         assert recorder.log.count("was removed or replaced while it was in use") == 1
         recorder.mood("accept")
         recorder.restart()
-        wait_for(lambda: set(taken(recorder)) == set(range(6)))
-        wait_for(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.STORE_DAMAGED])
+        wait_until(lambda: set(taken(recorder)) == set(range(6)))
+        wait_until(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.STORE_DAMAGED])
         assert "removed or replaced while it was in use" in incidents(recorder)[0][1]
         assert recorder.stop() == 0
 
@@ -307,26 +291,28 @@ def incidents(recorder: RecorderProcess) -> list[tuple[str, str]]:
     return [(kind, reason) for kind, reason in found]
 
 
-def test_a_database_without_a_file_waits_for_space_unacknowledged_and_is_put_back_then(
+@pytest.mark.long
+def test_a_database_without_a_file_is_restored_once_there_is_space(
     small_disk: RecorderProcess,
 ) -> None:
     data = inside(small_disk)
     worker = small_disk.worker()
     worker.send(change(0, closed=True), JPEG)
     worker.wait(1)
-    with full(data):
+    with full_disk(data):
         lose_all_files(data)
         worker.send(change(1, closed=True))
-        wait_for(lambda: "cannot be put back now" in small_disk.log)
+        wait_until(lambda: "cannot be put back now" in small_disk.log)
         worker.receive(1.0)
         assert len(worker.acknowledged) == 1
     assert worker.wait(2, 30)[1].stored
-    wait_for(lambda: stored_inside(small_disk) == {0, 1})
+    wait_until(lambda: stored_inside(small_disk) == {0, 1})
 
 
 # --- others -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_a_second_daemon_on_the_same_data_is_refused_and_told_who_owns_it(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "one").ready() as first:
         with RecorderProcess(tmp_path / "two", data=first.data) as second:
@@ -337,6 +323,7 @@ def test_a_second_daemon_on_the_same_data_is_refused_and_told_who_owns_it(tmp_pa
         worker.wait(1)
 
 
+@pytest.mark.long
 def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         assert recorder.stop() == 0
@@ -355,14 +342,15 @@ def test_a_worker_that_sends_rubbish_loses_its_connection_and_nobody_else_does(t
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         good, bad, liar = recorder.worker(), recorder.worker("gate"), recorder.worker("gate")
         os.write(bad.channel.fileno(), b"\xff" * 100)
-        wait_for(lambda: bad.receive() or bad.channel.ended)
+        wait_until(lambda: bad.receive() or bad.channel.ended)
         liar.send(change(1, camera="door"))
-        wait_for(lambda: liar.receive() or liar.channel.ended)
+        wait_until(lambda: liar.receive() or liar.channel.ended)
         good.send(change(2))
         assert good.wait(1)[0].stored
         assert stored(recorder.data / "maskwatch.db") == {2}
 
 
+@pytest.mark.long
 def test_a_restarted_recorder_closes_nothing_of_a_worker_that_lives_on(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         recorder.mood("away")
@@ -407,13 +395,14 @@ def worker_process(recorder: RecorderProcess, *arguments: str) -> Iterator[None]
             process.kill()
 
 
+@pytest.mark.long
 def test_what_a_killed_worker_left_open_is_closed_when_its_successor_comes(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         with worker_process(recorder, "1"):
             assert open_in(recorder) == {1}
         with worker_process(recorder):
-            wait_for(lambda: open_in(recorder) == set())
-            wait_for(lambda: recorder.taken == [change(1).alert_id, change(1, 2).alert_id])
+            wait_until(lambda: open_in(recorder) == set())
+            wait_until(lambda: recorder.taken == [change(1).alert_id, change(1, 2).alert_id])
     with reading(recorder.data / "maskwatch.db") as session:
         [event] = events(session, Filter())
     assert event.close_reason == "interrupted"
@@ -424,6 +413,7 @@ def open_in(recorder: RecorderProcess) -> set[int]:
         return {event.id.int & 0xFFFF for event in events(session, Filter(only_open=True))}
 
 
+@pytest.mark.long
 def test_the_backlog_the_space_and_the_fates_are_measured(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         recorder.mood("away")
@@ -438,7 +428,7 @@ def test_the_backlog_the_space_and_the_fates_are_measured(tmp_path: Path) -> Non
                 assert catalogue.problem(sample.name, dict(sample.labels)) == ""
             return {s.name: s.value for s in message.snapshot.samples if "part" not in dict(s.labels)}
 
-        wait_for(lambda: measured().get(catalogue.OUTBOX_PENDING) == 1)
+        wait_until(lambda: measured().get(catalogue.OUTBOX_PENDING) == 1)
         values = measured()
         assert values[catalogue.SINK_READY] == 0
         assert values[catalogue.OUTBOX_OLDEST_SECONDS] > 0

@@ -14,11 +14,11 @@ import pytest
 from maskwatch.domain import Change
 from maskwatch.lab.rtsp import RtspServer
 from tests.e2e.conftest import visitor
-from tests.fakes.daemon import wait_until
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
 from tests.fakes.samples import change
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 __all__ = ["visitor"]  # a fixture
@@ -45,7 +45,8 @@ def listed(daemon: QuickDaemon, *options: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_visit_that_the_broker_refuses_is_parked_whole_and_shown_and_all_else_goes_on(
+@pytest.mark.long
+def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
     tmp_path: Path, visitor: Path, guards: WebPeer
 ) -> None:
     rules = tmp_path / "acl"
@@ -108,6 +109,7 @@ def narrow(tmp_path: Path) -> Iterator[Mosquitto]:
         yield broker
 
 
+@pytest.mark.long
 def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost(
     tmp_path: Path, narrow: Mosquitto
 ) -> None:
@@ -126,7 +128,8 @@ def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost
         assert daemon.stop() == 0
 
 
-def test_an_alert_for_which_an_older_broker_cuts_the_connection_keeps_no_other_back(
+@pytest.mark.long
+def test_an_alert_that_makes_a_broker_disconnect_holds_no_other_back(
     tmp_path: Path, narrow: Mosquitto
 ) -> None:
     """MQTT 3.1.1 knows no limit beforehand: it is tried again, ever more seldom, until it is poison."""
@@ -146,6 +149,7 @@ def test_an_alert_for_which_an_older_broker_cuts_the_connection_keeps_no_other_b
         assert daemon.stop() == 0
 
 
+@pytest.mark.long
 def test_a_webhook_that_refuses_one_violation_is_told_all_others_also_in_digests(
     tmp_path: Path, guards: WebPeer
 ) -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from maskwatch.domain import OccupancyMinute
 from maskwatch.store.queries import Filter, events, reading
-from tests.fakes.daemon import wait_until
+from tests.fakes.full_disk import MIB
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_given
 from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
-from tests.faults.test_recorder_trouble import MIB
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -107,7 +107,8 @@ def keeper(tmp_path: Path) -> Iterator[Keeper]:
         yield keeper
 
 
-def test_what_is_too_old_too_many_or_too_large_goes_oldest_first_and_what_is_open_stays(
+@pytest.mark.long
+def test_retention_removes_the_oldest_first_and_keeps_what_is_open(
     keeper: Keeper,
 ) -> None:
     daemon = keeper.daemon
@@ -148,6 +149,7 @@ def test_what_is_too_old_too_many_or_too_large_goes_oldest_first_and_what_is_ope
         assert daemon.metric(removed, kind="picture") == 5 + 6 - len(pictures)
 
 
+@pytest.mark.long
 def test_only_files_named_like_ours_are_swept_and_only_after_an_hour(keeper: Keeper) -> None:
     day = keeper.daemon.data / "pictures" / "2020-01-01"
     other = day.with_name("2020-01-01 copy")
@@ -205,7 +207,8 @@ def fill(data: Path, now: datetime) -> None:
     store.close()
 
 
-def test_a_long_pass_takes_pictures_then_rows_then_counts_and_alerts_are_recorded_all_the_while(
+@pytest.mark.long
+def test_a_long_retention_pass_goes_in_order_while_alerts_are_recorded(
     tmp_path: Path,
 ) -> None:
     now = datetime.now(UTC).replace(second=0, microsecond=0)

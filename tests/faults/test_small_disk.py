@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.daemon import wait_until
+from tests.fakes.full_disk import MIB, full_disk
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_given
 from tests.fakes.samples import JPEG, change
-from tests.faults.test_recorder_trouble import MIB, full
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -69,6 +69,7 @@ def only(folder: Path, free: int) -> Iterator[None]:
         hog.unlink()
 
 
+@pytest.mark.long
 def test_when_space_runs_short_the_oldest_pictures_go_and_the_violations_stay(site: Site) -> None:
     with site.daemon.hand_in("door") as worker:
         ours = range(100, 108)
@@ -91,12 +92,13 @@ def test_when_space_runs_short_the_oldest_pictures_go_and_the_violations_stay(si
         )
 
 
-def test_a_full_disk_is_one_incident_whose_end_is_told_by_the_recorder_that_came_meanwhile(
+@pytest.mark.long
+def test_a_full_disk_is_one_incident_which_a_restarted_recorder_closes(
     site: Site,
 ) -> None:
     daemon = site.daemon
     before = len(site.disk_incidents())
-    with full(daemon.inside):
+    with full_disk(daemon.inside):
         with daemon.hand_in("door") as worker:
             sent = 0
             while (daemon.inside / "reserve").exists():

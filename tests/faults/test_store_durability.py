@@ -15,8 +15,9 @@ import pytest
 
 from maskwatch.domain import Change
 from maskwatch.store.queries import Filter, event_detail, events, reading
-from tests.fakes.recorder_process import FakeWorker, RecorderProcess, wait_for
+from tests.fakes.recorder_process import FakeWorker, RecorderProcess
 from tests.fakes.samples import JPEG, START, change
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -27,7 +28,7 @@ def traced(pid: int, output: Path, *options: str) -> Iterator[subprocess.Popen[b
     command = ["strace", "-f", "-y", "-qq", "-o", str(output), "-p", str(pid), *options]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
         status = Path(f"/proc/{pid}/status")
-        wait_for(lambda: not re.search(r"TracerPid:\s+0\n", status.read_text()))
+        wait_until(lambda: not re.search(r"TracerPid:\s+0\n", status.read_text()))
         try:
             yield tracer
         finally:
@@ -41,7 +42,7 @@ def first(lines: list[str], pattern: str) -> int:
     return found[0]
 
 
-def test_picture_directory_and_wal_are_synced_in_that_order_before_the_acknowledgement(
+def test_picture_directory_and_wal_are_synced_before_the_acknowledgement(
     tmp_path: Path,
 ) -> None:
     trace = tmp_path / "trace"
@@ -73,6 +74,7 @@ POINTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, point: str) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
@@ -92,7 +94,7 @@ def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, 
         again = recorder.worker()
         again.send(change(2), JPEG)  # as a worker does with what was not acknowledged
         assert again.wait(1)[0].stored
-        wait_for(lambda: change(2).alert_id in recorder.taken)
+        wait_until(lambda: change(2).alert_id in recorder.taken)
         assert recorder.stop() == 0
         assert_whole(recorder, [change(1), change(2)])
 
@@ -145,6 +147,7 @@ class PatientWorker:
         return not self._left
 
 
+@pytest.mark.long
 def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> None:
     changes = [change(index, number, closed=number == 3) for index in range(25) for number in (1, 2, 3)]
     chance = random.Random(20260301)
@@ -155,7 +158,7 @@ def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> 
             recorder.kill()
             recorder.restart()
         assert worker.join()
-        wait_for(lambda: set(recorder.taken) == {item.alert_id for item in changes})
+        wait_until(lambda: set(recorder.taken) == {item.alert_id for item in changes})
         assert recorder.stop() == 0
         assert_whole(recorder, changes)
         seen: dict[str, int] = {}

@@ -116,7 +116,8 @@ def test_the_users_and_directories_files_are_ones_systemd_takes(root: Path) -> N
             assert done.returncode == 0, done.stderr
 
 
-def test_a_real_manager_starts_reloads_watches_and_stops_the_daemon_and_hands_it_its_credentials(
+@pytest.mark.long
+def test_a_real_systemd_manager_runs_the_daemon_with_its_credentials(
     unit: str, tmp_path: Path, root: Path, door: RtspServer
 ) -> None:
     camera = f"  - {{name: c1, url: 'rtsp://127.0.0.1:{free_port()}/x'}}\n"

@@ -12,8 +12,8 @@ import pytest
 from maskwatch.ipc.control import CameraReport
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
-from tests.fakes.daemon import wait_until
 from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -80,7 +80,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         assert not [word for word in ("CANARY", "Traceback") if word in daemon.log()]
 
 
-def test_whatever_cameras_do_at_once_each_is_left_behind_by_its_worker_and_no_other_notices(
+@pytest.mark.long
+def test_many_faulty_cameras_disturb_no_other_worker(
     site: Site,
 ) -> None:
     pids, since = site.pids(), site.reports()["well"].since
@@ -124,7 +125,8 @@ def test_whatever_cameras_do_at_once_each_is_left_behind_by_its_worker_and_no_ot
     assert site.reports()["well"].since == since
 
 
-def test_after_a_change_of_password_a_camera_is_tried_once_and_not_locked_out_until_the_file_has_it(
+@pytest.mark.long
+def test_a_wrong_password_is_tried_once_so_that_the_camera_locks_nothing_out(
     site: Site,
 ) -> None:
     site.locked.set_users({"ann": "CANARY-new"})

@@ -13,12 +13,12 @@ import pytest
 from maskwatch.alerts.mqtt.topics import Topic
 from maskwatch.lab.broker import free_port
 from tests.alerts.mqtt.test_connection_faults import CANARY_PASSWORD, certificates, passwords, tls_lines
-from tests.fakes.daemon import wait_until
 from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
 from tests.fakes.samples import change
 from tests.fakes.stubborn_broker import Manners, StubbornBroker
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 __all__ = ["certificates"]  # a fixture
@@ -60,7 +60,8 @@ def good() -> Iterator[WebPeer]:
     peer.close()
 
 
-def test_webhooks_that_hang_or_refuse_hold_up_neither_the_broker_nor_another_webhook(
+@pytest.mark.long
+def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
     tmp_path: Path, mute: Mute, good: WebPeer
 ) -> None:
     closed = free_port()
@@ -97,7 +98,8 @@ def test_webhooks_that_hang_or_refuse_hold_up_neither_the_broker_nor_another_web
             assert "took too long to end" not in daemon.log()
 
 
-def test_with_a_broker_of_the_wrong_certificate_or_password_alerts_wait_until_it_is_put_right(
+@pytest.mark.long
+def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
     tmp_path: Path, certificates: Path
 ) -> None:
     port, plain = free_port(), free_port()
@@ -140,7 +142,8 @@ def test_with_a_broker_of_the_wrong_certificate_or_password_alerts_wait_until_it
         assert "Traceback" not in daemon.log()
 
 
-def test_what_a_broker_takes_and_never_acknowledges_is_delivered_to_the_one_in_its_place(
+@pytest.mark.long
+def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
     tmp_path: Path,
 ) -> None:
     silent = StubbornBroker(Manners(puback=None))
@@ -179,7 +182,8 @@ def dropped(broker: Mosquitto) -> list[str]:
     return [line for line in broker.log().splitlines() if words in line]
 
 
-def test_where_an_acl_drops_what_it_acknowledges_nothing_counts_as_delivered_until_that_is_mended(
+@pytest.mark.long
+def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
     tmp_path: Path,
 ) -> None:
     """An MQTT 3.1.1 broker has no other answer: only what the daemon hears of itself tells."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fakes.recorder_process import RecorderProcess, wait_for
+from tests.fakes.recorder_process import RecorderProcess
 from tests.fakes.samples import JPEG, change
+from tests.fakes.waiting import wait_until
 
 
 def test_a_change_is_acknowledged_stored_and_delivered(tmp_path: Path) -> None:
@@ -15,7 +16,7 @@ def test_a_change_is_acknowledged_stored_and_delivered(tmp_path: Path) -> None:
         worker.send(change(1, 2, closed=True))
         first, second = worker.wait(2)
         assert (first.number, first.stored, second.number) == (1, True, 2)
-        wait_for(lambda: len(recorder.taken) == 2)
+        wait_until(lambda: len(recorder.taken) == 2)
         assert recorder.taken == [change(1).alert_id, change(1, 2).alert_id]
         assert recorder.stop() == 0
         assert not recorder.socket.exists()
@@ -31,5 +32,5 @@ def test_what_was_acknowledged_before_a_kill_is_delivered_after_it(tmp_path: Pat
         recorder.kill()
         recorder.mood("accept")
         recorder.restart()
-        wait_for(lambda: len(recorder.taken) == 5)
+        wait_until(lambda: len(recorder.taken) == 5)
         assert recorder.taken == [change(index).alert_id for index in range(5)]

@@ -12,7 +12,8 @@ from maskwatch.domain import Box, Detection, Point
 from maskwatch.errors import ManifestError
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.masks import MaskClassifier
-from tests.vision.test_preprocess import GOLDEN
+
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="module")

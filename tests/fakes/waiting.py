@@ -1,0 +1,19 @@
+"""Waiting for events: bounds are generous, since a busy machine is slow, not wrong."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["SLACK", "wait_until"]
+
+SLACK = 4.0
+"""Every time-out of a wait is multiplied by this; only what fails waits that long."""
+
+
+def wait_until(condition: Callable[[], object], timeout: float = 20.0, what: str = "") -> None:
+    """Return once `condition()` is true; fail the test with `what` after `timeout * SLACK` seconds."""
+    deadline = time.monotonic() + timeout * SLACK
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout * SLACK:g} s: {what or condition}"
+        time.sleep(0.02)
