@@ -24,7 +24,7 @@ class Diagnostics:
         file: how the file is named in messages.
         problems: what must be mended before the file can be used.
         warnings: what works, but not as a careful operator would have it.
-        places: where each key's value stands.
+        locations: where each key's value stands.
         secrets_missing: how many of the problems are secrets that cannot be had.
         literal_secrets: where a secret stands in the file itself.
         variables: values that came from the environment, and how each is called instead: one may be
@@ -35,16 +35,16 @@ class Diagnostics:
     file: str
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    places: dict[KeyPath, SourceLocation] = field(default_factory=dict)
+    locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
     secrets_missing: int = 0
     literal_secrets: list[KeyPath] = field(default_factory=list)
     variables: dict[str, str] = field(default_factory=dict)
 
     def wrong(
-        self, path: KeyPath, message: str, hint: str = "", place: SourceLocation | None = None
+        self, path: KeyPath, message: str, hint: str = "", location: SourceLocation | None = None
     ) -> None:
-        """Note a problem at the key `path` (or at `place`)."""
-        self.problems.append(self._problem(path, message, hint, place))
+        """Note a problem at the key `path` (or at `location`)."""
+        self.problems.append(self._problem(path, message, hint, location))
 
     def missing_secret(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Note a secret that cannot be had."""
@@ -69,8 +69,10 @@ class Diagnostics:
         """Return the problems in the file's order, each once."""
         return sorted(set(self.problems), key=lambda p: (p.line, p.column, p.key, p.message))
 
-    def _problem(self, path: KeyPath, message: str, hint: str, place: SourceLocation | None) -> Problem:
-        at = place or self._nearest(path)
+    def _problem(
+        self, path: KeyPath, message: str, hint: str, location: SourceLocation | None
+    ) -> Problem:
+        at = location or self._nearest(path)
         shown = (self._without_variables(redact(text)) for text in (message, hint))
         return Problem(self.file, at.line, at.column, spelled(path), *shown)
 
@@ -80,10 +82,10 @@ class Diagnostics:
         return text
 
     def _nearest(self, path: KeyPath) -> SourceLocation:
-        """Return the place of the key, or of the section around it that was written."""
-        while path and path not in self.places:
+        """Return the location of the key, or of the section around it that was written."""
+        while path and path not in self.locations:
             path = path[:-1]
-        return self.places.get(path, SourceLocation(1, 1))
+        return self.locations.get(path, SourceLocation(1, 1))
 
 
 def spelled(path: KeyPath) -> str:

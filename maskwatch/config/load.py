@@ -82,17 +82,19 @@ def check_config(
     environ = os.environ if environ is None else environ
     named = environ.get("CREDENTIALS_DIRECTORY", "")
     credentials = credentials_dir or (Path(named) if named else None)
-    findings = Diagnostics(str(path))
-    around = SubstitutionContext(environ, credentials, path.parent.absolute(), secrets=secrets)
+    diagnostics = Diagnostics(str(path))
+    context = SubstitutionContext(environ, credentials, path.parent.absolute(), secrets=secrets)
     try:
-        config = _read(path, findings, around)
+        config = _read(path, diagnostics, context)
     except YamlError as error:
-        findings.wrong((), error.message, error.hint, error.place)
-    problems = findings.ordered()
+        diagnostics.wrong((), error.message, error.hint, error.location)
+    problems = diagnostics.ordered()
     if problems:
-        return CheckedConfig(None, problems, [], findings.secrets_missing == len(findings.problems))
-    lint(config, path, findings)
-    return CheckedConfig(config, [], findings.warnings)
+        return CheckedConfig(
+            None, problems, [], diagnostics.secrets_missing == len(diagnostics.problems)
+        )
+    lint(config, path, diagnostics)
+    return CheckedConfig(config, [], diagnostics.warnings)
 
 
 @functools.cache
@@ -100,13 +102,13 @@ def _schema() -> mi.Type:
     return mi.type_info(Config)
 
 
-def _read(path: Path, findings: Diagnostics, around: SubstitutionContext) -> Config:
+def _read(path: Path, diagnostics: Diagnostics, context: SubstitutionContext) -> Config:
     node = parse(_text(path))
     if node is None:
         raise YamlError(SourceLocation(1, 1), "the file is empty; expected at least `cameras`")
-    config = Validator(findings, around).value(node, _schema(), ())
+    config = Validator(diagnostics, context).value(node, _schema(), ())
     assert isinstance(config, Config)
-    apply_rules(config, findings, files=around.secrets)
+    apply_rules(config, diagnostics, files=context.secrets)
     return config
 
 
@@ -114,7 +116,7 @@ def _text(path: Path) -> str:
     """Return the file's text.
 
     Raises:
-        TreeError: there is none.
+        YamlError: there is none.
 
     """
     start = SourceLocation(1, 1)

@@ -87,12 +87,12 @@ _SOCKET_NAMES = ("recorder.sock", "control.sock")
 _LEAST_KEY = 32
 
 
-def apply_rules(config: Config, findings: Diagnostics, *, files: bool = True) -> None:
+def apply_rules(config: Config, diagnostics: Diagnostics, *, files: bool = True) -> None:
     """Note every broken rule; keys that are wrong already are left alone.
 
     With `files`, those that are named (certificates, models) must be there.
     """
-    rules = _Rules(findings, files=files)
+    rules = _Rules(diagnostics, files=files)
     rules.unique(("cameras",), [camera.name for camera in config.cameras])
     for index, camera in enumerate(config.cameras):
         rules.camera(("cameras", index), camera)
@@ -110,13 +110,13 @@ def apply_rules(config: Config, findings: Diagnostics, *, files: bool = True) ->
 class _Rules:
     """The rules of every section; each notes what it finds at the key it is about."""
 
-    def __init__(self, findings: Diagnostics, *, files: bool) -> None:
-        self._findings = findings
+    def __init__(self, diagnostics: Diagnostics, *, files: bool) -> None:
+        self._diagnostics = diagnostics
         self._files = files
 
     def _say(self, path: KeyPath, message: str | None, hint: str = "") -> None:
-        if message and not self._findings.is_wrong(path):
-            self._findings.wrong(path, message, hint)
+        if message and not self._diagnostics.is_wrong(path):
+            self._diagnostics.wrong(path, message, hint)
 
     def unique(self, path: KeyPath, names: Sequence[str]) -> None:
         """No two entries of a list share a name, and none has spaces around it."""
@@ -184,7 +184,7 @@ class _Rules:
             key = "client_cert" if mqtt.client_cert else "client_key"
             self._say((*path, key), "`client_cert` and `client_key` need each other")
         for key, name in _certificates(mqtt):
-            if name and not mqtt.tls and not self._findings.is_wrong((*path, "tls")):
+            if name and not mqtt.tls and not self._diagnostics.is_wrong((*path, "tls")):
                 self._say((*path, key), "has no effect without `tls: true`")
             self.file((*path, key), name)
 

@@ -1,37 +1,38 @@
-"""Walks a tree of nodes along the schema, and goes on after every problem.
+"""Reads YAML nodes as values of the schema, and continues after every problem.
 
-The result is always complete: what is wrong is replaced by its default (or an empty value), so that
-the rules between keys can still be looked at. It may be used only if nothing wrong was found.
+The result is always complete: a placeholder replaces what is wrong, so that the rules between keys
+can be checked too. It may be used only if no problem was found.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, Any
 
 import msgspec
 import msgspec.inspect as mi
+import yaml
 
 from maskwatch.config.diagnostics import Diagnostics, KeyPath, suggestion
 from maskwatch.config.substitute import SubstitutionContext, SubstitutionError, is_reference, variables
-from maskwatch.config.yaml_nodes import Listing, Mapping, Node, Scalar
+from maskwatch.config.yaml_nodes import Section, is_null, location
 from maskwatch.secrets import Secret, SecretUrl
 
-__all__ = ["Text", "Validator", "ValueProblem", "choices", "expected", "scalar"]
+__all__ = ["Text", "Validator", "ValueProblem", "choices", "convert", "expected", "unwrapped"]
 
-Number = TypeVar("Number", int, float)
-_TRUE = frozenset({"true", "yes", "on"})
-_FALSE = frozenset({"false", "no", "off"})
-_WHOLE = re.compile(r"[-+]?\d{1,18}")
+_BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_INTEGER = re.compile(r"[-+]?\d{1,18}")
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")
 _WITH_UNIT = re.compile(rf"{_DECIMAL.pattern}\s*[A-Za-z%]+")
-_LONGEST_SHOWN = 60
+_MAX_SHOWN = 60
+_CONSTRAINTS = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
 
 class ValueProblem(Exception):  # noqa: N818 - it becomes a Problem, it is no error of its own
-    """The value does not fit; `message` says what was expected and what stands there."""
+    """The value does not fit; `message` holds what was expected and what was found."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -46,8 +47,8 @@ class Text:
     Attributes:
         value: the text.
         plain: whether it was written without quotes, or came from a variable.
-        source: the variable it came from, "" if it stands in the file. Such a value is not shown:
-            the variable may be a secret that was named in the wrong place.
+        source: the variable it came from, "" if it is written in the file. Such a value is not
+            shown: the variable may be a secret that was named in the wrong place.
 
     """
 
@@ -57,53 +58,64 @@ class Text:
 
     @property
     def shown(self) -> str:
-        """How the value is called in a message."""
+        """The value as a message shows it."""
         if self.source:
             return f"the value of {self.source}"
         if not self.value:
             return "an empty text"
-        text = self.value if len(self.value) <= _LONGEST_SHOWN else f"{self.value[:_LONGEST_SHOWN]}..."
+        text = self.value if len(self.value) <= _MAX_SHOWN else f"{self.value[:_MAX_SHOWN]}..."
         return text if self.plain else repr(text)
 
 
-def scalar(kind: mi.Type, text: Text, words: str = "") -> object:
-    """Return `text` as the type `kind` (text, number, truth value, enum or literal).
+# --- single values -------------------------------------------------------------------------------
+
+
+def convert(kind: mi.Type, text: Text) -> object:
+    """Return `text` as the type `kind` (text, number, boolean, enum or literal).
 
     Raises:
         ValueProblem: it does not fit.
 
     """
-    if isinstance(kind, mi.StrType):
-        return _string(kind, text, words)
-    if isinstance(kind, mi.BoolType):
-        return _truth(text)
-    if isinstance(kind, mi.IntType):
-        return _in_range(kind, int(_digits(_WHOLE, kind, text)), text)
-    if isinstance(kind, mi.FloatType):
-        return _in_range(kind, float(_digits(_DECIMAL, kind, text)), text)
-    if isinstance(kind, mi.EnumType | mi.LiteralType):
-        return _choice(choices(kind), text)
-    raise TypeError(f"the schema uses a type that the loader does not know: {kind}")
+    leaf = unwrapped(kind)
+    match leaf:
+        case mi.StrType():
+            return _checked(kind, str, text.value, text)
+        case mi.BoolType():
+            return _BOOLEANS[_matching(kind, text, lambda word: word.lower() in _BOOLEANS).lower()]
+        case mi.IntType():
+            return _checked(kind, int, int(_number(kind, text, _INTEGER)), text)
+        case mi.FloatType():
+            return _checked(kind, float, float(_number(kind, text, _DECIMAL)), text)
+        case mi.EnumType() | mi.LiteralType():
+            return _choice(choices(leaf), text)
+    raise TypeError(f"the schema uses a type without a conversion: {kind}")
 
 
-def expected(kind: mi.Type, words: str = "") -> str:  # noqa: PLR0911 - one line for each kind
-    """Return what `kind` takes, in words."""
-    if words:
-        return words
-    if isinstance(kind, mi.Metadata):
-        return expected(kind.type, str((kind.extra or {}).get("words", "")))
-    if isinstance(kind, mi.UnionType):
-        return " or ".join(expected(t) for t in kind.types if not isinstance(t, mi.NoneType))
-    if isinstance(kind, mi.StrType | mi.IntType | mi.FloatType):
-        return _bounded(kind)
-    if isinstance(kind, mi.EnumType | mi.LiteralType):
-        return _alternatives([str(value) for value in choices(kind)])
-    if isinstance(kind, mi.TupleType):
-        return f"a list of {len(kind.item_types)} values"
-    return _PLAINLY.get(type(kind), "a text")
+def unwrapped(kind: mi.Type) -> mi.Type:
+    """Return the type that a description or other metadata is attached to."""
+    return kind.type if isinstance(kind, mi.Metadata) else kind
 
 
-_PLAINLY: dict[type[mi.Type], str] = {
+def expected(kind: mi.Type) -> str:  # noqa: PLR0911 - one line for each type
+    """Return in words which values `kind` takes."""
+    match kind:
+        case mi.Metadata():
+            return str((kind.extra or {}).get("words", "")) or expected(kind.type)
+        case mi.UnionType():
+            return " or ".join(expected(t) for t in kind.types if not isinstance(t, mi.NoneType))
+        case mi.StrType():
+            return f"a text{_length(kind)}"
+        case mi.IntType() | mi.FloatType():
+            return f"a {'whole ' if isinstance(kind, mi.IntType) else ''}number{_range(kind)}"
+        case mi.EnumType() | mi.LiteralType():
+            return _alternatives(list(choices(kind)))
+        case mi.TupleType():
+            return f"a list of {len(kind.item_types)} values"
+    return _EXPECTED.get(type(kind), "a text")
+
+
+_EXPECTED: dict[type[mi.Type], str] = {
     mi.BoolType: "true or false",
     mi.VarTupleType: "a list",
     mi.StructType: "a section of keys and values",
@@ -111,67 +123,42 @@ _PLAINLY: dict[type[mi.Type], str] = {
 
 
 def choices(kind: mi.EnumType | mi.LiteralType) -> dict[str, object]:
-    """Return what may be written, and the value that each word stands for."""
+    """Return the words that may be written, and the value of each."""
     if isinstance(kind, mi.EnumType):
         return {str(member.value): member for member in kind.cls}
     return {str(value): value for value in kind.values}
 
 
-def _bounded(kind: mi.StrType | mi.IntType | mi.FloatType) -> str:
-    if isinstance(kind, mi.StrType):
-        return f"a text{_length(kind)}"
-    return f"a {'whole ' if isinstance(kind, mi.IntType) else ''}number{_range(kind)}"
-
-
-def _string(kind: mi.StrType, text: Text, words: str) -> str:
-    value = text.value
-    fits = (
-        len(value) >= (kind.min_length or 0)
-        and (kind.max_length is None or len(value) <= kind.max_length)
-        and (kind.pattern is None or re.search(kind.pattern, value) is not None)
-    )
-    # `$` of a pattern would let a last newline pass.
-    if not fits or (kind.pattern is not None and value.endswith("\n")):
-        raise ValueProblem(f"expected {expected(kind, words)}, got {text.shown}")
-    return value
-
-
-def _truth(text: Text) -> bool:
-    word = text.value.lower()
-    if not text.plain or word not in _TRUE | _FALSE:
-        raise ValueProblem(f"expected true or false, got {text.shown}", _unquote(text, _is_truth))
-    return word in _TRUE
-
-
-def _is_truth(word: str) -> bool:
-    return word.lower() in _TRUE | _FALSE
-
-
-def _digits(form: re.Pattern[str], kind: mi.IntType | mi.FloatType, text: Text) -> str:
-    """Return the text if it is a number of this form."""
-    if text.plain and form.fullmatch(text.value):
-        return text.value
-    hint = _unquote(text, lambda word: form.fullmatch(word) is not None)
-    if not text.source and _WITH_UNIT.fullmatch(text.value):
-        hint = "write the number alone; the unit is fixed"
-    raise ValueProblem(f"expected {expected(kind)}, got {text.shown}", hint)
-
-
-def _unquote(text: Text, fits: Callable[[str], bool]) -> str:
-    return "leave the quotes out" if not text.plain and fits(text.value) else ""
-
-
-def _in_range(kind: mi.IntType | mi.FloatType, value: Number, text: Text) -> Number:
-    fits = (
-        (kind.ge is None or value >= kind.ge)
-        and (kind.gt is None or value > kind.gt)
-        and (kind.le is None or value <= kind.le)
-        and (kind.lt is None or value < kind.lt)
-        and abs(value) != float("inf")
-    )
-    if not fits:
+def _checked(kind: mi.Type, python: type, value: float | str, text: Text) -> object:
+    """Return `value` if it meets the constraints of the schema (range, length, pattern)."""
+    leaf = unwrapped(kind)
+    constraints: dict[str, Any] = {
+        name: limit for name in _CONSTRAINTS if (limit := getattr(leaf, name, None)) is not None
+    }
+    try:
+        checked: object = msgspec.convert(value, Annotated[python, msgspec.Meta(**constraints)])
+    except msgspec.ValidationError:
+        checked = None
+    # `$` of a pattern matches before a final newline too; no bound need exclude infinity.
+    ends = "pattern" in constraints and str(value).endswith("\n")
+    if checked is None or ends or (isinstance(value, float) and math.isinf(value)):
         raise ValueProblem(f"expected {expected(kind)}, got {text.shown}")
-    return value
+    return checked
+
+
+def _number(kind: mi.Type, text: Text, form: re.Pattern[str]) -> str:
+    unit = "write the number alone; the unit is fixed"
+    has_unit = not text.source and _WITH_UNIT.fullmatch(text.value)
+    return _matching(kind, text, lambda word: form.fullmatch(word) is not None, unit if has_unit else "")
+
+
+def _matching(kind: mi.Type, text: Text, fits: Callable[[str], bool], hint: str = "") -> str:
+    """Return the text if it is written without quotes and fits."""
+    if text.plain and fits(text.value):
+        return text.value
+    if not text.plain and fits(text.value):
+        hint = "leave the quotes out"
+    raise ValueProblem(f"expected {expected(kind)}, got {text.shown}", hint)
 
 
 def _choice(words: dict[str, object], text: Text) -> object:
@@ -226,164 +213,140 @@ _HOST = re.compile(r"rtsps?:|\d+(\.\d+){3}\b|[\w.-]+:\d+(/|$)", re.IGNORECASE)
 
 
 class Validator:
-    """Turns nodes into values of the schema, noting places and problems."""
+    """Reads nodes as values of the schema; notes locations and problems in `diagnostics`."""
 
-    def __init__(self, findings: Diagnostics, surroundings: SubstitutionContext) -> None:
-        self._findings = findings
-        self._around = surroundings
+    def __init__(self, diagnostics: Diagnostics, context: SubstitutionContext) -> None:
+        self._diagnostics = diagnostics
+        self._context = context
 
-    def value(self, node: Node, kind: mi.Type, path: KeyPath, words: str = "") -> object:
-        """Return the value that `node` holds, as `kind` asks; a stand-in where it does not fit."""
-        self._findings.places[path] = node.place
-        if isinstance(kind, mi.Metadata):
-            return self._described(node, kind, path)
-        if isinstance(kind, mi.UnionType):
-            return self._optional(node, kind, path)
-        if isinstance(kind, mi.StructType | mi.VarTupleType | mi.TupleType):
-            return self._container(node, kind, path)
-        if not isinstance(node, Scalar) or node.empty:
-            self._misfit(node, kind, path, words)
-            return _stand_in(kind)
-        is_secret = isinstance(kind, mi.CustomType)
-        return self._secret(node, kind, path) if is_secret else self._scalar(node, kind, path, words)
+    def value(self, node: yaml.Node, kind: mi.Type, path: KeyPath) -> object:
+        """Return the value of `node` as `kind`; a placeholder if it does not fit."""
+        self._diagnostics.locations[path] = location(node)
+        inner = unwrapped(kind)
+        if isinstance(inner, mi.UnionType):
+            return None if is_null(node) else self.value(node, inner.types[0], path)
+        if isinstance(inner, mi.StructType):
+            return self._section(node, inner, path)
+        if isinstance(inner, mi.VarTupleType):
+            return self._list(node, inner, path)
+        return (
+            self._row(node, inner, path)
+            if isinstance(inner, mi.TupleType)
+            else self._leaf(node, kind, path)
+        )
 
-    def _container(
-        self, node: Node, kind: mi.StructType | mi.VarTupleType | mi.TupleType, path: KeyPath
-    ) -> object:
-        if isinstance(kind, mi.StructType):
-            return self._section(node, kind, path)
-        if isinstance(kind, mi.VarTupleType):
-            return self._list(node, kind, path)
-        return self._row(node, kind, path)
-
-    def _described(self, node: Node, kind: mi.Metadata, path: KeyPath) -> object:
-        extra = kind.extra or {}
-        value = self.value(node, kind.type, path, str(extra.get("words", "")))
-        if extra.get("path") and isinstance(value, str) and value:
-            return str(self._around.path(value))
-        return value
-
-    def _optional(self, node: Node, kind: mi.UnionType, path: KeyPath) -> object:
-        if isinstance(node, Scalar) and node.empty:
-            return None
-        (inner,) = (t for t in kind.types if not isinstance(t, mi.NoneType))
-        return self.value(node, inner, path)
+    def _leaf(self, node: yaml.Node, kind: mi.Type, path: KeyPath) -> object:
+        if not isinstance(node, yaml.ScalarNode) or is_null(node):
+            return self._mismatch(node, kind, path)
+        secret = isinstance(unwrapped(kind), mi.CustomType)
+        try:
+            return self._secret(node, kind, path) if secret else self._scalar(node, kind)
+        except (SubstitutionError, ValueProblem) as problem:
+            report = self._diagnostics.missing_secret if secret else self._diagnostics.wrong
+            report(path, problem.message, problem.hint)
+            return _placeholder(kind)
 
     # --- sections --------------------------------------------------------------------------------
 
-    def _section(self, node: Node, kind: mi.StructType, path: KeyPath) -> msgspec.Struct:
-        if isinstance(node, Scalar) and node.empty:
-            node = Mapping(node.place)
-        if not isinstance(node, Mapping):
-            self._misfit(node, kind, path)
-            return _stand_in_struct(kind, {})
-        self._unknown(node, kind, path)
-        fields = {f.encode_name: f for f in kind.fields}
+    def _section(self, node: yaml.Node, kind: mi.StructType, path: KeyPath) -> object:
+        if not isinstance(node, Section) and not is_null(node):
+            return self._mismatch(node, kind, path)
         values: dict[str, object] = {}
-        for name, (_, child) in node.entries.items():
+        entries = node.entries if isinstance(node, Section) else {}
+        fields = {field.encode_name: field for field in kind.fields}
+        for name, (_, child) in entries.items():
             if name in fields:
                 values[fields[name].name] = self.value(child, fields[name].type, (*path, name))
-        self._missing(node, kind, path)
-        return _stand_in_struct(kind, values)
-
-    def _unknown(self, node: Mapping, kind: mi.StructType, path: KeyPath) -> None:
-        known = [f.encode_name for f in kind.fields]
-        for name, (place, _) in node.entries.items():
-            if name in known or (not path and name.startswith("x-")):
-                continue
-            hint = _better(name, kind)
-            where = place if place.line else node.place
-            self._findings.wrong((*path, name), "unknown key", hint, where)
-        for name, place in node.repeated:
-            first = node.entries[name][0].line
-            self._findings.wrong((*path, name), f"given twice, first in line {first}", "", place)
-
-    def _missing(self, node: Mapping, kind: mi.StructType, path: KeyPath) -> None:
-        for field in kind.fields:
-            if field.required and field.encode_name not in node.entries:
+        if isinstance(node, Section):
+            self._report_keys(node, kind, path)
+        for name, field in fields.items():
+            if field.required and name not in entries:
                 hint = _description(field.type)
-                self._findings.wrong((*path, field.encode_name), "missing", hint, node.place)
+                self._diagnostics.wrong((*path, name), "missing", hint, location(node))
+        return _filled(kind, values)
+
+    def _report_keys(self, node: Section, kind: mi.StructType, path: KeyPath) -> None:
+        """Report keys that the schema lacks, and keys that are given twice."""
+        known = {field.encode_name for field in kind.fields}
+        for name, (key, _) in node.entries.items():
+            if name not in known and (path or not name.startswith("x-")):
+                where = location(node if name in node.inherited else key)
+                self._diagnostics.wrong((*path, name), "unknown key", _key_hint(name, kind), where)
+        for key in node.repeated:
+            first = location(node.entries[key.value][0]).line
+            message = f"given twice, first in line {first}"
+            self._diagnostics.wrong((*path, key.value), message, "", location(key))
 
     # --- lists -----------------------------------------------------------------------------------
 
-    def _list(self, node: Node, kind: mi.VarTupleType, path: KeyPath) -> tuple[object, ...]:
-        if isinstance(node, Scalar) and node.empty:
-            node = Listing(node.place)
-        if not isinstance(node, Listing):
-            self._misfit(node, kind, path, hint="each item on a line of its own after `- `")
-            return ()
-        least = kind.min_length or 0
-        if len(node.items) < least:
-            entries = "at least one entry" if least == 1 else f"at least {least} entries"
-            self._findings.wrong(path, f"expected {entries}, got {len(node.items)}")
-        return tuple(self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(node.items))
+    def _list(self, node: yaml.Node, kind: mi.VarTupleType, path: KeyPath) -> object:
+        if not isinstance(node, yaml.SequenceNode) and not is_null(node):
+            return self._mismatch(node, kind, path, "each item on a line of its own after `- `")
+        items = node.value if isinstance(node, yaml.SequenceNode) else []
+        minimum = kind.min_length or 0
+        if len(items) < minimum:
+            entries = "at least one entry" if minimum == 1 else f"at least {minimum} entries"
+            self._diagnostics.wrong(path, f"expected {entries}, got {len(items)}")
+        return tuple(self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(items))
 
-    def _row(self, node: Node, kind: mi.TupleType, path: KeyPath) -> tuple[object, ...]:
-        if not isinstance(node, Listing) or len(node.items) != len(kind.item_types):
-            self._misfit(node, kind, path)
-            return tuple(_stand_in(t) for t in kind.item_types)
-        pairs = zip(node.items, kind.item_types, strict=True)
+    def _row(self, node: yaml.Node, kind: mi.TupleType, path: KeyPath) -> object:
+        if not isinstance(node, yaml.SequenceNode) or len(node.value) != len(kind.item_types):
+            return self._mismatch(node, kind, path)
+        pairs = zip(node.value, kind.item_types, strict=True)
         return tuple(self.value(item, t, (*path, i)) for i, (item, t) in enumerate(pairs))
 
     # --- single values ---------------------------------------------------------------------------
 
-    def _scalar(self, node: Scalar, kind: mi.Type, path: KeyPath, words: str) -> object:
-        try:
-            names = self._hide_variables(node)
-            text = Text(
-                self._around.substituted(node.text),
-                plain=node.plain or bool(names),
-                source=f"${{{names[0]}}}" if names else "",
-            )
-            return scalar(kind, text, words)
-        except (SubstitutionError, ValueProblem) as problem:
-            self._findings.wrong(path, problem.message, problem.hint)
-            return _stand_in(kind)
+    def _scalar(self, node: yaml.ScalarNode, kind: mi.Type) -> object:
+        names = self._hide_variables(node)
+        text = Text(
+            self._context.substituted(node.value),
+            plain=not node.style or bool(names),
+            source=f"${{{names[0]}}}" if names else "",
+        )
+        value = convert(kind, text)
+        is_path = isinstance(kind, mi.Metadata) and (kind.extra or {}).get("path")
+        return str(self._context.path(str(value))) if is_path and value else value
 
-    def _hide_variables(self, node: Scalar) -> list[str]:
-        """Return the names of the variables in a value; what they hold is not shown from now on."""
-        names = variables(node.text)
+    def _hide_variables(self, node: yaml.ScalarNode) -> list[str]:
+        """Return the variables that a value refers to; messages no longer show what they hold."""
+        names = variables(node.value)
         for name in names:
-            self._findings.hide(self._around.environ.get(name, ""), name)
+            self._diagnostics.hide(self._context.environ.get(name, ""), name)
         return names
 
-    def _secret(self, node: Scalar, kind: mi.Type, path: KeyPath) -> object:
-        try:
-            if _is_address(kind):
-                return self._address(node, path)
-            if node.text and not is_reference(node.text):
-                self._findings.literal_secrets.append(path)
-            return Secret(self._around.secret(node.text))
-        except SubstitutionError as problem:
-            self._findings.missing_secret(path, problem.message, problem.hint)
-            return _stand_in(kind)
+    def _secret(self, node: yaml.ScalarNode, kind: mi.Type, path: KeyPath) -> Secret:
+        leaf = unwrapped(kind)
+        if isinstance(leaf, mi.CustomType) and leaf.cls is SecretUrl:
+            return self._address(node, path)
+        if node.value and not is_reference(node.value):
+            self._diagnostics.literal_secrets.append(path)
+        return Secret(self._context.secret(node.value))
 
-    def _address(self, node: Scalar, path: KeyPath) -> SecretUrl:
+    def _address(self, node: yaml.ScalarNode, path: KeyPath) -> SecretUrl:
         self._hide_variables(node)
-        text = self._around.address(node.text)
-        if _holds_password(node.text):
-            self._findings.literal_secrets.append(path)
+        text = self._context.address(node.value)
+        if _holds_password(node.value):
+            self._diagnostics.literal_secrets.append(path)
         is_file = bool(text) and "://" not in text and not _HOST.match(text)
-        return SecretUrl(str(self._around.path(text)) if is_file else text)
+        return SecretUrl(str(self._context.path(text)) if is_file else text)
 
-    def _misfit(self, node: Node, kind: mi.Type, path: KeyPath, words: str = "", hint: str = "") -> None:
-        if isinstance(node, Scalar) and node.empty:
+    def _mismatch(self, node: yaml.Node, kind: mi.Type, path: KeyPath, hint: str = "") -> object:
+        """Report a node of the wrong shape; return a placeholder for its value."""
+        if is_null(node):
             hint = "leave the key out, or write '' for an empty text"
-        said = f"expected {expected(kind, words)}, got {_called(node, kind)}"
-        self._findings.wrong(path, said, hint)
+        found = _shape(node, counted=isinstance(kind, mi.TupleType))
+        self._diagnostics.wrong(path, f"expected {expected(kind)}, got {found}", hint)
+        return _placeholder(kind)
 
 
-def _called(node: Node, kind: mi.Type) -> str:
-    """Return what stands there, without its text: it may be a secret in the wrong place."""
-    if isinstance(node, Scalar):
-        return "nothing" if node.empty else "a single value"
-    if isinstance(node, Listing):
-        return f"a list of {len(node.items)}" if isinstance(kind, mi.TupleType) else "a list"
+def _shape(node: yaml.Node, *, counted: bool) -> str:
+    """Return what a node is, without its text: that may be a secret in the wrong place."""
+    if isinstance(node, yaml.ScalarNode):
+        return "nothing" if is_null(node) else "a single value"
+    if isinstance(node, yaml.SequenceNode):
+        return f"a list of {len(node.value)}" if counted else "a list"
     return "a section"
-
-
-def _is_address(kind: mi.Type) -> bool:
-    return isinstance(kind, mi.CustomType) and kind.cls is SecretUrl
 
 
 def _holds_password(text: str) -> bool:
@@ -399,21 +362,21 @@ def _description(kind: mi.Type) -> str:
     return str(extra.get("description", "")).rstrip(".")
 
 
-def _better(name: str, kind: mi.StructType) -> str:
-    """Return a hint for an unknown key: a like one here, or where such a key belongs."""
-    known = [f.encode_name for f in kind.fields]
+def _key_hint(name: str, kind: mi.StructType) -> str:
+    """Return a hint for an unknown key: a similar one here, or the section that has such a key."""
+    known = [field.encode_name for field in kind.fields]
     other = _OTHER_NAMES.get(name.casefold())
     if other in known:
         return f"did you mean `{other}`?"
-    near = suggestion(name, known)
-    home = "" if near else _home_of(name, kind)
-    return near or (f"it belongs into `{home}`" if home else f"known here: {', '.join(known)}")
+    similar = suggestion(name, known)
+    section = "" if similar else _section_with(name, kind)
+    return similar or (f"it belongs into `{section}`" if section else f"known here: {', '.join(known)}")
 
 
-def _home_of(name: str, kind: mi.StructType) -> str:
+def _section_with(name: str, kind: mi.StructType) -> str:
     """Return the section under `kind` that has a key `name`."""
     for field in kind.fields:
-        inner = field.type.type if isinstance(field.type, mi.Metadata) else field.type
+        inner = unwrapped(field.type)
         if isinstance(inner, mi.VarTupleType):
             inner = inner.item_type
         if isinstance(inner, mi.StructType) and any(f.encode_name == name for f in inner.fields):
@@ -421,31 +384,33 @@ def _home_of(name: str, kind: mi.StructType) -> str:
     return ""
 
 
-def _stand_in_struct(kind: mi.StructType, values: dict[str, object]) -> msgspec.Struct:
-    for field in kind.fields:
-        if field.required and field.name not in values:
-            values[field.name] = _stand_in(field.type)
-    made = kind.cls(**values)
-    assert isinstance(made, msgspec.Struct)
-    return made
+def _filled(kind: mi.StructType, values: dict[str, object]) -> msgspec.Struct:
+    """Return the struct with `values`, placeholders for required fields, defaults for the rest."""
+    missing = {f.name: _placeholder(f.type) for f in kind.fields if f.required and f.name not in values}
+    struct = kind.cls(**values, **missing)
+    assert isinstance(struct, msgspec.Struct)
+    return struct
 
 
-def _stand_in(kind: mi.Type) -> object:  # noqa: PLR0911 - one line for each type
+def _placeholder(kind: mi.Type) -> object:
     """Return a value of the right type for what could not be read."""
-    if isinstance(kind, mi.Metadata):
-        return _stand_in(kind.type)
-    if isinstance(kind, mi.UnionType):
-        return None
-    if isinstance(kind, mi.CustomType):
-        return kind.cls("")
-    if isinstance(kind, mi.EnumType):
-        return next(iter(kind.cls))
-    if isinstance(kind, mi.LiteralType):
-        return kind.values[0]
-    if isinstance(kind, mi.TupleType):
-        return tuple(_stand_in(t) for t in kind.item_types)
-    if isinstance(kind, mi.VarTupleType):
-        return ()
-    if isinstance(kind, mi.StructType):
-        return _stand_in_struct(kind, {})
-    return {mi.StrType: "", mi.BoolType: False, mi.IntType: 0, mi.FloatType: 0.0}[type(kind)]
+    match unwrapped(kind):
+        case mi.CustomType() as custom:
+            return custom.cls("")
+        case mi.EnumType() | mi.LiteralType() as choice:
+            return next(iter(choices(choice).values()))
+        case mi.TupleType() as row:
+            return tuple(_placeholder(item) for item in row.item_types)
+        case mi.StructType() as section:
+            return _filled(section, {})
+        case leaf:
+            return _EMPTY[type(leaf)]
+
+
+_EMPTY: dict[type[mi.Type], object] = {
+    mi.StrType: "",
+    mi.BoolType: False,
+    mi.IntType: 0,
+    mi.FloatType: 0.0,
+    mi.VarTupleType: (),
+}

@@ -1,25 +1,24 @@
-"""From YAML text to a tree in which every value knows its place.
+"""YAML text as PyYAML's nodes: every value has its line and column.
 
-YAML is read event by event: nothing is constructed, no tag is obeyed, depth and size are bounded
-before anything grows (aliases count as often as they are used), and a scalar stays the text that
-was written, so that `start: 12:30` is a time and `version: 5` a name where the schema says so.
+`yaml.compose` builds the nodes; no Python object is constructed from them. Tags are rejected, and
+depth and size are bounded while the nodes grow (aliases count as often as they are used). A scalar
+stays the text that was written: the schema alone decides that `start: 12:30` is a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
+from yaml.composer import Composer
 
-__all__ = ["Listing", "Mapping", "Node", "Scalar", "SourceLocation", "YamlError", "parse"]
+__all__ = ["Section", "SourceLocation", "YamlError", "is_null", "location", "parse"]
 
 MAX_DEPTH = 40
 MAX_NODES = 100_000
-# The C parser where PyYAML was built with it: ten times as fast, the same events.
-_Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "<<"
+_NULL = "tag:yaml.org,2002:null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,183 +30,152 @@ class SourceLocation:
 
 
 class YamlError(Exception):
-    """The text is no YAML that is taken here; nothing beyond this place was looked at."""
+    """The text cannot be read as YAML; nothing after `location` was examined."""
 
-    def __init__(self, place: SourceLocation, message: str, hint: str = "") -> None:
+    def __init__(self, location: SourceLocation, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.place = place
+        self.location = location
         self.message = message
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One value as it was written; `plain` means without quotes."""
+class Section(yaml.MappingNode):
+    """A mapping with its merges (`<<`) resolved.
 
-    place: SourceLocation
-    text: str
-    plain: bool
-    depth: int = 1
-    size: int = 1
+    Attributes:
+        entries: key and value nodes by key, in the file's order; of a repeated key the first.
+        inherited: the keys that only a merge brings in.
+        repeated: the key nodes that occur again.
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing (or YAML's null) was written."""
-        return self.plain and self.text in ("", "~", "null", "Null", "NULL")
+    """
 
+    def __init__(self, node: yaml.MappingNode) -> None:
+        super().__init__(node.tag, node.value, node.start_mark, node.end_mark)
+        self.entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+        self.inherited: set[str] = set()
+        self.repeated: list[yaml.Node] = []
+        for key, value in node.value:
+            if key.value == _MERGE and not key.style:
+                self._merge(value)
+            elif key.value in self.entries and key.value not in self.inherited:
+                self.repeated.append(key)
+            else:
+                self.entries[key.value] = (key, value)
+                self.inherited.discard(key.value)
 
-@dataclass(slots=True)
-class Listing:
-    """A list of values."""
-
-    place: SourceLocation
-    items: list[Node] = field(default_factory=list)
-    depth: int = 1
-    size: int = 1
-
-
-@dataclass(slots=True)
-class Mapping:
-    """Keys and values in the file's order; `repeated` are the keys that were given again."""
-
-    place: SourceLocation
-    entries: dict[str, tuple[SourceLocation, Node]] = field(default_factory=dict)
-    repeated: list[tuple[str, SourceLocation]] = field(default_factory=list)
-    depth: int = 1
-    size: int = 1
+    def _merge(self, value: yaml.Node) -> None:
+        for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+            if not isinstance(source, Section):
+                message = "`<<` takes a section (or a list of sections) by its anchor"
+                raise YamlError(location(source), message)
+            for key, entry in source.entries.items():
+                if key not in self.entries:
+                    self.entries[key] = entry
+                    self.inherited.add(key)
 
 
-Node = Scalar | Listing | Mapping
+def parse(text: str) -> yaml.Node | None:
+    """Return the root node of the one document in `text`, None if there is none.
 
-
-def parse(text: str) -> Node | None:
-    """Return the tree of the one document in `text`, None if there is none.
+    Every mapping in it is a `Section`.
 
     Raises:
-        TreeError: at the first thing that cannot be read.
+        YamlError: at the first fault of the text.
 
     """
     try:
-        return _Composer(yaml.parse(text, Loader=_Loader)).document()
+        return yaml.compose(text, Loader=_BoundedLoader)
     except yaml.MarkedYAMLError as error:
         raise _explained(error, text) from None
 
 
-@dataclass(slots=True)
-class _Open:
-    """A list or mapping that is being read."""
-
-    node: Listing | Mapping
-    anchor: str | None
-    key: Scalar | None = None
+def is_null(node: yaml.Node) -> bool:
+    """Return whether nothing (or YAML's null) was written."""
+    return node.tag == _NULL
 
 
-class _Composer:
-    """Builds the tree without recursion, so that hostile depth meets a message, not the stack's end."""
+def location(node: yaml.Node | yaml.Event) -> SourceLocation:
+    """Return where a node begins."""
+    return _location(node.start_mark)
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
-        self._events = events
-        self._open: list[_Open] = []
-        self._anchors: dict[str, Node | None] = {}
-        self._root: Node | None = None
 
-    def document(self) -> Node | None:
-        """Read all events."""
-        for event in self._events:
-            if isinstance(event, yaml.DocumentStartEvent) and self._root is not None:
-                raise YamlError(_place(event), "a second document begins here; one was expected")
-            if isinstance(event, yaml.NodeEvent):
-                self._node(event)
-            elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-                closed = self._open.pop()
-                self._finish(closed.node, closed.anchor)
-        return self._root
+if TYPE_CHECKING or yaml.__with_libyaml__:
 
-    def _node(self, event: yaml.NodeEvent) -> None:
-        place = _place(event)
-        if isinstance(event, yaml.AliasEvent):
-            self._add(self._target(event, place))
-        elif isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)):
-            # An explicit tag asks for a type: the schema alone decides on types.
-            if event.tag not in (None, "!"):
-                hint = "a text that begins with '!' needs quotes"
-                raise YamlError(place, "tags are not taken here", hint)
-            self._begin(event, place)
+    class _Loader(Composer, yaml.CSafeLoader):
+        """Parses in C, ten times as fast, and composes in Python, where the bounds are checked."""
 
-    def _begin(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, place: SourceLocation) -> None:
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
-        if isinstance(event, yaml.ScalarEvent):
-            self._finish(Scalar(place, event.value, plain=not event.style), event.anchor)
-            return
-        node = Mapping(place) if isinstance(event, yaml.MappingStartEvent) else Listing(place)
-        self._open.append(_Open(node, event.anchor))
-        if len(self._open) > MAX_DEPTH:
-            raise YamlError(place, f"nested deeper than {MAX_DEPTH} levels")
+        def __init__(self, stream: Any) -> None:
+            yaml.CSafeLoader.__init__(self, stream)
+            Composer.__init__(self)
 
-    def _target(self, event: yaml.AliasEvent, place: SourceLocation) -> Node:
-        """Return what an alias means; its name is not shown, it may be a password without quotes."""
-        if event.anchor not in self._anchors:
-            hint = "a text that begins with '*' needs quotes"
-            raise YamlError(place, "this alias has no anchor above it", hint)
-        target = self._anchors[event.anchor]
-        if target is None:
-            raise YamlError(place, "this alias would contain itself")
-        return target
+else:
+    _Loader = yaml.SafeLoader
 
-    def _finish(self, node: Node, anchor: str | None) -> None:
+
+class _BoundedLoader(_Loader):
+    """Composes nodes without tags, within the bounds of depth and size."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._parents: list[yaml.Node | None] = []
+        self._extents: dict[yaml.Node, tuple[int, int]] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node:
+        """Return the next node; `index` is None for a key of the mapping `parent`."""
+        event = self.peek_event()
+        self._parents.append(parent)
+        self._check(event)
+        node = super().compose_node(parent, index)  # type: ignore[arg-type]  # an int in the stubs only
+        assert event is not None
+        assert node is not None
+        if isinstance(event, yaml.AliasEvent) and node in self._parents:
+            raise YamlError(location(event), "this alias would contain itself")
+        self._parents.pop()
+        if isinstance(parent, yaml.MappingNode) and index is None:
+            if not isinstance(node, yaml.ScalarNode):
+                raise YamlError(location(event), "a key must be a plain text")
+        elif parent is not None:
+            self._grow(parent, node)
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Section:
+        """Return the mapping that begins here."""
+        node = super().compose_mapping_node(anchor)
+        section = Section(node)
+        self._extents[section] = self._extents.pop(node, (1, 1))
         if anchor is not None:
-            self._anchors[anchor] = node
-        self._add(node)
+            self.anchors[anchor] = section
+        return section
 
-    def _add(self, node: Node) -> None:
-        """Hand a finished node to the list or mapping that is open."""
-        if not self._open:
-            self._root = node
+    def _check(self, event: Any) -> None:
+        """Reject a node before it is composed.
+
+        Messages do not show the names of tags and aliases: one may be a password without quotes.
+        """
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                hint = "a text that begins with '*' needs quotes"
+                raise YamlError(location(event), "this alias has no anchor above it", hint)
             return
-        parent = self._open[-1]
-        if isinstance(parent.node, Listing):
-            parent.node.items.append(node)
-        elif parent.key is None:
-            if not isinstance(node, Scalar):
-                raise YamlError(node.place, "a key must be a plain text")
-            parent.key = node
-            return
-        else:
-            _enter(parent.node, parent.key, node)
-            parent.key = None
-        _grow(parent.node, node)
+        # An explicit tag asks for a type: the schema alone decides on types.
+        if event.tag not in (None, "!"):
+            hint = "a text that begins with '!' needs quotes"
+            raise YamlError(location(event), "tags are not taken here", hint)
+        if isinstance(event, yaml.CollectionStartEvent) and len(self._parents) > MAX_DEPTH:
+            raise YamlError(location(event), f"nested deeper than {MAX_DEPTH} levels")
+        # An anchor may be defined again; PyYAML alone would reject it.
+        self.anchors.pop(event.anchor, None)
 
-
-def _enter(mapping: Mapping, key: Scalar, value: Node) -> None:
-    if key.text == _MERGE and key.plain:
-        _merge(mapping, value)
-    elif key.text in mapping.entries and mapping.entries[key.text][0] != _INHERITED:
-        mapping.repeated.append((key.text, key.place))
-    else:
-        mapping.entries[key.text] = (key.place, value)
-
-
-_INHERITED = SourceLocation(0, 0)
-
-
-def _merge(mapping: Mapping, value: Node) -> None:
-    """Take over the keys of another mapping (`<<: *anchor`) that are not given here."""
-    sources = value.items if isinstance(value, Listing) else [value]
-    for source in sources:
-        if not isinstance(source, Mapping):
-            raise YamlError(source.place, "`<<` takes a section (or a list of sections) by its anchor")
-        for key, (_, inherited) in source.entries.items():
-            mapping.entries.setdefault(key, (_INHERITED, inherited))
-
-
-def _grow(parent: Listing | Mapping, child: Node) -> None:
-    parent.size += child.size
-    parent.depth = max(parent.depth, child.depth + 1)
-    if parent.size > MAX_NODES:
-        raise YamlError(parent.place, f"more than {MAX_NODES} values, aliases counted as often as used")
-    if parent.depth > MAX_DEPTH:
-        raise YamlError(parent.place, f"nested deeper than {MAX_DEPTH} levels")
+    def _grow(self, parent: yaml.Node, child: yaml.Node) -> None:
+        size, depth = self._extents.get(parent, (1, 1))
+        child_size, child_depth = self._extents.get(child, (1, 1))
+        size, depth = size + child_size, max(depth, child_depth + 1)
+        if size > MAX_NODES:
+            message = f"more than {MAX_NODES} values, aliases counted as often as used"
+            raise YamlError(location(parent), message)
+        if depth > MAX_DEPTH:
+            raise YamlError(location(parent), f"nested deeper than {MAX_DEPTH} levels")
+        self._extents[parent] = size, depth
 
 
 class _Mark(Protocol):
@@ -220,15 +188,11 @@ class _Mark(Protocol):
     def column(self) -> int: ...
 
 
-def _place(event: yaml.Event) -> SourceLocation:
-    return _at(event.start_mark)
-
-
-def _at(mark: _Mark | None) -> SourceLocation:
+def _location(mark: _Mark | None) -> SourceLocation:
     return SourceLocation(1, 1) if mark is None else SourceLocation(mark.line + 1, mark.column + 1)
 
 
-# What the two parsers of PyYAML say: (part of context or problem, our words, hint).
+# (part of PyYAML's context or problem, message, hint)
 _EXPLANATIONS = (
     (
         "mapping values are not allowed",
@@ -245,25 +209,28 @@ _EXPLANATIONS = (
     ("quoted scalar", "the quotes that begin here are not closed", ""),
     ("block collection", "the list's items do not stand in one column", "indent with spaces alike"),
     ("block mapping", "the section's keys do not stand in one column", "indent with spaces alike"),
+    ("found another document", "a second document begins here; one was expected", ""),
     ("could not find expected ':'", "a key without ': ' and a value", ""),
 )
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str) -> YamlError:
-    said = f"{error.context or ''} {error.problem or ''}"
-    if "cannot start any token" in said:
+    problem = f"{error.context or ''} {error.problem or ''}"
+    if "cannot start any token" in problem:
         return _bad_start(error.problem_mark, text)
     for part, message, hint in _EXPLANATIONS:
-        if part in said:
+        if part in problem:
             began = part in (error.context or "") and not part.startswith("block")
-            return YamlError(_at(error.context_mark if began else error.problem_mark), message, hint)
-    return YamlError(_at(error.problem_mark), f"not valid YAML: {error.problem}")
+            return YamlError(
+                _location(error.context_mark if began else error.problem_mark), message, hint
+            )
+    return YamlError(_location(error.problem_mark), f"not valid YAML: {error.problem}")
 
 
 def _bad_start(mark: _Mark | None, text: str) -> YamlError:
-    place = _at(mark)
-    line = text.splitlines()[place.line - 1 : place.line]
-    character = line[0][place.column - 1 : place.column] if line else ""
+    position = _location(mark)
+    line = text.splitlines()[position.line - 1 : position.line]
+    character = line[0][position.column - 1 : position.column] if line else ""
     if character == "\t":
-        return YamlError(place, "a tab stands where spaces must", "indent with spaces")
-    return YamlError(place, f"a value cannot begin with {character!r}", "put it in quotes")
+        return YamlError(position, "a tab stands where spaces must", "indent with spaces")
+    return YamlError(position, f"a value cannot begin with {character!r}", "put it in quotes")

@@ -1,16 +1,17 @@
-"""From text to nodes with places, whatever the text."""
+"""YAML text as nodes with locations, for valid and for hostile texts."""
 
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from maskwatch.config.yaml_nodes import (
     MAX_DEPTH,
-    Listing,
-    Mapping,
-    Scalar,
+    Section,
     SourceLocation,
     YamlError,
+    is_null,
+    location,
     parse,
 )
 
@@ -21,60 +22,57 @@ def _error(text: str) -> YamlError:
     return caught.value
 
 
-def test_every_value_knows_its_line_and_column() -> None:
-    tree = parse("a: 1\nb:\n  - x\n  - {c: 2}\n")
-    assert isinstance(tree, Mapping)
-    key_place, listing = tree.entries["b"]
-    assert key_place == SourceLocation(2, 1)
-    assert isinstance(listing, Listing)
-    inner = listing.items[1]
-    assert isinstance(inner, Mapping)
-    assert inner.entries["c"][1].place == SourceLocation(4, 9)
+def _section(text: str) -> Section:
+    root = parse(text)
+    assert isinstance(root, Section)
+    return root
+
+
+def test_every_value_has_its_line_and_column() -> None:
+    key, items = _section("a: 1\nb:\n  - x\n  - {c: 2}\n").entries["b"]
+    assert location(key) == SourceLocation(2, 1)
+    inner = items.value[1]
+    assert isinstance(inner, Section)
+    assert location(inner.entries["c"][1]) == SourceLocation(4, 9)
 
 
 @pytest.mark.parametrize("text", ["12:30", "yes", "0o17", "1_000", "2026-12-25", "5"])
 def test_a_scalar_stays_what_was_written(text: str) -> None:
-    tree = parse(f"a: {text}")
-    assert isinstance(tree, Mapping)
-    value = tree.entries["a"][1]
-    assert isinstance(value, Scalar)
-    assert value.text == text
-    assert value.plain
+    value = _section(f"a: {text}").entries["a"][1]
+    assert isinstance(value, yaml.ScalarNode)
+    assert value.value == text
+    assert not value.style
 
 
 @pytest.mark.parametrize("text", ["", "~", "null"])
-def test_nothing_written_is_empty_but_quotes_are_a_text(text: str) -> None:
-    plain, quoted = parse(f"a: {text}"), parse(f"a: '{text}'")
-    assert isinstance(plain, Mapping)
-    assert isinstance(quoted, Mapping)
-    value, other = plain.entries["a"][1], quoted.entries["a"][1]
-    assert isinstance(value, Scalar)
-    assert isinstance(other, Scalar)
-    assert value.empty
-    assert not other.empty
+def test_an_absent_value_is_null_but_quotes_are_a_text(text: str) -> None:
+    assert is_null(_section(f"a: {text}").entries["a"][1])
+    assert not is_null(_section(f"a: '{text}'").entries["a"][1])
 
 
-def test_no_document_is_none() -> None:
+def test_an_empty_text_has_no_document() -> None:
     assert parse("") is None
     assert parse("# only a comment\n") is None
 
 
-def test_a_key_given_again_is_noted_with_its_place_and_the_first_one_counts() -> None:
-    tree = parse("a: 1\nb: 2\na: 3\n")
-    assert isinstance(tree, Mapping)
-    assert tree.repeated == [("a", SourceLocation(3, 1))]
-    assert tree.entries["a"][1] == Scalar(SourceLocation(1, 4), "1", plain=True)
+def test_a_repeated_key_is_noted_and_the_first_one_counts() -> None:
+    section = _section("a: 1\nb: 2\na: 3\n")
+    assert [(key.value, location(key)) for key in section.repeated] == [("a", SourceLocation(3, 1))]
+    assert section.entries["a"][1].value == "1"
 
 
-def test_a_merge_takes_over_keys_that_are_not_given_here_in_either_order() -> None:
+def test_a_merge_brings_in_keys_that_are_not_given_in_either_order() -> None:
     for order in ("<<: *base, b: own", "b: own, <<: *base"):
-        tree = parse(f"x: &base {{a: 1, b: 2}}\ny: {{{order}}}\n")
-        assert isinstance(tree, Mapping)
-        merged = tree.entries["y"][1]
-        assert isinstance(merged, Mapping)
-        values = {k: v.text for k, (_, v) in merged.entries.items() if isinstance(v, Scalar)}
+        merged = _section(f"x: &base {{a: 1, b: 2}}\ny: {{{order}}}\n").entries["y"][1]
+        assert isinstance(merged, Section)
+        values = {key: value.value for key, (_, value) in merged.entries.items()}
         assert values == {"a": "1", "b": "own"}
+        assert merged.inherited == {"a"}
         assert merged.repeated == []
+
+
+def test_an_anchor_may_be_defined_again_and_the_later_one_counts() -> None:
+    assert _section("a: &x 1\nb: &x 2\nc: *x\n").entries["c"][1].value == "2"
 
 
 def test_a_merge_of_something_else_than_a_section_is_refused() -> None:
@@ -93,7 +91,7 @@ def test_aliases_cannot_nest_without_end() -> None:
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
-def test_hostile_depth_ends_in_a_message_and_not_at_the_end_of_the_stack(opening: str) -> None:
+def test_hostile_depth_ends_in_a_message_not_in_a_stack_overflow(opening: str) -> None:
     assert _error(opening * 5000).message
 
 
@@ -102,7 +100,7 @@ def test_an_alias_that_contains_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "message"),
+    ("text", "where", "message"),
     [
         ("a:\n\tb: 1", SourceLocation(2, 1), "a tab stands where spaces must"),
         ("a: @b", SourceLocation(1, 4), "a value cannot begin with '@'"),
@@ -126,13 +124,13 @@ def test_an_alias_that_contains_itself_is_refused() -> None:
         ("? [a]\n: b", SourceLocation(1, 3), "a key must be a plain text"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_our_words_at_its_place(
-    text: str, place: SourceLocation, message: str
+def test_a_syntax_error_has_its_location_and_a_plain_message(
+    text: str, where: SourceLocation, message: str
 ) -> None:
     error = _error(text)
     # The two parsers that PyYAML has differ by a column or two within quotes.
-    assert error.place.line == place.line
-    assert abs(error.place.column - place.column) <= 2
+    assert error.location.line == where.line
+    assert abs(error.location.column - where.column) <= 2
     assert error.message == message
 
 
