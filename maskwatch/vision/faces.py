@@ -14,7 +14,6 @@ import numpy.typing as npt
 import onnxruntime
 
 from maskwatch.domain import Box, Detection, Point
-from maskwatch.vision.onnx_shapes import free_picture_size
 from maskwatch.vision.weights import yunet_bytes
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class FaceDetector:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            free_picture_size(yunet_bytes(weights)), options, providers=["CPUExecutionProvider"]
+            yunet_bytes(weights), options, providers=["CPUExecutionProvider"]
         )
         self._names = [output.name for output in self._session.get_outputs()]
         self._blob: Array = np.zeros((1, 3, 0, 0), np.float32)

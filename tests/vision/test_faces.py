@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 from skimage import data
 
@@ -25,10 +26,18 @@ def detector() -> FaceDetector:
     return FaceDetector(0.5)
 
 
+def _with_fixed_size(height: int, width: int) -> bytes:
+    """The same network with every shape stated, as OpenCV's importer needs it."""
+    model = onnx.load_from_string(yunet_bytes())
+    sides = model.graph.input[0].type.tensor_type.shape.dim
+    sides[2].dim_value, sides[3].dim_value = height, width
+    return onnx.shape_inference.infer_shapes(model).SerializeToString()
+
+
 def _opencv(image: Image, score: float) -> np.ndarray:
     """OpenCV's own decoding of the same weights: x, y, w, h, ten of landmarks, score; best first."""
-    weights = np.frombuffer(yunet_bytes(), np.uint8)
     height, width = image.shape[:2]
+    weights = np.frombuffer(_with_fixed_size(height + -height % 32, width + -width % 32), np.uint8)
     peer = cv2.FaceDetectorYN.create("onnx", weights, np.zeros(0, np.uint8), (width, height), score, 0.3)
     _, rows = peer.detect(image)
     return np.zeros((0, 15)) if rows is None else rows[np.argsort(-rows[:, 14])]
