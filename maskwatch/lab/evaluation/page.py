@@ -1,4 +1,4 @@
-"""The figures of an event evaluation as a page of the manual, with where and when they came about."""
+"""The figures of an event evaluation as a page of the manual, with machine and date."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["as_page", "machine"]
 _INTRODUCTION = """\
 # What the events suite measured
 
-Written by the command below; [scenes.md](scenes.md) says what a scene is and how a report is judged,
-[decisions.md](decisions.md) how maskwatch decides. 95 % intervals: Wilson's for shares, Poisson's for
-the rate, a bootstrap over clips for median and duplicates.
+The command below writes this page. [scenes.md](scenes.md) explains scenes and how a report is judged,
+[decisions.md](decisions.md) how maskwatch decides. Intervals are 95 %: Wilson's for shares, Poisson's
+for the rate, a bootstrap over clips for median and duplicates.
 """
 
 
 def as_page(figures: EventFigures, day: date, picture: str = "") -> str:
-    """Return the page in Markdown; `picture` is the address of the drawing, seen from the page."""
+    """Return the page in Markdown; `picture` is the path of the drawing, relative to the page."""
     drawn = ["", f"![The figures as a drawing]({picture})"] if picture else []
     lines = [
         _INTRODUCTION,
@@ -43,7 +43,7 @@ def as_page(figures: EventFigures, day: date, picture: str = "") -> str:
 
 
 def machine() -> str:
-    """Return what this machine is, in words."""
+    """Return processor, cores, system and Python version of this machine."""
     cores = os.cpu_count() or 1
     return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
 
@@ -86,15 +86,15 @@ def _beside(f: EventFigures) -> Iterator[str]:
     rates, scenes, quiet = f.errors, f.gate, f.quiet_gate
     missed = f"{scenes.missed_on} / {scenes.missed_off}"
     yield from _table(
-        ("beside it", "measured", "of", "nominal"),
-        ("masked people first called unmasked", *_of(rates.accused), f"{rates.false_alarm:g}"),
-        ("unmasked people first called masked", *_of(rates.acquitted), f"{rates.miss:g}"),
-        ("people never decided about", *_of(rates.undecided), ""),
+        ("further figures", "measured", "of", "nominal"),
+        ("masked people first judged as not masked", *_of(rates.accused), f"{rates.false_alarm:g}"),
+        ("people without a mask first judged as masked", *_of(rates.acquitted), f"{rates.miss:g}"),
+        ("people without a verdict", *_of(rates.undecided), ""),
         ("required events missed, motion gate on / off", missed, f"{f.recall.of}", ""),
-        ("detector looks saved in scenes", f"{scenes.saved:.1%}", f"{scenes.frames} frames", ""),
-        ("detector looks saved in quiet footage", f"{quiet.saved:.1%}", f"{quiet.frames} frames", ""),
-        ("tracks that went over to another person", f"{f.swaps}", f"{f.visits} visits", ""),
-        ("tracks that broke off and began anew", f"{f.fragments}", f"{f.visits} visits", ""),
+        ("detector runs saved in scenes", f"{scenes.saved:.1%}", f"{scenes.frames} frames", ""),
+        ("detector runs saved in quiet footage", f"{quiet.saved:.1%}", f"{quiet.frames} frames", ""),
+        ("tracks that moved to another person", f"{f.swaps}", f"{f.visits} visits", ""),
+        ("tracks that ended too early", f"{f.fragments}", f"{f.visits} visits", ""),
         ("faces that pictures of violations show", *_of(f.uncovered), ""),
     )
 
@@ -111,8 +111,8 @@ def _table(head: tuple[str, ...], *rows: tuple[str, ...]) -> Iterator[str]:
 
 
 def _kinds(kinds: tuple[KindFigures, ...]) -> Iterator[str]:
-    counts = ("clips", "visits", "due", "found", "twice", "false")
-    head = ("kind", *counts, "delay, s", "missed without gate", "looks saved", "swaps")
+    counts = ("clips", "visits", "required", "found", "duplicates", "false")
+    head = ("kind", *counts, "delay, s", "missed without gate", "runs saved", "swaps")
     yield from _table(head, *(_row(kind) for kind in kinds))
 
 
@@ -126,7 +126,7 @@ def _row(k: KindFigures) -> tuple[str, ...]:
 def _named(f: EventFigures) -> Iterator[str]:
     lines = list(faults([one.outcome for one in f.judged]))
     if not lines:
-        yield "Nothing was missed, reported twice, or reported of nobody."
+        yield "Nothing was missed, reported twice, or reported without a person."
         return
     yield "Every miss, false alarm and duplicate:"
     yield ""
