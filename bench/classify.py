@@ -110,12 +110,12 @@ def main() -> None:
         rows = {f"width {w} at {s} px": ms for (w, s), ms in sweep().items()}
     else:
         rows = shipped()
-        ours = dict(rows)
+        measured = dict(rows)
         theirs = paper()
         rows |= theirs
         for name, ms in rows.items():
             print(f"{name:24} {ms:8.2f} ms per face")
-        for name, ms in ours.items():
+        for name, ms in measured.items():
             ratios = ", ".join(f"{other} {slow / ms:.1f} times" for other, slow in theirs.items())
             print(f"{name}: {ratios}")
     if options.json:

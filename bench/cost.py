@@ -68,7 +68,7 @@ def measure(clip: Path, watch: Watcher, rounds: int) -> dict[str, float]:
     watch(clip)
     decode_only(clip)
     pairs = [(decode_only(clip), watch(clip)) for _ in range(rounds)]
-    ratios = sorted(ours / decoding for decoding, ours in pairs)
+    ratios = sorted(watching / decoding for decoding, watching in pairs)
     return {
         "decode_ms": statistics.median(pair[0] for pair in pairs) / SECONDS * 1000,
         "watch_ms": statistics.median(pair[1] for pair in pairs) / SECONDS * 1000,

@@ -1,12 +1,12 @@
-"""What a hundred cameras that nobody finds cost beside one that is live.
+"""What a hundred unreachable cameras cost beside one that is live.
 
     python -m bench.dead_cameras [--dead 100] [--settle 120] [--seconds 60]
 
 The real daemon with one live camera (our RTSP server, the crowd of five people) and many dead ones: at
-every second address nobody listens, at the others connections are swallowed and never answered. Told
-are when the daemon was ready and the camera live (with and without the dead ones), processor seconds
-of each kind of process in the first minute after that and, once the backoff has grown for `--settle`
-seconds, in a window of `--seconds`; and the memory (PSS).
+every second address the connection is refused, at the others it is accepted and never answered. The
+report says when the daemon was ready and the camera live (with and without the dead ones), the
+processor seconds of each kind of process in the first minute after that and, once the backoff has
+grown for `--settle` seconds, in a window of `--seconds`; and the memory (PSS).
 """
 
 from __future__ import annotations

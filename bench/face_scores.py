@@ -5,7 +5,7 @@
 Takes photographs in which every face is boxed, finds faces at twice their size, and calls those of 32
 pixels and more true that overlap a box by 0.3 or more; one that shares a third of its area with a box
 is left out, since it is neither. Prints counts by score and the logistic regression with both sides
-given equal weight. Many that count as false are heads half hidden that nobody boxed: the fit is on
+given equal weight. Many that count as false are half-hidden heads without a box: the fit is on
 the careful side.
 """
 

@@ -199,16 +199,16 @@ def _lines(axes: Axes, series: Sequence[Series], unit: str, left: float, below: 
 def _bars(axes: Axes, series: Sequence[Series]) -> None:
     """Draw each camera's states over time, one above the other."""
     cameras = sorted({each.labels["camera"] for each in series}, reverse=True)
-    told: set[str] = set()
+    labelled: set[str] = set()
     for each in series:
         state = each.labels["state"]
         y = cameras.index(each.labels["camera"])
         moments = [mdates.date2num(datetime.fromtimestamp(at, UTC)) for at, _ in each.points]
         step = min((b - a for a, b in itertools.pairwise(moments)), default=1e-4)
         bars = [(moment, step * 1.02) for moment in moments]
-        label = state if state not in told else None
+        label = state if state not in labelled else None
         axes.broken_barh(bars, (y - 0.4, 0.8), facecolors=_STATES[state], label=label)
-        told.add(state)
+        labelled.add(state)
     axes.set_yticks(range(len(cameras)), cameras, color=_TEXT, size=9)
     axes.set_ylim(-0.6, len(cameras) - 0.4)
     axes.grid(visible=False)

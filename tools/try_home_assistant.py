@@ -81,10 +81,10 @@ def main(python: str) -> int:
         sink.snapshot_taken(CameraSnapshot("1", CAMERA, NOON, JPEG))
         time.sleep(1)
         sink.camera_changed(recorder.cameras[0])
-        told, _ = home.communicate(timeout=90)
+        output, _ = home.communicate(timeout=90)
         sink.stop(5)
         broker.stop()
-    states = {row["entity"]: row["state"] for row in map(json.loads, told.splitlines())}
+    states = {row["entity"]: row["state"] for row in map(json.loads, output.splitlines())}
     commands = [(each.verb, each.target, each.seconds) for each in recorder.commands]
     wrong = {name: states.get(name) for name, state in EXPECTED.items() if states.get(name) != state}
     missing = sorted(name for name in PRESENT if name not in states)

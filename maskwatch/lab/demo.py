@@ -59,7 +59,7 @@ class DemoResult:
 
 
 class Demo:
-    """Runs in `folder`, whose clips are kept for the next time and whose data is made anew."""
+    """Runs in `folder`, whose clips are kept for the next run and whose data is replaced."""
 
     def __init__(self, folder: Path, say: Say, on_arrival: Callable[[Arrival], None]) -> None:
         self.folder = folder

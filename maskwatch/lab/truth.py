@@ -77,7 +77,7 @@ class Visit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Fake(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A face that belongs to nobody: a poster or a screen. `box` as in `PersonFrame`."""
+    """A pictured face: on a poster or a screen. `box` as in `PersonFrame`."""
 
     kind: str
     box: Rect

@@ -30,7 +30,7 @@ class Reported:
 
 
 class Missed(msgspec.Struct, frozen=True, kw_only=True):
-    """A required event that nobody reported."""
+    """A required event without a report."""
 
     person: str
     judgeable_from: float
@@ -156,7 +156,7 @@ def _people_at(truth: Truth, at: float) -> tuple[PersonFrame, ...]:
 
 
 def _visit_at(truth: Truth, report: Reported) -> int | None:
-    """Return whose face the report's box lies on; -1 for nobody's; None when it has no box."""
+    """Return whose face the report's box lies on; -1 for no person's; None when it has no box."""
     if report.box is None:
         return None
     overlaps = [
@@ -178,4 +178,4 @@ def _about(truth: Truth, report: Reported) -> str:
     for fake in truth.fakes:
         if report.box is not None and report.box.iou(Box(*fake.box)) >= NEAR:
             return f"a {fake.kind}"
-    return "nobody" if report.box is not None else "somebody who is not to be seen"
+    return "no person" if report.box is not None else "a person who is not visible"

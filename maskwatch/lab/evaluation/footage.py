@@ -1,4 +1,4 @@
-"""The clips of an event evaluation: rendered or changed anew, or found again in a cache."""
+"""The clips of an event evaluation: rendered or altered, or found in a cache."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class ReportedVisit:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What was found, what was missed, and what was reported of nobody."""
+    """Visits found, visits missed, and reports without a visit."""
 
     found: tuple[tuple[DueVisit, ReportedVisit], ...]
     missed: tuple[DueVisit, ...]
@@ -68,7 +68,7 @@ def due_visits(camera: str, events: Iterable[ExpectedEvent], began: datetime) ->
 
 
 def balance(due: Sequence[DueVisit], reports: Iterable[ReportedVisit]) -> Account:
-    """Pair each report, in order of time, with the first visit it can be about and nobody has yet.
+    """Pair each report, in order of time, with the first visit that it fits and that has no report yet.
 
     Visits that must be reported come before those that may. A second report of one visit is surplus.
     """

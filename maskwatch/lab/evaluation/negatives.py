@@ -1,7 +1,7 @@
 """Footage in which nothing may be reported, never twice the same: for counting false alarms.
 
 Two sources: recorded clips without any event, changed at each pass (cut, brightness, noise, where
-they start), and rendered rooms with posters in which nobody comes.
+they start), and empty rendered rooms with posters.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class Rules:
 
     Attributes:
         smallest_face: height of the face box in pixels of the clip.
-        seconds: how long the bare face must be judgeable, all told, before it must be reported.
+        seconds: how long in total the bare face must be judgeable before it must be reported.
         visible: least share of the face in view.
         turned: most degrees of turning.
         incorrect_is_violation: whether a mask under the nose or on the chin must be reported.
@@ -59,7 +59,7 @@ class ExpectedEvent:
         state: how the mask sat (bare, under the nose, on the chin).
         begins: when anything of the bare face was first to be seen.
         judgeable_from: first moment at which a careful eye could judge it; None if there is none.
-        judgeable_seconds: how long it could be judged, all told.
+        judgeable_seconds: how long in total it could be judged.
         ends: when the person had left, or had put the mask on.
     """
 

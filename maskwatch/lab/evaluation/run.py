@@ -78,7 +78,7 @@ class EvaluationPlan:
         runs: the clips.
         model: manifest of the mask model; "" for the shipped one.
         keep: folder for the clips that went wrong, with their truth.
-        cache: folder of rendered clips and of results; None makes each anew and keeps none.
+        cache: folder of rendered clips and of results; None renders each and keeps none.
 
     """
 
@@ -101,11 +101,11 @@ def plan(
 ) -> EvaluationPlan:
     """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour.
 
-    Raises UsageError for a kind that nobody knows.
+    Raises UsageError for an unknown kind.
     """
     names = kinds or (_QUICK if quick else tuple(KINDS))
     for name in names:
-        scene_named(name)  # a name that nobody knows is refused before anything is rendered
+        scene_named(name)  # an unknown name is refused before anything is rendered
     scenes = [Run(name, seed) for seed in range(1 if quick else seeds) for name in names]
     quiet = [] if quick else quiet_passes(footage, quiet_seconds)
     runs = (*scenes, *(Run("quiet", one.seed, one) for one in quiet))

@@ -34,7 +34,7 @@ def _head(f: EventFigures) -> Iterator[str]:
     yield f"never decided           {rates.undecided.text()}  of {rates.undecided.of}"
     yield f"missed, gate on / off   {f.gate.missed_on} / {f.gate.missed_off}"
     yield f"looks saved             {saved[0]:.3f} of scenes, {saved[1]:.3f} of quiet footage"
-    yield f"identities              {f.swaps} swapped, {f.fragments} broken off and begun anew"
+    yield f"identities              {f.swaps} swapped, {f.fragments} broken off and restarted"
     yield f"faces left uncovered    {f.uncovered.text(4)}  of {f.uncovered.of} in pictures"
 
 

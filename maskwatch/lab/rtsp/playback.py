@@ -113,7 +113,7 @@ class Playback:
         return begun[-1]
 
     def described(self, now: float) -> Clip:
-        """The clip that a client asking at `now` is told about."""
+        """The clip that is described to a client which asks at `now`."""
         segment = self.current(now)
         return segment.clip if segment else self.clip
 

@@ -29,8 +29,8 @@ class Wire:
     def hosts(self) -> tuple[str, str]:
         """Our address and the client's."""
         ends = ("sockname", "peername")
-        ours, theirs = (str(self._writer.get_extra_info(end)[0]) for end in ends)
-        return ours, theirs
+        local, remote = (str(self._writer.get_extra_info(end)[0]) for end in ends)
+        return local, remote
 
     async def send(self, message: bytes) -> None:
         """Send a message; returns when the connection takes more. Raises ConnectionError."""

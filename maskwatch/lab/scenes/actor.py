@@ -109,7 +109,7 @@ class Actor:
         track = []
         for values in ([s.x for s in steps], [s.z for s in steps]):
             raw = np.interp(times, knots, values)
-            # Go on in a straight line beyond both ends, so that nobody slows down there.
+            # Go on in a straight line beyond both ends, so that no person slows down there.
             padded = np.pad(raw, 25, mode="reflect", reflect_type="odd") if len(raw) > 25 else raw
             track.append(np.convolve(padded, smooth, "valid") if len(raw) > 25 else raw)
         self._x, self._z = track

@@ -34,7 +34,7 @@ def described() -> dict[str, str]:
 def scene_named(name: str, seed: int = 0) -> Scene:
     """Return the scene of that name; a kind's details are drawn from `seed`.
 
-    Raises UsageError for a name that nobody knows.
+    Raises UsageError for an unknown name.
     """
     if name in _DEMO_SCENES:
         return _DEMO_SCENES[name]()

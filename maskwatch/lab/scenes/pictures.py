@@ -1,4 +1,4 @@
-"""What hangs on the walls: posters and screens with faces of nobody, shelves full of things."""
+"""What hangs on the walls: posters and screens with faces, and shelves full of goods."""
 
 from __future__ import annotations
 

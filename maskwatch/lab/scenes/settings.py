@@ -1,4 +1,4 @@
-"""Kinds of scenes by what is around people: faces of nobody, light, weather, the stream."""
+"""Kinds of scenes by what is around people: pictured faces, light, weather, the stream."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["SETTINGS"]
 SETTINGS = Register()
 
 
-# ---------------------------------------------------------------- faces of nobody
+# ---------------------------------------------------------------- pictured faces
 
 
 def _side_panel(rng: np.random.Generator, along: float = 7.4) -> Panel:
@@ -88,7 +88,7 @@ def screen(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def empty(rng: np.random.Generator) -> Scene:
-    """Nobody comes; a poster hangs there, the light changes a little."""
+    """No person comes; a poster hangs there, the light changes a little."""
     scene = scene_of("empty", rng)
     panels = (Poster(Panel(Side.BACK, -0.6, 1.65, 1.3, 1.73)), Poster(_side_panel(rng)))
     conditions = Conditions(flicker=0.05, noise=3.5)

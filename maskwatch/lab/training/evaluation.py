@@ -158,12 +158,12 @@ def rival(model: MaskClassifier, path: Path) -> Interpreter:
     """
     other = Interpreter.from_file(path)
     size, labels = model.manifest.input.size, len(model.manifest.labels)
-    for what, its, ours in (
+    for what, found, expected in (
         ("input", other.input.shape, (1, size, size, 3)),
         ("output", other.output.shape, (1, labels)),
     ):
-        if its != ours:
-            raise DataError(f"{path}: {what} is {its}, {model.id} has {ours}")
+        if found != expected:
+            raise DataError(f"{path}: {what} is {found}, {model.id} has {expected}")
     return other
 
 

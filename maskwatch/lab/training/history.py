@@ -41,7 +41,7 @@ def read_history(run: Path) -> list[Epoch]:
             ]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
-            f"{path}: is no history of epochs ({error!r}); begin anew, in another folder"
+            f"{path}: is no history of epochs ({error!r}); start a new run in another folder"
         ) from error
 
 

@@ -118,12 +118,14 @@ def _resumed(run: Path) -> keras.Model:
 
 def _teacher(path: Path, model: keras.Model) -> keras.Model:
     teacher = load_model(path)
-    for what, its, ours in (
+    for what, found, expected in (
         ("input", teacher.input_shape, model.input_shape),
         ("classes", teacher.output_shape[-1], model.output_shape[-1]),
     ):
-        if its != ours:
-            raise WeightsError(f"{path}: a teacher of {what} {its}; expected {ours}, as the pupil's")
+        if found != expected:
+            raise WeightsError(
+                f"{path}: a teacher of {what} {found}; expected {expected}, as the pupil's"
+            )
     return teacher
 
 

@@ -117,7 +117,7 @@ def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: 
 def bootstrap(
     groups: Ints, figure: Callable[[Ints], float], *, rounds: int = 1000, seed: int = 0
 ) -> Interval:
-    """Return `figure` of all indices, and its interval when whole groups (images) are drawn anew.
+    """Return `figure` of all indices, and its interval when whole groups (images) are resampled.
 
     `figure` gets row indices; a draw for which it is undefined (nan) does not count.
     """

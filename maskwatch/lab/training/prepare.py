@@ -24,7 +24,7 @@ __all__ = ["Prepared", "prepare", "with_faces"]
 _LOOK: Final = 160  # px: a crop's longer side when the detector looks for its face
 _BORDER: Final = 32  # px of black around it: a face that fills the picture is else missed
 _SAME: Final = 0.4  # of a detection and a box is in both: they are one face
-_TOO_SMALL: Final = 9.0  # px: nobody can tell a mask on a face less high, nor learn from it
+_TOO_SMALL: Final = 9.0  # px: a mask on a smaller face cannot be recognized, nor learnt from
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         samples: crops per epoch; 0: as many as there are pictures.
         batch: crops per step.
         freeze: blocks of MobileNetV2, from below, that stay as ImageNet's weights left them: cheaper,
-            since what sees edges and colours need not be learnt anew.
+            since what sees edges and colours need not be learnt again.
         threads: of TensorFlow; 0: one for each processor. One needs no slower, repeatable kernels.
         rate: peak learning rate.
         strength: of the camera's degradations, 0 to 1.

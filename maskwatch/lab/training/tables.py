@@ -25,7 +25,7 @@ Row = tuple[int, dict[str, str]]  # the line in the file, and its values by colu
 
 
 class Origin(NamedTuple):
-    """The collection of a picture and the photograph it was cut from; each "" where nobody says."""
+    """The collection of a picture and the photograph it was cut from; each "" if unknown."""
 
     source: str = ""
     original: str = ""

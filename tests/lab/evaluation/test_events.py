@@ -97,7 +97,7 @@ def test_a_poster_a_mannequin_and_thin_air_are_named() -> None:
         Reported(3.0, Box(0, 200, 40, 250)),
     ]
     outcome = judge_clip(truth, reports)
-    assert [a.about for a in outcome.false_alarms] == ["a poster", "a mannequin", "nobody"]
+    assert [a.about for a in outcome.false_alarms] == ["a poster", "a mannequin", "no person"]
     assert outcome.visits == 0
 
 
