@@ -64,8 +64,8 @@ bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memor
 events: $(VENV)/.dev  ## Measure decisions on every scene and an hour of quiet footage (needs ../shared; JOBS=1)
 	$(VENV)/bin/maskwatch evaluate --events --faces ../shared/data/paper \
 		--portraits tests/replay/portraits.txt --quiet-clip ../shared/data/videos/intel_onebyone.mp4 \
-		--cache .cache/events --json .cache/events/events.json \
-		--picture docs/images/events.svg --page docs/events.md $(if $(JOBS),--jobs $(JOBS))
+		--cache .cache/events --report .cache/events/events.json \
+		--plot docs/images/events.svg --page docs/events.md $(if $(JOBS),--jobs $(JOBS))
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz

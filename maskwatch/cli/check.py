@@ -18,7 +18,7 @@ __all__ = ["check", "schema"]
 
 @click.command()
 @click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
-@config_option("config", "The same, as other verbs take it.")
+@config_option("config", "The configuration file, as other verbs take it.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
 @click.option("--strict", is_flag=True, help="Take warnings for problems.")
 def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -> None:

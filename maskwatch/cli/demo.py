@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+
 if TYPE_CHECKING:
     from maskwatch.lab.demo import Demo, DemoResult
     from maskwatch.lab.listener import Arrival
@@ -15,15 +17,15 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
-@click.command()
+@click.command(cls=CommandWithRenamedOptions, renamed={"--output": "--out"})
 @click.option(
-    "--output",
+    "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".demo"),
     show_default=True,
-    help="Directory for clips, database, pictures and the daemon's log.",
+    help="Folder to write clips, database, pictures and the daemon's log to.",
 )
-def demo(output: Path) -> None:
+def demo(out: Path) -> None:
     """Show the whole system at work: cameras, daemon, broker, alerts, metrics.
 
     Renders scenes of people with and without masks, serves them as RTSP cameras, runs the real
@@ -33,11 +35,11 @@ def demo(output: Path) -> None:
     \b
     Examples:
       maskwatch demo
-      maskwatch demo --output /tmp/maskwatch-demo
+      maskwatch demo --out /tmp/maskwatch-demo
     """
     from maskwatch.lab.demo import Demo
 
-    stage = Demo(output.resolve(), click.echo, lambda arrival: click.echo(_line(arrival)))
+    stage = Demo(out.resolve(), click.echo, lambda arrival: click.echo(_line(arrival)))
     result = stage.run()
     _summary(result, stage)
     sys.exit(0 if result.account.exact and result.exit_code == 0 else 1)

@@ -27,7 +27,7 @@ __all__ = ["evaluate"]
 _Path = click.Path(path_type=Path)
 
 
-@click.command(cls=WithEvents)
+@click.command(cls=WithEvents, renamed={"--json": "--report"})
 @click.option(
     "--events",
     is_flag=True,
@@ -67,10 +67,9 @@ _Path = click.Path(path_type=Path)
 @click.option(
     "--rounds", type=click.IntRange(0), default=1000, show_default=True, help="Of the bootstrap."
 )
-@click.option("--json", "as_json", type=_Path, help="Write everything as JSON to this file.")
-@click.option(
-    "--out", type=_Path, help="Draw confusion matrix and reliability diagram into this folder."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--report", type=_Path, help="Write the report as JSON to this file.")
+@click.option("--out", type=_Path, help="Folder to write confusion matrix and reliability diagram to.")
 @click.option(
     "--record", metavar="NAME", help="Write the figures into the manifest, as measured on NAME."
 )
@@ -87,7 +86,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     smallest_face: float,
     score: float,
     rounds: int,
-    as_json: Path | None,
+    as_json: bool,
+    report: Path | None,
     out: Path | None,
     record: str | None,
 ) -> None:
@@ -100,7 +100,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     \b
     Examples:
       maskwatch evaluate --data faces --split test
-      maskwatch evaluate --scenes hall/annotations.json --json hall.json --out hall-plots
+      maskwatch evaluate --scenes hall/annotations.json --report hall.json --out hall-plots
       maskwatch evaluate --model runs/cctv-112/masks-112.json --data faces --made
       maskwatch evaluate --data faces --against runs/cctv-112/masks-112-float.tflite
     """
@@ -122,9 +122,10 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
         )
     else:
         done = _crops(classifier, data, split, source, leaks, other, made=made, rounds=rounds)
-    click.echo(evaluation.as_text(done))
-    if as_json is not None:
-        _write_json(as_json, done)
+    click.echo(_as_json(done) if as_json else evaluation.as_text(done))
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(_as_json(done) + "\n", encoding="utf-8")
     if out is not None:
         evaluation.write_pictures(done, out)
     if record is not None:
@@ -141,11 +142,10 @@ def _need_plots() -> None:
         ) from error
 
 
-def _write_json(path: Path, done: Evaluation) -> None:
+def _as_json(done: Evaluation) -> str:
     import msgspec
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=2) + b"\n")
+    return msgspec.json.format(msgspec.json.encode(done), indent=2).decode()
 
 
 def _scenes(

@@ -11,12 +11,18 @@ from typing import Any
 
 import click
 
+from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+
 __all__ = ["WithEvents", "events"]
 
 _Path = click.Path(path_type=Path, exists=True)
 
 
-@click.command("evaluate --events")
+@click.command(
+    "evaluate --events",
+    cls=CommandWithRenamedOptions,
+    renamed={"--json": "--report", "--picture": "--plot"},
+)
 @click.option("--quick", is_flag=True, help="A few kinds of scenes, one seed, no quiet hour: a minute.")
 @click.option(
     "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Clips of each kind."
@@ -36,10 +42,9 @@ _Path = click.Path(path_type=Path, exists=True)
 )
 @click.option("--model", type=_Path, help="Manifest of the mask model.  [default: the shipped one]")
 @click.option("--jobs", type=click.IntRange(1), help="Processes at once.  [default: one per processor]")
-@click.option(
-    "--json", "as_json", type=click.Path(path_type=Path), help="Write everything as JSON to this file."
-)
-@click.option("--picture", type=click.Path(path_type=Path), help="Draw the figures into this SVG file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the report as JSON to this file.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures as an SVG file here.")
 @click.option(
     "--page", type=click.Path(path_type=Path), help="Write the figures as Markdown into this file."
 )
@@ -62,8 +67,9 @@ def events(  # noqa: PLR0913 - one parameter per option
     quiet_minutes: float,
     model: Path | None,
     jobs: int | None,
-    as_json: Path | None,
-    picture: Path | None,
+    as_json: bool,
+    report: Path | None,
+    plot: Path | None,
     page: Path | None,
     keep: Path | None,
     cache: Path | None,
@@ -77,7 +83,7 @@ def events(  # noqa: PLR0913 - one parameter per option
     \b
     Examples:
       maskwatch evaluate --events --quick
-      maskwatch evaluate --events --faces portraits --json events.json
+      maskwatch evaluate --events --faces portraits --report events.json
       maskwatch evaluate --events --kind poster --kind mannequin --seeds 20
     """
     import msgspec
@@ -109,13 +115,14 @@ def events(  # noqa: PLR0913 - one parameter per option
         model=name,
         command=shlex.join(["maskwatch", *sys.argv[1:]]),
     )
-    click.echo(as_text(figures))
-    if as_json is not None:
-        _write(as_json, msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n")
-    if picture is not None:
-        _write(picture, events_svg(figures))
+    report_json = msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n"
+    click.echo(report_json if as_json else as_text(figures), nl=not as_json)
+    if report is not None:
+        _write(report, report_json)
+    if plot is not None:
+        _write(plot, events_svg(figures))
     if page is not None:
-        drawn = os.path.relpath(picture, page.parent) if picture is not None else ""
+        drawn = os.path.relpath(plot, page.parent) if plot is not None else ""
         _write(page, as_page(figures, datetime.now(tz=UTC).date(), drawn))
 
 
@@ -123,7 +130,7 @@ def events(  # noqa: PLR0913 - one parameter per option
 events.help = (events.help or "").replace("\\b\n", "\b\n")
 
 
-class WithEvents(click.Command):
+class WithEvents(CommandWithRenamedOptions):
     """A command that hands over to `events`, which has options of its own, on ``--events``."""
 
     def make_context(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from maskwatch.cli.data_location import data_location_options, find_data
+from maskwatch.cli.renamed_options import CommandWithRenamedOptions
 from maskwatch.errors import ControlError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
@@ -100,7 +101,9 @@ def events() -> None:
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most violations."
 )
-@click.option("--format", "form", type=_FORMATS, default="table", show_default=True, help="How.")
+@click.option(
+    "--format", "form", type=_FORMATS, default="table", show_default=True, help="Form of the output."
+)
 @data_location_options
 def list_events(
     config: Path | None, data_dir: Path | None, form: str, limit: int, **options: Any
@@ -119,26 +122,28 @@ def list_events(
     _print(find_data(config, data_dir), _wanted(limit, options), form, None)
 
 
-@events.command()
+@events.command(cls=CommandWithRenamedOptions, renamed={"--output": "--out"})
 @_filter_options
-@click.option("--format", "form", type=_FORMATS, default="jsonl", show_default=True, help="How.")
 @click.option(
-    "--output",
+    "--format", "form", type=_FORMATS, default="jsonl", show_default=True, help="Form of the output."
+)
+@click.option(
+    "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File; standard output if not given.",
+    help="File to write to; standard output if not given.",
 )
 @data_location_options
 def export(
-    config: Path | None, data_dir: Path | None, form: str, output: Path | None, **options: Any
+    config: Path | None, data_dir: Path | None, form: str, out: Path | None, **options: Any
 ) -> None:
     r"""Write all chosen violations as JSON lines, CSV or a table; times are UTC.
 
     \b
     Examples:
       maskwatch events export > all.jsonl
-      maskwatch events export --format csv --output week.csv --since 7d
+      maskwatch events export --format csv --out week.csv --since 7d
     """
-    _print(find_data(config, data_dir), _wanted(None, options), form, output)
+    _print(find_data(config, data_dir), _wanted(None, options), form, out)
 
 
 def _print(where: DataLocation, wanted: Filter, form: str, output: Path | None) -> None:

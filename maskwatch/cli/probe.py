@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.config_option import config_option, find_config
+from maskwatch.cli.renamed_options import CommandWithRenamedOptions
 
 if TYPE_CHECKING:
     from maskwatch.capture.container import StreamOptions
@@ -20,7 +21,7 @@ __all__ = ["probe"]
 _SMALLEST_FACE = 32  # px: the least that the daemon judges unless told otherwise
 
 
-@click.command()
+@click.command(cls=CommandWithRenamedOptions, renamed={"--faces": ""})
 @click.argument("address", required=False)
 @config_option(about="Configuration file with the camera.")
 @click.option("--camera", help="Name of the camera in the configuration, instead of an address.")
@@ -40,7 +41,7 @@ _SMALLEST_FACE = 32  # px: the least that the daemon judges unless told otherwis
     help="Seconds to wait for a first picture.",
 )
 @click.option("--insecure", is_flag=True, help="Do not check the certificate of an rtsps camera.")
-@click.option("--faces/--no-faces", default=True, help="Whether to look for faces.")
+@click.option("--no-faces", is_flag=True, help="Do not look for faces.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     address: str | None,
@@ -50,7 +51,7 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     seconds: float,
     timeout: float,
     insecure: bool,
-    faces: bool,
+    no_faces: bool,
     as_json: bool,
 ) -> None:
     r"""Look at the camera (or the video file) at ADDRESS.
@@ -69,7 +70,7 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
 
     options = _options(address, config, camera, transport, timeout, insecure)
     try:
-        report = _look(options, seconds, faces)
+        report = _look(options, seconds, faces=not no_faces)
     except SourceError as error:
         if as_json:
             _print_failure(options, error)
@@ -77,7 +78,7 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     _print_json(report) if as_json else _print_text(report)
 
 
-def _look(options: StreamOptions, seconds: float, faces: bool) -> ProbeReport:
+def _look(options: StreamOptions, seconds: float, *, faces: bool) -> ProbeReport:
     from maskwatch.capture.probe import look_at
 
     if not faces:

@@ -43,7 +43,7 @@ class _Options(TypedDict):
     type=click.Path(path_type=Path),
     help="Configuration file; without one, every default.",
 )
-@click.option("--camera", help="Whose rules to use; needed when the file has several cameras.")
+@click.option("--camera", help="Camera whose rules apply; needed when the file has several cameras.")
 @click.option("--start", type=click.DateTime(), help="UTC time of the first frame, for schedules.")
 @click.option("--annotate", type=click.Path(path_type=Path), help="Write a video with boxes here.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Write the alerts' pictures here.")

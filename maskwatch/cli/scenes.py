@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.renamed_options import CommandWithRenamedOptions
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["scenes"]
 
-_SIZES = {"360p": (640, 360), "540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080)}
+_RESOLUTIONS = {"360p": (640, 360), "540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080)}
 
 
 @click.group()
@@ -27,7 +28,7 @@ def scenes() -> None:
     Examples:
       maskwatch scenes list
       maskwatch scenes render reception --out clips
-      maskwatch scenes render crossing --seed 7 --size 1080p --faces portraits/ --out clips
+      maskwatch scenes render crossing --seed 7 --resolution 1080p --faces portraits/ --out clips
       maskwatch scenes expected clips/reception-0.mp4
     """
 
@@ -41,23 +42,27 @@ def list_() -> None:
         click.echo(f"{name:20}{line}")
 
 
-@scenes.command()
+@scenes.command(cls=CommandWithRenamedOptions, renamed={"--size": "--resolution"})
 @click.argument("names", nargs=-1, required=True)
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
-    help="Folder for clips and truth.",
+    help="Folder to write clips and truth to.",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Another seed, other people.",
+    help="Seed of every random choice: another seed shows other people.",
 )
 @click.option(
-    "--size", type=click.Choice(list(_SIZES)), default="720p", show_default=True, help="Picture size."
+    "--resolution",
+    type=click.Choice(list(_RESOLUTIONS)),
+    default="720p",
+    show_default=True,
+    help="Size of the clip's frames.",
 )
 @click.option(
     "--fps", type=click.FloatRange(1, 30), default=15.0, show_default=True, help="Frames per second."
@@ -78,7 +83,7 @@ def render(
     names: tuple[str, ...],
     out: Path,
     seed: int,
-    size: str,
+    resolution: str,
     fps: float,
     codec: str,
     faces: Path | None,
@@ -92,7 +97,9 @@ def render(
     out.mkdir(parents=True, exist_ok=True)
     for name, scene in zip(names, wanted, strict=True):
         path = out / f"{name}-{seed}.mp4"
-        truth = room.render(scene, path, size=_SIZES[size], fps=fps, seed=seed, faces=heads, codec=codec)
+        truth = room.render(
+            scene, path, size=_RESOLUTIONS[resolution], fps=fps, seed=seed, faces=heads, codec=codec
+        )
         click.echo(f"{path}: {truth.seconds:g} s, {len(truth.visits)} visits")
         _show(truth)
 

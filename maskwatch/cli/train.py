@@ -66,7 +66,9 @@ def need_training() -> None:
 )
 @click.option("--drop", multiple=True, metavar="SOURCE", help="Source left out altogether.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="New run folder.  [default: runs/RECIPE-SIZE]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder to write the new run to.  [default: runs/RECIPE-SIZE]",
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
 @click.option(
@@ -143,7 +145,7 @@ def need_training() -> None:
     help="Share kept for validation.",
 )
 @click.option(
-    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Of every random choice."
+    "--seed", type=click.IntRange(0), default=42, show_default=True, help="Seed of every random choice."
 )
 @click.option(
     "--weights",

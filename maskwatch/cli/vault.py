@@ -47,7 +47,9 @@ def key(file: Path) -> None:
 @vault.command("open")
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--key", "key_file", required=True, type=click.Path(path_type=Path), help="Private key.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for the faces.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder to write the faces to."
+)
 def open_(pictures: tuple[Path, ...], key_file: Path, out: Path) -> None:
     """Write the sealed faces of PICTURES, as the recorder stored them, into a folder."""
     private = _read(key_file).decode("ascii", "replace")

@@ -18,7 +18,7 @@ def test_list_names_every_scene() -> None:
 
 
 def test_render_writes_clip_and_truth_and_says_what_follows(tmp_path: Path) -> None:
-    arguments = ["render", "lone_bare", "--out", str(tmp_path), "--size", "360p", "--fps", "5"]
+    arguments = ["render", "lone_bare", "--out", str(tmp_path), "--resolution", "360p", "--fps", "5"]
     result = CliRunner().invoke(scenes, arguments)
     assert result.exit_code == 0, result.output
     assert "bare, judgeable from" in result.output

@@ -95,7 +95,7 @@ def test_a_table_has_a_row_for_each_violation(data: Path, capsys: pytest.Capture
 
 def test_an_export_as_csv_can_be_read_back(data: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
-    options = ("--format", "csv", "--output", target)
+    options = ("--format", "csv", "--out", target)
     assert run("events", "export", "--data-dir", data, *options) == 0
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     assert [row["camera"] for row in rows] == ["gate", "door", "door"]

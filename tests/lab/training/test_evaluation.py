@@ -120,7 +120,7 @@ def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], t
     other = tmp_path / read_manifest(source).file
     arguments = [
         "--model", str(manifest), "--data", str(folder), "--rounds", "10",
-        "--json", str(tmp_path / "e.json"), "--out", str(tmp_path / "plots"),
+        "--report", str(tmp_path / "e.json"), "--out", str(tmp_path / "plots"),
         "--record", "made faces", "--against", str(other),
     ]  # fmt: skip
     for _ in range(2):
