@@ -9,13 +9,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from maskwatch.capture.container import StreamOptions, is_url
 from maskwatch.capture.diagnose import reason_of
-from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
+from maskwatch.capture.reconnect import ConnectionStatus, ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
 from maskwatch.clock import Clock, SystemClock
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 
     from maskwatch.capture.health import HealthMonitor
 
-__all__ = ["ConnectionStatus", "LiveCamera", "stream_options"]
+__all__ = ["LiveCamera", "stream_options"]
 
 _CLOSING_POLL_S = 0.02
 # A camera that gave these answers would give them over any transport.
@@ -47,28 +46,6 @@ _NOT_THE_TRANSPORT = (
     SourceUnauthorizedError,
     SourceUnreachableError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionStatus:
-    """What a heartbeat says of the connection.
-
-    Attributes:
-        state: where it stands.
-        reason: why, in words; holds no secret. For BLIND a `BlindReason`.
-        since: when this state began (UTC).
-        leave_by: seconds from now by which it must be left or confirmed; None for never.
-        retry_in: seconds until the next attempt, 0 unless in BACKOFF.
-        attempt: failures in a row.
-
-    """
-
-    state: CameraState
-    reason: str
-    since: datetime
-    leave_by: float | None
-    retry_in: float
-    attempt: int
 
 
 def stream_options(camera: CameraConfig) -> StreamOptions:
@@ -112,11 +89,13 @@ class LiveCamera:
         self._on_disconnect = on_disconnect
         timeouts = Timeouts(config.open_timeout, config.stall_timeout)
         now = self._clock.monotonic()
-        self._machine = ReconnectState(now, delays=delays, timeouts=timeouts, rng=rng, attempt=attempt)
+        self._connection = ReconnectState(
+            now, delays=delays, timeouts=timeouts, rng=rng, attempt=attempt
+        )
         self._options = stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None
-        self._shown = (self._machine.state, self._machine.reason)
+        self._shown = (self._connection.state, self._connection.reason)
         self._since = self._clock.now()
         if not config.enabled:
             self.disable()
@@ -128,16 +107,16 @@ class LiveCamera:
 
     @property
     def status(self) -> ConnectionStatus:
-        """Where the connection stands now."""
-        machine, now = self._machine, self._clock.monotonic()
-        backing_off = machine.state is CameraState.BACKOFF
+        """The state of the connection now; an overdue `leave_by` is now."""
+        connection = self._connection
+        leave_by = connection.leave_by
         return ConnectionStatus(
-            state=machine.state,
-            reason=machine.reason,
+            state=connection.state,
+            reason=connection.reason,
             since=self._since,
-            leave_by=None if machine.leave_by is None else max(0.0, machine.leave_by - now),
-            retry_in=max(0.0, machine.retry_at - now) if backing_off else 0.0,
-            attempt=machine.attempt,
+            leave_by=None if leave_by is None else max(self._clock.monotonic(), leave_by),
+            retry_at=connection.retry_at,
+            attempt=connection.attempt,
         )
 
     def read(self, timeout: float) -> Frame | None:
@@ -152,7 +131,7 @@ class LiveCamera:
 
     def _step(self, now: float, timeout: float) -> Frame | None:
         """Do the one thing that the state asks for, in at most about `timeout` seconds."""
-        match self._machine.state:
+        match self._connection.state:
             case CameraState.CONNECTING | CameraState.LIVE | CameraState.BLIND:
                 return self._read(timeout)
             case CameraState.STALLED:
@@ -171,13 +150,13 @@ class LiveCamera:
             self._failed(error)
             return None
         if frame is not None:
-            self._machine.frame(frame.moment)
-            self._machine.health(self._monitor().observe(frame.image, frame.moment), frame.moment)
+            self._connection.frame(frame.moment)
+            self._connection.health(self._monitor().observe(frame.image, frame.moment), frame.moment)
         return frame
 
     def _failed(self, error: SourceError) -> None:
-        was_open = self._machine.state is not CameraState.CONNECTING
-        self._machine.failed(error, self._clock.monotonic())
+        was_open = self._connection.state is not CameraState.CONNECTING
+        self._connection.failed(error, self._clock.monotonic())
         if self._source is not None:
             self._source.stop()
         if self._on_disconnect is not None:
@@ -195,7 +174,7 @@ class LiveCamera:
     def _await_close(self, now: float, timeout: float) -> None:
         """Wait for native code to let go; a second connection beside it might hang as well."""
         if self._let_go(timeout):
-            self._machine.closed(now)
+            self._connection.closed(now)
 
     def _let_go(self, timeout: float) -> bool:
         """Whether the old connection is gone; looks again after a moment if it is not."""
@@ -206,8 +185,8 @@ class LiveCamera:
         return self._source is None
 
     def _await_retry(self, now: float, timeout: float) -> None:
-        if not self._machine.due(now):
-            time.sleep(min(timeout, max(0.0, self._machine.retry_at - now)))
+        if not self._connection.due(now):
+            time.sleep(min(timeout, max(0.0, self._connection.retry_at - now)))
         elif self._let_go(timeout):
             self._connect(now)
 
@@ -222,7 +201,7 @@ class LiveCamera:
         )
         if self._health is not None:
             self._health.reset()
-        self._machine.connecting(now)
+        self._connection.connecting(now)
 
     def _monitor(self) -> HealthMonitor:
         if self._health is None:
@@ -233,7 +212,7 @@ class LiveCamera:
         return self._health
 
     def _note_state(self) -> None:
-        shown = (self._machine.state, self._machine.reason)
+        shown = (self._connection.state, self._connection.reason)
         if shown != self._shown:
             self._shown, self._since = shown, self._clock.now()
 
@@ -241,12 +220,12 @@ class LiveCamera:
         """Close the connection and watch no more until `enable`."""
         if self._source is not None:
             self._source.stop()
-        self._machine.disable(self._clock.monotonic())
+        self._connection.disable(self._clock.monotonic())
         self._note_state()
 
     def enable(self) -> None:
         """Watch again."""
-        self._machine.enable(self._clock.monotonic())
+        self._connection.enable(self._clock.monotonic())
         self._note_state()
 
     def __iter__(self) -> Iterator[Frame]:

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from datetime import datetime
 
 from maskwatch.backoff import Backoff
 from maskwatch.domain.camera import BlindReason, CameraState
 from maskwatch.errors import SourceError, SourceUnauthorizedError
 
-__all__ = ["ReconnectDelays", "ReconnectState", "Timeouts"]
+__all__ = ["ConnectionStatus", "ReconnectDelays", "ReconnectState", "Timeouts"]
 
 
 _DEFAULT = Backoff(first=1.0, cap=60.0, floor=0.2)
@@ -51,6 +52,32 @@ class Timeouts:
     """From one frame to the next, and for a native call to end after that."""
     grace: float = 5.0
     """What the supervisor adds to each before it kills."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatus:
+    """A connection's state as heartbeats and metrics report it. Moments are monotonic seconds.
+
+    Attributes:
+        state: of the connection.
+        reason: why, in words; holds no secret. For BLIND a `BlindReason`.
+        since: when this state began (UTC).
+        leave_by: the moment by which it must be left or confirmed; None for never.
+        retry_at: the moment of the next attempt; it only counts in BACKOFF.
+        attempt: failures in a row.
+
+    """
+
+    state: CameraState
+    reason: str
+    since: datetime
+    leave_by: float | None
+    retry_at: float
+    attempt: int
+
+    def retry_in(self, now: float) -> float:
+        """Return the seconds until the next attempt, 0 unless in BACKOFF."""
+        return max(0.0, self.retry_at - now) if self.state is CameraState.BACKOFF else 0.0
 
 
 class ReconnectState:

@@ -1,68 +1,80 @@
-"""Runs a worker: set-up as every child, locked in, then its camera's frames until told to stop."""
+"""Runs a worker: the set-up of every child, the sandbox, then its camera's frames until `Stop`."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import SystemClock
 from maskwatch.config.addresses import host_and_port
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
-from maskwatch.ipc.messages import Configure
+from maskwatch.ipc.messages import Configure, Recorded, WorkerHello
 from maskwatch.sandbox import enter as sandbox
-from maskwatch.telemetry import native_stderr as native
+from maskwatch.telemetry import native_stderr
 from maskwatch.worker.camera_loop import CameraLoop
 from maskwatch.worker.connection import WorkerConnection
-from maskwatch.worker.journal import journal_of
 
 __all__ = ["main"]
 
 _log = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Be the worker of one camera; return the exit code (see `maskwatch.errors`)."""
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    delays: ReconnectDelays | None = None,
+    on_recorded: Callable[[Recorded], object] = lambda _: None,
+) -> int:
+    """Be the worker of one camera; return the exit code (see `maskwatch.errors`).
+
+    Args:
+        arguments: of the command line.
+        delays: how long to wait between attempts to connect to the camera.
+        on_recorded: called after each acknowledgement of the recorder, on the connection's thread.
+
+    """
     parser = argparse.ArgumentParser(prog="maskwatch-worker")
-    parser.add_argument("--fd", type=int, required=True, help="the inherited line to the supervisor")
+    parser.add_argument("--fd", type=int, required=True, help="the inherited socket to the supervisor")
     options = parser.parse_args(arguments)
     try:
-        uplink, configure = child.start(options.fd, "worker")
-        _serve(uplink, configure)
+        supervisor, configure = child.start(options.fd, "worker")
+        _run(supervisor, configure, delays, on_recorded)
     except MaskwatchError as error:
         _log.critical("%s", error)
         return error.exit_code
     return 0
 
 
-def _serve(uplink: child.SupervisorChannel, configure: Configure) -> None:
+def _run(
+    supervisor: child.SupervisorChannel,
+    configure: Configure,
+    delays: ReconnectDelays | None,
+    on_recorded: Callable[[Recorded], object],
+) -> None:
     config, clock = configure.config, SystemClock()
     camera = next(each for each in config.cameras if each.name == configure.camera)
-    journal = journal_of(os.environ)  # opened before files are locked away
     layers = sandbox.enter(_files(config, camera), _ports(camera))
-    uplink.log_stream = native.capture_stderr().stream
-    uplink.set_up_log(configure)
-    _log.info("locked in: %s", ", ".join(layers))
-    link = WorkerConnection(
-        uplink,
-        configure.recorder,
-        camera.name,
-        clock=clock,
-        token=configure.token.reveal(),
-        recorded=journal,
+    supervisor.log_stream = native_stderr.capture_stderr().stream
+    supervisor.set_up_log(configure)
+    _log.info("sandboxed: %s", ", ".join(layers))
+    hello = WorkerHello(camera=camera.name, token=configure.token.reveal())
+    connection = WorkerConnection(
+        supervisor, configure.recorder, hello, clock=clock, on_recorded=on_recorded
     )
-    link.start()
-    CameraLoop(config, camera, link, clock, attempt=configure.attempt).run()
+    connection.start()
+    CameraLoop(config, camera, connection, clock, attempt=configure.attempt, delays=delays).run()
 
 
 def _files(config: Config, camera: CameraConfig) -> list[str]:
     """Return what the worker reads beside its program; a model's files lie beside its manifest."""
-    named = [os.path.dirname(config.model), config.face_weights]  # noqa: PTH120 - "" must stay ""
+    models = [os.path.dirname(config.model), config.face_weights]  # noqa: PTH120 - "" must stay ""
     streams = [url.reveal() for url in (camera.url, camera.substream) if url is not None]
-    return [*named, *(path for path in streams if "://" not in path)]
+    return [*models, *(path for path in streams if "://" not in path)]
 
 
 def _ports(camera: CameraConfig) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a worker has decided and the recorder has not acknowledged yet: bounded, counted, in order."""
+"""Changes that the recorder has not acknowledged yet: bounded, counted, in order."""
 
 from __future__ import annotations
 
@@ -15,73 +15,78 @@ Key = tuple[UUID, int]
 
 @dataclass(slots=True)
 class UnacknowledgedChange:
-    """A change on its way: when it was handed over (monotonic seconds), and whether it is sent."""
+    """A change, when it was added (monotonic seconds), and whether the present recorder has it."""
 
     change: Change
     picture: bytes | None
     since: float
     sent: bool = False
 
+    @property
+    def picture_bytes(self) -> int:
+        """The size of the picture, 0 without one."""
+        return len(self.picture or b"")
+
 
 class ResendBuffer:
     """Keeps changes until the recorder has them on disk; not thread-safe.
 
-    Over `most_bytes` of pictures, the oldest go without theirs: a violation stands without it.
-    Over `most` changes, the oldest are given up, and counted.
+    Over `max_picture_bytes`, the oldest changes lose their pictures, since a violation matters more
+    than its picture. Over `max_changes`, the oldest are dropped and counted.
 
     Attributes:
-        dropped: changes given up since the beginning.
+        dropped: changes dropped since the start.
 
     """
 
-    def __init__(self, most: int = 2000, most_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, max_changes: int = 2000, max_picture_bytes: int = 64 * 1024 * 1024) -> None:
         self.dropped = 0
-        self._most = most
-        self._most_bytes = most_bytes
-        self._waiting: OrderedDict[Key, UnacknowledgedChange] = OrderedDict()
-        self._bytes = 0
+        self._max_changes = max_changes
+        self._max_picture_bytes = max_picture_bytes
+        self._changes: OrderedDict[Key, UnacknowledgedChange] = OrderedDict()
+        self._picture_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._changes)
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._waiting
+        return key in self._changes
 
     def add(self, change: Change, picture: bytes | None, now: float) -> Key:
-        """Keep a change; return the key that its acknowledgement will name."""
+        """Keep a change; return the key that its acknowledgement will have."""
         key = (change.violation.id, change.number)
-        self._waiting[key] = UnacknowledgedChange(change, picture, now)
-        self._bytes += len(picture or b"")
-        self._shed()
+        self._changes[key] = UnacknowledgedChange(change, picture, now)
+        self._picture_bytes += len(picture or b"")
+        self._keep_bounds()
         return key
 
-    def unsent(self) -> list[UnacknowledgedChange]:
-        """Return what has not been sent to the present recorder, oldest first; it counts as sent."""
-        found = [waiting for waiting in self._waiting.values() if not waiting.sent]
-        for waiting in found:
-            waiting.sent = True
-        return found
+    def take_unsent(self) -> list[UnacknowledgedChange]:
+        """Return what the present recorder was not sent, oldest first, and mark it as sent."""
+        unsent = [entry for entry in self._changes.values() if not entry.sent]
+        for entry in unsent:
+            entry.sent = True
+        return unsent
 
-    def recorder_lost(self) -> None:
-        """The recorder is gone: a new one must be sent everything again."""
-        for waiting in self._waiting.values():
-            waiting.sent = False
+    def mark_unsent(self) -> None:
+        """Have everything sent again: there is no recorder, or a new one."""
+        for entry in self._changes.values():
+            entry.sent = False
 
     def acknowledged(self, key: Key) -> UnacknowledgedChange | None:
-        """Forget what the recorder has on disk; return it, or None if it was not waited for."""
-        waiting = self._waiting.pop(key, None)
-        if waiting is not None:
-            self._bytes -= len(waiting.picture or b"")
-        return waiting
+        """Remove what the recorder has on disk; return it, or None if it was not kept."""
+        entry = self._changes.pop(key, None)
+        if entry is not None:
+            self._picture_bytes -= entry.picture_bytes
+        return entry
 
-    def _shed(self) -> None:
-        if self._bytes > self._most_bytes:
-            for waiting in self._waiting.values():
-                if self._bytes <= self._most_bytes:
+    def _keep_bounds(self) -> None:
+        if self._picture_bytes > self._max_picture_bytes:
+            for entry in self._changes.values():
+                if self._picture_bytes <= self._max_picture_bytes:
                     break
-                self._bytes -= len(waiting.picture or b"")
-                waiting.picture = None
-        while len(self._waiting) > self._most:
-            _, waiting = self._waiting.popitem(last=False)
-            self._bytes -= len(waiting.picture or b"")
+                self._picture_bytes -= entry.picture_bytes
+                entry.picture = None
+        while len(self._changes) > self._max_changes:
+            _, entry = self._changes.popitem(last=False)
+            self._picture_bytes -= entry.picture_bytes
             self.dropped += 1

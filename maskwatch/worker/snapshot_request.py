@@ -1,4 +1,4 @@
-"""A snapshot that somebody asked for: taken of the next frame, or refused with the reason."""
+"""A snapshot on request: taken of the next frame, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -6,51 +6,55 @@ from maskwatch.config.schema import CameraConfig, Pictures
 from maskwatch.domain import CameraState
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["SnapshotRequest"]
+__all__ = ["SnapshotRequest", "refusal"]
 
-_PATIENCE = 5.0  # seconds for a frame to come; the supervisor waits for twice that
-_EVERY = 2.0  # seconds between two snapshots: each costs a detection and an upload
+_FRAME_TIMEOUT_S = 5.0  # the supervisor waits for the answer for twice that
+_MIN_INTERVAL_S = 2.0  # each snapshot costs a detection and an upload
+
+
+def refusal(command: Command, reason: str) -> CommandResult:
+    """Return the result of a command that was not carried out."""
+    return CommandResult(id=command.id, ok=False, detail=reason)
 
 
 class SnapshotRequest:
-    """Knows the one command that waits for a frame; times are monotonic seconds."""
+    """Holds the one command that waits for a frame; times are monotonic seconds."""
 
     def __init__(self, camera: CameraConfig) -> None:
         self._camera = camera
-        self._asked: Command | None = None
+        self._command: Command | None = None
         self._deadline = 0.0
-        self._free_at = 0.0
+        self._next_at = 0.0
 
-    def ask(self, command: Command, state: CameraState, reason: str, now: float) -> CommandResult | None:
-        """Take a command; return why it is refused, or None: it waits for the next frame."""
-        fault = self._fault(state, reason, now)
-        if fault:
-            return _refused(command, fault)
-        self._asked, self._deadline, self._free_at = command, now + _PATIENCE, now + _EVERY
+    def request(
+        self, command: Command, state: CameraState, reason: str, now: float
+    ) -> CommandResult | None:
+        """Take a command; return its refusal, or None if it waits for the next frame."""
+        problem = self._problem(state, reason, now)
+        if problem:
+            return refusal(command, problem)
+        self._command = command
+        self._deadline, self._next_at = now + _FRAME_TIMEOUT_S, now + _MIN_INTERVAL_S
         return None
 
-    def _fault(self, state: CameraState, reason: str, now: float) -> str:
+    def _problem(self, state: CameraState, reason: str, now: float) -> str:
         if state is not CameraState.LIVE:
-            why = f" ({reason})" if reason else ""
-            return f"{self._camera.name} is {state}{why}: there is no picture to take"
+            detail = f" ({reason})" if reason else ""
+            return f"{self._camera.name} is {state}{detail}: there is no picture to take"
         if self._camera.pictures is Pictures.NONE:
             return f"{self._camera.name} has `pictures: none` in the configuration"
-        if self._asked is not None or now < self._free_at:
-            return f"too many snapshots: one in {_EVERY:.0f} s for each camera"
+        if self._command is not None or now < self._next_at:
+            return f"too many snapshots: one in {_MIN_INTERVAL_S:.0f} s for each camera"
         return ""
 
     def take(self) -> Command | None:
         """Return the command that waits for a frame, now that there is one."""
-        asked, self._asked = self._asked, None
-        return asked
+        command, self._command = self._command, None
+        return command
 
-    def overdue(self, now: float) -> CommandResult | None:
-        """Give up a command for which no frame came in time."""
-        if self._asked is None or now < self._deadline:
+    def expire(self, now: float) -> CommandResult | None:
+        """Return the refusal of a command for which no frame came in time, once."""
+        if self._command is None or now < self._deadline:
             return None
-        asked, self._asked = self._asked, None
-        return _refused(asked, f"no frame came within {_PATIENCE:.0f} s")
-
-
-def _refused(command: Command, detail: str) -> CommandResult:
-    return CommandResult(id=command.id, ok=False, detail=detail)
+        command, self._command = self._command, None
+        return refusal(command, f"no frame came within {_FRAME_TIMEOUT_S:.0f} s")

@@ -24,6 +24,7 @@ from tests.chaos.leftovers import Leftovers
 from tests.chaos.stage import CAMERAS, Disk, Subscriber, crowd, make_broker, make_daemon
 from tests.chaos.timetable import GUST, LIFE, timetable
 from tests.fakes.faked_clock import FakedClock
+from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.waiting import wait_until
 
 __all__ = ["Storm"]
@@ -54,7 +55,7 @@ class Storm:
         self.journal.touch()
         self.clock = FakedClock(folder)
         self.clock.__enter__()
-        env = {"MASKWATCH_TEST_JOURNAL": str(self.journal), **self.clock.env}
+        env = {**journal_environment(self.journal), **self.clock.env}
         self.leftovers = Leftovers(folder / "tmp")
         self.daemon = make_daemon(folder, self.server, self.broker, env | self.leftovers.env)
         self.health = Health(self.daemon)

@@ -37,7 +37,7 @@ FLOOD = 1000
 
 
 class Mischief:
-    """Takes the place of `Watch`."""
+    """Takes the place of `CameraLoop`."""
 
     deed = ""
 
@@ -45,26 +45,27 @@ class Mischief:
         self,
         config: Config,  # noqa: ARG002 - the real one's signature
         camera: CameraConfig,
-        link: WorkerConnection,
+        connection: WorkerConnection,
         clock: Clock,  # noqa: ARG002
         *,
         attempt: int,  # noqa: ARG002
+        delays: object,  # noqa: ARG002
     ) -> None:
         self._camera = camera.name
-        self._link = link
+        self._connection = connection
         self._kept: list[socket.socket] = []
         self._rng = random.Random(7)
 
     def run(self) -> None:
         getattr(self, self.deed)()
-        while True:  # the link's thread goes on beating, as if nothing were
+        while True:  # the connection's thread goes on sending heartbeats
             time.sleep(1)
 
     # --- to the supervisor -------------------------------------------------------------------------
 
     def _up(self, data: bytes) -> None:
         """Write to the supervisor as fast as it reads, whatever else is said there."""
-        line = self._link._uplink
+        line = self._connection._supervisor
         with line._lock:
             line.socket.setblocking(True)
             line.socket.sendall(data)
@@ -87,9 +88,9 @@ class Mischief:
         self._up(_frame({"type": "snooze_changed", "snooze": snooze}))
 
     def half_a_message(self) -> None:
-        self._link._uplink._lock.acquire()
-        self._link._uplink.socket.setblocking(True)
-        self._link._uplink.socket.sendall(b"\x00\x00\xff\x00\x00\x00\x00\x00{")
+        self._connection._supervisor._lock.acquire()
+        self._connection._supervisor.socket.setblocking(True)
+        self._connection._supervisor.socket.sendall(b"\x00\x00\xff\x00\x00\x00\x00\x00{")
 
     def flood_of_beats(self) -> None:
         states = [CameraState.LIVE, CameraState.BACKOFF]
@@ -119,8 +120,8 @@ class Mischief:
 
     def _line(self, camera: str, token: str | None = None) -> socket.socket:
         line = socket.socket(socket.AF_UNIX)
-        line.connect(self._link._path)
-        shown = self._link._hello.token if token is None else token
+        line.connect(self._connection.recorder._path)
+        shown = self._connection.recorder._hello.token if token is None else token
         line.sendall(encode(WorkerHello(camera=camera, token=shown)))
         return line
 
@@ -152,7 +153,7 @@ class Mischief:
     def many_connections(self) -> None:
         self._kept = [socket.socket(socket.AF_UNIX) for _ in range(100)]
         for line in self._kept:
-            line.connect(self._link._path)
+            line.connect(self._connection.recorder._path)
 
     def no_picture(self) -> None:
         self._keep(self._line(self._camera), encode(self._record(2), b"<svg onload=alert(1)>" * 100))
@@ -174,7 +175,7 @@ class Mischief:
 
     def control_socket(self) -> None:
         line = socket.socket(socket.AF_UNIX)
-        line.connect(str(Path(self._link._path).with_name("control.sock")))
+        line.connect(str(Path(self._connection.recorder._path).with_name("control.sock")))
         line.sendall(encode_line(RunCommand(verb="disable", target=OTHER)))
         self._kept = [line]
 
@@ -210,7 +211,7 @@ def _deed() -> str:
 if __name__ == "__main__":
     Mischief.deed = _deed()
     if Mischief.deed:
-        main.Watch = Mischief  # type: ignore[assignment, misc]
+        main.CameraLoop = Mischief  # type: ignore[assignment, misc]
     code = main.main(sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)

@@ -55,7 +55,7 @@ def test_hostile_sessions_are_one_camera_s_trouble_and_it_is_live_again_after(
             assert daemon.stop() == 0
             log = daemon.log()
     assert hostile.played >= {"frames", "rtp", "nal"}  # else the handshake kept them from being sent
-    assert "locked in: " in log
+    assert "sandboxed: " in log
     assert "seccomp" in log
     assert reasons
     assert "no such stream" not in log, "a camera that answers nonsense has no wrong path"

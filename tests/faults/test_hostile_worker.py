@@ -92,7 +92,7 @@ class Watchful:
     def replaced(self, why: str) -> None:
         """The worker was killed, with the reason in the log, and its camera has another one."""
         wait_until(lambda: why in self.said and "killing it" in self.said, 90, f"it is told: {why}")
-        wait_until(lambda: self.said.count("locked in") >= 2, 60, "an honest worker takes its place")
+        wait_until(lambda: self.said.count("sandboxed") >= 2, 60, "an honest worker takes its place")
 
     def nobody_else_noticed(self) -> None:
         daemon = self.daemon
@@ -159,7 +159,7 @@ def test_a_flood_of_changes_holds_nobody_up_nor_does_closing_what_it_left_open(
 def test_half_a_picture_that_never_ends_holds_nobody_up(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("half_a_picture")
-    wait_until(lambda: watchful.said.count("locked in") >= 1, 60, "it is at it")
+    wait_until(lambda: watchful.said.count("sandboxed") >= 1, 60, "it is at it")
     watchful.nobody_else_noticed()
 
 

@@ -19,6 +19,7 @@ from maskwatch.lab.rtsp import RtspServer
 from maskwatch.store.queries import Filter, events, reading
 from tests.e2e.conftest import visitor
 from tests.fakes.clips import make_clip
+from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
@@ -161,7 +162,7 @@ def test_disable_and_enable_end_and_start_a_worker(tmp_path: Path, server: RtspS
 @pytest.mark.long
 def test_repeated_kills_of_the_recorder_lose_nothing_acknowledged(tmp_path: Path, visitor: Path) -> None:
     journal = tmp_path / "journal"
-    env = {"MASKWATCH_TEST_JOURNAL": str(journal)}
+    env = journal_environment(journal)
     with RtspServer() as server:
         server.add("door", visitor, loop=False, start="manual", hold_last=True)
         config = cameras(server, "door", extra=", decision: {cooldown: 0.3}")

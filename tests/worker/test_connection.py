@@ -1,4 +1,4 @@
-"""A worker's lines: to a supervisor and a recorder that come, go and say nothing."""
+"""A worker's connections to a supervisor and a recorder that come, go and do not answer."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from maskwatch.capture.reconnect import ConnectionStatus
 from maskwatch.clock import SystemClock
 from maskwatch.domain import CameraState, OccupancyMinute
 from maskwatch.ipc.channel import Channel
@@ -34,12 +35,12 @@ from maskwatch.ipc.messages import (
 )
 from maskwatch.ipc.wire import TO_RECORDER, TO_SUPERVISOR
 from maskwatch.telemetry import catalogue
-from maskwatch.worker.connection import CameraStatusUpdate, WorkerConnection
+from maskwatch.worker.connection import WorkerConnection
 from tests.fakes.messages import NOON, make_change
 
 
-class Recorder:
-    """Listens where the recorder would; acknowledges when told to."""
+class FakeRecorder:
+    """Listens at the recorder's socket; acknowledges when a test calls `acknowledge`."""
 
     def __init__(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -48,7 +49,7 @@ class Recorder:
         self._listener.listen()
         self._listener.settimeout(10)
         self.channel: Channel[ToRecorder] | None = None
-        self.got: list[msgspec.Struct] = []
+        self.received: list[msgspec.Struct] = []
 
     def accept(self) -> None:
         sock, _ = self._listener.accept()
@@ -57,13 +58,14 @@ class Recorder:
         self.channel = Channel(sock, TO_RECORDER)
 
     def receive(self, count: int, timeout: float = 10) -> list[msgspec.Struct]:
+        """Return all messages since the start, once there are `count`."""
         deadline = time.monotonic() + timeout
-        while len(self.got) < count:
+        while len(self.received) < count:
             assert self.channel is not None
-            assert time.monotonic() < deadline, self.got
+            assert time.monotonic() < deadline, self.received
             select.select([self.channel], [], [], 0.1)
-            self.got += [message for message, _ in self.channel.receive()]
-        return self.got
+            self.received += [message for message, _ in self.channel.receive()]
+        return self.received
 
     def acknowledge(self, number: int = 1) -> None:
         assert self.channel is not None
@@ -76,185 +78,215 @@ class Recorder:
 
 
 @dataclass
-class Bench:
-    """A link and the supervisor's end of its line."""
+class Worker:
+    """A worker's connection, and the supervisor's end of it."""
 
-    link: WorkerConnection
+    connection: WorkerConnection
     supervisor: Channel[ToSupervisor]
-    path: Path
-    gone: threading.Event
+    recorder_path: Path
+    supervisor_gone: threading.Event
 
-    def wait(self, wanted: Callable[[ToSupervisor], bool], timeout: float = 10) -> ToSupervisor:
+    def wait(self, condition: Callable[[ToSupervisor], bool], timeout: float = 10) -> ToSupervisor:
+        """Return the first message to the supervisor that meets the condition."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             select.select([self.supervisor], [], [], 0.1)
             for message, _ in self.supervisor.receive():
-                if wanted(message):
+                if condition(message):
                     return message
-        raise AssertionError("it was not said in time")
+        raise AssertionError("no such message came in time")
+
+    def record(self, number: int = 1, *, timeout: float = 0.0) -> bool:
+        return self.connection.recorder.record(
+            replace(make_change(), number=number), None, timeout=timeout
+        )
+
+    def set_status(self, state: CameraState, reason: str, seconds: float, attempt: int = 0) -> None:
+        """Set a status that must be left within `seconds`."""
+        clock = SystemClock()
+        leave_by = clock.monotonic() + seconds
+        self.connection.status.set_status(
+            ConnectionStatus(state, reason, clock.now(), leave_by, 0.0, attempt)
+        )
 
 
 @pytest.fixture
-def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No heartbeat comes of itself but the first: one that comes was caused."""
-    monkeypatch.setattr("maskwatch.worker.connection._BEAT", 3600.0)
+def rare_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No heartbeat comes by itself but the first."""
+    monkeypatch.setattr("maskwatch.worker.status_reporter._HEARTBEAT_INTERVAL_S", 3600.0)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    ours, theirs = socket.socketpair()
-    uplink, gone = SupervisorChannel(theirs.detach(), "worker"), threading.Event()
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    near, far = socket.socketpair()
+    channel, gone = SupervisorChannel(far.detach(), "worker"), threading.Event()
     path = tmp_path / "recorder.sock"
-    link = WorkerConnection(uplink, str(path), "hall", clock=SystemClock(), supervisor_gone=gone.set)
-    bench = Bench(link, Channel(ours, TO_SUPERVISOR), path, gone)
-    link.start()
-    yield bench
-    link.close()
-    bench.supervisor.close()
-    uplink.close()
+    connection = WorkerConnection(
+        channel, str(path), WorkerHello(camera="hall"), clock=SystemClock(), on_supervisor_gone=gone.set
+    )
+    worker = Worker(connection, Channel(near, TO_SUPERVISOR), path, gone)
+    connection.start()
+    yield worker
+    connection.close()
+    worker.supervisor.close()
+    channel.close()
 
 
 @pytest.fixture
-def recorder(bench: Bench) -> Iterator[Recorder]:
-    recorder = Recorder(bench.path)
+def recorder(worker: Worker) -> Iterator[FakeRecorder]:
+    recorder = FakeRecorder(worker.recorder_path)
     recorder.accept()
     assert recorder.receive(1) == [WorkerHello(camera="hall")]
     yield recorder
     recorder.close()
 
 
-def test_the_first_words_are_ready_and_then_it_beats(bench: Bench) -> None:
-    assert bench.wait(lambda _: True) == Ready()
-    assert isinstance(bench.wait(lambda m: isinstance(m, Heartbeat)), Heartbeat)
+def is_heartbeat(message: ToSupervisor) -> bool:
+    return isinstance(message, Heartbeat)
 
 
-@pytest.mark.usefixtures("seldom")
-def test_a_change_of_state_is_told_at_once_with_the_time_that_is_left(bench: Bench) -> None:
-    clock = SystemClock()
-    bench.wait(lambda m: isinstance(m, Heartbeat), 30)
-    pulse = CameraStatusUpdate(CameraState.BACKOFF, "refused", clock.now(), clock.monotonic() + 90.0, 4)
-    bench.link.pulse(pulse)
-    beat = bench.wait(lambda m: isinstance(m, Heartbeat) and m.reason == "refused", 30)
-    assert isinstance(beat, Heartbeat)
-    assert beat.attempt == 4
-    assert beat.leave_by is not None
-    assert 60 < beat.leave_by <= 90
+def test_the_first_message_is_ready_and_heartbeats_follow(worker: Worker) -> None:
+    assert worker.wait(lambda _: True) == Ready()
+    assert worker.wait(is_heartbeat)
 
 
-def test_heartbeats_go_on_and_tell_the_truth_while_the_main_thread_hangs(bench: Bench) -> None:
-    clock = SystemClock()
-    bench.link.processed(NOON)
-    bench.link.pulse(CameraStatusUpdate(CameraState.LIVE, "", clock.now(), clock.monotonic() + 0.5, 0))
-    time.sleep(2.5)  # the main thread is in a decoder, as it were
-    beat = bench.wait(lambda m: isinstance(m, Heartbeat) and (m.leave_by or 0) < -1)
-    assert isinstance(beat, Heartbeat)
-    assert beat.frames == 1
+@pytest.mark.usefixtures("rare_heartbeats")
+def test_a_change_of_state_is_sent_immediately_with_the_time_left(worker: Worker) -> None:
+    worker.wait(is_heartbeat, 30)
+    worker.set_status(CameraState.BACKOFF, "refused", 90.0, attempt=4)
+    heartbeat = worker.wait(lambda m: isinstance(m, Heartbeat) and m.reason == "refused", 30)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.attempt == 4
+    assert heartbeat.leave_by is not None
+    assert 60 < heartbeat.leave_by <= 90
 
 
-def test_record_returns_true_once_the_change_is_acknowledged(bench: Bench, recorder: Recorder) -> None:
+def test_heartbeats_continue_and_show_a_passed_deadline_while_the_main_thread_hangs(
+    worker: Worker,
+) -> None:
+    worker.connection.status.frame_processed(NOON)
+    worker.set_status(CameraState.LIVE, "", 0.5)
+    time.sleep(2.5)  # the main thread hangs in a decoder
+    heartbeat = worker.wait(lambda m: isinstance(m, Heartbeat) and (m.leave_by or 0) < -1)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.frames == 1
+
+
+def test_record_returns_true_once_the_change_is_acknowledged(
+    worker: Worker, recorder: FakeRecorder
+) -> None:
     answers: list[bool] = []
-    thread = threading.Thread(
-        target=lambda: answers.append(bench.link.record(make_change(), b"jpeg", patience=10))
-    )
+    thread = threading.Thread(target=lambda: answers.append(worker.record(timeout=10)))
     thread.start()
     recorder.receive(2)
     assert thread.is_alive()
     recorder.acknowledge()
     thread.join(5)
     assert answers == [True]
-    assert bench.link.drain(0)
+    assert worker.connection.recorder.drain(0)
 
 
-def test_record_waits_no_longer_than_its_patience(bench: Bench, recorder: Recorder) -> None:
+def test_record_waits_no_longer_than_its_timeout(worker: Worker, recorder: FakeRecorder) -> None:
     began = time.monotonic()
-    assert not bench.link.record(make_change(), None, patience=0.3)
+    assert not worker.record(timeout=0.3)
     assert 0.25 < time.monotonic() - began < 10
-    assert not bench.link.drain(0)
+    assert not worker.connection.recorder.drain(0)
     recorder.receive(2)
 
 
-def test_without_a_recorder_record_does_not_wait_at_all(bench: Bench) -> None:
+def test_without_a_recorder_record_does_not_wait(worker: Worker) -> None:
     began = time.monotonic()
-    assert not bench.link.record(make_change(), None, patience=60)
+    assert not worker.record(timeout=60)
     assert time.monotonic() - began < 30
 
 
-def test_a_new_recorder_is_sent_what_the_old_one_did_not_acknowledge(bench: Bench) -> None:
-    first = Recorder(bench.path)
+def test_the_loss_of_the_recorder_ends_the_wait_of_record(
+    worker: Worker, recorder: FakeRecorder
+) -> None:
+    threading.Timer(0.3, recorder.close).start()
+    began = time.monotonic()
+    assert not worker.record(timeout=60)
+    assert time.monotonic() - began < 30
+
+
+def test_a_new_recorder_is_sent_what_the_old_one_did_not_acknowledge(worker: Worker) -> None:
+    first = FakeRecorder(worker.recorder_path)
     first.accept()
     for number in (1, 2, 3):
-        bench.link.record(replace(make_change(), number=number), None, patience=0)
+        worker.record(number)
     first.receive(4)
     first.acknowledge(2)
     time.sleep(0.3)
     first.close()
-    second = Recorder(bench.path)
+    second = FakeRecorder(worker.recorder_path)
     second.accept()
-    got = second.receive(3)
-    numbers = [m.change.number for m in got if isinstance(m, Record)]
-    assert isinstance(got[0], WorkerHello)
-    assert numbers == [1, 3]
+    received = second.receive(3)
+    assert isinstance(received[0], WorkerHello)
+    assert [m.change.number for m in received if isinstance(m, Record)] == [1, 3]
     second.acknowledge(1)
     second.acknowledge(3)
-    assert bench.link.drain(5)
+    assert worker.connection.recorder.drain(5)
     second.close()
 
 
-def test_minutes_counted_while_the_recorder_is_away_reach_the_next_one(bench: Bench) -> None:
+def test_minutes_counted_while_the_recorder_is_away_reach_the_next_one(worker: Worker) -> None:
     minute = OccupancyMinute("hall", "", NOON, 1, 1, 1, 0, 0, 0, 1)
-    bench.link.minute(minute)
-    recorder = Recorder(bench.path)
+    worker.connection.recorder.add_minute(minute)
+    recorder = FakeRecorder(worker.recorder_path)
     recorder.accept()
     assert recorder.receive(2)[1] == OccupancyCounted(minute=minute)
     recorder.close()
 
 
-def test_rubbish_from_the_recorder_ends_that_connection_only(bench: Bench, recorder: Recorder) -> None:
+def test_an_invalid_message_of_the_recorder_ends_that_connection_only(
+    worker: Worker, recorder: FakeRecorder
+) -> None:
     assert recorder.channel is not None
     recorder.channel.socket.send(b"\xff" * 16)
     recorder.accept()
-    bench.wait(lambda m: isinstance(m, Heartbeat))
+    worker.wait(is_heartbeat)
 
 
-def test_stop_and_commands_reach_the_main_thread(bench: Bench) -> None:
-    bench.supervisor.send(Command(id="1", verb="snooze", target="hall", seconds=5))
-    bench.supervisor.send(Stop(grace=3.0))
-    assert bench.link.stopping.wait(5)
-    assert bench.link.grace == 3.0
-    assert [command.verb for command in bench.link.commands()] == ["snooze"]
+def test_stop_and_commands_reach_the_main_thread(worker: Worker) -> None:
+    worker.supervisor.send(Command(id="1", verb="snooze", target="hall", seconds=5))
+    worker.supervisor.send(Stop(grace=3.0))
+    assert worker.connection.stopping.wait(5)
+    assert worker.connection.grace == 3.0
+    assert [command.verb for command in worker.connection.commands()] == ["snooze"]
+    assert worker.connection.commands() == []
 
 
-def test_a_snapshot_goes_to_the_recorder_whose_answer_is_passed_on(
-    bench: Bench, recorder: Recorder
+def test_a_snapshot_goes_to_the_recorder_whose_result_is_passed_on(
+    worker: Worker, recorder: FakeRecorder
 ) -> None:
     taken = SnapshotTaken(command="7", camera="hall", at=NOON)
-    bench.link.snapshot(taken, b"jpeg")
+    worker.connection.recorder.add_snapshot(taken, b"jpeg")
     assert recorder.receive(2)[1] == taken
     assert recorder.channel is not None
-    answer = CommandResult(id="7", ok=True, detail="taken")
-    recorder.channel.send(answer)
-    assert bench.wait(lambda m: isinstance(m, CommandResult)) == answer
+    result = CommandResult(id="7", ok=True, detail="taken")
+    recorder.channel.send(result)
+    assert worker.wait(lambda m: isinstance(m, CommandResult)) == result
 
 
-def test_without_a_recorder_a_snapshot_is_refused_at_once(bench: Bench) -> None:
-    bench.link.snapshot(SnapshotTaken(command="7", camera="hall", at=NOON), b"jpeg")
-    answer = bench.wait(lambda m: isinstance(m, CommandResult))
-    assert answer == CommandResult(id="7", ok=False, detail="the recorder is away")
+def test_without_a_recorder_a_snapshot_is_refused_immediately(worker: Worker) -> None:
+    taken = SnapshotTaken(command="7", camera="hall", at=NOON)
+    worker.connection.recorder.add_snapshot(taken, b"jpeg")
+    result = worker.wait(lambda m: isinstance(m, CommandResult))
+    assert result == CommandResult(id="7", ok=False, detail="the recorder is away")
 
 
-def test_the_end_of_the_supervisor_s_line_is_noticed(bench: Bench) -> None:
-    bench.supervisor.close()
-    assert bench.gone.wait(5)
+def test_the_end_of_the_supervisor_is_noticed(worker: Worker) -> None:
+    worker.supervisor.close()
+    assert worker.supervisor_gone.wait(5)
 
 
-def test_unacknowledged_changes_are_counted(bench: Bench) -> None:
-    bench.link.record(make_change(), None, patience=0)
-    metrics = bench.wait(
-        lambda m: (
-            isinstance(m, Metrics)
-            and any(
-                s.name == catalogue.CHANGES_UNACKNOWLEDGED and s.value == 1 for s in m.snapshot.samples
-            )
+def test_unacknowledged_changes_are_counted(worker: Worker) -> None:
+    worker.record()
+
+    def counts_one(message: ToSupervisor) -> bool:
+        return isinstance(message, Metrics) and any(
+            sample.name == catalogue.CHANGES_UNACKNOWLEDGED and sample.value == 1
+            for sample in message.snapshot.samples
         )
-    )
-    assert isinstance(metrics, Metrics)
+
+    assert worker.wait(counts_one)

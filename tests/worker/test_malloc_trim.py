@@ -1,4 +1,4 @@
-"""What is free goes back to the system, once a minute."""
+"""Free memory goes back to the system once a minute."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def resident():
     return read_usage(os.getpid()).resident
 
 clock = ManualClock()
-heap, large, small = MallocTrim(clock), np.ones(30 << 20, np.uint8), []
+trim, large, small = MallocTrim(clock), np.ones(30 << 20, np.uint8), []
 del large  # from now on glibc takes pictures for something small
 before = resident()
 for _ in range(50):
@@ -27,16 +27,16 @@ small = [kept for pictures, kept in small]
 del pictures
 for seconds in (0, 59, 2):
     clock.advance(seconds)
-    heap.tidy()
+    trim.trim_when_due()
     print((resident() - before) >> 20)
 """
 
 
-def test_once_a_minute_a_worker_gives_the_memory_of_its_pictures_back_whatever_lies_between() -> None:
+def test_the_memory_of_pictures_is_returned_once_a_minute() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _PICTURES], capture_output=True, text=True, check=True, timeout=60
     )
-    at_once, soon, later = (int(line) for line in done.stdout.split())
-    assert at_once > 50, "the C library keeps it by itself: else there is nothing to see here"
-    assert soon > 50, "it is not done all the time"
+    immediately, soon, later = (int(line) for line in done.stdout.split())
+    assert immediately > 50, "the C library keeps it by itself: else this test shows nothing"
+    assert soon > 50, "it is not done at each call"
     assert later < 10

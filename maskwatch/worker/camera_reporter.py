@@ -1,0 +1,106 @@
+"""What the worker's main thread reports of its camera: the connection's state, and counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from maskwatch.capture.reconnect import ConnectionStatus, ReconnectState
+from maskwatch.clock import Clock
+from maskwatch.domain import CameraState
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
+from maskwatch.worker.status_reporter import StatusReporter
+
+if TYPE_CHECKING:
+    from maskwatch.capture.source import SourceCounts
+
+__all__ = ["CameraReporter"]
+
+_LOADING_TIMEOUT_S = 60.0
+_METRICS_INTERVAL_S = 2.0
+
+
+class CameraReporter:
+    """Passes a camera's status and metrics to the thread that sends them.
+
+    Attributes:
+        meter: the metrics of the main thread.
+        status: as last reported.
+
+    """
+
+    def __init__(self, camera: str, reporter: StatusReporter, clock: Clock) -> None:
+        self.meter = Meter()
+        self.status = ConnectionStatus(CameraState.CONNECTING, "", clock.now(), None, 0.0, 0)
+        self._labels = {"camera": camera}
+        self._reporter = reporter
+        self._clock = clock
+        self._metrics_at = 0.0
+
+    def report_waiting(self, connection: ReconnectState) -> None:
+        """Report the state of a camera that was not reached yet."""
+        status = ConnectionStatus(
+            state=connection.state,
+            reason=connection.reason,
+            since=self._clock.now(),
+            leave_by=connection.leave_by,
+            retry_at=connection.retry_at,
+            attempt=connection.attempt,
+        )
+        self._report(self._keeping_since(status))
+
+    def report_loading(self, what: str, attempt: int) -> None:
+        """Report that something is being loaded: on a starved machine that takes its time."""
+        status = ConnectionStatus(
+            state=CameraState.CONNECTING,
+            reason=f"loading {what}",
+            since=self._clock.now(),
+            leave_by=self._clock.monotonic() + _LOADING_TIMEOUT_S,
+            retry_at=0.0,
+            attempt=attempt,
+        )
+        self._report(self._keeping_since(status))
+
+    def report_source(self, status: ConnectionStatus, earlier_failures: int) -> None:
+        """Report the status of the camera's source.
+
+        Args:
+            status: of the source.
+            earlier_failures: failures in a row from before this source was made.
+
+        """
+        self._report(replace(status, attempt=status.attempt + earlier_failures))
+
+    def count_disconnect(self, reason: str) -> None:
+        """Count a failed connection under the short word of its reason."""
+        self.meter.add(catalogue.DISCONNECTS, {**self._labels, "reason": reason})
+
+    def report_metrics(self, counts: SourceCounts | None) -> None:
+        """Report all metrics, with the counts of the camera's source if there is one."""
+        self._metrics_at = self._clock.monotonic()
+        if counts is not None:
+            self._count_frames(counts)
+        self._reporter.set_metrics(self.meter.snapshot())
+
+    def report_metrics_when_due(self, counts: SourceCounts | None) -> None:
+        """Report all metrics if the last time is long enough ago."""
+        if self._clock.monotonic() - self._metrics_at >= _METRICS_INTERVAL_S:
+            self.report_metrics(counts)
+
+    def _keeping_since(self, status: ConnectionStatus) -> ConnectionStatus:
+        """Return the status with the beginning of the last one if the state is the same."""
+        if (status.state, status.reason) != (self.status.state, self.status.reason):
+            return status
+        return replace(status, since=self.status.since)
+
+    def _report(self, status: ConnectionStatus) -> None:
+        self.status = status
+        self._reporter.set_status(status)
+        retry_in = status.retry_in(self._clock.monotonic())
+        self.meter.set(catalogue.BACKOFF_SECONDS, retry_in, self._labels)
+
+    def _count_frames(self, counts: SourceCounts) -> None:
+        for fate in ("decoded", "damaged", "sampled", "skipped", "late"):
+            self.meter.set(catalogue.FRAMES, getattr(counts, fate), {**self._labels, "fate": fate})
+        self.meter.take(counts.decoding, self._labels)
