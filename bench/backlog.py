@@ -3,7 +3,7 @@
     python -m bench.backlog                  # 10,000 alerts of 2,500 violations
     python -m bench.backlog --alerts 1000
 
-The real database (synchronous, on this directory's file system), the real courier and MQTT sink, a
+The real database (synchronous, on this directory's file system), the real delivery and MQTT sink, a
 real Mosquitto, and an independent subscriber that checks what arrives. Beside it, as the peer: the
 same messages published by paho alone, at the same window, from memory.
 """
@@ -56,25 +56,25 @@ def fill(store: Store, alerts: int) -> None:
 
 def drain(store: Store, config: Config) -> float:
     """Deliver all that waits, as the recorder does; return the seconds it took."""
-    courier = OutboxDelivery(MqttSink(config), UnstoredBuffer(), clock=SystemClock(), meter=Meter())
+    delivery = OutboxDelivery(MqttSink(config), UnstoredBuffer(), clock=SystemClock(), meter=Meter())
     news = threading.Event()
 
     def report(outcome: DeliveryOutcome) -> None:
-        courier.report(outcome)
+        delivery.report(outcome)
         news.set()
 
-    courier.sink.start(report, lambda: StateSnapshot((), (), (), {}), lambda _: None)
-    while not courier.sink.ready:
+    delivery.sink.start(report, lambda: StateSnapshot((), (), (), {}), lambda _: None)
+    while not delivery.sink.ready:
         time.sleep(0.01)
     began = time.perf_counter()
     while store.backlog("mqtt").pending:
         news.wait(0.05)
         news.clear()
-        courier.collect()
-        courier.write(store)
-        courier.pump(store)
+        delivery.collect()
+        delivery.write(store)
+        delivery.send_due(store)
     seconds = time.perf_counter() - began
-    courier.sink.stop(5)
+    delivery.sink.stop(5)
     return seconds
 
 

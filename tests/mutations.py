@@ -100,8 +100,8 @@ MUTATIONS = (
     Mutation(
         "a backlog let loose",
         "maskwatch/recorder/delivery.py",
-        "min(self.sink.window - len(self._books.out), int(self._allowance))",
-        "self.sink.window - len(self._books.out)",
+        "min(self.sink.window - len(self._state.in_flight), int(self._bucket.available(now)))",
+        "self.sink.window - len(self._state.in_flight)",
         "tests/faults/test_long_absence.py::test_a_backlog_is_delivered_no_faster_than_the_rate_limit",
     ),
     Mutation(
@@ -115,8 +115,8 @@ MUTATIONS = (
     Mutation(
         "retention in one go",
         "maskwatch/recorder/maintenance.py",
-        "_SLICES_AT_A_TIME = 0.05",
-        "_SLICES_AT_A_TIME = 1e9",
+        "_MAX_SLICE_TIME = 0.05",
+        "_MAX_SLICE_TIME = 1e9",
         "tests/faults/test_retention_live.py"
         "::test_a_long_retention_pass_goes_in_order_while_alerts_are_recorded",
     ),
@@ -131,10 +131,10 @@ MUTATIONS = (
     Mutation(
         "numbers out of order",
         "maskwatch/recorder/delivery.py",
-        "[item for item in found if subject_id(item.subject) not in blocked][:room]",
-        "list(found)[:room]",
+        "[item for item in pending if subject_id(item.subject) not in blocked][:room]",
+        "list(pending)[:room]",
         "tests/recorder/test_delivery.py"
-        "::test_whatever_happens_a_sink_takes_the_numbers_of_a_violation_in_rising_order",
+        "::test_a_sink_accepts_the_changes_of_a_violation_in_rising_order",
     ),
     Mutation(
         "durations by the wall clock",
@@ -147,10 +147,9 @@ MUTATIONS = (
     Mutation(
         "memory stored in one go",
         "maskwatch/recorder/intake.py",
-        "        remembered = self._memory.entries()[:_BATCH]\n",
-        "        remembered = self._memory.entries()\n",
-        "tests/recorder/test_intake.py"
-        "::test_what_is_in_memory_is_stored_batch_by_batch_and_before_what_came_later",
+        "        unstored = self._unstored.entries()[:_BATCH]\n",
+        "        unstored = self._unstored.entries()\n",
+        "tests/recorder/test_intake.py::test_unstored_changes_are_stored_in_batches_before_later_ones",
     ),
     Mutation(
         "a lost file not noticed",

@@ -1,4 +1,4 @@
-"""What stands now, for sinks that show it after every connect; may be read from any thread."""
+"""The current state, which sinks publish after every connect; may be read from any thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from maskwatch.store.database import Store
 
 __all__ = ["CurrentState", "load_current_state"]
 
-_MOST_ACKNOWLEDGED = 1000
-_MOST_UNACKNOWLEDGED = 1000
-_REMEMBERED = timedelta(days=1)  # for so long channels may wait for an acknowledgement
+_MAX_ACKNOWLEDGED = 1000
+_MAX_UNACKNOWLEDGED = 1000
+_ACKNOWLEDGEMENT_WINDOW = timedelta(days=1)  # the longest that a channel waits for one
 
 
 class CurrentState:
-    """Camera states, open violations and incidents, and the newest counts."""
+    """Camera states, open violations and incidents, and the newest counts.
+
+    Attributes:
+        cameras: names of the configured cameras.
+
+    """
 
     def __init__(
         self,
@@ -28,74 +33,78 @@ class CurrentState:
         incidents: Iterable[Incident] = (),
         occupancy: Mapping[str, OccupancyMinute] | None = None,
         *,
+        cameras: Collection[str] = (),
         silenced: Iterable[UUID] = (),
         acknowledged: Iterable[UUID] = (),
         unacknowledged: Iterable[Change] = (),
     ) -> None:
+        self.cameras = frozenset(cameras)
         self._lock = Lock()
-        self._cameras: dict[str, CameraStatus] = {}
+        self._statuses: dict[str, CameraStatus] = {}
         self._changes: dict[UUID, Change] = {change.violation.id: change for change in changes}
         self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
         self._occupancy = dict(occupancy or {})
         self._acknowledged: OrderedDict[UUID, None] = OrderedDict.fromkeys(acknowledged)
-        self._unacknowledged = OrderedDict((each.violation.id, each) for each in unacknowledged)
+        self._unacknowledged = OrderedDict((change.violation.id, change) for change in unacknowledged)
         self._silenced = set(silenced)
         self._snoozes: dict[str, Snooze] = {}
 
-    def camera(self, status: CameraStatus) -> None:
-        """Take over a camera's state."""
+    def update_camera(self, status: CameraStatus) -> None:
+        """Set a camera's status."""
         with self._lock:
-            self._cameras[status.camera] = status
+            self._statuses[status.camera] = status
 
-    def keep_cameras(self, names: Collection[str]) -> None:
-        """Forget cameras that are configured no longer."""
+    def configure_cameras(self, names: Collection[str]) -> None:
+        """Set the configured cameras, and forget all others."""
+        self.cameras = frozenset(names)
         with self._lock:
-            for name in self._cameras.keys() - set(names):
-                del self._cameras[name]
-            for name in self._occupancy.keys() - set(names):
+            for name in self._statuses.keys() - self.cameras:
+                del self._statuses[name]
+            for name in self._occupancy.keys() - self.cameras:
                 del self._occupancy[name]
-            for name in self._snoozes.keys() - set(names):
+            for name in self._snoozes.keys() - self.cameras:
                 del self._snoozes[name]
 
-    def minute(self, minute: OccupancyMinute) -> None:
-        """Take over a count, unless a newer one of the camera is known."""
+    def update_minute(self, minute: OccupancyMinute) -> None:
+        """Set a camera's newest count; an older one is ignored."""
         with self._lock:
-            known = self._occupancy.get(minute.camera)
-            if known is None or known.minute <= minute.minute:
+            newest = self._occupancy.get(minute.camera)
+            if newest is None or newest.minute <= minute.minute:
                 self._occupancy[minute.camera] = minute
 
-    def subject(self, subject: Change | Incident, *, silent: bool = False) -> None:
-        """Take over a recorded change; `silent`: nobody is told of it."""
+    def update_subject(self, subject: Change | Incident, *, silent: bool = False) -> None:
+        """Apply a recorded change; `silent`: no alert of it is sent."""
         with self._lock:
             if isinstance(subject, Change):
-                self._violation(subject, silent=silent)
+                self._update_violation(subject, silent=silent)
             else:
-                self._incident(subject)
+                self._update_incident(subject)
 
-    def snooze(self, snooze: Snooze) -> None:
-        """Take over a snooze that began; one that ended has what is open told again."""
+    def update_snooze(self, snooze: Snooze) -> None:
+        """Set a camera's snooze; its end (`until` None) releases the camera's open violations."""
         with self._lock:
             self._snoozes[snooze.camera] = snooze
             if snooze.until is None:
-                told = {
-                    key for key, row in self._changes.items() if row.violation.camera == snooze.camera
+                self._silenced -= {
+                    key
+                    for key, change in self._changes.items()
+                    if change.violation.camera == snooze.camera
                 }
-                self._silenced -= told
 
     def acknowledge(self, violation: UUID) -> None:
-        """Note that somebody has acknowledged a violation; the newest thousand are kept."""
+        """Record that a violation was acknowledged; the newest thousand are kept."""
         with self._lock:
             self._acknowledged[violation] = None
             self._unacknowledged.pop(violation, None)
-            if len(self._acknowledged) > _MOST_ACKNOWLEDGED:
+            if len(self._acknowledged) > _MAX_ACKNOWLEDGED:
                 self._acknowledged.popitem(last=False)
 
-    def _violation(self, change: Change, *, silent: bool) -> None:
+    def _update_violation(self, change: Change, *, silent: bool) -> None:
         violation = change.violation
         if change.number == 1:
-            self._expect_notice(change)
-        known = self._changes.get(violation.id)
-        if known is not None and known.number > change.number:
+            self._add_unacknowledged(change)
+        newest = self._changes.get(violation.id)
+        if newest is not None and newest.number > change.number:
             return
         if violation.ended is None:
             self._changes[violation.id] = change
@@ -103,18 +112,18 @@ class CurrentState:
                 self._silenced.add(violation.id)
             return
         self._changes.pop(violation.id, None)
-        if violation.id in self._silenced:  # it is over, and nobody will ever be told of it
+        if violation.id in self._silenced:  # it has ended, and no alert of it will ever be sent
             self._silenced.remove(violation.id)
             self._unacknowledged.pop(violation.id, None)
 
-    def _expect_notice(self, change: Change) -> None:
+    def _add_unacknowledged(self, change: Change) -> None:
         self._unacknowledged[change.violation.id] = change
-        if len(self._unacknowledged) > _MOST_UNACKNOWLEDGED:
+        if len(self._unacknowledged) > _MAX_UNACKNOWLEDGED:
             self._unacknowledged.popitem(last=False)
 
-    def _incident(self, incident: Incident) -> None:
-        known = self._incidents.get(incident.id)
-        if known is not None and known.number > incident.number:
+    def _update_incident(self, incident: Incident) -> None:
+        newest = self._incidents.get(incident.id)
+        if newest is not None and newest.number > incident.number:
             return
         if incident.ended is None:
             self._incidents[incident.id] = incident
@@ -133,11 +142,11 @@ class CurrentState:
         with self._lock:
             return list(self._incidents.values())
 
-    def state(self) -> StateSnapshot:
-        """Return everything as it stands."""
+    def snapshot(self) -> StateSnapshot:
+        """Return a copy of the whole state."""
         with self._lock:
             return StateSnapshot(
-                tuple(self._cameras.values()),
+                tuple(self._statuses.values()),
                 tuple(self._changes.values()),
                 tuple(self._incidents.values()),
                 dict(self._occupancy),
@@ -149,12 +158,13 @@ class CurrentState:
 
 
 def load_current_state(store: Store, cameras: Collection[str], now: datetime) -> CurrentState:
-    """Return what the database says stands."""
+    """Return the state that the database holds."""
     return CurrentState(
         store.open_changes(),
         store.open_incidents(),
         store.newest_minutes(cameras),
-        silenced=[each.id for each in store.settled() if each.silent],
+        cameras=cameras,
+        silenced=[violation.id for violation in store.settled() if violation.silent],
         acknowledged=store.acknowledged_open(),
-        unacknowledged=store.unacknowledged(now - _REMEMBERED),
+        unacknowledged=store.unacknowledged(now - _ACKNOWLEDGEMENT_WINDOW),
     )

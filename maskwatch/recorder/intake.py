@@ -1,8 +1,8 @@
 """Collects changes and counts, commits them together, and only then acknowledges them.
 
-What the store cannot take is never lost here: locked or failing, it stays and is tried again, and
-no more is read meanwhile; on a full disk, or when that lasts, it moves to memory and is acknowledged
-as not stored.
+The only place that retries a commit. Changes that the store cannot take are never lost here: while it
+is locked or fails they stay and are tried again, and no more is read meanwhile; on a full disk, or when
+the failure lasts, they move to memory and are acknowledged as not stored.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ __all__ = ["Acknowledge", "Intake"]
 
 _log = logging.getLogger(__name__)
 
-# Called with True when the entry is on disk, False when it is in memory only, None when it was
-# refused and must not be acknowledged.
 Acknowledge = Callable[[bool | None], None]
+"""Called with True when the entry is on disk, False when it is in memory only, None when it was refused
+and must not be acknowledged."""
 
 _BATCH = 64
-_MINUTES = 1000
+_MAX_MINUTES = 1000
 _RETRY = 0.2
-_RETRY_HELD = 1.0  # when a batch from memory comes first, which takes a moment
-_PATIENCE = 10.0  # seconds of a lock, or of failing, after which people are told from memory
-_SETTLE = 5.0  # most seconds for everything that waits, well within those of a heartbeat
+_RETRY_UNSTORED = 1.0  # when a batch from memory comes first, which takes a moment
+_LASTING = 10.0  # seconds of a lock, or of failing, after which alerts are sent from memory
+_MAX_COMMIT_ALL = 5.0  # seconds for everything that waits, well within those of a heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +44,39 @@ class _Item:
 
 
 class Intake:
-    """What waits to be committed."""
+    """The entries that wait to be committed.
+
+    Args:
+        unstored: takes what the store cannot take.
+        state: is updated with what was recorded.
+        clock: for all times.
+        meter: counts changes, incidents and errors.
+        is_silent: whether no alert of a change is sent (see `SnoozeManager`).
+
+    Attributes:
+        trouble: why the store cannot take entries now: "full", "locked", "io", or "" if it can.
+
+    """
 
     def __init__(
         self,
-        memory: UnstoredBuffer,
-        standing: CurrentState,
+        unstored: UnstoredBuffer,
+        state: CurrentState,
         *,
         clock: Clock,
         meter: Meter,
-        covers: Callable[[Change | Incident], bool] = lambda _: False,
+        is_silent: Callable[[Change | Incident], bool] = lambda _: False,
     ) -> None:
-        """Begin empty; `covers` says whether nobody is told of a change (see `Silence`)."""
-        self._covers = covers
-        self._memory = memory
-        self._standing = standing
+        self.trouble = ""
+        self._is_silent = is_silent
+        self._unstored = unstored
+        self._state = state
         self._clock = clock
         self._meter = meter
         self._items: list[_Item] = []
         self._minutes: list[OccupancyMinute] = []
         self._retry_at = 0.0
-        self._troubled_since = 0.0
-        self.trouble = ""
+        self._trouble_since = 0.0
 
     @property
     def full(self) -> bool:
@@ -75,72 +86,77 @@ class Intake:
     @property
     def pressing(self) -> bool:
         """Whether more waits that can be committed right now."""
-        return bool(self._items or self._memory) and not self.trouble
+        return bool(self._items or self._unstored) and not self.trouble
 
     @property
     def blocked(self) -> bool:
-        """Whether the database cannot be used now: each try would only keep everybody waiting."""
+        """Whether the database cannot be used now: each further attempt would only cost time."""
         return self.trouble in {"locked", "io"}
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Whether nothing waits here."""
         return not self._items and not self._minutes
 
-    def add(self, entry: Entry, acknowledge: Acknowledge) -> None:
-        """Take a change."""
-        entry = replace(entry, silent=self._covers(entry.subject))
+    @property
+    def settled(self) -> bool:
+        """Whether everything that arrived is in the database."""
+        return self.empty and not self._unstored
+
+    def add(self, entry: Entry, acknowledge: Acknowledge = lambda _: None) -> None:
+        """Add a change."""
+        entry = replace(entry, silent=self._is_silent(entry.subject))
         self._items.append(_Item(entry, acknowledge))
 
     def add_minute(self, minute: OccupancyMinute) -> None:
-        """Take a count; with the store in trouble for long, the oldest ones are given up."""
+        """Add a count; while the store fails for long, the oldest ones are dropped."""
         self._minutes.append(minute)
-        del self._minutes[:-_MINUTES]
+        del self._minutes[:-_MAX_MINUTES]
 
     def commit(self, store: Store) -> bool:
-        """Store a batch of what waits, and acknowledge it; return whether new alerts may be waiting.
+        """Store and acknowledge a batch of what waits; return whether new alerts may be pending.
 
-        Not all at once: thousands of changes in one transaction would keep us from beating.
+        Only a batch: a transaction of thousands of changes would delay the next heartbeat.
 
         Raises:
-            StoreDamagedError: the database must be opened anew; everything still waits.
+            StoreDamagedError: the database must be reopened; everything still waits.
 
         """
-        if self.empty and not self._memory:
+        if self.settled:
             return False
         if self._clock.monotonic() < self._retry_at:
-            return self._to_memory()
+            return self._move_to_memory()
         try:
             self._store_batch(store)
         except StoreDamagedError:
-            self._count("damaged")
+            self._count_error("damaged")
             raise
         except StoreError as error:
-            self._later(error)
-            return self._to_memory()
+            self._retry_later(error)
+            return self._move_to_memory()
         self.trouble = ""
         return True
 
     def commit_all(self, store: Store) -> None:
-        """Store everything that waits, if that can be done now and soon; raises as `commit`."""
-        deadline = self._clock.monotonic() + _SETTLE
+        """Store everything that waits, if the store can do so now and soon; raises as `commit`."""
+        deadline = self._clock.monotonic() + _MAX_COMMIT_ALL
         while self.commit(store) and self.pressing and self._clock.monotonic() < deadline:
             pass
 
     def _store_batch(self, store: Store) -> None:
-        """Store what is in memory, which came first, and only with the last of it what waits here."""
-        remembered = self._memory.entries()[:_BATCH]
-        items = self._items[: _BATCH - len(remembered)] if len(remembered) == len(self._memory) else []
-        receipts = store.record([*remembered, *(item.entry for item in items)], self._minutes)
-        if remembered:
-            _log.warning("%d changes that were held in memory are stored now", len(remembered))
-        self._memory.forget(remembered)
+        """Store the entries in memory, which came first, and only with the last of them the others."""
+        unstored = self._unstored.entries()[:_BATCH]
+        items = self._items[: _BATCH - len(unstored)] if len(unstored) == len(self._unstored) else []
+        receipts = store.record([*unstored, *(item.entry for item in items)], self._minutes)
+        if unstored:
+            _log.warning("%d changes that were held in memory are stored now", len(unstored))
+        self._unstored.remove(unstored)
         self._minutes.clear()
         del self._items[: len(items)]
-        for entry, receipt in zip(remembered, receipts, strict=False):
+        for entry, receipt in zip(unstored, receipts, strict=False):
             if receipt is Receipt.STORED:
-                self._recorded(entry)
-        self._acknowledge(items, receipts[len(remembered) :])
+                self._count_recorded(entry)
+        self._acknowledge(items, receipts[len(unstored) :])
 
     def _acknowledge(self, items: Sequence[_Item], receipts: Sequence[Receipt]) -> None:
         for item, receipt in zip(items, receipts, strict=True):
@@ -148,56 +164,53 @@ class Intake:
                 item.acknowledge(None)
                 continue
             if receipt is Receipt.STORED:
-                self._accept(item.entry)
+                self._update_state(item.entry)
+                self._count_recorded(item.entry)
             elif receipt is Receipt.CONFLICT:
-                ids = {"alert": f"{subject_id(item.entry.subject)}:{item.entry.subject.number}"}
-                _log.warning("a change was stored before with other contents", extra=ids)
+                context = {"alert": f"{subject_id(item.entry.subject)}:{item.entry.subject.number}"}
+                _log.warning("this change was stored before with other contents", extra=context)
             item.acknowledge(True)  # noqa: FBT003 - the one argument of a callback
 
-    def _accept(self, entry: Entry) -> None:
-        self._stands(entry)
-        self._recorded(entry)
-
-    def _recorded(self, entry: Entry) -> None:
+    def _count_recorded(self, entry: Entry) -> None:
         subject = entry.subject
         kind = change_kind(subject).value
         self._meter.add(catalogue.CHANGES_RECORDED, {"change": kind})
         if isinstance(subject, Incident) and subject.number == 1:
             self._meter.add(catalogue.INCIDENTS, {"kind": subject.kind.value})
 
-    def _stands(self, entry: Entry) -> None:
-        self._standing.subject(entry.subject, silent=entry.silent)
+    def _update_state(self, entry: Entry) -> None:
+        self._state.update_subject(entry.subject, silent=entry.silent)
         if entry.silent and isinstance(entry.subject, Change):
             camera = entry.subject.violation.camera
             self._meter.add(catalogue.CHANGES_SILENCED, {"camera": camera})
 
-    def _to_memory(self) -> bool:
-        """Have people told of what the store cannot take: on a full disk at once, else if it lasts."""
-        lasting = self._clock.monotonic() - self._troubled_since >= _PATIENCE
+    def _move_to_memory(self) -> bool:
+        """Make what the store cannot take deliverable: immediately on a full disk, else if it lasts."""
+        lasting = self._clock.monotonic() - self._trouble_since >= _LASTING
         if self.trouble != "full" and not (self.trouble and lasting):
             return False
         entries = [item.entry for item in self._items]
-        if not entries or not self._memory.room_for(entries):
+        if not entries or not self._unstored.has_room_for(entries):
             return False
         items, self._items = self._items, []
-        self._memory.keep(entries)
+        self._unstored.add(entries)
         for item in items:
-            self._stands(item.entry)
+            self._update_state(item.entry)
             item.acknowledge(False)  # noqa: FBT003 - the one argument of a callback
         return True
 
-    def _later(self, error: StoreError) -> None:
+    def _retry_later(self, error: StoreError) -> None:
         reason = _reason(error)
-        self._count(reason)
+        self._count_error(reason)
         now = self._clock.monotonic()
-        self._retry_at = now + (_RETRY_HELD if self._memory else _RETRY)
+        self._retry_at = now + (_RETRY_UNSTORED if self._unstored else _RETRY)
         if not self.trouble:
-            self._troubled_since = now
+            self._trouble_since = now
         if self.trouble != reason:  # once per trouble, not once per attempt
             _log.error("%s; trying again", error)
         self.trouble = reason
 
-    def _count(self, reason: str) -> None:
+    def _count_error(self, reason: str) -> None:
         self._meter.add(catalogue.STORE_ERROR_COUNT, {"reason": reason})
 
 

@@ -1,4 +1,4 @@
-"""Runs the recorder: set-up as every child, the directory's lock, the database, the loop."""
+"""The recorder process: set-up as every child, the data directory's lock, the loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from maskwatch.clock import Clock, SystemClock
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
-from maskwatch.recorder.service import MakeSinks, Recorder
+from maskwatch.recorder.service import open_recorder
+from maskwatch.recorder.supervisor_messages import MakeSinks
 from maskwatch.store.database import Store
 from maskwatch.store.files import DataDir, DirectoryLock
 from maskwatch.store.open import open_store
@@ -25,13 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None, *, sinks: MakeSinks = make_sinks) -> int:
-    """Be the recorder; return the exit code (see `maskwatch.errors`)."""
+    """Run the recorder; return the exit code (see `maskwatch.errors`)."""
     parser = argparse.ArgumentParser(prog="maskwatch-recorder")
-    parser.add_argument("--fd", type=int, required=True, help="the inherited line to the supervisor")
+    parser.add_argument("--fd", type=int, required=True, help="the inherited channel to the supervisor")
     options = parser.parse_args(arguments)
     try:
-        uplink, configure = child.start(options.fd, "recorder")
-        serve(uplink, configure, sinks=sinks, clock=SystemClock())
+        supervisor, configure = child.start(options.fd, "recorder")
+        serve(supervisor, configure, sinks=sinks, clock=SystemClock())
     except MaskwatchError as error:
         _log.critical("%s", error)
         return error.exit_code
@@ -39,22 +40,24 @@ def main(arguments: Sequence[str] | None = None, *, sinks: MakeSinks = make_sink
 
 
 def serve(
-    uplink: child.SupervisorChannel, configure: Configure, *, sinks: MakeSinks, clock: Clock
+    supervisor: child.SupervisorChannel, configure: Configure, *, sinks: MakeSinks, clock: Clock
 ) -> None:
-    """Own the data directory and record until told to stop.
+    """Lock the data directory, and record until the supervisor stops it.
 
     Raises:
-        StoreLockedError, StoreTooNewError, StoreError: the directory cannot be had.
+        StoreLockedError: another daemon uses the directory.
+        StoreTooNewError: a newer version has written the database.
+        StoreError: the directory or the database cannot be used.
 
     """
     config = configure.config
-    place = DataDir(Path(config.data_dir))
-    place.prepare()
+    directory = DataDir(Path(config.data_dir))
+    directory.prepare()
 
     def open_database(names: Sequence[str], meter: Meter) -> tuple[Store, Repair | None]:
         lock.renew()
         reserve = config.store.reserve_megabytes << 20
-        return open_store(place, sinks=names, reserve_bytes=reserve, clock=clock, meter=meter)
+        return open_store(directory, sinks=names, reserve_bytes=reserve, clock=clock, meter=meter)
 
-    with DirectoryLock(place) as lock:
-        Recorder(uplink, configure, open_database, make_sinks=sinks, clock=clock).serve()
+    with DirectoryLock(directory) as lock:
+        open_recorder(supervisor, configure, open_database, make_sinks=sinks, clock=clock).serve()

@@ -1,18 +1,23 @@
-"""Trouble of the recorder's own that people must hear about: backlog, disk. Once, and its end."""
+"""What the recorder reports of itself: heartbeats, metrics, and incidents of the disk and backlog."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
-from maskwatch.domain import Incident, IncidentKind, OpenIncidents
+from maskwatch.domain import CameraState, Incident, IncidentKind, OpenIncidents
+from maskwatch.ipc.child import SupervisorChannel
+from maskwatch.ipc.messages import Heartbeat, Metrics
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
+from maskwatch.recorder.recording import Recording
+from maskwatch.recorder.sinks import SinkDeliveries
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.database import Store
@@ -20,11 +25,40 @@ from maskwatch.store.files import free_bytes
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["IncidentDetector", "RecorderMetrics"]
+__all__ = ["Heartbeats", "IncidentDetector", "Monitor", "RecorderMetrics"]
+
+
+class Heartbeats:
+    """Sends heartbeats to the supervisor.
+
+    Attributes:
+        trouble: why the store cannot be written now, "" if it can.
+        received: how many messages workers have sent.
+
+    """
+
+    def __init__(self, supervisor: SupervisorChannel, clock: Clock) -> None:
+        self.trouble = ""
+        self.received = 0
+        self._supervisor = supervisor
+        self._since = clock.now()
+
+    def send(self) -> None:
+        """Send a heartbeat."""
+        heartbeat = Heartbeat(
+            state=CameraState.LIVE,
+            reason=self.trouble,
+            since=self._since,
+            leave_by=None,
+            frames=self.received,
+            last_frame=None,
+            attempt=0,
+        )
+        self._supervisor.send(heartbeat, droppable=True)
 
 
 class RecorderMetrics:
-    """Sets the gauges of the meter."""
+    """Sets the recorder's gauges."""
 
     def __init__(self, meter: Meter, clock: Clock) -> None:
         self._meter = meter
@@ -33,38 +67,38 @@ class RecorderMetrics:
     def update(
         self,
         store: Store,
-        couriers: Iterable[OutboxDelivery],
-        memory: UnstoredBuffer,
-        standing: CurrentState,
+        deliveries: Iterable[OutboxDelivery],
+        unstored: UnstoredBuffer,
+        state: CurrentState,
     ) -> None:
-        """Measure everything anew.
+        """Set the gauges of the store, the incidents and the sinks.
 
         Raises:
             StoreError: the database cannot be read now.
 
         """
-        self._meter.set(catalogue.ALERTS_UNSTORED, len(memory))
-        self._space(store)
-        self._incidents(standing)
-        for courier in couriers:
-            self._sink(store, courier)
+        self._meter.set(catalogue.ALERTS_UNSTORED, len(unstored))
+        self._update_store(store)
+        self._update_incidents(state)
+        for delivery in deliveries:
+            self._update_sink(store, delivery)
 
-    def snoozes(self, silence: SnoozeManager, cameras: Iterable[str]) -> None:
-        """Say of each camera whether it is snoozed."""
-        for camera in cameras:
-            snoozed = float(silence.snoozed(camera))
+    def update_snoozes(self, snoozes: SnoozeManager, state: CurrentState) -> None:
+        """Set the gauge of snoozed cameras."""
+        for camera in state.cameras:
+            snoozed = float(snoozes.is_snoozed(camera))
             self._meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
 
-    def _sink(self, store: Store, courier: OutboxDelivery) -> None:
-        labels = {"sink": courier.sink.name}
-        self._meter.set(catalogue.SINK_READY, float(courier.sink.ready), labels)
-        state = store.backlog(courier.sink.name)
-        age = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
-        self._meter.set(catalogue.OUTBOX_PENDING, state.pending, labels)
-        self._meter.set(catalogue.OUTBOX_PARKED, state.parked, labels)
+    def _update_sink(self, store: Store, delivery: OutboxDelivery) -> None:
+        labels = {"sink": delivery.sink.name}
+        self._meter.set(catalogue.SINK_READY, float(delivery.sink.ready), labels)
+        backlog = store.backlog(delivery.sink.name)
+        age = (self._clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        self._meter.set(catalogue.OUTBOX_PENDING, backlog.pending, labels)
+        self._meter.set(catalogue.OUTBOX_PARKED, backlog.parked, labels)
         self._meter.set(catalogue.OUTBOX_OLDEST_SECONDS, max(0.0, age), labels)
 
-    def _space(self, store: Store) -> None:
+    def _update_store(self, store: Store) -> None:
         sizes = {
             "database": store.used_bytes(),
             "wal": _size(store.place.database.with_name("maskwatch.db-wal")),
@@ -75,10 +109,10 @@ class RecorderMetrics:
         self._meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.place.path))
         self._meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
 
-    def _incidents(self, standing: CurrentState) -> None:
-        open_now = Counter(incident.kind for incident in standing.open_incidents)
+    def _update_incidents(self, state: CurrentState) -> None:
+        counts = Counter(incident.kind for incident in state.open_incidents)
         for kind in IncidentKind:
-            self._meter.set(catalogue.INCIDENTS_OPEN, open_now[kind], {"kind": kind.value})
+            self._meter.set(catalogue.INCIDENTS_OPEN, counts[kind], {"kind": kind.value})
 
 
 def _size(path: Path) -> int:
@@ -89,7 +123,7 @@ def _size(path: Path) -> int:
 
 
 _BACKLOG_AFTER = timedelta(minutes=5)
-_WHY = {
+_REASONS = {
     "full": "the disk is full",
     "locked": "another program keeps the database locked",
     "io": "the database cannot be written",
@@ -98,69 +132,106 @@ _DETECTED = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
 
 
 class IncidentDetector:
-    """Opens an incident when a trouble begins and closes it when it is over.
+    """Opens an incident when a backlog or trouble of the disk begins, and closes it at the end.
 
     Args:
         clock: for the times of incidents.
         changed: called with every incident that is opened or closed.
-        known: incidents that a recorder before this one, in the same run of the daemon, left open.
+        already_open: incidents that an earlier recorder of the same run of the daemon left open.
 
     """
 
     def __init__(
-        self, clock: Clock, changed: Callable[[Incident], None], known: Iterable[Incident] = ()
+        self,
+        clock: Clock,
+        changed: Callable[[Incident], None],
+        already_open: Iterable[Incident] = (),
     ) -> None:
         self._clock = clock
-        self._incidents = OpenIncidents(changed, [each for each in known if each.kind in _DETECTED])
-        self._held: dict[str, float] = {}
+        self._incidents = OpenIncidents(
+            changed, [incident for incident in already_open if incident.kind in _DETECTED]
+        )
+        self._paused_at: dict[str, float] = {}
 
-    def look(
-        self, store: Store, couriers: Iterable[OutboxDelivery], memory: UnstoredBuffer, trouble: str
+    def update(
+        self,
+        store: Store,
+        deliveries: Iterable[OutboxDelivery],
+        unstored: UnstoredBuffer,
+        trouble: str,
     ) -> None:
-        """Compare what is with what was; `trouble` is `Intake.trouble`.
+        """Open and close incidents by the state now; `trouble` is `Intake.trouble`.
 
         Raises:
             StoreError: the database cannot be read now.
 
         """
-        self._update(IncidentKind.DISK, _disk(store, memory, trouble))
-        self._update(IncidentKind.BACKLOG, self._backlog(store, couriers))
+        self._set(IncidentKind.DISK, _disk_reason(store, unstored, trouble))
+        self._set(IncidentKind.BACKLOG, self._backlog_reason(store, deliveries))
 
     def database_replaced(self, reason: str) -> None:
         """Report a damaged database that was replaced: an incident that ends as it begins."""
-        now = self._clock.now()
-        self._incidents.open(IncidentKind.STORE_DAMAGED, "", reason, now)
-        self._incidents.close(IncidentKind.STORE_DAMAGED, "", now)
+        self._set(IncidentKind.STORE_DAMAGED, reason)
+        self._set(IncidentKind.STORE_DAMAGED, "")
 
-    def _backlog(self, store: Store, couriers: Iterable[OutboxDelivery]) -> str:
+    def _backlog_reason(self, store: Store, deliveries: Iterable[OutboxDelivery]) -> str:
         late = []
-        for courier in couriers:
-            state = store.backlog(courier.sink.name)
-            if state.oldest is None or self._held_lately(courier.sink):
+        for delivery in deliveries:
+            backlog = store.backlog(delivery.sink.name)
+            if backlog.oldest is None or self._paused_lately(delivery.sink):
                 continue
-            if self._clock.now() - state.oldest > _BACKLOG_AFTER:
-                late.append(f"{courier.sink.name}: {state.pending} alerts wait for delivery")
+            if self._clock.now() - backlog.oldest > _BACKLOG_AFTER:
+                late.append(f"{delivery.sink.name}: {backlog.pending} alerts wait for delivery")
         return "; ".join(late)
 
-    def _held_lately(self, sink: Sink) -> bool:
-        """Return whether it held back on purpose, now or a moment ago: quiet hours are no trouble."""
+    def _paused_lately(self, sink: Sink) -> bool:
+        """Return whether the sink paused on purpose: what gathers in quiet hours is no backlog."""
         now = self._clock.monotonic()
         if sink.paused:
-            self._held[sink.name] = now
-        return now - self._held.get(sink.name, -math.inf) < _BACKLOG_AFTER.total_seconds()
+            self._paused_at[sink.name] = now
+        return now - self._paused_at.get(sink.name, -math.inf) < _BACKLOG_AFTER.total_seconds()
 
-    def _update(self, kind: IncidentKind, reason: str) -> None:
-        """Open or close the incident; `reason` is "" while there is no trouble of this kind."""
-        now = self._clock.now()
+    def _set(self, kind: IncidentKind, reason: str) -> None:
         if reason:
-            self._incidents.open(kind, "", reason, now)
+            self._incidents.open(kind, "", reason, self._clock.now())
         else:
-            self._incidents.close(kind, "", now)
+            self._incidents.close(kind, "", self._clock.now())
 
 
-def _disk(store: Store, memory: UnstoredBuffer, trouble: str) -> str:
-    if memory:
-        return f"{_WHY.get(trouble, _WHY['full'])}: alerts are held in memory only"
+def _disk_reason(store: Store, unstored: UnstoredBuffer, trouble: str) -> str:
+    if unstored:
+        return f"{_REASONS.get(trouble, _REASONS['full'])}: alerts are held in memory only"
     if not store.reserve.whole:
         return "the disk is nearly full: there is no space for the reserve, pictures are not stored"
     return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitor:
+    """Observes the parts of the recorder, and reports to the supervisor."""
+
+    supervisor: SupervisorChannel
+    meter: Meter
+    recording: Recording
+    deliveries: SinkDeliveries
+    unstored: UnstoredBuffer
+    state: CurrentState
+    heartbeats: Heartbeats
+    metrics: RecorderMetrics
+    incidents: IncidentDetector
+
+    def beat(self) -> None:
+        """Send a heartbeat."""
+        self.heartbeats.trouble = self.recording.intake.trouble
+        self.heartbeats.received = self.recording.workers.received
+        self.heartbeats.send()
+
+    def measure(self) -> None:
+        """Update the incidents and the metrics, and send the metrics."""
+        recording = self.recording
+        with recording.guard.postponing_errors():
+            store, trouble = recording.guard.store, recording.intake.trouble
+            self.incidents.update(store, self.deliveries, self.unstored, trouble)
+            self.metrics.update(store, self.deliveries, self.unstored, self.state)
+            self.metrics.update_snoozes(recording.snoozes, self.state)
+        self.supervisor.send(Metrics(snapshot=self.meter.snapshot()), droppable=True)

@@ -1,100 +1,131 @@
-"""All the sinks: each with its courier, started and stopped together, told of everything."""
+"""All the sinks: each with its delivery, started, informed and stopped together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from queue import SimpleQueue
 
 from maskwatch.alerts.sink import DeliveryOutcome, Sink, StateSnapshot
 from maskwatch.clock import Clock
 from maskwatch.domain import CameraStatus, OccupancyMinute, Snooze
-from maskwatch.recorder.commands import ForwardedCommands
+from maskwatch.ipc.messages import Command
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
+from maskwatch.recorder.store_guard import StoreGuard
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["SinkDeliveries"]
+__all__ = ["MAX_STOP", "SinkDeliveries"]
+
+MAX_STOP = 2.0
+"""The most seconds for deliveries in flight to come back when the sinks stop."""
 
 
 class SinkDeliveries:
-    """The couriers of the sinks that are configured now."""
+    """The deliveries to the sinks that are configured now.
+
+    Args:
+        state: the current state, for sinks that have just connected.
+        unstored: changes that could not be stored.
+        wake: wakes the recorder's loop from any thread.
+        clock: for all times.
+        meter: counts deliveries.
+
+    """
 
     def __init__(
         self,
-        standing: CurrentState,
-        memory: UnstoredBuffer,
-        commands: ForwardedCommands,
-        ring: Callable[[], None],
+        state: CurrentState,
+        unstored: UnstoredBuffer,
+        wake: Callable[[], None],
         *,
         clock: Clock,
         meter: Meter,
     ) -> None:
-        """Prepare; `ring` has the loop turn at once, from any thread."""
-        self._standing = standing
-        self._memory = memory
-        self._commands = commands
-        self._ring = ring
+        self._state = state
+        self._unstored = unstored
+        self._wake = wake
         self._clock = clock
         self._meter = meter
-        self._couriers: list[OutboxDelivery] = []
+        self._deliveries: list[OutboxDelivery] = []
+        self._commands: SimpleQueue[tuple[Sink, Command]] = SimpleQueue()
 
     def __iter__(self) -> Iterator[OutboxDelivery]:
-        return iter(self._couriers)
+        return iter(self._deliveries)
 
     def start(self, sinks: Sequence[Sink]) -> None:
-        """Have the sinks connect, and give each a courier."""
+        """Connect the sinks, each with a delivery of its own."""
         for sink in sinks:
-            courier = OutboxDelivery(sink, self._memory, clock=self._clock, meter=self._meter)
-            self._couriers.append(courier)
+            delivery = OutboxDelivery(sink, self._unstored, clock=self._clock, meter=self._meter)
+            self._deliveries.append(delivery)
             sink.start(
-                partial(self._report, courier), self._standing_now, partial(self._commands.take, sink)
+                partial(self._report, delivery), self._current_state, partial(self._run_command, sink)
             )
 
-    def stop(self, timeout: float) -> list[OutboxDelivery]:
-        """Have the sinks say goodbye, in `timeout` seconds all together.
-
-        Returns the couriers, whose last outcomes are to be written.
-        """
-        stopped, self._couriers = self._couriers, []
+    def stop(self, guard: StoreGuard, timeout: float) -> None:
+        """Stop all sinks within `timeout` seconds together, and write their last outcomes."""
+        stopped, self._deliveries = self._deliveries, []
         deadline = self._clock.monotonic() + timeout
-        for courier in stopped:
-            courier.sink.stop(max(0.0, deadline - self._clock.monotonic()))
-            courier.collect()
-        return stopped
+        for delivery in stopped:
+            delivery.sink.stop(max(0.0, deadline - self._clock.monotonic()))
+            delivery.collect()
+        for delivery in stopped:
+            with guard.postponing_errors():
+                delivery.write(guard.store)
+
+    def deliver(self, guard: StoreGuard, *, from_memory_only: bool) -> None:
+        """Write the outcomes that arrived, and send the deliveries that are due."""
+        for delivery in self._deliveries:
+            delivery.collect()
+            with guard.postponing_errors():
+                delivery.write(None if from_memory_only else guard.store)
+            with guard.postponing_errors():
+                delivery.send_due(None if from_memory_only else guard.store)
+
+    def commands(self) -> Iterator[tuple[Sink, Command]]:
+        """Yield the commands that have arrived through sinks, each once."""
+        while not self._commands.empty():
+            yield self._commands.get()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is out, and everything that came back is written."""
-        return all(courier.idle for courier in self._couriers)
+        """Whether nothing is in flight, and every outcome is written."""
+        return all(delivery.idle for delivery in self._deliveries)
 
-    def news(self) -> None:
-        """Something was stored, and may be waiting in the outbox."""
-        for courier in self._couriers:
-            courier.dirty = True
-            courier.sink.state_changed()
+    def outbox_changed(self) -> None:
+        """Changes were stored, or released: deliveries may be pending."""
+        for delivery in self._deliveries:
+            delivery.outbox_changed = True
+            delivery.sink.state_changed()
 
     def camera_changed(self, status: CameraStatus) -> None:
-        """Tell every sink of a camera's state."""
-        self._standing.camera(status)
-        for courier in self._couriers:
-            courier.sink.camera_changed(status)
+        """Publish a camera's state."""
+        self._state.update_camera(status)
+        for delivery in self._deliveries:
+            delivery.sink.camera_changed(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Tell every sink of a counted minute."""
-        self._standing.minute(minute)
-        for courier in self._couriers:
-            courier.sink.occupancy_counted(minute)
+        """Publish a counted minute."""
+        self._state.update_minute(minute)
+        for delivery in self._deliveries:
+            delivery.sink.occupancy_counted(minute)
 
     def snooze_changed(self, snooze: Snooze) -> None:
-        """A snooze began, or lets through again what it held back."""
-        self._standing.snooze(snooze)
-        self.news()
+        """Publish a snooze that began, or ended and released what it held back."""
+        self._state.update_snooze(snooze)
+        self.outbox_changed()
 
-    def _report(self, courier: OutboxDelivery, outcome: DeliveryOutcome) -> None:
-        courier.report(outcome)
-        self._ring()
+    # --- called by sinks, from any thread -----------------------------------------------------------
 
-    def _standing_now(self) -> StateSnapshot:
-        self._ring()  # a sink that asks has just connected: it may be ready soon
-        return self._standing.state()
+    def _report(self, delivery: OutboxDelivery, outcome: DeliveryOutcome) -> None:
+        delivery.report(outcome)
+        self._wake()
+
+    def _current_state(self) -> StateSnapshot:
+        self._wake()  # a sink that asks has just connected: it may be ready soon
+        return self._state.snapshot()
+
+    def _run_command(self, sink: Sink, command: Command) -> None:
+        self._commands.put((sink, command))
+        self._wake()

@@ -1,8 +1,8 @@
-"""Snoozed cameras: their violations are judged and stored as ever, but told to nobody for a while.
+"""Snoozed cameras: violations are judged and stored as ever, but no alert is sent for a while.
 
-It is settled once for each violation, when it opens, so that consumers hear of all its changes or of
-none. What was told before the snooze is told to its end; what is still open when the snooze is over
-is told then, from its first change on. Snoozes are kept in the database, and outlive a restart.
+That is decided once for each violation, when it opens, so that consumers get all its changes or none.
+A violation that was alerted before the snooze is alerted to its end; one that is still open when the
+snooze ends is alerted then, from its first change on. Snoozes are in the database and survive a restart.
 """
 
 from __future__ import annotations
@@ -21,113 +21,105 @@ from maskwatch.store.database import Store
 __all__ = ["SnoozeManager"]
 
 _log = logging.getLogger(__name__)
-_LONGEST = 24 * 3600.0
+_MAX_SECONDS = 24 * 3600.0
 
 
 class SnoozeManager:
-    """Who is snoozed until when, and which open violations nobody is told of.
+    """Which cameras are snoozed until when, and which open violations are silent.
 
     Args:
         store: holds the snoozes of former runs.
-        memory: what could not be stored, and may be told once the snooze is over.
-        clock: for all times; the length of a snooze does not depend on the wall clock in one run.
-        tell: called with every snooze that begins or ends.
-
-    Attributes:
-        running: the snoozes of former runs that go on; the owner tells of them.
+        unstored: changes that could not be stored, and are deliverable once the snooze has ended.
+        clock: for all times; within one run a snooze does not depend on the wall clock.
+        changed: called with every snooze that begins or ends.
 
     """
 
     def __init__(
-        self, store: Store, memory: UnstoredBuffer, clock: Clock, tell: Callable[[Snooze], None]
+        self, store: Store, unstored: UnstoredBuffer, clock: Clock, changed: Callable[[Snooze], None]
     ) -> None:
-        self._memory = memory
+        self._unstored = unstored
         self._clock = clock
-        self._tell = tell
-        known: dict[UUID, tuple[str, bool]] = {s.id: (s.camera, s.silent) for s in store.settled()}
-        self._settled = known
-        self._due: dict[str, float] = {}
-        self.running = store.snoozes()
-        for snooze in self.running:
-            self._take_up(snooze)
+        self._changed = changed
+        self._open: dict[UUID, tuple[str, bool]] = {
+            violation.id: (violation.camera, violation.silent) for violation in store.settled()
+        }
+        self._resumed = store.snoozes()
+        self._ends_at = {snooze.camera: self._resumed_end(snooze) for snooze in self._resumed}
 
-    def _take_up(self, snooze: Snooze) -> None:
-        """Go on with a snooze of a former run; a wrong clock cannot make it longer than any."""
+    def _resumed_end(self, snooze: Snooze) -> float:
+        """Return when a snooze of a former run ends; a wrong clock cannot extend it beyond the limit."""
         assert snooze.until is not None
         left = (snooze.until - self._clock.now()).total_seconds()
-        self._due[snooze.camera] = self._clock.monotonic() + min(max(0.0, left), _LONGEST)
+        return self._clock.monotonic() + min(max(0.0, left), _MAX_SECONDS)
 
-    # --- what it knows ----------------------------------------------------------------------------
+    def announce_resumed(self) -> None:
+        """Report the snoozes of former runs that continue."""
+        for snooze in self._resumed:
+            self._changed(snooze)
 
-    def snoozed(self, camera: str) -> bool:
-        """Return whether nobody is told of this camera's new violations now."""
-        return camera in self._due
+    def is_snoozed(self, camera: str) -> bool:
+        """Return whether no alert is sent of this camera's new violations now."""
+        return camera in self._ends_at
 
-    def covers(self, subject: Change | Incident) -> bool:
-        """Return whether nobody is told of this change. Ask once for each, in their order."""
+    def is_silent(self, subject: Change | Incident) -> bool:
+        """Return whether no alert of this change is sent. Call it once for each, in their order."""
         if isinstance(subject, Incident):
             return False
         violation = subject.violation
-        fresh = (violation.camera, self.snoozed(violation.camera))
-        _, silent = self._settled.setdefault(violation.id, fresh)
+        if_new = (violation.camera, self.is_snoozed(violation.camera))
+        _, silent = self._open.setdefault(violation.id, if_new)
         if violation.ended is not None:
-            del self._settled[violation.id]
+            del self._open[violation.id]
         return silent
 
-    # --- what happens -----------------------------------------------------------------------------
-
-    def obey(self, store: Store, command: Command) -> CommandResult:
-        """Carry out a `snooze`; its changes so far must be stored before.
+    def execute(self, store: Store, command: Command) -> CommandResult:
+        """Execute a `snooze`; all earlier changes must have been stored.
 
         Raises:
             StoreError: the database cannot be written now; nothing was changed.
 
         """
         camera, seconds = command.target, command.seconds
-        if not 0 <= seconds <= _LONGEST:
-            detail = f"seconds: {seconds:g}; expected 0 (to end it) to {_LONGEST:.0f}"
+        if not 0 <= seconds <= _MAX_SECONDS:
+            detail = f"seconds: {seconds:g}; expected 0 (to end it) to {_MAX_SECONDS:.0f}"
             return CommandResult(id=command.id, ok=False, detail=detail)
         detail = self._begin(store, camera, seconds) if seconds else self._end(store, camera)
         return CommandResult(id=command.id, ok=True, detail=detail)
 
-    def turn(self, store: Store) -> bool:
-        """End what is over; return whether something did. Call it when nothing waits to be stored.
+    def end_expired(self, store: Store) -> bool:
+        """End the snoozes that are over; return whether any was.
+
+        Call it when nothing waits to be stored.
 
         Raises:
-            StoreError: the database cannot be written now; ask again.
+            StoreError: the database cannot be written now; call again.
 
         """
         now = self._clock.monotonic()
-        over = [camera for camera, due in self._due.items() if now >= due]
-        for camera in over:
+        expired = [camera for camera, ends_at in self._ends_at.items() if now >= ends_at]
+        for camera in expired:
             self._end(store, camera)
-        return bool(over)
+        return bool(expired)
 
     def _begin(self, store: Store, camera: str, seconds: float) -> str:
         now = self._clock.now()
-        snooze = Snooze(camera, now, now + timedelta(seconds=seconds))
+        until = now + timedelta(seconds=seconds)
+        snooze = Snooze(camera, now, until)
         store.snooze(snooze)
-        self._due[camera] = self._clock.monotonic() + seconds
-        _log.info(
-            "snoozed for %.0f s: violations are stored, nobody is told", seconds, extra=_of(camera)
-        )
-        self._tell(snooze)
-        assert snooze.until is not None
-        return f"nobody is told of {camera} until {snooze.until.isoformat(timespec='seconds')}"
+        self._ends_at[camera] = self._clock.monotonic() + seconds
+        _log.info("camera snoozed for %.0f s: no alerts are sent", seconds, extra={"camera": camera})
+        self._changed(snooze)
+        return f"nobody is told of {camera} until {until.isoformat(timespec='seconds')}"
 
     def _end(self, store: Store, camera: str) -> str:
         store.end_snooze(camera)
-        silent = [key for key, (name, quiet) in self._settled.items() if name == camera and quiet]
-        self._memory.tell(silent)
+        silent = [key for key, (name, is_silent) in self._open.items() if name == camera and is_silent]
+        self._unstored.release(silent)
         for violation in silent:
-            self._settled[violation] = (camera, False)
-        if self._due.pop(camera, None) is not None:
-            _log.info(
-                "the snooze is over; %d open violations are told now", len(silent), extra=_of(camera)
-            )
-            self._tell(Snooze(camera))
+            self._open[violation] = (camera, False)
+        if self._ends_at.pop(camera, None) is not None:
+            count, context = len(silent), {"camera": camera}
+            _log.info("snooze ended: alerts of %d open violations are sent now", count, extra=context)
+            self._changed(Snooze(camera))
         return f"people are told of {camera} again"
-
-
-def _of(camera: str) -> dict[str, str]:
-    return {"camera": camera}

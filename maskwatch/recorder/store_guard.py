@@ -1,4 +1,8 @@
-"""The open database, and what is done when it is damaged, gone, or cannot be written now."""
+"""The open database: reopened when it is damaged, and written back when its file is gone.
+
+The only place that reopens it. Other errors of the store are logged, and the work that met them is
+postponed: it is due again at the next turn of the loop.
+"""
 
 from __future__ import annotations
 
@@ -19,22 +23,24 @@ _log = logging.getLogger(__name__)
 
 OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]
 
-_PUT_BACK_EVERY = 5.0  # seconds between two tries to put back a database whose file is gone
+_WRITE_BACK_EVERY = 5.0  # seconds between two attempts to write back a database whose file is gone
 
 
 class StoreGuard:
-    """Opens the database, and opens it anew when it must be.
+    """Opens the database, and reopens it when necessary.
 
     Args:
-        open_database: opens it for the sinks of these names; damaged, it is replaced.
+        open_database: opens it for the sinks of these names; a damaged one is replaced.
         sinks: their names.
-        meter: what is measured.
-        clock: the time.
-        alive: called often in what takes long.
-        replaced: called once the database was opened anew, with what happened; "" if it was sound.
+        meter: of the store's metrics.
+        clock: for all times.
+        progress: called often during long work.
+
+    Attributes:
+        store: the open database; another one after it was reopened.
 
     Raises:
-        StoreError: it cannot be had.
+        StoreError: it cannot be opened.
 
     """
 
@@ -45,46 +51,50 @@ class StoreGuard:
         *,
         meter: Meter,
         clock: Clock,
-        alive: Callable[[], object],
-        replaced: Callable[[str], None],
+        progress: Callable[[], object],
     ) -> None:
         self._open_database = open_database
         self._meter = meter
         self._clock = clock
-        self._alive = alive
-        self._replaced = replaced
-        self._put_back_at = -math.inf
-        self.store, self.repaired = open_database(sinks, meter)
+        self._progress = progress
+        self._write_back_at = -math.inf
+        self.store, repair = open_database(sinks, meter)
+        self._replacements = [str(repair)] if repair else []
+
+    def take_replacements(self) -> list[str]:
+        """Return how the database was replaced since the last call; "" if it was only reopened."""
+        replacements, self._replacements = self._replacements, []
+        return replacements
 
     @contextmanager
-    def trouble(self) -> Iterator[None]:
-        """Survive what the store cannot do now: nothing is lost, and it is tried again."""
+    def postponing_errors(self) -> Iterator[None]:
+        """Handle errors of the store: what was to be done is not lost, but due again later."""
         try:
             yield
         except StoreDisplacedError as error:
-            self._put_back(error)
+            self._write_back(error)
         except StoreDamagedError as error:
             _log.critical("%s", error)
             self._reopen()
         except StoreError as error:
-            _log.warning("put off: %s", error)
+            _log.warning("postponed: %s", error)
 
-    def _put_back(self, displaced: StoreDisplacedError) -> None:
-        """Give what the open database holds a file again."""
-        if self._clock.monotonic() < self._put_back_at:
+    def _write_back(self, displaced: StoreDisplacedError) -> None:
+        """Write the contents of the open database to a file again."""
+        if self._clock.monotonic() < self._write_back_at:
             return
-        self._put_back_at = self._clock.monotonic() + _PUT_BACK_EVERY
+        self._write_back_at = self._clock.monotonic() + _WRITE_BACK_EVERY
         _log.critical("%s", displaced)
         try:
-            self.store.put_by(self._alive)
+            self.store.put_by(self._progress)
         except StoreError as error:
-            _log.critical("it cannot be put back now: %s", error)
+            _log.critical("the database cannot be written back now: %s", error)
         else:
             self._reopen(f"{displaced}; ")
 
-    def _reopen(self, why: str = "") -> None:
-        """Have what is in its place moved aside, and what it still holds carried over."""
+    def _reopen(self, reason: str = "") -> None:
+        """Have the file in its place moved aside, and what it still holds carried over."""
         self.store.place.suspicion.touch(mode=0o600)
         self.store.close()
-        self.store, repaired = self._open_database(self.store.sinks, self._meter)
-        self._replaced(f"{why}{repaired}" if repaired else why)
+        self.store, repair = self._open_database(self.store.sinks, self._meter)
+        self._replacements.append(f"{reason}{repair}" if repair else reason)

@@ -1,15 +1,16 @@
-"""The workers' connections: who they are, what they record, and what they left open."""
+"""The workers' connections: authenticated, limited in rate, and read into the intake."""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -33,20 +34,38 @@ from maskwatch.ipc.wire import TO_RECORDER
 from maskwatch.ipc.worker_tokens import is_worker_token
 from maskwatch.recorder.intake import Intake
 from maskwatch.secrets import Secret
-from maskwatch.store.database import Store
-from maskwatch.store.models import ViolationRow
 from maskwatch.store.record import Entry
 
 __all__ = ["PeerConnection", "WorkerConnections", "WorkerEvents", "listen"]
 
-_MOST_UNSENT = 4 << 20
-_MOST_READS = 64  # of 256 KiB each
+_log = logging.getLogger(__name__)
+
+_MAX_UNSENT = 4 << 20
+_MAX_READS = 64  # of 256 KiB each
+_MAX_JSON = 64 << 10  # a change is a kilobyte
+_MAX_CONNECTIONS = 4  # of one process, each of which may hold half a picture; a worker has one
+# What a worker may send in the long run, and in a burst: as much as it keeps while the recorder is
+# away. Each message costs further bytes, since it is a commit and an alert.
+_BYTES_PER_SECOND = 512 << 10
+_BURST_BYTES = 96 << 20
+_MESSAGE_BYTES = 16 << 10
 
 M = TypeVar("M")
 
 
 class PeerConnection(Generic[M]):
-    """A worker's connection, on which messages of type `M` arrive, each with a blob."""
+    """A worker's connection, on which messages of type `M` arrive, each with a blob.
+
+    Args:
+        sock: the connected socket.
+        loop: watches the socket.
+        decoder: of the messages that may arrive.
+        on_message: called with each message and its blob; WireError ends the connection.
+        on_end: called once at the end.
+        on_misbehaviour: called with the reason when a peer that broke the protocol is disconnected.
+        max_json: the most bytes of JSON in a message.
+
+    """
 
     def __init__(
         self,
@@ -56,13 +75,12 @@ class PeerConnection(Generic[M]):
         on_message: Callable[[M, bytes], None],
         on_end: Callable[[], None],
         *,
-        on_rubbish: Callable[[str], None],
+        on_misbehaviour: Callable[[str], None],
         max_json: int,
     ) -> None:
-        """Begin to read; `on_rubbish` is told why a connection that broke the rules is closed."""
         self._sock = sock
         self._channel = Channel(sock, decoder, max_json=max_json)
-        self._on_rubbish = on_rubbish
+        self._on_misbehaviour = on_misbehaviour
         self._loop = loop
         self._on_message = on_message
         self._on_end = on_end
@@ -71,18 +89,18 @@ class PeerConnection(Generic[M]):
         loop.watch(sock, self._turn)
 
     def send(self, message: msgspec.Struct) -> None:
-        """Send a message as the socket takes it; a peer that does not read for long is let go."""
+        """Send a message as the socket accepts it; a peer that stops reading is disconnected."""
         if not self.open:
             return
         self._channel.send(message)
-        if self._channel.waiting > _MOST_UNSENT:
-            _log.error("a worker does not read what it is told: its connection is closed")
+        if self._channel.waiting > _MAX_UNSENT:
+            _log.error("a worker does not read its messages: disconnected")
             self.close()
         elif not self._paused:
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def pause(self) -> None:
-        """Read no more for now: the other side will wait."""
+        """Stop reading for now: the peer waits."""
         if self.open and not self._paused:
             self._paused = True
             self._loop.unwatch(self._sock)
@@ -94,11 +112,11 @@ class PeerConnection(Generic[M]):
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def drain(self) -> None:
-        """Read all that has arrived, up to the end of the stream if it is there.
+        """Read what has arrived, up to the end of the stream if it is there.
 
-        No more than a socket holds: a peer that writes on for ever is not waited for.
+        No more than a socket holds: a peer may go on writing without end.
         """
-        for _ in range(_MOST_READS):
+        for _ in range(_MAX_READS):
             if not (self.open and self._read()):
                 return
 
@@ -120,113 +138,143 @@ class PeerConnection(Generic[M]):
         self._read()
 
     def _read(self) -> bool:
-        """Read once; return whether something came. The end of the stream closes the connection."""
+        """Read once; return whether a message arrived. The end of the stream closes the connection."""
         try:
             messages = self._channel.receive()
             for message, blob in messages:
                 self._on_message(message, blob)
         except WireError as error:
-            _log.error("a worker's connection is closed: %s", error)
+            _log.error("a worker is disconnected: %s", error)
             self.close()
-            self._on_rubbish(str(error))
+            self._on_misbehaviour(str(error))
             return False
         if not messages and self._channel.ended:
             self.close()
         return bool(messages)
 
 
-_log = logging.getLogger(__name__)
-_MAX_JSON = 64 << 10  # a change is a kilobyte
-_CONNECTIONS = 4  # of one process, each of which may hold half a picture; a worker has one
-# What a worker may send in the long run, and at once: as much as it keeps while we are away. Each
-# message counts as so many bytes more, since it is a commit and an alert.
-_BYTES_A_SECOND = 512 << 10
-_MOST_BYTES = 96 << 20
-_MESSAGE = 16 << 10
-_ORPHANED_AFTER = 60.0  # seconds without a worker before what it left open is closed
-
-
 def listen(path: Path) -> socket.socket:
     """Listen at `path`, for this user only; a socket of a former run is replaced.
 
     Raises:
-        StoreError: the socket cannot be made there.
+        StoreError: the socket cannot be created there.
 
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        before = os.umask(0o177)
+        previous_umask = os.umask(0o177)
         try:
             listener.bind(str(path))
         finally:
-            os.umask(before)
+            os.umask(previous_umask)
         listener.listen(128)
     except OSError as error:
         listener.close()
         raise StoreError(f"cannot listen at {path}: {error.strerror or error}") from error
+    listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listener
 
 
 class _Worker:
-    """One connection, and who is at its other end."""
+    """One connection, and the process and camera at its other end."""
 
     def __init__(self, pid: int, owner: str, now: float) -> None:
         self.pid = pid
         self.owner = owner
         self.camera = ""
-        self.allowance = TokenBucket(_BYTES_A_SECOND, _MOST_BYTES, now)
-        self.peer: PeerConnection[ToRecorder]
+        self.bucket = TokenBucket(_BYTES_PER_SECOND, _BURST_BYTES, now)
+        self.connection: PeerConnection[ToRecorder]
+
+
+class Newcomer(NamedTuple):
+    """A worker that has just connected for a camera; `owner` identifies its process."""
+
+    camera: str
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerEvents:
-    """Who is told of a count, of a snapshot, and of a process that broke the rules (and why)."""
+    """Callbacks of `WorkerConnections`.
+
+    Attributes:
+        minute: takes a count.
+        snapshot: takes a picture and its JPEG; returns the result of its command.
+        misbehaved: takes the id of a process that broke the protocol, and the reason.
+
+    """
 
     minute: Callable[[OccupancyMinute], None]
     snapshot: Callable[[SnapshotTaken, bytes], CommandResult]
-    distrust: Callable[[int, str], None]
+    misbehaved: Callable[[int, str], None]
 
 
 class WorkerConnections:
-    """Accepts workers of this user, and feeds the intake with what they send."""
+    """Accepts workers of this user, and adds the changes they send to the intake.
+
+    Args:
+        path: of the socket to listen at.
+        loop: watches the sockets.
+        intake: takes changes.
+        events: is called for everything else.
+        run: identifies this run of the daemon.
+        key: the key of all worker tokens.
+        clock: for all times.
+
+    Attributes:
+        received: how many messages have arrived.
+        newcomers: workers that connected and whose predecessors' violations are not closed yet.
+
+    Raises:
+        StoreError: the socket cannot be created there.
+
+    """
 
     def __init__(
         self,
-        listener: socket.socket,
+        path: Path,
         loop: EventLoop,
         intake: Intake,
-        tell: WorkerEvents,
+        events: WorkerEvents,
         *,
         run: str,
         key: Secret,
         clock: Clock,
     ) -> None:
-        """Listen; `key` is the key of all worker tokens."""
+        self.received = 0
+        self.newcomers: deque[Newcomer] = deque()
+        self._path = path
         self._loop = loop
         self._intake = intake
-        self._tell = tell
+        self._events = events
         self._run = run
         self._key = key
         self._clock = clock
         self._workers: list[_Worker] = []
-        self._newcomers: list[_Worker] = []
         self._last_seen: dict[str, float] = {}
-        self._began = clock.monotonic()
-        self.received = 0
-        self._watch(listener)
+        self._started = clock.monotonic()
+        self._listener = listen(path)
+        loop.watch(self._listener, self._accept)
 
-    def _watch(self, listener: socket.socket) -> None:
-        listener.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    def stay_reachable(self) -> None:
+        """Listen again if the socket was removed: a new worker cannot connect otherwise."""
+        if self._path.exists():
+            return
+        _log.error("the socket %s was removed: listening again", self._path)
+        try:
+            listener = listen(self._path)
+        except StoreError as error:
+            _log.error("%s", error)
+            return
+        self._close_listener()
         self._listener = listener
         self._loop.watch(listener, self._accept)
 
-    def listen_at(self, listener: socket.socket) -> None:
-        """Listen there from now on; who is connected stays so."""
+    def _close_listener(self) -> None:
         self._loop.unwatch(self._listener)
         self._listener.close()
-        self._watch(listener)
 
     def _accept(self) -> None:
         try:
@@ -239,23 +287,23 @@ class WorkerConnections:
             _log.error("a process of user %d (pid %d) was refused at the recorder's socket", uid, pid)
             sock.close()
             return
-        if sum(worker.pid == pid for worker in self._workers) >= _CONNECTIONS:
-            _log.error("process %d was refused at the recorder's socket: it has enough connections", pid)
+        if sum(worker.pid == pid for worker in self._workers) >= _MAX_CONNECTIONS:
+            _log.error("process %d was refused at the recorder's socket: too many connections", pid)
             sock.close()
-            self._tell.distrust(pid, "one connection after the other")
+            self._events.misbehaved(pid, "too many connections")
             return
-        self._workers.append(self._greeted_by(sock, pid))
+        self._workers.append(self._connected(sock, pid))
 
-    def _greeted_by(self, sock: socket.socket, pid: int) -> _Worker:
+    def _connected(self, sock: socket.socket, pid: int) -> _Worker:
         owner = f"{self._run}/{process_identity(pid)}"
         worker = _Worker(pid, owner, self._clock.monotonic())
-        worker.peer = PeerConnection(
+        worker.connection = PeerConnection(
             sock,
             self._loop,
             TO_RECORDER,
-            partial(self._take, worker),
+            partial(self._receive, worker),
             partial(self._ended, worker),
-            on_rubbish=partial(self._tell.distrust, pid),
+            on_misbehaviour=partial(self._events.misbehaved, pid),
             max_json=_MAX_JSON,
         )
         return worker
@@ -265,10 +313,10 @@ class WorkerConnections:
         if worker.camera:
             self._last_seen[worker.camera] = self._clock.monotonic()
 
-    def _take(self, worker: _Worker, message: ToRecorder, blob: bytes) -> None:
+    def _receive(self, worker: _Worker, message: ToRecorder, blob: bytes) -> None:
         self.received += 1
-        if not worker.allowance.spend(len(blob) + _MESSAGE, self._clock.monotonic()):
-            worker.peer.pause()  # the others have their turn
+        if not worker.bucket.spend(len(blob) + _MESSAGE_BYTES, self._clock.monotonic()):
+            worker.connection.pause()  # until its bucket has refilled
         match message:
             case WorkerHello():
                 self._greet(worker, message)
@@ -276,26 +324,28 @@ class WorkerConnections:
                 self._record(worker, message.change, blob)
             case OccupancyCounted():
                 self._require_own(worker, message.minute.camera)
-                self._tell.minute(message.minute)
+                self._events.minute(message.minute)
             case SnapshotTaken():
                 self._require_own(worker, message.camera)
-                worker.peer.send(self._tell.snapshot(message, blob))
+                worker.connection.send(self._events.snapshot(message, blob))
 
     def _greet(self, worker: _Worker, hello: WorkerHello) -> None:
         camera = hello.camera
         if worker.camera or not is_worker_token(hello.token, self._key, camera):
-            raise WireError(f"a greeting in the name of {camera[:64]!r} that is not its to give")
+            raise WireError(f"a greeting for {camera[:64]!r} without its token")
         # What a former worker of the camera sent must be read before its violations are closed.
         for other in [w for w in self._workers if w.camera == camera and w is not worker]:
-            other.peer.resume()
-            other.peer.drain()
-            other.peer.close()
+            other.connection.resume()
+            other.connection.drain()
+            other.connection.close()
         worker.camera = camera
-        self._newcomers.append(worker)
+        self.newcomers.append(Newcomer(camera, worker.owner))
 
     def _require_own(self, worker: _Worker, camera: str) -> None:
         if not worker.camera or worker.camera != camera:
-            raise WireError(f"the worker of {worker.camera or 'no camera'!r} spoke for {camera[:64]!r}")
+            raise WireError(
+                f"the worker of {worker.camera or 'no camera'!r} sent a message about {camera[:64]!r}"
+            )
 
     def _record(self, worker: _Worker, change: Change, blob: bytes) -> None:
         self._require_own(worker, change.violation.camera)
@@ -305,53 +355,31 @@ class WorkerConnections:
             self.flow(running=False)
 
     def _acknowledge(self, worker: _Worker, change: Change, stored: bool | None) -> None:  # noqa: FBT001 - a callback with one argument
-        if stored is None:  # it would come again for ever
-            worker.peer.close()
-            self._tell.distrust(worker.pid, "a change that can never be stored")
+        if stored is None:  # unacknowledged, the worker would send it again and again
+            worker.connection.close()
+            self._events.misbehaved(worker.pid, "a change that can never be stored")
             return
-        worker.peer.send(Recorded(violation=change.violation.id, number=change.number, stored=stored))
+        acknowledgement = Recorded(violation=change.violation.id, number=change.number, stored=stored)
+        worker.connection.send(acknowledgement)
 
     def flow(self, *, running: bool) -> None:
-        """Read from the workers, or let them wait; who has sent too much waits in any case."""
+        """Read from the workers, or pause them; one that has sent too much is paused in any case."""
         now = self._clock.monotonic()
         for worker in self._workers:
-            if running and worker.allowance.spend(0, now):
-                worker.peer.resume()
+            if running and worker.bucket.available(now) >= 0:
+                worker.connection.resume()
             else:
-                worker.peer.pause()
+                worker.connection.pause()
 
-    # --- what was left open -----------------------------------------------------------------------
-
-    def left_open(self, store: Store) -> list[Change]:
-        """Return what replaced workers left open, once. Call it when nothing waits in the intake.
-
-        Raises:
-            StoreError: the database cannot be read now; ask again.
-
-        """
-        found: list[Change] = []
-        while self._newcomers:
-            worker = self._newcomers[0]
-            found += store.open_changes(
-                ViolationRow.camera == worker.camera, ViolationRow.owner != worker.owner
-            )
-            self._newcomers.pop(0)
-        return found
-
-    def orphaned(self, open_changes: Collection[Change]) -> list[Change]:
-        """Return what is open of cameras that have had no worker for a while."""
-        now = self._clock.monotonic()
-        for worker in self._workers:
-            self._last_seen[worker.camera] = now
-        return [
-            change
-            for change in open_changes
-            if now - self._last_seen.get(change.violation.camera, self._began) > _ORPHANED_AFTER
-        ]
+    def seconds_absent(self, camera: str) -> float:
+        """Return for how long the camera has had no worker here, or since the start."""
+        if any(worker.camera == camera for worker in self._workers):
+            return 0.0
+        return self._clock.monotonic() - self._last_seen.get(camera, self._started)
 
     def close(self) -> None:
-        """Take no more workers, and end their connections."""
-        self._loop.unwatch(self._listener)
-        self._listener.close()
+        """Stop listening, and end all connections."""
+        self._close_listener()
         for worker in list(self._workers):
-            worker.peer.close()
+            worker.connection.close()
+        self._path.unlink(missing_ok=True)

@@ -10,10 +10,10 @@ import os
 import sys
 from functools import partial
 
-from maskwatch.recorder import delivery as courier
+from maskwatch.recorder import delivery
 from maskwatch.recorder.main import main
 
 if __name__ == "__main__":
     rate = float(os.environ["MASKWATCH_TEST_RATE"])
-    courier.RetryPolicy = partial(courier.RetryPolicy, rate=rate)  # type: ignore[assignment, misc]
+    delivery.RetryPolicy = partial(delivery.RetryPolicy, rate=rate)  # type: ignore[assignment, misc]
     sys.exit(main())

@@ -37,11 +37,11 @@ TO_SUPERVISOR = {
 TO_RECORDER = {
     "rubbish": "broke the rules",
     "oversize_to_recorder": "a blob of 4294967295 bytes",
-    "other_s_name": "that is not its to give",
-    "other_s_camera": "spoke for 'good'",
+    "other_s_name": "without its token",
+    "other_s_camera": "sent a message about 'good'",
     "other_s_violation": "a change that can never be stored",
     "path_in_a_name": "is not a valid name of a camera or zone",
-    "many_connections": "one connection after the other",
+    "many_connections": "too many connections",
 }
 
 

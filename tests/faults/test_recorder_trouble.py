@@ -302,7 +302,7 @@ def test_a_database_without_a_file_is_restored_once_there_is_space(
     with full_disk(data):
         lose_all_files(data)
         worker.send(change(1, closed=True))
-        wait_until(lambda: "cannot be put back now" in small_disk.log)
+        wait_until(lambda: "cannot be written back now" in small_disk.log)
         worker.receive(1.0)
         assert len(worker.acknowledged) == 1
     assert worker.wait(2, 30)[1].stored

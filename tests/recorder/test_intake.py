@@ -1,8 +1,9 @@
-"""What waits to be committed: acknowledged only when it is stored, whatever the store says."""
+"""The intake acknowledges a change only when it is stored, whatever the store does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, incident, make_store
 
 
-class MoodyStore(Store):
-    """A real store that refuses with `trouble` while there is one."""
+class FailingStore(Store):
+    """A real store that raises `trouble` while it is set."""
 
     trouble: StoreError | None = None
 
@@ -30,21 +31,24 @@ class MoodyStore(Store):
         return super().record(entries, minutes)
 
 
-class Bench:
-    """An intake in front of a moody store; notes each acknowledgement."""
+class IntakeFixture:
+    """An intake in front of a failing store, and the acknowledgements."""
 
-    def __init__(self, store: MoodyStore) -> None:
+    def __init__(self, store: FailingStore) -> None:
         self.store = store
         self.clock = ManualClock(START)
-        self.memory = UnstoredBuffer(most=3)
-        self.standing = CurrentState()
+        self.unstored = UnstoredBuffer(max_entries=3)
+        self.state = CurrentState()
         self.meter = Meter()
-        self.intake = Intake(self.memory, self.standing, clock=self.clock, meter=self.meter)
-        self.told: list[tuple[int, bool | None]] = []
+        self.intake = Intake(self.unstored, self.state, clock=self.clock, meter=self.meter)
+        self.acknowledged: list[tuple[int, bool | None]] = []
 
     def add(self, *indexes: int) -> None:
         for index in indexes:
-            self.intake.add(entry(change(index)), lambda stored, i=index: self.told.append((i, stored)))
+            self.intake.add(entry(change(index)), partial(self._acknowledge, index))
+
+    def _acknowledge(self, index: int, stored: bool | None) -> None:
+        self.acknowledged.append((index, stored))
 
     def commit(self) -> bool:
         self.clock.advance(1)
@@ -59,163 +63,163 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def fixture(tmp_path: Path) -> Iterator[IntakeFixture]:
     plain = make_store(tmp_path / "data")
-    moody = MoodyStore(
+    failing = FailingStore(
         plain.place, sinks=plain.sinks, reserve=plain.reserve, clock=ManualClock(START), meter=Meter()
     )
     plain.close()
-    yield Bench(moody)
-    moody.close()
+    yield IntakeFixture(failing)
+    failing.close()
 
 
-def test_several_changes_are_committed_together_and_then_acknowledged(bench: Bench) -> None:
-    bench.add(1, 2, 3)
-    assert bench.told == []
-    assert bench.commit()
-    assert bench.told == [(1, True), (2, True), (3, True)]
-    assert bench.stored() == {1, 2, 3}
-    assert len(bench.standing.open_violations) == 3
+def test_changes_are_committed_together_and_then_acknowledged(fixture: IntakeFixture) -> None:
+    fixture.add(1, 2, 3)
+    assert fixture.acknowledged == []
+    assert fixture.commit()
+    assert fixture.acknowledged == [(1, True), (2, True), (3, True)]
+    assert fixture.stored() == {1, 2, 3}
+    assert len(fixture.state.open_violations) == 3
 
 
-def test_a_repeated_change_is_acknowledged_again(bench: Bench) -> None:
-    bench.add(1)
-    bench.commit()
-    bench.add(1)
-    bench.commit()
-    assert bench.told == [(1, True), (1, True)]
+def test_a_repeated_change_is_acknowledged_again(fixture: IntakeFixture) -> None:
+    fixture.add(1)
+    fixture.commit()
+    fixture.add(1)
+    fixture.commit()
+    assert fixture.acknowledged == [(1, True), (1, True)]
 
 
 @pytest.mark.parametrize("error", [StoreBusyError("locked"), StoreError("input/output error")])
-def test_what_the_store_cannot_take_now_waits_without_acknowledgement(
-    bench: Bench, error: StoreError
+def test_changes_that_cannot_be_stored_wait_without_acknowledgement(
+    fixture: IntakeFixture, error: StoreError
 ) -> None:
-    bench.store.trouble = error
-    bench.add(1)
-    assert not bench.commit()
-    assert bench.told == []
-    assert bench.intake.trouble
-    bench.store.trouble = None
-    assert bench.commit()
-    assert bench.told == [(1, True)]
-    assert not bench.intake.trouble
+    fixture.store.trouble = error
+    fixture.add(1)
+    assert not fixture.commit()
+    assert fixture.acknowledged == []
+    assert fixture.intake.trouble
+    fixture.store.trouble = None
+    assert fixture.commit()
+    assert fixture.acknowledged == [(1, True)]
+    assert not fixture.intake.trouble
 
 
-def test_a_damaged_store_is_reported_and_everything_still_waits(bench: Bench) -> None:
-    bench.store.trouble = StoreDamagedError("malformed")
-    bench.add(1)
+def test_a_damaged_store_raises_and_everything_still_waits(fixture: IntakeFixture) -> None:
+    fixture.store.trouble = StoreDamagedError("malformed")
+    fixture.add(1)
     with pytest.raises(StoreDamagedError):
-        bench.commit()
-    bench.store.trouble = None
-    bench.commit()
-    assert bench.told == [(1, True)]
+        fixture.commit()
+    fixture.store.trouble = None
+    fixture.commit()
+    assert fixture.acknowledged == [(1, True)]
 
 
-def test_on_a_full_disk_changes_move_to_memory_and_are_acknowledged_as_not_stored(bench: Bench) -> None:
-    bench.store.trouble = DiskFullError("full")
-    bench.add(1, 2)
-    assert bench.commit()
-    assert bench.told == [(1, False), (2, False)]
-    assert len(bench.memory) == 2
-    bench.store.trouble = None
-    bench.add(3)
-    bench.commit()
-    assert bench.told[2:] == [(3, True)]
-    assert bench.stored() == {1, 2, 3}
-    assert len(bench.memory) == 0
+def test_on_a_full_disk_changes_are_acknowledged_as_not_stored(fixture: IntakeFixture) -> None:
+    fixture.store.trouble = DiskFullError("full")
+    fixture.add(1, 2)
+    assert fixture.commit()
+    assert fixture.acknowledged == [(1, False), (2, False)]
+    assert len(fixture.unstored) == 2
+    fixture.store.trouble = None
+    fixture.add(3)
+    fixture.commit()
+    assert fixture.acknowledged[2:] == [(3, True)]
+    assert fixture.stored() == {1, 2, 3}
+    assert len(fixture.unstored) == 0
 
 
-def test_memory_is_stored_when_there_is_space_though_nothing_new_comes(bench: Bench) -> None:
-    bench.store.trouble = DiskFullError("full")
-    bench.add(1)
-    bench.commit()
-    bench.store.trouble = None
-    bench.commit()
-    assert bench.stored() == {1}
+def test_unstored_changes_are_stored_when_there_is_space_again(fixture: IntakeFixture) -> None:
+    fixture.store.trouble = DiskFullError("full")
+    fixture.add(1)
+    fixture.commit()
+    fixture.store.trouble = None
+    fixture.commit()
+    assert fixture.stored() == {1}
 
 
-def test_with_memory_full_too_changes_wait_without_acknowledgement(bench: Bench) -> None:
-    bench.store.trouble = DiskFullError("full")
-    bench.add(1, 2, 3)
-    bench.commit()
-    bench.add(4)
-    assert not bench.commit()
-    assert [index for index, _ in bench.told] == [1, 2, 3]
-    bench.store.trouble = None
-    bench.commit()
-    assert bench.told[3:] == [(4, True)]
-    assert bench.stored() == {1, 2, 3, 4}
+def test_with_a_full_buffer_changes_wait_without_acknowledgement(fixture: IntakeFixture) -> None:
+    fixture.store.trouble = DiskFullError("full")
+    fixture.add(1, 2, 3)
+    fixture.commit()
+    fixture.add(4)
+    assert not fixture.commit()
+    assert [index for index, _ in fixture.acknowledged] == [1, 2, 3]
+    fixture.store.trouble = None
+    fixture.commit()
+    assert fixture.acknowledged[3:] == [(4, True)]
+    assert fixture.stored() == {1, 2, 3, 4}
 
 
-def test_an_impossible_change_is_not_acknowledged_and_holds_nothing_up(bench: Bench) -> None:
-    impossible = entry(change(2, number=0))
-    bench.add(1)
-    bench.intake.add(impossible, lambda stored: bench.told.append((2, stored)))
-    bench.add(3)
-    bench.commit()
-    assert bench.told == [(1, True), (2, None), (3, True)]
+def test_a_refused_change_is_not_acknowledged_and_delays_nothing(fixture: IntakeFixture) -> None:
+    refused = entry(change(2, number=0))
+    fixture.add(1)
+    fixture.intake.add(refused, lambda stored: fixture.acknowledged.append((2, stored)))
+    fixture.add(3)
+    fixture.commit()
+    assert fixture.acknowledged == [(1, True), (2, None), (3, True)]
 
 
-def test_an_incident_is_counted_once_and_stands_until_it_ends(bench: Bench) -> None:
+def test_an_incident_is_counted_once_and_open_until_it_ends(fixture: IntakeFixture) -> None:
     for item in (incident(), incident(), incident(1, 2, ended=START)):
-        bench.intake.add(entry(item), lambda _: None)
-        bench.commit()
-        assert len(bench.standing.open_incidents) == (0 if item.ended else 1)
-    counted = {sample.name: sample.value for sample in bench.meter.snapshot().samples}
+        fixture.intake.add(entry(item))
+        fixture.commit()
+        assert len(fixture.state.open_incidents) == (0 if item.ended else 1)
+    counted = {sample.name: sample.value for sample in fixture.meter.snapshot().samples}
     assert counted["maskwatch_incidents_total"] == 1
 
 
-def test_more_than_a_batch_is_committed_in_several_turns_and_all_of_it_at_the_end(bench: Bench) -> None:
-    """One transaction of thousands would keep the recorder from saying that it lives."""
-    bench.add(*range(1, 150))
-    assert bench.commit()
-    assert 0 < len(bench.told) < 100
-    assert bench.intake.pressing
-    bench.intake.commit_all(bench.store)
-    assert bench.told == [(index, True) for index in range(1, 150)]
-    assert not bench.intake.pressing
+def test_more_than_a_batch_is_committed_in_several_turns(fixture: IntakeFixture) -> None:
+    """A transaction of thousands would delay the next heartbeat."""
+    fixture.add(*range(1, 150))
+    assert fixture.commit()
+    assert 0 < len(fixture.acknowledged) < 100
+    assert fixture.intake.pressing
+    fixture.intake.commit_all(fixture.store)
+    assert fixture.acknowledged == [(index, True) for index in range(1, 150)]
+    assert not fixture.intake.pressing
 
 
-def test_what_is_in_memory_is_stored_batch_by_batch_and_before_what_came_later(bench: Bench) -> None:
-    """Thousands that are held would else keep the recorder from beating until it is killed, and lost."""
-    bench.memory = UnstoredBuffer()
-    bench.intake = Intake(bench.memory, bench.standing, clock=bench.clock, meter=bench.meter)
-    bench.store.trouble = DiskFullError("full")
-    bench.add(*range(1, 201))
-    bench.commit()
-    assert len(bench.memory) == 200
-    bench.store.trouble = None
-    bench.add(201)
+def test_unstored_changes_are_stored_in_batches_before_later_ones(fixture: IntakeFixture) -> None:
+    """A transaction of thousands would delay heartbeats until the recorder is killed."""
+    fixture.unstored = UnstoredBuffer()
+    fixture.intake = Intake(fixture.unstored, fixture.state, clock=fixture.clock, meter=fixture.meter)
+    fixture.store.trouble = DiskFullError("full")
+    fixture.add(*range(1, 201))
+    fixture.commit()
+    assert len(fixture.unstored) == 200
+    fixture.store.trouble = None
+    fixture.add(201)
     held = [200]
-    while bench.memory:
-        assert bench.commit()
-        held.append(len(bench.memory))
+    while fixture.unstored:
+        assert fixture.commit()
+        held.append(len(fixture.unstored))
         assert 0 < held[-2] - held[-1] < 100
-        assert bench.intake.pressing is bool(bench.memory)
-    assert bench.told[200:] == [(201, True)]
-    assert bench.stored_in_order() == list(range(1, 202))
+        assert fixture.intake.pressing is bool(fixture.unstored)
+    assert fixture.acknowledged[200:] == [(201, True)]
+    assert fixture.stored_in_order() == list(range(1, 202))
 
 
 @pytest.mark.parametrize("error", [StoreBusyError("locked"), StoreError("read-only file system")])
-def test_trouble_that_lasts_has_people_told_from_memory_and_is_stored_in_the_end(
-    bench: Bench, error: StoreError
+def test_during_lasting_trouble_alerts_are_sent_from_memory(
+    fixture: IntakeFixture, error: StoreError
 ) -> None:
-    bench.store.trouble = error
-    bench.add(1)
+    fixture.store.trouble = error
+    fixture.add(1)
     for _ in range(9):
-        assert not bench.commit()
-    assert bench.told == []
-    bench.commit()
-    bench.commit()
-    assert bench.told == [(1, False)]
-    bench.add(2)
-    assert bench.commit()
-    assert bench.told[1:] == [(2, False)], "while it lasts, what comes need not wait as long"
-    bench.store.trouble = None
-    bench.add(3)
-    bench.commit()
-    assert bench.told[2:] == [(3, True)]
-    assert bench.stored() == {1, 2, 3}
-    bench.store.trouble = error
-    bench.add(4)
-    assert not bench.commit(), "another trouble is a new one"
+        assert not fixture.commit()
+    assert fixture.acknowledged == []
+    fixture.commit()
+    fixture.commit()
+    assert fixture.acknowledged == [(1, False)]
+    fixture.add(2)
+    assert fixture.commit()
+    assert fixture.acknowledged[1:] == [(2, False)], "while it lasts, later changes do not wait as long"
+    fixture.store.trouble = None
+    fixture.add(3)
+    fixture.commit()
+    assert fixture.acknowledged[2:] == [(3, True)]
+    assert fixture.stored() == {1, 2, 3}
+    fixture.store.trouble = error
+    fixture.add(4)
+    assert not fixture.commit(), "another trouble has its own delay"

@@ -1,4 +1,4 @@
-"""Who may speak to the recorder: for its own camera, and no more than a worker has to say."""
+"""A worker sends about its own camera only, and no more than its rate allows."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import CommandResult, OccupancyCounted, WorkerHello
 from maskwatch.ipc.wire import encode
 from maskwatch.ipc.worker_tokens import worker_token
-from maskwatch.recorder import worker_connections as workers
+from maskwatch.recorder import worker_connections
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents, listen
+from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents
 from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START
@@ -29,22 +29,22 @@ KEY = Secret("the key to all tokens")
 MINUTE = OccupancyMinute("door", "", START, 1, 1, 1, 0, 0, 0, 1)
 
 
-class Desk:
-    """The recorder's side, driven turn by turn with a clock of the test's own."""
+class ConnectionsFixture:
+    """The recorder's side, driven turn by turn with a manual clock."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.clock = path, ManualClock(START)
         self.minutes: list[OccupancyMinute] = []
-        self.distrusted: list[tuple[int, str]] = []
+        self.misbehaved: list[tuple[int, str]] = []
         self.loop = EventLoop(self.clock)
         intake = Intake(UnstoredBuffer(), CurrentState(), clock=self.clock, meter=Meter())
-        tell = WorkerEvents(
+        events = WorkerEvents(
             self.minutes.append,
             lambda *_: CommandResult(id="", ok=True),
-            lambda pid, why: self.distrusted.append((pid, why)),
+            lambda pid, reason: self.misbehaved.append((pid, reason)),
         )
         self.workers = WorkerConnections(
-            listen(path), self.loop, intake, tell, run="run", key=KEY, clock=self.clock
+            path, self.loop, intake, events, run="run", key=KEY, clock=self.clock
         )
 
     def turn(self) -> None:
@@ -52,77 +52,78 @@ class Desk:
             self.loop.turn(0.05)
         self.workers.flow(running=True)
 
-    def line(self, camera: str, token: str | None = None) -> socket.socket:
-        line = socket.socket(socket.AF_UNIX)
-        line.connect(str(self.path))
+    def connect(self, camera: str, token: str | None = None) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.path))
         shown = worker_token(KEY, camera).reveal() if token is None else token
-        line.sendall(encode(WorkerHello(camera=camera, token=shown)))
-        return line
+        sock.sendall(encode(WorkerHello(camera=camera, token=shown)))
+        return sock
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    desk = Desk(tmp_path / "r.sock")
-    yield desk
-    desk.workers.close()
-    desk.loop.close()
+def fixture(tmp_path: Path) -> Iterator[ConnectionsFixture]:
+    fixture = ConnectionsFixture(tmp_path / "r.sock")
+    yield fixture
+    fixture.workers.close()
+    fixture.loop.close()
 
 
-def is_closed(line: socket.socket) -> bool:
-    line.settimeout(5)
+def is_closed(sock: socket.socket) -> bool:
+    sock.settimeout(5)
     try:
-        return line.recv(1) == b""
+        return sock.recv(1) == b""
     except ConnectionResetError:
         return True
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, worker_token(KEY, "door").reveal()])
-def test_without_the_camera_s_token_nobody_speaks_for_it_and_the_honest_one_stays(
-    desk: Desk, token: str
+def test_a_connection_without_the_camera_s_token_is_closed(
+    fixture: ConnectionsFixture, token: str
 ) -> None:
-    with desk.line("gate") as honest, desk.line("gate", token) as hostile:
-        desk.turn()
-        desk.turn()
+    with fixture.connect("gate") as honest, fixture.connect("gate", token) as hostile:
+        fixture.turn()
+        fixture.turn()
         assert is_closed(hostile)
-        assert [pid for pid, _ in desk.distrusted] == [os.getpid()]
+        assert [pid for pid, _ in fixture.misbehaved] == [os.getpid()]
         honest.sendall(encode(OccupancyCounted(minute=replace(MINUTE, camera="gate"))))
-        desk.turn()
-        assert [minute.camera for minute in desk.minutes] == ["gate"]
+        fixture.turn()
+        assert [minute.camera for minute in fixture.minutes] == ["gate"]
 
 
-def test_who_has_greeted_for_one_camera_greets_for_no_other(desk: Desk) -> None:
-    with desk.line("door") as line:
-        line.sendall(encode(WorkerHello(camera="gate", token=worker_token(KEY, "gate").reveal())))
-        desk.turn()
-        assert is_closed(line)
+def test_a_worker_cannot_greet_for_a_second_camera(fixture: ConnectionsFixture) -> None:
+    with fixture.connect("door") as sock:
+        sock.sendall(encode(WorkerHello(camera="gate", token=worker_token(KEY, "gate").reveal())))
+        fixture.turn()
+        assert is_closed(sock)
 
 
-def test_a_process_has_a_few_connections_and_no_more(desk: Desk) -> None:
-    lines = [socket.socket(socket.AF_UNIX) for _ in range(8)]
-    for line in lines:
-        line.connect(str(desk.path))
+def test_the_connections_of_one_process_are_limited(fixture: ConnectionsFixture) -> None:
+    socks = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+    for sock in socks:
+        sock.connect(str(fixture.path))
     for _ in range(8):
-        desk.turn()
-    assert {pid for pid, _ in desk.distrusted} == {os.getpid()}
-    assert sum(is_closed(line) for line in lines[4:]) == 4
-    for line in lines:
-        line.close()
+        fixture.turn()
+    assert {pid for pid, _ in fixture.misbehaved} == {os.getpid()}
+    assert sum(is_closed(sock) for sock in socks[4:]) == 4
+    for sock in socks:
+        sock.close()
 
 
-def test_who_says_too_much_waits_until_it_may_say_more(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_sends_too_much_is_paused_until_its_bucket_refills(
+    fixture: ConnectionsFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_MOST_BYTES", 3 * workers._MESSAGE)
-    with desk.line("door") as line:
+    message_bytes = worker_connections._MESSAGE_BYTES
+    monkeypatch.setattr(worker_connections, "_BURST_BYTES", 3 * message_bytes)
+    with fixture.connect("door") as sock:
         for _ in range(8):
-            line.sendall(encode(OccupancyCounted(minute=MINUTE)))
-            desk.turn()
-        heard = len(desk.minutes)
-        assert 1 <= heard < 8
-        desk.turn()
-        assert len(desk.minutes) == heard
-        desk.clock.advance(60)
-        desk.turn()
-        desk.turn()
-        assert len(desk.minutes) == 8
-    assert desk.distrusted == []
+            sock.sendall(encode(OccupancyCounted(minute=MINUTE)))
+            fixture.turn()
+        received = len(fixture.minutes)
+        assert 1 <= received < 8
+        fixture.turn()
+        assert len(fixture.minutes) == received
+        fixture.clock.advance(60)
+        fixture.turn()
+        fixture.turn()
+        assert len(fixture.minutes) == 8
+    assert fixture.misbehaved == []

@@ -1,0 +1,89 @@
+"""Handles the supervisor's messages to the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from maskwatch.alerts.sink import Sink
+from maskwatch.config.schema import Config
+from maskwatch.domain import Incident
+from maskwatch.ipc.child import SupervisorChannel
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    Configure,
+    IncidentChanged,
+    StatusChanged,
+    Stop,
+    ToChild,
+)
+from maskwatch.recorder.commands import CommandHandler
+from maskwatch.recorder.current_state import CurrentState
+from maskwatch.recorder.maintenance import Maintenance
+from maskwatch.recorder.sinks import MAX_STOP, SinkDeliveries
+from maskwatch.recorder.store_guard import StoreGuard
+
+__all__ = ["MakeSinks", "SupervisorMessages"]
+
+MakeSinks = Callable[[Config], Sequence[Sink]]
+
+
+@dataclass(slots=True, kw_only=True)
+class SupervisorMessages:
+    """Applies each message to the part of the recorder that it concerns.
+
+    Attributes:
+        grace: seconds within which the recorder must end, once the supervisor has sent `Stop`.
+
+    """
+
+    supervisor: SupervisorChannel
+    config: Config
+    make_sinks: MakeSinks
+    guard: StoreGuard
+    state: CurrentState
+    commands: CommandHandler
+    deliveries: SinkDeliveries
+    maintenance: Maintenance
+    add_incident: Callable[[Incident], None]
+    grace: float | None = None
+
+    def receive(self) -> None:
+        """Handle what has arrived, and send what waits."""
+        for message in self.supervisor.messages():
+            self._handle(message)
+        self.supervisor.flush()
+
+    def _handle(self, message: ToChild) -> None:
+        match message:
+            case Configure():
+                self._apply(message.config)
+            case Stop():
+                self.grace = message.grace
+            case Command():
+                self.supervisor.send(self.commands.execute(self.guard.store, message))
+                self.deliveries.outbox_changed()
+            case CommandResult():
+                self.commands.finish(message)
+            case StatusChanged():
+                self.deliveries.camera_changed(message.status)
+            case IncidentChanged():
+                self.add_incident(message.incident)
+
+    def _apply(self, config: Config) -> None:
+        previous, self.config = self.config, config
+        self.maintenance.configure(config.store.retention)
+        self.guard.store.reserve.wanted = config.store.reserve_megabytes << 20
+        self.state.configure_cameras({camera.name for camera in config.cameras})
+        if _sink_settings(previous) != _sink_settings(config):
+            self.deliveries.stop(self.guard, MAX_STOP)
+            sinks = list(self.make_sinks(config))
+            self.guard.store.sinks = tuple(sink.name for sink in sinks)
+            self.deliveries.start(sinks)
+
+
+def _sink_settings(config: Config) -> tuple[object, ...]:
+    """Return what the sinks are made from: the destinations, and the cameras they announce."""
+    cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
+    return config.mqtt, config.people, config.links, config.node, cameras
