@@ -49,6 +49,7 @@ class Intake:
     Args:
         unstored: takes what the store cannot take.
         state: is updated with what was recorded.
+        run: identifies this run of the daemon, for incidents.
         clock: for all times.
         meter: counts changes, incidents and errors.
         is_silent: whether no alert of a change is sent (see `SnoozeManager`).
@@ -63,11 +64,13 @@ class Intake:
         unstored: UnstoredBuffer,
         state: CurrentState,
         *,
+        run: str,
         clock: Clock,
         meter: Meter,
         is_silent: Callable[[Change | Incident], bool] = lambda _: False,
     ) -> None:
         self.trouble = ""
+        self._run = run
         self._is_silent = is_silent
         self._unstored = unstored
         self._state = state
@@ -107,6 +110,10 @@ class Intake:
         """Add a change."""
         entry = replace(entry, silent=self._is_silent(entry.subject))
         self._items.append(_Item(entry, acknowledge))
+
+    def add_incident(self, incident: Incident) -> None:
+        """Add an incident of the supervisor's or of the recorder's own."""
+        self.add(Entry(incident, None, f"{self._run}/supervisor", self._clock.now()))
 
     def add_minute(self, minute: OccupancyMinute) -> None:
         """Add a count; while the store fails for long, the oldest ones are dropped."""

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraState, Incident, IncidentKind, OpenIncidents
+from maskwatch.domain import CameraState, Incident, IncidentKind, OpenIncidents, Snooze
 from maskwatch.ipc.child import SupervisorChannel
-from maskwatch.ipc.messages import Heartbeat, Metrics
+from maskwatch.ipc.messages import Heartbeat, Metrics, SnoozeChanged, WorkerMisbehaved
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.recording import Recording
@@ -23,13 +23,15 @@ from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.database import Store
 from maskwatch.store.files import free_bytes
 from maskwatch.telemetry import catalogue
-from maskwatch.telemetry.meter import Meter
+from maskwatch.telemetry.meter import Meter, MetricsSnapshot
 
-__all__ = ["Heartbeats", "IncidentDetector", "Monitor", "RecorderMetrics"]
+__all__ = ["IncidentDetector", "Monitor", "RecorderMetrics", "SupervisorReports"]
+
+_MAX_REASON = 200
 
 
-class Heartbeats:
-    """Sends heartbeats to the supervisor.
+class SupervisorReports:
+    """Sends the recorder's reports to the supervisor.
 
     Attributes:
         trouble: why the store cannot be written now, "" if it can.
@@ -43,7 +45,7 @@ class Heartbeats:
         self._supervisor = supervisor
         self._since = clock.now()
 
-    def send(self) -> None:
+    def heartbeat(self) -> None:
         """Send a heartbeat."""
         heartbeat = Heartbeat(
             state=CameraState.LIVE,
@@ -55,6 +57,18 @@ class Heartbeats:
             attempt=0,
         )
         self._supervisor.send(heartbeat, droppable=True)
+
+    def metrics(self, snapshot: MetricsSnapshot) -> None:
+        """Send the current values of all metrics."""
+        self._supervisor.send(Metrics(snapshot=snapshot), droppable=True)
+
+    def snooze_changed(self, snooze: Snooze) -> None:
+        """Report a snooze that began or ended."""
+        self._supervisor.send(SnoozeChanged(snooze=snooze))
+
+    def worker_misbehaved(self, pid: int, reason: str) -> None:
+        """Report a worker that broke the protocol: the supervisor replaces it."""
+        self._supervisor.send(WorkerMisbehaved(pid=pid, reason=reason[:_MAX_REASON]))
 
 
 class RecorderMetrics:
@@ -210,28 +224,25 @@ def _disk_reason(store: Store, unstored: UnstoredBuffer, trouble: str) -> str:
 class Monitor:
     """Observes the parts of the recorder, and reports to the supervisor."""
 
-    supervisor: SupervisorChannel
     meter: Meter
     recording: Recording
     deliveries: SinkDeliveries
-    unstored: UnstoredBuffer
-    state: CurrentState
-    heartbeats: Heartbeats
+    reports: SupervisorReports
     metrics: RecorderMetrics
     incidents: IncidentDetector
 
     def beat(self) -> None:
         """Send a heartbeat."""
-        self.heartbeats.trouble = self.recording.intake.trouble
-        self.heartbeats.received = self.recording.workers.received
-        self.heartbeats.send()
+        self.reports.trouble = self.recording.intake.trouble
+        self.reports.received = self.recording.workers.received
+        self.reports.heartbeat()
 
     def measure(self) -> None:
         """Update the incidents and the metrics, and send the metrics."""
         recording = self.recording
         with recording.guard.postponing_errors():
-            store, trouble = recording.guard.store, recording.intake.trouble
-            self.incidents.update(store, self.deliveries, self.unstored, trouble)
-            self.metrics.update(store, self.deliveries, self.unstored, self.state)
-            self.metrics.update_snoozes(recording.snoozes, self.state)
-        self.supervisor.send(Metrics(snapshot=self.meter.snapshot()), droppable=True)
+            store, unstored, state = recording.guard.store, recording.unstored, recording.state
+            self.incidents.update(store, self.deliveries, unstored, recording.intake.trouble)
+            self.metrics.update(store, self.deliveries, unstored, state)
+            self.metrics.update_snoozes(recording.snoozes, state)
+        self.reports.metrics(self.meter.snapshot())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.interruptions import Interruptions
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.store_guard import StoreGuard
+from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.recorder.worker_connections import WorkerConnections
 
 __all__ = ["Recording"]
@@ -15,9 +17,11 @@ __all__ = ["Recording"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The workers, and everything that decides what is stored next."""
+    """The database, the workers, and everything between them."""
 
     guard: StoreGuard
+    state: CurrentState
+    unstored: UnstoredBuffer
     intake: Intake
     workers: WorkerConnections
     interruptions: Interruptions

@@ -12,17 +12,17 @@ from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
-from maskwatch.domain import Incident, OccupancyMinute, Snooze
+from maskwatch.domain import Snooze
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.loop import EventLoop
-from maskwatch.ipc.messages import Configure, Ready, SnoozeChanged, WorkerMisbehaved
+from maskwatch.ipc.messages import Configure, Ready
 from maskwatch.ipc.peer_credentials import run_identity
 from maskwatch.recorder.commands import CommandHandler
 from maskwatch.recorder.current_state import load_current_state
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.interruptions import Interruptions
 from maskwatch.recorder.maintenance import Maintenance
-from maskwatch.recorder.monitoring import Heartbeats, IncidentDetector, Monitor, RecorderMetrics
+from maskwatch.recorder.monitoring import IncidentDetector, Monitor, RecorderMetrics, SupervisorReports
 from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import MAX_STOP, SinkDeliveries
 from maskwatch.recorder.snoozes import SnoozeManager
@@ -30,13 +30,11 @@ from maskwatch.recorder.store_guard import OpenDatabase, StoreGuard
 from maskwatch.recorder.supervisor_messages import MakeSinks, SupervisorMessages
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents
-from maskwatch.store.record import Entry
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["Recorder", "open_recorder"]
 
 _MAX_WAIT = 0.25  # seconds of one turn of the loop without an event
-_MAX_REASON = 200
 _DEFAULT_GRACE = 0.5  # seconds to end without a supervisor
 
 
@@ -54,56 +52,48 @@ def open_recorder(
         StoreError: the database cannot be opened, or the socket cannot be created.
 
     """
-    config, run = configure.config, run_identity()
+    config, sinks = configure.config, list(make_sinks(configure.config))
     meter, loop, unstored = Meter(), EventLoop(clock), UnstoredBuffer()
-    heartbeats = Heartbeats(supervisor, clock)
-    sinks = list(make_sinks(config))
-    guard = StoreGuard(
-        open_database,
-        [sink.name for sink in sinks],
-        meter=meter,
-        clock=clock,
-        progress=heartbeats.send,
-    )
+    reports = SupervisorReports(supervisor, clock)
+    names = [sink.name for sink in sinks]
+    guard = StoreGuard(open_database, names, meter=meter, clock=clock, progress=reports.heartbeat)
     state = load_current_state(guard.store, [camera.name for camera in config.cameras], clock.now())
     deliveries = SinkDeliveries(state, unstored, loop.wake, clock=clock, meter=meter)
 
     def snooze_changed(snooze: Snooze) -> None:
         deliveries.snooze_changed(snooze)
-        supervisor.send(SnoozeChanged(snooze=snooze))
+        reports.snooze_changed(snooze)
 
+    run, retention = run_identity(), config.store.retention
     snoozes = SnoozeManager(guard.store, unstored, clock, snooze_changed)
-    intake = Intake(unstored, state, clock=clock, meter=meter, is_silent=snoozes.is_silent)
+    intake = Intake(unstored, state, run=run, clock=clock, meter=meter, is_silent=snoozes.is_silent)
     commands = CommandHandler(intake, state, snoozes, supervisor.send)
-
-    def minute_counted(minute: OccupancyMinute) -> None:
-        intake.add_minute(minute)
-        deliveries.occupancy_counted(minute)
-
-    def worker_misbehaved(pid: int, reason: str) -> None:
-        supervisor.send(WorkerMisbehaved(pid=pid, reason=reason[:_MAX_REASON]))
-
-    def add_incident(incident: Incident) -> None:
-        intake.add(Entry(incident, None, f"{run}/supervisor", clock.now()))
-
+    maintenance = Maintenance(retention, guard.store.newest(), clock=clock, meter=meter)
     workers = WorkerConnections(
         Path(configure.recorder),
         loop,
         intake,
-        WorkerEvents(minute_counted, commands.deliver_snapshot, worker_misbehaved),
+        WorkerEvents(
+            minute=deliveries.occupancy_counted,
+            snapshot=commands.deliver_snapshot,
+            misbehaved=reports.worker_misbehaved,
+        ),
         run=run,
         key=configure.token,
         clock=clock,
     )
-    interruptions = Interruptions(workers, intake, state, clock)
-    left_changes, left_incidents = guard.store.left_open(run)
-    interruptions.close(left_changes, left_incidents)
-    already_open = [each for each in state.open_incidents if each not in left_incidents]
-    retention = config.store.retention
-    maintenance = Maintenance(retention, guard.store.newest(), clock=clock, meter=meter)
     recording = Recording(
-        guard=guard, intake=intake, workers=workers, interruptions=interruptions, snoozes=snoozes
+        guard=guard,
+        state=state,
+        unstored=unstored,
+        intake=intake,
+        workers=workers,
+        interruptions=Interruptions(workers, intake, state, clock),
+        snoozes=snoozes,
     )
+    left_changes, left_incidents = guard.store.left_open(run)
+    recording.interruptions.close(left_changes, left_incidents)
+    already_open = [each for each in state.open_incidents if each not in left_incidents]
     recorder = Recorder(
         clock=clock,
         loop=loop,
@@ -112,27 +102,22 @@ def open_recorder(
             supervisor=supervisor,
             config=config,
             make_sinks=make_sinks,
-            guard=guard,
-            state=state,
+            recording=recording,
             commands=commands,
             deliveries=deliveries,
             maintenance=maintenance,
-            add_incident=add_incident,
         ),
         recording=recording,
         commands=commands,
         deliveries=deliveries,
         maintenance=maintenance,
         monitor=Monitor(
-            supervisor=supervisor,
             meter=meter,
             recording=recording,
             deliveries=deliveries,
-            unstored=unstored,
-            state=state,
-            heartbeats=heartbeats,
+            reports=reports,
             metrics=RecorderMetrics(meter, clock),
-            incidents=IncidentDetector(clock, add_incident, already_open),
+            incidents=IncidentDetector(clock, intake.add_incident, already_open),
         ),
     )
     recorder.start(sinks)

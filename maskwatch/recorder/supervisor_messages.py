@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.config.schema import Config
-from maskwatch.domain import Incident
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.messages import (
     Command,
@@ -19,10 +18,9 @@ from maskwatch.ipc.messages import (
     ToChild,
 )
 from maskwatch.recorder.commands import CommandHandler
-from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.maintenance import Maintenance
+from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import MAX_STOP, SinkDeliveries
-from maskwatch.recorder.store_guard import StoreGuard
 
 __all__ = ["MakeSinks", "SupervisorMessages"]
 
@@ -41,12 +39,10 @@ class SupervisorMessages:
     supervisor: SupervisorChannel
     config: Config
     make_sinks: MakeSinks
-    guard: StoreGuard
-    state: CurrentState
+    recording: Recording
     commands: CommandHandler
     deliveries: SinkDeliveries
     maintenance: Maintenance
-    add_incident: Callable[[Incident], None]
     grace: float | None = None
 
     def receive(self) -> None:
@@ -62,24 +58,24 @@ class SupervisorMessages:
             case Stop():
                 self.grace = message.grace
             case Command():
-                self.supervisor.send(self.commands.execute(self.guard.store, message))
+                self.supervisor.send(self.commands.execute(self.recording.guard.store, message))
                 self.deliveries.outbox_changed()
             case CommandResult():
                 self.commands.finish(message)
             case StatusChanged():
                 self.deliveries.camera_changed(message.status)
             case IncidentChanged():
-                self.add_incident(message.incident)
+                self.recording.intake.add_incident(message.incident)
 
     def _apply(self, config: Config) -> None:
         previous, self.config = self.config, config
         self.maintenance.configure(config.store.retention)
-        self.guard.store.reserve.wanted = config.store.reserve_megabytes << 20
-        self.state.configure_cameras({camera.name for camera in config.cameras})
+        self.recording.guard.store.reserve.wanted = config.store.reserve_megabytes << 20
+        self.recording.state.configure_cameras({camera.name for camera in config.cameras})
         if _sink_settings(previous) != _sink_settings(config):
-            self.deliveries.stop(self.guard, MAX_STOP)
+            self.deliveries.stop(self.recording.guard, MAX_STOP)
             sinks = list(self.make_sinks(config))
-            self.guard.store.sinks = tuple(sink.name for sink in sinks)
+            self.recording.guard.store.sinks = tuple(sink.name for sink in sinks)
             self.deliveries.start(sinks)
 
 

@@ -200,7 +200,7 @@ class WorkerEvents:
     """Callbacks of `WorkerConnections`.
 
     Attributes:
-        minute: takes a count.
+        minute: takes a count, which is in the intake already.
         snapshot: takes a picture and its JPEG; returns the result of its command.
         misbehaved: takes the id of a process that broke the protocol, and the reason.
 
@@ -212,13 +212,13 @@ class WorkerEvents:
 
 
 class WorkerConnections:
-    """Accepts workers of this user, and adds the changes they send to the intake.
+    """Accepts workers of this user, and adds the changes and counts they send to the intake.
 
     Args:
         path: of the socket to listen at.
         loop: watches the sockets.
-        intake: takes changes.
-        events: is called for everything else.
+        intake: takes changes and counts.
+        events: is called with what concerns others too.
         run: identifies this run of the daemon.
         key: the key of all worker tokens.
         clock: for all times.
@@ -324,6 +324,7 @@ class WorkerConnections:
                 self._record(worker, message.change, blob)
             case OccupancyCounted():
                 self._require_own(worker, message.minute.camera)
+                self._intake.add_minute(message.minute)
                 self._events.minute(message.minute)
             case SnapshotTaken():
                 self._require_own(worker, message.camera)

@@ -31,7 +31,7 @@ class CommandFixture:
         self.sent: list[msgspec.Struct] = []
         clock, unstored = ManualClock(START), UnstoredBuffer()
         self.snoozes = SnoozeManager(self.store, unstored, clock, self.state.update_snooze)
-        intake = Intake(unstored, self.state, clock=clock, meter=Meter())
+        intake = Intake(unstored, self.state, run="run", clock=clock, meter=Meter())
         self.handler = CommandHandler(intake, self.state, self.snoozes, self.sent.append)
 
     def acknowledge(self, target: object, origin: str = "cli") -> CommandResult:

@@ -40,7 +40,7 @@ class IntakeFixture:
         self.unstored = UnstoredBuffer(max_entries=3)
         self.state = CurrentState()
         self.meter = Meter()
-        self.intake = Intake(self.unstored, self.state, clock=self.clock, meter=self.meter)
+        self.intake = Intake(self.unstored, self.state, run="run", clock=self.clock, meter=self.meter)
         self.acknowledged: list[tuple[int, bool | None]] = []
 
     def add(self, *indexes: int) -> None:
@@ -183,7 +183,9 @@ def test_more_than_a_batch_is_committed_in_several_turns(fixture: IntakeFixture)
 def test_unstored_changes_are_stored_in_batches_before_later_ones(fixture: IntakeFixture) -> None:
     """A transaction of thousands would delay heartbeats until the recorder is killed."""
     fixture.unstored = UnstoredBuffer()
-    fixture.intake = Intake(fixture.unstored, fixture.state, clock=fixture.clock, meter=fixture.meter)
+    fixture.intake = Intake(
+        fixture.unstored, fixture.state, run="run", clock=fixture.clock, meter=fixture.meter
+    )
     fixture.store.trouble = DiskFullError("full")
     fixture.add(*range(1, 201))
     fixture.commit()

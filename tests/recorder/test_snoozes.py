@@ -46,6 +46,7 @@ class SnoozeFixture:
         self.intake = Intake(
             self.unstored,
             self.state,
+            run="run",
             clock=self.clock,
             meter=self.meter,
             is_silent=self.snoozes.is_silent,

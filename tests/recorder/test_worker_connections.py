@@ -37,7 +37,7 @@ class ConnectionsFixture:
         self.minutes: list[OccupancyMinute] = []
         self.misbehaved: list[tuple[int, str]] = []
         self.loop = EventLoop(self.clock)
-        intake = Intake(UnstoredBuffer(), CurrentState(), clock=self.clock, meter=Meter())
+        intake = Intake(UnstoredBuffer(), CurrentState(), run="run", clock=self.clock, meter=Meter())
         events = WorkerEvents(
             self.minutes.append,
             lambda *_: CommandResult(id="", ok=True),
