@@ -36,7 +36,7 @@ from maskwatch.recorder.intake import Intake
 from maskwatch.secrets import Secret
 from maskwatch.store.record import Entry
 
-__all__ = ["PeerConnection", "WorkerConnections", "WorkerEvents", "listen"]
+__all__ = ["Newcomer", "PeerConnection", "WorkerConnections", "WorkerEvents", "listen"]
 
 _log = logging.getLogger(__name__)
 
