@@ -30,11 +30,11 @@ lint: $(VENV)/.dev  ## Run the linters, the type checker and the import contract
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-fix: $(VENV)/.dev  ## Let ruff mend what it can
+fix: $(VENV)/.dev  ## Fix what ruff can fix
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-lock: $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
+lock: $(VENV)/.dev  ## Compile requirements/*.txt from pyproject.toml
 	$(PY) -m pip install --quiet 'uv>=0.5'
 	for set in run: image:people,vault demo:demo dev:demo,train,people,vault,dev; do \
 		extras=$$(echo "$${set#*:}" | tr ',' '\n' | sed '/^$$/d; s/^/--extra /' | xargs); \
@@ -42,18 +42,18 @@ lock: $(VENV)/.dev  ## Write requirements/*.txt anew from pyproject.toml
 			--custom-compile-command 'make lock' $$extras pyproject.toml requirements/build.in \
 			-o requirements/$${set%%:*}.txt || exit 1; done
 
-chaos: $(VENV)/.dev  ## Storm over the real daemon and an account that must balance (root; DURATION=600)
+chaos: $(VENV)/.dev  ## Random faults on the real daemon, with an account that must balance (root; DURATION=600)
 	@tools/system-packages
 	$(PY) -m tests.chaos --duration $(or $(DURATION),600) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/.dev $(VENV)/.fuzz  ## Fuzz what reads untrusted bytes (DURATION=60 seconds each; TARGET=)
 	$(PY) -m tests.fuzz $(TARGET) --seconds $(or $(DURATION),60)
 
-soak: $(VENV)/.dev  ## Let the daemon run and see that neither memory nor descriptors grow (DURATION=3600)
+soak: $(VENV)/.dev  ## Run the daemon and check that neither memory nor descriptors grow (DURATION=3600)
 	@tools/system-packages
 	$(PY) -m tests.chaos.soak --duration $(or $(DURATION),3600)
 
-mutations: $(VENV)/.dev  ## Break each promise in a scratch copy and see that its test notices (eight minutes)
+mutations: $(VENV)/.dev  ## Break each guarantee in a scratch copy and check that its test fails (eight minutes)
 	@tools/system-packages
 	$(PY) -m tests.mutations
 
@@ -74,7 +74,7 @@ $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "maskwatch needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; fi
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: on Debian, apt-get install python3-venv" >&2; exit 1; }
 
-# Hashes are checked for all that comes from a registry; our own tree is then added without resolving anew.
+# Hashes are checked for all that comes from a registry; our own tree is then added without resolving again.
 $(VENV)/.%: requirements/%.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing what '$*' needs (once) ..."
 	$(PY) -m pip install --quiet --require-hashes -r requirements/$*.txt

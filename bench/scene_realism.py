@@ -27,7 +27,7 @@ from maskwatch.lab.evaluation.intervals import share
 from maskwatch.lab.evaluation.portraits_choice import choose_portraits
 from maskwatch.lab.evaluation.rules import Rules, judgeable
 from maskwatch.lab.scenes import Head, render, scene_named
-from maskwatch.lab.truth import MaskState
+from maskwatch.lab.truth import Wear
 from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.masks import MaskClassifier
 
@@ -47,7 +47,7 @@ def rendered(faces: tuple[Head, ...], seeds: int) -> Iterator[tuple[np.ndarray, 
                 with av.open(str(clip)) as container:
                     for frame, true in zip(container.decode(video=0), truth.frames, strict=True):
                         people = [p for p in true.people if judgeable(p, Rules(smallest_face=SMALLEST))]
-                        labelled = [(Box(*p.face), p.mask is MaskState.MASKED) for p in people if p.face]
+                        labelled = [(Box(*p.face), p.mask is Wear.MASKED) for p in people if p.face]
                         if labelled:
                             yield frame.to_ndarray(format="bgr24"), labelled
 

@@ -14,15 +14,15 @@ import msgspec
 from maskwatch.errors import DataError
 from maskwatch.files import MIB, read_json
 
-__all__ = ["Fake", "MaskState", "PersonFrame", "Truth", "TruthFrame", "Visit", "truth_path"]
+__all__ = ["Fake", "PersonFrame", "Truth", "TruthFrame", "Visit", "Wear", "truth_path"]
 
 _VERSION = 1
 _LARGEST = 256 * MIB
 Rect = tuple[float, float, float, float]
 
 
-class MaskState(StrEnum):
-    """How a person wears the mask at one moment, seen or not."""
+class Wear(StrEnum):
+    """How a person wears a mask at one moment, whether it is visible or not."""
 
     BARE = "bare"
     MASKED = "masked"
@@ -47,7 +47,7 @@ class PersonFrame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     visit: int
     face: Rect | None
     body: Rect
-    mask: MaskState
+    mask: Wear
     visible: float
     yaw: float
 
@@ -81,7 +81,7 @@ class Fake(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     kind: str
     box: Rect
-    mask: MaskState
+    mask: Wear
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -9,11 +9,11 @@ import pytest
 from maskwatch.errors import DataError
 from maskwatch.lab.truth import (
     Fake,
-    MaskState,
     PersonFrame,
     Truth,
     TruthFrame,
     Visit,
+    Wear,
     truth_path,
 )
 
@@ -23,7 +23,7 @@ def _truth() -> Truth:
         visit=0,
         face=(1.0, 2.0, 41.0, 52.0),
         body=(0.0, 0.0, 100.0, 300.0),
-        mask=MaskState.BARE,
+        mask=Wear.BARE,
         visible=1.0,
         yaw=-3.5,
     )
@@ -36,7 +36,7 @@ def _truth() -> Truth:
         seconds=0.2,
         visits=(Visit(person="p", portrait="x", style=""),),
         frames=(TruthFrame(at=0.0, people=(person,)), TruthFrame(at=0.1, people=(), damaged=True)),
-        fakes=(Fake(kind="poster", box=(0, 0, 9, 9), mask=MaskState.MASKED),),
+        fakes=(Fake(kind="poster", box=(0, 0, 9, 9), mask=Wear.MASKED),),
         ignore=(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0)),),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from maskwatch.lab.truth import MaskState, PersonFrame, Truth
+from maskwatch.lab.truth import PersonFrame, Truth, Wear
 
 __all__ = ["Duty", "Ending", "ExpectedEvent", "Rules", "expected_events", "judgeable"]
 
@@ -66,7 +66,7 @@ class ExpectedEvent:
     visit: int
     person: str
     duty: Duty
-    state: MaskState
+    state: Wear
     begins: float
     judgeable_from: float | None
     judgeable_seconds: float
@@ -75,7 +75,7 @@ class ExpectedEvent:
 
 
 _Sighting = tuple[float, PersonFrame, bool]  # seconds, who, frame damaged
-_WRONG = {MaskState.BARE, MaskState.UNDER_NOSE, MaskState.ON_CHIN}
+_WRONG = {Wear.BARE, Wear.UNDER_NOSE, Wear.ON_CHIN}
 
 
 def judgeable(person: PersonFrame, rules: Rules) -> bool:
@@ -84,7 +84,7 @@ def judgeable(person: PersonFrame, rules: Rules) -> bool:
         _big_enough(person, rules.smallest_face)
         and person.visible >= rules.visible
         and abs(person.yaw) <= rules.turned
-        and person.mask is not MaskState.CHANGING
+        and person.mask is not Wear.CHANGING
     )
 
 
@@ -121,7 +121,7 @@ def _spells(sightings: list[_Sighting], rules: Rules) -> list[list[_Sighting]]:
     before: str = ""
     for sighting in sightings:
         mask = sighting[1].mask
-        if mask is MaskState.CHANGING:
+        if mask is Wear.CHANGING:
             continue
         now = _sort(mask, rules)
         if now and now != before:
@@ -132,7 +132,7 @@ def _spells(sightings: list[_Sighting], rules: Rules) -> list[list[_Sighting]]:
     return spells
 
 
-def _sort(mask: MaskState, rules: Rules) -> str:
+def _sort(mask: Wear, rules: Rules) -> str:
     """Return "" for a proper mask; else the kind of stretch that this state belongs to."""
     if mask not in _WRONG:
         return ""
@@ -142,14 +142,14 @@ def _sort(mask: MaskState, rules: Rules) -> str:
 def _events(truth: Truth, visit: int, spell: list[_Sighting], rules: Rules) -> list[ExpectedEvent]:
     """Return the stretch's event, or nothing when it may not be reported or is not to be seen."""
     state = spell[0][1].mask
-    if state is MaskState.UNDER_NOSE and not rules.incorrect_is_violation:
+    if state is Wear.UNDER_NOSE and not rules.incorrect_is_violation:
         return []
     glimpses = [at for at, person, _ in spell if person.face and person.visible > 0.15]
     if not glimpses:
         return []
     step = 1 / truth.rate
     clear = [at for at, person, damaged in spell if judgeable(person, rules) and not damaged]
-    must = state is MaskState.BARE or rules.incorrect_is_violation
+    must = state is Wear.BARE or rules.incorrect_is_violation
     enough = len(clear) * step >= rules.seconds
     ends, ending = _end(truth, visit, spell[-1][0])
     return [
@@ -170,6 +170,6 @@ def _events(truth: Truth, visit: int, spell: list[_Sighting], rules: Rules) -> l
 def _end(truth: Truth, visit: int, last: float) -> tuple[float, Ending]:
     """Return when and why a stretch ends whose last moment is `last`."""
     for at, person, _ in _sightings(truth, visit):
-        if at > last and person.mask is not MaskState.CHANGING:
-            return at, Ending.MASKED if person.mask is MaskState.MASKED else Ending.MOVED
+        if at > last and person.mask is not Wear.CHANGING:
+            return at, Ending.MASKED if person.mask is Wear.MASKED else Ending.MOVED
     return last, Ending.LEFT

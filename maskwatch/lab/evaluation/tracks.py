@@ -16,7 +16,7 @@ from maskwatch.domain import Box, ChangeKind, Verdict
 from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
 from maskwatch.lab.evaluation.events import NEAR, Reported
 from maskwatch.lab.evaluation.rules import Rules, judgeable
-from maskwatch.lab.truth import MaskState, PersonFrame, Truth
+from maskwatch.lab.truth import PersonFrame, Truth, Wear
 from maskwatch.replay.replay import ReplayStep, replayed
 
 __all__ = ["FirstVerdict", "TrackEvaluation", "TrackFindings"]
@@ -115,10 +115,10 @@ class TrackEvaluation:
             seen = [p for f in self._truth.frames for p in f.people if p.visit == number]
             states = {p.mask for p in seen}
             clear = sum(judgeable(person, rules) for person in seen) / self._truth.rate
-            constant = states in ({MaskState.BARE}, {MaskState.MASKED})
+            constant = states in ({Wear.BARE}, {Wear.MASKED})
             if visit.alive and constant and clear >= rules.seconds:
                 verdict = self._first.get(number, Verdict.UNKNOWN)
-                yield FirstVerdict(masked=MaskState.MASKED in states, verdict=verdict)
+                yield FirstVerdict(masked=Wear.MASKED in states, verdict=verdict)
 
     def _check_pictures(self, step: ReplayStep, people: Sequence[PersonFrame]) -> None:
         """Count the faces that the pictures of this step show as they are."""

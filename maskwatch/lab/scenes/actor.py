@@ -13,10 +13,10 @@ from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.body import PHASES, Body, Outfit, random_outfit
 from maskwatch.lab.scenes.masks import draw_mask
 from maskwatch.lab.scenes.portraits import Head
-from maskwatch.lab.scenes.script import Figure, Wear
-from maskwatch.lab.scenes.styles import MaskWear, random_style
+from maskwatch.lab.scenes.script import Figure
+from maskwatch.lab.scenes.styles import random_style
 from maskwatch.lab.scenes.turning import back_of
-from maskwatch.lab.truth import MaskState
+from maskwatch.lab.truth import Wear
 
 __all__ = ["CHANGE_TIME", "Actor", "Bearing"]
 
@@ -57,7 +57,7 @@ class Bearing:
     pitch: float
     roll: float
     phase: int
-    mask: MaskState
+    mask: Wear
     sprite: int
     coughing: bool
     speed: tuple[float, float]
@@ -170,7 +170,7 @@ class Actor:
             yaw += (look.yaw - yaw) * (3 * part**2 - 2 * part**3)
         return yaw
 
-    def _mask(self, at: float) -> tuple[MaskState, int]:
+    def _mask(self, at: float) -> tuple[Wear, int]:
         """Return the mask's state and the head's sprite at a time."""
         wear = self.figure.wear
         for change in self.figure.changes:
@@ -178,9 +178,9 @@ class Actor:
                 break
             if at < change.at + CHANGE_TIME:
                 part = (at - change.at) / CHANGE_TIME
-                return MaskState.CHANGING, _between(wear, change.wear, part)
+                return Wear.CHANGING, _between(wear, change.wear, part)
             wear = change.wear
-        return MaskState(wear.value), _step(_FALL[wear]) if wear in _FALL else -1
+        return wear, _step(_FALL[wear]) if wear in _FALL else -1
 
     def _sprite(self, key: int, level: int) -> Image:
         """Return uint8 BGR times matte and matte of the head; key -2 is its back."""
@@ -191,7 +191,7 @@ class Actor:
         if key == -1:
             return _premultiplied(self.head.bgr, self.head.alpha)
         rng = np.random.default_rng(self._mask_seed)
-        bgr, alpha = draw_mask(self.head, self.style, MaskWear.PROPER, rng, key * 2 / _DROPS)
+        bgr, alpha = draw_mask(self.head, self.style, Wear.MASKED, rng, key * 2 / _DROPS)
         return _premultiplied(bgr, alpha)
 
 

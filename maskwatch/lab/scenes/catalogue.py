@@ -12,7 +12,8 @@ import numpy as np
 from maskwatch.errors import UsageError
 from maskwatch.lab.scenes.kinds import KINDS
 from maskwatch.lab.scenes.place import Block, Panel, Place, Side
-from maskwatch.lab.scenes.script import Figure, Poster, Scene, Step, Wear, WearChange
+from maskwatch.lab.scenes.script import Figure, Poster, Scene, Step, WearChange
+from maskwatch.lab.truth import Wear
 
 __all__ = ["DEMO", "demo_scenes", "described", "scene_named"]
 
@@ -116,10 +117,14 @@ def hall() -> Scene:
         figures=(
             Figure((Step(0.5, 0.8, 9.5), Step(6.0, 0.4, 3.6), Step(8.5, 0.3, 1.1)), Wear.MASKED, face=1),
             Figure(
-                (Step(6.5, -0.9, 9.8), Step(12.5, -0.5, 3.6), Step(15.0, -0.3, 1.1)), Wear.MASKED, face=0
+                (Step(6.5, -0.9, 9.8), Step(12.5, -0.5, 3.6), Step(15.0, -0.3, 1.1)),
+                Wear.MASKED,
+                face=0,
             ),
             Figure(
-                (Step(13.0, 0.3, 9.6), Step(19.0, 0.2, 3.4), Step(21.5, 0.1, 1.1)), Wear.MASKED, face=1
+                (Step(13.0, 0.3, 9.6), Step(19.0, 0.2, 3.4), Step(21.5, 0.1, 1.1)),
+                Wear.MASKED,
+                face=1,
             ),
         ),
     )

@@ -16,7 +16,7 @@ from maskwatch.lab.scenes.body import Pose
 from maskwatch.lab.scenes.place import Room
 from maskwatch.lab.scenes.sprites import Placed, level_for, place, shadow
 from maskwatch.lab.scenes.turning import FACE_GONE, turned
-from maskwatch.lab.truth import MaskState, PersonFrame
+from maskwatch.lab.truth import PersonFrame, Wear
 
 __all__ = ["Drawn", "draw_actor"]
 
@@ -106,7 +106,7 @@ def draw_actor(
 def _poses(bearing: Bearing) -> tuple[Pose, ...]:
     if abs(bearing.heading) > 90:
         return (Pose.BACK,)
-    if bearing.mask is MaskState.CHANGING:
+    if bearing.mask is Wear.CHANGING:
         return Pose.HANDS_UP, Pose.HANDS
     if bearing.coughing:
         return Pose.HAND_UP, Pose.HAND

@@ -13,14 +13,15 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Floats, Image, Points, blend, blobs, shade
 from maskwatch.lab.scenes.portraits import CANVAS, Head
-from maskwatch.lab.scenes.styles import COLOURS, MaskStyle, MaskWear
+from maskwatch.lab.scenes.styles import COLOURS, MaskStyle
+from maskwatch.lab.truth import Wear
 
 __all__ = ["draw_mask"]
 
 _SIZE = CANVAS[::-1]
 
 
-_DROP = {MaskWear.PROPER: 0.0, MaskWear.UNDER_NOSE: 1.0, MaskWear.ON_CHIN: 2.0}
+_DROP = {Wear.MASKED: 0.0, Wear.UNDER_NOSE: 1.0, Wear.ON_CHIN: 2.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,11 @@ def _measure(head: Head) -> _Face:
 
 
 def draw_mask(
-    head: Head, style: MaskStyle, wear: MaskWear, rng: np.random.Generator, drop: float = 0.0
+    head: Head, style: MaskStyle, wear: Wear, rng: np.random.Generator, drop: float = 0.0
 ) -> tuple[Image, Floats]:
     """Return the head wearing a mask: uint8 BGR and float32 matte on the head's canvas.
 
+    `wear` is MASKED, UNDER_NOSE or ON_CHIN.
     `drop` from 0 to 2 pulls the mask further down (1: under the nose, 2: on the chin), for
     putting it on or off. The same `rng` state draws the same mask.
     """

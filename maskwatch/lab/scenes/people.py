@@ -13,7 +13,6 @@ from maskwatch.lab.scenes.script import (
     Look,
     Scene,
     Step,
-    Wear,
     WearChange,
 )
 from maskwatch.lab.scenes.ways import (
@@ -23,6 +22,7 @@ from maskwatch.lab.scenes.ways import (
     stop,
     walk,
 )
+from maskwatch.lab.truth import Wear
 
 __all__ = ["PEOPLE"]
 

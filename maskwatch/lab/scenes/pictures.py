@@ -12,10 +12,10 @@ from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blend, blobs
 from maskwatch.lab.scenes.masks import draw_mask
 from maskwatch.lab.scenes.place import Panel, Room
 from maskwatch.lab.scenes.portraits import CANVAS, Head
-from maskwatch.lab.scenes.script import Poster, Screen, Wear
-from maskwatch.lab.scenes.styles import MaskWear, random_style
+from maskwatch.lab.scenes.script import Poster, Screen
+from maskwatch.lab.scenes.styles import random_style
 from maskwatch.lab.scenes.turning import turned
-from maskwatch.lab.truth import Fake, MaskState
+from maskwatch.lab.truth import Fake, Wear
 
 __all__ = ["Showing", "hang_poster", "play_screen", "put_shelf"]
 
@@ -27,7 +27,7 @@ def _portrait(head: Head, wear: Wear, rng: np.random.Generator) -> tuple[Image, 
     if wear is Wear.BARE:
         return head.bgr, head.alpha
     style = random_style(rng)
-    worn = MaskWear.UNDER_NOSE if wear is Wear.UNDER_NOSE else MaskWear.PROPER
+    worn = Wear.UNDER_NOSE if wear is Wear.UNDER_NOSE else Wear.MASKED
     return draw_mask(head, style, worn, rng)
 
 
@@ -88,7 +88,7 @@ def _fake(kind: str, head: Head, wear: Wear, turn: Floats, at: tuple[float, floa
     spots = cv2.perspectiveTransform(corners, turn)[0]
     low, high = spots.min(axis=0), spots.max(axis=0)
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    return Fake(kind=kind, box=box, mask=MaskState(wear.value))
+    return Fake(kind=kind, box=box, mask=wear)
 
 
 def hang_poster(

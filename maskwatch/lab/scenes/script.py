@@ -6,10 +6,10 @@ A scene is data. `catalogue` makes scenes of named kinds from a seed, `stage` re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from maskwatch.lab.scenes.place import Panel, Place
 from maskwatch.lab.scenes.styles import MaskStyle
+from maskwatch.lab.truth import Wear
 
 __all__ = [
     "Conditions",
@@ -19,18 +19,8 @@ __all__ = [
     "Scene",
     "Screen",
     "Step",
-    "Wear",
     "WearChange",
 ]
-
-
-class Wear(StrEnum):
-    """How a person wears a mask at a time."""
-
-    BARE = "bare"
-    MASKED = "masked"
-    UNDER_NOSE = "under_nose"
-    ON_CHIN = "on_chin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from maskwatch.lab.scenes.script import (
     Scene,
     Screen,
     Step,
-    Wear,
 )
 from maskwatch.lab.scenes.ways import (
     everyday,
@@ -24,6 +23,7 @@ from maskwatch.lab.scenes.ways import (
     shelves,
     walk,
 )
+from maskwatch.lab.truth import Wear
 
 __all__ = ["SETTINGS"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Colour
 
-__all__ = ["COLOURS", "MaskStyle", "MaskWear", "random_style"]
+__all__ = ["COLOURS", "MaskStyle", "random_style"]
 
 
 class MaskStyle(StrEnum):
@@ -26,14 +26,6 @@ class MaskStyle(StrEnum):
     DOTTED = "dotted"
     CHECKED = "checked"
     STRIPED = "striped"
-
-
-class MaskWear(StrEnum):
-    """How a mask sits."""
-
-    PROPER = "proper"
-    UNDER_NOSE = "under_nose"
-    ON_CHIN = "on_chin"
 
 
 COLOURS: dict[MaskStyle, Colour] = {

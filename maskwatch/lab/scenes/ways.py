@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from maskwatch.lab.scenes.place import Block, Panel, Place, Side
-from maskwatch.lab.scenes.script import Conditions, Figure, Scene, Step, Wear
+from maskwatch.lab.scenes.script import Conditions, Figure, Scene, Step
+from maskwatch.lab.truth import Wear
 
 __all__ = ["WORN", "any_wear", "everyday", "scene_of", "shallow", "shelves", "stop", "walk"]
 

@@ -8,12 +8,13 @@ Landmarks are float (5, 2): right eye, left eye, nose tip, right and left mouth 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from maskwatch.lab.truth import Wear
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float32]
 
-__all__ = ["Wear", "beard", "frontal", "glasses", "hand", "held", "paint_mask", "scarf"]
+__all__ = ["beard", "frontal", "glasses", "hand", "held", "paint_mask", "scarf"]
 
 # BGR; the colours that masks are sold in come more than once.
 _CLOTH = (
@@ -31,19 +32,11 @@ _CLOTH = (
 )  # fmt: skip
 
 
-class Wear(StrEnum):
-    """How a painted mask sits."""
-
-    WELL = "well"
-    BELOW_NOSE = "below_nose"
-    ON_CHIN = "on_chin"
-
-
 # Upper edge in the middle, upper and lower edge at the side, lower edge in the middle; in units of
 # the distance from the eyes' middle to the mouth's. The nose tip is at about 0.6.
 _EDGES = {
-    Wear.WELL: ((0.18, 0.45), (0.32, 0.6), (1.25, 1.5), (1.55, 1.85)),
-    Wear.BELOW_NOSE: ((0.74, 0.88), (0.6, 0.85), (1.3, 1.5), (1.55, 1.85)),
+    Wear.MASKED: ((0.18, 0.45), (0.32, 0.6), (1.25, 1.5), (1.55, 1.85)),
+    Wear.UNDER_NOSE: ((0.74, 0.88), (0.6, 0.85), (1.3, 1.5), (1.55, 1.85)),
     Wear.ON_CHIN: ((1.12, 1.38), (0.95, 1.25), (1.45, 1.7), (1.65, 2.0)),
 }
 
@@ -115,7 +108,11 @@ def _cloth(image: Image, axes: _Axes, rng: Generator) -> npt.NDArray[np.float32]
 
 
 def paint_mask(image: Image, landmarks: Points, wear: Wear, rng: Generator) -> Image:
-    """Return the face (uint8 BGR) with a cloth or surgical mask painted on, worn as `wear` says."""
+    """Return the face (uint8 BGR) with a cloth or surgical mask painted on, worn as `wear` says.
+
+    Flat and quick, for faces of any size. `lab.scenes.masks.draw_mask` renders a mask with folds and
+    shadows, but needs a portrait with its outline. `wear` is MASKED, UNDER_NOSE or ON_CHIN.
+    """
     axes = _axes(landmarks)
     top, side_top, side_low, low = (float(rng.uniform(*span)) for span in _EDGES[wear])
     wide, narrow = float(rng.uniform(0.8, 1.02)), float(rng.uniform(0.5, 0.75))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from maskwatch.lab.training import occlude
 from maskwatch.lab.training.augment import Augment, classic, compress_h264
 from maskwatch.lab.training.dataset import Photo
-from maskwatch.lab.training.occlude import Wear
+from maskwatch.lab.truth import Wear
 from maskwatch.vision.preprocess import resize
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Sampler:
         marks = landmarks(photo.face)
         if label == 1:
             return photo, _OCCLUDERS[int(rng.integers(len(_OCCLUDERS)))](photo.image, marks, rng)
-        wear = Wear.WELL if label == 0 else (Wear.BELOW_NOSE, Wear.ON_CHIN)[int(rng.integers(2))]
+        wear = Wear.MASKED if label == 0 else (Wear.UNDER_NOSE, Wear.ON_CHIN)[int(rng.integers(2))]
         return photo, occlude.paint_mask(photo.image, marks, wear, rng)
 
     def _crop(self, photo: Photo, image: Image, rng: Generator) -> Image:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.events import Reported, judge_clip
-from maskwatch.lab.truth import Fake, MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, Wear
 
 _RATE = 10.0
 
@@ -22,7 +22,7 @@ def _face(visit: int, second: float) -> tuple[float, float, float, float]:
 
 def _truth(*masks: str, seconds: float = 6.0, alive: tuple[bool, ...] = ()) -> Truth:
     """One person for each word of `masks`, a letter for each second: b bare, m masked, - absent."""
-    states = {"b": MaskState.BARE, "m": MaskState.MASKED, "u": MaskState.UNDER_NOSE}
+    states = {"b": Wear.BARE, "m": Wear.MASKED, "u": Wear.UNDER_NOSE}
 
     def people(at: float) -> tuple[PersonFrame, ...]:
         return tuple(
@@ -51,7 +51,7 @@ def _truth(*masks: str, seconds: float = 6.0, alive: tuple[bool, ...] = ()) -> T
             for i in range(len(masks))
         ),
         frames=tuple(TruthFrame(at=i / _RATE, people=people(i / _RATE)) for i in range(count)),
-        fakes=(Fake(kind="poster", box=(500, 50, 540, 100), mask=MaskState.BARE),),
+        fakes=(Fake(kind="poster", box=(500, 50, 540, 100), mask=Wear.BARE),),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from maskwatch.lab.evaluation.matching import Account, DueVisit, ReportedVisit, balance, due_visits
 from maskwatch.lab.evaluation.rules import Duty, Ending, ExpectedEvent
-from maskwatch.lab.truth import MaskState
+from maskwatch.lab.truth import Wear
 
 _START = datetime(2026, 5, 1, 8, tzinfo=UTC)
 
@@ -65,7 +65,7 @@ def test_of_two_visits_at_once_each_report_takes_one() -> None:
 
 
 def test_clip_seconds_become_wall_time() -> None:
-    event = ExpectedEvent(0, "ann", Duty.REQUIRED, MaskState.BARE, 1.5, 2.0, 3.0, 7.5, Ending.LEFT)
+    event = ExpectedEvent(0, "ann", Duty.REQUIRED, Wear.BARE, 1.5, 2.0, 3.0, 7.5, Ending.LEFT)
     (visit,) = due_visits("hall", [event], _START)
     assert (visit.begins, visit.ends, visit.must) == (_at(1.5), _at(7.5), True)
 

@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.lab.evaluation.rules import Duty, Ending, Rules, expected_events, judgeable
-from maskwatch.lab.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import PersonFrame, Truth, TruthFrame, Visit, Wear
 
 _RATE = 10.0
 B, M, U, C, N = (
-    MaskState.BARE,
-    MaskState.MASKED,
-    MaskState.UNDER_NOSE,
-    MaskState.CHANGING,
-    MaskState.ON_CHIN,
+    Wear.BARE,
+    Wear.MASKED,
+    Wear.UNDER_NOSE,
+    Wear.CHANGING,
+    Wear.ON_CHIN,
 )
 
 
 def _person(
-    mask: MaskState = B,
+    mask: Wear = B,
     *,
     height: float = 60.0,
     visible: float = 1.0,
@@ -156,7 +156,7 @@ _STATES = st.sampled_from([B, M, U, C, N])
 
 @given(st.lists(st.tuples(_STATES, st.floats(0, 1), st.floats(10, 90)), min_size=1, max_size=60))
 def test_events_of_any_visit_are_in_order_apart_and_within_it(
-    seen: list[tuple[MaskState, float, float]],
+    seen: list[tuple[Wear, float, float]],
 ) -> None:
     """Whatever happens, events of one visit follow each other and none begins after it ends."""
     frames = [_person(mask, visible=share, height=height) for mask, share, height in seen]
@@ -169,7 +169,7 @@ def test_events_of_any_visit_are_in_order_apart_and_within_it(
 
 
 @given(st.lists(st.sampled_from([M, C]), max_size=40))
-def test_who_is_never_bare_is_never_expected(states: list[MaskState]) -> None:
+def test_who_is_never_bare_is_never_expected(states: list[Wear]) -> None:
     assert expected_events(_truth([_person(state) for state in states])) == ()
 
 

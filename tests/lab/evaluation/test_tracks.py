@@ -10,7 +10,7 @@ from maskwatch.analysis.own_motion import Liveness
 from maskwatch.analysis.results import FrameResult, TrackView
 from maskwatch.domain import Box, Verdict
 from maskwatch.lab.evaluation.tracks import FirstVerdict, TrackEvaluation, TrackFindings
-from maskwatch.lab.truth import MaskState, PersonFrame, Truth, TruthFrame, Visit
+from maskwatch.lab.truth import PersonFrame, Truth, TruthFrame, Visit, Wear
 from maskwatch.replay.replay import ReplayStep
 
 _RATE = 5.0
@@ -27,7 +27,7 @@ def _box(visit: int) -> Box:
     return Box(100.0 + 200 * visit, 50, 140.0 + 200 * visit, 100)
 
 
-def _truth(*masks: MaskState, frames: int = 10) -> Truth:
+def _truth(*masks: Wear, frames: int = 10) -> Truth:
     people = tuple(
         PersonFrame(
             visit=i,
@@ -75,7 +75,7 @@ def _told(truth: Truth, *frames: list[TrackView]) -> TrackFindings:
     return witness.findings()
 
 
-_BARE, _MASKED = MaskState.BARE, MaskState.MASKED
+_BARE, _MASKED = Wear.BARE, Wear.MASKED
 
 
 def test_people_who_keep_their_tracks_are_neither_swapped_nor_broken_off() -> None:

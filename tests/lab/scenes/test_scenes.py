@@ -14,10 +14,10 @@ from maskwatch.domain import Box
 from maskwatch.lab.evaluation.rules import Duty, expected_events
 from maskwatch.lab.scenes import Scene, default_heads, demo_scenes, render, scene_named
 from maskwatch.lab.scenes.kinds import KINDS
-from maskwatch.lab.scenes.script import Conditions, Figure, Step, Wear
+from maskwatch.lab.scenes.script import Conditions, Figure, Step
 from maskwatch.lab.scenes.sensor import Sensor
 from maskwatch.lab.scenes.stage import Stage
-from maskwatch.lab.truth import MaskState, PersonFrame, Truth, truth_path
+from maskwatch.lab.truth import PersonFrame, Truth, Wear, truth_path
 from maskwatch.vision.faces import FaceDetector
 
 _SIZE = (640, 360)
@@ -133,7 +133,7 @@ def test_putting_a_mask_on_is_seen_and_said() -> None:
     stage = Stage(scene, _SIZE, 10.0, 0, default_heads())
     actor = stage.actors[2]
     states = [actor.bearing(at).mask for at in (14.0, 15.3, 17.0)]
-    assert states == [MaskState.MASKED, MaskState.CHANGING, MaskState.BARE]
+    assert states == [Wear.MASKED, Wear.CHANGING, Wear.BARE]
     masked, bare = actor.sprite(0, 0)[..., :3], actor.sprite(-1, 0)[..., :3]
     change = np.abs(masked.astype(int) - bare).mean(axis=2)
     mouth = actor.head.landmarks[3:].mean(axis=0).astype(int)

@@ -21,8 +21,9 @@ from maskwatch.lab.scenes.pictures import put_shelf
 from maskwatch.lab.scenes.place import Block, Panel, Place, Side, build
 from maskwatch.lab.scenes.portraits import EYES, IPD
 from maskwatch.lab.scenes.sprites import level_for, place
-from maskwatch.lab.scenes.styles import MaskStyle, MaskWear, random_style
+from maskwatch.lab.scenes.styles import MaskStyle, random_style
 from maskwatch.lab.scenes.turning import back_of, turned
+from maskwatch.lab.truth import Wear
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_every_style_covers_mouth_and_nose_and_leaves_the_eyes(
     heads: tuple[Head, ...], style: MaskStyle
 ) -> None:
     for head in heads:
-        bgr, _ = draw_mask(head, style, MaskWear.PROPER, np.random.default_rng(1))
+        bgr, _ = draw_mask(head, style, Wear.MASKED, np.random.default_rng(1))
         change = np.abs(bgr.astype(int) - head.bgr).mean(axis=2)
         for mark in head.landmarks[2:]:
             x, y = (int(v) for v in mark)
@@ -144,7 +145,7 @@ def test_every_style_covers_mouth_and_nose_and_leaves_the_eyes(
             assert change[y - 5 : y + 5, x - 5 : x + 5].max() < 3, mark
 
 
-def _changed(head: Head, wear: MaskWear, mark: np.ndarray) -> float:
+def _changed(head: Head, wear: Wear, mark: np.ndarray) -> float:
     bgr, _ = draw_mask(head, MaskStyle.SURGICAL_BLUE, wear, np.random.default_rng(1))
     x, y = (int(v) for v in mark)
     change = np.abs(bgr.astype(int) - head.bgr).mean(axis=2)
@@ -156,14 +157,14 @@ def test_under_the_nose_the_nose_is_bare_and_on_the_chin_the_mouth_too(
 ) -> None:
     for head in heads:
         nose, mouth = head.landmarks[2], head.landmarks[3:].mean(axis=0)
-        assert _changed(head, MaskWear.PROPER, nose) > 12
-        assert _changed(head, MaskWear.UNDER_NOSE, nose) < 4
-        assert _changed(head, MaskWear.UNDER_NOSE, mouth) > 12
-        assert _changed(head, MaskWear.ON_CHIN, mouth) < 4
+        assert _changed(head, Wear.MASKED, nose) > 12
+        assert _changed(head, Wear.UNDER_NOSE, nose) < 4
+        assert _changed(head, Wear.UNDER_NOSE, mouth) > 12
+        assert _changed(head, Wear.ON_CHIN, mouth) < 4
 
 
 def test_a_mask_is_shaded_and_not_a_flat_patch(heads: tuple[Head, ...]) -> None:
-    bgr, _ = draw_mask(heads[0], MaskStyle.CLOTH_GREY, MaskWear.PROPER, np.random.default_rng(0))
+    bgr, _ = draw_mask(heads[0], MaskStyle.CLOTH_GREY, Wear.MASKED, np.random.default_rng(0))
     mouth = heads[0].landmarks[3:].mean(axis=0).astype(int)
     patch = bgr[mouth[1] - 20 : mouth[1] + 20, mouth[0] - 35 : mouth[0] + 35].mean(axis=2)
     assert patch.std() > 4
@@ -171,8 +172,7 @@ def test_a_mask_is_shaded_and_not_a_flat_patch(heads: tuple[Head, ...]) -> None:
 
 def test_the_same_random_state_draws_the_same_mask(heads: tuple[Head, ...]) -> None:
     one, two = (
-        draw_mask(heads[1], MaskStyle.DOTTED, MaskWear.PROPER, np.random.default_rng(9))[0]
-        for _ in range(2)
+        draw_mask(heads[1], MaskStyle.DOTTED, Wear.MASKED, np.random.default_rng(9))[0] for _ in range(2)
     )
     assert np.array_equal(one, two)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from maskwatch.lab.training import occlude
-from maskwatch.lab.training.occlude import Wear
+from maskwatch.lab.truth import Wear
 
 FACE = np.full((100, 100, 3), (120, 160, 220), np.uint8)
 MARKS = np.array([(35, 40), (65, 40), (50, 58), (38, 72), (62, 72)], np.float32)
@@ -22,7 +22,7 @@ def changed(found: np.ndarray, x: int, y: int) -> bool:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_mask_worn_well_covers_nose_and_mouth(seed: int) -> None:
     """And leaves the eyes free."""
-    found = occlude.paint_mask(FACE, MARKS, Wear.WELL, np.random.default_rng(seed))
+    found = occlude.paint_mask(FACE, MARKS, Wear.MASKED, np.random.default_rng(seed))
     lower = [found[58, 50], found[72, 50], found[72, 40]]
     assert sum(np.abs(p.astype(int) - FACE[0, 0]).max() > 12 for p in lower) >= 2
     assert not changed(found, 35, 38)
@@ -41,7 +41,7 @@ def test_a_mask_on_the_chin_leaves_the_nose_and_mouth_free(seed: int) -> None:
 def test_a_mask_below_the_nose_leaves_the_nose_free(seed: int) -> None:
     """The tip of the nose shows skin."""
     assert not changed(
-        occlude.paint_mask(FACE, MARKS, Wear.BELOW_NOSE, np.random.default_rng(seed)), 50, 55
+        occlude.paint_mask(FACE, MARKS, Wear.UNDER_NOSE, np.random.default_rng(seed)), 50, 55
     )
 
 

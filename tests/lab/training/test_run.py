@@ -14,6 +14,7 @@ import pytest
 from maskwatch.cli.models import models
 from maskwatch.cli.train import train
 from maskwatch.errors import DataError, UsageError, WeightsError
+from maskwatch.lab.training import run as training_run
 from maskwatch.lab.training.network import backbone
 from maskwatch.lab.training.prepare import prepare
 from maskwatch.lab.training.report import Side, write_report
@@ -44,8 +45,9 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+@pytest.mark.long
 def test_pictures_become_a_model_with_manifest_and_report(
-    faces: Callable[..., Path], hall: Path, tmp_path: Path
+    faces: Callable[..., Path], hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that the run folder promises is there, and the model is used like a shipped one."""
     folder = faces(with_mask=12, without_mask=12, mask_worn_incorrectly=12)
@@ -78,7 +80,9 @@ def test_pictures_become_a_model_with_manifest_and_report(
     assert "is as the manifest says" in verified.output
     with pytest.raises(UsageError, match="has a run already"):
         run("--data", str(folder), "--out", str(out), *TINY)
-    assert "resuming after epoch 1 of 1" in run("--resume", str(out))
+    with monkeypatch.context() as patch:  # the export is the one above, and takes a minute
+        patch.setattr(training_run, "_work", lambda _settings, _prepared, run, _listener: run)
+        assert "resuming after epoch 1 of 1" in run("--resume", str(out))
     assert_float_and_int8_are_compared_alike(out, read_manifest(out / "masks-32-w35.json"))
 
 
@@ -99,6 +103,7 @@ def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> N
     assert rows[1] == "picture 0,with_mask,without_mask,without_mask,0"
 
 
+@pytest.mark.long
 def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path], tmp_path: Path) -> None:
     """Logistic regression and SVM stand in the report beside the model made of the better one."""
     out = tmp_path / "run"
