@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,7 +36,7 @@ from maskwatch.recorder.intake import Intake
 from maskwatch.secrets import Secret
 from maskwatch.store.record import Entry
 
-__all__ = ["Newcomer", "PeerConnection", "WorkerConnections", "WorkerEvents", "listen"]
+__all__ = ["Newcomer", "WorkerConnections", "WorkerEvents"]
 
 _log = logging.getLogger(__name__)
 
@@ -50,20 +50,16 @@ _BYTES_PER_SECOND = 512 << 10
 _BURST_BYTES = 96 << 20
 _MESSAGE_BYTES = 16 << 10
 
-M = TypeVar("M")
 
-
-class PeerConnection(Generic[M]):
-    """A worker's connection, on which messages of type `M` arrive, each with a blob.
+class _Connection:
+    """A worker's connection, which can be paused.
 
     Args:
         sock: the connected socket.
         loop: watches the socket.
-        decoder: of the messages that may arrive.
         on_message: called with each message and its blob; WireError ends the connection.
         on_end: called once at the end.
         on_misbehaviour: called with the reason when a peer that broke the protocol is disconnected.
-        max_json: the most bytes of JSON in a message.
 
     """
 
@@ -71,15 +67,13 @@ class PeerConnection(Generic[M]):
         self,
         sock: socket.socket,
         loop: EventLoop,
-        decoder: msgspec.json.Decoder[M],
-        on_message: Callable[[M, bytes], None],
-        on_end: Callable[[], None],
         *,
+        on_message: Callable[[ToRecorder, bytes], None],
+        on_end: Callable[[], None],
         on_misbehaviour: Callable[[str], None],
-        max_json: int,
     ) -> None:
         self._sock = sock
-        self._channel = Channel(sock, decoder, max_json=max_json)
+        self._channel = Channel(sock, TO_RECORDER, max_json=_MAX_JSON)
         self._on_misbehaviour = on_misbehaviour
         self._loop = loop
         self._on_message = on_message
@@ -153,7 +147,7 @@ class PeerConnection(Generic[M]):
         return bool(messages)
 
 
-def listen(path: Path) -> socket.socket:
+def _listen(path: Path) -> socket.socket:
     """Listen at `path`, for this user only; a socket of a former run is replaced.
 
     Raises:
@@ -185,7 +179,7 @@ class _Worker:
         self.owner = owner
         self.camera = ""
         self.bucket = TokenBucket(_BYTES_PER_SECOND, _BURST_BYTES, now)
-        self.connection: PeerConnection[ToRecorder]
+        self.connection: _Connection
 
 
 class Newcomer(NamedTuple):
@@ -255,7 +249,7 @@ class WorkerConnections:
         self._workers: list[_Worker] = []
         self._last_seen: dict[str, float] = {}
         self._started = clock.monotonic()
-        self._listener = listen(path)
+        self._listener = _listen(path)
         loop.watch(self._listener, self._accept)
 
     def stay_reachable(self) -> None:
@@ -264,7 +258,7 @@ class WorkerConnections:
             return
         _log.error("the socket %s was removed: listening again", self._path)
         try:
-            listener = listen(self._path)
+            listener = _listen(self._path)
         except StoreError as error:
             _log.error("%s", error)
             return
@@ -297,14 +291,12 @@ class WorkerConnections:
     def _connected(self, sock: socket.socket, pid: int) -> _Worker:
         owner = f"{self._run}/{process_identity(pid)}"
         worker = _Worker(pid, owner, self._clock.monotonic())
-        worker.connection = PeerConnection(
+        worker.connection = _Connection(
             sock,
             self._loop,
-            TO_RECORDER,
-            partial(self._receive, worker),
-            partial(self._ended, worker),
+            on_message=partial(self._receive, worker),
+            on_end=partial(self._ended, worker),
             on_misbehaviour=partial(self._events.misbehaved, pid),
-            max_json=_MAX_JSON,
         )
         return worker
 
