@@ -256,7 +256,7 @@ def _read_all(path: Path) -> None:
 
 
 def _body(data: bytes) -> None:
-    """A row with any contents, as `maskwatch events` and the courier read it."""
+    """A row with any contents, as `maskwatch events` and the deliveries read it."""
     folder, sound = _a_house()
     path = folder / "maskwatch.db"
     path.write_bytes(sound)
