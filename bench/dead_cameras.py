@@ -25,7 +25,7 @@ from bench.clips import crowd_clip
 from bench.memory import pss
 from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 from tests.fakes.daemon import Daemon
 from tests.fakes.waiting import wait_until
 

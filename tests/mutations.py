@@ -107,8 +107,8 @@ MUTATIONS = (
     Mutation(
         "quarantines of one length",
         "maskwatch/supervisor/restart_policy.py",
-        "self._limits.quarantine * 2**self._quarantines",
-        "self._limits.quarantine",
+        "self._quarantine.wait(self._quarantines, self._rng)",
+        "self._quarantine.wait(1, self._rng)",
         "tests/faults/test_processes.py"
         "::test_a_crash_loop_is_quarantined_ever_longer_and_disturbs_no_other_child",
     ),

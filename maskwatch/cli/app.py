@@ -1,4 +1,4 @@
-"""The command `maskwatch`: finds a verb's module when it is called, and turns errors into exit codes."""
+"""The command `maskwatch`: imports a verb's module when it is called, and maps errors to exit codes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["cli", "main"]
 # verb: (module, attribute, one line for the overview). Kept here so that --help imports nothing.
 _VERBS: dict[str, tuple[str, str, str]] = {
     "run": ("maskwatch.cli.run", "run", "Run the daemon."),
-    "status": ("maskwatch.cli.status", "status", "Show what a running daemon is doing."),
+    "status": ("maskwatch.cli.status", "status", "Show the state of a running daemon."),
     "reload": (
         "maskwatch.cli.reload",
         "reload",
-        "Have a running daemon read its configuration again.",
+        "Reload the configuration of a running daemon.",
     ),
     "check": (
         "maskwatch.cli.check",
@@ -85,43 +85,43 @@ class _LazyGroup(click.Group):
         module, attribute, _ = _VERBS[cmd_name]
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command), cmd_name
-        return _with_lines_kept(command)
+        return _with_line_breaks(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; for an unknown one say which was meant."""
+        """Find the verb; for an unknown one suggest a similar one."""
         near = difflib.get_close_matches(args[0], _VERBS, n=1) if args[0] not in _VERBS else []
         if near:
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete verbs from the table: a shell waits for this, so nothing is imported."""
+        """Complete verbs from the table; nothing is imported, since a shell waits for this."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         found = [(name, line) for name, (_, _, line) in _VERBS.items() if name.startswith(incomplete)]
         return [CompletionItem(name, help=line) for name, line in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the overview from the table, importing no verb."""
+        """Write the overview from the table, without importing a verb."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _VERBS.items()])
 
 
-def _with_lines_kept(command: click.Command) -> click.Command:
+def _with_line_breaks(command: click.Command) -> click.Command:
     r"""Let click see the `\b` of a raw docstring: it keeps the lines of the paragraph after it."""
     command.help = (command.help or "").replace("\\b\n", "\b\n")
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            _with_lines_kept(inner)
+            _with_line_breaks(inner)
     return command
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="maskwatch")
 def cli() -> None:
-    r"""Watch cameras for people without a face mask, and tell people about it.
+    r"""Watch cameras for people without a face mask, and send alerts.
 
     \b
     Examples:
@@ -133,7 +133,7 @@ def cli() -> None:
     """
 
 
-_with_lines_kept(cli)
+_with_line_breaks(cli)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -142,24 +142,24 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         cli.main(args=arguments, prog_name="maskwatch", standalone_mode=True)
     except MaskwatchError as error:
-        _complain(str(error))
+        _print_error(str(error))
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`maskwatch events | head`): not an error of ours.
+        # The reader of the output has ended (`maskwatch events | head`): not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
         named = f"{error.filename}: " if error.filename else ""
-        _complain(f"{named}{error.strerror or error}")
+        _print_error(f"{named}{error.strerror or error}")
         sys.exit(MaskwatchError.exit_code)
-    except Exception:  # noqa: BLE001 - the process's entry point: a fault of ours must not show a secret
+    except Exception:  # noqa: BLE001 - the process's entry point: a traceback must not show a secret
         click.echo(redact(traceback.format_exc()), err=True, nl=False)
-        _complain("this is a fault of maskwatch itself; please report it with the lines above")
+        _print_error("this is a bug in maskwatch; please report it with the lines above")
         sys.exit(MaskwatchError.exit_code)
 
 
 def _open_closed_streams() -> None:
-    """Have descriptors 0 to 2 open: else a socket gets such a number, and libraries write into it."""
+    """Open descriptors 0 to 2 if closed: else a socket gets such a number, and libraries write to it."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
@@ -169,5 +169,5 @@ def _open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
 
 
-def _complain(text: str) -> None:
+def _print_error(text: str) -> None:
     click.echo(f"maskwatch: {redact(text)}", err=True)

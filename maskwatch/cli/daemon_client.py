@@ -1,4 +1,4 @@
-"""How `status` and `reload` find the daemon that they talk to."""
+"""Finds the control socket of a running daemon, for `status` and `reload`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from maskwatch.cli.config_option import config_option, usual_config
 
 __all__ = ["daemon_options", "socket_of"]
 
-_DEFAULT = Path("/run/maskwatch")
-_LINE = re.compile(r"""^runtime_dir:[ \t]*["']?(?P<value>[^"'\s#]+)""", re.MULTILINE)
+_DEFAULT_DIR = Path("/run/maskwatch")
+_RUNTIME_DIR_LINE = re.compile(r"""^runtime_dir:[ \t]*["']?(?P<value>[^"'\s#]+)""", re.MULTILINE)
 
 
 def daemon_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -23,7 +23,7 @@ def daemon_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--runtime-dir",
         type=click.Path(path_type=Path),
         envvar="RUNTIME_DIRECTORY",
-        help=f"The daemon's runtime directory; {_DEFAULT} unless a config says otherwise.",
+        help=f"The daemon's runtime directory; {_DEFAULT_DIR} unless a configuration sets another.",
     )(command)
     about = "The daemon's configuration file, to find its runtime directory."
     return config_option("path", about)(command)
@@ -35,14 +35,14 @@ def socket_of(path: Path | None, runtime_dir: Path | None) -> Path:
 
     if runtime_dir is None:
         path = path or usual_config()
-        runtime_dir = _DEFAULT if path is None else _runtime_dir_of(path)
+        runtime_dir = _DEFAULT_DIR if path is None else _runtime_dir_of(path)
     return control_socket(runtime_dir)
 
 
 def _runtime_dir_of(path: Path) -> Path:
-    """Return what a configuration file says, or means to say.
+    """Return the `runtime_dir` of a configuration file.
 
-    The file may hold mistakes, which are the daemon's to tell; so one line of it is enough.
+    The file may be invalid, which the daemon reports itself; so its one line is enough here.
     """
     from maskwatch.config.load import MAX_BYTES, load
     from maskwatch.errors import ConfigError
@@ -54,5 +54,5 @@ def _runtime_dir_of(path: Path) -> Path:
         if not path.is_file():
             raise
         text = read_file(path, MAX_BYTES).decode("utf-8", "replace")
-        found = _LINE.search(text)
-        return path.absolute().parent / found["value"] if found else _DEFAULT
+        found = _RUNTIME_DIR_LINE.search(text)
+        return path.absolute().parent / found["value"] if found else _DEFAULT_DIR

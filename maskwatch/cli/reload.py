@@ -1,4 +1,4 @@
-"""`maskwatch reload`: has a running daemon read its configuration again."""
+"""`maskwatch reload`: reloads the configuration of a running daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskwatch.errors import ConfigError, ControlError
 
 __all__ = ["reload"]
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 
 
 @click.command()
@@ -19,13 +19,13 @@ _PATIENCE = 60.0
 @click.option(
     "--wait/--no-wait",
     default=True,
-    help="Answer when every camera that changed has its new process (default), or at once.",
+    help="Return when every changed camera has its new process (default), or immediately.",
 )
 def reload(path: Path | None, runtime_dir: Path | None, wait: bool) -> None:
-    r"""Have a running daemon read its configuration again, and say what changed.
+    r"""Reload the configuration of a running daemon, and print what changed.
 
-    Only what changed is touched; a file that is wrong changes nothing, and is refused with every
-    problem in it and exit code 3.
+    Only what changed is affected. An invalid file changes nothing: it is refused with every problem
+    in it and exit code 3.
 
     \b
     Examples:
@@ -34,9 +34,9 @@ def reload(path: Path | None, runtime_dir: Path | None, wait: bool) -> None:
     """
     from maskwatch.ipc.control import ReloadDone, ReloadRequest, ask
 
-    answer = ask(socket_of(path, runtime_dir), ReloadRequest(wait=wait), timeout=_PATIENCE)
+    answer = ask(socket_of(path, runtime_dir), ReloadRequest(wait=wait), timeout=_TIMEOUT)
     if not isinstance(answer, ReloadDone):
-        raise ControlError("the daemon answered something else")
+        raise ControlError("unexpected answer from the daemon")
     if not answer.ok:
         raise ConfigError("\n".join((answer.summary, *answer.problems)))
     click.echo(answer.summary)

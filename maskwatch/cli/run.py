@@ -13,11 +13,11 @@ __all__ = ["run"]
 
 
 @click.command()
-@config_option("given", "The configuration file.")
-def run(given: Path | None) -> None:
-    r"""Run the daemon until SIGTERM or Ctrl-C; SIGHUP has it read its configuration again.
+@config_option("config", "The configuration file.")
+def run(config: Path | None) -> None:
+    r"""Run the daemon until SIGTERM or Ctrl-C; SIGHUP reloads the configuration.
 
-    Log lines go to standard error. Ends with 0, or with a code of docs/configuration.md.
+    Log lines go to standard error. The exit code is 0, or one of docs/configuration.md.
 
     \b
     Examples:
@@ -27,5 +27,5 @@ def run(given: Path | None) -> None:
     from maskwatch.config.load import load
     from maskwatch.supervisor.main import serve
 
-    path = find_config(given)
+    path = find_config(config)
     sys.exit(serve(load(path), path))

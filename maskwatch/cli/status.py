@@ -1,4 +1,4 @@
-"""`maskwatch status`: what a running daemon is doing."""
+"""`maskwatch status`: shows the state of a running daemon."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 __all__ = ["status"]
 
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 @click.command()
 @daemon_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
-    r"""Show what a running daemon is doing: its cameras, its processes, open trouble.
+    r"""Show the state of a running daemon: cameras, processes, open incidents.
 
     \b
     Examples:
@@ -35,9 +35,9 @@ def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
 
     from maskwatch.ipc.control import StatusReport, StatusRequest, ask
 
-    answer = ask(socket_of(path, runtime_dir), StatusRequest(), timeout=_PATIENCE)
+    answer = ask(socket_of(path, runtime_dir), StatusRequest(), timeout=_TIMEOUT)
     if not isinstance(answer, StatusReport):
-        raise ControlError("the daemon answered something else")
+        raise ControlError("unexpected answer from the daemon")
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2))
     else:
@@ -54,14 +54,14 @@ def _lines(report: StatusReport) -> Iterator[str]:
     yield f"metrics    {report.metrics + '/metrics' if report.metrics else 'not served'}"
     pid = f", pid {report.recorder.pid}" if report.recorder.pid else ""
     trouble = f" ({report.recorder.detail})" if report.recorder.detail else ""
-    yield f"recorder   {report.recorder.phase}{pid}{_again(report.recorder.restarts)}{trouble}"
+    yield f"recorder   {report.recorder.phase}{pid}{_restarted(report.recorder.restarts)}{trouble}"
     width = max((len(camera.name) for camera in report.cameras), default=0)
     for camera in report.cameras:
         yield f"camera     {camera.name:<{width}}  {_camera(camera)}"
     for incident in report.incidents:
         started = incident.started.astimezone().strftime("%H:%M:%S")
         where = f" {incident.camera}" if incident.camera else ""
-        yield f"trouble    {incident.kind.value}{where} since {started}: {incident.reason}"
+        yield f"incident   {incident.kind.value}{where} since {started}: {incident.reason}"
 
 
 def _camera(camera: CameraReport) -> str:
@@ -70,7 +70,7 @@ def _camera(camera: CameraReport) -> str:
     frames = f", {camera.frames} frames" if camera.frames else ""
     pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
     state = f"{camera.state.value} since {since}{reason}{_snoozed(camera)}"
-    return f"{state}{frames}{pid}{_again(camera.worker.restarts)}"
+    return f"{state}{frames}{pid}{_restarted(camera.worker.restarts)}"
 
 
 def _snoozed(camera: CameraReport) -> str:
@@ -79,5 +79,7 @@ def _snoozed(camera: CameraReport) -> str:
     return f", snoozed until {camera.snoozed_until.astimezone().strftime('%H:%M:%S')}"
 
 
-def _again(restarts: int) -> str:
-    return f", started anew {restarts} times" if restarts > 1 else ", started anew once" * restarts
+def _restarted(restarts: int) -> str:
+    if restarts == 0:
+        return ""
+    return f", restarted {restarts} times" if restarts > 1 else ", restarted once"

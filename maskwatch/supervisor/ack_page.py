@@ -1,4 +1,4 @@
-"""The page that acknowledge links lead to: it shows what for, and acknowledges when asked to.
+"""The page that acknowledge links lead to: it shows the violation, and acknowledges on request.
 
 Fetching a link does nothing, since mail scanners fetch every link they see; the button does.
 """
@@ -14,11 +14,10 @@ from uuid import UUID, uuid4
 
 from maskwatch.alerts.notify.ack_links import AckToken, AckTokenSigner, TokenError
 from maskwatch.config.schema import Config
-from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.commands import Reply
-from maskwatch.telemetry import http as web
-from maskwatch.telemetry.http import Request, WebServer
+from maskwatch.supervisor.http_servers import ConfiguredServer
+from maskwatch.telemetry.http import Request, Response, WebServer
 
 __all__ = ["AckPage", "AckPageServer"]
 
@@ -26,12 +25,12 @@ _log = logging.getLogger(__name__)
 
 Acknowledge = Callable[[AckToken], CommandResult]
 
-_POLICY = (
+_CONTENT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'"
 )
 _HEADERS = (
-    ("Content-Security-Policy", _POLICY),
+    ("Content-Security-Policy", _CONTENT_POLICY),
     ("Referrer-Policy", "no-referrer"),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Robots-Tag", "noindex, nofollow"),
@@ -52,129 +51,102 @@ class AckPage:
     """Implements `maskwatch.telemetry.http.Site`.
 
     Args:
-        tickets: reads links.
+        signer: verifies the tokens of links.
         now: the wall time in UTC.
-        acknowledge: has the violation acknowledged, and returns how that ended; may take seconds.
+        acknowledge: acknowledges a violation and returns the result; may take seconds.
 
     """
 
     methods: tuple[str, ...] = ("GET", "POST")
 
     def __init__(
-        self, tickets: AckTokenSigner, now: Callable[[], datetime], acknowledge: Acknowledge
+        self, signer: AckTokenSigner, now: Callable[[], datetime], acknowledge: Acknowledge
     ) -> None:
-        self._tickets = tickets
+        self._signer = signer
         self._now = now
         self._acknowledge = acknowledge
 
-    def answer(self, request: Request) -> web.Response:
-        """Show what a link is for, or do it."""
-        found = self._tickets.read(request.path, self._now())
+    def answer(self, request: Request) -> Response:
+        """Show the violation of a link, or acknowledge it."""
+        found = self._signer.read(request.path, self._now())
         match found:
             case AckToken() if request.method == "POST":
-                return self._take(found)
+                return self._post(found)
             case AckToken():
-                text = f"{_told(found)} Do you take care of it?"
+                text = f"{_describe(found)} Do you take care of it?"
                 return _page(200, "A person without a mask", text, _BUTTON)
             case TokenError.EXPIRED:
-                return _page(
-                    410, "Too late", "This link has expired: acknowledge on the machine itself."
-                )
+                text = "This link has expired: acknowledge on the machine itself."
+                return _page(410, "Too late", text)
             case TokenError.FORGED:
-                _log.warning("a link was refused that was not signed here")
-                return _page(404, "Nothing here", "This is no link of this machine, or it was altered.")
+                _log.warning("refused a link with an invalid signature")
+                return _page(404, "Not found", "This is not a link of this machine, or it was altered.")
 
-    def _take(self, ticket: AckToken) -> web.Response:
-        done = self._acknowledge(ticket)
-        if not done.ok:
-            return _page(503, "That did not work", f"{escape(done.detail)}. Try again in a minute.")
-        return _page(200, "Thank you", f"{_told(ticket)} It is {escape(done.detail)}.")
+    def _post(self, token: AckToken) -> Response:
+        result = self._acknowledge(token)
+        if not result.ok:
+            return _page(503, "That did not work", f"{escape(result.detail)}. Try again in a minute.")
+        return _page(200, "Thank you", f"{_describe(token)} It is {escape(result.detail)}.")
 
 
-def _told(ticket: AckToken) -> str:
-    at = _began(ticket.violation)
-    when = f" of {at:%Y-%m-%d %H:%M:%S} UTC" if at else ""
-    told = f"The violation{when} that {escape(ticket.channel)} was told of."
-    return f"{told}<br><small>{ticket.violation}</small><br>"
+def _describe(token: AckToken) -> str:
+    began = _began(token.violation)
+    when = f" of {began:%Y-%m-%d %H:%M:%S} UTC" if began else ""
+    text = f"The violation{when} that was reported to {escape(token.channel)}."
+    return f"{text}<br><small>{token.violation}</small><br>"
 
 
 def _began(violation: UUID) -> datetime | None:
-    """Return when it began, which a UUIDv7 says."""
+    """Return when a violation began, which a UUIDv7 contains."""
     return datetime.fromtimestamp((violation.int >> 80) / 1000, UTC) if violation.version == 7 else None
 
 
-def _page(status: int, title: str, text: str, form: str = "") -> web.Response:
+def _page(status: int, title: str, text: str, form: str = "") -> Response:
     body = _PAGE.format(title=title, text=text, form=form).encode()
-    return web.Response(status, "text/html; charset=utf-8", body, _HEADERS)
+    return Response(status, "text/html; charset=utf-8", body, _HEADERS)
 
 
-class AckPageServer:
-    """Serves the page while the configuration asks for it.
+class AckPageServer(ConfiguredServer):
+    """Serves the page while the configuration enables it.
 
     Args:
         now: the wall time in UTC.
-        run: has a command carried out, and replies once; may be called from any thread.
-        patience: seconds to wait for the reply.
+        run: runs a command, and replies once; called from the threads of requests.
+        timeout: seconds to wait for the reply.
 
     """
 
     def __init__(
-        self, now: Callable[[], datetime], run: Callable[[Command, Reply], object], patience: float
+        self, now: Callable[[], datetime], run: Callable[[Command, Reply], object], timeout: float
     ) -> None:
+        super().__init__()
         self._now = now
         self._run = run
-        self._patience = patience
-        self._server: WebServer | None = None
-        self._served: Config | None = None
+        self._timeout = timeout
 
-    @property
-    def url(self) -> str:
-        """Where it is served, "" if it is not."""
-        return self._server.url if self._server else ""
+    def _port(self, config: Config) -> int:
+        return config.links.port
 
-    def serve(self, config: Config) -> None:
-        """Serve as `config` says from now on.
-
-        Raises:
-            PortInUseError, ConfigError: it cannot be served there; what was served before goes on.
-
-        """
-        before = self._served
-        self.stop()
-        try:
-            self._server = self._open(config)
-        except MaskwatchError:
-            self._server = self._open(before) if before is not None else None
-            raise
-        self._served = config
-
-    def _open(self, config: Config) -> WebServer | None:
-        tickets = AckTokenSigner.of(config)
-        if tickets is None:
+    def _create(self, config: Config) -> WebServer | None:
+        signer = AckTokenSigner.of(config)
+        if signer is None:
             return None
-        page = AckPage(tickets, self._now, self._acknowledge)
+        page = AckPage(signer, self._now, self._acknowledge)
         server = WebServer(config.links.host, config.links.port, page, section="links")
-        server.start()
-        _log.info("links to acknowledge are answered at %s", server.url)
+        _log.info("acknowledge links are served at %s", server.url)
         return server
 
-    def _acknowledge(self, ticket: AckToken) -> CommandResult:
-        """Have a violation acknowledged; blocks the thread of its request."""
+    def _acknowledge(self, token: AckToken) -> CommandResult:
+        """Acknowledge a violation; blocks the request's thread."""
         done: Future[CommandResult] = Future()
         command = Command(
             id=f"link-{uuid4()}",
             verb="acknowledge",
-            target=str(ticket.violation),
-            origin=f"link:{ticket.channel}",
+            target=str(token.violation),
+            origin=f"link:{token.channel}",
         )
         self._run(command, done.set_result)
         try:
-            return done.result(self._patience)
+            return done.result(self._timeout)
         except TimeoutError:
             return CommandResult(id=command.id, ok=False, detail="The daemon is busy")
-
-    def stop(self) -> None:
-        """Serve no longer."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None

@@ -1,4 +1,4 @@
-"""Where every camera stands, put together from its keeper's phase and its worker's heartbeat."""
+"""The status of every camera, from its worker's phase and heartbeats."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from maskwatch.supervisor.child import ManagedChild, Phase
 
 __all__ = ["CameraStatusTable"]
 
-# A worker may have been taken over by what it decodes: its words go to logs and topics.
-_LONGEST = 300
+# A compromised worker chooses its reason freely, and it goes to logs and topics.
+_MAX_REASON = 300
 
 
 class CameraStatusTable:
-    """Keeps the newest status of each camera, and tells each change of state or reason once.
+    """Keeps the newest status of each camera, and reports each change of state or reason once.
 
     Args:
         now: the wall time in UTC.
-        tell: called with every changed status.
+        changed: called with every changed status.
 
     """
 
-    def __init__(self, now: Callable[[], datetime], tell: Callable[[CameraStatus], None]) -> None:
+    def __init__(self, now: Callable[[], datetime], changed: Callable[[CameraStatus], None]) -> None:
         self._now = now
-        self._tell = tell
+        self._changed = changed
         self._statuses: dict[str, CameraStatus] = {}
 
     def __getitem__(self, camera: str) -> CameraStatus:
@@ -36,33 +36,34 @@ class CameraStatusTable:
         """Every camera's status."""
         return tuple(self._statuses.values())
 
-    def look(self, keeper: ManagedChild) -> None:
-        """Take over what a worker's keeper knows."""
-        camera = keeper.kind.camera
+    def update(self, worker: ManagedChild) -> None:
+        """Take over the state of a camera's worker."""
+        camera = worker.kind.camera
         old = self._statuses.get(camera)
-        new = self._status(keeper, old)
+        new = self._status(worker, old)
         if old is None or (old.state, old.reason) != (new.state, new.reason):
             self._statuses[camera] = new
-            self._tell(new)
+            self._changed(new)
 
-    def forget(self, camera: str) -> None:
-        """The camera is configured no longer."""
+    def remove(self, camera: str) -> None:
+        """Forget a camera that is no longer configured."""
         self._statuses.pop(camera, None)
 
-    def _status(self, keeper: ManagedChild, old: CameraStatus | None) -> CameraStatus:
-        camera, beat, now = keeper.kind.camera, keeper.beat, self._now()
-        match keeper.phase:
+    def _status(self, worker: ManagedChild, old: CameraStatus | None) -> CameraStatus:
+        camera, heartbeat, now = worker.kind.camera, worker.heartbeat, self._now()
+        match worker.phase:
             case Phase.IDLE:
                 return CameraStatus(camera, CameraState.DISABLED, "disabled", now)
             case Phase.QUARANTINED:
-                reason = f"its process failed too often; most recently it {keeper.why}"
+                reason = f"its process failed too often; most recently it {worker.reason}"
                 return CameraStatus(camera, CameraState.QUARANTINED, reason, now)
             case Phase.STOPPING if old is not None:
                 return old
-            case _ if beat is not None:
-                return CameraStatus(camera, beat.state, beat.reason[:_LONGEST], beat.since)
-            case _ if keeper.why:
-                # A new worker is on its way; until it speaks, the camera is being reached again.
-                return CameraStatus(camera, CameraState.BACKOFF, f"its process {keeper.why}", now)
+            case _ if heartbeat is not None:
+                reason = heartbeat.reason[:_MAX_REASON]
+                return CameraStatus(camera, heartbeat.state, reason, heartbeat.since)
+            case _ if worker.reason:
+                # Until the new worker's first heartbeat the camera counts as being reconnected.
+                return CameraStatus(camera, CameraState.BACKOFF, f"its process {worker.reason}", now)
             case _:
                 return CameraStatus(camera, CameraState.CONNECTING, "starting", now)

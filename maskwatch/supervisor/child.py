@@ -1,16 +1,14 @@
-"""Keeps one child alive: starts, watches, ends and replaces it. The only place that restarts one.
+"""One child that is kept running: started, watched, ended and replaced.
 
-A keeper does not wait for anything. The main loop tells it the time (`tick`), when its channel has
-something to read (`receive`), and that some child ended (`reap`).
+Nothing here waits. The main loop calls `tick` and `reap`, and `receive` when the channel has data;
+each gets the monotonic time. No other module restarts a child.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
@@ -18,33 +16,34 @@ from maskwatch.errors import WireError
 from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.supervisor.hang_detection import HangDetector
-from maskwatch.supervisor.process import ChildProcess, Spawn, exit_in_words
+from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, describe_exit
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner
 
-__all__ = ["ChildKind", "KeeperOwner", "ManagedChild", "Phase"]
+__all__ = ["ChildEvents", "ChildKind", "ManagedChild", "Phase"]
 
 _log = logging.getLogger(__name__)
-# A worker says some 2 kB a second; while we do not listen, 1 MiB waits at its end (`Channel.limit`).
-_BYTES_A_SECOND = 64 << 10
-_MOST_BYTES = 2 << 20
+# A worker sends about 2 kB a second; while the supervisor is stopped, up to 1 MiB waits at the
+# worker's end (`Channel.limit`).
+_BYTES_PER_SECOND = 64 << 10
+_MAX_BURST = 2 << 20
 
 
 class Phase(StrEnum):
-    """What a keeper is doing."""
+    """What is being done with a child."""
 
-    IDLE = "idle"  # the child is not wanted
+    IDLE = "idle"  # it is not to run
     WAITING = "waiting"  # it will be started when its pause is over
     STARTING = "starting"  # its process runs, but is not ready
     RUNNING = "running"
-    STOPPING = "stopping"  # it was told to end
+    STOPPING = "stopping"  # it was asked to end
     QUARANTINED = "quarantined"  # it failed too often; a longer pause
 
 
 @dataclass(frozen=True, slots=True)
 class ChildKind:
-    """What child it is: its module, the process's name in metrics, its camera ("" for none)."""
+    """What a child is: its module, the process's name in metrics, its camera ("" for none)."""
 
     module: str
     process: Owner
@@ -54,291 +53,312 @@ class ChildKind:
         return f"{self.process} of {self.camera}" if self.camera else str(self.process)
 
 
-class KeeperOwner(Protocol):
-    """What a keeper needs of the supervisor. Nothing here may block."""
+class ChildEvents:
+    """What happens to children; to be overridden as needed. No method may block."""
 
-    def configuration(self, keeper: ManagedChild) -> Configure:
-        """Return what the child is told first."""
-        ...
+    def started(self, child: ManagedChild) -> None:
+        """Called when a process was started."""
 
-    def watch(self, keeper: ManagedChild) -> None:
-        """Call `receive` whenever the child's channel can be read."""
-        ...
+    def received(self, child: ManagedChild, message: ToSupervisor) -> None:
+        """Called with every message except `Ready` and `Heartbeat`."""
 
-    def unwatch(self, keeper: ManagedChild) -> None:
-        """The channel is about to be closed."""
-        ...
+    def changed(self, child: ManagedChild) -> None:
+        """Called when the phase changed, and after each heartbeat."""
 
-    def heard(self, keeper: ManagedChild, message: ToSupervisor) -> None:
-        """The child said something that is not about its own health."""
-        ...
+    def ended(self, child: ManagedChild, code: int, reason: str) -> None:
+        """Called when a process ended; `reason` is of RESTART_REASONS, or "" after an ordered stop."""
 
-    def changed(self, keeper: ManagedChild) -> None:
-        """The phase changed, or a heartbeat came."""
-        ...
+    def removed(self, child: ManagedChild) -> None:
+        """Called when a camera that is no longer configured has no process left."""
 
-    def ended(self, keeper: ManagedChild, code: int, reason: str) -> None:
-        """The process ended; `reason` is one of the catalogue's RESTART_REASONS, or "" if told to."""
-        ...
+
+@dataclass(slots=True)
+class _Run:
+    """One process of a child, from its start to its end.
+
+    Attributes:
+        kill_at: when an orderly end must be over; None while none was asked for.
+        kill_cause: why it was killed, in words; "" while it was not.
+        end_reason: the reason of its end for `ChildEvents.ended`, if known beforehand.
+
+    """
+
+    process: ChildProcess
+    hangs: HangDetector
+    allowance: TokenBucket
+    kill_at: float | None = None
+    kill_cause: str = ""
+    end_reason: str = ""
+
+    def exit_reason(self, code: int) -> str:
+        """Return the reason of an end that was not asked for."""
+        if self.end_reason:
+            return self.end_reason
+        if not self.hangs.is_ready:
+            return "start_failed"
+        return "killed" if code < 0 else "exited"
 
 
 class ManagedChild:
-    """See the module. `standstill` is the child's own limit for frames standing still, if any."""
+    """Keeps one child in the phase that it should have.
+
+    `configuration` is what its next process is given; `reason` says why it is not running.
+
+    Args:
+        kind: what child it is.
+        configuration: what it is given when it starts.
+        launcher: starts processes.
+        events: gets what happens.
+        timeouts: how long to wait.
+        policy: decides how long to pause after a failure.
+
+    """
 
     def __init__(
         self,
         kind: ChildKind,
-        owner: KeeperOwner,
-        limits: Timeouts,
-        policy: RestartPolicy,
-        spawn: Spawn,
+        configuration: Configure,
         *,
-        standstill: Callable[[], float | None] = lambda: None,
+        launcher: ProcessLauncher,
+        events: ChildEvents,
+        timeouts: Timeouts,
+        policy: RestartPolicy,
     ) -> None:
         self.kind = kind
+        self.configuration = configuration
         self.phase = Phase.IDLE
-        self.why = ""
-        self.attempt = 0
+        self.reason = ""
         self.due = 0.0
+        self.attempt = 0
         self.policy = policy
-        self.restarts = 0
-        self.ever_started = False
-        self._owner = owner
-        self._limits = limits
-        self._spawn = spawn
-        self._standstill = standstill
-        self._process: ChildProcess | None = None
-        self._health: HangDetector | None = None
-        self._allowance = TokenBucket(_BYTES_A_SECOND, _MOST_BYTES, 0.0)
-        self._kill_at: float | None = None
-        self._killed_for = ""
-        self._ending_as = ""
-        self._again = False
+        self._launcher = launcher
+        self._events = events
+        self._timeouts = timeouts
+        self._run: _Run | None = None
+        self._starts = 0
+        self._start_again = False
 
-    # --- what it is told ---------------------------------------------------------------------------
+    # --- orders ------------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        """Have the child run from now on; one in quarantine gets a new try."""
+        """Run the child from now on; one in quarantine is started immediately."""
         if self.phase is Phase.STOPPING:
-            self._again = True
-        elif self._process is None:
-            self.policy.forgive()
+            self._start_again = True
+        elif self._run is None:
+            self.policy.reset()
             self._wait_until(now, Phase.WAITING)
 
     def stop(self, now: float) -> None:
-        """Have the child end in order, and not come back."""
-        self._again = False
-        if self._process is None:
+        """End the child in order, and do not replace it."""
+        self._start_again = False
+        if self._run is None:
             self._enter(Phase.IDLE)
         else:
-            self._order_end(now)
+            self._ask_to_end(self._run, now)
 
     def renew(self, now: float, reason: str) -> None:
-        """Have the child end in order and a new one take its place.
+        """End the child in order and start another in its place.
 
         `reason` is `config` or `memory` of the catalogue's RESTART_REASONS.
         """
-        if self._process is None:
+        if self._run is None:
             self.start(now)
             return
-        self._ending_as = reason
-        self._order_end(now)
-        self._again = True
+        self._run.end_reason = reason
+        self._ask_to_end(self._run, now)
+        self._start_again = True
 
-    def abandon(self) -> None:
-        """Kill the child at once; used when the time for an orderly end is up."""
-        self._again = False
-        if self._process is not None:
-            self._process.kill()
+    def kill(self) -> None:
+        """Kill the child immediately, and do not replace it."""
+        self._start_again = False
+        if self._run is not None:
+            self._run.process.kill()
 
-    # --- what it sees ------------------------------------------------------------------------------
+    def report_misbehaviour(self, reason: str) -> None:
+        """Kill and replace a child that violates the protocol."""
+        self._kill(f"violated the protocol ({reason})", "killed")
+
+    def extend_deadlines(self, seconds: float) -> None:
+        """Give the child more time, since this process itself was delayed for so long."""
+        if self._run is not None:
+            self._run.hangs.extend_deadlines(seconds)
+            if self._run.kill_at is not None:
+                self._run.kill_at += seconds
+
+    def send(self, message: msgspec.Struct) -> bool:
+        """Send to the child; return False if there is no process that can receive it."""
+        return self._run is not None and self._run.process.channel.send(message)
+
+    # --- state -------------------------------------------------------------------------------------
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, while it has one."""
-        return None if self._process is None else self._process.pid
+        """The process id, None without a process."""
+        return None if self._run is None else self._run.process.pid
 
     @property
-    def beat(self) -> Heartbeat | None:
-        """The newest heartbeat of the running child."""
-        return None if self._health is None else self._health.beat
+    def heartbeat(self) -> Heartbeat | None:
+        """The newest heartbeat of the running process."""
+        return None if self._run is None else self._run.hangs.heartbeat
 
-    def age(self, now: float) -> float:
-        """Seconds since the present process was started; 0 without one."""
-        return 0.0 if self._health is None else now - self._health.started
+    @property
+    def restarts(self) -> int:
+        """How many processes were started after the first."""
+        return max(0, self._starts - 1)
 
-    def fileno(self) -> int:
-        """Return the channel's descriptor; -1 without one."""
-        return -1 if self._process is None else self._process.channel.fileno()
+    @property
+    def was_started(self) -> bool:
+        """Whether a process was ever started."""
+        return self._starts > 0
 
-    def send(self, message: msgspec.Struct) -> bool:
-        """Send to the child; return False if there is none to take it."""
-        return self._process is not None and self._process.channel.send(message)
-
-    # --- what happens ------------------------------------------------------------------------------
+    # --- the main loop -----------------------------------------------------------------------------
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
-        if self._process is None:
+        """Start the child if its pause is over; kill it if it hangs or takes too long to end."""
+        run = self._run
+        if run is None:
             if self.phase in (Phase.WAITING, Phase.QUARANTINED) and now >= self.due:
                 self._launch(now)
             return
-        if self._process.channel.waiting:
-            self._process.channel.flush()
-        if self._kill_at is not None:
-            if now >= self._kill_at:
+        if run.process.channel.waiting:
+            run.process.channel.flush()
+        if run.kill_at is not None:
+            if now >= run.kill_at:
                 self._kill("took too long to end", "")
-            return
-        assert self._health is not None  # comes and goes with the process
-        ailment = self._health.ailment(now)
-        if ailment:
-            self._kill(ailment, "hung")
+        elif hang := run.hangs.hang_reason(now):
+            self._kill(hang, "hung")
         elif self.phase is Phase.RUNNING:
-            self.policy.ran(self.age(now))
-
-    def distrust(self, why: str) -> None:
-        """Another process of ours says that the child breaks the rules: have it replaced."""
-        self._kill(f"broke the rules ({why})", "killed")
-
-    def excuse(self, seconds: float) -> None:
-        """We ourselves stood still for so long: the child is not to blame for it."""
-        if self._health is not None:
-            self._health.excuse(seconds)
-        if self._kill_at is not None:
-            self._kill_at += seconds
+            self.policy.has_run(now - run.hangs.started)
 
     def receive(self, now: float) -> None:
-        """Read what the child has sent."""
-        process = self._process
-        if process is None:
+        """Read the messages that the child has sent."""
+        run = self._run
+        if run is None:
             return
+        channel = run.process.channel
         try:
-            messages = process.channel.receive()
+            messages = channel.receive()
         except WireError as error:
-            self._kill(f"sent what is no message ({error})", "killed")
+            self._kill(f"sent an invalid message ({error})", "killed")
             messages = []
-        if process.channel.ended:
-            self._owner.unwatch(self)
-        if self.kind.camera and not self._allowance.spend(process.channel.received_bytes, now):
-            self._kill("says more than a worker has to say", "killed")
+        if channel.ended:
+            self._launcher.stop_reading(run.process)
+        if self.kind.camera and not run.allowance.spend(channel.received_bytes, now):
+            self._kill(f"sent more than {_BYTES_PER_SECOND >> 10} KiB a second", "killed")
             messages = []
         for message, _ in messages:
-            self._take(message, now)
+            self._handle(run, message, now)
 
     def reap(self, now: float) -> None:
-        """Notice that the child ended, if it did."""
-        process = self._process
-        code = None if process is None else process.poll()
-        if process is None or code is None:
+        """Take note of the process's end, if it has ended."""
+        run = self._run
+        code = None if run is None else run.process.poll()
+        if run is None or code is None:
             return
-        self.receive(now)  # its last words
-        wanted = self._kill_at is not None and self.phase is Phase.STOPPING
-        reason = self._reason(code, wanted=wanted)
-        age, health = self.age(now), self._health
-        self._owner.unwatch(self)
-        process.channel.close()
-        self._process = self._health = self._kill_at = None
-        killed_for, self._killed_for, self._ending_as = self._killed_for, "", ""
-        if wanted:
-            self._after_wanted_end(now, reason, age)
+        self.receive(now)  # messages that it sent before its end
+        self._launcher.stop_reading(run.process)
+        run.process.channel.close()
+        self._run = None
+        if self.phase is Phase.STOPPING:
+            reason = run.end_reason
+            self._after_ordered_end(run, now)
         else:
-            self._after_failure(now, code, killed_for, health)
-        self._owner.ended(self, code, reason)
+            reason = run.exit_reason(code)
+            self._after_failure(run, code, now)
+        self._events.ended(self, code, reason)
 
     # --- inside ------------------------------------------------------------------------------------
 
     def _launch(self, now: float) -> None:
+        configure = msgspec.structs.replace(self.configuration, attempt=self.attempt)
         try:
-            self._process = self._spawn(self.kind.module, self._owner.configuration(self))
+            process = self._launcher.launch(self.kind.module, configure, self.receive)
         except OSError as error:
-            _log.error("%s cannot be started: %s", self.kind, error)
+            _log.error("the %s cannot be started: %s", self.kind, error)
             self._pause(now, f"cannot be started: {error.strerror}")
             return
-        self._health = HangDetector(self._limits, now, self._standstill())
-        self._allowance = TokenBucket(_BYTES_A_SECOND, _MOST_BYTES, now)
-        self.restarts += self.ever_started
-        self.ever_started = True
-        self._owner.watch(self)
-        self._enter(Phase.STARTING, self.why)
-        _log.info("started the %s", self.kind, extra={"pid": self._process.pid})
+        allowance = TokenBucket(_BYTES_PER_SECOND, _MAX_BURST, now)
+        self._run = _Run(process, HangDetector(self._timeouts, now, self._stall_after()), allowance)
+        self._starts += 1
+        self._events.started(self)
+        self._enter(Phase.STARTING, self.reason)
+        _log.info("started the %s", self.kind, extra={"pid": process.pid})
 
-    def _take(self, message: ToSupervisor, now: float) -> None:
-        assert self._health is not None  # comes and goes with the process
+    def _stall_after(self) -> float | None:
+        """Return the seconds without a new frame that count as a hang; None for the recorder."""
+        if not self.kind.camera:
+            return None
+        (camera,) = self.configuration.config.cameras
+        return camera.stall_timeout + self._timeouts.stall_margin
+
+    def _handle(self, run: _Run, message: ToSupervisor, now: float) -> None:
         match message:
             case Ready():
-                self._health.ready(now)
+                run.hangs.ready(now)
                 if self.phase is Phase.STARTING:
                     self._enter(Phase.RUNNING)
             case Heartbeat():
-                self._health.heard(message, now)
-                self._owner.changed(self)
+                run.hangs.received(message, now)
+                self._events.changed(self)
             case _:
-                self._owner.heard(self, message)
+                self._events.received(self, message)
 
-    def _order_end(self, now: float) -> None:
-        if self.phase is Phase.STOPPING:
+    def _ask_to_end(self, run: _Run, now: float) -> None:
+        if self.phase is not Phase.STOPPING:
+            self.send(Stop(grace=self._timeouts.grace))
+            run.kill_at = now + self._timeouts.grace + self._timeouts.kill_after
+            self._enter(Phase.STOPPING)
+
+    def _kill(self, cause: str, end_reason: str) -> None:
+        run = self._run
+        if run is None or run.kill_cause:
             return
-        self.send(Stop(grace=self._limits.grace))
-        self._kill_at = now + self._limits.grace + self._limits.mercy
-        self._enter(Phase.STOPPING)
+        _log.warning("the %s %s: killing it", self.kind, cause, extra={"pid": run.process.pid})
+        run.kill_cause = cause
+        run.end_reason = end_reason or run.end_reason
+        run.process.kill()
 
-    def _kill(self, why: str, reason: str) -> None:
-        if self._killed_for or self._process is None:
-            return
-        _log.warning("the %s %s: killing it", self.kind, why, extra={"pid": self._process.pid})
-        self._killed_for = why
-        self._ending_as = reason or self._ending_as
-        self._process.kill()
-
-    def _reason(self, code: int, *, wanted: bool) -> str:
-        if wanted or self._ending_as:
-            return self._ending_as
-        if self._health is not None and self._health.ready_at is None:
-            return "start_failed"
-        return "killed" if code < 0 else "exited"
-
-    def _after_wanted_end(self, now: float, reason: str, age: float) -> None:
-        again, self._again = self._again, False
+    def _after_ordered_end(self, run: _Run, now: float) -> None:
+        start_again, self._start_again = self._start_again, False
         self.attempt = 0
-        if not again:
+        if not start_again:
             self._enter(Phase.IDLE)
-        elif reason == "memory" and age < self._limits.window:
+        elif run.end_reason == "memory" and now - run.hangs.started < self._timeouts.restart_window:
             self._pause(now, "needs too much memory")
         else:
             self._wait_until(now, Phase.WAITING)
 
-    def _after_failure(
-        self, now: float, code: int, killed_for: str, health: HangDetector | None
-    ) -> None:
-        why = killed_for or exit_in_words(code)
-        if killed_for and health is not None and health.opening and health.beat is not None:
-            # The camera made it hang, not a fault of its own: the next one goes on where it was.
-            self.attempt = health.beat.attempt + 1
-            self._wait_until(now, Phase.WAITING, why)
+    def _after_failure(self, run: _Run, code: int, now: float) -> None:
+        cause = run.kill_cause or describe_exit(code)
+        heartbeat = run.hangs.heartbeat
+        if run.kill_cause and run.hangs.connecting and heartbeat is not None:
+            # The camera made it hang: the next process continues with the next attempt.
+            self.attempt = heartbeat.attempt + 1
+            self._wait_until(now, Phase.WAITING, cause)
             return
         self.attempt = 0
-        if not killed_for:
-            _log.warning("the %s %s", self.kind, why)
-        self._pause(now, why)
+        if not run.kill_cause:
+            _log.warning("the %s %s", self.kind, cause)
+        self._pause(now, cause)
 
-    def _pause(self, now: float, why: str) -> None:
+    def _pause(self, now: float, reason: str) -> None:
         pause = self.policy.failed(now)
-        phase = Phase.QUARANTINED if pause.quarantined else Phase.WAITING
         if pause.quarantined:
             _log.error(
                 "the %s failed %d times, most recently it %s: next try in %.0f s",
                 self.kind,
                 self.policy.failures,
-                why,
+                reason,
                 pause.seconds,
             )
-        self._wait_until(now + pause.seconds, phase, why)
+        phase = Phase.QUARANTINED if pause.quarantined else Phase.WAITING
+        self._wait_until(now + pause.seconds, phase, reason)
 
-    def _wait_until(self, due: float, phase: Phase, why: str = "") -> None:
+    def _wait_until(self, due: float, phase: Phase, reason: str = "") -> None:
         self.due = due
-        self._enter(phase, why)
+        self._enter(phase, reason)
 
-    def _enter(self, phase: Phase, why: str = "") -> None:
+    def _enter(self, phase: Phase, reason: str = "") -> None:
         self.phase = phase
-        self.why = why
-        self._owner.changed(self)
+        self.reason = reason
+        self._events.changed(self)

@@ -1,282 +1,260 @@
-"""All the children: the recorder, and a worker for each enabled camera."""
+"""All children: the recorder, and a worker for each camera."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import math
-import random
-import secrets
-from collections.abc import Callable, Collection, Iterator
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Collection, Iterator, Sequence
 
 from maskwatch.clock import Clock
-from maskwatch.config.codec import for_recorder, for_worker
 from maskwatch.config.diff import Difference
 from maskwatch.config.schema import CameraConfig, Config
-from maskwatch.ipc.messages import Configure, ToSupervisor
-from maskwatch.ipc.worker_tokens import worker_token
-from maskwatch.secrets import Secret
-from maskwatch.supervisor.child import ChildKind, ManagedChild, Phase
-from maskwatch.supervisor.process import Spawn, spawn
-from maskwatch.supervisor.restart_policy import RestartPolicy
+from maskwatch.ipc.messages import ToSupervisor
+from maskwatch.supervisor.child import ChildEvents, ManagedChild, Phase
+from maskwatch.supervisor.child_factory import ChildFactory
+from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
-from maskwatch.telemetry.catalogue import Owner
 
-__all__ = ["RECORDER_SOCKET", "ChildEvents", "ChildProcesses"]
-
-_log = logging.getLogger(__name__)
-
-RECORDER_SOCKET = "recorder.sock"
+__all__ = ["ChildProcesses"]
 
 
-class ChildEvents(Protocol):
-    """What the supervisor wants to know of its children. Nothing here may block."""
+class ChildProcesses(ChildEvents):
+    """Holds the children, and decides which of them are to run.
 
-    def began(self, keeper: ManagedChild) -> None:
-        """A process was started."""
-        ...
+    Everything happens on the event loop's thread. Events of a camera's former worker are not passed
+    on once the camera has another.
 
-    def heard(self, keeper: ManagedChild, message: ToSupervisor) -> None:
-        """A child said something that is not about its own health."""
-        ...
-
-    def changed(self, keeper: ManagedChild) -> None:
-        """A keeper's phase changed, or a heartbeat came."""
-        ...
-
-    def ended(self, keeper: ManagedChild, code: int, reason: str) -> None:
-        """A process ended."""
-        ...
-
-    def gone(self, keeper: ManagedChild) -> None:
-        """A camera that is configured no longer has no process any more."""
-        ...
-
-
-class ChildProcesses:
-    """Makes and holds the keepers. Everything happens on the event loop's thread.
+    Attributes:
+        config: what is to run; `apply` changes it.
+        recorder: the recorder.
+        workers: by camera; those of disabled cameras are idle.
 
     Args:
-        config: what is to run; `apply` changes it.
-        events: who is told.
-        loop: watches the children's channels.
+        config: see above.
+        launcher: starts processes.
+        timeouts: how long to wait.
         clock: for all deadlines.
-        limits: how long to wait for what.
-        start_child: starts a process; tests give their own.
 
     """
 
     def __init__(
-        self,
-        config: Config,
-        events: ChildEvents,
-        loop: asyncio.AbstractEventLoop,
-        *,
-        clock: Clock,
-        limits: Timeouts,
-        start_child: Spawn = spawn,
+        self, config: Config, launcher: ProcessLauncher, timeouts: Timeouts, clock: Clock
     ) -> None:
         self.config = config
-        self.limits = limits
         self.workers: dict[str, ManagedChild] = {}
-        self._events = events
-        self._loop = loop
+        self._factory = ChildFactory(launcher, timeouts)
+        self.recorder = self._factory.recorder(config, self)
+        self._timeouts = timeouts
         self._clock = clock
-        self._spawn = start_child
-        self._key = Secret(secrets.token_hex(32))
-        self._rng = random.Random()  # noqa: S311 - jitter is no secret
-        self._watched: dict[ManagedChild, int] = {}
-        self._started = False
-        self._ticked = clock.monotonic()
-        self._off_by_command: dict[str, float] = {}
-        self._leaving: list[ManagedChild] = []
-        self.recorder = self._keeper(ChildKind("maskwatch.recorder", Owner.RECORDER))
+        self._subscribers: list[ChildEvents] = []
+        self._removed: list[ManagedChild] = []
+        self._off_until: dict[str, float] = {}
+        self._workers_started = False
+        self._last_tick = clock.monotonic()
 
-    # --- who there is ------------------------------------------------------------------------------
+    def subscribe(self, subscriber: ChildEvents) -> None:
+        """Pass every event on to `subscriber`."""
+        self._subscribers.append(subscriber)
+
+    # --- state -------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[ManagedChild]:
-        """Give every keeper, the recorder's first, those of removed cameras last."""
+        """Yield every child: the recorder first, workers of removed cameras last."""
         yield self.recorder
         yield from self.workers.values()
-        yield from self._leaving
+        yield from self._removed
 
     @property
-    def all_given(self) -> bool:
-        """Whether every camera has been given its worker."""
+    def all_started(self) -> bool:
+        """Whether the worker of every enabled camera was started, or cannot be."""
         return all(
-            keeper.ever_started or keeper.phase in (Phase.IDLE, Phase.QUARANTINED)
-            for keeper in self.workers.values()
+            worker.was_started or worker.phase in (Phase.IDLE, Phase.QUARANTINED)
+            for worker in self.workers.values()
         )
 
     @property
     def workers_alive(self) -> bool:
-        """Whether any worker's process still runs."""
-        return any(keeper.pid for keeper in (*self.workers.values(), *self._leaving))
+        """Whether any worker has a process."""
+        return any(worker.pid for worker in (*self.workers.values(), *self._removed))
+
+    @property
+    def recorder_runs(self) -> bool:
+        """Whether the recorder is ready."""
+        return self.recorder.phase is Phase.RUNNING
 
     @property
     def store_trouble(self) -> str:
         """Why the recorder cannot store now, "" if it can."""
-        return self.recorder.beat.reason if self.recorder.beat else ""
+        return self.recorder.heartbeat.reason if self.recorder.heartbeat else ""
 
-    def camera(self, name: str) -> CameraConfig:
-        """Return a camera's configuration; raises KeyError."""
-        return next((c for c in self.config.cameras if c.name == name), None) or _missing(name)
-
-    # --- what they are told ------------------------------------------------------------------------
+    # --- orders ------------------------------------------------------------------------------------
 
     def start_recorder(self) -> None:
         """Start the recorder."""
         self.recorder.start(self._now)
 
     def start_workers(self, first: Collection[str] = ()) -> None:
-        """Give every enabled camera its worker, one after the other, those named `first` before all."""
-        self._started = True
-        for camera in self.config.cameras:
-            self._adopt(camera.name)
-        wanted = [camera.name for camera in self.config.cameras if camera.enabled]
-        self._start_staggered(sorted(wanted, key=lambda name: name not in first))
+        """Start the workers of all enabled cameras one by one, those of the cameras in `first` first."""
+        self._workers_started = True
+        self._add_workers()
+        enabled = [camera.name for camera in self.config.cameras if camera.enabled]
+        self._start_staggered(sorted(enabled, key=lambda name: name not in first))
 
     def stop_workers(self) -> None:
-        """Have every worker end in order."""
-        for keeper in self.workers.values():
-            keeper.stop(self._now)
+        """End every worker in order."""
+        for worker in self.workers.values():
+            worker.stop(self._now)
+
+    def kill_all(self) -> None:
+        """Kill every child immediately."""
+        for child in self:
+            child.kill()
 
     def switch(self, name: str, *, on: bool, seconds: float = 0.0) -> str:
-        """Watch a camera or not; return "" or why it cannot be.
+        """Start or stop a camera's worker; return "", or the reason why that is impossible.
 
         Off lasts for `seconds`, or with 0 until it is switched on or the daemon ends.
         """
-        keeper = self.workers.get(name)
-        if keeper is None:
+        worker = self.workers.get(name)
+        if worker is None:
             return f"there is no camera {name!r}"
-        if on and not self.camera(name).enabled:
+        if on and not self._camera(name).enabled:
             return f"{name} is disabled in the configuration"
         if on:
-            self._off_by_command.pop(name, None)
-            keeper.start(self._now)
+            self._off_until.pop(name, None)
+            worker.start(self._now)
         else:
-            self._off_by_command[name] = self._now + seconds if seconds else math.inf
-            keeper.stop(self._now)
+            self._off_until[name] = self._now + seconds if seconds else math.inf
+            worker.stop(self._now)
         return ""
 
+    def report_misbehaviour(self, pid: int, reason: str) -> None:
+        """Kill and replace the worker with this process id."""
+        for child in self:
+            if child.kind.camera and child.pid == pid:
+                child.report_misbehaviour(reason)
+
+    # --- another configuration ---------------------------------------------------------------------
+
     def apply(self, difference: Difference, config: Config) -> None:
-        """Go over to `config`, touching only what `difference` names."""
+        """Change over to `config`; only the children that `difference` names are affected."""
         self.config = config
-        if not self._started:
+        self.recorder.configuration = self._factory.recorder_configuration(config)
+        if not self._workers_started:
             return
-        names = {camera.name for camera in config.cameras}
         for name in difference.stop:
             self.workers[name].stop(self._now)
-        for name in [name for name in self.workers if name not in names]:
-            self._leaving.append(self.workers.pop(name))
-            self._off_by_command.pop(name, None)
-        for name in names:
-            self._adopt(name)
-        wanted = [name for name in difference.start if name not in self._off_by_command]
-        self._start_staggered(wanted)
+        self._remove_workers()
+        self._add_workers()
+        self._start_staggered([name for name in difference.start if name not in self._off_until])
         for name in difference.restart:
-            if name not in self._off_by_command:
+            if name not in self._off_until:
                 self.workers[name].renew(self._now, "config")
         if difference.recorder or difference.log:
-            self.recorder.send(self.configuration(self.recorder))
+            self.recorder.send(self.recorder.configuration)
         if difference.log:
             for name in difference.keep:
-                self.workers[name].send(self.configuration(self.workers[name]))
+                self.workers[name].send(self.workers[name].configuration)
 
     def settled(self, difference: Difference) -> bool:
-        """Whether all that `apply` began is done."""
-        begun = [
-            self.workers[name]
-            for name in (*difference.start, *difference.restart)
-            if name in self.workers
-        ]
-        waiting = (Phase.WAITING, Phase.STOPPING)
-        return not any(keeper.phase in waiting for keeper in begun) and not self._leaving
+        """Whether every child that `apply` affected has been started or has ended."""
+        affected = (*difference.start, *difference.restart)
+        phases = {self.workers[name].phase for name in affected if name in self.workers}
+        return not phases & {Phase.WAITING, Phase.STOPPING} and not self._removed
 
-    def distrust(self, pid: int, why: str) -> None:
-        """End and replace the worker that is this process: it breaks the rules."""
-        for keeper in self:
-            if keeper.kind.camera and keeper.pid == pid:
-                keeper.distrust(why)
+    def _remove_workers(self) -> None:
+        configured = {camera.name for camera in self.config.cameras}
+        for name in [name for name in self.workers if name not in configured]:
+            self._removed.append(self.workers.pop(name))
+            self._off_until.pop(name, None)
 
-    # --- what happens ------------------------------------------------------------------------------
+    def _add_workers(self) -> None:
+        """Make the workers of new cameras, and give the others their new configuration."""
+        for camera in self.config.cameras:
+            worker = self.workers.get(camera.name)
+            if worker is not None:
+                worker.configuration = self._factory.worker_configuration(self.config, camera.name)
+                continue
+            worker = self._factory.worker(self.config, camera.name, self)
+            self.workers[camera.name] = worker
+            if not camera.enabled:
+                worker.stop(self._now)  # makes it known as disabled
+
+    def _start_staggered(self, names: Sequence[str]) -> None:
+        for turn, name in enumerate(names):
+            self.workers[name].start(self._now + turn * self._timeouts.stagger)
+
+    # --- the main loop -----------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Let every keeper do what is due."""
+        """Do what is due for every child."""
         now = self._now
-        self._excuse_for(now - self._ticked - self.limits.tick)
-        self._ticked = now
-        for name in [name for name, until in self._off_by_command.items() if now >= until]:
-            del self._off_by_command[name]
-            if self.camera(name).enabled:
+        self._extend_deadlines(now - self._last_tick - self._timeouts.tick)
+        self._last_tick = now
+        for name in [name for name, until in self._off_until.items() if now >= until]:
+            del self._off_until[name]
+            if self._camera(name).enabled:
                 self.workers[name].start(now)
-        self._tick_keepers(now)
-        for keeper in [keeper for keeper in self._leaving if keeper.pid is None]:
-            self._leaving.remove(keeper)
-            self._events.gone(keeper)
-
-    def _tick_keepers(self, now: float) -> None:
-        """Let no more than `at_once` workers be starting: to start takes processor time from all."""
-        starting = sum(keeper.phase is Phase.STARTING for keeper in self.workers.values())
-        for keeper in sorted(self, key=lambda keeper: keeper.due):
-            waits = keeper.pid is None and keeper is not self.recorder
-            if waits and starting >= self.limits.at_once:
-                continue
-            keeper.tick(now)
-            starting += waits and keeper.phase is Phase.STARTING
+        self._tick_children(now)
+        for child in [child for child in self._removed if child.pid is None]:
+            self._removed.remove(child)
+            self.removed(child)
 
     def reap(self) -> None:
-        """Notice the children that ended."""
+        """Take note of the children that have ended."""
         now = self._now
-        for keeper in list(self):
-            keeper.reap(now)
+        for child in list(self):
+            child.reap(now)
 
-    def kill(self) -> None:
-        """End all that still runs, at once, and reap it."""
-        for keeper in list(self):
-            keeper.abandon()
+    def _extend_deadlines(self, delay: float) -> None:
+        """Give the children more time if this process itself was delayed.
 
-    # --- what the keepers need (KeeperOwner) -----------------------------------------------------------
+        On a machine that is suspended, or short of processor time, children stand still as this
+        process does; killing them for it would make things worse.
+        """
+        if delay > self._timeouts.tick:
+            for child in self:
+                child.extend_deadlines(delay)
 
-    def configuration(self, keeper: ManagedChild) -> Configure:
-        """Return what a child may know, and where it stands."""
-        socket = str(Path(self.config.runtime_dir) / RECORDER_SOCKET)
-        if keeper is self.recorder:
-            return Configure(config=for_recorder(self.config), recorder=socket, token=self._key)
-        camera = keeper.kind.camera
-        return Configure(
-            config=for_worker(self.config, camera),
-            recorder=socket,
-            camera=camera,
-            attempt=keeper.attempt,
-            token=worker_token(self._key, camera),
-        )
+    def _tick_children(self, now: float) -> None:
+        """Tick every child, but hold a worker back while `max_starting` others are starting."""
+        starting = sum(worker.phase is Phase.STARTING for worker in self.workers.values())
+        for child in sorted(self, key=lambda child: child.due):
+            may_start = child.pid is None and child is not self.recorder
+            if may_start and starting >= self._timeouts.max_starting:
+                continue
+            child.tick(now)
+            starting += may_start and child.phase is Phase.STARTING
 
-    def watch(self, keeper: ManagedChild) -> None:
-        """Have the loop listen to a child that has just been started."""
-        self._watched[keeper] = keeper.fileno()
-        self._loop.add_reader(keeper.fileno(), self._receive, keeper)
-        self._events.began(keeper)
+    # --- events of the children --------------------------------------------------------------------
 
-    def unwatch(self, keeper: ManagedChild) -> None:
-        """Listen no more."""
-        fd = self._watched.pop(keeper, None)
-        if fd is not None:
-            self._loop.remove_reader(fd)
+    def started(self, child: ManagedChild) -> None:
+        """Pass the event on."""
+        for subscriber in self._subscribers:
+            subscriber.started(child)
 
-    def heard(self, keeper: ManagedChild, message: ToSupervisor) -> None:
-        """Pass on."""
-        self._events.heard(keeper, message)
+    def received(self, child: ManagedChild, message: ToSupervisor) -> None:
+        """Pass the event on, unless the camera has another worker now."""
+        if not self._is_superseded(child):
+            for subscriber in self._subscribers:
+                subscriber.received(child, message)
 
-    def changed(self, keeper: ManagedChild) -> None:
-        """Pass on."""
-        self._events.changed(keeper)
+    def changed(self, child: ManagedChild) -> None:
+        """Pass the event on, unless the camera was removed."""
+        if child is self.recorder or self.workers.get(child.kind.camera) is child:
+            for subscriber in self._subscribers:
+                subscriber.changed(child)
 
-    def ended(self, keeper: ManagedChild, code: int, reason: str) -> None:
-        """Pass on."""
-        self._events.ended(keeper, code, reason)
+    def ended(self, child: ManagedChild, code: int, reason: str) -> None:
+        """Pass the event on, unless the camera has another worker now."""
+        if not self._is_superseded(child):
+            for subscriber in self._subscribers:
+                subscriber.ended(child, code, reason)
+
+    def removed(self, child: ManagedChild) -> None:
+        """Pass the event on, unless the camera was added again."""
+        if child.kind.camera not in self.workers:
+            for subscriber in self._subscribers:
+                subscriber.removed(child)
 
     # --- inside ------------------------------------------------------------------------------------
 
@@ -284,40 +262,8 @@ class ChildProcesses:
     def _now(self) -> float:
         return self._clock.monotonic()
 
-    def _receive(self, keeper: ManagedChild) -> None:
-        keeper.receive(self._now)
+    def _is_superseded(self, child: ManagedChild) -> bool:
+        return self.workers.get(child.kind.camera, child) is not child
 
-    def _excuse_for(self, lag: float) -> None:
-        """Hold it against no child that this process came too late to hear it.
-
-        On a machine that is stopped, or starved of processor time, the children stand still as we
-        do; to kill them for it would make things worse.
-        """
-        if lag > self.limits.tick:
-            for keeper in self:
-                keeper.excuse(lag)
-
-    def _start_staggered(self, names: list[str]) -> None:
-        for turn, name in enumerate(names):
-            self.workers[name].start(self._now + turn * self.limits.stagger)
-
-    def _adopt(self, name: str) -> None:
-        """Have a keeper for a camera; one of a disabled camera tells the world that it is idle."""
-        if name not in self.workers:
-            kind = ChildKind("maskwatch.worker", Owner.WORKER, name)
-            self.workers[name] = self._keeper(kind, self._standstill_of(name))
-            if not self.camera(name).enabled:
-                self.workers[name].stop(self._now)
-
-    def _standstill_of(self, name: str) -> Callable[[], float]:
-        return lambda: self.camera(name).stall_timeout + self.limits.standstill
-
-    def _keeper(
-        self, kind: ChildKind, standstill: Callable[[], float | None] = lambda: None
-    ) -> ManagedChild:
-        policy = RestartPolicy(self.limits, self._rng)
-        return ManagedChild(kind, self, self.limits, policy, self._spawn, standstill=standstill)
-
-
-def _missing(name: str) -> CameraConfig:
-    raise KeyError(name)
+    def _camera(self, name: str) -> CameraConfig:
+        return next(camera for camera in self.config.cameras if camera.name == name)

@@ -1,4 +1,4 @@
-"""What tells a hung child from a busy one: heartbeats, its own deadline, frames that advance."""
+"""Detects a hung child by its heartbeats, its own deadline, and frames that do not advance."""
 
 from __future__ import annotations
 
@@ -8,68 +8,69 @@ from maskwatch.supervisor.timeouts import Timeouts
 
 __all__ = ["HangDetector"]
 
-# In these states frames must come; in all others standing still is in order.
-_WATCHING = frozenset({CameraState.LIVE, CameraState.BLIND})
+# In these states frames must advance; in all others none are expected.
+_CONNECTED = frozenset({CameraState.LIVE, CameraState.BLIND})
 
 
 class HangDetector:
-    """Follows one running child; times are monotonic seconds, given by the caller.
+    """Follows one process of a child; times are monotonic seconds.
 
     Args:
-        limits: how long to wait for what.
+        timeouts: how long to wait.
         started: when the process was started.
-        standstill: seconds in which frames may stand still while the state is LIVE or BLIND, or
-            None for a child whose work may rest (the recorder).
+        stall_after: seconds without a new frame while LIVE or BLIND that count as a hang, or None
+            for a child that may be idle (the recorder).
 
     """
 
-    def __init__(self, limits: Timeouts, started: float, standstill: float | None) -> None:
+    def __init__(self, timeouts: Timeouts, started: float, stall_after: float | None) -> None:
         self.started = started
-        self.ready_at: float | None = None
-        self.beat: Heartbeat | None = None
-        self._limits = limits
-        self._standstill = standstill
-        self._heard = started
-        self._ready_by = started + limits.ready
+        self.is_ready = False
+        self.heartbeat: Heartbeat | None = None
+        self._timeouts = timeouts
+        self._stall_after = stall_after
+        self._ready_by = started + timeouts.ready
         self._leave_by: float | None = None
-        self._moved = started
+        self._last_message = started
+        self._last_progress = started
 
     def ready(self, now: float) -> None:
-        """The child has done its set-up."""
-        self.ready_at = self._heard = self._moved = now
+        """Take note that the child has done its set-up."""
+        self.is_ready = True
+        self._last_message = self._last_progress = now
 
-    def heard(self, beat: Heartbeat, now: float) -> None:
-        """A heartbeat came."""
-        previous = self.beat
-        if previous is None or beat.frames != previous.frames or beat.state not in _WATCHING:
-            self._moved = now
-        self._heard = now
-        self._leave_by = None if beat.leave_by is None else now + beat.leave_by
-        self.beat = beat
+    def received(self, heartbeat: Heartbeat, now: float) -> None:
+        """Take note of a heartbeat."""
+        previous = self.heartbeat
+        advanced = previous is None or heartbeat.frames != previous.frames
+        if advanced or heartbeat.state not in _CONNECTED:
+            self._last_progress = now
+        self._last_message = now
+        self._leave_by = None if heartbeat.leave_by is None else now + heartbeat.leave_by
+        self.heartbeat = heartbeat
 
-    def excuse(self, seconds: float) -> None:
-        """Nobody was heard for so long because we did not listen: all deadlines move on."""
+    def extend_deadlines(self, seconds: float) -> None:
+        """Give the child more time, since this process did not read its messages for so long."""
         self._ready_by += seconds
-        self._heard += seconds
-        self._moved += seconds
+        self._last_message += seconds
+        self._last_progress += seconds
         if self._leave_by is not None:
             self._leave_by += seconds
 
     @property
-    def opening(self) -> bool:
-        """Whether the child is trying to reach its camera: to hang there is the camera's doing."""
-        return self.beat is not None and self.beat.state not in _WATCHING
+    def connecting(self) -> bool:
+        """Whether the child is trying to reach its camera; a hang is then the camera's fault."""
+        return self.heartbeat is not None and self.heartbeat.state not in _CONNECTED
 
-    def ailment(self, now: float) -> str:
-        """Return what is wrong, in words; "" for a child that is well."""
-        if self.ready_at is None:
-            waited = now - self.started
-            return "" if now < self._ready_by else f"was not ready after {waited:.0f} s"
-        if now - self._heard > self._limits.heartbeat:
-            return f"sent no heartbeat for {now - self._heard:.0f} s"
-        if self._leave_by is not None and now > self._leave_by + self._limits.overdue:
-            assert self.beat is not None  # the deadline came with it
-            return f"overstayed its deadline in the state {self.beat.state}"
-        if self._standstill is not None and now - self._moved > self._standstill:
-            return f"processed no frame for {now - self._moved:.0f} s while live"
+    def hang_reason(self, now: float) -> str:
+        """Return what shows that the child hangs, or "" if nothing does."""
+        if not self.is_ready:
+            return "" if now < self._ready_by else f"was not ready after {now - self.started:.0f} s"
+        if now - self._last_message > self._timeouts.heartbeat:
+            return f"sent no heartbeat for {now - self._last_message:.0f} s"
+        if self._leave_by is not None and now > self._leave_by + self._timeouts.deadline_margin:
+            assert self.heartbeat is not None  # the deadline came with it
+            return f"missed its deadline in the state {self.heartbeat.state}"
+        if self._stall_after is not None and now - self._last_progress > self._stall_after:
+            return f"processed no frame for {now - self._last_progress:.0f} s while live"
         return ""

@@ -1,7 +1,8 @@
-"""One child process: its start, its line to us, its end. Knows nothing of when and why."""
+"""One child process: its start, its channel to the supervisor, and its end."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -9,22 +10,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 
+from maskwatch.clock import Clock
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.wire import TO_SUPERVISOR
 
-__all__ = ["ChildProcess", "Spawn", "environment", "exit_in_words", "spawn"]
+__all__ = ["ChildProcess", "ProcessLauncher", "Spawn", "child_environment", "describe_exit", "spawn"]
 
-# A child sends no pictures this way; what is longer than this is no message of ours.
+# Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
 _MAX_BLOB = 0
-# What a child may know of our environment; passwords often stand beside these.
-_PASSED = frozenset(
+# The only variables that a child inherits: others of the environment may hold passwords.
+_INHERITED = frozenset(
     {"HOME", "JOURNAL_STREAM", "LANG", "LANGUAGE", "LOGNAME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE"}
     | {"TMPDIR", "TZ", "TZDIR", "USER"}
 )
 _PROXIES = frozenset({"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"})
-_PASSED_PREFIXES = ("LC_", "LD_", "PYTHON", "COVERAGE", "FAKETIME", "MASKWATCH_TEST_")
+_INHERITED_PREFIXES = ("LC_", "LD_", "PYTHON", "COVERAGE", "FAKETIME", "MASKWATCH_TEST_")
 # A worker is one of many on the machine: one thread for arithmetic, and few heaps.
 _SET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
@@ -32,7 +34,7 @@ _SET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX":
 class ChildProcess:
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
-    To be made in the main thread: the kernel ties the child's life to the thread that made it.
+    To be made in the main thread: the kernel ties the child's life to the thread that started it.
     """
 
     def __init__(self, module: str, configure: Configure) -> None:
@@ -42,7 +44,7 @@ class ChildProcess:
                 [sys.executable, "-m", module, "--fd", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
-                env=environment(os.environ, module),
+                env=child_environment(os.environ, module),
             )
         self.channel: Channel[ToSupervisor] = Channel(
             ours, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
@@ -59,24 +61,8 @@ class ChildProcess:
         return self._popen.poll()
 
     def kill(self) -> None:
-        """Send SIGKILL, which cannot be caught; `poll` will see the end."""
+        """Send SIGKILL; `poll` returns the exit code afterwards."""
         self._popen.kill()
-
-    def wait(self, timeout: float) -> int | None:
-        """Wait up to `timeout` seconds for the end (only when everything ends)."""
-        try:
-            return self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            return None
-
-
-def environment(ours: Mapping[str, str], module: str) -> dict[str, str]:
-    """Return a child's environment: nothing of ours that might be another's secret."""
-    names = _PASSED | (_PROXIES if module == "maskwatch.recorder" else frozenset())
-    passed = {
-        name: value for name, value in ours.items() if name in names or name.startswith(_PASSED_PREFIXES)
-    }
-    return {**_SET, **passed}
 
 
 Spawn = Callable[[str, Configure], ChildProcess]
@@ -87,13 +73,58 @@ def spawn(module: str, configure: Configure) -> ChildProcess:
     return ChildProcess(module, configure)
 
 
-def exit_in_words(code: int) -> str:
-    """Return what an exit code means."""
+class ProcessLauncher:
+    """Starts child processes and has the event loop read their channels.
+
+    Args:
+        loop: watches the channels.
+        clock: for the time at which a channel became readable.
+        spawn: starts a process; tests pass their own.
+
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn = spawn) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._spawn = spawn
+
+    def launch(
+        self, module: str, configure: Configure, readable: Callable[[float], object]
+    ) -> ChildProcess:
+        """Start a child; `readable` is called with the monotonic time when its channel has data.
+
+        Raises:
+            OSError: the system cannot start a process now.
+
+        """
+        process = self._spawn(module, configure)
+        fd = process.channel.fileno()
+        self._loop.add_reader(fd, lambda: readable(self._clock.monotonic()))
+        return process
+
+    def stop_reading(self, process: ChildProcess) -> None:
+        """Stop watching a channel, which must still be open; may be called twice."""
+        self._loop.remove_reader(process.channel.fileno())
+
+
+def child_environment(environ: Mapping[str, str], module: str) -> dict[str, str]:
+    """Return the environment of a child that runs `module`: without variables that may be secret."""
+    names = _INHERITED | (_PROXIES if module == "maskwatch.recorder" else frozenset())
+    inherited = {
+        name: value
+        for name, value in environ.items()
+        if name in names or name.startswith(_INHERITED_PREFIXES)
+    }
+    return {**_SET, **inherited}
+
+
+def describe_exit(code: int) -> str:
+    """Return the meaning of an exit code, in words."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    core = " (out of memory, or by hand)" if -code == signal.SIGKILL else ""
-    return f"was killed by {name}{core}"
+    cause = " (out of memory, or by hand)" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{cause}"

@@ -1,4 +1,4 @@
-"""How soon a child that failed is started again: jittered backoff, a budget, quarantine."""
+"""How long to wait before a failed child is restarted: jittered backoff, a budget, quarantine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import random
 from collections import deque
 from dataclasses import dataclass
 
+from maskwatch.backoff import Backoff
 from maskwatch.supervisor.timeouts import Timeouts
 
 __all__ = ["Pause", "RestartPolicy"]
@@ -13,64 +14,55 @@ __all__ = ["Pause", "RestartPolicy"]
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """How long to wait; `quarantined` if the budget is spent and people should hear of it."""
+    """How long to wait; `quarantined` if the restart budget is spent."""
 
     seconds: float
     quarantined: bool
 
 
 class RestartPolicy:
-    """Remembers one child's failures; times are monotonic seconds, given by the caller.
+    """Counts one child's failures; times are monotonic seconds.
 
-    The pauses before the first restarts are drawn from [0, first_pause * 2**n] (full jitter, so
-    that a hundred children that died of one cause do not come back in one instant). More than
-    `budget` failures within `window` mean quarantine, whose length doubles with each one in
-    succession. A child that came back from quarantine gets no budget of its own: it must first run
-    for `window` seconds to be trusted again.
+    Pauses between restarts have full jitter, so that a hundred children that fail for one cause do
+    not restart in one instant. More than `restart_budget` failures within `restart_window` mean
+    quarantine. A child that comes back from quarantine is on probation: it has no budget until it
+    has run for `restart_window` seconds.
     """
 
-    def __init__(self, limits: Timeouts, rng: random.Random) -> None:
-        self._limits = limits
+    def __init__(self, timeouts: Timeouts, rng: random.Random) -> None:
+        self._timeouts = timeouts
         self._rng = rng
+        self._backoff = Backoff(timeouts.initial_backoff, timeouts.max_backoff)
+        self._quarantine = Backoff(timeouts.quarantine, timeouts.max_quarantine, min_fraction=0.8)
         self._failures: deque[float] = deque()
         self._quarantines = 0
 
     @property
-    def distrusted(self) -> bool:
-        """Whether the child was in quarantine and has not yet proved itself."""
+    def on_probation(self) -> bool:
+        """Whether the child is in quarantine, or has not run long enough since."""
         return self._quarantines > 0
 
     @property
     def failures(self) -> int:
-        """Failures that are still counted."""
+        """How many failures count now."""
         return len(self._failures)
 
     def failed(self, now: float) -> Pause:
         """Count a failure; return how long to wait before the next start."""
-        self._forget_before(now - self._limits.window)
+        while self._failures and self._failures[0] < now - self._timeouts.restart_window:
+            self._failures.popleft()
         self._failures.append(now)
-        if self.distrusted or len(self._failures) > self._limits.budget:
-            return Pause(self._next_quarantine(), quarantined=True)
-        longest = self._limits.first_pause * 2 ** (len(self._failures) - 1)
-        return Pause(self._rng.uniform(0, min(longest, self._limits.longest_pause)), quarantined=False)
+        if self.on_probation or len(self._failures) > self._timeouts.restart_budget:
+            self._quarantines += 1
+            return Pause(self._quarantine.wait(self._quarantines, self._rng), quarantined=True)
+        return Pause(self._backoff.wait(len(self._failures), self._rng), quarantined=False)
 
-    def ran(self, seconds: float) -> None:
-        """Say that the child has run well for so long; after `window` all is forgiven."""
-        if seconds >= self._limits.window:
-            self._failures.clear()
-            self._quarantines = 0
+    def has_run(self, seconds: float) -> None:
+        """Take note that the child's process has run for so long without a failure."""
+        if seconds >= self._timeouts.restart_window:
+            self.reset()
 
-    def forgive(self) -> None:
-        """Forget everything: the configuration changed, or an operator asked for a new try."""
+    def reset(self) -> None:
+        """Forget all failures."""
         self._failures.clear()
         self._quarantines = 0
-
-    def _next_quarantine(self) -> float:
-        longest: float = self._limits.quarantine * 2**self._quarantines
-        self._quarantines += 1
-        capped = min(longest, self._limits.longest_quarantine)
-        return capped * self._rng.uniform(0.8, 1.0)
-
-    def _forget_before(self, moment: float) -> None:
-        while self._failures and self._failures[0] < moment:
-            self._failures.popleft()

@@ -1,4 +1,4 @@
-"""How long the supervisor waits for what; in one place, so that tests can wait less."""
+"""The supervisor's timeouts and limits; in one place, so that tests can use shorter ones."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ __all__ = ["Timeouts"]
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """All in seconds but where it says otherwise.
+    """All in seconds, except the counts `max_starting` and `restart_budget`.
 
     Attributes:
-        tick: between two looks at every child.
+        tick: between two passes over all children.
         stagger: between the starts of two workers.
-        at_once: workers (a number) that may be starting at one time.
+        max_starting: how many workers may be starting at one time.
         ready: from a child's start to its `Ready`.
-        heartbeat: without any heartbeat before a child counts as hung.
-        overdue: beyond the deadline that a child gave for its own state.
-        standstill: in which a live worker's frames may stand still, beyond its camera's own
-            stall time-out.
-        grace: for a child to end in order.
-        mercy: beyond `grace`, before SIGKILL.
-        head_start: for the recorder, before workers are started without it.
-        first_pause: before the first restart; doubles up to `longest_pause`, with full jitter.
-        longest_pause: the cap of it.
-        budget: failures (a number) within `window` that are answered by a restart.
-        window: see `budget`; also, how long a child must run to be trusted again.
-        quarantine: after the budget is spent; doubles up to `longest_quarantine`.
-        longest_quarantine: the cap of it.
-        measure: between two readings of a child's memory.
-        answer: for a child to answer a command.
+        heartbeat: without a heartbeat until a child counts as hung.
+        deadline_margin: beyond the deadline that a child reported for its own state.
+        stall_margin: beyond its camera's `stall_timeout`, without a new frame while live, until a
+            worker counts as hung.
+        grace: for an orderly end.
+        kill_after: beyond `grace`, until SIGKILL.
+        recorder_start: until workers are started although the recorder is not ready.
+        initial_backoff: bound of the pause before the first restart; it doubles with each failure.
+        max_backoff: bound of every such pause.
+        restart_budget: how many failures within `restart_window` are answered by a restart.
+        restart_window: see `restart_budget`; also how long a child must run to end its probation.
+        quarantine: after the budget is spent; doubles with each quarantine in succession.
+        max_quarantine: bound of every quarantine.
+        measure_interval: between two measurements of the processes.
+        command: for a child to answer a command.
 
     """
 
     tick: float = 0.25
     stagger: float = 0.1
-    at_once: int = 3
+    max_starting: int = 3
     ready: float = 60.0
     heartbeat: float = 15.0
-    overdue: float = 5.0
-    standstill: float = 15.0
+    deadline_margin: float = 5.0
+    stall_margin: float = 15.0
     grace: float = 5.0
-    mercy: float = 2.0
-    head_start: float = 3.0
-    first_pause: float = 0.5
-    longest_pause: float = 30.0
-    budget: int = 5
-    window: float = 300.0
+    kill_after: float = 2.0
+    recorder_start: float = 3.0
+    initial_backoff: float = 0.5
+    max_backoff: float = 30.0
+    restart_budget: int = 5
+    restart_window: float = 300.0
     quarantine: float = 60.0
-    longest_quarantine: float = 3600.0
-    measure: float = 5.0
-    answer: float = 10.0
+    max_quarantine: float = 3600.0
+    measure_interval: float = 5.0
+    command: float = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 
 __all__ = ["Leftovers"]
 

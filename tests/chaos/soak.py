@@ -22,7 +22,7 @@ from pathlib import Path
 
 from maskwatch.ipc.control import StatusReport
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 from tests.chaos.stage import CAMERAS, Subscriber, crowd, live_in, make_broker, make_daemon
 from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
 from tests.fakes.quick_daemon import QuickDaemon

@@ -28,13 +28,13 @@ __all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "live_in", "make_broker", "
 
 CAMERAS = ("north", "south")
 # Restarts must keep pace with the kills, or the storm would only test the quarantine.
-_LIMITS = {
-    "budget": 1000,
-    "longest_pause": 1.0,
-    "first_pause": 0.2,
-    "head_start": 0.2,
+_TIMEOUTS = {
+    "restart_budget": 1000,
+    "max_backoff": 1.0,
+    "initial_backoff": 0.2,
+    "recorder_start": 0.2,
     "stagger": 0.05,
-    "standstill": 10.0,
+    "stall_margin": 10.0,
 }
 
 
@@ -111,7 +111,7 @@ def make_broker(folder: Path) -> Mosquitto:
 
 
 def make_daemon(
-    folder: Path, server: RtspServer, broker: Mosquitto, env: dict[str, str], **limits: float
+    folder: Path, server: RtspServer, broker: Mosquitto, env: dict[str, str], **timeouts: float
 ) -> QuickDaemon:
     """Return the daemon with its cameras; not started yet."""
     rows = "\n".join(
@@ -120,7 +120,7 @@ def make_daemon(
         for name in CAMERAS
     )
     mqtt = f"mqtt: {{port: {broker.port}, ack_timeout: 3}}"
-    return QuickDaemon(folder, rows, mqtt, env, **{**_LIMITS, **limits})
+    return QuickDaemon(folder, rows, mqtt, env, **{**_TIMEOUTS, **timeouts})
 
 
 @dataclass

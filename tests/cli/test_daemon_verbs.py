@@ -64,32 +64,32 @@ def runtime(tmp_path: Path) -> Path:
     return tmp_path / "control.sock"
 
 
-def test_status_tells_why_the_recorder_cannot_store(runtime: Path) -> None:
+def test_status_shows_why_the_recorder_cannot_store(runtime: Path) -> None:
     recorder = ChildReport(phase="running", pid=43, restarts=0, detail="cannot store now: locked")
     with FakeControlServer(runtime, msgspec.structs.replace(a_report(), recorder=recorder)):
         done = CliRunner().invoke(status, ["--runtime-dir", str(runtime.parent)])
     assert "recorder   running, pid 43 (cannot store now: locked)" in done.output
 
 
-def test_status_tells_cameras_processes_and_trouble_in_words(runtime: Path) -> None:
+def test_status_shows_cameras_processes_and_incidents(runtime: Path) -> None:
     with FakeControlServer(runtime, a_report()):
         done = CliRunner().invoke(status, ["--runtime-dir", str(runtime.parent)])
     assert done.exit_code == 0
     assert "office: running since" in done.output
     assert "hall  backoff since" in done.output
-    assert "(refused), pid 42, started anew 2 times" in done.output
+    assert "(refused), pid 42, restarted 2 times" in done.output
     assert "camera_offline hall since" in done.output
 
 
 def test_status_in_json_is_one_object_with_everything(runtime: Path) -> None:
     with FakeControlServer(runtime, a_report()):
         done = CliRunner().invoke(status, ["--runtime-dir", str(runtime.parent), "--json"])
-    told = json.loads(done.output)
-    assert told["cameras"][0]["state"] == "backoff"
-    assert told["incidents"][0]["kind"] == "camera_offline"
+    report = json.loads(done.output)
+    assert report["cameras"][0]["state"] == "backoff"
+    assert report["incidents"][0]["kind"] == "camera_offline"
 
 
-def test_reload_says_what_changed(runtime: Path) -> None:
+def test_reload_prints_what_changed(runtime: Path) -> None:
     with FakeControlServer(runtime, ReloadDone(ok=True, summary="started: hall")) as server:
         done = CliRunner().invoke(reload, ["--runtime-dir", str(runtime.parent), "--no-wait"])
     assert (done.exit_code, done.output) == (0, "started: hall\n")
@@ -105,7 +105,7 @@ def test_a_refused_reload_is_a_configuration_error_with_every_problem(runtime: P
 
 
 @pytest.mark.parametrize("verb", [status, reload])
-def test_without_a_daemon_both_say_so(verb: object, tmp_path: Path) -> None:
+def test_without_a_daemon_both_report_that_none_listens(verb: object, tmp_path: Path) -> None:
     done = CliRunner().invoke(verb, ["--runtime-dir", str(tmp_path)])  # type: ignore[arg-type]  # a command
     assert isinstance(done.exception, ControlError)
     assert "no daemon listens" in str(done.exception)
@@ -120,7 +120,7 @@ def test_without_a_daemon_both_say_so(verb: object, tmp_path: Path) -> None:
         "runtime_dir: {}\n[[[",
     ],
 )
-def test_the_daemon_is_found_by_its_file_even_if_that_holds_mistakes(text: str, tmp_path: Path) -> None:
+def test_the_daemon_is_found_by_its_file_even_if_that_is_invalid(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(text.format(tmp_path / "run"))
     assert socket_of(path, None) == tmp_path / "run" / "control.sock"
@@ -134,7 +134,7 @@ def test_a_relative_runtime_directory_starts_at_the_file(tmp_path: Path) -> None
     assert socket_of(path, None) == Path("/run/maskwatch/control.sock")
 
 
-def test_run_refuses_a_wrong_file_with_every_problem_before_anything_starts(tmp_path: Path) -> None:
+def test_run_refuses_an_invalid_file_before_anything_starts(tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("data_dir: data\nnode: ''\ncameras:\n  - {name: a, url: 5, rate: fast}\n")
     done = CliRunner().invoke(run, ["--config", str(path)])

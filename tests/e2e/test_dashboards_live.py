@@ -151,9 +151,9 @@ def test_panels_and_rules_show_what_befalls_cameras_and_no_counter_falls(
         for name in names:
             server.add(name, film("bare") if name == "slow" else clip)
         cameras = "\n".join(f"  - {{name: {n}, url: '{server.url(n)}', {LIGHT}}}" for n in names)
-        limits = {"first_pause": 0.05, "budget": 4, "quarantine": 600.0}
+        timeouts = {"initial_backoff": 0.05, "restart_budget": 4, "quarantine": 600.0}
         with (
-            QuickDaemon(tmp_path, cameras, more, **limits) as daemon,
+            QuickDaemon(tmp_path, cameras, more, **timeouts) as daemon,
             watch(daemon, tmp_path) as watcher,
         ):
             watcher.wait_for('sum(maskwatch_camera_state{state="live"}) == 6')
@@ -263,13 +263,13 @@ class SmallWorld(SmallDiskDaemon):
     In the copy a worker keeps 3 changes for a recorder that is away, and not 2,000.
     """
 
-    def __init__(self, folder: Path, cameras: str, more: str, **limits: float) -> None:
+    def __init__(self, folder: Path, cameras: str, more: str, **timeouts: float) -> None:
         self.program = folder / "program"
         shutil.copytree(ROOT / "maskwatch", self.program / "maskwatch")
         shutil.copytree(ROOT / "models", self.program / "models")
         self.change("worker/outbox.py", "most: int = 2000", "most: int = 3")
         env = {"PYTHONPATH": f"{self.program}{os.pathsep}{ROOT}"}
-        super().__init__(folder, cameras, more, env, megabytes=8192, **limits)
+        super().__init__(folder, cameras, more, env, megabytes=8192, **timeouts)
 
     def change(self, module: str, old: str, new: str) -> None:
         path = self.program / "maskwatch" / module

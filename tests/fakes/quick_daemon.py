@@ -1,6 +1,6 @@
-"""`python -m tests.fakes.quick_daemon CONFIG LIMITS`: the daemon, with less patience than in production.
+"""`python -m tests.fakes.quick_daemon CONFIG TIMEOUTS`: the daemon, with shorter timeouts.
 
-LIMITS is JSON with fields of `maskwatch.supervisor.timeouts.Limits`, and `worker_megabytes`, which a
+TIMEOUTS is JSON with fields of `maskwatch.supervisor.timeouts.Timeouts`, and `worker_megabytes`, which a
 configuration may not set so low. MASKWATCH_TEST_WORKER may name another module to run as a worker (such
 as `tests.fakes.hostile_worker`), MASKWATCH_TEST_RECORDER one to run as the recorder. Nothing else
 differs.
@@ -16,13 +16,17 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from maskwatch.config.load import load
+from maskwatch.config.schema import Config, SupervisionConfig
 from maskwatch.errors import ControlError, MaskwatchError
 from maskwatch.ipc.control import CameraReport
+from maskwatch.ipc.messages import Configure
 from maskwatch.lab.broker import free_port
-from maskwatch.supervisor.children import ChildProcesses
-from maskwatch.supervisor.main import Supervisor, serve
-from maskwatch.supervisor.process import spawn
+from maskwatch.supervisor import child_factory
+from maskwatch.supervisor.main import serve
+from maskwatch.supervisor.process import ChildProcess, spawn
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 from tests.fakes.daemon import Daemon
@@ -38,7 +42,7 @@ __all__ = [
     "channel",
     "dead_cameras",
     "is_alive",
-    "wait_given",
+    "wait_started",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +53,7 @@ KEY = {"HOOK_KEY": "what-signs-requests"}
 
 
 class QuickDaemon(Daemon):
-    """The real daemon with limits of a test's own."""
+    """The real daemon with timeouts of a test's own."""
 
     def __init__(
         self,
@@ -57,10 +61,10 @@ class QuickDaemon(Daemon):
         cameras: str,
         more: str = "mqtt: {enabled: false}",
         env: dict[str, str] | None = None,
-        **limits: float,
+        **timeouts: float,
     ) -> None:
         super().__init__(folder, cameras, more, {"PYTHONPATH": str(ROOT), **(env or {})})
-        self.limits = limits
+        self.timeouts = timeouts
 
     def command(self, verb: str, *arguments: str) -> list[str]:
         if verb != "run":
@@ -70,7 +74,7 @@ class QuickDaemon(Daemon):
             "-m",
             "tests.fakes.quick_daemon",
             str(self.config),
-            json.dumps(self.limits),
+            json.dumps(self.timeouts),
         ]
 
     def ready_to_ask(self) -> bool:
@@ -96,10 +100,10 @@ class QuickDaemon(Daemon):
 
 
 class SmallDiskDaemon(QuickDaemon):
-    """Its data directory is a file system of so many MiB, which its own processes alone see."""
+    """Its data directory is a file system of `megabytes` MiB, mounted for its processes only."""
 
-    def __init__(self, *arguments: Any, megabytes: int, **limits: float) -> None:
-        super().__init__(*arguments, **limits)
+    def __init__(self, *arguments: Any, megabytes: int, **timeouts: float) -> None:
+        super().__init__(*arguments, **timeouts)
         self.data.mkdir()
         self._size = f"{megabytes}m"
 
@@ -123,15 +127,15 @@ def channel(name: str, port: int, **keys: object) -> str:
 
 
 def dead_cameras(count: int) -> str:
-    """So many cameras at a port of this machine where nobody listens."""
+    """Return `count` cameras at a port of this machine at which no server listens."""
     port = free_port()
     return "\n".join(f"  - {{name: c{i}, url: 'rtsp://127.0.0.1:{port}/{i}'}}" for i in range(count))
 
 
-def wait_given(daemon: QuickDaemon, timeout: float = 60) -> None:
+def wait_started(daemon: QuickDaemon, timeout: float = 60) -> None:
     """Wait until every camera has its worker and the recorder runs."""
 
-    def given() -> bool:
+    def started() -> bool:
         assert daemon.process.poll() is None, daemon.log()
         try:
             status = daemon.status()
@@ -142,7 +146,7 @@ def wait_given(daemon: QuickDaemon, timeout: float = 60) -> None:
             status.ready and status.recorder.phase == "running" and set(workers) <= {"running", "idle"}
         )
 
-    wait_until(given, timeout, "every camera has its worker")
+    wait_until(started, timeout, "every camera has its worker")
 
 
 def is_alive(pid: int) -> bool:
@@ -154,45 +158,43 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-class _KnownKey(Supervisor):
-    """Makes its workers' tokens with a key that a test has too, for `QuickDaemon.hand_in`."""
-
-    def _make_family(self) -> ChildProcesses:
-        family = super()._make_family()
-        family._key = TOKEN_KEY
-        if module := os.environ.get("MASKWATCH_TEST_RECORDER"):
-            family.recorder._spawn = lambda _, configure: spawn(module, configure)
-        return family
+_MODULE_VARIABLES = {
+    "maskwatch.worker": "MASKWATCH_TEST_WORKER",
+    "maskwatch.recorder": "MASKWATCH_TEST_RECORDER",
+}
 
 
-class _LowCeiling(_KnownKey):
-    """Renews workers at fewer MiB than a configuration may say."""
+def _spawn_test_module(module: str, configure: Configure) -> ChildProcess:
+    """Start the module that the environment names instead of the worker or the recorder.
 
-    megabytes = 0
+    Children get the default `supervision`: they would refuse `worker_megabytes` of a test.
+    """
+    config = msgspec.structs.replace(configure.config, supervision=SupervisionConfig())
+    variable = {
+        "maskwatch.worker": "MASKWATCH_TEST_WORKER",
+        "maskwatch.recorder": "MASKWATCH_TEST_RECORDER",
+    }
+    module = os.environ.get(variable[module], module)
+    return spawn(module, msgspec.structs.replace(configure, config=config))
 
-    @property
-    def ceiling(self) -> int:
-        return self.megabytes << 20
+
+def _load(path: Path, worker_megabytes: int) -> Config:
+    config = load(path)
+    if not worker_megabytes:
+        return config
+    supervision = msgspec.structs.replace(config.supervision, worker_megabytes=worker_megabytes)
+    return msgspec.structs.replace(config, supervision=supervision)
 
 
-class _OtherWorkers(_KnownKey):
-    """Starts another module in the place of the workers; every line of the supervisor's is shown."""
-
-    def _make_family(self) -> ChildProcesses:
-        family = super()._make_family()
-        module = os.environ["MASKWATCH_TEST_WORKER"]
+def _run(path: Path, timeouts_json: str) -> int:
+    timeouts = json.loads(timeouts_json)
+    worker_megabytes = timeouts.pop("worker_megabytes", 0)
+    child_factory.new_token_key = lambda: TOKEN_KEY  # which `QuickDaemon.hand_in` uses too
+    if "MASKWATCH_TEST_WORKER" in os.environ:  # show repeated lines of the log as well
         logs.RepeatFilter.filter = lambda *_: True  # type: ignore[method-assign]
-        family._spawn = lambda _, configure: spawn(module, configure)  # the recorder has its own
-        return family
-
-
-def _run(path: Path, limits: str) -> int:
-    given = json.loads(limits)
-    _LowCeiling.megabytes = given.pop("worker_megabytes", 0)
-    kind = _OtherWorkers if "MASKWATCH_TEST_WORKER" in os.environ else _KnownKey
-    kind = _LowCeiling if _LowCeiling.megabytes else kind
     try:
-        return serve(load(path), path, limits=Timeouts(**given), kind=kind)
+        config = _load(path, worker_megabytes)
+        return serve(config, path, timeouts=Timeouts(**timeouts), spawn=_spawn_test_module)
     except MaskwatchError as error:  # as `maskwatch.cli.app` does
         sys.stderr.write(f"maskwatch: {error}\n")
         return error.exit_code

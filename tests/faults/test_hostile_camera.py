@@ -15,7 +15,7 @@ from tests.fakes.waiting import wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 _SESSIONS = 10  # each kind of mutation at least once
-_LIMITS = {"first_pause": 0.05, "longest_pause": 0.1, "budget": 1000}
+_TIMEOUTS = {"initial_backoff": 0.05, "max_backoff": 0.1, "restart_budget": 1000}
 
 
 @pytest.mark.long
@@ -32,7 +32,7 @@ def test_hostile_sessions_are_one_camera_s_trouble_and_it_is_live_again_after(
             f"  - {{name: hall, url: 'rtsp://ann:CANARY-4711@127.0.0.1:{hostile.port}/hall', {more}}}\n"
             f"  - {{name: good, url: '{server.url('good')}', rate: 2}}"
         )
-        with QuickDaemon(tmp_path, rows, env=env, **_LIMITS) as daemon:
+        with QuickDaemon(tmp_path, rows, env=env, **_TIMEOUTS) as daemon:
             daemon.wait_ready(120)
             wait_until(lambda: daemon.state_of("good") == "live", 120, "the good one is live")
             before, recorder = daemon.camera("good"), daemon.status().recorder.pid

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 from tests.fakes.clips import make_clip
 from tests.fakes.hostile_worker import OTHER, STOLEN
 from tests.fakes.quick_daemon import QuickDaemon, is_alive
@@ -25,17 +25,17 @@ BAD = "bad"
 # Enough for what is held by design (96 MiB would be pictures), far less than what is sent.
 _MOST_GROWTH = 64 << 20
 TO_SUPERVISOR = {
-    "garbage": "sent what is no message",
+    "garbage": "sent an invalid message",
     "oversize": "at most 1048576 are accepted",
-    "wrong_type": "sent what is no message",
+    "wrong_type": "sent an invalid message",
     "odd_times": "has no zone, or is out of range",
     "not_its_to_say": "sent a SnoozeChanged",
     "half_a_message": "sent no heartbeat",
-    "flood_of_beats": "says more than a worker has to say",
-    "flood_of_labels": "says more than a worker has to say",
+    "flood_of_beats": "sent more than 64 KiB a second",
+    "flood_of_labels": "sent more than 64 KiB a second",
 }
 TO_RECORDER = {
-    "rubbish": "broke the rules",
+    "rubbish": "violated the protocol",
     "oversize_to_recorder": "a blob of 4294967295 bytes",
     "other_s_name": "without its token",
     "other_s_camera": "sent a message about 'good'",
@@ -53,7 +53,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
     store.record([entry(change(STOLEN, number, OTHER, closed=number == 2)) for number in (1, 2)])
     store.close()
     clip = make_clip(folder / "clip.mp4", frames=50, rate=10, gop=10)
-    limits = {"first_pause": 0.05, "longest_pause": 0.1, "budget": 1000, "tick": 0.1, "heartbeat": 8.0}
+    timeouts = {
+        "initial_backoff": 0.05,
+        "max_backoff": 0.1,
+        "restart_budget": 1000,
+        "tick": 0.1,
+        "heartbeat": 8.0,
+    }
     with RtspServer() as server:
         for name in (BAD, OTHER):
             server.add(name, clip)
@@ -62,7 +68,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
             "MASKWATCH_TEST_WORKER": "tests.fakes.hostile_worker",
             "MASKWATCH_TEST_MISCHIEF": str(folder / "mischief"),
         }
-        with QuickDaemon(folder, rows, env=env, **limits) as daemon:
+        with QuickDaemon(folder, rows, env=env, **timeouts) as daemon:
             daemon.wait_ready(120)
             wait_until(lambda: daemon.state_of(OTHER) == "live", 120, "the good one is live")
             yield daemon

@@ -81,8 +81,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             f"  - {{name: dead, url: 'rtsp://127.0.0.1:{free_port()}/x'}}"
         )
         more = f"mqtt: {{port: {broker.port}}}\nsupervision: {{offline_after: 3, blind_after: 1}}"
-        limits = {"first_pause": 0.05, "budget": 2, "window": 120.0, "quarantine": 300.0}
-        daemon = stack.enter_context(QuickDaemon(folder, cameras, more, **limits))
+        timeouts = {
+            "initial_backoff": 0.05,
+            "restart_budget": 2,
+            "restart_window": 120.0,
+            "quarantine": 300.0,
+        }
+        daemon = stack.enter_context(QuickDaemon(folder, cameras, more, **timeouts))
         daemon.wait_ready(90)
         yield Site(daemon, server, listener, folder)
         assert daemon.stop() == 0

@@ -16,7 +16,7 @@ from maskwatch.alerts.mqtt.topics import Topic
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, incidents_of, violation_topic
-from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
@@ -45,7 +45,7 @@ def test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state
             f"people: [{channel('guards', guards.port, violations='false')}]"
         )
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, {**clock.env, **KEY}) as daemon:
-            wait_given(daemon)
+            wait_started(daemon)
             wait_until(
                 lambda: daemon.metric("maskwatch_sink_ready", sink="mqtt") == 1, 60, "it is there"
             )
@@ -121,7 +121,7 @@ def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
     broker = GatedMosquitto(tmp_path)
     more = f"mqtt: {{port: {broker.port}, window: {len(everything)}}}"
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, env) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as worker:
             for index in range(len(everything)):
                 worker.send(change(index, closed=True))

@@ -11,9 +11,9 @@ import pytest
 
 from bench.memory import pss
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 from tests.fakes.clips import make_clip
-from tests.fakes.quick_daemon import QuickDaemon, dead_cameras, wait_given
+from tests.fakes.quick_daemon import QuickDaemon, dead_cameras, wait_started
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -41,7 +41,7 @@ def cpu_seconds(pids: list[int]) -> float:
 def test_a_hundred_unreachable_cameras_delay_nothing_and_use_little(
     daemon: QuickDaemon,
 ) -> None:
-    wait_given(daemon, 240)
+    wait_started(daemon, 240)
     begun = re.findall(r"started the worker of (\w+)", daemon.log())
     assert begun[0] == "a", "who is there comes first"
     daemon.wait_ready(120)

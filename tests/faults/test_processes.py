@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(180)]
 def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
     """A daemon of two unreachable cameras that has given each its worker."""
     with QuickDaemon(tmp_path, dead_cameras(2), grace=2.0, heartbeat=4.0) as running:
-        wait_given(running)
+        wait_started(running)
         yield running
 
 
@@ -59,7 +59,7 @@ def test_kill_9_of_the_supervisor_ends_even_children_that_hang(daemon: QuickDaem
 def test_an_offline_camera_is_told_once_after_the_set_time_and_stored(tmp_path: Path) -> None:
     trouble = "mqtt: {enabled: false}\nsupervision: {offline_after: 3}"
     with QuickDaemon(tmp_path, dead_cameras(1), trouble) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         wait_until(lambda: bool(daemon.status().incidents), 20, "the trouble is told")
         (incident,) = daemon.status().incidents
         assert (incident.kind, incident.camera) == ("camera_offline", "c0")
@@ -76,7 +76,7 @@ def test_after_kill_9_a_new_daemon_starts_on_the_same_data(daemon: QuickDaemon) 
     daemon.process.kill()
     daemon.process.wait(5)
     daemon.start()
-    wait_given(daemon)
+    wait_started(daemon)
 
 
 def test_sigterm_ends_everything_in_order_and_leaves_no_socket(daemon: QuickDaemon) -> None:
@@ -92,7 +92,7 @@ def test_sigterm_ends_everything_in_order_and_leaves_no_socket(daemon: QuickDaem
 def test_a_terminal_s_ctrl_c_reaches_all_processes_and_still_ends_in_order(tmp_path: Path) -> None:
     daemon = QuickDaemon(tmp_path, dead_cameras(1))
     with daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         everybody = [daemon.process.pid, *children_of(daemon.process.pid)]
         for pid in everybody:
             os.kill(pid, signal.SIGINT)
@@ -138,9 +138,9 @@ def test_a_worker_that_hung_while_connecting_hands_its_attempt_on(daemon: QuickD
 def test_a_crash_loop_is_quarantined_ever_longer_and_disturbs_no_other_child(
     tmp_path: Path,
 ) -> None:
-    limits = {"first_pause": 0.05, "budget": 2, "window": 120.0, "quarantine": 2.0}
-    with QuickDaemon(tmp_path, dead_cameras(2), **limits) as daemon:
-        wait_given(daemon)
+    timeouts = {"initial_backoff": 0.05, "restart_budget": 2, "restart_window": 120.0, "quarantine": 2.0}
+    with QuickDaemon(tmp_path, dead_cameras(2), **timeouts) as daemon:
+        wait_started(daemon)
         other = daemon.pid_of("c1")
 
         def pauses() -> list[int]:
@@ -163,9 +163,9 @@ def test_a_crash_loop_is_quarantined_ever_longer_and_disturbs_no_other_child(
 
 @pytest.mark.long
 def test_a_hundred_kills_leave_no_zombie_and_no_descriptor(tmp_path: Path) -> None:
-    limits = {"first_pause": 0.01, "longest_pause": 0.02, "budget": 1000, "tick": 0.05}
-    with QuickDaemon(tmp_path, dead_cameras(4), **limits) as daemon:
-        wait_given(daemon)
+    timeouts = {"initial_backoff": 0.01, "max_backoff": 0.02, "restart_budget": 1000, "tick": 0.05}
+    with QuickDaemon(tmp_path, dead_cameras(4), **timeouts) as daemon:
+        wait_started(daemon)
         folder = Path(f"/proc/{daemon.process.pid}/fd")
         before = len(list(folder.iterdir()))
         killed: set[int] = set()
@@ -177,7 +177,7 @@ def test_a_hundred_kills_leave_no_zombie_and_no_descriptor(tmp_path: Path) -> No
                     os.kill(pid, signal.SIGKILL)
                     killed.add(pid)
             time.sleep(0.05)
-        wait_given(daemon)
+        wait_started(daemon)
         children = children_of(daemon.process.pid)
         assert len(children) == 5
         assert all(map(is_alive, children))
@@ -255,14 +255,14 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
 @pytest.mark.long
 def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
     with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as connected:
             sockets = list(daemon.runtime.glob("*.sock"))
             assert len(sockets) == 2
             for path in sockets:
                 path.unlink()
             wait_until(lambda: all(path.exists() for path in sockets), 30, "they are there again")
-            wait_given(daemon)
+            wait_started(daemon)
             connected.send(change(1))
             assert connected.wait(1)[0].stored, "who is connected stays so"
         with daemon.hand_in("door") as newcomer:
@@ -289,7 +289,7 @@ def test_a_log_that_nobody_reads_holds_up_neither_watching_nor_the_end(tmp_path:
             while os.write(pipe, b"\n" * 4096):
                 pass
         with UnheardDaemon(tmp_path, dead_cameras(2), heartbeat=4.0) as daemon:
-            wait_given(daemon)
+            wait_started(daemon)
             for _ in range(5):
                 daemon.process.send_signal(signal.SIGHUP)
                 assert daemon.status().ready

@@ -20,7 +20,7 @@ from maskwatch.store.queries import Filter, events, reading
 from tests.e2e.conftest import visitor
 from tests.fakes.clips import make_clip
 from tests.fakes.journaling_worker import journal_environment
-from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
 
@@ -108,7 +108,7 @@ def test_a_live_worker_that_hangs_is_replaced(tmp_path: Path, server: RtspServer
 @pytest.mark.long
 def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server: RtspServer) -> None:
     with QuickDaemon(
-        tmp_path, cameras(server, "a"), worker_megabytes=120, measure=0.5, budget=50
+        tmp_path, cameras(server, "a"), worker_megabytes=120, measure_interval=0.5, restart_budget=50
     ) as daemon:
         wait_until(
             lambda: (
@@ -125,8 +125,10 @@ def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server
 @pytest.mark.long
 def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tmp_path: Path) -> None:
     recorded = set()
-    with QuickDaemon(tmp_path, IDLE_CAMERA, worker_megabytes=30, measure=0.5, budget=50) as daemon:
-        wait_given(daemon)
+    with QuickDaemon(
+        tmp_path, IDLE_CAMERA, worker_megabytes=30, measure_interval=0.5, restart_budget=50
+    ) as daemon:
+        wait_started(daemon)
         while daemon.metric("maskwatch_process_restarts_total", process="recorder", reason="memory") < 2:
             visit = change(len(recorded), closed=True)
             with contextlib.suppress(OSError, AssertionError), daemon.hand_in("door") as worker:
@@ -167,7 +169,7 @@ def test_repeated_kills_of_the_recorder_lose_nothing_acknowledged(tmp_path: Path
         server.add("door", visitor, loop=False, start="manual", hold_last=True)
         config = cameras(server, "door", extra=", decision: {cooldown: 0.3}")
         with QuickDaemon(
-            tmp_path, config, env=env, first_pause=0.1, budget=100, longest_pause=0.5
+            tmp_path, config, env=env, initial_backoff=0.1, restart_budget=100, max_backoff=0.5
         ) as daemon:
             wait_live(daemon, "door")
             server.play("door")

@@ -16,7 +16,7 @@ from maskwatch.lab.rtsp import RtspServer
 from tests.e2e.conftest import visitor
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
-from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
@@ -115,7 +115,7 @@ def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost
 ) -> None:
     more = f"mqtt: {{port: {narrow.port}}}"
     with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as worker:
             worker.send(long_winded(0))
             worker.send(change(1, closed=True))
@@ -135,7 +135,7 @@ def test_an_alert_that_makes_a_broker_disconnect_holds_no_other_back(
     """MQTT 3.1.1 knows no limit beforehand: it is tried again, ever more seldom, until it is poison."""
     more = f"mqtt: {{port: {narrow.port}, version: '3.1.1'}}"
     with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as worker:
             worker.send(long_winded(0))
             for index in range(1, 21):
@@ -160,7 +160,7 @@ def test_a_webhook_that_refuses_one_violation_is_told_all_others_also_in_digests
         f"people: [{channel('guards', guards.port, ended='true', burst=2, digest=1)}]"
     )
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         everybody = range(1, 11)
         with daemon.hand_in("door") as worker:
             for index in everybody:

@@ -17,7 +17,7 @@ import pytest
 from maskwatch.domain import OccupancyMinute
 from maskwatch.store.queries import Filter, events, reading
 from tests.fakes.full_disk import MIB
-from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_started
 from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 from tests.fakes.waiting import wait_until
 
@@ -96,7 +96,7 @@ def keeping(daemon: QuickDaemon) -> Iterator[Keeper]:
     rules = f"store: {{reserve_megabytes: 1, retention: {{{KEEP_ALL}}}}}"
     daemon.config.write_text(text.replace("store: {reserve_megabytes: 1}", rules))
     with daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         yield Keeper(daemon)
         assert daemon.stop() == 0
 

@@ -15,7 +15,7 @@ import pytest
 from tests.fakes.full_disk import MIB, full_disk
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of
-from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_started
 from tests.fakes.samples import JPEG, change
 from tests.fakes.waiting import wait_until
 
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         listener = stack.enter_context(Listener(broker.port))
         more = f"mqtt: {{port: {broker.port}}}"
         daemon = stack.enter_context(SmallDiskDaemon(folder, IDLE_CAMERA, more, megabytes=90))
-        wait_given(daemon)
+        wait_started(daemon)
         yield Site(daemon, listener)
         assert daemon.stop() == 0
 

@@ -15,7 +15,7 @@ from maskwatch.lab.broker import free_port
 from tests.alerts.mqtt.test_connection_faults import CANARY_PASSWORD, certificates, passwords, tls_lines
 from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, violation_topic
-from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_given
+from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
 from tests.fakes.stubborn_broker import Manners, StubbornBroker
 from tests.fakes.waiting import wait_until
@@ -78,7 +78,7 @@ def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
         )
         more = f"mqtt: {{port: {broker.port}}}\npeople: [{channels}]"
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
-            wait_given(daemon)
+            wait_started(daemon)
             with daemon.hand_in("door") as worker:
                 for index in range(10):
                     worker.send(change(index))
@@ -118,7 +118,7 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
         return GatedMosquitto(tmp_path, [*lines, f"listener {plain} 127.0.0.1"], port=port)
 
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as worker:
             wrong = (
                 ("expired", both, "certificate has expired"),
@@ -150,7 +150,7 @@ def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
     more = f"mqtt: {{port: {silent.port}, ack_timeout: 1, window: 3}}"
     everything = {alert(index) for index in range(40)}
     with QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
-        wait_given(daemon)
+        wait_started(daemon)
         with daemon.hand_in("door") as worker:
             for index in range(len(everything)):
                 worker.send(change(index))
@@ -198,7 +198,7 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
             " username: node, password: '${BROKER}'}"
         )
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
-            wait_given(daemon)
+            wait_started(daemon)
             with daemon.hand_in("door") as worker:
                 for index in range(15):
                     worker.send(change(index))

@@ -1,271 +1,260 @@
-"""A keeper starts, watches, ends and replaces its child; time is told to it, children are fakes."""
+"""A child is started, watched, ended and replaced; the process is a fake, time an argument."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pytest
 
+from maskwatch.clock import ManualClock
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import CameraState
-from maskwatch.ipc.messages import Configure, Heartbeat, Metrics, Ready, Stop
+from maskwatch.ipc.messages import Configure, Metrics, Ready, Stop
 from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.child import ChildKind, ManagedChild, Phase
+from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner
 from maskwatch.telemetry.meter import MetricsSnapshot
-from tests.fakes.child_process import FakeOwner, Nursery
+from tests.fakes.child_process import FakeProcess, FakeSpawner, RecordedEvents, heartbeat
 
-LIMITS = Timeouts()
-NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-STANDSTILL = 20.0
-
-
-def beat(
-    state: CameraState = CameraState.LIVE,
-    *,
-    frames: int = 0,
-    leave_by: float | None = None,
-    attempt: int = 0,
-) -> Heartbeat:
-    return Heartbeat(
-        state=state,
-        reason="",
-        since=NOON,
-        leave_by=leave_by,
-        frames=frames,
-        last_frame=None,
-        attempt=attempt,
-    )
+TIMEOUTS = Timeouts()
+STALL_TIMEOUT = 5.0
+STALL_AFTER = STALL_TIMEOUT + TIMEOUTS.stall_margin
 
 
 @dataclass
-class Scene:
-    """A keeper with its fake child, and the time."""
+class Harness:
+    """A child with fake processes, and the time."""
 
-    keeper: ManagedChild
-    nursery: Nursery
-    owner: FakeOwner
+    child: ManagedChild
+    spawner: FakeSpawner
+    events: RecordedEvents
     now: float = 100.0
 
-    def passes(self, seconds: float, step: float = 0.25) -> None:
-        """Let time pass, ticking as the main loop does."""
+    @property
+    def process(self) -> FakeProcess:
+        return self.spawner.newest
+
+    def advance(self, seconds: float, step: float = 0.25) -> None:
+        """Let time pass, with the calls of the main loop."""
         end = self.now + seconds
         while self.now < end:
             self.now += step
-            self.keeper.reap(self.now)
-            self.keeper.tick(self.now)
+            self.child.reap(self.now)
+            self.child.tick(self.now)
 
-    def says(self, *messages: object) -> None:
-        self.nursery.newest.says(*messages)  # type: ignore[arg-type]  # only messages are passed
-        self.keeper.receive(self.now)
+    def send(self, *messages: object) -> None:
+        self.process.send(*messages)  # type: ignore[arg-type]  # only messages are passed
+        self.child.receive(self.now)
 
-    def runs(self) -> None:
-        """Bring the child up to a first heartbeat."""
-        self.keeper.start(self.now)
-        self.passes(0.25)
-        self.says(Ready(), beat())
+    def run(self) -> None:
+        """Start the child, up to a first heartbeat."""
+        self.child.start(self.now)
+        self.advance(0.25)
+        self.send(Ready(), heartbeat())
 
-    def beats_for(self, seconds: float, **kept: object) -> None:
+    def send_heartbeats_for(self, seconds: float, **fields: object) -> None:
         """Send a heartbeat a second, with frames that advance unless `frames` is given."""
         for turn in range(int(seconds)):
-            given = {"frames": turn + 1, **kept}
-            self.says(beat(**given))  # type: ignore[arg-type]  # the helper's own keywords
-            self.passes(1.0)
+            self.send(heartbeat(**{"frames": turn + 1, **fields}))  # type: ignore[arg-type]  # the helper's own keywords
+            self.advance(1.0)
+
+    def fail_until_quarantined(self) -> None:
+        self.child.start(self.now)
+        for _ in range(TIMEOUTS.restart_budget + 1):
+            while self.child.pid is None:
+                self.advance(0.25)
+            self.process.end(1)
+            self.advance(0.25)
+        assert self.child.phase is Phase.QUARANTINED
 
 
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    camera = CameraConfig(name="hall", url=SecretUrl("rtsp://h/s"))
-    configure = Configure(config=Config(cameras=(camera,)), recorder="/r", camera="hall")
-    nursery, owner = Nursery(), FakeOwner(configure)
-    policy = RestartPolicy(LIMITS, random.Random(3))
-    kind = ChildKind("maskwatch.worker", Owner.WORKER, "hall")
-    keeper = ManagedChild(kind, owner, LIMITS, policy, nursery, standstill=lambda: STANDSTILL)  # type: ignore[arg-type]  # a fake of the process
-    yield Scene(keeper, nursery, owner)
-    nursery.close()
+def harness() -> Iterator[Harness]:
+    camera = CameraConfig(name="hall", url=SecretUrl("rtsp://h/s"), stall_timeout=STALL_TIMEOUT)
+    loop, spawner, events = asyncio.new_event_loop(), FakeSpawner(), RecordedEvents()
+    child = ManagedChild(
+        ChildKind("maskwatch.worker", Owner.WORKER, "hall"),
+        Configure(config=Config(cameras=(camera,)), recorder="/r", camera="hall"),
+        launcher=ProcessLauncher(loop, ManualClock(), spawner),  # type: ignore[arg-type]  # fake processes
+        events=events,
+        timeouts=TIMEOUTS,
+        policy=RestartPolicy(TIMEOUTS, random.Random(3)),
+    )
+    yield Harness(child, spawner, events)
+    loop.close()
+    spawner.close()
 
 
-def test_a_started_child_is_told_its_configuration_and_counts_as_running_once_ready(
-    scene: Scene,
-) -> None:
-    scene.keeper.start(scene.now)
-    scene.passes(0.25)
-    assert scene.keeper.phase is Phase.STARTING
-    scene.says(Ready())
-    assert scene.keeper.phase is Phase.RUNNING
-    assert scene.owner.watched == 1
+def test_a_started_child_counts_as_running_once_it_is_ready(harness: Harness) -> None:
+    harness.child.start(harness.now)
+    harness.advance(0.25)
+    assert harness.child.phase is Phase.STARTING
+    harness.send(Ready())
+    assert harness.child.phase is Phase.RUNNING
 
 
-def test_a_child_that_dies_is_replaced_after_a_pause(scene: Scene) -> None:
-    scene.runs()
-    scene.nursery.newest.ends(1)
-    scene.passes(0.25)
-    assert scene.owner.ends == [(1, "exited")]
-    scene.passes(LIMITS.first_pause + 0.5)
-    assert len(scene.nursery.children) == 2
-    assert scene.keeper.restarts == 1
+def test_a_child_that_dies_is_replaced_after_a_pause(harness: Harness) -> None:
+    harness.run()
+    harness.process.end(1)
+    harness.advance(0.25)
+    assert harness.events.ends == [(1, "exited")]
+    harness.advance(TIMEOUTS.initial_backoff + 0.5)
+    assert len(harness.spawner.processes) == 2
+    assert harness.child.restarts == 1
 
 
-def test_a_child_killed_from_outside_is_counted_as_killed(scene: Scene) -> None:
-    scene.runs()
-    scene.nursery.newest.ends(-11)
-    scene.passes(0.25)
-    assert scene.owner.ends == [(-11, "killed")]
-    assert "SIGSEGV" in scene.keeper.why
+def test_a_child_killed_from_outside_is_counted_as_killed(harness: Harness) -> None:
+    harness.run()
+    harness.process.end(-11)
+    harness.advance(0.25)
+    assert harness.events.ends == [(-11, "killed")]
+    assert "SIGSEGV" in harness.child.reason
 
 
-def test_a_child_that_sends_no_heartbeat_is_killed_and_replaced(scene: Scene) -> None:
-    scene.runs()
-    scene.passes(LIMITS.heartbeat - 1)
-    assert not scene.nursery.newest.killed
-    scene.passes(2)
-    assert scene.nursery.children[0].killed
-    assert scene.owner.ends == [(-9, "hung")]
+def test_a_child_that_sends_no_heartbeat_is_killed_and_replaced(harness: Harness) -> None:
+    harness.run()
+    harness.advance(TIMEOUTS.heartbeat - 1)
+    assert not harness.process.killed
+    harness.advance(2)
+    assert harness.spawner.processes[0].killed
+    assert harness.events.ends == [(-9, "hung")]
 
 
-def test_a_child_that_is_never_ready_is_killed_and_replaced(scene: Scene) -> None:
-    scene.keeper.start(scene.now)
-    scene.passes(LIMITS.ready + 1)
-    assert scene.nursery.children[0].killed
+def test_a_child_that_is_never_ready_is_killed_and_replaced(harness: Harness) -> None:
+    harness.child.start(harness.now)
+    harness.advance(TIMEOUTS.ready + 1)
+    assert harness.spawner.processes[0].killed
 
 
-def test_live_frames_that_stand_still_are_a_hang_although_heartbeats_come(scene: Scene) -> None:
-    scene.runs()
-    scene.beats_for(STANDSTILL - 3, frames=7)
-    assert not scene.nursery.newest.killed
-    scene.beats_for(5, frames=7)
-    assert scene.nursery.children[0].killed
+def test_frames_that_do_not_advance_are_a_hang_despite_heartbeats(harness: Harness) -> None:
+    harness.run()
+    harness.send_heartbeats_for(STALL_AFTER - 3, frames=7)
+    assert not harness.process.killed
+    harness.send_heartbeats_for(5, frames=7)
+    assert harness.spawner.processes[0].killed
 
 
-def test_a_worker_in_backoff_is_well_however_long_it_lasts(scene: Scene) -> None:
-    scene.runs()
-    scene.beats_for(400, frames=0, state=CameraState.BACKOFF, leave_by=60.0)
-    assert not scene.nursery.newest.killed
+def test_a_worker_in_backoff_does_not_hang_however_long_it_lasts(harness: Harness) -> None:
+    harness.run()
+    harness.send_heartbeats_for(400, frames=0, state=CameraState.BACKOFF, leave_by=60.0)
+    assert not harness.process.killed
 
 
-def test_a_deadline_that_the_child_gave_itself_is_held_against_it(scene: Scene) -> None:
-    scene.runs()
+def test_a_child_that_misses_its_own_deadline_is_killed(harness: Harness) -> None:
+    harness.run()
     for left in range(10, -10, -1):
-        scene.says(beat(CameraState.CONNECTING, leave_by=float(left)))
-        scene.passes(1.0)
-    assert scene.nursery.children[0].killed
+        harness.send(heartbeat(CameraState.CONNECTING, leave_by=float(left)))
+        harness.advance(1.0)
+    assert harness.spawner.processes[0].killed
 
 
-def test_a_hang_while_opening_hands_the_attempt_on_and_costs_no_budget(scene: Scene) -> None:
-    scene.runs()
-    for turn in range(LIMITS.budget + 5):
-        scene.says(Ready(), beat(CameraState.CONNECTING, leave_by=1.0, attempt=turn))
-        scene.passes(1.0 + LIMITS.overdue + 1.0)
-        assert scene.keeper.phase is not Phase.QUARANTINED
-        assert scene.nursery.newest.configure.attempt == turn + 1
-    assert scene.keeper.policy.failures == 0
+def test_a_hang_while_connecting_passes_the_attempt_on_and_costs_no_budget(harness: Harness) -> None:
+    harness.run()
+    for turn in range(TIMEOUTS.restart_budget + 5):
+        harness.send(Ready(), heartbeat(CameraState.CONNECTING, leave_by=1.0, attempt=turn))
+        harness.advance(1.0 + TIMEOUTS.deadline_margin + 1.0)
+        assert harness.child.phase is not Phase.QUARANTINED
+        assert harness.process.configure.attempt == turn + 1
+    assert harness.child.policy.failures == 0
 
 
-def test_a_crash_loop_ends_in_quarantine_and_gets_another_try_later(scene: Scene) -> None:
-    scene.keeper.start(scene.now)
-    for _ in range(LIMITS.budget + 1):
-        while scene.keeper.pid is None:
-            scene.passes(0.25)
-        scene.nursery.newest.ends(1)
-        scene.passes(0.25)
-    assert scene.keeper.phase is Phase.QUARANTINED
-    born = len(scene.nursery.children)
-    scene.passes(0.7 * LIMITS.quarantine)
-    assert len(scene.nursery.children) == born
-    scene.passes(0.4 * LIMITS.quarantine)
-    assert len(scene.nursery.children) == born + 1
+def test_a_crash_loop_ends_in_quarantine_and_gets_another_try_later(harness: Harness) -> None:
+    harness.fail_until_quarantined()
+    started = len(harness.spawner.processes)
+    harness.advance(0.7 * TIMEOUTS.quarantine)
+    assert len(harness.spawner.processes) == started
+    harness.advance(0.4 * TIMEOUTS.quarantine)
+    assert len(harness.spawner.processes) == started + 1
 
 
-def test_an_operator_s_start_ends_a_quarantine(scene: Scene) -> None:
-    test_a_crash_loop_ends_in_quarantine_and_gets_another_try_later(scene)
-    scene.nursery.newest.ends(1)
-    scene.passes(0.25)
-    assert scene.keeper.phase is Phase.QUARANTINED
-    scene.keeper.start(scene.now)
-    scene.passes(0.25)
-    assert scene.keeper.phase is Phase.STARTING
-    assert not scene.keeper.policy.distrusted
+def test_an_operator_s_start_ends_a_quarantine(harness: Harness) -> None:
+    harness.fail_until_quarantined()
+    harness.child.start(harness.now)
+    harness.advance(0.25)
+    assert harness.child.phase is Phase.STARTING
+    assert not harness.child.policy.on_probation
 
 
-def test_a_machine_that_cannot_start_processes_is_tried_again(scene: Scene) -> None:
-    scene.nursery.refuses = True
-    scene.keeper.start(scene.now)
-    scene.passes(0.5)
-    assert scene.keeper.pid is None
-    scene.nursery.refuses = False
-    scene.passes(LIMITS.longest_pause)
-    assert scene.keeper.pid is not None
+def test_a_machine_that_cannot_start_processes_is_tried_again(harness: Harness) -> None:
+    harness.spawner.refuses = True
+    harness.child.start(harness.now)
+    harness.advance(0.5)
+    assert harness.child.pid is None
+    harness.spawner.refuses = False
+    harness.advance(TIMEOUTS.max_backoff)
+    assert harness.child.pid is not None
 
 
-def test_stop_asks_first_and_kills_only_when_that_takes_too_long(scene: Scene) -> None:
-    scene.runs()
-    scene.keeper.stop(scene.now)
-    assert [type(m) for m in scene.nursery.newest.heard()] == [Stop]
-    scene.passes(LIMITS.grace)
-    assert not scene.nursery.newest.killed
-    scene.passes(LIMITS.mercy + 0.5)
-    assert scene.nursery.newest.killed
-    assert scene.keeper.phase is Phase.IDLE
-    assert scene.owner.ends == [(-9, "")]
+def test_stop_asks_first_and_kills_only_when_that_takes_too_long(harness: Harness) -> None:
+    harness.run()
+    harness.child.stop(harness.now)
+    assert [type(message) for message in harness.process.received()] == [Stop]
+    harness.advance(TIMEOUTS.grace)
+    assert not harness.process.killed
+    harness.advance(TIMEOUTS.kill_after + 0.5)
+    assert harness.process.killed
+    assert harness.child.phase is Phase.IDLE
+    assert harness.events.ends == [(-9, "")]
 
 
-def test_a_child_that_ends_when_told_is_neither_a_failure_nor_replaced(scene: Scene) -> None:
-    scene.runs()
-    scene.keeper.stop(scene.now)
-    scene.nursery.newest.ends(0)
-    scene.passes(60)
-    assert scene.owner.ends == [(0, "")]
-    assert len(scene.nursery.children) == 1
-    assert scene.keeper.policy.failures == 0
+def test_an_ordered_end_is_not_a_failure_and_no_replacement_follows(harness: Harness) -> None:
+    harness.run()
+    harness.child.stop(harness.now)
+    harness.process.end(0)
+    harness.advance(60)
+    assert harness.events.ends == [(0, "")]
+    assert len(harness.spawner.processes) == 1
+    assert harness.child.policy.failures == 0
 
 
-def test_renewing_ends_one_and_starts_the_next_without_a_pause(scene: Scene) -> None:
-    scene.runs()
-    scene.keeper.renew(scene.now, "config")
-    scene.nursery.newest.ends(0)
-    scene.passes(0.5)
-    assert len(scene.nursery.children) == 2
-    assert scene.owner.ends == [(0, "config")]
-    assert scene.keeper.policy.failures == 0
+def test_renewing_ends_one_process_and_starts_the_next_without_a_pause(harness: Harness) -> None:
+    harness.run()
+    harness.child.renew(harness.now, "config")
+    harness.process.end(0)
+    harness.advance(0.5)
+    assert len(harness.spawner.processes) == 2
+    assert harness.events.ends == [(0, "config")]
+    assert harness.child.policy.failures == 0
 
 
-def test_a_worker_that_needs_too_much_memory_at_once_is_a_crash_loop(scene: Scene) -> None:
-    for _ in range(LIMITS.budget + 1):
-        if scene.keeper.phase is Phase.IDLE:
-            scene.keeper.start(scene.now)
-        while scene.keeper.phase is not Phase.STARTING:
-            scene.passes(0.25)
-        scene.says(Ready(), beat())
-        scene.keeper.renew(scene.now, "memory")
-        scene.nursery.newest.ends(0)
-        scene.passes(0.25)
-    assert scene.keeper.phase is Phase.QUARANTINED
+def test_a_worker_that_soon_needs_too_much_memory_is_a_crash_loop(harness: Harness) -> None:
+    for _ in range(TIMEOUTS.restart_budget + 1):
+        if harness.child.phase is Phase.IDLE:
+            harness.child.start(harness.now)
+        while harness.child.phase is not Phase.STARTING:
+            harness.advance(0.25)
+        harness.send(Ready(), heartbeat())
+        harness.child.renew(harness.now, "memory")
+        harness.process.end(0)
+        harness.advance(0.25)
+    assert harness.child.phase is Phase.QUARANTINED
 
 
-def test_start_during_an_ordered_end_brings_the_child_back(scene: Scene) -> None:
-    scene.runs()
-    scene.keeper.stop(scene.now)
-    scene.keeper.start(scene.now)
-    scene.nursery.newest.ends(0)
-    scene.passes(0.5)
-    assert scene.keeper.phase is Phase.STARTING
+def test_start_during_an_ordered_end_brings_the_child_back(harness: Harness) -> None:
+    harness.run()
+    harness.child.stop(harness.now)
+    harness.child.start(harness.now)
+    harness.process.end(0)
+    harness.advance(0.5)
+    assert harness.child.phase is Phase.STARTING
 
 
-def test_a_child_that_sends_rubbish_is_killed(scene: Scene) -> None:
-    scene.runs()
-    scene.nursery.newest.far.socket.send(b"\xff" * 64)
-    scene.keeper.receive(scene.now)
-    assert scene.nursery.newest.killed
+def test_a_child_that_sends_an_invalid_message_is_killed(harness: Harness) -> None:
+    harness.run()
+    harness.process.peer.socket.send(b"\xff" * 64)
+    harness.child.receive(harness.now)
+    assert harness.process.killed
 
 
-def test_last_words_before_the_end_are_heard(scene: Scene) -> None:
-    scene.runs()
-    scene.nursery.newest.says(Metrics(snapshot=MetricsSnapshot()))
-    scene.nursery.newest.ends(0)
-    scene.passes(0.25)
-    assert scene.owner.heard_messages == [Metrics(snapshot=MetricsSnapshot())]
+def test_messages_sent_before_the_end_are_still_received(harness: Harness) -> None:
+    harness.run()
+    harness.process.send(Metrics(snapshot=MetricsSnapshot()))
+    harness.process.end(0)
+    harness.advance(0.25)
+    assert harness.events.messages == [Metrics(snapshot=MetricsSnapshot())]

@@ -1,68 +1,69 @@
-"""What is told of the children goes on to its place."""
+"""A child's message reaches its handler, and a worker may not send what only the recorder may."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 
-import msgspec
 import pytest
 
-from maskwatch.clock import ManualClock
-from maskwatch.domain import CameraState
-from maskwatch.ipc.messages import Ready
-from maskwatch.supervisor.children import ChildProcesses
+from maskwatch.domain import Snooze
+from maskwatch.ipc.messages import Command, CommandResult, Ready, SnoozeChanged, WorkerMisbehaved
+from maskwatch.supervisor.camera_monitor import CameraMonitor
+from maskwatch.supervisor.commands import CommandRouter
 from maskwatch.supervisor.events import ChildEventRouter
+from maskwatch.supervisor.executor import CommandExecutor
 from maskwatch.supervisor.metrics import SupervisorMetrics
-from maskwatch.supervisor.timeouts import Timeouts
-from maskwatch.telemetry.logs import RepeatFilter
-from tests.fakes.child_process import Nursery
-from tests.supervisor.test_child import beat
-from tests.supervisor.test_children import config_of
+from tests.fakes.child_process import ChildrenHarness, FakeProcess, config_with_cameras
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+class Harness(ChildrenHarness):
+    """A recorder and a worker that are ready, with the routers of the supervisor."""
+
+    def __init__(self) -> None:
+        super().__init__(config_with_cameras("door"))
+        metrics = SupervisorMetrics(self.clock)
+        self.cameras = CameraMonitor(self.children, metrics, self.clock)
+        executor = CommandExecutor(self.children, lambda done: done(True, "reloaded"))
+        commands = CommandRouter(executor, 5.0, metrics.command_ended)
+        router = ChildEventRouter(self.children, self.cameras, commands, metrics, self.clock)
+        self.children.subscribe(router)
+        self.children.start_recorder()
+        self.children.start_workers()
+        self.advance(0.5)
+        self.recorder, self.worker = self.spawner.processes
+        for process in self.spawner.processes:
+            self.send(process, Ready())
+
+    def send(self, process: FakeProcess, *messages: object) -> None:
+        process.send(*messages)  # type: ignore[arg-type]  # only messages are passed
+        for child in self.children:
+            child.receive(self.clock.monotonic())
 
 
 @pytest.fixture
-def limited(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """What is logged, less the repeats; the handler is every test's, so the filter goes again."""
-    repeats = RepeatFilter()
-    caplog.set_level(logging.INFO)
-    caplog.handler.addFilter(repeats)
-    yield caplog
-    caplog.handler.removeFilter(repeats)
+def harness() -> Iterator[Harness]:
+    with closing(Harness()) as made:
+        yield made
 
 
-def test_a_camera_that_is_live_after_many_attempts_is_logged_so_though_repeats_are_held_back(
-    limited: pytest.LogCaptureFixture,
-) -> None:
-    clock = ManualClock()
-    telemetry = SupervisorMetrics(clock, healthy=lambda: True, ready=lambda: True)
-    board = ChildEventRouter(
-        telemetry, clock, answer=5, reload=lambda _: None, start_failed=lambda _: None
-    )
-    with closing(asyncio.new_event_loop()) as loop, closing(Nursery()) as nursery:
-        family = ChildProcesses(
-            config_of("door"),
-            board,
-            loop,
-            clock=clock,
-            limits=Timeouts(),
-            start_child=nursery,  # type: ignore[arg-type]  # a fake of the process
-        )
-        board.family = family
-        family.start_workers()
-        keeper = family.workers["door"]
-        while not nursery.children:
-            clock.advance(0.1)
-            family.tick()
-        child = nursery.newest
-        child.says(Ready())
-        states = [(CameraState.CONNECTING, f"attempt {i}") for i in range(9)] + [(CameraState.LIVE, "")]
-        for state, reason in states:
-            child.says(msgspec.structs.replace(beat(state), reason=reason))
-            keeper.receive(clock.monotonic())
-        family.unwatch(keeper)
-    told = [record.getMessage() for record in limited.records]
-    assert told.count("camera connecting") < len(states) - 1
-    assert told[-1] == "camera live"
+def test_a_command_of_the_recorder_is_executed_and_answered(harness: Harness) -> None:
+    harness.send(harness.recorder, Command(id="1", verb="reload"))
+    assert CommandResult(id="1", ok=True, detail="reloaded") in harness.recorder.received()
+
+
+def test_a_snooze_is_taken_over_from_the_recorder_only(harness: Harness) -> None:
+    message = SnoozeChanged(snooze=Snooze("door", NOON))
+    harness.send(harness.recorder, message)
+    assert harness.cameras.snoozes == {"door": message.snooze}
+    harness.send(harness.worker, message)
+    assert harness.worker.killed
+
+
+def test_a_worker_that_the_recorder_reports_is_killed(harness: Harness) -> None:
+    harness.send(harness.recorder, WorkerMisbehaved(pid=harness.worker.pid, reason="forged a name"))
+    assert harness.worker.killed
+    assert not harness.recorder.killed

@@ -1,4 +1,4 @@
-"""What a child process inherits, and what its end is called."""
+"""What a child process inherits, uses and imports, and how its exit is described."""
 
 from __future__ import annotations
 
@@ -6,42 +6,42 @@ import os
 import sys
 from pathlib import Path
 
-from maskwatch.supervisor.metrics import read_usage
-from maskwatch.supervisor.process import environment, exit_in_words
+from maskwatch.supervisor.process import child_environment, describe_exit
+from maskwatch.supervisor.process_usage import read_usage
 
 
-def test_a_child_is_given_nothing_of_the_environment_that_may_be_a_secret() -> None:
-    ours = {
+def test_a_child_inherits_no_variable_that_may_be_a_secret() -> None:
+    environ = {
         "PATH": "/bin", "HALL_PASSWORD": "x", "CREDENTIALS_DIRECTORY": "/c", "LC_ALL": "C",
         "NOTIFY_SOCKET": "/n", "AWS_SECRET_ACCESS_KEY": "y", "https_proxy": "http://u:p@proxy",
     }  # fmt: skip
-    given = environment(ours, "maskwatch.worker")
-    assert {"PATH", "LC_ALL"} <= given.keys()
-    assert not {"HALL_PASSWORD", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} & given.keys()
-    assert not {"AWS_SECRET_ACCESS_KEY", "https_proxy"} & given.keys()
-    assert "https_proxy" in environment(ours, "maskwatch.recorder")
+    inherited = child_environment(environ, "maskwatch.worker")
+    assert {"PATH", "LC_ALL"} <= inherited.keys()
+    assert not {"HALL_PASSWORD", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} & inherited.keys()
+    assert not {"AWS_SECRET_ACCESS_KEY", "https_proxy"} & inherited.keys()
+    assert "https_proxy" in child_environment(environ, "maskwatch.recorder")
 
 
-def test_onnxruntime_reports_to_nobody(root: Path) -> None:
+def test_the_telemetry_of_onnxruntime_is_disabled(root: Path) -> None:
     text = (root / "maskwatch" / "__init__.py").read_text()
     assert 'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")' in text
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
-def test_the_end_of_a_process_is_told_in_words() -> None:
-    assert exit_in_words(7) == "ended with exit code 7"
-    assert "SIGSEGV" in exit_in_words(-11)
-    assert "out of memory" in exit_in_words(-9)
-    assert "signal 64" in exit_in_words(-64) or "SIGRTMAX" in exit_in_words(-64)
+def test_the_exit_of_a_process_is_described_in_words() -> None:
+    assert describe_exit(7) == "ended with exit code 7"
+    assert "SIGSEGV" in describe_exit(-11)
+    assert "out of memory" in describe_exit(-9)
+    assert "signal 64" in describe_exit(-64) or "SIGRTMAX" in describe_exit(-64)
 
 
-def test_what_this_process_uses_can_be_read_and_a_dead_one_uses_nothing() -> None:
-    vitals = read_usage(os.getpid())
-    assert vitals is not None
-    assert 10 << 20 < vitals.resident < 8 << 30
-    assert vitals.cpu > 0
-    assert vitals.fds is not None
-    assert vitals.fds > 3
+def test_the_usage_of_a_running_process_can_be_read_and_of_no_other() -> None:
+    usage = read_usage(os.getpid())
+    assert usage is not None
+    assert 10 << 20 < usage.resident < 8 << 30
+    assert usage.cpu > 0
+    assert usage.fds is not None
+    assert usage.fds > 3
     assert read_usage(2**22 + 1) is None
 
 

@@ -1,4 +1,4 @@
-"""What /readyz and systemd are told, and when a camera's state is told again."""
+"""When the daemon is ready and healthy, and who may use its runtime directory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def statuses(*states: CameraState) -> list[CameraStatus]:
 
 
 @pytest.mark.parametrize(
-    ("states", "recording", "given", "ok", "words"),
+    ("states", "recording", "started", "ok", "detail"),
     [
         ((CameraState.LIVE, CameraState.BACKOFF), True, True, True, "1 of 2 cameras live; c1: backoff"),
         ((CameraState.BLIND,), True, True, True, "1 of 1 cameras live"),
@@ -32,32 +32,32 @@ def statuses(*states: CameraState) -> list[CameraStatus]:
     ],
 )
 def test_ready_means_watching_and_recording(
-    states: tuple[CameraState, ...], recording: bool, given: bool, ok: bool, words: str
+    states: tuple[CameraState, ...], recording: bool, started: bool, ok: bool, detail: str
 ) -> None:
     readiness = Readiness(ManualClock())
-    condition = readiness.look(statuses(*states), recording=recording, given=given)
-    assert (condition.ok, condition.detail) == (ok, words)
-    assert readiness.ready() == condition
+    status = readiness.update(statuses(*states), recorder_runs=recording, all_started=started)
+    assert (status.ok, status.detail) == (ok, detail)
+    assert readiness.ready() == status
 
 
-def test_who_cannot_store_is_not_ready_and_says_why() -> None:
+def test_a_recorder_that_cannot_store_is_not_ready_and_named() -> None:
     readiness = Readiness(ManualClock())
     live = statuses(CameraState.LIVE)
-    condition = readiness.look(live, recording=True, given=True, trouble="locked")
-    assert not condition.ok
-    assert condition.detail == "1 of 1 cameras live; the recorder cannot store now: locked"
+    status = readiness.update(live, recorder_runs=True, all_started=True, store_trouble="locked")
+    assert not status.ok
+    assert status.detail == "1 of 1 cameras live; the recorder cannot store now: locked"
 
 
-def test_a_main_loop_that_stands_still_is_neither_healthy_nor_ready() -> None:
+def test_a_stuck_main_loop_is_neither_healthy_nor_ready() -> None:
     clock = ManualClock()
     readiness = Readiness(clock)
-    readiness.look(statuses(CameraState.LIVE), recording=True, given=True)
+    readiness.update(statuses(CameraState.LIVE), recorder_runs=True, all_started=True)
     clock.advance(9)
     assert readiness.ready().ok
     clock.advance(2)
     assert not readiness.healthy().ok
     assert not readiness.ready().ok
-    readiness.turned()
+    readiness.main_loop_turned()
     assert readiness.ready().ok
 
 
@@ -70,7 +70,7 @@ def test_a_runtime_directory_has_one_daemon(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_a_path_too_long_for_a_socket_is_said_before_anything_starts(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="longer than"):
         RuntimeDir(tmp_path / ("x" * 120))
 

@@ -1,4 +1,4 @@
-"""How soon a child that failed comes back."""
+"""How soon a failed child is restarted."""
 
 from __future__ import annotations
 
@@ -10,43 +10,43 @@ from hypothesis import strategies as st
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 
-LIMITS = Timeouts()
+TIMEOUTS = Timeouts()
 
 
-def a_policy(seed: int = 1) -> RestartPolicy:
-    return RestartPolicy(LIMITS, random.Random(seed))
+def make_policy(seed: int = 1) -> RestartPolicy:
+    return RestartPolicy(TIMEOUTS, random.Random(seed))
 
 
 @given(seed=st.integers(0, 10_000))
-def test_pauses_are_jittered_and_their_bound_doubles_up_to_the_budget(seed: int) -> None:
-    policy = a_policy(seed)
-    for turn in range(LIMITS.budget):
+def test_the_bound_of_the_jittered_pauses_doubles_up_to_the_budget(seed: int) -> None:
+    policy = make_policy(seed)
+    for turn in range(TIMEOUTS.restart_budget):
         pause = policy.failed(float(turn))
         assert not pause.quarantined
-        assert 0 <= pause.seconds <= min(LIMITS.first_pause * 2**turn, LIMITS.longest_pause)
+        assert 0 <= pause.seconds <= min(TIMEOUTS.initial_backoff * 2**turn, TIMEOUTS.max_backoff)
 
 
-def test_a_hundred_children_that_die_together_do_not_come_back_together() -> None:
-    pauses = {round(a_policy(seed).failed(0.0).seconds, 4) for seed in range(100)}
+def test_a_hundred_children_that_fail_together_do_not_restart_together() -> None:
+    pauses = {round(make_policy(seed).failed(0.0).seconds, 4) for seed in range(100)}
     assert len(pauses) > 90
 
 
 def test_one_failure_more_than_the_budget_within_the_window_is_quarantine() -> None:
-    policy = a_policy()
-    pauses = [policy.failed(float(turn)) for turn in range(LIMITS.budget + 1)]
-    assert [pause.quarantined for pause in pauses] == [False] * LIMITS.budget + [True]
-    assert policy.distrusted
-    assert pauses[-1].seconds >= 0.8 * LIMITS.quarantine
+    policy = make_policy()
+    pauses = [policy.failed(float(turn)) for turn in range(TIMEOUTS.restart_budget + 1)]
+    assert [pause.quarantined for pause in pauses] == [False] * TIMEOUTS.restart_budget + [True]
+    assert policy.on_probation
+    assert pauses[-1].seconds >= 0.8 * TIMEOUTS.quarantine
 
 
-def test_failures_spread_over_days_are_no_crash_loop() -> None:
-    policy = a_policy()
-    assert not any(policy.failed(turn * 2 * LIMITS.window).quarantined for turn in range(50))
+def test_failures_spread_over_days_are_not_a_crash_loop() -> None:
+    policy = make_policy()
+    assert not any(policy.failed(turn * 2 * TIMEOUTS.restart_window).quarantined for turn in range(50))
 
 
 def test_each_quarantine_in_succession_is_longer_up_to_a_cap() -> None:
-    policy = a_policy()
-    for turn in range(LIMITS.budget):
+    policy = make_policy()
+    for turn in range(TIMEOUTS.restart_budget):
         policy.failed(float(turn))
     now, lengths = 10.0, []
     for _ in range(12):
@@ -55,16 +55,16 @@ def test_each_quarantine_in_succession_is_longer_up_to_a_cap() -> None:
         lengths.append(pause.seconds)
         now += pause.seconds + 5
     assert lengths[1] > lengths[0]
-    assert max(lengths) <= LIMITS.longest_quarantine
-    assert min(lengths[-3:]) >= 0.8 * LIMITS.longest_quarantine
+    assert max(lengths) <= TIMEOUTS.max_quarantine
+    assert min(lengths[-3:]) >= 0.8 * TIMEOUTS.max_quarantine
 
 
-def test_a_child_that_runs_a_whole_window_is_trusted_again() -> None:
-    policy = a_policy()
-    for turn in range(LIMITS.budget + 1):
+def test_a_child_that_runs_for_a_whole_window_ends_its_probation() -> None:
+    policy = make_policy()
+    for turn in range(TIMEOUTS.restart_budget + 1):
         policy.failed(float(turn))
-    policy.ran(LIMITS.window - 1)
-    assert policy.distrusted
-    policy.ran(LIMITS.window)
-    assert not policy.distrusted
+    policy.has_run(TIMEOUTS.restart_window - 1)
+    assert policy.on_probation
+    policy.has_run(TIMEOUTS.restart_window)
+    assert not policy.on_probation
     assert not policy.failed(5000.0).quarantined

@@ -10,7 +10,7 @@ _PICTURES = """
 import os
 import numpy as np
 from maskwatch.clock import ManualClock
-from maskwatch.supervisor.metrics import read_usage
+from maskwatch.supervisor.process_usage import read_usage
 from maskwatch.worker.malloc_trim import MallocTrim
 
 def resident():

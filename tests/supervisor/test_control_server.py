@@ -1,4 +1,4 @@
-"""The control socket: private, patient with nobody, and never brought down by a request."""
+"""The control socket is private, and no request blocks or breaks it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from maskwatch.ipc.control import (
     ask,
     decode_answer,
 )
-from maskwatch.supervisor.control import ControlServer
+from maskwatch.supervisor.control_server import ControlServer
 
 
-class Server:
-    """A control server in a thread; its handler echoes what it was asked."""
+class ServerThread:
+    """A control server in a thread; its handler echoes the request."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,8 +51,8 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    running = Server(tmp_path / "control.sock")
+def server(tmp_path: Path) -> Iterator[ServerThread]:
+    running = ServerThread(tmp_path / "control.sock")
     yield running
     running.close()
 
@@ -65,20 +65,20 @@ def raw(path: Path, line: bytes) -> bytes:
         return sock.makefile("rb").readline()
 
 
-def test_a_request_is_answered(server: Server) -> None:
+def test_a_request_is_answered(server: ServerThread) -> None:
     answer = ask(server.path, RunCommand(verb="enable", target="hall"), timeout=5)
     assert isinstance(answer, CommandDone)
     assert "hall" in answer.detail
 
 
-def test_only_its_user_may_open_the_socket(server: Server) -> None:
+def test_only_the_daemon_s_user_may_open_the_socket(server: ServerThread) -> None:
     assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
     "line", [b"\n", b"{}\n", b"\xff\xfe\n", b'{"type":"explode"}\n', b"[" * 5000 + b"\n"]
 )
-def test_what_is_no_request_is_refused_in_words(server: Server, line: bytes) -> None:
+def test_an_invalid_request_is_refused_with_a_reason(server: ServerThread, line: bytes) -> None:
     with pytest.raises(ControlError, match="refused"):
         _answer_of(raw(server.path, line))
     assert ask(server.path, RunCommand(verb="enable"), timeout=5)
@@ -89,32 +89,32 @@ def _answer_of(line: bytes) -> None:
     raise ControlError(f"refused: {answer}")
 
 
-def test_a_request_without_end_is_cut_off(server: Server) -> None:
+def test_a_request_that_is_too_long_is_refused(server: ServerThread) -> None:
     assert b"at most" in raw(server.path, b"x" * 200_000)
 
 
-def test_a_slow_request_holds_up_no_other(server: Server) -> None:
+def test_a_slow_request_does_not_block_another(server: ServerThread) -> None:
     with socket.socket(socket.AF_UNIX) as slow:
         slow.connect(str(server.path))
         slow.sendall(b'{"type":"reload"}\n')
         assert ask(server.path, RunCommand(verb="enable"), timeout=5)
 
 
-def test_the_client_waits_no_longer_than_told(server: Server) -> None:
+def test_the_client_waits_no_longer_than_its_timeout(server: ServerThread) -> None:
     with pytest.raises(ControlError, match="did not answer within"):
         ask(server.path, ReloadRequest(), timeout=0.3)
 
 
-def test_without_a_daemon_the_client_says_so(tmp_path: Path) -> None:
+def test_without_a_daemon_the_client_reports_that_none_listens(tmp_path: Path) -> None:
     with pytest.raises(ControlError, match="no daemon listens"):
         ask(tmp_path / "control.sock", ReloadRequest(), timeout=1)
 
 
-def test_a_socket_of_a_former_run_is_replaced(tmp_path: Path) -> None:
+def test_a_socket_of_an_earlier_run_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     with socket.socket(socket.AF_UNIX) as old:
         old.bind(str(path))
-    running = Server(path)
+    running = ServerThread(path)
     assert ask(path, RunCommand(verb="enable"), timeout=5)
     running.close()
     assert not path.exists()

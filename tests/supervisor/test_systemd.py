@@ -1,4 +1,4 @@
-"""What systemd is told."""
+"""The notifications that systemd receives."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.supervisor.readiness import SystemdNotifier
+from maskwatch.supervisor.systemd import SystemdNotifier
 
 
 @pytest.fixture(params=["path", "abstract"])
-def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
-    """A socket that stands in for systemd's, and what NOTIFY_SOCKET says for it."""
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A socket in place of systemd's, and its name for NOTIFY_SOCKET."""
     path, abstract = str(tmp_path / "n"), f"\0maskwatch-test-{os.getpid()}-{tmp_path.name}"
     address = path if request.param == "path" else abstract
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -24,8 +24,8 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
         yield sock, address.replace("\0", "@")
 
 
-def test_everything_said_arrives_as_systemd_reads_it(manager: tuple[socket.socket, str]) -> None:
-    sock, name = manager
+def test_notifications_have_the_form_that_systemd_reads(systemd: tuple[socket.socket, str]) -> None:
+    sock, name = systemd
     notifier = SystemdNotifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "3000000"})
     notifier.ready()
     notifier.status("2 of 3 cameras live\nhall: backoff")
@@ -51,12 +51,12 @@ def test_everything_said_arrives_as_systemd_reads_it(manager: tuple[socket.socke
         ({}, 0.0),
     ],
 )
-def test_the_watchdog_of_another_process_is_not_fed(variables: dict[str, str], seconds: float) -> None:
+def test_the_watchdog_of_another_process_is_not_used(variables: dict[str, str], seconds: float) -> None:
     with contextlib.closing(SystemdNotifier(variables)) as notifier:
         assert notifier.watchdog == seconds
 
 
-def test_without_systemd_or_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
-    for variables in ({}, {"NOTIFY_SOCKET": str(tmp_path / "nobody")}):
+def test_without_systemd_nothing_is_sent_and_nothing_fails(tmp_path: Path) -> None:
+    for variables in ({}, {"NOTIFY_SOCKET": str(tmp_path / "missing")}):
         with contextlib.closing(SystemdNotifier(variables)) as notifier:
             notifier.ready()

@@ -1,0 +1,104 @@
+"""Follows the states, incidents and snoozes of all cameras, and keeps the recorder informed."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from maskwatch.clock import Clock
+from maskwatch.domain import CameraState, CameraStatus, Incident, Snooze
+from maskwatch.ipc.messages import IncidentChanged, StatusChanged
+from maskwatch.supervisor.camera_status import CameraStatusTable
+from maskwatch.supervisor.child import ChildEvents, ManagedChild
+from maskwatch.supervisor.children import ChildProcesses
+from maskwatch.supervisor.incidents import CameraHealth, IncidentTracker
+from maskwatch.supervisor.metrics import SupervisorMetrics
+
+__all__ = ["CameraMonitor"]
+
+_log = logging.getLogger(__name__)
+
+# One text for each state, so that the filter of repeated lines never holds back a change of state.
+_TEXTS = {state: f"camera {state}" for state in CameraState}
+
+
+class CameraMonitor(ChildEvents):
+    """Logs and counts every change of a camera's state, and sends it to the recorder.
+
+    Attributes:
+        statuses: of all cameras.
+        incidents: of all cameras.
+        snoozes: by camera, as the recorder reports them.
+
+    """
+
+    def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:
+        self.statuses = CameraStatusTable(clock.now, self._status_changed)
+        self.incidents = IncidentTracker(self._incident_changed)
+        self.snoozes: dict[str, Snooze] = {}
+        self._children = children
+        self._metrics = metrics
+        self._clock = clock
+        self._stopped = False
+
+    def update(self) -> None:
+        """Open and close incidents by the cameras' states."""
+        cameras = [
+            CameraHealth(self.statuses[name], worker.policy.on_probation)
+            for name, worker in self._children.workers.items()
+        ]
+        supervision = self._children.config.supervision
+        self.incidents.update(cameras, supervision, self._clock.monotonic(), self._clock.now())
+        for name, worker in self._children.workers.items():
+            if worker.heartbeat is not None and worker.heartbeat.last_frame is not None:
+                self._metrics.frame_captured(name, worker.heartbeat.last_frame.timestamp())
+
+    def stop(self) -> None:
+        """Ignore the workers from now on: they end because the daemon does, not their cameras."""
+        self._stopped = True
+
+    # --- ChildEvents -------------------------------------------------------------------------------
+
+    def changed(self, child: ManagedChild) -> None:
+        """Take over a worker's state; inform a recorder that has just become ready."""
+        if child.kind.camera:
+            if not self._stopped:
+                self.statuses.update(child)
+        elif self._children.recorder_runs and child.heartbeat is None:
+            self._inform_new_recorder()
+
+    def removed(self, child: ManagedChild) -> None:
+        """Forget a camera that is no longer configured."""
+        self.statuses.remove(child.kind.camera)
+
+    # --- the recorder ------------------------------------------------------------------------------
+
+    def _inform_new_recorder(self) -> None:
+        """Send all statuses and incidents; the recorder skips incidents that it has stored."""
+        self.snoozes.clear()  # it reports its own
+        for status in self.statuses.all:
+            self._send(StatusChanged(status=status))
+        for incident in self.incidents.recent:
+            self._send(IncidentChanged(incident=incident))
+
+    def _status_changed(self, status: CameraStatus) -> None:
+        extra = {"camera": status.camera, "reason": status.reason or None}
+        _log.info(_TEXTS[status.state], extra=extra)
+        self._metrics.camera_state(status)
+        self._send(StatusChanged(status=status))
+
+    def _incident_changed(self, incident: Incident) -> None:
+        extra = {
+            "camera": incident.camera,
+            "incident": str(incident.id),
+            "reason": incident.reason,
+        }
+        word = "ended" if incident.ended else "began"
+        _log.warning("incident %s: %s", word, incident.kind, extra=extra)
+        self._send(IncidentChanged(incident=incident))
+
+    def _send(self, message: msgspec.Struct) -> None:
+        # Nothing is lost while no recorder runs: the next one is sent everything again.
+        if self._children.recorder_runs:
+            self._children.recorder.send(message)

@@ -1,0 +1,75 @@
+"""Makes the recorder's and the workers' `ManagedChild`, each with the configuration that it may see."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from pathlib import Path
+
+from maskwatch.config.codec import for_recorder, for_worker
+from maskwatch.config.schema import Config
+from maskwatch.ipc.messages import Configure
+from maskwatch.ipc.worker_tokens import worker_token
+from maskwatch.secrets import Secret
+from maskwatch.supervisor.child import ChildEvents, ChildKind, ManagedChild
+from maskwatch.supervisor.process import ProcessLauncher
+from maskwatch.supervisor.restart_policy import RestartPolicy
+from maskwatch.supervisor.timeouts import Timeouts
+from maskwatch.telemetry.catalogue import Owner
+
+__all__ = ["ChildFactory", "new_token_key", "recorder_socket"]
+
+
+def recorder_socket(config: Config) -> Path:
+    """Return the path of the socket at which the recorder accepts workers."""
+    return Path(config.runtime_dir) / "recorder.sock"
+
+
+def new_token_key() -> Secret:
+    """Return a random key for the workers' tokens."""
+    return Secret(secrets.token_hex(32))
+
+
+class ChildFactory:
+    """Makes children; a worker's token shows the recorder that the supervisor started it."""
+
+    def __init__(self, launcher: ProcessLauncher, timeouts: Timeouts) -> None:
+        self._launcher = launcher
+        self._timeouts = timeouts
+        self._token_key = new_token_key()
+        self._rng = random.Random()  # noqa: S311 - jitter is no secret
+
+    def recorder(self, config: Config, events: ChildEvents) -> ManagedChild:
+        """Return the recorder, which is not started."""
+        kind = ChildKind("maskwatch.recorder", Owner.RECORDER)
+        return self._child(kind, self.recorder_configuration(config), events)
+
+    def worker(self, config: Config, camera: str, events: ChildEvents) -> ManagedChild:
+        """Return the worker of a camera, which is not started."""
+        kind = ChildKind("maskwatch.worker", Owner.WORKER, camera)
+        return self._child(kind, self.worker_configuration(config, camera), events)
+
+    def recorder_configuration(self, config: Config) -> Configure:
+        """Return what the recorder is given: everything that it needs for storing and alerts."""
+        return Configure(
+            config=for_recorder(config), recorder=str(recorder_socket(config)), token=self._token_key
+        )
+
+    def worker_configuration(self, config: Config, camera: str) -> Configure:
+        """Return what a worker is given: its own camera, and no secret of another."""
+        return Configure(
+            config=for_worker(config, camera),
+            recorder=str(recorder_socket(config)),
+            camera=camera,
+            token=worker_token(self._token_key, camera),
+        )
+
+    def _child(self, kind: ChildKind, configuration: Configure, events: ChildEvents) -> ManagedChild:
+        return ManagedChild(
+            kind,
+            configuration,
+            launcher=self._launcher,
+            events=events,
+            timeouts=self._timeouts,
+            policy=RestartPolicy(self._timeouts, self._rng),
+        )

@@ -1,0 +1,149 @@
+"""The daemon's HTTP servers, which follow the configuration: metrics, and the acknowledge page."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from maskwatch.config.diff import Difference
+from maskwatch.config.schema import Config
+from maskwatch.errors import MaskwatchError
+from maskwatch.telemetry.collector import Collector
+from maskwatch.telemetry.http import HealthStatus, MetricsServer, WebServer
+
+__all__ = ["ConfiguredServer", "HttpServers", "MetricsEndpoint"]
+
+
+class ConfiguredServer(ABC):
+    """An HTTP server at the address that the configuration says, or none."""
+
+    def __init__(self) -> None:
+        self._server: WebServer | None = None
+        self._served: Config | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address, "" without a server."""
+        return self._server.url if self._server else ""
+
+    def serve(self, config: Config) -> None:
+        """Serve as `config` says from now on.
+
+        Raises:
+            PortInUseError, ConfigError: that is impossible; the former server continues.
+
+        """
+        former = self._served
+        same_port = self._server is not None and self._server.port == self._port(config)
+        if same_port:  # of one port, two addresses cannot be served at the same time
+            self.stop()
+        try:
+            server = self._start(config)
+        except MaskwatchError:
+            if same_port and former is not None:
+                self._server = self._start(former)
+            raise
+        self.stop()
+        self._server, self._served = server, config
+
+    def stop(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def _start(self, config: Config) -> WebServer | None:
+        server = self._create(config)
+        if server is not None:
+            server.start()
+        return server
+
+    @abstractmethod
+    def _port(self, config: Config) -> int:
+        """Return the configured port."""
+
+    @abstractmethod
+    def _create(self, config: Config) -> WebServer | None:
+        """Return the configured server, None if it is disabled."""
+
+
+class MetricsEndpoint(ConfiguredServer):
+    """Serves /metrics, /healthz and /readyz.
+
+    Args:
+        collector: holds the metrics.
+        healthy: answers /healthz; called from other threads.
+        ready: answers /readyz; called from other threads.
+
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        *,
+        healthy: Callable[[], HealthStatus],
+        ready: Callable[[], HealthStatus],
+    ) -> None:
+        super().__init__()
+        self._collector = collector
+        self._healthy = healthy
+        self._ready = ready
+
+    def _port(self, config: Config) -> int:
+        return config.metrics.port
+
+    def _create(self, config: Config) -> WebServer | None:
+        metrics = config.metrics
+        if not metrics.enabled:
+            return None
+        return MetricsServer(
+            metrics.host, metrics.port, self._collector, healthy=self._healthy, ready=self._ready
+        )
+
+
+class HttpServers:
+    """The metrics endpoint and the acknowledge page, which are moved together."""
+
+    def __init__(self, metrics: ConfiguredServer, ack_page: ConfiguredServer) -> None:
+        self._metrics = metrics
+        self._ack_page = ack_page
+
+    @property
+    def metrics_url(self) -> str:
+        """The address of the metrics, "" if they are not served."""
+        return self._metrics.url
+
+    def start(self, config: Config) -> None:
+        """Serve both.
+
+        Raises:
+            PortInUseError, ConfigError: one of them cannot be served.
+
+        """
+        self._metrics.serve(config)
+        self._ack_page.serve(config)
+
+    def move(self, changes: Difference, old: Config, new: Config) -> None:
+        """Serve at the new addresses; if that is impossible for one, both stay at the old ones.
+
+        Raises:
+            PortInUseError, ConfigError: that is so.
+
+        """
+        if changes.links:
+            self._ack_page.serve(new)
+        try:
+            if changes.metrics:
+                self._metrics.serve(new)
+        except MaskwatchError:
+            self._ack_page.serve(old)
+            raise
+
+    def stop_ack_page(self) -> None:
+        """Accept no more acknowledgements."""
+        self._ack_page.stop()
+
+    def stop(self) -> None:
+        """Stop both."""
+        self._ack_page.stop()
+        self._metrics.stop()

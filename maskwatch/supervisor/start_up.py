@@ -1,0 +1,93 @@
+"""The daemon's start: the recorder first, then the workers, until each camera has its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from maskwatch.capture.reachability import ReachabilityProbe
+from maskwatch.clock import Clock
+from maskwatch.config.schema import Config
+from maskwatch.supervisor.child import ChildEvents, ManagedChild
+from maskwatch.supervisor.children import ChildProcesses
+from maskwatch.supervisor.model_check import check_model
+from maskwatch.supervisor.timeouts import Timeouts
+
+__all__ = ["StartUp"]
+
+
+class StartUp(ChildEvents):
+    """Starts the recorder, and the workers once it runs or takes too long.
+
+    Attributes:
+        complete: whether the models passed their check and every worker has been started.
+
+    Args:
+        config: whose models and cameras to check.
+        children: which are to be started.
+        timeouts: how long to wait.
+        clock: for deadlines.
+        recorder_failed: called with the exit code of a recorder that never became ready.
+
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        children: ChildProcesses,
+        timeouts: Timeouts,
+        clock: Clock,
+        recorder_failed: Callable[[int], None],
+    ) -> None:
+        self.complete = False
+        self._config = config
+        self._children = children
+        self._timeouts = timeouts
+        self._clock = clock
+        self._recorder_failed = recorder_failed
+        self._probe = ReachabilityProbe(config.cameras)
+        self._start_workers_by = clock.monotonic() + timeouts.recorder_start
+        self._workers_started = False
+        self._models_checked = False
+        self._recorder_was_ready = False
+
+    def start_recorder(self) -> None:
+        """Start the recorder, which must be the first."""
+        self._children.start_recorder()
+
+    async def probe_cameras(self) -> None:
+        """Find the cameras that are reachable, whose workers are then started first."""
+        await self._probe.run(self._timeouts.recorder_start)
+
+    async def check_models(self) -> None:
+        """Check the models in a thread.
+
+        Raises:
+            ModelError: they are not what their manifests say.
+
+        """
+        await asyncio.to_thread(check_model, self._config)
+        self._models_checked = True
+
+    def tick(self) -> bool:
+        """Start the workers if it is time to; return True once, when the start is complete."""
+        if not self._workers_started:
+            late = self._clock.monotonic() > self._start_workers_by
+            if self._children.recorder_runs or late:
+                self._workers_started = True
+                self._children.start_workers(first=self._probe.reachable)
+            return False
+        if self.complete or not self._models_checked:
+            return False
+        self.complete = self._children.all_started
+        return self.complete
+
+    def changed(self, child: ManagedChild) -> None:
+        """Take note of a recorder that is ready."""
+        if child is self._children.recorder and self._children.recorder_runs:
+            self._recorder_was_ready = True
+
+    def ended(self, child: ManagedChild, code: int, reason: str) -> None:  # noqa: ARG002 - the base's
+        """Report a recorder that refuses to start; it has logged why, and a retry cannot help."""
+        if child is self._children.recorder and not self._recorder_was_ready and code > 1:
+            self._recorder_failed(code)
