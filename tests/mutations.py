@@ -37,7 +37,7 @@ MUTATIONS = (
         "marking before PUBACK",
         "maskwatch/alerts/mqtt/session.py",
         "        self._taken.add(delivery.id)\n",
-        "        self._report(Outcome(delivery.id, Fate.ACCEPTED, ''))\n",
+        "        self._report(DeliveryOutcome(delivery.id, DeliveryStatus.ACCEPTED))\n",
         "tests/alerts/mqtt/test_connection_faults.py"
         "::test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_anew",
     ),
@@ -69,8 +69,8 @@ MUTATIONS = (
     Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
-        "        self._jobs.append(delivery)\n        self._wake.set()\n",
-        "        self._jobs.append(delivery)\n        self._round()\n",
+        "        self._pending.append(delivery)\n        self._wakeup.set()\n",
+        "        self._pending.append(delivery)\n        self._send_pending()\n",
         "tests/faults/test_troubled_sinks.py::test_a_webhook_that_hangs_or_refuses_delays_no_other_sink",
     ),
     Mutation(

@@ -68,7 +68,7 @@ class AckPage:
 
     def answer(self, request: Request) -> Response:
         """Show the violation of a link, or acknowledge it."""
-        found = self._signer.read(request.path, self._now())
+        found = self._signer.verify(request.path, self._now())
         match found:
             case AckToken() if request.method == "POST":
                 return self._post(found)

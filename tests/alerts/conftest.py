@@ -12,6 +12,7 @@ from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersio
 from maskwatch.secrets import SecretUrl
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder
+from tests.fakes.web_peer import WebPeer
 
 MakeSink = Callable[..., MqttSink]
 
@@ -72,3 +73,11 @@ def make_sink() -> Iterator[MakeSink]:
     yield make
     for sink in made:
         sink.stop(5)
+
+
+@pytest.fixture
+def peer() -> Iterator[WebPeer]:
+    """Return an HTTP server that records requests."""
+    opened = WebPeer()
+    yield opened
+    opened.close()

@@ -188,7 +188,7 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
             assert [alert["camera"] for alert in told["alerts"]] == ["yard"]
             assert violation not in json.dumps(told)
             for each, ends in (
-                (violation, "(acknowledged meanwhile, so not told)"),
+                (violation, "(acknowledged meanwhile, so not sent)"),
                 (told["alerts"][0]["id"], "(answered 200)"),
             ):
                 wait_until(lambda i=each, e=ends: escalation(daemon, i).endswith(e), 20, ends)

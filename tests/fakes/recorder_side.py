@@ -1,4 +1,4 @@
-"""The recorder as a sink sees it: takes outcomes, knows the standing state, hears commands."""
+"""The recorder's side of a sink: records outcomes and commands, and supplies the state."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
-from maskwatch.alerts.mqtt.sink import MqttSink
-from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, StateSnapshot
+from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, Report, Sink, StateSnapshot
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command
 from tests.fakes.samples import START
 from tests.fakes.waiting import SLACK, wait_until
 
-# A moment whose text a test can tell.
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -30,7 +28,7 @@ def minute(camera: str = "door", zone: str = "", masked: int = 3) -> OccupancyMi
 
 
 class FakeRecorder:
-    """Counts outcomes; its standing state is what the test sets."""
+    """Records outcomes and commands; a test sets the state."""
 
     def __init__(self) -> None:
         self.outcomes: list[DeliveryOutcome] = []
@@ -44,7 +42,7 @@ class FakeRecorder:
         self.snoozes: list[Snooze] = []
         self.unacknowledged: list[Change] = []
         self._changed = threading.Condition()
-        self._next = 0
+        self._sent = 0
 
     def report(self, outcome: DeliveryOutcome) -> None:
         with self._changed:
@@ -56,7 +54,7 @@ class FakeRecorder:
             self.commands.append(command)
             self._changed.notify_all()
 
-    def standing(self) -> StateSnapshot:
+    def state(self) -> StateSnapshot:
         return StateSnapshot(
             tuple(self.cameras),
             tuple(self.open_violations),
@@ -68,23 +66,31 @@ class FakeRecorder:
             tuple(self.unacknowledged),
         )
 
-    def start(self, sink: MqttSink, *, ready: bool = True) -> None:
-        sink.start(self.report, self.standing, self.command)
+    @property
+    def callbacks(
+        self,
+    ) -> tuple[Report, Callable[[], StateSnapshot], Callable[[Command], None]]:
+        """The arguments of `Sink.start`."""
+        return self.report, self.state, self.command
+
+    def start(self, sink: Sink, *, ready: bool = True) -> None:
+        """Start a sink, and wait until it is `ready`."""
+        sink.start(*self.callbacks)
         if ready:
             eventually(lambda: sink.ready)
 
     def send(
         self,
-        sink: MqttSink,
+        sink: Sink,
         subject: Change | Incident,
         *,
         picture: Path | None = None,
         stored: bool = True,
         attempt: int = 1,
     ) -> int:
-        self._next += 1
-        sink.send(Delivery(self._next, subject, stored, picture, attempt))
-        return self._next
+        self._sent += 1
+        sink.send(Delivery(self._sent, subject, stored, picture, attempt))
+        return self._sent
 
     def outcome(self, delivery: int, seconds: float = 15) -> DeliveryOutcome:
         """Return the one outcome of a delivery, waiting for it."""

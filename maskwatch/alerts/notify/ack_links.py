@@ -1,7 +1,7 @@
-"""Links by which people acknowledge a violation: signed, for one violation and channel, for a time.
+"""Links that acknowledge a violation: signed for one violation and channel, and with an expiry.
 
-Who holds a link can acknowledge that violation and nothing else. A link may be used again: the first
-acknowledgement stands. No I/O.
+A link acknowledges that violation and does nothing else. It may be used again: the first
+acknowledgement counts. No I/O.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from maskwatch.secrets import Secret
 
 __all__ = ["AckToken", "AckTokenSigner", "TokenError"]
 
-# What is signed begins with this, so that the key signs nothing else by accident.
+# Prefix of the signed text: a signature made for another purpose is never valid here.
 _PURPOSE = "maskwatch acknowledge 1"
-_FORM = re.compile(
+_LINK = re.compile(
     r"(?:/.*)?/acknowledge/([0-9a-f]{32})/([a-z0-9_-]{1,32})/([0-9]{1,12})/([A-Za-z0-9_-]{43})"
 )
 
 
 class TokenError(StrEnum):
-    """Why a link is good for nothing."""
+    """Why a link is not valid."""
 
-    FORGED = "forged"  # not signed by us, or altered, or no link at all
+    FORGED = "forged"  # not signed with this key, altered, or not a link
     EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True)
 class AckToken:
-    """What a good link is for: a violation, and the channel whose people were sent it."""
+    """What a valid link acknowledges: a violation, in the name of the channel that sent the link."""
 
     violation: UUID
     channel: str
 
 
 class AckTokenSigner:
-    """Writes and reads the links of one node."""
+    """Signs and verifies the links of one node."""
 
     def __init__(self, key: Secret, node: str, address: str, valid_for: float) -> None:
         self._key = key
@@ -53,7 +53,7 @@ class AckTokenSigner:
 
     @classmethod
     def of(cls, config: Config) -> AckTokenSigner | None:
-        """Return the links that a configuration asks for; None if they are off."""
+        """Return the signer of a configuration; None if links are off."""
         links = config.links
         if not links.enabled:
             return None
@@ -62,14 +62,14 @@ class AckTokenSigner:
         return cls(links.key, config.node, address, links.valid_for)
 
     def url(self, violation: UUID, channel: str, now: datetime) -> str:
-        """Return a link for the people of a channel."""
+        """Return a link for the notifications of a channel."""
         expires = int(now.timestamp() + self._valid_for)
         signature = self._signature(violation, channel, expires)
         return f"{self._address}/acknowledge/{violation.hex}/{channel}/{expires}/{signature}"
 
-    def read(self, path: str, now: datetime) -> AckToken | TokenError:
-        """Return what the link with this path is good for; anything may stand before `/acknowledge`."""
-        match = _FORM.fullmatch(path)
+    def verify(self, path: str, now: datetime) -> AckToken | TokenError:
+        """Return what the link with this path acknowledges; any prefix is allowed."""
+        match = _LINK.fullmatch(path)
         if match is None:
             return TokenError.FORGED
         violation, channel, expires = UUID(match[1]), match[2], int(match[3])

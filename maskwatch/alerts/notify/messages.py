@@ -1,4 +1,4 @@
-"""What people are told: one alert, or many summed up, in words. No I/O."""
+"""Renders notifications: one alert as text, or many as a digest. No I/O but a look for the picture."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from maskwatch.domain import Change, ChangeKind, Incident, IncidentKind, Verdict
 
 __all__ = ["Notification", "NotificationRenderer"]
 
-# Lines of a digest before the rest is only counted.
-_MOST_LINES = 20
+# Alerts that a digest lists; more are only counted.
+_MAX_LINES = 20
 
-_WHAT = {
+_VERDICT_TEXTS = {
     Verdict.NO_MASK: "person without mask",
     Verdict.INCORRECT: "mask not worn properly",
     Verdict.MASK: "person with mask",
@@ -39,7 +39,7 @@ class Notification:
         body: plain text.
         picture: file of the anonymized JPEG to attach, if any.
         alerts: the JSON of each alert, as published by MQTT.
-        links: where each violation is acknowledged, by its id; none if links are off.
+        links: URL that acknowledges each violation, by its id; empty if links are off.
 
     """
 
@@ -51,86 +51,86 @@ class Notification:
 
 
 class NotificationRenderer:
-    """Writes the letters of one channel; with `tickets`, also where violations are acknowledged."""
+    """Renders the notifications of one channel; with a `signer`, with links to acknowledge."""
 
     def __init__(
         self,
         channel: ChannelConfig,
-        composer: MessageBuilder,
+        builder: MessageBuilder,
         clock: Clock,
-        tickets: AckTokenSigner | None = None,
+        signer: AckTokenSigner | None = None,
     ) -> None:
         self._channel = channel
-        self._composer = composer
+        self._builder = builder
         self._clock = clock
-        self._tickets = tickets
+        self._signer = signer
         self._zone = ZoneInfo(channel.time_zone)
 
     def single(self, delivery: Delivery) -> Notification:
-        """Return the letter about one alert."""
-        words = self._words(delivery)
+        """Return the notification of one alert."""
+        fields = self._fields(delivery)
         picture = delivery.picture if self._channel.picture else None
         return Notification(
-            fill(self._channel.title, words),
-            fill(self._channel.body, words),
+            fill(self._channel.title, fields),
+            fill(self._channel.body, fields),
             picture if picture is not None and picture.is_file() else None,
             (self._json(delivery),),
-            _links([words]),
+            _links([fields]),
         )
 
     def digest(self, deliveries: Sequence[Delivery]) -> Notification:
-        """Return one letter about many alerts."""
-        words = [self._words(delivery) for delivery in deliveries]
-        counts = Counter((each["what"], each["camera"]) for each in words)
-        lines = [f"{number} x {what}: {camera}" for (what, camera), number in counts.most_common()]
-        single = [_line(each) for each in words[:_MOST_LINES]]
-        if len(words) > _MOST_LINES:
-            single.append(f"... and {len(words) - _MOST_LINES} more")
+        """Return one notification of many alerts."""
+        alerts = [self._fields(delivery) for delivery in deliveries]
+        counts = Counter((each["what"], each["camera"]) for each in alerts)
+        totals = [f"{number} x {what}: {camera}" for (what, camera), number in counts.most_common()]
+        lines = [_line(each) for each in alerts[:_MAX_LINES]]
+        if len(alerts) > _MAX_LINES:
+            lines.append(f"... and {len(alerts) - _MAX_LINES} more")
         return Notification(
-            f"{len(words)} alerts of {self._composer.node}",
-            "\n".join([*lines, "", *single]),
+            f"{len(alerts)} alerts of {self._builder.node}",
+            "\n".join([*totals, "", *lines]),
             None,
             tuple(map(self._json, deliveries)),
-            _links(words),
+            _links(alerts),
         )
 
-    def _words(self, delivery: Delivery) -> dict[str, str]:
+    def _fields(self, delivery: Delivery) -> dict[str, str]:
         subject = delivery.subject
         if isinstance(subject, Change):
-            return self._violation_words(subject)
-        return self._incident_words(subject)
+            return self._violation_fields(subject)
+        return self._incident_fields(subject)
 
-    def _violation_words(self, change: Change) -> dict[str, str]:
+    def _violation_fields(self, change: Change) -> dict[str, str]:
         ended = change.kind is ChangeKind.CLOSED
         reason = change.violation.close_reason
         return {
             "camera": change.violation.camera,
             "zone": change.violation.zone,
-            "what": _WHAT[change.violation.verdict] + (" (ended)" if ended else ""),
+            "what": _VERDICT_TEXTS[change.violation.verdict] + (" (ended)" if ended else ""),
             "time": self._time(change.at),
             "reason": reason.value if reason is not None else "",
-            "node": self._composer.node,
+            "node": self._builder.node,
             "id": str(change.violation.id),
             "link": self._link(change),
         }
 
-    def _incident_words(self, incident: Incident) -> dict[str, str]:
+    def _incident_fields(self, incident: Incident) -> dict[str, str]:
         what = incident.kind.value.replace("_", " ")
         return {
-            "camera": incident.camera or self._composer.node,
+            "camera": incident.camera or self._builder.node,
             "zone": "",
             "what": f"{what} (ended)" if incident.ended else what,
             "time": self._time(incident.ended or incident.started),
             "reason": _reason(incident),
-            "node": self._composer.node,
+            "node": self._builder.node,
             "id": str(incident.id),
             "link": "",
         }
 
     def _link(self, change: Change) -> str:
-        if self._tickets is None:
+        if self._signer is None:
             return ""
-        return self._tickets.url(change.violation.id, self._channel.name, self._clock.now())
+        return self._signer.url(change.violation.id, self._channel.name, self._clock.now())
 
     def _time(self, at: datetime) -> str:
         return at.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -138,20 +138,20 @@ class NotificationRenderer:
     def _json(self, delivery: Delivery) -> bytes:
         subject, stored = delivery.subject, delivery.stored
         if isinstance(subject, Change):
-            return self._composer.violation(subject, stored=stored, picture=None).payload
-        return self._composer.incident(subject, stored=stored).payload
+            return self._builder.violation(subject, stored=stored, picture=None).payload
+        return self._builder.incident(subject, stored=stored).payload
 
 
 def _reason(incident: Incident) -> str:
-    """Return why, in words: a blind camera's reason is a name (`out_of_focus`), all others are text."""
+    """Return the reason as text: a blind camera's is an identifier (`out_of_focus`)."""
     blind = incident.kind is IncidentKind.CAMERA_BLIND
     return incident.reason.replace("_", " ") if blind else incident.reason
 
 
-def _line(words: Mapping[str, str]) -> str:
+def _line(fields: Mapping[str, str]) -> str:
     """Return one alert's line in a digest."""
-    return f"{words['time']}: {words['what']}: {words['camera']} {words['link']}".rstrip()
+    return f"{fields['time']}: {fields['what']}: {fields['camera']} {fields['link']}".rstrip()
 
 
-def _links(letters: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    return {words["id"]: words["link"] for words in letters if words["link"]}
+def _links(alerts: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {fields["id"]: fields["link"] for fields in alerts if fields["link"]}

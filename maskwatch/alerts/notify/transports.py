@@ -1,6 +1,6 @@
-"""How a letter travels: by Apprise to a hundred services, or as a signed request to a webhook.
+"""How a notification is sent: by Apprise to many services, or as a signed request to a webhook.
 
-A carrier blocks until the peer has answered, and says how it ended; it tries nothing twice.
+A transport blocks until the peer has answered, returns the outcome, and retries nothing.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ __all__ = [
 ]
 
 _TIMEOUT = 10.0
-# Answers of the 4xx kind that say nothing against the alert. Not now: too slow, too early, too many.
-# Or the address or its credentials are wrong (a service that is being installed anew answers 404): all
-# alerts would be given up, one after the other, for what somebody will put right.
-_PASSING = frozenset({401, 403, 404, 407, 408, 425, 429})
+# 4xx answers that are not about the alert. 408, 425, 429: too slow, too early, too many. The others: the
+# address or its credentials are wrong (a service that is being reinstalled answers 404); parking would
+# lose every alert until the configuration is corrected.
+_TRANSIENT = frozenset({401, 403, 404, 407, 408, 425, 429})
 
 
 class NotificationTransport(Protocol):
-    """One way to one peer."""
+    """Sends notifications to one peer."""
 
-    def carry(self, letter: Notification) -> tuple[DeliveryStatus, str]:
-        """Deliver a letter; return how that ended, and details without secrets."""
+    def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
+        """Send a notification; return its status, and details without secrets."""
         ...
 
 
 def make_transport(channel: ChannelConfig) -> NotificationTransport:
-    """Return the carrier that a channel asks for.
+    """Return the transport of a channel.
 
     Raises:
         DependencyError: Apprise is not installed.
@@ -75,24 +75,26 @@ class AppriseTransport:
         if not self._client.add(url.reveal()):
             raise ConfigError(f"people: {name}: Apprise does not understand `url`")
 
-    def carry(self, letter: Notification) -> tuple[DeliveryStatus, str]:
-        """Notify the service; Apprise tells only success or failure, its log tells why."""
+    def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
+        """Notify the service; Apprise returns only success or failure, the reason is in its log."""
         with self._apprise.LogCapture(level=logging.WARNING) as captured:
-            done = self._client.notify(
-                body=letter.body,
-                title=letter.title,
-                attach=str(letter.picture) if letter.picture is not None else None,
-            )
-            said = captured.getvalue() if isinstance(captured, io.StringIO) else ""
+            try:
+                done = self._client.notify(
+                    body=notification.body,
+                    title=notification.title,
+                    attach=str(notification.picture) if notification.picture is not None else None,
+                )
+            except Exception as error:  # noqa: BLE001 - a plugin of Apprise may raise anything
+                return DeliveryStatus.FAILED, f"Apprise failed: {type(error).__name__}"
+            output = captured.getvalue() if isinstance(captured, io.StringIO) else ""
         if done:
             return DeliveryStatus.ACCEPTED, ""
-        return DeliveryStatus.FAILED, redact(
-            " ".join(said.split())[:300]
-        ) or "the service did not take it"
+        reason = redact(" ".join(output.split())[:300])
+        return DeliveryStatus.FAILED, reason or "the service did not accept it"
 
 
 class WebhookTransport:
-    """Posts JSON to an address, with a signature that the receiver can check."""
+    """Posts JSON to a URL, with a signature that the receiver can verify."""
 
     def __init__(self, url: SecretUrl, key: Secret) -> None:
         self._url = url
@@ -100,27 +102,27 @@ class WebhookTransport:
         context = urllib.request.HTTPSHandler(context=ssl.create_default_context())
         self._opener = urllib.request.build_opener(context, _NoRedirects())
 
-    def carry(self, letter: Notification) -> tuple[DeliveryStatus, str]:
-        """Post the letter."""
+    def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
+        """Post the notification."""
         body = msgspec.json.encode(
             {
                 "version": 1,
-                "title": letter.title,
-                "text": letter.body,
-                "alerts": [msgspec.Raw(alert) for alert in letter.alerts],
-                "acknowledge": letter.links,
+                "title": notification.title,
+                "text": notification.body,
+                "alerts": [msgspec.Raw(alert) for alert in notification.alerts],
+                "acknowledge": notification.links,
             }
         )
         request = urllib.request.Request(  # noqa: S310 - the configuration allows http(s) only
             self._url.reveal(), data=body, headers=self._headers(body), method="POST"
         )
         try:
-            with self._opener.open(request, timeout=_TIMEOUT) as answer:
-                return DeliveryStatus.ACCEPTED, f"answered {answer.status}"
+            with self._opener.open(request, timeout=_TIMEOUT) as response:
+                return DeliveryStatus.ACCEPTED, f"answered {response.status}"
         except urllib.error.HTTPError as error:
             with error:
-                return _fate(error.code), f"answered {error.code}"
-        except (OSError, http.client.HTTPException) as error:
+                return _status_of(error.code), f"answered {error.code}"
+        except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: not a host name
             return DeliveryStatus.FAILED, redact(f"cannot be reached: {error}")
 
     def _headers(self, body: bytes) -> dict[str, str]:
@@ -132,10 +134,10 @@ class WebhookTransport:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect would send the alert to an address that nobody configured."""
+    """Refuses redirects: they would send the alert to an address that is not configured."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
+        """Return None: the redirect is reported as an error."""
 
 
 def signature(key: Secret, at: int, body: bytes) -> str:
@@ -144,9 +146,6 @@ def signature(key: Secret, at: int, body: bytes) -> str:
     return f"t={at},v1={digest.hexdigest()}"
 
 
-def _fate(status: int) -> DeliveryStatus:
-    return (
-        DeliveryStatus.REFUSED
-        if 400 <= status < 500 and status not in _PASSING
-        else DeliveryStatus.FAILED
-    )
+def _status_of(http_status: int) -> DeliveryStatus:
+    refused = 400 <= http_status < 500 and http_status not in _TRANSIENT
+    return DeliveryStatus.REFUSED if refused else DeliveryStatus.FAILED

@@ -64,7 +64,7 @@ def test_the_last_will_says_offline_when_the_connection_is_cut(
     listener.wait_for(f"{ROOT}/status", b"online")
     # A second node of the same name takes the connection over; the broker publishes the will.
     second = make_sink(broker.port, version=version, longest_pause=30)
-    second.start(recorder.report, recorder.standing, recorder.command)
+    second.start(*recorder.callbacks)
     assert listener.wait_for(f"{ROOT}/status", b"offline").retain
 
 

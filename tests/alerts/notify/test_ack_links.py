@@ -1,4 +1,4 @@
-"""Links to acknowledge: what we signed is read back, and nothing else is."""
+"""Links that acknowledge: what was signed is verified, and nothing else is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = "https://watch.example/mask"
 DAY = 86_400.0
 
 
-def tickets(key: Secret = KEY, node: str = "gate") -> AckTokenSigner:
+def signer(key: Secret = KEY, node: str = "gate") -> AckTokenSigner:
     return AckTokenSigner(key, node, ADDRESS, DAY)
 
 
@@ -28,50 +28,50 @@ def path(url: str) -> str:
     return url.removeprefix("https://watch.example")
 
 
-GOOD = path(tickets().url(VIOLATION, "guards", NOW))
+GOOD = path(signer().url(VIOLATION, "guards", NOW))
 _CHANNELS = st.from_regex(r"[a-z0-9_-]{1,32}", fullmatch=True)
 
 
 @given(violation=st.uuids(), channel=_CHANNELS, age=st.floats(0, DAY - 2))
-def test_a_link_is_read_back_until_it_expires(violation: UUID, channel: str, age: float) -> None:
-    url = tickets().url(violation, channel, NOW)
+def test_a_link_is_valid_until_it_expires(violation: UUID, channel: str, age: float) -> None:
+    url = signer().url(violation, channel, NOW)
     assert url.startswith(f"{ADDRESS}/acknowledge/")
-    assert tickets().read(path(url), NOW + timedelta(seconds=age)) == AckToken(violation, channel)
+    assert signer().verify(path(url), NOW + timedelta(seconds=age)) == AckToken(violation, channel)
     late = NOW + timedelta(seconds=DAY + 1)
-    assert tickets().read(path(url), late) is TokenError.EXPIRED
+    assert signer().verify(path(url), late) is TokenError.EXPIRED
 
 
 @given(at=st.integers(0, len(GOOD) - 1), char=st.characters())
-def test_a_link_that_was_altered_anywhere_is_none(at: int, char: str) -> None:
-    """But for what stands before `/acknowledge`, which is the proxy's."""
+def test_a_link_altered_anywhere_is_forged(at: int, char: str) -> None:
+    """Except before `/acknowledge`: a proxy may add a prefix."""
     assume(char != GOOD[at])
     assume(at >= len("/mask"))
     altered = GOOD[:at] + char + GOOD[at + 1 :]
-    assert tickets().read(altered, NOW) is TokenError.FORGED
+    assert signer().verify(altered, NOW) is TokenError.FORGED
 
 
 @given(text=st.text())
-def test_any_other_path_is_no_link(text: str) -> None:
-    assert tickets().read(text, NOW) is TokenError.FORGED
+def test_any_other_path_is_forged(text: str) -> None:
+    assert signer().verify(text, NOW) is TokenError.FORGED
 
 
-def test_a_longer_life_cannot_be_written_into_a_link() -> None:
+def test_the_expiry_of_a_link_cannot_be_changed() -> None:
     head, expires, signature = GOOD.rsplit("/", 2)
     longer = f"{head}/{int(expires) + 1000}/{signature}"
-    assert tickets().read(longer, NOW) is TokenError.FORGED
+    assert signer().verify(longer, NOW) is TokenError.FORGED
 
 
 @pytest.mark.parametrize(
     "other",
-    [tickets(key=Secret("another key for tests of 32 chars")), tickets(node="yard")],
+    [signer(key=Secret("another key for tests of 32 chars")), signer(node="yard")],
     ids=["another key", "another node"],
 )
-def test_a_link_of_another_key_or_node_is_none(other: AckTokenSigner) -> None:
-    assert tickets().read(path(other.url(VIOLATION, "guards", NOW)), NOW) is TokenError.FORGED
+def test_a_link_of_another_key_or_node_is_forged(other: AckTokenSigner) -> None:
+    assert signer().verify(path(other.url(VIOLATION, "guards", NOW)), NOW) is TokenError.FORGED
 
 
-def test_the_key_does_not_stand_in_a_link() -> None:
-    assert KEY.reveal() not in tickets().url(VIOLATION, "guards", NOW)
+def test_a_link_does_not_contain_the_key() -> None:
+    assert KEY.reveal() not in signer().url(VIOLATION, "guards", NOW)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_the_key_does_not_stand_in_a_link() -> None:
         (LinksConfig(enabled=True, key=KEY, address=ADDRESS + "/"), f"{ADDRESS}/acknowledge/"),
     ],
 )
-def test_links_lead_to_the_address_that_people_reach(links: LinksConfig, begin: str) -> None:
+def test_links_lead_to_the_public_address(links: LinksConfig, begin: str) -> None:
     camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
     made = AckTokenSigner.of(Config(cameras=(camera,), links=links))
     assert made is not None
     assert made.url(VIOLATION, "guards", NOW).startswith(begin)
 
 
-def test_without_being_asked_for_there_are_none() -> None:
+def test_there_are_no_links_unless_enabled() -> None:
     camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
     assert AckTokenSigner.of(Config(cameras=(camera,), links=LinksConfig(key=KEY))) is None

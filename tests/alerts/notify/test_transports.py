@@ -1,0 +1,144 @@
+"""Apprise and webhooks: what is sent, how answers are read, and that no secret is shown."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.alerts.notify.messages import Notification, NotificationRenderer
+from maskwatch.alerts.notify.transports import (
+    AppriseTransport,
+    WebhookTransport,
+    signature,
+)
+from maskwatch.alerts.sink import Delivery, DeliveryStatus
+from maskwatch.clock import ManualClock
+from maskwatch.config.schema import ChannelConfig
+from maskwatch.errors import ConfigError
+from maskwatch.secrets import Secret, SecretUrl
+from tests.fakes import samples
+from tests.fakes.recorder_side import NOON
+from tests.fakes.samples import JPEG
+from tests.fakes.web_peer import WebPeer
+
+PASSWORD = "canary-token-42"
+change = partial(samples.change, started=NOON)
+
+# Apprise imports it on every Python that still has it.
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+
+def notification(picture: Path | None = None) -> Notification:
+    builder = MessageBuilder(Topics("maskwatch", "gate"), "gate")
+    renderer = NotificationRenderer(ChannelConfig(name="a"), builder, ManualClock(NOON))
+    return renderer.single(Delivery(1, change(1), stored=True, picture=picture))
+
+
+def webhook(port: int, path: str = "/hook") -> WebhookTransport:
+    return WebhookTransport(SecretUrl(f"http://127.0.0.1:{port}{path}"), Secret("signing-key"))
+
+
+def test_a_webhook_request_is_signed(peer: WebPeer) -> None:
+    assert webhook(peer.port).send(notification()) == (DeliveryStatus.ACCEPTED, "answered 200")
+    (request,) = peer.requests
+    body = json.loads(request.body)
+    assert body["alerts"][0]["alert_id"] == change(1).alert_id
+    assert body["title"] == "person without mask: door"
+    assert body["acknowledge"] == {}
+    header = request.headers["X-Maskwatch-Signature"]
+    match = re.fullmatch(r"t=(\d+),v1=([0-9a-f]{64})", header)
+    assert match is not None
+    expected = hmac.new(b"signing-key", match[1].encode() + b"." + request.body, hashlib.sha256)
+    assert match[2] == expected.hexdigest()
+    assert abs(time.time() - int(match[1])) < 60
+
+
+def test_the_documented_check_accepts_only_genuine_requests(peer: WebPeer, root: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (root / "docs/alerts.md").read_text(), re.DOTALL)
+    namespace: dict[str, Callable[[str, bytes, bytes], bool]] = {}
+    exec(code, namespace)
+    is_genuine = namespace["is_genuine"]
+    webhook(peer.port).send(notification())
+    (request,) = peer.requests
+    header = request.headers["X-Maskwatch-Signature"]
+    assert is_genuine(header, request.body, b"signing-key")
+    assert not is_genuine(header, request.body + b" ", b"signing-key")
+    assert not is_genuine(header, request.body, b"another-key")
+    old = signature(Secret("signing-key"), int(time.time()) - 600, request.body)
+    assert not is_genuine(old, request.body, b"signing-key")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (204, DeliveryStatus.ACCEPTED),
+        (302, DeliveryStatus.FAILED),
+        (400, DeliveryStatus.REFUSED),
+        (422, DeliveryStatus.REFUSED),
+        (401, DeliveryStatus.FAILED),
+        (404, DeliveryStatus.FAILED),
+        (429, DeliveryStatus.FAILED),
+        (503, DeliveryStatus.FAILED),
+    ],
+)
+def test_the_http_status_decides_and_no_redirect_is_followed(
+    peer: WebPeer, answer: int, status: DeliveryStatus
+) -> None:
+    peer.answers = [answer]
+    assert webhook(peer.port).send(notification())[0] is status
+    assert len(peer.requests) == 1
+
+
+def test_an_unreachable_webhook_fails_without_showing_secrets() -> None:
+    transport = WebhookTransport(SecretUrl(f"http://u:{PASSWORD}@127.0.0.1:1/{PASSWORD}"), Secret("k"))
+    status, detail = transport.send(notification())
+    assert status is DeliveryStatus.FAILED
+    assert PASSWORD not in detail
+
+
+def test_apprise_sends_text_and_picture(peer: WebPeer, tmp_path: Path) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(JPEG)
+    transport = AppriseTransport("guards", Secret(f"json://127.0.0.1:{peer.port}/hook"))
+    assert transport.send(notification(picture))[0] is DeliveryStatus.ACCEPTED
+    body = json.loads(peer.requests[0].body)
+    assert body["title"] == "person without mask: door"
+    assert base64.b64decode(body["attachments"][0]["base64"]) == JPEG
+
+
+def test_a_failing_service_gives_its_reason_without_secrets(
+    peer: WebPeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    peer.answers = [500]
+    url = f"json://user:{PASSWORD}@127.0.0.1:{peer.port}/hook"
+    status, detail = AppriseTransport("guards", Secret(url)).send(notification())
+    assert status is DeliveryStatus.FAILED
+    assert "500" in detail
+    assert PASSWORD not in detail + caplog.text
+
+
+def test_a_url_unknown_to_apprise_is_an_error_without_the_url() -> None:
+    with pytest.raises(ConfigError, match="people: guards: Apprise does not understand") as error:
+        AppriseTransport("guards", Secret(f"nonsense://{PASSWORD}"))
+    assert PASSWORD not in str(error.value)
+
+
+def test_an_exception_inside_apprise_is_a_failed_delivery(monkeypatch: pytest.MonkeyPatch) -> None:
+    transport = AppriseTransport("guards", Secret("json://127.0.0.1:1"))
+
+    def notify(**_: object) -> bool:
+        raise RuntimeError(PASSWORD)
+
+    monkeypatch.setattr(transport._client, "notify", notify)
+    assert transport.send(notification()) == (DeliveryStatus.FAILED, "Apprise failed: RuntimeError")
