@@ -80,8 +80,8 @@ def drain(store: Store, config: Config) -> float:
 
 def publish_alone(port: int, alerts: int) -> float:
     """Publish the same messages by paho from memory; return the seconds until all are acknowledged."""
-    composer = MessageBuilder(Topics("peer", "bench"), "bench")
-    messages = [composer.violation(each, stored=True, picture=None) for each in changes(alerts)]
+    builder = MessageBuilder(Topics("peer", "bench"), "bench")
+    messages = [builder.violation(each, stored=True, picture=None) for each in changes(alerts)]
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.max_inflight_messages_set(WINDOW)
     client.connect("127.0.0.1", port)

@@ -36,10 +36,10 @@ MUTATIONS = (
     Mutation(
         "marking before PUBACK",
         "maskwatch/alerts/mqtt/session.py",
-        "        self._taken.add(delivery.id)\n",
+        "        self._without_outcome.add(delivery.id)\n",
         "        self._report(DeliveryOutcome(delivery.id, DeliveryStatus.ACCEPTED))\n",
         "tests/alerts/mqtt/test_connection_faults.py"
-        "::test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_anew",
+        "::test_a_delivery_without_an_acknowledgement_fails_and_reconnects",
     ),
     Mutation(
         "synchronous=OFF",
@@ -83,8 +83,8 @@ MUTATIONS = (
     ),
     Mutation(
         "canary not waited for",
-        "maskwatch/alerts/mqtt/session.py",
-        "        while not (acknowledged and heard):\n",
+        "maskwatch/alerts/mqtt/canary.py",
+        "        while not (acknowledged and received):\n",
         "        while not acknowledged:\n",
         "tests/faults/test_troubled_sinks.py"
         "::test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges",
@@ -92,8 +92,8 @@ MUTATIONS = (
     Mutation(
         "commands not subscribed again",
         "maskwatch/alerts/mqtt/sink.py",
-        "session.begin(presence.subscriptions)",
-        "session.begin(() if self._complaint else presence.subscriptions)",
+        "session.begin(state.subscriptions)",
+        "session.begin(() if self._last_error else state.subscriptions)",
         "tests/faults/test_long_absence.py"
         "::test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state",
     ),

@@ -1,1 +1,1 @@
-"""How a change reaches the world: MQTT topics and payloads, people."""
+"""Alerts: the sinks that deliver changes, to MQTT brokers and to people."""

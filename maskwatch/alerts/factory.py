@@ -1,4 +1,4 @@
-"""Which ways out a configuration asks for."""
+"""Creates the sinks of a configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["make_sinks"]
 
 
 def make_sinks(config: Config) -> list[Sink]:
-    """Return the sinks of this configuration, not started; their names are stable and unique.
+    """Return the sinks of this configuration, not started yet; their names are stable and unique.
 
     Raises:
         DependencyError: a channel needs Apprise, which is not installed.
@@ -21,6 +21,6 @@ def make_sinks(config: Config) -> list[Sink]:
     sinks: list[Sink] = []
     if config.mqtt.enabled:
         sinks.append(MqttSink(config))
-    asked = (channel for channel in config.people if channel.url or channel.webhook)
-    sinks.extend(NotificationSink(config, channel) for channel in asked)
+    enabled = (channel for channel in config.people if channel.url or channel.webhook)
+    sinks.extend(NotificationSink(config, channel) for channel in enabled)
     return sinks

@@ -1,4 +1,4 @@
-"""Tries every way out once, beside a daemon that may be running: is anybody there, may we speak?"""
+"""Tests every sink once, beside a daemon that may be running: can it be reached, may it be used?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from maskwatch.alerts.mqtt.canary import verify_publishing
 from maskwatch.alerts.mqtt.connection import MqttConnection
 from maskwatch.alerts.mqtt.messages import MessageBuilder
-from maskwatch.alerts.mqtt.session import MqttSession
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.notify.messages import Notification
 from maskwatch.alerts.notify.transports import make_transport
@@ -17,52 +17,54 @@ from maskwatch.config.schema import ChannelConfig, Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.secrets import redact
 
-__all__ = ["SelfTestResult", "names", "run_self_test"]
+__all__ = ["SelfTestResult", "run_self_test", "sink_names"]
 
 
 @dataclass(frozen=True, slots=True)
 class SelfTestResult:
-    """How one way out fared; `fault` is "" if all went well."""
+    """The result of one sink's test; `error` is "" if it works."""
 
     name: str
-    fault: str
+    error: str
 
 
-def names(config: Config) -> list[str]:
-    """Return the names of all ways out, also of those that are off."""
+def sink_names(config: Config) -> list[str]:
+    """Return the names of all sinks, also of those that are off."""
     return ["mqtt", *(channel.name for channel in config.people)]
 
 
 def run_self_test(config: Config, only: str = "") -> Iterator[SelfTestResult]:
-    """Try every way out that is on, or only the one of this name."""
+    """Test every sink that is on, or only the one of this name."""
     if config.mqtt.enabled and only in {"", "mqtt"}:
-        yield SelfTestResult("mqtt", _fault_of_broker(config))
+        yield SelfTestResult("mqtt", _test_broker(config))
     for channel in config.people:
         if (channel.url or channel.webhook) and only in {"", channel.name}:
-            yield SelfTestResult(channel.name, _fault_of_channel(config, channel))
+            yield SelfTestResult(channel.name, _test_channel(config, channel))
 
 
-def _fault_of_broker(config: Config) -> str:
-    """Connect under another client id than the daemon's, and publish to ourselves."""
-    composer = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
-    will = Message(composer.topics.of(Topic.CANARY), b"trial")
-    link = MqttConnection(config.mqtt, f"maskwatch-trial-{secrets.token_hex(4)}", will)
+def _test_broker(config: Config) -> str:
+    """Verify publishing under another client id than the daemon's; return the error, if any."""
+    topics = Topics(config.mqtt.topic_prefix, config.node)
+    will = Message(topics.of(Topic.CANARY), b"trial")
+    connection = MqttConnection(config.mqtt, f"maskwatch-trial-{secrets.token_hex(4)}", will)
+    probe = MessageBuilder(topics, config.node).message(Topic.CANARY, secrets.token_hex(8).encode())
     try:
-        link.open(config.mqtt.ack_timeout)
-        MqttSession(link, config.mqtt, composer, lambda _: None).begin(())
-        link.close()
+        connection.open(config.mqtt.ack_timeout)
+        verify_publishing(connection, probe, config.mqtt.ack_timeout)
+        connection.close()
     except MaskwatchError as error:
         return redact(str(error))
     finally:
-        link.drop()
+        connection.abort()
     return ""
 
 
-def _fault_of_channel(config: Config, channel: ChannelConfig) -> str:
+def _test_channel(config: Config, channel: ChannelConfig) -> str:
+    """Send a test notification; return the error, if any."""
     title = f"maskwatch on {config.node}: test"
     text = f"This is a test of the channel {channel.name}. If you read it, alerts will reach you, too."
     try:
-        fate, detail = make_transport(channel).carry(Notification(title, text, None, ()))
+        status, detail = make_transport(channel).send(Notification(title, text, None, ()))
     except MaskwatchError as error:
         return redact(str(error))
-    return "" if fate is DeliveryStatus.ACCEPTED else detail
+    return "" if status is DeliveryStatus.ACCEPTED else detail

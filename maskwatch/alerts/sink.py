@@ -1,9 +1,9 @@
 """The interface of every sink: it takes deliveries and reports the outcome of each.
 
 The recorder owns the outbox and its retries; a sink never queues beyond its window. A sink reconnects
-by itself (`mqtt.sink`), and repeats a reminder about a violation that was already reported as
-delivered (`notify.reminders`); it retries nothing else. All calls come from the recorder's main
-thread and return immediately; outcomes may be reported from any thread.
+by itself (`mqtt.sink`), and repeats attempts to send a violation that it held for an acknowledgement
+(`notify.escalation`); it retries nothing else. All calls come from the recorder's main thread and
+return immediately; outcomes may be reported from any thread.
 """
 
 from __future__ import annotations

@@ -37,19 +37,21 @@ def test(given: Path | None, only: str) -> None:
       maskwatch alert test --config config.yaml
       maskwatch alert test --config config.yaml --only guards
     """
-    from maskwatch.alerts.self_test import names, run_self_test
+    from maskwatch.alerts.self_test import run_self_test, sink_names
     from maskwatch.config.load import load
     from maskwatch.errors import SinkError, UsageError
 
     path = find_config(given)
     config = load(path)
-    if only and only not in names(config):
-        raise UsageError(f"{only!r} is no way out of {path}; there are {', '.join(names(config))}")
+    if only and only not in sink_names(config):
+        raise UsageError(
+            f"{only!r} is no sink of {path}; expected one of {', '.join(sink_names(config))}"
+        )
     done = list(run_self_test(config, only))
     if not done:
-        raise UsageError(f"{path}: nothing to try; `mqtt` is off, and no channel of `people` is on")
-    for trial in done:
-        click.echo(f"{trial.name}: {trial.fault or 'works'}")
-    failed = [trial.name for trial in done if trial.fault]
+        raise UsageError(f"{path}: nothing to test; `mqtt` is off, and no channel of `people` is on")
+    for result in done:
+        click.echo(f"{result.name}: {result.error or 'works'}")
+    failed = [result.name for result in done if result.error]
     if failed:
         raise SinkError(f"{len(failed)} of {len(done)} did not work: {', '.join(failed)}")

@@ -1,4 +1,4 @@
-"""A broker, a subscriber and a sink for the tests of this room."""
+"""A broker, a subscriber, a sink and an HTTP server for the tests of alerts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.alerts.mqtt.sink import MqttSink
+from maskwatch.backoff import Backoff
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersion
 from maskwatch.secrets import SecretUrl
 from tests.fakes.mosquitto import Listener, Mosquitto
@@ -18,14 +19,14 @@ MakeSink = Callable[..., MqttSink]
 
 
 def config(mqtt: MqttConfig, node: str = "gate 1", cameras: Sequence[str] = ("door",)) -> Config:
-    """A node with these cameras."""
+    """Return the configuration of a node with these cameras."""
     watched = tuple(CameraConfig(name=name, url=SecretUrl("rtsp://x/1")) for name in cameras)
     return Config(node=node, cameras=watched, mqtt=mqtt)
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that lets everybody do everything."""
+    """Run a broker without access control."""
     started = Mosquitto(tmp_path)
     started.start()
     yield started
@@ -34,10 +35,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 @pytest.fixture
 def listener(broker: Mosquitto) -> Iterator[Listener]:
-    """Hears everything on the broker."""
-    opened = Listener(broker.port)
-    yield opened
-    opened.close()
+    """Subscribe to every topic of the broker."""
+    listener = Listener(broker.port)
+    yield listener
+    listener.close()
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ def recorder() -> FakeRecorder:
 
 @pytest.fixture(params=list(MqttVersion), ids=["mqtt311", "mqtt5"])
 def version(request: pytest.FixtureRequest) -> MqttVersion:
-    """Both versions of the protocol."""
+    """Run the test with each version of the protocol."""
     chosen: MqttVersion = request.param
     return chosen
 
 
 @pytest.fixture
 def make_sink() -> Iterator[MakeSink]:
-    """Makes sinks that are stopped when the test ends."""
+    """Create sinks that are stopped when the test ends."""
     made: list[MqttSink] = []
 
     def make(
@@ -62,11 +63,11 @@ def make_sink() -> Iterator[MakeSink]:
         *,
         node: str = "gate 1",
         cameras: Sequence[str] = ("door",),
-        longest_pause: float = 0.2,
+        max_wait: float = 0.2,
         **options: object,
     ) -> MqttSink:
         mqtt = MqttConfig(port=port, **options)
-        sink = MqttSink(config(mqtt, node, cameras), longest_pause=longest_pause)
+        sink = MqttSink(config(mqtt, node, cameras), backoff=Backoff(first=max_wait, cap=max_wait))
         made.append(sink)
         return sink
 

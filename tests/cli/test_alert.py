@@ -89,4 +89,4 @@ def test_a_configuration_without_any_way_out_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--config", written(tmp_path, "{enabled: false}", "[]")) == 2
-    assert "nothing to try" in capsys.readouterr().err
+    assert "nothing to test" in capsys.readouterr().err

@@ -77,7 +77,7 @@ class FakeRecorder:
         """Start a sink, and wait until it is `ready`."""
         sink.start(*self.callbacks)
         if ready:
-            eventually(lambda: sink.ready)
+            wait_until(lambda: sink.ready)
 
     def send(
         self,
@@ -111,7 +111,3 @@ class FakeRecorder:
                 self.commands
             )
             return self.commands[count - 1]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    wait_until(condition, seconds)

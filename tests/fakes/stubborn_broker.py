@@ -1,8 +1,7 @@
-"""A TCP peer that speaks just enough MQTT to be trusted, and then misbehaves as a test asks.
+"""A minimal MQTT broker that misbehaves as a test configures it.
 
-It answers CONNECT, SUBSCRIBE and PINGREQ, and gives the canary back. What it does with other
-publications is the test's choice: it never acknowledges, or refuses, or counts how many it has
-not acknowledged yet.
+It answers CONNECT, SUBSCRIBE and PINGREQ, and publishes the canary back. Other publications it
+acknowledges, refuses or ignores, and it counts those without an acknowledgement.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ CONNECT, PUBLISH, SUBSCRIBE, PINGREQ, DISCONNECT = 1, 3, 8, 12, 14
 
 
 @dataclass
-class Manners:
-    """What the broker does.
+class Behaviour:
+    """How the broker behaves.
 
     Attributes:
         connack: reason code of the answer to CONNECT; None: no answer at all.
         puback: reason code for every publication but the canary; None: no acknowledgement.
         properties: of the CONNACK (MQTT 5), encoded.
-        hear_canary: whether the canary comes back.
+        echo_canary: whether the canary comes back.
         v5: which version the client speaks.
         garbage: bytes sent instead of a CONNACK.
 
@@ -31,32 +30,32 @@ class Manners:
     connack: int | None = 0
     puback: int | None = None
     properties: bytes = b""
-    hear_canary: bool = True
+    echo_canary: bool = True
     v5: bool = True
     garbage: bytes = b""
 
 
 @dataclass
 class Seen:
-    """What it saw; `sizes` are those of the packets of `publications`, in bytes."""
+    """What it received; `sizes` are the packet sizes of `publications`, in bytes."""
 
     connects: list[bytes] = field(default_factory=list)
     publications: list[tuple[str, bytes]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
     pending: int = 0
-    most_pending: int = 0
+    max_pending: int = 0
 
 
 def _length_bytes(length: int) -> int:
-    """How many bytes say this length."""
+    """Return how many bytes encode this length."""
     return next(count for count in (1, 2, 3, 4) if length < 128**count)
 
 
 class StubbornBroker:
     """Serves one client at a time on the loopback address."""
 
-    def __init__(self, manners: Manners) -> None:
-        self.manners = manners
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
         self.seen = Seen()
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
@@ -113,31 +112,31 @@ class StubbornBroker:
                 self._send(client, 0xD0, b"")
 
     def _answer_connect(self, client: socket.socket) -> None:
-        if self.manners.garbage:
-            client.sendall(self.manners.garbage)
-        elif self.manners.connack is not None:
-            properties = bytes([len(self.manners.properties)]) + self.manners.properties
-            self._send(client, 0x20, bytes([0, self.manners.connack]) + self._v5(properties))
+        if self.behaviour.garbage:
+            client.sendall(self.behaviour.garbage)
+        elif self.behaviour.connack is not None:
+            properties = bytes([len(self.behaviour.properties)]) + self.behaviour.properties
+            self._send(client, 0x20, bytes([0, self.behaviour.connack]) + self._v5(properties))
 
     def _take_publication(self, client: socket.socket, body: bytes) -> None:
         size = int.from_bytes(body[:2], "big")
         topic, mid, rest = body[2 : 2 + size].decode(), body[2 + size : 4 + size], body[4 + size :]
-        payload = rest[1 + rest[0] :] if self.manners.v5 else rest
+        payload = rest[1 + rest[0] :] if self.behaviour.v5 else rest
         self.seen.publications.append((topic, payload))
         self.seen.sizes.append(1 + _length_bytes(len(body)) + len(body))
         self.seen.pending += 1
-        self.seen.most_pending = max(self.seen.most_pending, self.seen.pending)
+        self.seen.max_pending = max(self.seen.max_pending, self.seen.pending)
         canary = topic.endswith("/canary")
-        code = 0 if canary else self.manners.puback
+        code = 0 if canary else self.behaviour.puback
         if code is not None:
             self.seen.pending -= 1
             self._send(client, 0x40, mid + (bytes([code, 0]) if code else b""))
-        if canary and self.manners.hear_canary:
+        if canary and self.behaviour.echo_canary:
             echo = body[: 2 + size] + self._v5(b"\0") + payload
             self._send(client, 0x30, echo)
 
     def _v5(self, data: bytes) -> bytes:
-        return data if self.manners.v5 else b""
+        return data if self.behaviour.v5 else b""
 
     @staticmethod
     def _send(client: socket.socket, head: int, body: bytes) -> None:

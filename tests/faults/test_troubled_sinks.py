@@ -17,7 +17,7 @@ from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
-from tests.fakes.stubborn_broker import Manners, StubbornBroker
+from tests.fakes.stubborn_broker import Behaviour, StubbornBroker
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
@@ -146,7 +146,7 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
 def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
     tmp_path: Path,
 ) -> None:
-    silent = StubbornBroker(Manners(puback=None))
+    silent = StubbornBroker(Behaviour(puback=None))
     more = f"mqtt: {{port: {silent.port}, ack_timeout: 1, window: 3}}"
     everything = {alert(index) for index in range(40)}
     with QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:

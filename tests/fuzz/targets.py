@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from maskwatch.alerts.mqtt.commands import CommandResponse, MqttCommandHandler, _payload
+from maskwatch.alerts.mqtt.commands import MqttCommandHandler, _parse_payload
 from maskwatch.alerts.mqtt.connection import Received
-from maskwatch.alerts.mqtt.payloads import CommandResultPayload, encode
-from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.payloads import CommandResultPayload
+from maskwatch.alerts.mqtt.topics import Message, Topics
 from maskwatch.alerts.notify.ack_links import AckToken, AckTokenSigner
 from maskwatch.capture.h264 import FrameNumGaps, begins_picture
 from maskwatch.clock import SystemClock
@@ -185,22 +186,20 @@ def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[by
 def _desk(data: bytes) -> None:
     """A flood of one message: no more run than the burst, all answered in JSON."""
     topics = Topics("maskwatch", "gate")
-    desk = MqttCommandHandler(topics, "gate")
+    handler = MqttCommandHandler(MessageBuilder(topics, "gate"))
     tail, _, payload = data.partition(b"\n")
     topic = f"{topics.root}/{tail.decode(errors='replace')}"
-    assert desk.take(Received(topic, payload, retained=True, correlation=b"c"), 100.0) is None
-    run_: list[Command] = []
+    assert handler.receive(Received(topic, payload, retained=True, correlation=b"c"), 100.0) is None
+    commands: list[Command] = []
     for _ in range(15):
-        outcome = desk.take(Received(topic, payload, retained=False, correlation=b"c"), 100.0)
+        outcome = handler.receive(Received(topic, payload, retained=False, correlation=b"c"), 100.0)
         if isinstance(outcome, Command):
-            run_.append(outcome)
-            outcome = desk.done(CommandResult(id=outcome.id, ok=True))
-        if isinstance(outcome, CommandResponse):
-            assert (
-                msgspec.json.decode(encode(outcome.result), type=CommandResultPayload) == outcome.result
-            )
-    assert len(run_) <= 10
-    assert len({command.id for command in run_}) == len(run_)
+            commands.append(outcome)
+            outcome = handler.complete(CommandResult(id=outcome.id, ok=True))
+        if isinstance(outcome, Message):
+            msgspec.json.decode(outcome.payload, type=CommandResultPayload)
+    assert len(commands) <= 10
+    assert len({command.id for command in commands}) == len(commands)
 
 
 def _wire(data: bytes) -> None:
@@ -297,7 +296,7 @@ def _database(data: bytes) -> None:
 
 _READERS: dict[str, Callable[[bytes], object]] = {
     "config": _file(lambda path: check_config(path, environ={"A": "1"})),
-    "command": _payload,
+    "command": _parse_payload,
     "desk": _desk,
     "wire": _wire,
     "nal": _nal,

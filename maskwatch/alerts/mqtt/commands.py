@@ -1,13 +1,12 @@
-"""Commands from the broker: read, limited in rate, run once, answered once.
+"""Commands from the broker: parsed, limited in rate, run once, answered once.
 
-Who may command is the broker's ACL to say (each verb has its own topic). Nothing here does I/O;
-times are monotonic seconds, given by the caller.
+The broker's ACL decides who may send which command: each verb has its own topic. Nothing here does
+I/O; times are monotonic seconds, passed by the caller.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 from uuid import uuid4
@@ -15,164 +14,148 @@ from uuid import uuid4
 import msgspec
 
 from maskwatch.alerts.mqtt.connection import Received
+from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.payloads import VERSION, CommandPayload, CommandResultPayload
-from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.alerts.mqtt.topics import Message, Topic
 from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.ipc.token_bucket import TokenBucket
 
-__all__ = ["CAMERA_VERBS", "NODE_VERBS", "CommandResponse", "MqttCommandHandler"]
+__all__ = ["MqttCommandHandler"]
 
-CAMERA_VERBS = frozenset({"enable", "disable", "snooze", "snapshot"})
-NODE_VERBS = frozenset({"acknowledge", "reload"})
+_CAMERA_VERBS = frozenset({"enable", "disable", "snooze", "snapshot"})
+_NODE_VERBS = frozenset({"acknowledge", "reload"})
 
-_MOST_BYTES = 4096
+_MAX_BYTES = 4096
+_MAX_PENDING = 100
+_MAX_REMEMBERED = 256
 _BURST = 10.0
 _PER_SECOND = 1.0
-_REMEMBERED = 256
-_MAX_PENDING = 100
-
-
-@dataclass(frozen=True, slots=True)
-class CommandResponse:
-    """What goes back: the result and the MQTT 5 correlation data of the request."""
-
-    result: CommandResultPayload
-    correlation: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A command that arrived; `seen` is the id its sender gave, "" if none."""
+    """A command that arrived; `id` is its sender's, "" if it has none."""
 
     verb: str
     target: str
-    seen: str
     correlation: bytes
+    id: str = ""
 
 
 class MqttCommandHandler:
-    """Takes commands in and hands answers out; one thread at a time."""
+    """Turns messages into commands, and results into messages; used by one thread."""
 
-    def __init__(self, topics: Topics, node: str) -> None:
-        self._topics = topics
-        self._node = node
+    def __init__(self, builder: MessageBuilder) -> None:
+        self._builder = builder
         self._pending: dict[str, _Request] = {}
-        self._answered: OrderedDict[str, CommandResultPayload | None] = OrderedDict()
-        self._tokens = _BURST
-        self._refilled = 0.0
-        self._grumbled = float("-inf")
+        # Results by the sender's id; None while the command runs.
+        self._results: OrderedDict[str, CommandResultPayload | None] = OrderedDict()
+        self._commands = TokenBucket(_PER_SECOND, _BURST, 0.0)
+        self._rejections = TokenBucket(_PER_SECOND, 1.0, 0.0)
 
-    def take(self, message: Received, now: float) -> Command | CommandResponse | None:
-        """Return the command in `message`, an answer if it cannot be run, None if it is ignored.
+    def receive(self, message: Received, now: float) -> Command | Message | None:
+        """Return the command in `message`, the answer if it cannot run, None if it is ignored.
 
-        A retained message is an old wish, and a command whose id was seen runs only once.
+        Retained messages are ignored: they were sent for an earlier moment. A command whose id was
+        seen before runs only once.
         """
-        request = self._address(message)
+        request = self._parse_topic(message)
         if request is None or message.retained:
             return None
-        if not self._allowed(now):
-            return self._grumble(request, now)
-        payload = _payload(message.payload)
+        if not self._commands.take(1.0, now):
+            return self._reject(request, now)
+        payload = _parse_payload(message.payload)
         if isinstance(payload, str):
-            named = replace(request, seen=_id(message.payload))
-            return self._answer(named, ok=False, detail=payload)
-        known = CAMERA_VERBS if request.target else NODE_VERBS
-        if request.verb not in known:
-            verbs = ", ".join(sorted(known))
-            named = replace(request, seen=payload.id)
-            return self._answer(named, ok=False, detail=f"no such command here; expected {verbs}")
-        return self._admit(request, payload)
+            return self._fail(replace(request, id=_parse_id(message.payload)), payload)
+        request = replace(request, id=payload.id)
+        verbs = _CAMERA_VERBS if request.target else _NODE_VERBS
+        if request.verb not in verbs:
+            return self._fail(request, f"no such command here; expected {', '.join(sorted(verbs))}")
+        return self._accept(request, payload)
 
-    def concerns(self, message: Received) -> bool:
-        """Return whether the message is addressed to this desk."""
-        return self._address(message) is not None
+    def handles(self, message: Received) -> bool:
+        """Return whether the message is on a topic of commands."""
+        return self._parse_topic(message) is not None
 
-    def done(self, result: CommandResult) -> CommandResponse | None:
-        """Return the answer to the command that this is the result of; None if it is not ours."""
+    def complete(self, result: CommandResult) -> Message | None:
+        """Return the answer that reports this result; None if its command came another way."""
         request = self._pending.pop(result.id, None)
         if request is None:
             return None
         return self._answer(request, ok=result.ok, detail=result.detail)
 
-    def _address(self, message: Received) -> _Request | None:
+    def _parse_topic(self, message: Received) -> _Request | None:
         for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND):
-            names = self._topics.parse(topic, message.topic)
+            names = self._builder.topics.parse(topic, message.topic)
             if names is not None:
-                return _named(names, message.correlation)
+                return _Request(names["verb"], names.get("camera", ""), message.correlation)
         return None
 
-    def _admit(self, request: _Request, payload: CommandPayload) -> Command | CommandResponse | None:
-        target = request.target or payload.target
-        request = _Request(request.verb, target, payload.id, request.correlation)
-        if payload.id in self._answered:
-            earlier = self._answered[payload.id]
-            return None if earlier is None else CommandResponse(earlier, request.correlation)
-        if request.verb == "acknowledge" and not target:
-            return self._answer(request, ok=False, detail="`target` must be the id of a violation")
+    def _accept(self, request: _Request, payload: CommandPayload) -> Command | Message | None:
+        request = replace(request, target=request.target or payload.target)
+        if request.id in self._results:
+            earlier = self._results[request.id]
+            if earlier is None:
+                return None
+            return self._builder.command_result(earlier, request.correlation)
+        if request.verb == "acknowledge" and not request.target:
+            return self._fail(request, "`target` must be the id of a violation")
         if len(self._pending) >= _MAX_PENDING:
-            return self._answer(request, ok=False, detail="too many commands wait for an answer")
+            return self._fail(request, "too many commands wait for an answer")
         key = f"mqtt-{uuid4()}"
         self._pending[key] = request
-        self._remember(payload.id, None)
+        self._remember(request.id, None)
         verb = "disable" if request.verb == "enable" and not payload.on else request.verb
-        return Command(id=key, verb=verb, target=target, seconds=payload.seconds, origin="mqtt")
+        return Command(id=key, verb=verb, target=request.target, seconds=payload.seconds, origin="mqtt")
 
-    def _answer(self, request: _Request, *, ok: bool, detail: str) -> CommandResponse:
+    def _reject(self, request: _Request, now: float) -> Message | None:
+        """Answer one rejection a second: a flood of commands must not cause a flood of answers."""
+        if not self._rejections.take(1.0, now):
+            return None
+        return self._fail(
+            request, f"too many commands: {_PER_SECOND:.0f} a second, {_BURST:.0f} at once"
+        )
+
+    def _fail(self, request: _Request, detail: str) -> Message:
+        return self._answer(request, ok=False, detail=detail)
+
+    def _answer(self, request: _Request, *, ok: bool, detail: str) -> Message:
         result = CommandResultPayload(
             version=VERSION,
-            node=self._node,
-            id=request.seen,
+            node=self._builder.node,
+            id=request.id,
             verb=request.verb,
             target=request.target,
             ok=ok,
             detail=detail,
         )
-        self._remember(request.seen, result)
-        return CommandResponse(result, request.correlation)
+        self._remember(request.id, result)
+        return self._builder.command_result(result, request.correlation)
 
-    def _remember(self, seen: str, result: CommandResultPayload | None) -> None:
-        if not seen:
+    def _remember(self, id_: str, result: CommandResultPayload | None) -> None:
+        if not id_:
             return
-        self._answered[seen] = result
-        if len(self._answered) > _REMEMBERED:
-            self._answered.popitem(last=False)
-
-    def _allowed(self, now: float) -> bool:
-        self._tokens = min(_BURST, self._tokens + (now - self._refilled) * _PER_SECOND)
-        self._refilled = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-    def _grumble(self, request: _Request, now: float) -> CommandResponse | None:
-        """Answer one refusal a second, lest a flood of commands becomes a flood of answers."""
-        if now - self._grumbled < 1:
-            return None
-        self._grumbled = now
-        detail = f"too many commands: {_PER_SECOND:.0f} a second, {_BURST:.0f} at once"
-        return self._answer(request, ok=False, detail=detail)
+        self._results[id_] = result
+        if len(self._results) > _MAX_REMEMBERED:
+            self._results.popitem(last=False)
 
 
-def _named(names: Mapping[str, str], correlation: bytes) -> _Request:
-    return _Request(names["verb"], names.get("camera", ""), "", correlation)
-
-
-class _Named(msgspec.Struct):
+class _IdOnly(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
-def _id(data: bytes) -> str:
-    """Return the id in a message that is wrong otherwise, "" if there is none."""
+def _parse_id(data: bytes) -> str:
+    """Return the id of a message that is invalid otherwise; "" if it has none."""
     try:
-        return msgspec.json.decode(data[:_MOST_BYTES], type=_Named).id
+        return msgspec.json.decode(data[:_MAX_BYTES], type=_IdOnly).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
 
 
-def _payload(data: bytes) -> CommandPayload | str:
-    """Return what the message says, or what is wrong with it."""
-    if len(data) > _MOST_BYTES:
-        return f"the message has {len(data)} bytes, {_MOST_BYTES} at most are read"
+def _parse_payload(data: bytes) -> CommandPayload | str:
+    """Return the payload of a message, or why it is not valid."""
+    if len(data) > _MAX_BYTES:
+        return f"the message has {len(data)} bytes, {_MAX_BYTES} at most are read"
     if not data.strip():
         return CommandPayload()
     try:

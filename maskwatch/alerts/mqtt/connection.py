@@ -1,8 +1,8 @@
-"""One connection to a broker: opened, used, lost. Nothing in it reconnects or tries again.
+"""One connection to a broker: opened, used, lost. It never reconnects and retries nothing.
 
-The only module that imports paho. All calls come from one thread, which drives paho's external
-loop; so paho's queues never hold what has not been sent, and a lost connection takes its
-unacknowledged publications with it.
+This is the only module that imports paho. All calls come from one thread, which drives paho's
+external loop: paho's queues never hold unsent messages, and the unacknowledged publications of a lost
+connection are dropped with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -24,11 +24,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from maskwatch.alerts.mqtt.topics import Message
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.errors import SinkError
+from maskwatch.ipc.loop import HasFileno
 
 __all__ = [
     "Acknowledged",
     "Event",
-    "HasFileno",
     "MqttConnection",
     "Received",
     "Subscribed",
@@ -36,23 +36,23 @@ __all__ = [
 ]
 
 _CONNECT_TIMEOUT = 5.0
-# MQTT 5 reason codes that say "not now" rather than "never": packet id in use, quota exceeded.
-_PASSING = frozenset({0x91, 0x97})
-_MOST_PACKET = 268_435_455
+# MQTT 5 reason codes of temporary refusals: packet id in use, quota exceeded.
+_TRANSIENT = frozenset({0x91, 0x97})
+_MAX_PACKET_BYTES = 268_435_455
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The broker answered a publication; `refusal` is "" when it took it."""
+    """The broker answered a publication; `refusal` is "" if it was accepted."""
 
     mid: int
     refusal: str
-    passing: bool
+    transient: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The broker answered a subscription; `refusal` is "" when it granted it."""
+    """The broker answered a subscription; `refusal` is "" if it was granted."""
 
     mid: int
     refusal: str
@@ -71,26 +71,18 @@ class Received:
 Event = Acknowledged | Subscribed | Received
 
 
-class HasFileno(Protocol):
-    """What `select` can wait for."""
+class _Callbacks:
+    """State that paho's callbacks set; they run inside `poll`.
 
-    def fileno(self) -> int:
-        """Return the file descriptor."""
-        ...
-
-
-class _Inbox:
-    """What paho's callbacks leave behind; they run inside `poll`.
-
-    It does not know the client: a lost client is freed at once, not by the garbage collector.
+    It holds no reference to the client, so that a lost client is freed without a garbage collection.
     """
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.connected = False
         self.lost = ""
-        self.most_in_flight = 65_535
-        self.most_bytes = _MOST_PACKET
+        self.max_in_flight = 65_535
+        self.max_packet_bytes = _MAX_PACKET_BYTES
 
     def on_connect(
         self,
@@ -100,13 +92,13 @@ class _Inbox:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        """Note the broker's answer to the connection."""
+        """Record the broker's answer to the connection."""
         if reason.is_failure:
-            self.lost = f"refused the connection: {_words(reason)}"
+            self.lost = f"refused the connection: {_text(reason)}"
             return
         self.connected = True
-        self.most_in_flight = int(getattr(properties, "ReceiveMaximum", 65_535))
-        self.most_bytes = int(getattr(properties, "MaximumPacketSize", _MOST_PACKET))
+        self.max_in_flight = int(getattr(properties, "ReceiveMaximum", 65_535))
+        self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", _MAX_PACKET_BYTES))
 
     def on_disconnect(
         self,
@@ -116,11 +108,11 @@ class _Inbox:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        """Note that the connection has ended."""
+        """Record that the connection has ended."""
         if self.lost:
             return
         if flags.is_disconnect_packet_from_server:
-            self.lost = f"closed the connection: {_words(reason)}"
+            self.lost = f"closed the connection: {_text(reason)}"
         else:
             self.lost = "the connection is lost"
 
@@ -132,9 +124,9 @@ class _Inbox:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        """Note an acknowledgement."""
-        refusal = _words(reason) if reason.is_failure else ""
-        self.events.append(Acknowledged(mid, refusal, passing=reason.value in _PASSING))
+        """Record an acknowledgement."""
+        refusal = _text(reason) if reason.is_failure else ""
+        self.events.append(Acknowledged(mid, refusal, transient=reason.value in _TRANSIENT))
 
     def on_subscribe(
         self,
@@ -144,12 +136,12 @@ class _Inbox:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        """Note the answer to a subscription."""
-        refused = [_words(reason) for reason in reasons if reason.is_failure]
+        """Record the answer to a subscription."""
+        refused = [_text(reason) for reason in reasons if reason.is_failure]
         self.events.append(Subscribed(mid, ", ".join(refused)))
 
     def on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        """Note a message."""
+        """Record a message."""
         try:
             topic = message.topic
         except UnicodeDecodeError:
@@ -159,10 +151,10 @@ class _Inbox:
 
 
 class _TlsSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails, which paho forgets."""
+    """Closes itself when the handshake fails; paho leaves it open."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
-        """Shake hands, or close."""
+        """Do the handshake; close on failure."""
         try:
             super().do_handshake(block)
         except OSError:
@@ -176,7 +168,7 @@ class MqttConnection:
     def __init__(self, config: MqttConfig, client_id: str, will: Message) -> None:
         self._config = config
         self._v5 = config.version is MqttVersion.V5
-        self._inbox = _Inbox()
+        self._callbacks = _Callbacks()
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -184,51 +176,53 @@ class MqttConnection:
             clean_session=None if self._v5 else True,
             reconnect_on_failure=False,
         )
-        self._client.max_inflight_messages = 0  # the owner counts; here everything is sent at once
+        self._client.max_inflight_messages = 0  # `MqttSession` limits them; paho must not queue
         self._client.connect_timeout = _CONNECT_TIMEOUT
         self._client.will_set(
             will.topic, will.payload, qos=1, retain=will.retain, properties=self._will_properties(will)
         )
-        self._client.on_connect = self._inbox.on_connect
-        self._client.on_disconnect = self._inbox.on_disconnect
-        self._client.on_publish = self._inbox.on_publish
-        self._client.on_subscribe = self._inbox.on_subscribe
-        self._client.on_message = self._inbox.on_message
+        self._client.on_connect = self._callbacks.on_connect
+        self._client.on_disconnect = self._callbacks.on_disconnect
+        self._client.on_publish = self._callbacks.on_publish
+        self._client.on_subscribe = self._callbacks.on_subscribe
+        self._client.on_message = self._callbacks.on_message
 
     @property
-    def where(self) -> str:
+    def address(self) -> str:
         """Host and port, for messages."""
         return f"{self._config.host}:{self._config.port}"
 
     @property
-    def most_in_flight(self) -> int:
-        """How many unacknowledged publications the broker takes (MQTT 5 Receive Maximum)."""
-        return self._inbox.most_in_flight
+    def max_in_flight(self) -> int:
+        """How many unacknowledged publications the broker allows (MQTT 5 Receive Maximum)."""
+        return self._callbacks.max_in_flight
 
     @property
-    def most_bytes(self) -> int:
-        """Largest packet that the broker takes (MQTT 5 Maximum Packet Size)."""
-        return self._inbox.most_bytes
+    def max_packet_bytes(self) -> int:
+        """Largest packet that the broker accepts (MQTT 5 Maximum Packet Size)."""
+        return self._callbacks.max_packet_bytes
 
     def open(self, timeout: float) -> None:
-        """Connect and wait for the broker's consent, `timeout` seconds at most."""
+        """Connect, and wait up to `timeout` seconds for the broker to accept."""
         self._set_credentials()
         try:
             self._client.connect(self._config.host, self._config.port, keepalive=self._config.keepalive)
         except ssl.SSLCertVerificationError as error:
-            raise SinkError(f"broker {self.where}: its certificate is not accepted: {error}") from error
+            raise SinkError(
+                f"broker {self.address}: its certificate is not accepted: {error}"
+            ) from error
         except ssl.SSLError as error:
-            raise SinkError(f"broker {self.where}: no TLS connection: {error}") from error
+            raise SinkError(f"broker {self.address}: no TLS connection: {error}") from error
         except (OSError, ValueError) as error:
-            raise SinkError(f"broker {self.where}: cannot connect: {error}") from error
-        opened = self._client.socket()
-        if isinstance(opened, socket.socket):
-            # An alert is small: without this it waits for the acknowledgement of the one before.
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raise SinkError(f"broker {self.address}: cannot connect: {error}") from error
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            # Nagle's algorithm would delay a small alert until the previous one is acknowledged.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         deadline = time.monotonic() + timeout
-        while not self._inbox.connected:
+        while not self._callbacks.connected:
             if time.monotonic() >= deadline:
-                raise SinkError(f"broker {self.where}: accepted the connection but does not answer")
+                raise SinkError(f"broker {self.address}: accepted the connection but does not answer")
             self.poll(max(0.0, deadline - time.monotonic()))
 
     def publish(self, message: Message) -> int:
@@ -241,57 +235,57 @@ class MqttConnection:
             properties=self._publish_properties(message),
         )
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._raise_lost()
+            self._fail()
         return int(info.mid)
 
     def subscribe(self, filters: list[str]) -> int:
-        """Ask for messages of these topics at QoS 1; the answer comes in `Subscribed`."""
+        """Subscribe at QoS 1 and return the packet id, which comes back in `Subscribed`."""
         code, mid = self._client.subscribe(
             [(each, SubscribeOptions(qos=1)) for each in filters]
             if self._v5
             else [(each, 1) for each in filters]
         )
         if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
-            self._raise_lost()
+            self._fail()
         return int(mid)
 
     def unsubscribe(self, filters: list[str]) -> None:
-        """Want no more messages of these topics."""
+        """Receive no more messages of these topics."""
         self._client.unsubscribe(filters)
 
-    def poll(self, timeout: float, wake: HasFileno | None = None) -> list[Event]:
-        """Let the connection work for `timeout` seconds at most, or until something happened."""
-        opened = self._client.socket()
-        if not isinstance(opened, socket.socket):
-            self._raise_lost()
-        pending = isinstance(opened, ssl.SSLSocket) and opened.pending() > 0
-        readers: list[HasFileno] = [opened] if wake is None else [opened, wake]
-        writers: list[HasFileno] = [opened] if self._client.want_write() else []
+    def poll(self, timeout: float, wakeup: HasFileno | None = None) -> list[Event]:
+        """Let the connection work until something happens or `timeout` passes; return the events."""
+        sock = self._client.socket()
+        if not isinstance(sock, socket.socket):
+            self._fail()
+        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        readers: list[HasFileno] = [sock] if wakeup is None else [sock, wakeup]
+        writers: list[HasFileno] = [sock] if self._client.want_write() else []
         readable, writable, _ = select.select(readers, writers, [], 0.0 if pending else timeout)
-        if opened in readable or pending:
+        if sock in readable or pending:
             self._client.loop_read()
         if writable:
             self._client.loop_write()
         self._client.loop_misc()
-        events, self._inbox.events = self._inbox.events, []
-        if self._inbox.lost and not events:
-            self._raise_lost()
+        events, self._callbacks.events = self._callbacks.events, []
+        if self._callbacks.lost and not events:
+            self._fail()
         return events
 
     def close(self) -> None:
-        """Say goodbye if the connection still stands, so that the broker drops the last will."""
+        """Disconnect in order, if connected, so that the broker discards the last will."""
         if self._client.is_connected():
             self._client.disconnect()
-        self.drop()
+        self.abort()
 
-    def drop(self) -> None:
-        """Cut the connection without a word; the broker publishes the last will."""
-        opened = self._client.socket()
-        if opened is not None:
-            opened.close()
+    def abort(self) -> None:
+        """Close the socket without a DISCONNECT: the broker publishes the last will."""
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
 
-    def _raise_lost(self) -> NoReturn:
-        raise SinkError(f"broker {self.where}: {self._inbox.lost or 'the connection is lost'}")
+    def _fail(self) -> NoReturn:
+        raise SinkError(f"broker {self.address}: {self._callbacks.lost or 'the connection is lost'}")
 
     def _set_credentials(self) -> None:
         config = self._config
@@ -310,14 +304,14 @@ class MqttConnection:
         except (OSError, ssl.SSLError) as error:
             files = ", ".join(f for f in (config.ca_file, config.client_cert, config.client_key) if f)
             raise SinkError(
-                f"broker {self.where}: cannot use the TLS files ({files}): {error}"
+                f"broker {self.address}: cannot use the TLS files ({files}): {error}"
             ) from error
         return context
 
     def _publish_properties(self, message: Message) -> Properties | None:
         if not self._v5:
             return None
-        properties = _described(PacketTypes.PUBLISH, message)
+        properties = _properties(PacketTypes.PUBLISH, message)
         if message.correlation:
             properties.CorrelationData = message.correlation
         return properties
@@ -325,17 +319,17 @@ class MqttConnection:
     def _will_properties(self, will: Message) -> Properties | None:
         if not self._v5:
             return None
-        return _described(PacketTypes.WILLMESSAGE, will)
+        return _properties(PacketTypes.WILLMESSAGE, will)
 
 
 def packet_bytes(message: Message) -> int:
-    """Return the length of a message as an MQTT 5 packet, or up to nine bytes more."""
+    """Return the length of a message as an MQTT 5 packet; an upper bound, up to nine bytes over."""
     head, topic_and_id = 5, 2 + len(message.topic.encode()) + 2
     properties = 2 + 3 + len(message.content) + 2 + 5 + 3 + len(message.correlation)
     return head + topic_and_id + properties + len(message.payload)
 
 
-def _described(packet: int, message: Message) -> Properties:
+def _properties(packet: int, message: Message) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
     properties.ContentType = message.content
     properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
@@ -344,5 +338,5 @@ def _described(packet: int, message: Message) -> Properties:
     return properties
 
 
-def _words(reason: ReasonCode) -> str:
+def _text(reason: ReasonCode) -> str:
     return f"{str(reason).lower()} (code {reason.value})"

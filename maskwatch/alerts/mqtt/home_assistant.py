@@ -1,7 +1,7 @@
 """Home Assistant's MQTT discovery: a device per camera, one for the node, and their entities.
 
-One retained message per entity, in the form that every release since 2023.8 takes. The entities
-read the topics that `maskwatch.alerts.mqtt.topics` names; nothing is published for them alone.
+One retained message per entity, in the form that releases since 2023.8 accept. The entities read the
+topics of `maskwatch.alerts.mqtt.topics`; no topic exists for them alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from maskwatch.domain import CameraState, ChangeKind
 __all__ = ["HomeAssistant"]
 
 _BIRTH = b"online"
-# People are counted once a minute; after three minutes without a count nothing is known.
+# People are counted once a minute; three minutes without a count make the value unknown.
 _COUNT_EXPIRES = 180
 
 _Value = str | int | list[str]
@@ -29,7 +29,7 @@ _Fields = dict[str, _Value]
 
 @dataclass(frozen=True, slots=True)
 class _Entity:
-    """One entity: its platform, a stable key, and the fields of its own."""
+    """One entity: its platform, a stable key, and its own fields."""
 
     platform: str
     key: str
@@ -37,7 +37,7 @@ class _Entity:
 
 
 class HomeAssistant:
-    """What discovery says about one configuration."""
+    """Discovery messages of one configuration."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -47,7 +47,7 @@ class HomeAssistant:
 
     @property
     def birth_topic(self) -> str:
-        """Where Home Assistant says that it has started."""
+        """Topic of the birth and will messages of Home Assistant."""
         return f"{self._prefix}/status"
 
     @property
@@ -56,7 +56,7 @@ class HomeAssistant:
         return f"{self._prefix}/+/{self._node}/+/config"
 
     def is_birth(self, topic: str, payload: bytes) -> bool:
-        """Return whether a message says that Home Assistant has started."""
+        """Return whether a message is the birth message, sent when Home Assistant starts."""
         return topic == self.birth_topic and payload == _BIRTH
 
     def owns(self, topic: str) -> bool:
@@ -66,12 +66,12 @@ class HomeAssistant:
 
     def messages(self) -> list[Message]:
         """Return the discovery message of every entity."""
-        own = [self._message(entity, "", self._node_device()) for entity in self._node_entities()]
+        messages = [self._message(entity, "", self._node_device()) for entity in self._node_entities()]
         for camera in self._config.cameras:
             device = self._camera_device(camera)
             entities = self._camera_entities(camera)
-            own.extend(self._message(entity, camera.name, device) for entity in entities)
-        return own
+            messages.extend(self._message(entity, camera.name, device) for entity in entities)
+        return messages
 
     # --- devices ------------------------------------------------------------------------------------
 
@@ -125,11 +125,11 @@ class HomeAssistant:
     def _state_entities(self, camera: str) -> Iterator[_Entity]:
         state = self._topics.of(Topic.CAMERA_STATE, camera=camera)
         common: _Fields = {"state_topic": state, "entity_category": "diagnostic"}
-        well = [CameraState.LIVE.value, CameraState.DISABLED.value]
+        healthy = [CameraState.LIVE.value, CameraState.DISABLED.value]
         problem: _Fields = {
             "name": "Problem",
             "device_class": "problem",
-            "value_template": f"{{{{ 'OFF' if value_json.state in {well} else 'ON' }}}}",
+            "value_template": f"{{{{ 'OFF' if value_json.state in {healthy} else 'ON' }}}}",
             "json_attributes_topic": state,
         }
         yield _Entity("binary_sensor", "problem", common | problem)

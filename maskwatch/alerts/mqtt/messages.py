@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from maskwatch.alerts.mqtt import payloads
-from maskwatch.alerts.mqtt.commands import CommandResponse
-from maskwatch.alerts.mqtt.payloads import VERSION, PicturePayload
+from maskwatch.alerts.mqtt.payloads import VERSION, CommandResultPayload, PicturePayload
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.sink import CameraSnapshot, StateSnapshot
 from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute, Snooze
@@ -22,13 +21,13 @@ OFFLINE = b"offline"
 
 @dataclass(frozen=True, slots=True)
 class MessageBuilder:
-    """The messages of one node."""
+    """Builds the messages of one node."""
 
     topics: Topics
     node: str
 
     def availability(self, payload: bytes) -> Message:
-        """Return the message that says whether the node is there: ONLINE or OFFLINE."""
+        """Return the message of the node's availability, ONLINE or OFFLINE."""
         return self.message(Topic.STATUS, payload)
 
     def camera_state(self, status: CameraStatus) -> Message:
@@ -56,7 +55,7 @@ class MessageBuilder:
         return self.message(Topic.SNOOZE, payloads.encode(payload), snooze.camera)
 
     def snapshot(self, snapshot: CameraSnapshot, expiry: float) -> Message:
-        """Return the message of a picture that a command asked for, good for `expiry` seconds more."""
+        """Return the message of a requested picture that expires in `expiry` seconds."""
         message = self.message(Topic.SNAPSHOT, snapshot.jpeg, snapshot.camera)
         return replace(message, expiry=max(1, round(expiry)))
 
@@ -100,7 +99,7 @@ class MessageBuilder:
             ended=None if state.ended is None else _utc(state.ended),
             close_reason=state.close_reason,
             verdict=state.verdict,
-            confidence=_share(state.confidence),
+            confidence=_clip_share(state.confidence),
             evidence=state.evidence,
             readings=state.readings,
             face_height=state.face_height,
@@ -112,7 +111,7 @@ class MessageBuilder:
         return self.message(Topic.VIOLATION, payloads.encode(payload), state.camera)
 
     def picture(self, change: Change, jpeg: bytes) -> Message:
-        """Return the picture of a violation's change."""
+        """Return the message of the picture of a violation's change."""
         message = self.message(Topic.PICTURE, jpeg, change.violation.camera)
         return replace(message, correlation=change.alert_id.encode())
 
@@ -136,13 +135,13 @@ class MessageBuilder:
         topic = Topic.INCIDENT if incident.camera else Topic.NODE_INCIDENT
         return self.message(topic, payloads.encode(payload), incident.camera)
 
-    def answer(self, answer: CommandResponse) -> Message:
-        """Return the message that says how a command ended."""
-        message = self.message(Topic.COMMAND_RESULT, payloads.encode(answer.result))
-        return replace(message, correlation=answer.correlation)
+    def command_result(self, result: CommandResultPayload, correlation: bytes) -> Message:
+        """Return the message of a command's result, with the correlation data of the command."""
+        message = self.message(Topic.COMMAND_RESULT, payloads.encode(result))
+        return replace(message, correlation=correlation)
 
     def open_now(self, state: StateSnapshot, cameras: Iterable[str]) -> list[Message]:
-        """Return the lists of what is open, also the empty ones, for these cameras and all others."""
+        """Return the lists of open violations and incidents of each camera, `cameras` at least."""
         violations: dict[str, list[Change]] = {name: [] for name in cameras}
         for status in state.cameras:
             violations.setdefault(status.camera, [])
@@ -171,7 +170,7 @@ class MessageBuilder:
                     number=row.number,
                     zone=row.violation.zone,
                     verdict=row.violation.verdict,
-                    confidence=_share(row.violation.confidence),
+                    confidence=_clip_share(row.violation.confidence),
                     started=_utc(row.violation.started),
                     silent=row.violation.id in silenced,
                 )
@@ -198,14 +197,14 @@ class MessageBuilder:
         return self.message(topic, payloads.encode(payload), camera)
 
     def message(self, topic: Topic, payload: bytes, camera: str = "", zone: str = "") -> Message:
-        """Return a message of this kind with this payload."""
-        row = topic.value
+        """Return a message of this topic with this payload."""
+        spec = topic.value
         return Message(
             self.topics.of(topic, camera=camera, zone=zone),
             payload,
-            retain=row.retained,
-            content=row.content,
-            expiry=row.expiry,
+            retain=spec.retained,
+            content=spec.content,
+            expiry=spec.expiry,
         )
 
 
@@ -213,5 +212,5 @@ def _utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
-def _share(value: float) -> float:
+def _clip_share(value: float) -> float:
     return min(max(value, 0.0), 1.0)

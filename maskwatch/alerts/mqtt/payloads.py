@@ -1,4 +1,4 @@
-"""The JSON payloads, in one table; their schemas in docs/schemas are made from it.
+"""The JSON payloads, in one table; `tools.reference` generates docs/schemas from it.
 
 Every payload carries `version`; a field may be added within a version, but none removed or
 changed. Times are RFC 3339 in UTC.
@@ -61,8 +61,8 @@ class BoxPayload(_Payload, frozen=True, kw_only=True):
 class PicturePayload(_Payload, frozen=True, kw_only=True):
     """The anonymized JPEG of an alert.
 
-    `topic` is where it was published just before the alert, null if it was not; `sha256` tells
-    which of the pictures there it is.
+    `topic` is where it was published just before the alert, null if it was not; `sha256`
+    identifies it among the pictures of that topic.
     """
 
     path: Annotated[str, Meta(description="File on the node.")]
@@ -71,7 +71,7 @@ class PicturePayload(_Payload, frozen=True, kw_only=True):
 
 
 class CameraStatePayload(_Payload, frozen=True, kw_only=True):
-    """A camera's state, why, and since when."""
+    """A camera's state, its reason, and since when it lasts."""
 
     version: Version
     node: Node
@@ -82,7 +82,7 @@ class CameraStatePayload(_Payload, frozen=True, kw_only=True):
 
 
 class SnoozePayload(_Payload, frozen=True, kw_only=True):
-    """Until when nobody is told of a camera's new violations; nulls and 0: everybody is."""
+    """Until when no alerts are sent of a camera's new violations; nulls and 0: it is not snoozed."""
 
     version: Version
     node: Node
@@ -103,7 +103,7 @@ class ViolationPayload(_Payload, frozen=True, kw_only=True):
     number: Annotated[int, Meta(ge=1, description="Counts the changes of this violation.")]
     change: ChangeKind
     at: Annotated[Time, Meta(description="Capture time of the frame that caused the change.")]
-    zone: Annotated[str, Meta(description="The zone that asks for a mask; empty: the whole picture.")]
+    zone: Annotated[str, Meta(description="The zone that requires a mask; empty: the whole picture.")]
     zones: Annotated[tuple[str, ...], Meta(description="The zones passed through, in order.")]
     first_seen: Time
     started: Annotated[Time, Meta(description="When the violation was decided.")]
@@ -131,7 +131,9 @@ class OpenViolation(_Payload, frozen=True, kw_only=True):
     verdict: Verdict
     confidence: Share
     started: Time
-    silent: Annotated[bool, Meta(description="Nobody is told of it: its camera is snoozed.")]
+    silent: Annotated[
+        bool, Meta(description="No alert is sent of it: its camera was snoozed when it opened.")
+    ]
 
 
 class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
@@ -141,7 +143,7 @@ class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
     node: Node
     camera: Camera
     count: Count
-    silent: Annotated[Count, Meta(description="How many of them nobody is told of.")]
+    silent: Annotated[Count, Meta(description="How many of them no alert is sent of.")]
     violations: tuple[OpenViolation, ...]
 
 
@@ -202,11 +204,14 @@ class OccupancyPayload(_Payload, frozen=True, kw_only=True):
 
 
 class CommandPayload(_Payload, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What may stand in a command's message; an empty message means all defaults."""
+    """The message of a command; an empty message means all defaults."""
 
     id: Annotated[
         str,
-        Meta(max_length=64, description="Comes back in the result; a command seen is not run again."),
+        Meta(
+            max_length=64,
+            description="Returned in the result; a command with an id seen before is not run again.",
+        ),
     ] = ""
     seconds: Annotated[
         float,
@@ -231,10 +236,10 @@ class CommandResultPayload(_Payload, frozen=True, kw_only=True):
     verb: str
     target: str
     ok: bool
-    detail: Annotated[str, Meta(description="In words; why not, if it failed.")]
+    detail: Annotated[str, Meta(description="Text for people; the reason, if it failed.")]
 
 
-# Schema name -> what it is the schema of.
+# Name of the schema -> its payload.
 PAYLOADS: dict[str, type[_Payload]] = {
     "camera-state": CameraStatePayload,
     "snooze": SnoozePayload,

@@ -1,14 +1,13 @@
-"""The sink that publishes to an MQTT broker: one session after another, with pauses between.
+"""The sink that publishes to an MQTT broker: one session after another, with backoff between them.
 
-The recorder's thread only enqueues; everything else happens in one thread of our own, so that a
-broker that hangs holds up nobody. The outbox is the only queue: what has no acknowledgement when
-a session ends has failed, and comes again from the outbox.
+The recorder's thread only enqueues; everything else happens in the sink's own thread, so that a broker
+that hangs delays nothing else. The outbox is the only queue: a delivery without an acknowledgement
+when its session ends has failed, and comes again from the outbox. Only the connection is retried here.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -17,8 +16,8 @@ from collections.abc import Callable
 from maskwatch.alerts.mqtt.connection import MqttConnection
 from maskwatch.alerts.mqtt.messages import OFFLINE, MessageBuilder
 from maskwatch.alerts.mqtt.session import MqttSession
-from maskwatch.alerts.mqtt.state import Shown, StatePublisher
-from maskwatch.alerts.mqtt.topics import Topics, level
+from maskwatch.alerts.mqtt.state import StateChange, StatePublisher
+from maskwatch.alerts.mqtt.topics import Topics, encode_level
 from maskwatch.alerts.sink import (
     CameraSnapshot,
     Delivery,
@@ -27,6 +26,7 @@ from maskwatch.alerts.sink import (
     Report,
     StateSnapshot,
 )
+from maskwatch.backoff import Backoff, RetryTimer
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.errors import MaskwatchError
@@ -38,35 +38,33 @@ __all__ = ["MqttSink"]
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 1.0
-_LONGEST_PAUSE = 60.0
+_BACKOFF = Backoff(first=1.0, cap=60.0)
+# The part of the time to stop that a session may use; the rest is for the thread to end.
+_CLOSE_FRACTION = 0.8
 
 
-class _StandingChanged:
-    """What is open, or who is snoozed, changed."""
+class _Refresh:
+    """A job: publish again what is open, and the snoozes."""
 
 
-_Job = Delivery | Shown | CommandResult | _StandingChanged
+_Job = Delivery | StateChange | CommandResult | _Refresh
 
 
 class MqttSink:
-    """Implements `maskwatch.alerts.sink.Sink`.
-
-    `longest_pause` is the most seconds between two attempts to connect.
-    """
+    """Implements `maskwatch.alerts.sink.Sink`; `backoff` bounds the waits between connections."""
 
     name = "mqtt"
     paused = False
 
-    def __init__(self, config: Config, *, longest_pause: float = _LONGEST_PAUSE) -> None:
+    def __init__(self, config: Config, *, backoff: Backoff = _BACKOFF) -> None:
         self._config = config
-        self._composer = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
-        self._longest_pause = longest_pause
+        self._builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
+        self._retry = RetryTimer(backoff)
         self._jobs: deque[_Job] = deque()
-        self._bell = Wakeup()
+        self._wakeup = Wakeup()
         self._stop_at: float | None = None
         self._ready = False
-        self._complaint = ""
+        self._last_error = ""
         self._thread: threading.Thread | None = None
 
     @property
@@ -76,7 +74,7 @@ class MqttSink:
 
     @property
     def ready(self) -> bool:
-        """Whether a session stands whose canary came back."""
+        """Whether a session is connected, and has verified that publishing works."""
         return self._ready
 
     # --- called by the recorder ---------------------------------------------------------------------
@@ -84,13 +82,13 @@ class MqttSink:
     def start(
         self,
         report: Report,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],
     ) -> None:
         """Connect in the background, and again whenever the connection is lost."""
         self._report = report
-        presence = StatePublisher(self._config, self._composer, standing, command)
-        self._thread = threading.Thread(target=self._run, args=(presence,), name="mqtt", daemon=True)
+        state = StatePublisher(self._config, self._builder, current_state, run_command)
+        self._thread = threading.Thread(target=self._run, args=(state,), name="mqtt", daemon=True)
         self._thread.start()
 
     def send(self, delivery: Delivery) -> None:
@@ -98,19 +96,19 @@ class MqttSink:
         self._enqueue(delivery)
 
     def camera_changed(self, status: CameraStatus) -> None:
-        """Show a camera's state."""
+        """Publish a camera's state."""
         self._enqueue(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Show a counted minute."""
+        """Publish a counted minute."""
         self._enqueue(minute)
 
     def state_changed(self) -> None:
-        """Bring the lists of what is open, and the snoozes, up to date."""
-        self._enqueue(_StandingChanged())
+        """Publish the lists of what is open, and the snoozes, again."""
+        self._enqueue(_Refresh())
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """Show a snapshot; the answer to its command comes after it."""
+        """Publish a snapshot; the answer to its command follows."""
         self._enqueue(snapshot)
 
     def command_done(self, result: CommandResult) -> None:
@@ -118,108 +116,106 @@ class MqttSink:
         self._enqueue(result)
 
     def stop(self, timeout: float) -> None:
-        """Wait for what is in flight, say goodbye and end, within `timeout` seconds."""
-        self._stop_at = time.monotonic() + timeout * 0.8
-        self._bell.wake()
+        """Wait for what is in flight, disconnect in order and stop, within `timeout` seconds."""
+        self._stop_at = time.monotonic() + timeout * _CLOSE_FRACTION
+        self._wakeup.wake()
         if self._thread is not None:
             self._thread.join(timeout)
             if self._thread.is_alive():
-                log.warning("mqtt: the connection did not end in time; it ends with the process")
+                log.warning("mqtt: the connection was not closed in time; it ends with the process")
                 return
-        self._bell.close()
+        self._wakeup.close()
 
     def _enqueue(self, job: _Job) -> None:
         self._jobs.append(job)
-        self._bell.wake()
+        self._wakeup.wake()
 
-    # --- our own thread -----------------------------------------------------------------------------
+    # --- the sink's own thread ----------------------------------------------------------------------
 
-    def _run(self, presence: StatePublisher) -> None:
-        pause = _FIRST_PAUSE
+    def _run(self, state: StatePublisher) -> None:
         while self._stop_at is None:
-            if self._session(presence):
-                pause = _FIRST_PAUSE
-            self._wait(presence, random.uniform(0, pause))  # noqa: S311 - spreads clients, guards nothing
-            pause = min(pause * 2, self._longest_pause)
-        self._refuse_jobs(presence, "the sink has ended")
+            if self._run_session(state):
+                self._retry.succeeded()
+            self._wait(state, self._retry.failed(time.monotonic()))
+        self._fail_jobs(state, "the sink has stopped")
 
-    def _session(self, presence: StatePublisher) -> bool:
-        """Run one session to its end; return whether it got as far as to deliver."""
+    def _run_session(self, state: StatePublisher) -> bool:
+        """Run one session to its end; return whether it became ready."""
         session: MqttSession | None = None
-        detail = "the sink has ended"
-        will = self._composer.availability(OFFLINE)
-        link = MqttConnection(self._config.mqtt, f"maskwatch-{level(self._config.node)}", will)
+        detail = "the sink has stopped"
+        will = self._builder.availability(OFFLINE)
+        client_id = f"maskwatch-{encode_level(self._config.node)}"
+        connection = MqttConnection(self._config.mqtt, client_id, will)
         try:
-            link.open(self._config.mqtt.ack_timeout)
-            session = MqttSession(link, self._config.mqtt, self._composer, self._report)
-            session.begin(presence.subscriptions)
-            presence.restate(session)
-            self._complaint = ""
-            log.info("broker %s: connected, publishing works", link.where)
+            connection.open(self._config.mqtt.ack_timeout)
+            session = MqttSession(connection, self._config.mqtt, self._builder, self._report)
+            session.begin(state.subscriptions)
+            state.publish_all(session)
+            self._last_error = ""
+            log.info("broker %s: connected, publishing works", connection.address)
             self._ready = True
-            self._work(session, presence)
+            self._work(session, state)
         except MaskwatchError as error:
             detail = redact(str(error))
-            self._complain(detail)
-        except Exception:  # the thread's entry point, so everything:
-            # were it to die of a fault of ours, the process would live on and no alert would go out
-            # again. The fault is logged with its trace.
-            detail = "a fault of maskwatch's own"
-            log.exception("broker %s: the session ended by %s", link.where, detail)
+            self._log_once(detail)
+        except Exception:  # the thread's entry point: a thread that ended would never deliver again.
+            # On a malformed packet paho raises anything: struct.error, IndexError, ...
+            detail = "an internal error"
+            log.exception("broker %s: the session ended by %s", connection.address, detail)
         finally:
-            worked, self._ready = self._ready, False
-            link.drop()
+            was_ready, self._ready = self._ready, False
+            connection.abort()
             if session is not None:
-                session.fail(detail)
-            self._refuse_jobs(presence, detail)
-        return worked
+                session.fail_pending(detail)
+            self._fail_jobs(state, detail)
+        return was_ready
 
-    def _work(self, session: MqttSession, presence: StatePublisher) -> None:
+    def _work(self, session: MqttSession, state: StatePublisher) -> None:
         while self._stop_at is None:
-            self._hand_over(session, presence)
-            for message in session.turn(presence.due(), self._bell):
-                presence.hear(session, message)
-            presence.tick(session)
-            self._bell.wait(0)
-        self._hand_over(session, presence)
-        session.part(self._stop_at)
+            self._process_jobs(session, state)
+            for message in session.poll(state.seconds_until_due(), self._wakeup):
+                state.handle(session, message)
+            state.run_due(session)
+            self._wakeup.clear()
+        self._process_jobs(session, state)
+        session.close(self._stop_at)
 
-    def _hand_over(self, session: MqttSession, presence: StatePublisher) -> None:
+    def _process_jobs(self, session: MqttSession, state: StatePublisher) -> None:
         while self._jobs:
             match self._jobs.popleft():
                 case Delivery() as delivery:
                     session.deliver(delivery)
-                    presence.outdated()
+                    state.schedule_refresh()
                 case CommandResult() as result:
-                    presence.answer(session, result)
-                case _StandingChanged():
-                    presence.outdated()
-                case changed:
-                    presence.remember(changed)
-                    presence.show(session, changed)
+                    state.answer(result)
+                case _Refresh():
+                    state.schedule_refresh()
+                case change:
+                    state.remember(change)
+                    state.publish(session, change)
+        state.send_answers(session)
 
-    def _refuse_jobs(self, presence: StatePublisher, detail: str) -> None:
-        """Fail the deliveries that no session took; state comes again with the next session."""
+    def _fail_jobs(self, state: StatePublisher, detail: str) -> None:
+        """Fail the deliveries that no session took; the next session publishes the state."""
         while self._jobs:
             match self._jobs.popleft():
                 case Delivery() as delivery:
                     self._report(DeliveryOutcome(delivery.id, DeliveryStatus.FAILED, detail))
                 case CommandResult() as result:
-                    presence.keep_answer(result)
-                case _StandingChanged():
+                    state.answer(result)
+                case _Refresh():
                     continue
-                case changed:
-                    presence.remember(changed)
+                case change:
+                    state.remember(change)
 
-    def _wait(self, presence: StatePublisher, seconds: float) -> None:
-        """Pause; deliveries that come meanwhile fail at once."""
+    def _wait(self, state: StatePublisher, seconds: float) -> None:
+        """Wait before the next session; deliveries that arrive meanwhile fail immediately."""
         until = time.monotonic() + seconds
         while self._stop_at is None and (left := until - time.monotonic()) > 0:
-            self._bell.wait(left)
-            self._refuse_jobs(presence, self._complaint or "not connected")
+            self._wakeup.wait(left)
+            self._fail_jobs(state, self._last_error or "not connected")
 
-    def _complain(self, detail: str) -> None:
-        """Log a reason once until it changes: the broker may be away for hours."""
-        level_ = logging.DEBUG if detail == self._complaint else logging.WARNING
-        self._complaint = detail
-        log.log(level_, "%s", detail)
+    def _log_once(self, error: str) -> None:
+        """Log an error as a warning once until it changes: the broker may be away for hours."""
+        log.log(logging.DEBUG if error == self._last_error else logging.WARNING, "%s", error)
+        self._last_error = error

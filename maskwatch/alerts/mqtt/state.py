@@ -1,215 +1,186 @@
-"""The node as others see it on the broker: retained state, discovery, and an ear for commands.
+"""The node's state on the broker: retained topics, discovery, and the answers to commands.
 
-It outlives connections; each session shows what this says. All calls come from one thread.
+It outlives connections: each session publishes it again. All calls come from one thread.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from maskwatch.alerts.mqtt.commands import CommandResponse, MqttCommandHandler
+from maskwatch.alerts.mqtt.commands import MqttCommandHandler
 from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.home_assistant import HomeAssistant
-from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.messages import ONLINE, MessageBuilder
 from maskwatch.alerts.mqtt.session import MqttSession
+from maskwatch.alerts.mqtt.stale_topics import StaleTopics
 from maskwatch.alerts.mqtt.topics import Message, Topic
 from maskwatch.alerts.sink import CameraSnapshot, StateSnapshot
 from maskwatch.config.schema import Config
 from maskwatch.domain import CameraStatus, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["Shown", "StatePublisher"]
+__all__ = ["StateChange", "StatePublisher"]
 
-# Lists of what is open are brought up to date after a delivery, this often at most.
-_REFRESH = 0.5
-# How long after a connect we look for retained topics of cameras that are gone.
-_SWEEP = 5.0
+# Lists of what is open are published again after a delivery, this often at most.
+_REFRESH_INTERVAL = 0.5
+# How long after a connect retained messages are checked for stale topics.
+_STALE_CHECK_SECONDS = 5.0
+_SNAPSHOT_SECONDS = 86_400.0
 
-# How long a snapshot stays on its topic.
-_SNAPSHOT = 86_400.0
-
-Shown = CameraStatus | OccupancyMinute | CameraSnapshot
-
-_OF_CAMERAS = (
-    Topic.CAMERA_STATE,
-    Topic.SNOOZE,
-    Topic.SNAPSHOT,
-    Topic.OPEN_VIOLATIONS,
-    Topic.OPEN_INCIDENTS,
-    Topic.OCCUPANCY,
-    Topic.ZONE_OCCUPANCY,
-)
+StateChange = CameraStatus | OccupancyMinute | CameraSnapshot
 
 
 class StatePublisher:
-    """What the node shows, and how it answers."""
+    """Publishes the state, and passes on commands and their results."""
 
     def __init__(
         self,
         config: Config,
-        composer: MessageBuilder,
-        standing: Callable[[], StateSnapshot],
-        command: Callable[[Command], None],
+        builder: MessageBuilder,
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],
     ) -> None:
-        self._composer = composer
-        self._standing = standing
-        self._command = command
-        self._zones = {camera.name: {zone.name for zone in camera.zones} for camera in config.cameras}
-        self._desk = MqttCommandHandler(composer.topics, composer.node) if config.mqtt.commands else None
-        self._home = HomeAssistant(config) if config.mqtt.home_assistant else None
+        home = HomeAssistant(config) if config.mqtt.home_assistant else None
+        self._builder = builder
+        self._current_state = current_state
+        self._run_command = run_command
+        self._cameras = tuple(camera.name for camera in config.cameras)
+        self._commands = MqttCommandHandler(builder) if config.mqtt.commands else None
+        self._home = home
+        self._stale = StaleTopics(builder.topics, config.cameras, home)
         self._minutes: dict[tuple[str, str], OccupancyMinute] = {}
         self._snapshots: dict[str, tuple[CameraSnapshot, float]] = {}
-        self._too_large = ""
-        self._unsent_answers: list[CommandResponse] = []
+        self._oversized_snapshot = ""
+        self._unsent_answers: list[Message] = []
+        self._refreshed_at = 0.0
         self._refresh_at: float | None = None
-        self._refreshed = 0.0
-        self._sweep_until: float | None = None
+        self._stale_check_until: float | None = None
 
     @property
     def subscriptions(self) -> list[str]:
-        """What to listen to."""
-        topics = self._composer.topics
-        wanted = self._sweep_filters()
-        if self._desk is not None:
-            wanted += [topics.filter(topic) for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND)]
+        """Filters of the topics that a session subscribes to."""
+        topics = self._builder.topics
+        filters = self._stale.filters
+        if self._commands is not None:
+            filters += [topics.filter(topic) for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND)]
         if self._home is not None:
-            wanted.append(self._home.birth_topic)
-        return wanted
+            filters.append(self._home.birth_topic)
+        return filters
 
-    def restate(self, session: MqttSession) -> None:
-        """Show everything anew; that the node is there comes last."""
-        session.show_again()
-        if self._home is not None:
-            session.show(self._home.messages())
-        state = self._standing()
-        session.show(map(self._composer.camera_state, state.cameras))
+    def publish_all(self, session: MqttSession) -> None:
+        """Publish all state again, changed or not; that the node is online comes last."""
+        retained, builder, state = session.retained, self._builder, self._current_state()
         for minute in state.occupancy.values():
             self._minutes.setdefault((minute.camera, minute.zone), minute)
-        session.show(map(self._composer.occupancy, self._minutes.values()))
+        retained.forget_published()
+        if self._home is not None:
+            retained.put(*self._home.messages())
+        retained.put(*map(builder.camera_state, state.cameras))
+        retained.put(*map(builder.occupancy, self._minutes.values()))
+        now = time.monotonic()
         for snapshot, until in self._snapshots.values():
-            session.show([self._composer.snapshot(snapshot, until - time.monotonic())])
-        self._show_standing(session, state)
-        session.online()
-        self._sweep_until = time.monotonic() + _SWEEP
+            retained.put(builder.snapshot(snapshot, until - now))
+        self._publish_lists(session, state)
+        retained.put(builder.availability(ONLINE))
+        self._stale_check_until = now + _STALE_CHECK_SECONDS
 
-    def show(self, session: MqttSession, changed: Shown) -> None:
-        """Show a camera's state, a counted minute or a snapshot."""
-        match changed:
+    def publish(self, session: MqttSession, change: StateChange) -> None:
+        """Publish a camera's state, a counted minute or a snapshot."""
+        match change:
             case CameraStatus():
-                session.show([self._composer.camera_state(changed)])
+                session.retained.put(self._builder.camera_state(change))
             case OccupancyMinute():
-                session.show([self._composer.occupancy(changed)])
+                session.retained.put(self._builder.occupancy(change))
             case CameraSnapshot():
-                self._show_snapshot(session, changed)
+                self._publish_snapshot(session, change)
 
-    def remember(self, changed: Shown) -> None:
-        """Keep what the standing state does not hold: the newest counts and snapshots."""
-        match changed:
+    def remember(self, change: StateChange) -> None:
+        """Keep what `current_state` does not return: the newest counts and snapshots."""
+        match change:
             case OccupancyMinute():
-                self._minutes[changed.camera, changed.zone] = changed
+                self._minutes[change.camera, change.zone] = change
             case CameraSnapshot():
-                self._snapshots[changed.camera] = (changed, time.monotonic() + _SNAPSHOT)
+                self._snapshots[change.camera] = (change, time.monotonic() + _SNAPSHOT_SECONDS)
             case CameraStatus():
                 pass
 
-    def _show_snapshot(self, session: MqttSession, snapshot: CameraSnapshot) -> None:
-        message = self._composer.snapshot(snapshot, _SNAPSHOT)
-        if session.fits(message):
-            session.show([message])
-        else:
-            self._too_large = snapshot.command
-            del self._snapshots[snapshot.camera]
-
-    def outdated(self) -> None:
-        """Have the lists of what is open, and the snoozes, brought up to date soon."""
+    def schedule_refresh(self) -> None:
+        """Publish the lists of what is open, and the snoozes, again soon."""
         if self._refresh_at is None:
-            self._refresh_at = max(time.monotonic(), self._refreshed + _REFRESH)
+            self._refresh_at = max(time.monotonic(), self._refreshed_at + _REFRESH_INTERVAL)
 
-    def answer(self, session: MqttSession, result: CommandResult) -> None:
-        """Tell the sender of a command how it ended."""
-        if result.id == self._too_large:
+    def answer(self, result: CommandResult) -> None:
+        """Answer a command that came through this sink, in this session or the next."""
+        if result.id == self._oversized_snapshot:
             result = CommandResult(id=result.id, ok=False, detail="the broker takes no picture so large")
-        self._tell(session, self._desk.done(result) if self._desk else None)
-
-    def keep_answer(self, result: CommandResult) -> None:
-        """Keep a result that arrives without a session; the next session publishes the answer."""
-        answer = self._desk.done(result) if self._desk else None
+        answer = self._commands.complete(result) if self._commands is not None else None
         if answer is not None:
             self._unsent_answers.append(answer)
 
-    def due(self) -> float:
-        """Return in how many seconds `tick` has something to do, at most 1."""
-        at = [self._refresh_at, self._sweep_until]
+    def seconds_until_due(self) -> float:
+        """Return in how many seconds `run_due` has something to do, at most 1."""
+        moments = [self._refresh_at, self._stale_check_until]
         now = time.monotonic()
-        return max(0.0, min([1.0, *(each - now for each in at if each is not None)]))
+        return max(0.0, min([1.0, *(each - now for each in moments if each is not None)]))
 
-    def tick(self, session: MqttSession) -> None:
-        """Do what is due."""
+    def run_due(self, session: MqttSession) -> None:
+        """Publish what is due by now."""
         now = time.monotonic()
         if self._refresh_at is not None and now >= self._refresh_at:
-            self._show_standing(session, self._standing())
-        self._clear_snapshots(session, now)
-        if self._sweep_until is not None and now >= self._sweep_until:
-            self._sweep_until = None
-            session.unsubscribe(self._sweep_filters())
+            self._publish_lists(session, self._current_state())
+        self._clear_expired_snapshots(session, now)
+        if self._stale_check_until is not None and now >= self._stale_check_until:
+            self._stale_check_until = None
+            session.unsubscribe(self._stale.filters)
+        self.send_answers(session)
+
+    def send_answers(self, session: MqttSession) -> None:
+        """Publish the answers that wait, after the state that they report."""
         while self._unsent_answers:
-            self._tell(session, self._unsent_answers.pop(0))
+            session.answer(self._unsent_answers.pop(0))
 
-    def hear(self, session: MqttSession, message: Received) -> None:
-        """Take a message: a command, the birth of Home Assistant, or a leftover."""
-        if self._desk is not None and self._desk.concerns(message):
-            taken = self._desk.take(message, time.monotonic())
-            if isinstance(taken, Command):
-                self._command(taken)
-            else:
-                self._tell(session, taken)
+    def handle(self, session: MqttSession, message: Received) -> None:
+        """Handle a message: a command, the birth of Home Assistant, or a stale topic."""
+        if self._commands is not None and self._commands.handles(message):
+            command = self._commands.receive(message, time.monotonic())
+            if isinstance(command, Command):
+                self._run_command(command)
+            elif command is not None:
+                session.answer(command)
         elif self._home is not None and self._home.is_birth(message.topic, message.payload):
-            self.restate(session)
-        elif message.retained and message.payload and self._is_leftover(session, message.topic):
-            session.show([Message(message.topic, b"", retain=True)])
+            self.publish_all(session)
+        elif self._is_stale(session, message):
+            session.retained.put(_cleared(message.topic))
 
-    def _show_standing(self, session: MqttSession, state: StateSnapshot) -> None:
-        self._refreshed, self._refresh_at = time.monotonic(), None
-        session.show(self._composer.open_now(state, self._zones))
-        snoozes = {name: Snooze(name) for name in self._zones}
+    def _is_stale(self, session: MqttSession, message: Received) -> bool:
+        if not message.retained or not message.payload or message.topic in session.retained:
+            return False
+        return self._stale.is_stale(message.topic)
+
+    def _publish_snapshot(self, session: MqttSession, snapshot: CameraSnapshot) -> None:
+        message = self._builder.snapshot(snapshot, _SNAPSHOT_SECONDS)
+        if session.fits(message):
+            session.retained.put(message)
+        else:
+            self._oversized_snapshot = snapshot.command
+            del self._snapshots[snapshot.camera]
+
+    def _publish_lists(self, session: MqttSession, state: StateSnapshot) -> None:
+        self._refreshed_at, self._refresh_at = time.monotonic(), None
+        session.retained.put(*self._builder.open_now(state, self._cameras))
+        snoozes = {name: Snooze(name) for name in self._cameras}
         snoozes |= {snooze.camera: snooze for snooze in state.snoozes if snooze.camera in snoozes}
-        session.show(map(self._composer.snooze, snoozes.values()))
+        session.retained.put(*map(self._builder.snooze, snoozes.values()))
 
-    def _clear_snapshots(self, session: MqttSession, now: float) -> None:
-        """Have the broker forget pictures that are a day old; one of 3.1.1 would keep them for ever."""
+    def _clear_expired_snapshots(self, session: MqttSession, now: float) -> None:
+        """Clear pictures that are a day old; a 3.1.1 broker would keep them without limit."""
         for camera in [name for name, (_, until) in self._snapshots.items() if now >= until]:
             del self._snapshots[camera]
-            topic = self._composer.topics.of(Topic.SNAPSHOT, camera=camera)
-            session.show([Message(topic, b"", retain=True)])
+            topic = self._builder.topics.of(Topic.SNAPSHOT, camera=camera)
+            session.retained.put(_cleared(topic))
 
-    def _tell(self, session: MqttSession, answer: CommandResponse | None) -> None:
-        if answer is not None:
-            session.tell(self._composer.answer(answer))
 
-    def _sweep_filters(self) -> list[str]:
-        filters = [self._composer.topics.filter(topic) for topic in _OF_CAMERAS]
-        return [*filters, self._home.filter] if self._home is not None else filters
-
-    def _is_leftover(self, session: MqttSession, topic: str) -> bool:
-        """Return whether a retained topic is of a camera, zone or entity that is no more.
-
-        A snapshot of a former run is one: nobody knows when it is to be cleared.
-        """
-        if session.shows(topic):
-            return False
-        if self._composer.topics.parse(Topic.SNAPSHOT, topic) is not None:
-            return True
-        if self._home is not None and self._home.owns(topic):
-            return True
-        return any(self._is_stranger(names) for names in self._parsed(topic))
-
-    def _parsed(self, topic: str) -> Iterator[dict[str, str]]:
-        for kind in _OF_CAMERAS:
-            names = self._composer.topics.parse(kind, topic)
-            if names is not None:
-                yield names
-
-    def _is_stranger(self, names: dict[str, str]) -> bool:
-        zones = self._zones.get(names["camera"])
-        return zones is None or ("zone" in names and names["zone"] not in zones)
+def _cleared(topic: str) -> Message:
+    """Return the message that removes a retained one from the broker."""
+    return Message(topic, b"", retain=True)

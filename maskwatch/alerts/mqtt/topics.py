@@ -1,6 +1,6 @@
-"""The MQTT topics, in one table, and the rule that makes any name safe in them.
+"""The MQTT topics, in one table, and the encoding that makes any name safe in them.
 
-docs/mqtt.md shows this table; a test holds the two together, and both to what is published.
+docs/mqtt.md shows this table; a test compares the two, and both with what is published.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = [
     "Topic",
     "TopicSpec",
     "Topics",
-    "level",
-    "unlevel",
+    "decode_level",
+    "encode_level",
 ]
 
 CONTENT_JSON = "application/json"
@@ -26,7 +26,7 @@ CONTENT_JPEG = "image/jpeg"
 CONTENT_TEXT = "text/plain"
 
 _DAY = 86_400
-# Reserved in topics, or the sign of our own encoding; `$` opens the broker's own topics.
+# Reserved in topics, or the escape character of the encoding; `$` begins the broker's own topics.
 _RESERVED = frozenset("/+#%$")
 
 
@@ -54,7 +54,7 @@ class TopicSpec:
 
 
 class Topic(Enum):
-    """The table."""
+    """The table of topics."""
 
     STATUS = TopicSpec(
         "status",
@@ -70,7 +70,7 @@ class Topic(Enum):
         expiry=30,
         content=CONTENT_TEXT,
         schema="",
-        about="maskwatch's own: at each connect it publishes here what it must get back.",
+        about="For maskwatch itself: at each connect it must receive back what it publishes here.",
     )
     CAMERA_STATE = TopicSpec(
         "camera/{camera}/state",
@@ -78,7 +78,7 @@ class Topic(Enum):
         expiry=None,
         content=CONTENT_JSON,
         schema="camera-state",
-        about="The state of a camera, why, and since when.",
+        about="The state of a camera, its reason, and since when it lasts.",
     )
     SNOOZE = TopicSpec(
         "camera/{camera}/snooze",
@@ -86,7 +86,7 @@ class Topic(Enum):
         expiry=None,
         content=CONTENT_JSON,
         schema="snooze",
-        about="Until when nobody is told of a camera's new violations.",
+        about="Until when no alerts are sent of a camera's new violations.",
     )
     SNAPSHOT = TopicSpec(
         "camera/{camera}/snapshot",
@@ -196,7 +196,7 @@ class Topic(Enum):
     )
 
 
-def level(name: str) -> str:
+def encode_level(name: str) -> str:
     """Return `name` as one topic level: unsafe characters percent-encoded, reversibly.
 
     Encoded are ``/ + # % $``, white space, and what cannot be printed.
@@ -207,8 +207,8 @@ def level(name: str) -> str:
     )
 
 
-def unlevel(text: str) -> str:
-    """Return the name that `level` made `text` of."""
+def decode_level(text: str) -> str:
+    """Return the name that `encode_level` encoded as `text`."""
     return unquote(text, errors="surrogatepass")
 
 
@@ -218,7 +218,7 @@ def _percent(char: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published, at QoS 1. Expiry, content type and correlation travel in MQTT 5 only."""
+    """A publication at QoS 1. Expiry, content type and correlation data are sent in MQTT 5 only."""
 
     topic: str
     payload: bytes
@@ -229,35 +229,36 @@ class Message:
 
 
 class Topics:
-    """The topics of one node. `prefix` may have several levels of its own."""
+    """The topics of one node; `prefix` may have several levels."""
 
     def __init__(self, prefix: str, node: str) -> None:
-        self.root = f"{prefix.strip('/')}/{level(node)}"
+        self.root = f"{prefix.strip('/')}/{encode_level(node)}"
 
     def of(self, topic: Topic, *, camera: str = "", zone: str = "", verb: str = "") -> str:
         """Return the full topic with these names in it."""
-        pattern = topic.value.pattern
-        return f"{self.root}/" + pattern.format(camera=level(camera), zone=level(zone), verb=level(verb))
+        names = {"camera": camera, "zone": zone, "verb": verb}
+        levels = {key: encode_level(name) for key, name in names.items()}
+        return f"{self.root}/{topic.value.pattern.format(**levels)}"
 
     def filter(self, topic: Topic) -> str:
         """Return the subscription filter that matches every topic of this kind."""
         return f"{self.root}/" + topic.value.pattern.format(camera="+", zone="+", verb="+")
 
     def parse(self, topic: Topic, text: str) -> dict[str, str] | None:
-        """Return the names in the full topic `text`, or None if it is of another kind."""
+        """Return the names in the full topic `text`; None if it does not match."""
         if not text.startswith(f"{self.root}/"):
             return None
-        wanted = topic.value.pattern.split("/")
-        given = text.removeprefix(f"{self.root}/").split("/")
-        if len(wanted) != len(given):
+        pattern = topic.value.pattern.split("/")
+        levels = text.removeprefix(f"{self.root}/").split("/")
+        if len(pattern) != len(levels):
             return None
         names: dict[str, str] = {}
-        for want, have in zip(wanted, given, strict=True):
-            if want.startswith("{"):
+        for expected, actual in zip(pattern, levels, strict=True):
+            if expected.startswith("{"):
                 try:
-                    names[want.strip("{}")] = unlevel(have)
-                except UnicodeDecodeError:  # a stranger's: `level` makes no such name
+                    names[expected.strip("{}")] = decode_level(actual)
+                except UnicodeDecodeError:  # `encode_level` never returns this
                     return None
-            elif want != have:
+            elif expected != actual:
                 return None
         return names

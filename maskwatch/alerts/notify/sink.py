@@ -122,8 +122,11 @@ class NotificationSink(StatelessSink):
             if self._pending:
                 time.sleep(_GROUP_SECONDS)
             self._wakeup.clear()
-            self._send_pending()
-            self._escalate()
+            try:
+                self._send_pending()
+                self._escalate()
+            except Exception:  # the thread's entry point: a thread that ended would never deliver again
+                log.exception("%s: an internal error", self.name)
         for delivery in self._take_pending():
             self._report(DeliveryOutcome(delivery.id, DeliveryStatus.FAILED, "the sink has stopped"))
 

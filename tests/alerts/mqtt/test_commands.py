@@ -1,26 +1,35 @@
-"""Commands: taken once, limited in rate, answered, and never a reason to fall over."""
+"""Commands: run once, limited in rate, answered, and harmless whatever their bytes are."""
 
 from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.alerts.mqtt.commands import CommandResponse, MqttCommandHandler
+from maskwatch.alerts.mqtt.commands import MqttCommandHandler
 from maskwatch.alerts.mqtt.connection import Received
-from maskwatch.alerts.mqtt.topics import Topic, Topics
+from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.payloads import CommandResultPayload
+from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.ipc.messages import Command, CommandResult
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder
+from tests.fakes.waiting import wait_until
 
 TOPICS = Topics("maskwatch", "gate 1")
 
 
-def desk() -> MqttCommandHandler:
-    return MqttCommandHandler(TOPICS, "gate 1")
+def make_handler() -> MqttCommandHandler:
+    return MqttCommandHandler(MessageBuilder(TOPICS, "gate 1"))
+
+
+def result_of(answer: object) -> CommandResultPayload:
+    assert isinstance(answer, Message), answer
+    return msgspec.json.decode(answer.payload, type=CommandResultPayload)
 
 
 def message(verb: str = "snooze", payload: bytes = b"", *, retained: bool = False) -> Received:
@@ -28,84 +37,82 @@ def message(verb: str = "snooze", payload: bytes = b"", *, retained: bool = Fals
     return Received(TOPICS.of(topic, camera="door", verb=verb), payload, retained, b"corr")
 
 
-def taken(desk_: MqttCommandHandler, arrived: Received, now: float = 100.0) -> Command:
-    command = desk_.take(arrived, now)
+def accepted(handler: MqttCommandHandler, received: Received, now: float = 100.0) -> Command:
+    command = handler.receive(received, now)
     assert isinstance(command, Command), command
     return command
 
 
-def refusal(desk_: MqttCommandHandler, arrived: Received, now: float = 100.0) -> str:
-    answer = desk_.take(arrived, now)
-    assert isinstance(answer, CommandResponse), answer
-    assert not answer.result.ok
-    return answer.result.detail
+def refusal(handler: MqttCommandHandler, received: Received, now: float = 100.0) -> str:
+    result = result_of(handler.receive(received, now))
+    assert not result.ok
+    return result.detail
 
 
-def test_a_camera_command_names_its_camera_and_is_answered_with_the_senders_id() -> None:
-    one = desk()
-    command = taken(one, message(payload=b'{"id": "abc", "seconds": 600}'))
+def test_a_camera_command_is_answered_with_the_id_of_its_sender() -> None:
+    handler = make_handler()
+    command = accepted(handler, message(payload=b'{"id": "abc", "seconds": 600}'))
     assert (command.verb, command.target, command.seconds, command.origin) == (
         "snooze",
         "door",
         600,
         "mqtt",
     )
-    answer = one.done(CommandResult(id=command.id, ok=True, detail="until 12:10"))
+    answer = handler.complete(CommandResult(id=command.id, ok=True, detail="until 12:10"))
     assert answer is not None
-    assert (answer.result.id, answer.result.ok, answer.result.detail) == ("abc", True, "until 12:10")
-    assert (answer.result.verb, answer.result.target, answer.correlation) == ("snooze", "door", b"corr")
+    result = result_of(answer)
+    assert (result.id, result.ok, result.detail) == ("abc", True, "until 12:10")
+    assert (result.verb, result.target, answer.correlation) == ("snooze", "door", b"corr")
 
 
 def test_an_empty_message_means_all_defaults() -> None:
-    assert taken(desk(), message("enable")).seconds == 0
+    assert accepted(make_handler(), message("enable")).seconds == 0
 
 
 def test_enable_turns_into_disable_for_a_switch_with_one_topic() -> None:
-    assert taken(desk(), message("enable", b'{"on": false}')).verb == "disable"
-    assert taken(desk(), message("enable", b'{"on": true}')).verb == "enable"
+    assert accepted(make_handler(), message("enable", b'{"on": false}')).verb == "disable"
+    assert accepted(make_handler(), message("enable", b'{"on": true}')).verb == "enable"
 
 
-def test_acknowledge_names_a_violation() -> None:
-    assert taken(desk(), message("acknowledge", b'{"target": "x"}')).target == "x"
-    assert "id of a violation" in refusal(desk(), message("acknowledge"))
+def test_acknowledge_requires_a_violation() -> None:
+    assert accepted(make_handler(), message("acknowledge", b'{"target": "x"}')).target == "x"
+    assert "id of a violation" in refusal(make_handler(), message("acknowledge"))
 
 
-def test_a_command_seen_before_is_not_run_again_but_answered_again() -> None:
-    one = desk()
+def test_a_repeated_command_is_not_run_again_but_answered_again() -> None:
+    handler = make_handler()
     again = message(payload=b'{"id": "abc"}')
-    command = taken(one, again)
-    assert one.take(again, 100.0) is None
-    one.done(CommandResult(id=command.id, ok=True))
-    repeated = one.take(again, 100.0)
-    assert isinstance(repeated, CommandResponse)
-    assert repeated.result.ok
+    command = accepted(handler, again)
+    assert handler.receive(again, 100.0) is None
+    handler.complete(CommandResult(id=command.id, ok=True))
+    assert result_of(handler.receive(again, 100.0)).ok
 
 
-def test_a_retained_command_is_an_old_wish_and_ignored() -> None:
-    assert desk().take(message(retained=True), 0) is None
+def test_a_retained_command_is_ignored() -> None:
+    assert make_handler().receive(message(retained=True), 0) is None
 
 
 @pytest.mark.parametrize("verb", ["format", "", "reload"])
-def test_a_verb_that_is_not_the_cameras_is_answered_with_those_that_are(verb: str) -> None:
+def test_an_unknown_verb_is_answered_with_the_known_ones(verb: str) -> None:
     topic = f"{TOPICS.root}/camera/door/command/{verb}"
     assert "expected disable, enable, snapshot, snooze" in refusal(
-        desk(), Received(topic, b"", retained=False)
+        make_handler(), Received(topic, b"", retained=False)
     )
-    answer = desk().take(Received(topic, b'{"id": "7"}', retained=False), 0)
-    assert isinstance(answer, CommandResponse)
-    assert answer.result.id == "7"
+    assert (
+        result_of(make_handler().receive(Received(topic, b'{"id": "7"}', retained=False), 0)).id == "7"
+    )
 
 
-def test_other_topics_are_not_the_desks_concern() -> None:
-    assert not desk().concerns(Received(f"{TOPICS.root}/camera/door/state", b"", retained=False))
+def test_other_topics_are_not_handled() -> None:
+    assert not make_handler().handles(Received(f"{TOPICS.root}/camera/door/state", b"", retained=False))
 
 
 def test_a_flood_is_refused_and_the_refusals_are_limited_too() -> None:
-    one = desk()
-    outcomes = [one.take(message(), 100.0) for _ in range(1000)]
+    handler = make_handler()
+    outcomes = [handler.receive(message(), 100.0) for _ in range(1000)]
     assert sum(isinstance(each, Command) for each in outcomes) == 10
-    assert sum(isinstance(each, CommandResponse) for each in outcomes) == 1
-    assert isinstance(one.take(message(), 101.5), Command)
+    assert sum(isinstance(each, Message) for each in outcomes) == 1
+    assert isinstance(handler.receive(message(), 101.5), Command)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +129,12 @@ def test_a_flood_is_refused_and_the_refusals_are_limited_too() -> None:
         b"[" * 3000,
     ],
 )
-def test_rubbish_is_answered_in_words(payload: bytes) -> None:
-    assert "no command" in refusal(desk(), message(payload=payload))
+def test_an_invalid_payload_is_answered_with_the_reason(payload: bytes) -> None:
+    assert "no command" in refusal(make_handler(), message(payload=payload))
 
 
 @pytest.mark.parametrize(
-    ("payload", "answered"),
+    ("payload", "expected_id"),
     [
         (b'{"id": "7", "seconds": "many"}', "7"),
         (b'{"secnds": 5, "id": "7"}', "7"),
@@ -136,40 +143,39 @@ def test_rubbish_is_answered_in_words(payload: bytes) -> None:
         (b'{"id": "7"', ""),
     ],
 )
-def test_who_gave_a_wrong_command_is_answered_with_its_id_if_it_has_one(
-    payload: bytes, answered: str
+def test_an_invalid_command_is_answered_with_its_id_if_it_has_one(
+    payload: bytes, expected_id: str
 ) -> None:
-    answer = desk().take(message(payload=payload), 100.0)
-    assert isinstance(answer, CommandResponse)
-    assert not answer.result.ok
-    assert answer.result.id == answered
+    result = result_of(make_handler().receive(message(payload=payload), 100.0))
+    assert not result.ok
+    assert result.id == expected_id
 
 
-def test_a_huge_message_is_not_read() -> None:
-    assert "4096 at most" in refusal(desk(), message(payload=b" " * 5000))
+def test_an_oversized_message_is_not_parsed() -> None:
+    assert "4096 at most" in refusal(make_handler(), message(payload=b" " * 5000))
 
 
 @given(st.text(max_size=80), st.binary(max_size=200), st.booleans())
-def test_no_message_makes_the_desk_fall_over(topic: str, payload: bytes, retained: bool) -> None:
-    one = desk()
+def test_no_message_raises(topic: str, payload: bytes, retained: bool) -> None:
+    handler = make_handler()
     for start in ("", f"{TOPICS.root}/command/", f"{TOPICS.root}/camera/"):
-        one.take(Received(start + topic, payload, retained), 1.0)
-    one.take(message(payload=payload), 1.0)
+        handler.receive(Received(start + topic, payload, retained), 1.0)
+    handler.receive(message(payload=payload), 1.0)
 
 
-def test_commands_beyond_those_that_may_wait_are_refused() -> None:
-    one = desk()
-    waiting = [taken(one, message(), 100.0 * turn) for turn in range(1, 101)]
-    assert refusal(one, message(), 20_000.0) == "too many commands wait for an answer"
-    one.done(CommandResult(id=waiting[0].id, ok=True))
-    assert taken(one, message(), 30_000.0)
+def test_more_commands_than_may_be_pending_are_refused() -> None:
+    handler = make_handler()
+    pending = [accepted(handler, message(), 100.0 * turn) for turn in range(1, 101)]
+    assert refusal(handler, message(), 20_000.0) == "too many commands wait for an answer"
+    handler.complete(CommandResult(id=pending[0].id, ok=True))
+    assert accepted(handler, message(), 30_000.0)
 
 
-def test_a_result_of_another_origin_is_not_ours() -> None:
-    assert desk().done(CommandResult(id="cli-1", ok=True)) is None
+def test_the_result_of_a_command_of_another_origin_is_ignored() -> None:
+    assert make_handler().complete(CommandResult(id="cli-1", ok=True)) is None
 
 
-def test_a_command_goes_from_the_broker_to_the_recorder_and_its_result_back(
+def test_a_command_reaches_the_recorder_and_its_result_the_broker(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port, commands=True)
@@ -185,24 +191,22 @@ def test_a_command_goes_from_the_broker_to_the_recorder_and_its_result_back(
     assert (answer["id"], answer["ok"], answer["detail"]) == ("7", False, "the camera is offline")
 
 
-def test_commands_are_taken_again_after_the_broker_was_restarted(
+def test_commands_are_received_after_the_broker_was_restarted(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
-    from tests.fakes.recorder_side import eventually
-
     sink = make_sink(broker.port, commands=True)
     recorder.start(sink)
     broker.kill()
-    eventually(lambda: not sink.ready)
+    wait_until(lambda: not sink.ready)
     broker.start()
-    eventually(lambda: sink.ready)
+    wait_until(lambda: sink.ready)
     sender = Listener(broker.port)
     sender.publish("maskwatch/gate%201/command/reload")
     assert recorder.wait_command().verb == "reload"
     sender.close()
 
 
-def test_without_leave_no_command_is_taken(
+def test_no_command_is_received_unless_enabled(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port)

@@ -1,4 +1,4 @@
-"""The MQTT sink against brokers that refuse, drop, hang, or are not what they should be."""
+"""The MQTT sink against brokers that refuse, drop, hang, or are not brokers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.secrets import Secret
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.recorder_side import FakeRecorder, eventually
+from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import change
-from tests.fakes.stubborn_broker import Manners, StubbornBroker
+from tests.fakes.stubborn_broker import Behaviour, StubbornBroker
+from tests.fakes.waiting import wait_until
 
 ROOT = "maskwatch/gate%201"
 CANARY_PASSWORD = "hunter2-canary"
@@ -33,7 +34,7 @@ Start = Callable[..., Mosquitto]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a Mosquitto with these lines in its configuration."""
+    """Start a Mosquitto with these lines in its configuration."""
     started: list[Mosquitto] = []
 
     def begin(lines: list[str], listener: str = "") -> Mosquitto:
@@ -48,12 +49,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def stubborn() -> Iterator[Callable[[Manners], StubbornBroker]]:
-    """Starts a broker that misbehaves."""
+def stubborn() -> Iterator[Callable[[Behaviour], StubbornBroker]]:
+    """Start a broker that misbehaves."""
     started: list[StubbornBroker] = []
 
-    def begin(manners: Manners) -> StubbornBroker:
-        started.append(StubbornBroker(manners))
+    def begin(behaviour: Behaviour) -> StubbornBroker:
+        started.append(StubbornBroker(behaviour))
         return started[-1]
 
     yield begin
@@ -62,7 +63,7 @@ def stubborn() -> Iterator[Callable[[Manners], StubbornBroker]]:
 
 
 def passwords(directory: Path) -> list[str]:
-    """A password file with the users `node` and `reader`."""
+    """Write a password file with the users `node` and `reader`; return the configuration lines."""
     path = directory / "passwords"
     path.write_text("")
     for user in ("node", "reader"):
@@ -72,16 +73,16 @@ def passwords(directory: Path) -> list[str]:
     return ["allow_anonymous false", f"password_file {path}"]
 
 
-def complaint(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """Wait until the log says so, and hold that it says so once and without the password."""
-    eventually(lambda: any(words in record.getMessage() for record in caplog.records))
+def wait_for_warning(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Wait for the warning; check that it is logged once and without the password."""
+    wait_until(lambda: any(words in record.getMessage() for record in caplog.records))
     time.sleep(0.5)
-    said = [r for r in caplog.records if words in r.getMessage() and r.levelno >= logging.WARNING]
-    assert len(said) == 1
+    warnings = [r for r in caplog.records if words in r.getMessage() and r.levelno >= logging.WARNING]
+    assert len(warnings) == 1
     assert CANARY_PASSWORD not in caplog.text
 
 
-def test_a_wrong_password_is_one_clear_warning_and_no_readiness(
+def test_a_wrong_password_is_one_warning_and_the_sink_is_not_ready(
     start: Start,
     tmp_path: Path,
     recorder: FakeRecorder,
@@ -92,7 +93,7 @@ def test_a_wrong_password_is_one_clear_warning_and_no_readiness(
     broker = start(passwords(tmp_path))
     sink = make_sink(broker.port, version=version, username="node", password=Secret("hunter3-canary"))
     recorder.start(sink, ready=False)
-    complaint(caplog, "refused the connection: not authorized")
+    wait_for_warning(caplog, "refused the connection: not authorized")
     assert not sink.ready
     assert "hunter3" not in caplog.text
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
@@ -107,7 +108,7 @@ def test_the_right_password_is_accepted(
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
 
 
-def test_an_acl_that_drops_what_we_publish_is_found_by_the_canary(
+def test_the_canary_detects_an_acl_that_drops_publications(
     start: Start,
     tmp_path: Path,
     recorder: FakeRecorder,
@@ -115,7 +116,7 @@ def test_an_acl_that_drops_what_we_publish_is_found_by_the_canary(
     version: MqttVersion,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A 3.1.1 broker acknowledges what it drops: without the canary all would seem delivered."""
+    """A 3.1.1 broker acknowledges what it drops: without the canary all would count as delivered."""
     acl = tmp_path / "acl"
     acl.write_text(f"user node\ntopic read {ROOT}/#\n")
     broker = start([*passwords(tmp_path), f"acl_file {acl}"])
@@ -123,16 +124,16 @@ def test_an_acl_that_drops_what_we_publish_is_found_by_the_canary(
         broker.port, version=version, username="node", password=Secret(CANARY_PASSWORD), ack_timeout=1.0
     )
     recorder.start(sink, ready=False)
-    complaint(caplog, f"its ACL must let this user read and write {ROOT}/#")
+    wait_for_warning(caplog, f"its ACL must let this user read and write {ROOT}/#")
     assert not sink.ready
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.FAILED
     acl.write_text(f"user node\ntopic readwrite {ROOT}/#\n")
     broker.stop()
     broker.start()
-    eventually(lambda: sink.ready)
+    wait_until(lambda: sink.ready)
 
 
-def test_mqtt_5_says_which_alert_an_acl_refuses_and_that_is_not_an_acceptance(
+def test_an_alert_that_an_acl_refuses_in_mqtt_5_is_refused(
     start: Start, tmp_path: Path, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     acl = tmp_path / "acl"
@@ -155,56 +156,56 @@ def test_mqtt_5_says_which_alert_an_acl_refuses_and_that_is_not_an_acceptance(
     ],
 )
 def test_the_reason_code_decides_the_outcome(
-    stubborn: Callable[[Manners], StubbornBroker],
+    stubborn: Callable[[Behaviour], StubbornBroker],
     recorder: FakeRecorder,
     make_sink: MakeSink,
     code: int,
     fate: DeliveryStatus,
 ) -> None:
-    broker = stubborn(Manners(puback=code))
+    broker = stubborn(Behaviour(puback=code))
     sink = make_sink(broker.port)
     recorder.start(sink)
     assert recorder.status(recorder.send(sink, change(1))) is fate
     assert sink.ready
 
 
-def test_without_an_acknowledgement_a_delivery_fails_and_the_connection_is_made_anew(
-    stubborn: Callable[[Manners], StubbornBroker],
+def test_a_delivery_without_an_acknowledgement_fails_and_reconnects(
+    stubborn: Callable[[Behaviour], StubbornBroker],
     recorder: FakeRecorder,
     make_sink: MakeSink,
     version: MqttVersion,
 ) -> None:
-    broker = stubborn(Manners(puback=None, v5=version is MqttVersion.V5))
+    broker = stubborn(Behaviour(puback=None, v5=version is MqttVersion.V5))
     sink = make_sink(broker.port, version=version, ack_timeout=0.5)
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, change(1)))
     assert outcome.status is DeliveryStatus.FAILED
     assert "no acknowledgement" in outcome.detail
-    eventually(lambda: len(broker.seen.connects) >= 2)
+    wait_until(lambda: len(broker.seen.connects) >= 2)
 
 
-def test_no_more_is_in_flight_than_the_window_and_the_brokers_receive_maximum_allow(
-    stubborn: Callable[[Manners], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
+def test_no_more_is_in_flight_than_window_and_receive_maximum(
+    stubborn: Callable[[Behaviour], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     receive_maximum = b"\x21\x00\x04"
-    broker = stubborn(Manners(puback=None, properties=receive_maximum))
+    broker = stubborn(Behaviour(puback=None, properties=receive_maximum))
     sink = make_sink(broker.port, ack_timeout=1.0, window=20)
     recorder.start(sink)
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 21)]
     assert {recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
-    assert broker.seen.most_pending <= 4
+    assert broker.seen.max_pending <= 4
 
 
-def test_a_picture_larger_than_the_broker_takes_is_left_out(
-    stubborn: Callable[[Manners], StubbornBroker],
+def test_a_picture_larger_than_the_broker_accepts_is_left_out(
+    stubborn: Callable[[Behaviour], StubbornBroker],
     recorder: FakeRecorder,
     make_sink: MakeSink,
     tmp_path: Path,
 ) -> None:
-    """Otherwise the broker would close the connection, and the alert would never pass."""
+    """Otherwise the broker would close the connection, and the alert would never be delivered."""
     picture = tmp_path / "a.jpg"
     picture.write_bytes(b"x" * 30_000)
-    broker = stubborn(Manners(puback=0, properties=b"\x27\x00\x00\x40\x00"))
+    broker = stubborn(Behaviour(puback=0, properties=b"\x27\x00\x00\x40\x00"))
     sink = make_sink(broker.port, send_pictures=True)
     recorder.start(sink)
     assert recorder.status(recorder.send(sink, change(1), picture=picture)) is DeliveryStatus.ACCEPTED
@@ -215,29 +216,29 @@ def test_a_picture_larger_than_the_broker_takes_is_left_out(
 
 @pytest.mark.parametrize("size", [0, 1, 50, 100, 16_200, 16_300, 70_000])
 @pytest.mark.parametrize("correlation", [b"", b"c" * 40])
-def test_how_long_a_packet_is_is_known_before_it_is_sent(
-    stubborn: Callable[[Manners], StubbornBroker], size: int, correlation: bytes
+def test_the_computed_packet_size_is_an_upper_bound(
+    stubborn: Callable[[Behaviour], StubbornBroker], size: int, correlation: bytes
 ) -> None:
-    broker = stubborn(Manners(puback=0))
+    broker = stubborn(Behaviour(puback=0))
     message = Message("maskwatch/gate/ü", b"x" * size, expiry=60, correlation=correlation)
-    link = MqttConnection(MqttConfig(port=broker.port), "a-client", Message("will", b""))
-    link.open(5)
-    link.publish(message)
-    eventually(lambda: bool(broker.seen.sizes))
-    link.close()
+    connection = MqttConnection(MqttConfig(port=broker.port), "a-client", Message("will", b""))
+    connection.open(5)
+    connection.publish(message)
+    wait_until(lambda: bool(broker.seen.sizes))
+    connection.close()
     assert broker.seen.sizes[0] <= packet_bytes(message) <= broker.seen.sizes[0] + 9
 
 
-def test_an_alert_larger_than_the_broker_takes_is_refused_and_the_connection_stands(
-    stubborn: Callable[[Manners], StubbornBroker],
+def test_an_oversized_alert_is_refused_and_the_connection_stays_open(
+    stubborn: Callable[[Behaviour], StubbornBroker],
     recorder: FakeRecorder,
     make_sink: MakeSink,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Also what is retained: the broker would cut us off again and again."""
+    """Retained messages too: otherwise the broker would close each connection."""
     zones = tuple(f"zone {number:040}" for number in range(60))
     large = replace(change(1), violation=replace(change(1).violation, zones=zones))
-    broker = stubborn(Manners(puback=0, properties=b"\x27\x00\x00\x08\x00"))
+    broker = stubborn(Behaviour(puback=0, properties=b"\x27\x00\x00\x08\x00"))
     recorder.open_violations = [change(index) for index in range(2, 60)]
     sink = make_sink(broker.port)
     recorder.start(sink)
@@ -245,34 +246,34 @@ def test_an_alert_larger_than_the_broker_takes_is_refused_and_the_connection_sta
     assert outcome.status is DeliveryStatus.REFUSED
     assert "the broker takes no more than 2048" in outcome.detail
     assert recorder.status(recorder.send(sink, change(2))) is DeliveryStatus.ACCEPTED
-    complaint(caplog, "/open_violations is not sent")
+    wait_for_warning(caplog, "/open_violations is not sent")
     assert max(broker.seen.sizes) <= 2048
     assert len(broker.seen.connects) == 1
 
 
 @pytest.mark.parametrize(
-    ("manners", "words"),
+    ("behaviour", "words"),
     [
-        (Manners(connack=None), "accepted the connection but does not answer"),
-        (Manners(connack=0x88), "refused the connection: server unavailable"),
-        (Manners(garbage=b"HTTP/1.1 400 Bad Request\r\n\r\n"), "does not answer"),
-        (Manners(garbage=b"\x20\x02"), "does not answer"),
-        (Manners(hear_canary=False), "drops what is published"),
+        (Behaviour(connack=None), "accepted the connection but does not answer"),
+        (Behaviour(connack=0x88), "refused the connection: server unavailable"),
+        (Behaviour(garbage=b"HTTP/1.1 400 Bad Request\r\n\r\n"), "does not answer"),
+        (Behaviour(garbage=b"\x20\x02"), "does not answer"),
+        (Behaviour(echo_canary=False), "drops what is published"),
     ],
-    ids=["mute", "refusing", "not-mqtt", "half-an-answer", "deaf"],
+    ids=["mute", "refusing", "not-mqtt", "half-an-answer", "no-canary"],
 )
-def test_a_peer_that_is_no_good_is_one_clear_warning(
-    stubborn: Callable[[Manners], StubbornBroker],
+def test_a_peer_that_misbehaves_is_one_warning(
+    stubborn: Callable[[Behaviour], StubbornBroker],
     recorder: FakeRecorder,
     make_sink: MakeSink,
     caplog: pytest.LogCaptureFixture,
-    manners: Manners,
+    behaviour: Behaviour,
     words: str,
 ) -> None:
-    broker = stubborn(manners)
+    broker = stubborn(behaviour)
     sink = make_sink(broker.port, ack_timeout=0.5)
     recorder.start(sink, ready=False)
-    complaint(caplog, words)
+    wait_for_warning(caplog, words)
     assert not sink.ready
 
 
@@ -285,7 +286,7 @@ def openssl(directory: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority, a server certificate that is valid, one that has expired, and a client's."""
+    """Create an authority, a valid and an expired server certificate, and a client's."""
     path = tmp_path_factory.mktemp("certificates")
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl(
@@ -310,7 +311,7 @@ def tls_lines(certificates: Path, server: str = "good") -> list[str]:
     ]
 
 
-def test_alerts_travel_over_tls_and_a_client_certificate_is_shown_if_asked(
+def test_alerts_are_sent_over_tls_with_a_client_certificate(
     start: Start, certificates: Path, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
     broker = start([*tls_lines(certificates), "require_certificate true"])
@@ -326,7 +327,7 @@ def test_alerts_travel_over_tls_and_a_client_certificate_is_shown_if_asked(
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
 
 
-def test_an_expired_certificate_is_refused_in_words(
+def test_an_expired_certificate_is_one_warning(
     start: Start,
     certificates: Path,
     recorder: FakeRecorder,
@@ -336,7 +337,7 @@ def test_an_expired_certificate_is_refused_in_words(
     broker = start(tls_lines(certificates, "expired"))
     sink = make_sink(broker.port, tls=True, ca_file=str(certificates / "ca.crt"))
     recorder.start(sink, ready=False)
-    complaint(caplog, "certificate has expired")
+    wait_for_warning(caplog, "certificate has expired")
     assert not sink.ready
 
 
@@ -350,7 +351,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     broker = start(tls_lines(certificates))
     sink = make_sink(broker.port, tls=True)
     recorder.start(sink, ready=False)
-    complaint(caplog, "its certificate is not accepted")
+    wait_for_warning(caplog, "its certificate is not accepted")
 
 
 def test_a_tls_file_that_cannot_be_read_is_named(
@@ -358,13 +359,13 @@ def test_a_tls_file_that_cannot_be_read_is_named(
 ) -> None:
     sink = make_sink(1, tls=True, ca_file=str(tmp_path / "none.crt"))
     recorder.start(sink, ready=False)
-    complaint(caplog, f"cannot use the TLS files ({tmp_path}/none.crt)")
+    wait_for_warning(caplog, f"cannot use the TLS files ({tmp_path}/none.crt)")
 
 
 # --- load ---------------------------------------------------------------------------------------------
 
 
-def test_the_window_is_kept_full_and_a_backlog_drains_in_order(
+def test_a_backlog_drains_in_order_through_the_window(
     start: Start, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     broker = start(["allow_anonymous true"])
@@ -383,10 +384,10 @@ def test_the_window_is_kept_full_and_a_backlog_drains_in_order(
     assert numbers == list(range(1, total + 1))
 
 
-def test_a_broker_that_cannot_be_reached_holds_up_nobody(
+def test_an_unreachable_broker_does_not_delay_the_recorder(
     recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
-    """A full listen queue swallows connections: connecting blocks, sending must not."""
+    """With a full listen queue connecting blocks; sending must not."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
         port = server.getsockname()[1]
         full = [socket.socket() for _ in range(4)]
@@ -404,14 +405,14 @@ def test_a_broker_that_cannot_be_reached_holds_up_nobody(
             each.close()
 
 
-def test_no_thread_or_descriptor_is_left_by_a_hundred_lost_connections(
-    stubborn: Callable[[Manners], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
+def test_lost_connections_leave_no_threads_or_descriptors(
+    stubborn: Callable[[Behaviour], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
-    broker = stubborn(Manners(connack=0x88))
-    sink = make_sink(broker.port, longest_pause=0.01)
+    broker = stubborn(Behaviour(connack=0x88))
+    sink = make_sink(broker.port, max_wait=0.01)
     recorder.start(sink, ready=False)
-    eventually(lambda: len(broker.seen.connects) > 10)
+    wait_until(lambda: len(broker.seen.connects) > 10)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-    eventually(lambda: len(broker.seen.connects) > 110)
+    wait_until(lambda: len(broker.seen.connects) > 110)
     assert threading.active_count() == threads
     assert len(list(Path("/proc/self/fd").iterdir())) <= files + 4

@@ -1,4 +1,4 @@
-"""docs/mqtt.md and docs/schemas against what is really published."""
+"""docs/mqtt.md and docs/schemas against what is published."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
     )
 
 
-def test_the_documents_are_what_the_code_says() -> None:
+def test_the_documents_are_what_the_code_generates() -> None:
     """`python -m tools.reference` writes them."""
     stale = [str(path) for path, content in reference() if path.read_bytes() != content]
     assert stale == []
 
 
 @pytest.mark.parametrize("topic", Topic)
-def test_every_topic_with_a_schema_has_one(topic: Topic) -> None:
+def test_the_schema_of_every_topic_exists(topic: Topic) -> None:
     assert not topic.value.schema or topic.value.schema in PAYLOADS
 
 
@@ -55,8 +55,8 @@ def test_the_alert_in_the_documentation_is_valid_and_complete(root: Path) -> Non
     )
 
 
-def test_a_wrong_alert_is_not_valid() -> None:
-    """The validator is able to fail."""
+def test_an_invalid_payload_fails_validation() -> None:
+    """Check that the validator can fail."""
     with pytest.raises(jsonschema.ValidationError):
         validator("camera-state").validate({"version": 1, "node": "n", "camera": "c", "state": "asleep"})
 
@@ -66,10 +66,10 @@ def kind_of(heard: Heard) -> Topic:
     return kind
 
 
-def test_all_that_is_published_is_as_the_table_and_the_schemas_say(
+def test_publications_match_the_topic_table_and_the_schemas(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
 ) -> None:
-    """Every kind of message, with and without what may be missing, from a real broker."""
+    """Every kind of message, with and without optional values, from a real broker."""
     picture = tmp_path / "a.jpg"
     picture.write_bytes(JPEG)
     recorder.cameras = [status(), status("ya/rd", CameraState.BACKOFF, "no route")]
@@ -88,18 +88,20 @@ def test_all_that_is_published_is_as_the_table_and_the_schemas_say(
     sink.occupancy_counted(minute(zone="hall"))
     sink.occupancy_counted(replace(minute(), minute=START, judged=0, masked=0, unmasked=0))
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
-    asked = recorder.wait_command().id
-    sink.snapshot_taken(CameraSnapshot(asked, "door", START, JPEG))
-    sink.command_done(CommandResult(id=asked, ok=True))
+    command = recorder.wait_command().id
+    sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG))
+    sink.command_done(CommandResult(id=command, ok=True))
     result = TOPICS.of(Topic.COMMAND_RESULT)
     heard = listener.wait(lambda all_: any(each.topic == result for each in all_))
     sink.stop(5)
     heard = listener.wait(lambda all_: any(each.payload == b"offline" for each in all_))
-    ours = [each for each in heard if not kind_of(each).value.incoming]
-    assert {kind_of(each) for each in ours} == {topic for topic in Topic if not topic.value.incoming}
-    for each in ours:
-        row = kind_of(each).value
-        assert (each.retain, each.qos, each.content) == (row.retained, 1, row.content)
-        assert (each.expiry is None) == (row.expiry is None)
-        if row.schema:
-            validator(row.schema).validate(json.loads(each.payload))
+    published = [each for each in heard if not kind_of(each).value.incoming]
+    assert {kind_of(each) for each in published} == {
+        topic for topic in Topic if not topic.value.incoming
+    }
+    for each in published:
+        spec = kind_of(each).value
+        assert (each.retain, each.qos, each.content) == (spec.retained, 1, spec.content)
+        assert (each.expiry is None) == (spec.expiry is None)
+        if spec.schema:
+            validator(spec.schema).validate(json.loads(each.payload))

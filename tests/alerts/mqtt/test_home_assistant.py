@@ -1,4 +1,4 @@
-"""Home Assistant discovery: what it announces, when again, and what it clears away."""
+"""Home Assistant discovery: its entities, when it is published, and what it clears."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from maskwatch.domain import CameraState
 from maskwatch.secrets import SecretUrl
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.recorder_side import FakeRecorder, eventually, status
+from tests.fakes.recorder_side import FakeRecorder, status
+from tests.fakes.waiting import wait_until
 
 EVERYTHING = MqttConfig(home_assistant=True, send_pictures=True, commands=True)
 
@@ -31,7 +32,7 @@ def discovered(mqtt: MqttConfig = EVERYTHING, *cameras: str) -> dict[str, dict[s
     return {message.topic: json.loads(message.payload) for message in home.messages()}
 
 
-def test_a_camera_has_the_entities_that_people_ask_for() -> None:
+def test_a_camera_has_these_entities() -> None:
     names = {
         (topic.split("/")[1], config["name"])
         for topic, config in discovered().items()
@@ -53,24 +54,24 @@ def test_a_camera_has_the_entities_that_people_ask_for() -> None:
     }
 
 
-def test_without_leave_to_command_or_to_send_pictures_there_is_nothing_to_press_or_see() -> None:
+def test_commands_and_images_have_entities_only_if_enabled() -> None:
     platforms = {topic.split("/")[1] for topic in discovered(MqttConfig(home_assistant=True))}
     assert platforms == {"binary_sensor", "sensor", "event"}
 
 
 @pytest.mark.parametrize("name", ["front door", "Tür/+#", "日本", "a" * 64])
-def test_topics_keep_to_the_characters_that_discovery_allows(name: str) -> None:
+def test_topics_use_only_characters_that_discovery_allows(name: str) -> None:
     for topic in discovered(EVERYTHING, name):
         assert re.fullmatch(r"homeassistant/[a-z_]+/[a-zA-Z0-9_-]+/[a-zA-Z0-9_-]+/config", topic)
 
 
-def test_cameras_whose_names_look_alike_have_different_entities() -> None:
+def test_cameras_with_similar_names_have_different_entities() -> None:
     found = discovered(EVERYTHING, "door 1", "door-1", "Door 1")
     ids = [config["unique_id"] for config in found.values()]
     assert len(ids) == len(set(ids)) == 3 * 12 + 2
 
 
-def test_every_entity_reads_and_writes_topics_of_the_documented_table() -> None:
+def test_every_entity_uses_topics_of_the_documented_table() -> None:
     topics = Topics("maskwatch", "gate 1")
     used = {
         str(value)
@@ -82,7 +83,7 @@ def test_every_entity_reads_and_writes_topics_of_the_documented_table() -> None:
         assert any(topics.parse(topic, text) is not None for topic in Topic), text
 
 
-def test_commands_are_messages_that_the_command_desk_takes() -> None:
+def test_the_payloads_of_command_entities_are_json_objects() -> None:
     by_name = {config["name"]: config for config in discovered().values()}
     switch, button = by_name["Enabled"], by_name["Take snapshot"]
     for payload in (switch["payload_on"], switch["payload_off"], button["payload_press"]):
@@ -100,7 +101,7 @@ def discovery_of(listener: Listener) -> list[str]:
     return [topic for topic in listener.topics() if topic.startswith("homeassistant/")]
 
 
-def test_discovery_is_retained_and_published_again_when_home_assistant_is_born(
+def test_discovery_is_retained_and_published_again_at_birth(
     broker: Mosquitto,
     listener: Listener,
     recorder: FakeRecorder,
@@ -115,11 +116,11 @@ def test_discovery_is_retained_and_published_again_when_home_assistant_is_born(
     assert all(heard.retain for heard in listener.heard if heard.topic in first)
     recorder.cameras = [status(state=CameraState.BLIND)]
     listener.publish("homeassistant/status", b"online")
-    eventually(lambda: len(discovery_of(listener)) == 2 * len(first) + 1)
-    eventually(lambda: any(b"blind" in heard.payload for heard in listener.heard))
+    wait_until(lambda: len(discovery_of(listener)) == 2 * len(first) + 1)
+    wait_until(lambda: any(b"blind" in heard.payload for heard in listener.heard))
 
 
-def test_the_last_words_of_home_assistant_are_no_birth(
+def test_the_will_of_home_assistant_is_not_a_birth(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port, home_assistant=True)
@@ -130,7 +131,7 @@ def test_the_last_words_of_home_assistant_are_no_birth(
     assert len(discovery_of(listener)) == 9
 
 
-def test_what_is_retained_of_a_camera_that_is_gone_is_cleared(
+def test_retained_topics_of_a_removed_camera_are_cleared(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
     recorder.cameras = [status("shed")]
@@ -140,24 +141,24 @@ def test_what_is_retained_of_a_camera_that_is_gone_is_cleared(
     recorder.cameras = [status("door")]
     sink = make_sink(broker.port, version=version, home_assistant=True)
     recorder.start(sink)
-    eventually(lambda: not [topic for topic in late_topics(broker) if "shed" in topic])
-    assert any("/door/" in topic for topic in late_topics(broker))
+    wait_until(lambda: not [topic for topic in retained_topics(broker) if "shed" in topic])
+    assert any("/door/" in topic for topic in retained_topics(broker))
 
 
-def test_what_is_retained_of_another_node_is_left_alone(
+def test_retained_topics_of_another_node_are_kept(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     other = make_sink(broker.port, node="gate 2", home_assistant=True)
     recorder.start(other)
     sink = make_sink(broker.port, home_assistant=True)
     recorder.start(sink)
-    eventually(lambda: "maskwatch/gate%201/status" in late_topics(broker))
-    left = [topic for topic in late_topics(broker) if "gate%202" in topic or "gate_2" in topic]
+    wait_until(lambda: "maskwatch/gate%201/status" in retained_topics(broker))
+    left = [topic for topic in retained_topics(broker) if "gate%202" in topic or "gate_2" in topic]
     assert len(left) == 6 + 8
 
 
-def late_topics(broker: Mosquitto) -> list[str]:
-    """What the broker keeps, as a subscriber sees it that comes now."""
+def retained_topics(broker: Mosquitto) -> list[str]:
+    """Return the retained topics, as a new subscriber receives them."""
     late = Listener(broker.port, "#")
     late.publish("test/end", b"")
     late.wait_for("test/end")
@@ -165,6 +166,6 @@ def late_topics(broker: Mosquitto) -> list[str]:
     return [heard.topic for heard in late.heard if heard.retain]
 
 
-def test_a_prefix_of_ones_own_is_used() -> None:
+def test_a_configured_prefix_is_used() -> None:
     own = msgspec.structs.replace(EVERYTHING, home_assistant_prefix="ha/discovery/")
     assert all(topic.startswith("ha/discovery/") for topic in discovered(own))

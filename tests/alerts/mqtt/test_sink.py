@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.mqtt.topics import level
+from maskwatch.alerts.mqtt.topics import encode_level
 from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import MqttVersion
 from maskwatch.domain import CameraState
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.recorder_side import NOON, FakeRecorder, eventually, minute, status
+from tests.fakes.recorder_side import NOON, FakeRecorder, minute, status
 from tests.fakes.samples import JPEG, change, incident
+from tests.fakes.waiting import wait_until
 
 ROOT = "maskwatch/gate%201"
 
@@ -52,7 +54,7 @@ def test_availability_is_retained_and_offline_after_an_orderly_end(
     assert listener.wait_for(f"{ROOT}/status", b"offline").retain
 
 
-def test_the_last_will_says_offline_when_the_connection_is_cut(
+def test_the_last_will_is_offline_when_the_connection_is_cut(
     broker: Mosquitto,
     listener: Listener,
     recorder: FakeRecorder,
@@ -63,12 +65,12 @@ def test_the_last_will_says_offline_when_the_connection_is_cut(
     recorder.start(first)
     listener.wait_for(f"{ROOT}/status", b"online")
     # A second node of the same name takes the connection over; the broker publishes the will.
-    second = make_sink(broker.port, version=version, longest_pause=30)
+    second = make_sink(broker.port, version=version, max_wait=30)
     second.start(*recorder.callbacks)
     assert listener.wait_for(f"{ROOT}/status", b"offline").retain
 
 
-def test_every_retained_topic_is_restated_after_the_broker_lost_all(
+def test_every_retained_topic_is_published_again_to_an_empty_broker(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
     recorder.cameras = [status(), status("yard", CameraState.BACKOFF, "no route")]
@@ -78,9 +80,9 @@ def test_every_retained_topic_is_restated_after_the_broker_lost_all(
     sink = make_sink(broker.port, version=version, cameras=("door", "yard"))
     recorder.start(sink)
     broker.kill()
-    eventually(lambda: not sink.ready)
+    wait_until(lambda: not sink.ready)
     broker.start()
-    eventually(lambda: sink.ready)
+    wait_until(lambda: sink.ready)
     late = Listener(broker.port)
     last = f"{ROOT}/status"
     heard = {h.topic: h.payload for h in late.wait(lambda all_: any(h.topic == last for h in all_))}
@@ -163,7 +165,7 @@ def test_mqtt_5_messages_carry_expiry_and_content_type(
     assert listener.wait_for(f"{ROOT}/camera/door/state").expiry is None
 
 
-def test_the_picture_goes_before_its_alert_if_asked(
+def test_the_picture_is_published_before_its_alert_if_enabled(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
 ) -> None:
     picture = tmp_path / "a.jpg"
@@ -186,7 +188,7 @@ def test_the_picture_goes_before_its_alert_if_asked(
 
 
 @pytest.mark.parametrize("attempt", [1, 3])
-def test_an_alert_goes_without_a_picture_that_is_not_asked_for_or_failed_twice(
+def test_an_alert_omits_a_picture_that_is_disabled_or_failed_twice(
     broker: Mosquitto,
     listener: Listener,
     recorder: FakeRecorder,
@@ -205,7 +207,7 @@ def test_an_alert_goes_without_a_picture_that_is_not_asked_for_or_failed_twice(
     assert f"{ROOT}/camera/door/picture" not in listener.topics()
 
 
-def test_an_alert_stands_without_a_picture_that_is_gone(
+def test_an_alert_whose_picture_is_missing_is_delivered(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
 ) -> None:
     sink = make_sink(broker.port, send_pictures=True)
@@ -214,11 +216,9 @@ def test_an_alert_stands_without_a_picture_that_is_gone(
     assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
 
 
-def test_incidents_go_to_the_camera_or_to_the_node(
+def test_incidents_are_published_by_camera_or_by_node(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
-    from dataclasses import replace
-
     sink = make_sink(broker.port)
     recorder.start(sink)
     recorder.send(sink, incident(1))
@@ -231,18 +231,18 @@ def test_incidents_go_to_the_camera_or_to_the_node(
 @pytest.mark.parametrize(
     "camera", ["a/b", "+", "#", "$SYS", "ü ß", "%2F", "tab\there", "\x7f\ufffe", "a" * 64]
 )
-def test_any_camera_name_is_one_level_that_the_broker_takes(
+def test_any_camera_name_is_one_level_that_the_broker_accepts(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, camera: str
 ) -> None:
     sink = make_sink(broker.port)
     recorder.start(sink)
     sink.camera_changed(status(camera))
-    heard = listener.wait_for(f"{ROOT}/camera/{level(camera)}/state")
+    heard = listener.wait_for(f"{ROOT}/camera/{encode_level(camera)}/state")
     assert heard.topic.count("/") == 4
     assert json.loads(heard.payload)["camera"] == camera
 
 
-def test_a_delivery_fails_at_once_while_the_broker_is_down(
+def test_a_delivery_fails_immediately_while_the_broker_is_down(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
     broker.stop()
@@ -252,11 +252,11 @@ def test_a_delivery_fails_at_once_while_the_broker_is_down(
     assert outcome.status is DeliveryStatus.FAILED
     assert not sink.ready
     broker.start()
-    eventually(lambda: sink.ready)
+    wait_until(lambda: sink.ready)
     assert recorder.status(recorder.send(sink, change(1), attempt=2)) is DeliveryStatus.ACCEPTED
 
 
-def test_what_is_in_flight_when_the_broker_dies_fails_and_is_not_sent_by_a_queue_of_its_own(
+def test_deliveries_in_flight_when_the_broker_dies_fail(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
     sink = make_sink(broker.port, version=version, window=50)
@@ -266,7 +266,7 @@ def test_what_is_in_flight_when_the_broker_dies_fails_and_is_not_sent_by_a_queue
     assert {recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
     broker.start()
     late = Listener(broker.port, f"{ROOT}/camera/+/violation")
-    eventually(lambda: sink.ready)
+    wait_until(lambda: sink.ready)
     again = recorder.send(sink, change(99), attempt=2)
     assert recorder.status(again) is DeliveryStatus.ACCEPTED
     late.wait_for(f"{ROOT}/camera/door/violation")
@@ -286,12 +286,12 @@ def test_stopping_waits_for_what_is_in_flight(
     assert sum(h.topic == f"{ROOT}/camera/door/violation" for h in topics) == 60
 
 
-def test_stopping_while_the_broker_is_away_ends_at_once(
+def test_stopping_while_the_broker_is_down_ends_immediately(
     recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    sink = make_sink(port, longest_pause=60)
+    sink = make_sink(port, max_wait=60)
     recorder.start(sink, ready=False)
     sink.stop(5)
     assert sink._thread is not None

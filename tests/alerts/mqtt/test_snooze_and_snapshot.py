@@ -1,4 +1,4 @@
-"""Snoozes and snapshots as the broker shows them, and as it forgets them."""
+"""Snoozes and snapshots: how they are published, retained and cleared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.mqtt import state as presence
+from maskwatch.alerts.mqtt import state
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.alerts.sink import CameraSnapshot
 from maskwatch.config.schema import MqttVersion
@@ -16,8 +16,9 @@ from maskwatch.domain import Snooze
 from maskwatch.ipc.messages import CommandResult
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.recorder_side import FakeRecorder, eventually
+from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import JPEG, START, change, violation_id
+from tests.fakes.waiting import wait_until
 
 TOPICS = Topics("maskwatch", "gate 1")
 SNOOZE = TOPICS.of(Topic.SNOOZE, camera="door")
@@ -26,7 +27,7 @@ RESULT = TOPICS.of(Topic.COMMAND_RESULT)
 
 
 def retained(broker: Mosquitto) -> dict[str, bytes]:
-    """What a subscriber that comes now is given."""
+    """Return the retained messages, as a new subscriber receives them."""
     late = Listener(broker.port, "#")
     late.publish("test/end", b"")
     late.wait_for("test/end")
@@ -34,7 +35,7 @@ def retained(broker: Mosquitto) -> dict[str, bytes]:
     return {heard.topic: heard.payload for heard in late.heard if heard.retain}
 
 
-def test_a_snooze_is_shown_with_its_end_and_taken_back(
+def test_a_snooze_is_published_with_its_end_and_cancelled(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port)
@@ -42,15 +43,15 @@ def test_a_snooze_is_shown_with_its_end_and_taken_back(
     assert json.loads(listener.wait_for(SNOOZE).payload)["until"] is None
     recorder.snoozes = [Snooze("door", START, START + timedelta(minutes=10))]
     sink.state_changed()
-    eventually(lambda: json.loads(listener.wait_for(SNOOZE).payload)["seconds"] == 600)
+    wait_until(lambda: json.loads(listener.wait_for(SNOOZE).payload)["seconds"] == 600)
     shown = json.loads(retained(broker)[SNOOZE])
     assert shown["until"] == (START + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
     recorder.snoozes = [Snooze("door")]
     sink.state_changed()
-    eventually(lambda: json.loads(retained(broker)[SNOOZE])["seconds"] == 0)
+    wait_until(lambda: json.loads(retained(broker)[SNOOZE])["seconds"] == 0)
 
 
-def test_a_silent_violation_is_open_but_marked(
+def test_a_silent_violation_is_listed_as_open_and_silent(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port)
@@ -59,13 +60,13 @@ def test_a_silent_violation_is_open_but_marked(
     recorder.silenced = [violation_id(2)]
     sink.state_changed()
     topic = TOPICS.of(Topic.OPEN_VIOLATIONS, camera="door")
-    eventually(lambda: json.loads(listener.wait_for(topic).payload)["count"] == 2)
+    wait_until(lambda: json.loads(listener.wait_for(topic).payload)["count"] == 2)
     shown = json.loads(listener.wait_for(topic).payload)
     assert shown["silent"] == 1
     assert [row["silent"] for row in shown["violations"]] == [False, True]
 
 
-def test_a_snapshot_is_retained_and_comes_before_the_answer(
+def test_a_snapshot_is_retained_and_precedes_the_answer(
     broker: Mosquitto,
     listener: Listener,
     recorder: FakeRecorder,
@@ -75,9 +76,9 @@ def test_a_snapshot_is_retained_and_comes_before_the_answer(
     sink = make_sink(broker.port, commands=True, version=version)
     recorder.start(sink)
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
-    asked = recorder.wait_command().id
-    sink.snapshot_taken(CameraSnapshot(asked, "door", START, JPEG))
-    sink.command_done(CommandResult(id=asked, ok=True, detail="taken"))
+    command = recorder.wait_command().id
+    sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG))
+    sink.command_done(CommandResult(id=command, ok=True, detail="taken"))
     assert json.loads(listener.wait_for(RESULT).payload)["ok"]
     topics = listener.topics()
     assert topics.index(SNAPSHOT) < topics.index(RESULT)
@@ -87,40 +88,40 @@ def test_a_snapshot_is_retained_and_comes_before_the_answer(
     assert heard.expiry is None if expected is None else abs((heard.expiry or 0) - expected) < 60
 
 
-def test_a_snapshot_is_shown_again_after_the_broker_lost_it(
+def test_a_snapshot_is_published_again_after_the_broker_lost_it(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     sink = make_sink(broker.port)
     recorder.start(sink)
     sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
-    eventually(lambda: SNAPSHOT in retained(broker))
+    wait_until(lambda: SNAPSHOT in retained(broker))
     broker.kill()
-    eventually(lambda: not sink.ready)
+    wait_until(lambda: not sink.ready)
     broker.start()
-    eventually(lambda: sink.ready)
-    eventually(lambda: retained(broker).get(SNAPSHOT) == JPEG)
+    wait_until(lambda: sink.ready)
+    wait_until(lambda: retained(broker).get(SNAPSHOT) == JPEG)
 
 
-def test_a_snapshot_is_cleared_after_its_time(
+def test_a_snapshot_is_cleared_when_it_expires(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "_SNAPSHOT", 1.5)
+    monkeypatch.setattr(state, "_SNAPSHOT_SECONDS", 1.5)
     sink = make_sink(broker.port, version=MqttVersion.V311)
     recorder.start(sink)
     sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
-    eventually(lambda: SNAPSHOT in retained(broker))
-    eventually(lambda: SNAPSHOT not in retained(broker))
+    wait_until(lambda: SNAPSHOT in retained(broker))
+    wait_until(lambda: SNAPSHOT not in retained(broker))
 
 
-def test_a_snapshot_of_a_former_run_is_cleared(
+def test_a_snapshot_of_an_earlier_run_is_cleared(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     listener.publish(SNAPSHOT, JPEG, retain=True)
     recorder.start(make_sink(broker.port))
-    eventually(lambda: SNAPSHOT not in retained(broker))
+    wait_until(lambda: SNAPSHOT not in retained(broker))
 
 
-def test_a_snapshot_that_the_broker_is_too_small_for_is_refused(
+def test_a_snapshot_larger_than_the_broker_accepts_is_refused(
     tmp_path: Path, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
     small = Mosquitto(tmp_path, ["allow_anonymous true", "max_packet_size 20000"])
@@ -129,12 +130,12 @@ def test_a_snapshot_that_the_broker_is_too_small_for_is_refused(
     sink = make_sink(small.port, commands=True)
     recorder.start(sink)
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"))
-    asked = recorder.wait_command().id
-    sink.snapshot_taken(CameraSnapshot(asked, "door", START, JPEG + b"\0" * 30_000))
-    sink.command_done(CommandResult(id=asked, ok=True, detail="taken"))
+    command = recorder.wait_command().id
+    sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG + b"\0" * 30_000))
+    sink.command_done(CommandResult(id=command, ok=True, detail="taken"))
     result = json.loads(listener.wait_for(RESULT).payload)
     assert (result["ok"], result["detail"]) == (False, "the broker takes no picture so large")
-    assert sink.ready, "the connection stands"
+    assert sink.ready, "the connection stays open"
     listener.close()
     sink.stop(5)
     small.stop()

@@ -28,8 +28,9 @@ from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, LinksCo
 from maskwatch.domain import BlindReason, Change, Incident, IncidentKind
 from maskwatch.secrets import Secret, SecretUrl
 from tests.fakes import samples
-from tests.fakes.recorder_side import NOON, FakeRecorder, eventually
+from tests.fakes.recorder_side import NOON, FakeRecorder
 from tests.fakes.samples import JPEG, incident, violation_id
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 PASSWORD = "canary-token-42"
@@ -245,7 +246,7 @@ def test_deliveries_not_sent_before_the_stop_have_failed(
     assert not fixture.sink.ready
     fixture.sink.send(delivery)
     fixture.start()
-    eventually(lambda: [o.delivery for o in fixture.recorder.outcomes] == [7])
+    wait_until(lambda: [o.delivery for o in fixture.recorder.outcomes] == [7])
 
 
 def test_an_unacknowledged_violation_is_sent_when_due(make_fixture: MakeFixture) -> None:
@@ -254,7 +255,7 @@ def test_an_unacknowledged_violation_is_sent_when_due(make_fixture: MakeFixture)
     time.sleep(1.5)
     assert fixture.transport.sent == []
     fixture.clock.advance(601)
-    eventually(lambda: fixture.titles() == ["person without mask: door"])
+    wait_until(lambda: fixture.titles() == ["person without mask: door"])
     time.sleep(1.5)
     assert len(fixture.transport.sent) == 1
 
@@ -264,7 +265,7 @@ def test_an_acknowledged_violation_is_not_sent(make_fixture: MakeFixture) -> Non
     fixture.deliver(change(1))
     fixture.recorder.acknowledged = [violation_id(1)]
     fixture.clock.advance(601)
-    eventually(lambda: not fixture.sink._escalation)
+    wait_until(lambda: not fixture.sink._escalation)
     assert fixture.transport.sent == []
 
 
@@ -284,7 +285,7 @@ def test_the_outcome_of_a_held_violation_is_reported(make_fixture: MakeFixture) 
     assert follow_ups(fixture) == []
     fixture.recorder.acknowledged = [violation_id(1)]
     fixture.clock.advance(601)
-    eventually(lambda: len(follow_ups(fixture)) == 2)
+    wait_until(lambda: len(follow_ups(fixture)) == 2)
     assert follow_ups(fixture) == [
         (f"{violation_id(1)}:1", DeliveryStatus.ACCEPTED, "acknowledged meanwhile, so not sent"),
         (f"{violation_id(2)}:1", DeliveryStatus.ACCEPTED, "as configured"),
@@ -300,7 +301,7 @@ def test_a_held_violation_is_refused_after_five_failed_attempts(
     fixture.clock.advance(570)
     for attempts in range(1, 6):
         fixture.clock.advance(31)
-        eventually(lambda attempts=attempts: len(follow_ups(fixture)) == attempts)
+        wait_until(lambda attempts=attempts: len(follow_ups(fixture)) == attempts)
     assert [status for _, status, _ in follow_ups(fixture)] == [DeliveryStatus.FAILED] * 4 + [
         DeliveryStatus.REFUSED
     ]
@@ -314,7 +315,7 @@ def test_held_violations_are_restored_after_a_restart() -> None:
     assert len(fixture.sink._escalation) == 2
     fixture.recorder.acknowledged = [violation_id(1)]
     fixture.clock.advance(601)
-    eventually(lambda: len(fixture.transport.sent) == 1)
+    wait_until(lambda: len(fixture.transport.sent) == 1)
     fixture.sink.stop(5)
     assert str(violation_id(2)) in fixture.transport.sent[0].body
 
@@ -326,7 +327,7 @@ def test_a_restart_does_not_send_what_was_due_long_ago() -> None:
         samples.change(2, started=NOON - timedelta(seconds=899)),
     ]
     fixture.start()
-    eventually(lambda: len(fixture.transport.sent) == 1)
+    wait_until(lambda: len(fixture.transport.sent) == 1)
     fixture.sink.stop(5)
     assert str(violation_id(2)) in fixture.transport.sent[0].body
 
