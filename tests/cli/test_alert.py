@@ -82,7 +82,7 @@ def test_one_way_out_can_be_tried_alone(
     assert run("--config", path, "--only", "guards") == 0
     assert capsys.readouterr().out == "guards: works\n"
     assert run("--config", path, "--only", "gards") == 2
-    assert "there are mqtt, guards" in capsys.readouterr().err
+    assert "expected one of mqtt, guards" in capsys.readouterr().err
 
 
 def test_a_configuration_without_any_way_out_is_said(
