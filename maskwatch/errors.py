@@ -1,11 +1,11 @@
-"""Every exception that this project raises on purpose, and the exit code of each.
+"""Every exception that this project raises on purpose, with its exit code.
 
 ::
 
-    MaskwatchError                      1   anything foreseen that has no code of its own
-    ├── UsageError                      2   the command line makes no sense
+    MaskwatchError                      1   an error without a code of its own
+    ├── UsageError                      2   the command line is wrong
     ├── ConfigError                     3   the configuration is wrong (carries every problem)
-    │   └── SecretError                 3   a secret that the configuration names cannot be had
+    │   └── SecretError                 3   a secret that the configuration names is not available
     ├── StoreError                      4   the database or its directory
     │   ├── StoreTooNewError            5   written by a newer version of maskwatch
     │   ├── StoreLockedError            6   another daemon owns the data directory
@@ -17,10 +17,10 @@
     │   ├── ManifestError               7   the manifest is wrong, or the model does not match it
     │   └── WeightsError                7   the weights are missing or not the pinned ones
     ├── SourceError                     8   a camera or a file (transient for a camera)
-    │   ├── SourceRefusedError          8   nobody listens there
+    │   ├── SourceRefusedError          8   no program listens there
     │   ├── SourceUnreachableError      8   no route, or the host name is unknown
     │   ├── SourceUnauthorizedError     8   401 or 403: wrong or missing credentials
-    │   ├── SourceNotFoundError         8   404: the server knows no such stream, or no such file
+    │   ├── SourceNotFoundError         8   404: no such stream on the server, or no such file
     │   ├── SourceSilentError           8   connected, but nothing (more) arrives in time
     │   ├── SourceGarbageError          8   what arrives is not the protocol or no video
     │   ├── SourceNoVideoError          8   the stream has no video track
@@ -28,11 +28,11 @@
     ├── PortInUseError                  9   another program listens on that address
     ├── ControlError                   10   the daemon cannot be reached, or refused the command
     ├── DataError                      11   training or evaluation data is not as expected
-    ├── WireError                      12   a peer process sent what is no message
-    ├── DependencyError                13   an optional part is not installed (says which extra)
+    ├── WireError                      12   a peer process sent an invalid message
+    ├── DependencyError                13   an optional part is not installed (names the extra)
     └── SinkError                      14   alerts cannot be delivered: broker, webhook, mail
 
-Messages say what was wrong, where, what was expected and what to do. They never hold a secret.
+A message names the fault, its place, what was expected and what to do. It never holds a secret.
 """
 
 from __future__ import annotations
@@ -75,20 +75,20 @@ __all__ = [
 
 
 class MaskwatchError(Exception):
-    """The root: catch it to catch all that is foreseen."""
+    """The root of all errors raised on purpose."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(MaskwatchError):
-    """The command line makes no sense."""
+    """The command line is wrong."""
 
     exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a configuration file, with its place."""
+    """One problem in a configuration file, with its location."""
 
     file: str
     line: int
@@ -105,7 +105,7 @@ class Problem:
 
 
 class ConfigError(MaskwatchError):
-    """The configuration is wrong; `problems` holds all that was found."""
+    """The configuration is wrong; `problems` holds all problems found."""
 
     exit_code = 3
 
@@ -116,11 +116,11 @@ class ConfigError(MaskwatchError):
 
 
 class SecretError(ConfigError):
-    """A secret that the configuration names cannot be had."""
+    """A secret that the configuration names is not available."""
 
 
 class StoreError(MaskwatchError):
-    """The database, or the directory it lives in, cannot be used."""
+    """The database or its directory cannot be used."""
 
     exit_code = 4
 
@@ -146,7 +146,7 @@ class StoreDamagedError(StoreError):
 
 
 class StoreDisplacedError(StoreDamagedError):
-    """The open database's files were removed, or others put in their place."""
+    """The open database's files were removed, or replaced."""
 
 
 class DiskFullError(StoreError):
@@ -174,7 +174,7 @@ class SourceError(MaskwatchError):
 
 
 class SourceRefusedError(SourceError):
-    """Nobody listens at that address."""
+    """No program listens at that address."""
 
 
 class SourceUnreachableError(SourceError):
@@ -186,7 +186,7 @@ class SourceUnauthorizedError(SourceError):
 
 
 class SourceNotFoundError(SourceError):
-    """The server knows no such stream, or the file does not exist."""
+    """The server has no such stream, or the file does not exist."""
 
 
 class SourceSilentError(SourceError):
@@ -224,7 +224,7 @@ class DataError(MaskwatchError):
 
 
 class WireError(MaskwatchError):
-    """A peer process sent what is no message."""
+    """A peer process sent an invalid message."""
 
     exit_code = 12
 

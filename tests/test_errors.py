@@ -32,7 +32,7 @@ def _existing(kind: type[MaskwatchError] = MaskwatchError) -> Iterator[tuple[str
             yield from _existing(inner)
 
 
-def test_the_drawing_is_the_tree_that_exists() -> None:
+def test_the_drawing_shows_the_existing_classes() -> None:
     assert sorted(_drawn(), key=str) == sorted(_existing(), key=str)
 
 
@@ -41,7 +41,7 @@ def test_every_error_is_public() -> None:
     assert names | {"Problem"} == set(errors.__all__)
 
 
-def test_every_error_says_what_it_is() -> None:
+def test_every_error_has_a_docstring() -> None:
     for name in errors.__all__:
         assert getattr(errors, name).__doc__.strip().splitlines()[0].endswith("."), name
 
@@ -62,12 +62,12 @@ def test_exit_codes_leave_room_for_signals_and_shells() -> None:
     assert all(0 < code < 64 for _, _, code in _existing())
 
 
-def test_a_problem_reads_as_compilers_write_theirs() -> None:
+def test_a_problem_has_the_form_of_a_compilers_message() -> None:
     assert str(Problem("c.yaml", 3, 5, "a.b", "wrong", "try c")) == "c.yaml:3:5: a.b: wrong (try c)"
     assert str(Problem("c.yaml", 1, 1, "", "empty")) == "c.yaml:1:1: empty"
 
 
-def test_a_config_error_carries_its_problems_and_shows_each_in_a_line() -> None:
+def test_a_config_error_shows_each_problem_on_a_line() -> None:
     problems = [Problem("c", 1, 1, "a", "x"), Problem("c", 2, 1, "b", "y")]
     error = SecretError(problems)
     assert isinstance(error, ConfigError)

@@ -50,7 +50,7 @@ def test_a_secret_is_copied_but_not_pickled() -> None:
 
 @given(passwords)
 @settings(deadline=None)
-def test_a_known_secret_disappears_in_every_spelling(password: str) -> None:
+def test_a_registered_secret_is_removed_in_every_spelling(password: str) -> None:
     secrets._known = secrets._Known()
     register_secret(password)
     for spelled in (
@@ -62,7 +62,7 @@ def test_a_known_secret_disappears_in_every_spelling(password: str) -> None:
         assert redact(f"\n{spelled}\n").strip("\n*") == ""
 
 
-def test_the_longer_of_two_secrets_goes_as_a_whole() -> None:
+def test_the_longer_of_two_secrets_is_removed_as_a_whole() -> None:
     register_secret("canary")
     register_secret("canary-and-more")
     assert redact("<canary-and-more> <canary>") == "<***> <***>"
@@ -89,7 +89,7 @@ def test_a_short_secret_does_not_turn_ordinary_words_into_stars() -> None:
         ("/clips/a.mp4", "/clips/a.mp4"),
     ],
 )
-def test_a_url_is_shown_without_what_opens_it(url: str, shown: str) -> None:
+def test_a_url_is_shown_without_its_credentials(url: str, shown: str) -> None:
     secret = SecretUrl(url)
     assert str(secret) == shown
     assert repr(secret) == f"SecretUrl({shown!r})"
@@ -97,13 +97,13 @@ def test_a_url_is_shown_without_what_opens_it(url: str, shown: str) -> None:
     assert secret.reveal() == url
 
 
-def test_the_address_itself_is_no_secret_and_stays_readable() -> None:
+def test_the_address_itself_stays_readable() -> None:
     SecretUrl("rtsp://viewer:canary-pw@192.0.2.1/stream1")
     SecretUrl("rtsp://192.0.2.2/stream2")
     assert redact("rtsp://192.0.2.2/stream2 at 192.0.2.1") == "rtsp://192.0.2.2/stream2 at 192.0.2.1"
 
 
-def test_the_password_of_a_url_disappears_alone_decoded_and_in_a_basic_header() -> None:
+def test_a_urls_password_is_removed_alone_decoded_and_in_a_basic_header() -> None:
     SecretUrl("rtsp://viewer:canary%40pw@h/s")
     basic = base64.b64encode(b"viewer:canary@pw").decode()
     for text in ("canary%40pw", "canary@pw", f"Authorization: Basic {basic}"):
@@ -112,7 +112,7 @@ def test_the_password_of_a_url_disappears_alone_decoded_and_in_a_basic_header() 
         assert basic not in redact(text)
 
 
-def test_the_tokens_of_a_chat_services_url_disappear_alone_and_its_host_stays() -> None:
+def test_the_tokens_of_a_chat_services_url_are_removed_and_its_host_stays() -> None:
     Secret("tgram://123456789:AAbbCC11ddEE22ff_gg/1002003004")
     Secret("mailtos://guard:canary-pw@mail.example.com?to=a@b.example")
     Secret("slack://T1JJ3T3L2aaaa/A1BRTD4JDbbbb/TIiajkdnlazkcOXrIdevi7FQ/general")
@@ -120,15 +120,13 @@ def test_the_tokens_of_a_chat_services_url_disappear_alone_and_its_host_stays() 
     assert redact(said) == "bot ***, ***, *** at mail.example.com general"
 
 
-def test_a_url_that_is_none_does_not_raise() -> None:
+def test_an_invalid_url_does_not_raise() -> None:
     assert SecretUrl("rtsp://[::1").reveal() == "rtsp://[::1"
 
 
 @given(st.text(max_size=30), passwords)
 @settings(deadline=None)
-def test_credentials_are_put_in_percent_encoded_and_come_out_as_they_were(
-    user: str, password: str
-) -> None:
+def test_credentials_survive_percent_encoding(user: str, password: str) -> None:
     secrets._known = secrets._Known()
     url = SecretUrl("rtsp://old:one@h:554/s").with_credentials(user, Secret(password))
     head, _, tail = url.reveal().rpartition("@")
@@ -139,7 +137,7 @@ def test_credentials_are_put_in_percent_encoded_and_come_out_as_they_were(
 class TestRedactingFilter:
     """Every record that passes is clean, and every record passes."""
 
-    def test_message_arguments_exception_and_stack(self) -> None:
+    def test_the_filter_redacts_message_arguments_exception_and_stack(self) -> None:
         Secret("canary-value")
         error = OSError("canary-value")
         info = (OSError, error, None)

@@ -1,4 +1,4 @@
-"""A camera's address: what is wrong with one, and how credentials get into it (one place only)."""
+"""A camera's address: validation, host and port, and the address with credentials."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PORTS = {"rtsp": 554, "rtsps": 322}
 def stream_url(camera: CameraConfig, *, main: bool = False) -> SecretUrl:
     """Return the address that is opened for a camera, with its credentials in it.
 
-    This is the sub-stream if one is configured and `main` is not asked for. `username` and
-    `password` are put into the address here and nowhere else. A path of a file is returned as is.
+    This is the sub-stream if one is configured, unless `main` is set. Only this function puts
+    `username` and `password` into an address. A file's path is returned as it is.
     """
     url = camera.url if main or camera.substream is None else camera.substream
     if camera.username and is_network_address(url.reveal()):
@@ -57,8 +57,8 @@ def address_fault(url: str) -> tuple[str | None, str]:
 def _network_fault(url: str) -> tuple[str | None, str]:
     scheme = url.partition("://")[0].lower()
     if scheme not in _SCHEMES:
-        said = f"expected rtsp:// or rtsps://, got {scheme}://"
-        return said, suggestion(scheme, _SCHEMES) or "a file is named by its path alone"
+        message = f"expected rtsp:// or rtsps://, got {scheme}://"
+        return message, suggestion(scheme, _SCHEMES) or "a file is named by its path alone"
     if " " in url:
         return "holds a space", "a space is written %20"
     try:

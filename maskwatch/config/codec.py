@@ -1,7 +1,7 @@
-"""How secrets pass between our own processes, and which process is given which of them.
+"""Secrets on the wire between maskwatch's processes, and which process receives which of them.
 
-A `Secret` has no JSON of its own, so that no encoder writes one by accident; these hooks, given to
-msgspec by name, are the one way. They serve sockets between parent and child, never a file.
+msgspec cannot encode a `Secret`, so that no encoder writes one by accident. These hooks are the only
+way; they serve sockets between parent and child, never a file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ def enc_hook(value: object) -> str:
     """Return the text of a secret, for `msgspec.json.Encoder(enc_hook=...)`.
 
     Raises:
-        NotImplementedError: `value` is nothing that a message may hold; by this exception a hook
-            tells msgspec of a type that it does not know, so it is an answer, not a gap.
+        NotImplementedError: a message cannot hold `value`; msgspec expects this exception of a
+            hook for other types.
 
     """
     if isinstance(value, Secret):
@@ -33,9 +33,9 @@ def dec_hook(kind: type, value: object) -> object:
     """Return the secret of class `kind` with this text, for `msgspec.json.Decoder(dec_hook=...)`.
 
     Raises:
-        NotImplementedError: `kind` is no secret; the hook's answer to msgspec, as above. A TypeError
-            would pass for a wrong message, which a fault of our own must not.
-        ValueError: `value` is no text.
+        NotImplementedError: `kind` is not a secret, as above. msgspec would report a TypeError as a
+            wrong message, which hides a programming error.
+        ValueError: `value` is not a text.
 
     """
     if not issubclass(kind, Secret):
@@ -46,7 +46,7 @@ def dec_hook(kind: type, value: object) -> object:
 
 
 def for_worker(config: Config, camera: str) -> Config:
-    """Return what the worker of `camera` may know: that camera, and no other secret.
+    """Return the configuration for the worker of `camera`: that camera, and no other secret.
 
     Raises:
         KeyError: there is no such camera.
@@ -63,11 +63,11 @@ def for_worker(config: Config, camera: str) -> Config:
 
 
 def for_recorder(config: Config) -> Config:
-    """Return what the recorder may know: everything but how to reach the cameras."""
-    return msgspec.structs.replace(config, cameras=tuple(map(_unreachable, config.cameras)))
+    """Return the configuration for the recorder: everything except cameras' addresses and passwords."""
+    return msgspec.structs.replace(config, cameras=tuple(map(_without_access, config.cameras)))
 
 
-def _unreachable(camera: CameraConfig) -> CameraConfig:
+def _without_access(camera: CameraConfig) -> CameraConfig:
     return msgspec.structs.replace(
         camera, url=SecretUrl(camera.url.redacted), substream=None, username="", password=_NONE
     )

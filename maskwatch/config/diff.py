@@ -1,4 +1,4 @@
-"""What a changed configuration touches: only that is stopped, started or told."""
+"""Which processes a changed configuration affects: only those are restarted or reconfigured."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import msgspec
 from maskwatch.config.codec import for_recorder
 from maskwatch.config.schema import CameraConfig, Config
 
-__all__ = ["Difference", "difference", "with_fixed_of"]
+__all__ = ["Difference", "difference", "with_restart_keys_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """From one configuration to another; cameras by name, in the order of their file.
+    """The effects of a change of configuration; cameras by name, in the order of their file.
 
     Attributes:
         start: cameras that are new, or enabled again.
-        stop: cameras that are gone, or disabled.
-        restart: cameras whose keys changed, and all when what every worker needs changed.
-        keep: cameras that go on undisturbed.
-        recorder: whether the recorder must be given its new configuration.
-        metrics: whether the HTTP server must be opened anew.
-        links: the same of the page that acknowledge links lead to.
-        log: whether every process must set up its log anew.
+        stop: cameras that are removed, or disabled.
+        restart: cameras whose keys changed; all if a key that every worker reads changed.
+        keep: cameras that continue undisturbed.
+        recorder: whether the recorder needs its new configuration.
+        metrics: whether the metrics server must be opened again.
+        links: whether the server of acknowledge links must be opened again.
+        log: whether every process must set up its log again.
         supervision: whether the supervisor's own thresholds changed.
-        full_restart: what takes effect only after a restart of the daemon, in words; until then the
-            old values stay in force.
+        full_restart: messages about keys that take effect only after a restart of the daemon; the
+            old values apply until then.
 
     """
 
@@ -47,8 +47,8 @@ class Difference:
     def empty(self) -> bool:
         """Whether nothing changed."""
         cameras = self.start or self.stop or self.restart
-        rooms = self.recorder or self.metrics or self.links or self.log or self.supervision
-        return not (cameras or rooms or self.full_restart)
+        parts = self.recorder or self.metrics or self.links or self.log or self.supervision
+        return not (cameras or parts or self.full_restart)
 
     @property
     def in_words(self) -> str:
@@ -59,17 +59,17 @@ class Difference:
             ("restarted", self.restart),
         )
         parts = [f"{verb}: {', '.join(names)}" for verb, names in cameras if names]
-        rooms = ("recorder", "metrics", "links", "log", "supervision")
-        told = [name for name in rooms if getattr(self, name)]
-        parts += [f"reconfigured: {', '.join(told)}"] if told else []
+        sections = ("recorder", "metrics", "links", "log", "supervision")
+        changed = [name for name in sections if getattr(self, name)]
+        parts += [f"reconfigured: {', '.join(changed)}"] if changed else []
         parts += self.full_restart
         if self.keep:
-            parts.append(f"undisturbed: {_counted(self.keep)}")
+            parts.append(f"undisturbed: {_listed(self.keep)}")
         return "; ".join(parts) if not self.empty else "nothing changed"
 
 
-# Every process is built on these: they cannot change under it.
-_FIXED: tuple[tuple[str, Callable[[Config], object]], ...] = (
+# Keys that a running process cannot change.
+_RESTART_KEYS: tuple[tuple[str, Callable[[Config], object]], ...] = (
     ("node", lambda config: config.node),
     ("data_dir", lambda config: config.data_dir),
     ("runtime_dir", lambda config: config.runtime_dir),
@@ -78,27 +78,27 @@ _FIXED: tuple[tuple[str, Callable[[Config], object]], ...] = (
 
 
 def difference(old: Config, new: Config) -> Difference:
-    """Return what leads from `old` to `new`."""
+    """Return the effects of replacing `old` by `new`."""
     before, after = _enabled(old), _enabled(new)
-    stay = [name for name in after if name in before]
-    # A worker is given these once, at its start.
+    remaining = [name for name in after if name in before]
+    # A worker reads these only at its start.
     workers_changed = (old.model, old.face_weights) != (new.model, new.face_weights)
-    restart = [name for name in stay if workers_changed or before[name] != after[name]]
+    restart = [name for name in remaining if workers_changed or before[name] != after[name]]
     return Difference(
         start=_without(after, before),
         stop=_without(before, after),
         restart=tuple(restart),
-        keep=_without(stay, restart),
-        recorder=_recorder_part(old) != _recorder_part(new),
+        keep=_without(remaining, restart),
+        recorder=_recorder_view(old) != _recorder_view(new),
         metrics=old.metrics != new.metrics,
         links=old.links != new.links,
         log=old.log != new.log,
         supervision=old.supervision != new.supervision,
-        full_restart=_fixed_changes(old, new),
+        full_restart=_restart_key_changes(old, new),
     )
 
 
-def with_fixed_of(new: Config, running: Config) -> Config:
+def with_restart_keys_of(new: Config, running: Config) -> Config:
     """Return `new` with the values that only a restart can change as they are in `running`."""
     store = msgspec.structs.replace(new.store, reserve_megabytes=running.store.reserve_megabytes)
     return msgspec.structs.replace(
@@ -119,18 +119,20 @@ def _without(names: Iterable[str], others: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if name not in excluded)
 
 
-def _recorder_part(config: Config) -> tuple[object, ...]:
-    """Return what the recorder acts on: broker, store, and the cameras as it knows them."""
-    known = for_recorder(config)
-    cameras = tuple((c.name, c.enabled, c.decision.cooldown, c.pictures) for c in known.cameras)
-    return known.mqtt, known.people, known.links, known.store.retention, cameras
+def _recorder_view(config: Config) -> tuple[object, ...]:
+    """Return the keys that the recorder uses."""
+    view = for_recorder(config)
+    cameras = tuple((c.name, c.enabled, c.decision.cooldown, c.pictures) for c in view.cameras)
+    return view.mqtt, view.people, view.links, view.store.retention, cameras
 
 
-def _fixed_changes(old: Config, new: Config) -> tuple[str, ...]:
+def _restart_key_changes(old: Config, new: Config) -> tuple[str, ...]:
     return tuple(
-        f"{key} takes effect after a restart of the daemon" for key, of in _FIXED if of(old) != of(new)
+        f"{key} takes effect after a restart of the daemon"
+        for key, of in _RESTART_KEYS
+        if of(old) != of(new)
     )
 
 
-def _counted(names: tuple[str, ...]) -> str:
+def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names) if len(names) <= 5 else f"{len(names)} cameras"

@@ -1,7 +1,7 @@
-"""Writes what is made from the schema: `python -m maskwatch.config.document [ROOT]`.
+"""Writes the files that are made from the schema: `python -m maskwatch.config.document [ROOT]`.
 
-That is config.example.yaml, the tables of docs/configuration.md (exit codes too), and
-docs/schemas/config.schema.json. A test holds them to the schema; run this after a change of it.
+These are config.example.yaml, the tables of docs/configuration.md (exit codes too), and
+docs/schemas/config.schema.json. A test compares them with the schema; run this after a change of it.
 """
 
 from __future__ import annotations
@@ -24,6 +24,25 @@ from maskwatch.secrets import Secret
 
 __all__ = ["Key", "documents", "example", "json_schema", "keys", "manual", "section_intro"]
 
+EXAMPLE = "config.example.yaml"
+MANUAL = "docs/configuration.md"
+SCHEMA = "docs/schemas/config.schema.json"
+BEGIN = "<!-- {}: made by python -m maskwatch.config.document, do not edit -->"
+END = "<!-- {}: end -->"
+
+
+def documents(root: Path) -> dict[Path, str]:
+    """Return what each file made from the schema must hold, by its path under `root`."""
+    text = (root / MANUAL).read_text()
+    for name, part in (("exit codes", exit_codes()), ("keys", manual())):
+        begin, end = BEGIN.format(name), END.format(name)
+        head, tail = text.partition(begin)[0], text.partition(end)[2]
+        text = f"{head}{begin}\n\n{part}\n{end}{tail}"
+    return {root / EXAMPLE: example(), root / MANUAL: text, root / SCHEMA: json_schema()}
+
+
+# --- keys of a section ----------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -31,10 +50,10 @@ class Key:
 
     Attributes:
         name: as written in the file.
-        takes: what is expected, in words.
-        default: None for a key that must be given.
-        description: what it is for.
-        section: the section under it, if it is one or a list of them.
+        takes: the expected values, in words.
+        default: None for a required key.
+        description: its purpose.
+        section: the class of its section, or of the sections in its list.
         listed: whether it takes a list.
 
     """
@@ -60,7 +79,7 @@ def keys(section: type[msgspec.Struct]) -> Iterator[Key]:
         yield Key(
             name=field.encode_name,
             takes=_takes(field.type, inner),
-            default=_default_of(field),
+            default=_default_value(field),
             required=field.required,
             description=str((extra or {}).get("description", "")),
             section=item.cls if isinstance(item, mi.StructType) else None,
@@ -69,26 +88,11 @@ def keys(section: type[msgspec.Struct]) -> Iterator[Key]:
 
 
 def section_intro(section: type[msgspec.Struct]) -> str:
-    """Return what a section is, from its docstring."""
+    """Return the first line of a section's docstring."""
     return (section.__doc__ or "").strip().splitlines()[0]
 
 
-def json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the file, as text with a final newline."""
-    made = msgspec.json.schema(Config, schema_hook=_secret_schema)
-    schema: dict[str, object] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Configuration of maskwatch",
-        **_with_variables(made),
-    }
-    definitions = schema["$defs"]
-    assert isinstance(definitions, dict)
-    # Sections for anchors may be parked under keys of this form.
-    definitions["Config"]["patternProperties"] = {"^x-": {}}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _default_of(field: mi.Field) -> object:
+def _default_value(field: mi.Field) -> object:
     """Return the default; None where there is none, or where nothing is the default."""
     if field.default_factory is not msgspec.NODEFAULT:
         return field.default_factory()
@@ -106,15 +110,33 @@ def _takes(kind: mi.Type, inner: mi.Type) -> str:
     return "a list of sections" if isinstance(item, mi.StructType) else "a list of texts"
 
 
+# --- JSON Schema ----------------------------------------------------------------------------------
+
+
+def json_schema() -> str:
+    """Return the JSON Schema (2020-12) of the file, as text with a final newline."""
+    made = msgspec.json.schema(Config, schema_hook=_secret_schema)
+    schema: dict[str, object] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Configuration of maskwatch",
+        **_with_variables(made),
+    }
+    definitions = schema["$defs"]
+    assert isinstance(definitions, dict)
+    # Sections for anchors may be parked under keys of this form.
+    definitions["Config"]["patternProperties"] = {"^x-": {}}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
 def _secret_schema(kind: type) -> dict[str, object]:
     if not issubclass(kind, Secret):
-        raise NotImplementedError(f"the schema has no words for {kind.__name__}")
+        raise NotImplementedError(f"no JSON Schema for {kind.__name__}")
     return {"type": "string"}
 
 
 def _with_variables(node: object) -> dict[str, object]:
-    """Let a `${VARIABLE}` stand wherever a number, a truth value or one of some words may."""
-    changed = _rewritten(node)
+    """Accept a `${VARIABLE}` in place of every number, boolean and choice."""
+    changed = _accepting_variables(node)
     assert isinstance(changed, dict)
     return changed
 
@@ -122,12 +144,14 @@ def _with_variables(node: object) -> dict[str, object]:
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 
 
-def _rewritten(node: object) -> object:
+def _accepting_variables(node: object) -> object:
     if isinstance(node, list):
-        return [_rewritten(item) for item in node]
+        return [_accepting_variables(item) for item in node]
     if not isinstance(node, dict):
         return node
-    inner = {key: _rewritten(value) for key, value in node.items() if key not in ("default", "enum")}
+    inner = {
+        key: _accepting_variables(value) for key, value in node.items() if key not in ("default", "enum")
+    }
     inner |= {key: _plain(node[key]) for key in ("default", "enum") if key in node}
     if inner.get("type") in ("integer", "number", "boolean") or "enum" in inner:
         outer = {key: inner.pop(key) for key in ("description", "default") if key in inner}
@@ -139,25 +163,22 @@ def _plain(value: object) -> object:
     return value.value if isinstance(value, Enum) else value
 
 
-EXAMPLE = "config.example.yaml"
-MANUAL = "docs/configuration.md"
-SCHEMA = "docs/schemas/config.schema.json"
-BEGIN = "<!-- {}: made by python -m maskwatch.config.document, do not edit -->"
-END = "<!-- {}: end -->"
+# --- example --------------------------------------------------------------------------------------
+
 
 _WIDTH = 98
 _HEAD = f"""\
 # yaml-language-server: $schema={SCHEMA}
 #
-# Every key of maskwatch's configuration. Each shows its default, unless its comment names it.
-# A file of your own needs no more than `cameras`, each with `name` and `url`.
+# Every key of maskwatch's configuration, with its default, unless its comment names the default.
+# A file of your own needs only `cameras`, each with `name` and `url`.
 #
-# Values may refer to the environment: ${{NAME}}, or ${{NAME:-default}} for what is no secret.
+# Values may refer to the environment: ${{NAME}}, or ${{NAME:-default}} for values that are not secret.
 # Secrets may also be `file:/path` or `credential:name` (systemd's LoadCredential).
 # Relative paths start at the directory of this file. See docs/configuration.md.
 # Check it with: maskwatch check config.yaml
 """
-# What the example shows instead of the default, by key path.
+# Values that the example shows instead of the default, by key path.
 _SHOWN = {
     "cameras.name": "entrance",
     "cameras.url": "rtsp://camera-1.example/stream1",
@@ -180,57 +201,15 @@ _SHOWN = {
     "people.time_zone": "Europe/Berlin",
 }
 _SECOND_CAMERA = """\
-  # A second one, with no more than it needs; credentials may stand in the address as well.
+  # A second camera, with the required keys only; credentials may be part of the address as well.
   - name: yard
     url: rtsp://viewer:${YARD_PASSWORD:-}@camera-2.example:554/h264
 """
 
 
-def documents(root: Path) -> dict[Path, str]:
-    """Return what each file made from the schema must hold, by its path under `root`."""
-    text = (root / MANUAL).read_text()
-    for name, part in (("exit codes", exit_codes()), ("keys", manual())):
-        begin, end = BEGIN.format(name), END.format(name)
-        head, tail = text.partition(begin)[0], text.partition(end)[2]
-        text = f"{head}{begin}\n\n{part}\n{end}{tail}"
-    return {root / EXAMPLE: example(), root / MANUAL: text, root / SCHEMA: json_schema()}
-
-
 def example() -> str:
     """Return the text of config.example.yaml."""
     return _HEAD + "".join(_section(Config, (), ""))
-
-
-def manual() -> str:
-    """Return the tables of every section in Markdown."""
-    chapters: dict[type[msgspec.Struct], list[str]] = {}
-    _collect(Config, "", chapters)
-    return "\n".join(_chapter(titles, section) for section, titles in chapters.items())
-
-
-def exit_codes() -> str:
-    """Return the table of exit codes: one row for each code, said by the class that introduces it."""
-    rows = {0: "all is well"}
-    for kind in _descendants(MaskwatchError):
-        rows.setdefault(kind.exit_code, _meaning(kind))
-    table = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(rows.items()))
-    return f"| code | meaning |\n|---|---|\n{table}"
-
-
-def _descendants(kind: type[MaskwatchError]) -> Iterator[type[MaskwatchError]]:
-    yield kind
-    for inner in kind.__subclasses__():
-        yield from _descendants(inner)
-
-
-def _meaning(kind: type[MaskwatchError]) -> str:
-    if kind is MaskwatchError:
-        return "anything foreseen that has no code of its own"
-    text = (kind.__doc__ or "").splitlines()[0].partition(";")[0].rstrip(".")
-    return text[:1].lower() + text[1:]
-
-
-# --- the example ---------------------------------------------------------------------------------
 
 
 def _section(section: type[msgspec.Struct], path: tuple[str, ...], indent: str) -> Iterator[str]:
@@ -267,18 +246,18 @@ def _comment(key: Key, path: tuple[str, ...], indent: str) -> Iterator[str]:
 
 
 def _facts(key: Key, path: tuple[str, ...]) -> str:
-    """Return what is taken and the default, where description and value do not show them."""
+    """Return expected values and default, where description and value do not show them."""
     if key.section is not None:
         return ""
-    told = key.takes in ("a text", "true or false", "a list of texts") or _is_told(key)
-    facts = [] if told else [key.takes]
+    evident = key.takes in ("a text", "true or false", "a list of texts")
+    facts = [] if evident or _description_lists_values(key) else [key.takes]
     if ".".join(path) in _SHOWN:
         facts.append("required" if key.required else f"default: {_yaml(key.default)}")
     return f"({'; '.join(facts)})" if facts else ""
 
 
-def _is_told(key: Key) -> bool:
-    """Return whether the description names every word or number that is taken."""
+def _description_lists_values(key: Key) -> bool:
+    """Return whether the description names every word or number that the key takes."""
     listed = key.takes.removeprefix("a list of ").replace(" or ", ", ").split(", ")
     return all(word in key.description for word in listed)
 
@@ -302,17 +281,24 @@ def _yaml(value: object) -> str:
     return '""'
 
 
-# --- the manual ----------------------------------------------------------------------------------
+# --- manual ---------------------------------------------------------------------------------------
+
+
+def manual() -> str:
+    """Return the tables of every section in Markdown."""
+    chapters: dict[type[msgspec.Struct], list[str]] = {}
+    _collect(Config, "", chapters)
+    return "\n".join(_chapter(titles, section) for section, titles in chapters.items())
 
 
 def _collect(
     section: type[msgspec.Struct], title: str, chapters: dict[type[msgspec.Struct], list[str]]
 ) -> None:
-    """Note under which keys each section stands, in the order of the file."""
-    known = section in chapters
+    """Collect the keys of each section's occurrences, in the order of the file."""
+    is_known = section in chapters
     chapters.setdefault(section, []).append(title)
     for key in keys(section):
-        if key.section is not None and not known:
+        if key.section is not None and not is_known:
             inner = f"{title}.{key.name}" if title else key.name
             _collect(key.section, f"{inner}[]" if key.listed else inner, chapters)
 
@@ -322,13 +308,13 @@ def _chapter(titles: list[str], section: type[msgspec.Struct]) -> str:
     lines = [f"### {title}", "", section_intro(section), ""]
     lines += ["| key | takes | default | |", "|---|---|---|---|"]
     lines += [
-        f"| `{key.name}` | {_cell(key.takes)} | {_default(key)} | {_cell(key.description)} |"
+        f"| `{key.name}` | {_cell(key.takes)} | {_default_cell(key)} | {_cell(key.description)} |"
         for key in keys(section)
     ]
     return "\n".join(lines) + "\n"
 
 
-def _default(key: Key) -> str:
+def _default_cell(key: Key) -> str:
     if key.required:
         return "required"
     if key.section is not None:
@@ -338,6 +324,28 @@ def _default(key: Key) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes: each code described by the class that introduces it."""
+    rows = {0: "success"}
+    for kind in _descendants(MaskwatchError):
+        rows.setdefault(kind.exit_code, _meaning(kind))
+    table = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(rows.items()))
+    return f"| code | meaning |\n|---|---|\n{table}"
+
+
+def _descendants(kind: type[MaskwatchError]) -> Iterator[type[MaskwatchError]]:
+    yield kind
+    for inner in kind.__subclasses__():
+        yield from _descendants(inner)
+
+
+def _meaning(kind: type[MaskwatchError]) -> str:
+    if kind is MaskwatchError:
+        return "an error without a code of its own"
+    text = (kind.__doc__ or "").splitlines()[0].partition(";")[0].rstrip(".")
+    return text[:1].lower() + text[1:]
 
 
 def _main(root: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reads a configuration file: every problem at once, each with its place."""
+"""Reads a configuration file and reports every problem with its location."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\
 
 @dataclass(frozen=True, slots=True)
 class CheckedConfig:
-    """What was found in a file.
+    """The result of checking a file.
 
     Attributes:
         config: None if there are problems.
         problems: in the order of the file.
-        warnings: what works, but should be looked at.
-        secrets_only: whether every problem is a secret that cannot be had.
+        warnings: what works, but is insecure or probably a mistake.
+        secrets_only: whether every problem is a secret that is not available.
 
     """
 
@@ -54,21 +54,21 @@ def load(
 ) -> Config:
     """Return the configuration in the file `path`.
 
-    `environ` is where `${NAME}` is looked up (default: this process's environment), and
-    `credentials_dir` where `credential:name` is (default: its CREDENTIALS_DIRECTORY). Who does not
-    connect to anything asks for no `secrets`: then none is looked up, no named file needs to be
-    readable, and references to secrets read as "withheld".
+    `environ` holds the variables for `${NAME}` (default: this process's environment), and
+    `credentials_dir` the files for `credential:name` (default: its CREDENTIALS_DIRECTORY). A caller
+    that connects to nothing passes `secrets=False`: then no secret is looked up, no named file needs
+    to be readable, and references to secrets read as "withheld".
 
     Raises:
-        SecretError: secrets that the file names cannot be had; nothing else is wrong.
+        SecretError: secrets that the file names are not available; nothing else is wrong.
         ConfigError: anything else; it carries every problem, each with line and column.
 
     """
-    examined = check_config(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
-    if examined.config is None:
-        kind = SecretError if examined.secrets_only else ConfigError
-        raise kind(examined.problems)
-    return examined.config
+    checked = check_config(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
+    if checked.config is None:
+        kind = SecretError if checked.secrets_only else ConfigError
+        raise kind(checked.problems)
+    return checked.config
 
 
 def check_config(
@@ -78,16 +78,16 @@ def check_config(
     credentials_dir: Path | None = None,
     secrets: bool = True,
 ) -> CheckedConfig:
-    """Return all that can be said of the file `path`; raise nothing for what is in it."""
+    """Return the problems and warnings of the file `path`; raise nothing for its content."""
     environ = os.environ if environ is None else environ
-    named = environ.get("CREDENTIALS_DIRECTORY", "")
-    credentials = credentials_dir or (Path(named) if named else None)
+    directory = environ.get("CREDENTIALS_DIRECTORY", "")
+    credentials = credentials_dir or (Path(directory) if directory else None)
     diagnostics = Diagnostics(str(path))
     context = SubstitutionContext(environ, credentials, path.parent.absolute(), secrets=secrets)
     try:
         config = _read(path, diagnostics, context)
     except YamlError as error:
-        diagnostics.wrong((), error.message, error.hint, error.location)
+        diagnostics.add_problem((), error.message, error.hint, error.location)
     problems = diagnostics.ordered()
     if problems:
         return CheckedConfig(
@@ -116,7 +116,7 @@ def _text(path: Path) -> str:
     """Return the file's text.
 
     Raises:
-        YamlError: there is none.
+        YamlError: the file cannot be read as text.
 
     """
     start = SourceLocation(1, 1)
@@ -142,8 +142,8 @@ def _decoded(raw: bytes) -> str:
         raise YamlError(_end_of(before), "is not text in UTF-8") from None
     control = _CONTROL.search(text)
     if control:
-        said = f"the control character {ord(control[0]):#04x} stands here; expected text"
-        raise YamlError(_end_of(text[: control.start()]), said)
+        message = f"control character {ord(control[0]):#04x}; expected text"
+        raise YamlError(_end_of(text[: control.start()]), message)
     return text
 
 

@@ -1,8 +1,7 @@
 """Every key of the configuration file: type, unit, default, description.
 
-This is the one place: the loader, the JSON Schema, docs/configuration.md and the test of
-config.example.yaml are all made from it. It is long because it is a table, without logic: each section
-of the file is looked up here, none is read in one go.
+The loader, the JSON Schema, docs/configuration.md and config.example.yaml are all made from this
+module. It is long because it is a table without logic.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]
 # Relative paths start at the directory of the configuration file.
 FilePath = Annotated[str, Meta(extra={"path": True})]
-# `words` say in a message what a pattern means.
+# `words` describe a pattern in a message.
 Name = Annotated[
     str,
     Meta(
@@ -54,7 +53,7 @@ Name = Annotated[
 ]
 
 
-# A factory, since msgspec writes other defaults into the JSON Schema, and a Secret has no JSON.
+# A factory, since msgspec writes other defaults into the JSON Schema, where a Secret cannot be written.
 def _no_secret() -> Secret:
     return Secret("")
 
@@ -76,7 +75,7 @@ class Transport(StrEnum):
 
 
 class ZoneRule(StrEnum):
-    """What a zone asks for."""
+    """What a zone requires of people in it."""
 
     REQUIRED = "required"
     IGNORED = "ignored"
@@ -161,47 +160,75 @@ class ZoneConfig(_Section, frozen=True, kw_only=True):
     rule: Annotated[
         ZoneRule,
         Meta(
-            description="`required`: a mask must be worn; `ignored`: faces there are not looked at; "
-            "`counted`: people are counted, none is reported; `private`: blackened in every picture."
+            description="`required`: a mask must be worn; `ignored`: faces there are not analysed; "
+            "`counted`: people are counted, not reported; `private`: blackened in every picture."
         ),
     ] = ZoneRule.REQUIRED
     schedule: Annotated[Schedule, Meta(description="When the rule holds.")] = Schedule()
     dwell: Annotated[
-        float, Meta(ge=0, description="Seconds a person must be in the zone before it can report.")
+        float,
+        Meta(
+            ge=0,
+            description="Seconds a person must be in the zone before a violation is reported. "
+            "Larger: passers-by are not reported.",
+        ),
     ] = 0.0
 
 
 class DecisionConfig(_Section, frozen=True, kw_only=True):
-    """When the evidence is enough."""
+    """How much evidence a decision needs."""
 
     false_alarm_rate: Annotated[
         float,
-        Meta(gt=0, lt=0.5, description="Nominal share of masked people reported (Wald's alpha)."),
+        Meta(
+            gt=0,
+            lt=0.5,
+            description="Share of people with a mask that may be reported wrongly (0.001: one in "
+            "a thousand). Smaller: fewer false alarms, later alerts.",
+        ),
     ] = 0.001
     miss_rate: Annotated[
         float,
-        Meta(gt=0, lt=0.5, description="Nominal share of unmasked people missed (Wald's beta)."),
+        Meta(
+            gt=0,
+            lt=0.5,
+            description="Share of people without a mask that may be missed (0.01: one in a "
+            "hundred). Smaller: fewer misses, slower verdicts that a mask is worn.",
+        ),
     ] = 0.01
     correlation_time: Annotated[
         Positive,
-        Meta(description="Seconds over which readings of one face repeat themselves (tau)."),
+        Meta(
+            description="Seconds in which images of one face are too alike to count as separate "
+            "evidence. Larger: safer verdicts, later alerts."
+        ),
     ] = 0.4
     incorrect_is_violation: Annotated[
-        bool, Meta(description="Whether a mask under the nose or on the chin is reported.")
+        bool,
+        Meta(description="Whether a mask under the nose or on the chin is reported as a violation."),
     ] = False
     reassociate: Annotated[
-        float, Meta(ge=0, description="Seconds after which a person who vanished has left.")
+        float,
+        Meta(
+            ge=0,
+            description="Seconds out of sight after which a person counts as gone; a later "
+            "return is a new visit. Larger: fewer duplicate reports, later ends of violations.",
+        ),
     ] = 3.0
     cooldown: Annotated[
         float,
         Meta(
             ge=0,
-            description="Seconds after an alert was sent in which updates of it are held back.",
+            description="Seconds after an alert in which updates of its violation are held back. "
+            "Larger: fewer messages.",
         ),
     ] = 10.0
     still_after: Annotated[
         Positive,
-        Meta(description="Seconds a face may show no motion of its own before it counts as a poster."),
+        Meta(
+            description="Seconds without motion of its own after which a face is treated as a "
+            "poster: not judged until it moves. Larger: posters cost processor time for longer."
+        ),
     ] = 2.0
 
 
@@ -216,45 +243,76 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
         SecretUrl,
         Meta(description="rtsp:// or rtsps:// address of the main stream, or a file's path."),
     ]
-    username: Annotated[str, Meta(description="Instead of credentials in the URL.")] = ""
-    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = (
-        msgspec.field(default_factory=_no_secret)
-    )
+    username: Annotated[
+        str, Meta(description="Name to log in with, instead of credentials in the URL.")
+    ] = ""
+    password: Annotated[
+        Secret, Meta(description="A reference: ${ENV}, file:/path or credential:name.")
+    ] = msgspec.field(default_factory=_no_secret)
     substream: Annotated[
         SecretUrl | None,
-        Meta(description="Address of a smaller stream to analyse instead of the main one."),
+        Meta(
+            description="Address of a smaller stream that is analysed instead of the main one, "
+            "with less processor time."
+        ),
     ] = None
     enabled: Annotated[bool, Meta(description="Whether the camera is watched.")] = True
     transport: Annotated[
         Transport, Meta(description="`tcp`, `udp`, or `auto`: TCP, then UDP if the camera refuses.")
     ] = Transport.TCP
-    tls_verify: Annotated[bool, Meta(description="Whether an rtsps certificate is checked.")] = True
+    tls_verify: Annotated[
+        bool, Meta(description="Whether the certificate of an rtsps camera is checked.")
+    ] = True
     rotation: Annotated[
         Literal[0, 90, 180, 270],
         Meta(description="Degrees clockwise to turn the picture upright: 0, 90, 180 or 270."),
     ] = 0
-    time_zone: Annotated[str, Meta(description="IANA name, for schedules.")] = "UTC"
-    rate: Annotated[float, Meta(gt=0, le=30, description="Frames analysed per second.")] = 5.0
+    time_zone: Annotated[
+        str, Meta(description="IANA name of the time zone in which schedules hold.")
+    ] = "UTC"
+    rate: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=30,
+            description="Frames analysed per second. Larger: earlier alerts, more processor time.",
+        ),
+    ] = 5.0
     smallest_face: Annotated[
         int,
         Meta(
             ge=16,
             le=400,
-            description="Height in pixels of the camera's picture of the smallest face to judge.",
+            description="Height in pixels, in the camera's picture, of the smallest face to "
+            "judge. Smaller: people farther away are judged, at more processor time per frame.",
         ),
     ] = 32
     detector_score: Annotated[
-        float, Meta(gt=0, lt=1, description="Least score of a detection that counts as a face.")
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="Minimum score of a detection that counts as a face. Larger: fewer "
+            "objects are taken for faces, more faces are missed.",
+        ),
     ] = 0.6
-    open_timeout: Annotated[Positive, Meta(description="Seconds to wait for a first frame.")] = 10.0
+    open_timeout: Annotated[
+        Positive,
+        Meta(description="Seconds to wait for the first frame before the attempt to connect fails."),
+    ] = 10.0
     stall_timeout: Annotated[
-        Positive, Meta(description="Seconds without a frame before reconnecting.")
+        Positive,
+        Meta(
+            description="Seconds without a frame before reconnecting. Smaller: outages are "
+            "noticed earlier, slow cameras are reconnected needlessly."
+        ),
     ] = 5.0
     pictures: Annotated[
         Pictures,
         Meta(
-            description="`anonymized`: every face is a mosaic; `vault`: that, and the subject's face in "
-            "the encrypted review vault; `subject`: the subject's face is kept; `none`: no pictures."
+            description="`anonymized`: every face is a mosaic; `vault`: the same, with the "
+            "reported person's face encrypted for review; `subject`: the reported person's face "
+            "stays visible; `none`: no pictures."
         ),
     ] = Pictures.ANONYMIZED
     vault_key: Annotated[
@@ -270,24 +328,26 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
         tuple[ZoneConfig, ...],
         Meta(description="Without a zone, a mask is required in the whole picture."),
     ] = ()
-    schedule: Annotated[Schedule, Meta(description="When the camera is judged at all.")] = Schedule()
-    decision: Annotated[DecisionConfig, Meta(description="When the evidence is enough.")] = (
+    schedule: Annotated[Schedule, Meta(description="When the camera is analysed for violations.")] = (
+        Schedule()
+    )
+    decision: Annotated[DecisionConfig, Meta(description="How much evidence a decision needs.")] = (
         DecisionConfig()
     )
 
 
 class MqttConfig(_Section, frozen=True, kw_only=True):
-    """The broker that alerts go to."""
+    """The MQTT broker that alerts are published to."""
 
-    enabled: Annotated[bool, Meta(description="Whether alerts go to a broker.")] = True
+    enabled: Annotated[bool, Meta(description="Whether alerts are published to a broker.")] = True
     host: Annotated[str, Meta(min_length=1, description="Name or address of the broker.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="1883, or 8883 with TLS.")] = 1883
     version: Annotated[MqttVersion, Meta(description="Protocol version.")] = MqttVersion.V5
-    username: Annotated[str, Meta(description="Empty: no credentials.")] = ""
-    password: Annotated[Secret, Meta(description="As ${ENV}, file: or credential: reference.")] = (
-        msgspec.field(default_factory=_no_secret)
-    )
-    tls: Annotated[bool, Meta(description="Whether the connection is encrypted.")] = False
+    username: Annotated[str, Meta(description="Name to log in with; empty: no credentials.")] = ""
+    password: Annotated[
+        Secret, Meta(description="A reference: ${ENV}, file:/path or credential:name.")
+    ] = msgspec.field(default_factory=_no_secret)
+    tls: Annotated[bool, Meta(description="Whether the connection is encrypted by TLS.")] = False
     ca_file: Annotated[FilePath, Meta(description="Certificates to trust; empty: the system's.")] = ""
     client_cert: Annotated[FilePath, Meta(description="Client certificate, if the broker asks.")] = ""
     client_key: Annotated[FilePath, Meta(description="Key of the client certificate.")] = ""
@@ -303,7 +363,12 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     keepalive: Annotated[int, Meta(ge=5, le=3600, description="Seconds between pings.")] = 30
     window: Annotated[
         int,
-        Meta(ge=1, le=1000, description="Publications that may wait for their acknowledgement."),
+        Meta(
+            ge=1,
+            le=1000,
+            description="Publications that may wait for the broker's acknowledgement. Larger: a "
+            "backlog is delivered faster.",
+        ),
     ] = 20
     ack_timeout: Annotated[
         Positive, Meta(description="Seconds to wait for an acknowledgement before reconnecting.")
@@ -319,12 +384,12 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     )
     commands: Annotated[
         bool,
-        Meta(description="Whether commands are taken from the broker (restrict them by its ACL)."),
+        Meta(description="Whether commands are accepted from the broker (restrict them by its ACL)."),
     ] = False
 
 
 class MetricsConfig(_Section, frozen=True, kw_only=True):
-    """The HTTP end for Prometheus and health checks."""
+    """The HTTP server for Prometheus and health checks."""
 
     enabled: Annotated[bool, Meta(description="Whether /metrics, /healthz and /readyz are served.")] = (
         True
@@ -334,50 +399,63 @@ class MetricsConfig(_Section, frozen=True, kw_only=True):
 
 
 class LinksConfig(_Section, frozen=True, kw_only=True):
-    """The HTTP end that links to acknowledge lead to; messages to people then hold such a link."""
+    """The HTTP server for acknowledge links, which messages to people then contain."""
 
-    enabled: Annotated[bool, Meta(description="Whether links are sent and answered.")] = False
+    enabled: Annotated[
+        bool, Meta(description="Whether messages contain links, and the server for them runs.")
+    ] = False
     host: Annotated[str, Meta(description="Address to bind; loopback by default.")] = "127.0.0.1"
     port: Annotated[Port, Meta(description="Port to bind.")] = 9465
     address: Annotated[
         str,
         Meta(
-            description="http(s) address as people reach it, by a proxy; empty: that of host and port."
+            description="http(s) address by which people reach the server, for example a proxy's; "
+            "empty: `host` and `port`."
         ),
     ] = ""
     key: Annotated[
-        Secret, Meta(description="What signs the links (HMAC-SHA256), 32 characters or more.")
+        Secret, Meta(description="Key that signs the links (HMAC-SHA256), 32 characters or more.")
     ] = msgspec.field(default_factory=_no_secret)
     valid_for: Annotated[Positive, Meta(description="Seconds for which a link can be used.")] = 86_400.0
 
 
 class RetentionConfig(_Section, frozen=True, kw_only=True):
-    """How long what is kept."""
+    """How long stored data is kept."""
 
     pictures_days: Annotated[Positive, Meta(description="Days that pictures are kept.")] = 14.0
     violations_days: Annotated[Positive, Meta(description="Days that violations are kept.")] = 180.0
-    occupancy_days: Annotated[Positive, Meta(description="Days that counts per minute are kept.")] = (
-        730.0
-    )
-    max_pictures: Annotated[int, Meta(ge=0, description="Most pictures kept; 0: no limit.")] = 0
-    max_violations: Annotated[int, Meta(ge=0, description="Most violations kept; 0: no limit.")] = 0
+    occupancy_days: Annotated[
+        Positive, Meta(description="Days that people counts per minute are kept.")
+    ] = 730.0
+    max_pictures: Annotated[int, Meta(ge=0, description="Maximum number of pictures; 0: no limit.")] = 0
+    max_violations: Annotated[
+        int, Meta(ge=0, description="Maximum number of violations; 0: no limit.")
+    ] = 0
     max_megabytes: Annotated[
-        int, Meta(ge=0, description="Most MiB of pictures and used database pages; 0: no limit.")
+        int, Meta(ge=0, description="Maximum MiB of pictures and used database pages; 0: no limit.")
     ] = 4096
-    interval: Annotated[Positive, Meta(description="Seconds between two passes.")] = 600.0
+    interval: Annotated[Positive, Meta(description="Seconds between two passes of retention.")] = 600.0
 
 
 class StoreConfig(_Section, frozen=True, kw_only=True):
     """The database and the pictures."""
 
     reserve_megabytes: Annotated[
-        int, Meta(ge=0, le=1024, description="MiB set aside for rows when the disk is full.")
+        int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="MiB reserved so that violations can be stored, without pictures, when "
+            "the disk is full.",
+        ),
     ] = 32
-    retention: Annotated[RetentionConfig, Meta(description="How long what is kept.")] = RetentionConfig()
+    retention: Annotated[RetentionConfig, Meta(description="How long stored data is kept.")] = (
+        RetentionConfig()
+    )
 
 
 class SupervisionConfig(_Section, frozen=True, kw_only=True):
-    """When trouble is reported, and when a process is renewed."""
+    """When incidents are reported, and when a process is restarted."""
 
     offline_after: Annotated[
         Positive, Meta(description="Seconds without a picture before a camera is reported as offline.")
@@ -385,21 +463,22 @@ class SupervisionConfig(_Section, frozen=True, kw_only=True):
     blind_after: Annotated[
         Positive,
         Meta(
-            description="Seconds of a picture that is black, frozen, covered, out of focus or of "
-            "another view before that is reported."
+            description="Seconds in which the picture is black, frozen, out of focus or of "
+            "another view, or the lens is covered, before the camera is reported as blind."
         ),
     ] = 60.0
     worker_megabytes: Annotated[
         int,
         Meta(
             ge=256,
-            description="MiB of resident memory at which a camera's process or the recorder is renewed.",
+            description="MiB of resident memory at which a camera's process or the recorder is "
+            "restarted.",
         ),
     ] = 1024
 
 
 class ChannelConfig(_Section, frozen=True, kw_only=True):
-    """One way to tell people: an Apprise service or a signed webhook. Without either it is off."""
+    """One way to notify people: an Apprise service or a signed webhook. Without either it is off."""
 
     name: Annotated[
         str,
@@ -415,28 +494,36 @@ class ChannelConfig(_Section, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=_no_secret)
     webhook: Annotated[
         SecretUrl,
-        Meta(description="http(s) address that gets alerts as JSON, instead of `url`."),
+        Meta(description="http(s) address that receives alerts as JSON, instead of `url`."),
     ] = msgspec.field(default_factory=_no_address)
-    key: Annotated[Secret, Meta(description="What signs the webhook's requests (HMAC-SHA256).")] = (
+    key: Annotated[Secret, Meta(description="Key that signs the webhook's requests (HMAC-SHA256).")] = (
         msgspec.field(default_factory=_no_secret)
     )
-    cameras: Annotated[tuple[str, ...], Meta(description="Only alerts of these; all by default.")] = ()
-    zones: Annotated[tuple[str, ...], Meta(description="Only violations in these; all by default.")] = ()
-    violations: Annotated[bool, Meta(description="Whether violations are told.")] = True
-    incidents: Annotated[bool, Meta(description="Whether trouble is told.")] = True
-    ended: Annotated[bool, Meta(description="Whether the end of a violation is told, too.")] = False
+    cameras: Annotated[
+        tuple[str, ...], Meta(description="Cameras whose alerts are sent; all by default.")
+    ] = ()
+    zones: Annotated[
+        tuple[str, ...], Meta(description="Zones whose violations are sent; all by default.")
+    ] = ()
+    violations: Annotated[bool, Meta(description="Whether violations are sent.")] = True
+    incidents: Annotated[
+        bool, Meta(description="Whether incidents (camera offline, disk full, ...) are sent.")
+    ] = True
+    ended: Annotated[bool, Meta(description="Whether the end of a violation is sent too.")] = False
     unacknowledged_for: Annotated[
         float,
         Meta(
             ge=0,
-            description="Seconds after which a violation that nobody acknowledged is told; 0: at once.",
+            description="Seconds after which a violation is sent if it is not acknowledged by "
+            "then; 0: every violation is sent immediately.",
         ),
     ] = 0.0
     quiet_start: Annotated[
         str,
         Meta(
             pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
-            description="From this local time, HH:MM, nobody is told; one message sums it up after.",
+            description="From this local time, HH:MM, messages are held back; one message sums "
+            "them up at the end.",
             extra={"words": "a time such as 22:00"},
         ),
     ] = ""
@@ -444,34 +531,44 @@ class ChannelConfig(_Section, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$",
-            description="Until this local time, HH:MM.",
+            description="End of the quiet hours, local time, HH:MM.",
             extra={"words": "a time such as 06:00"},
         ),
     ] = ""
-    time_zone: Annotated[str, Meta(description="IANA name, for quiet hours and times in texts.")] = "UTC"
+    time_zone: Annotated[
+        str, Meta(description="IANA name of the time zone of quiet hours and of times in messages.")
+    ] = "UTC"
     burst: Annotated[
-        int, Meta(ge=1, le=100, description="Messages within `digest` seconds before they are gathered.")
+        int,
+        Meta(
+            ge=1,
+            le=100,
+            description="Messages within `digest` seconds that are sent separately; further ones "
+            "are summed up.",
+        ),
     ] = 3
-    digest: Annotated[Positive, Meta(description="Seconds between messages that sum up many.")] = 300.0
+    digest: Annotated[
+        Positive, Meta(description="Seconds between messages that sum up several alerts.")
+    ] = 300.0
     picture: Annotated[bool, Meta(description="Whether the anonymized picture is attached.")] = True
     title: Annotated[
         str,
         Meta(
-            description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id} and {link}, "
-            "where it is acknowledged (with `links`)."
+            description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id} and "
+            "{link} (the address to acknowledge it, with `links`)."
         ),
     ] = "{what}: {camera}"
-    body: Annotated[str, Meta(description="Text with the same words.")] = (
+    body: Annotated[str, Meta(description="Text with the same placeholders as `title`.")] = (
         "{time}: {what} at {camera} {zone} {reason} ({id}) {link}"
     )
 
 
 class LogConfig(_Section, frozen=True, kw_only=True):
-    """Log lines, to standard error."""
+    """The log, on standard error."""
 
     format: Annotated[LogFormat, Meta(description="`console` or `json`.")] = LogFormat.CONSOLE
     level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least level shown.")
+        Literal["debug", "info", "warning", "error"], Meta(description="Lowest level that is written.")
     ] = "info"
 
 
@@ -483,30 +580,34 @@ class Config(_Section, frozen=True, kw_only=True):
         Meta(description="Name of this machine in topics; unique among those on one broker."),
     ] = "maskwatch"
     data_dir: Annotated[
-        FilePath, Meta(min_length=1, description="Directory of database and pictures; a local disk.")
+        FilePath, Meta(min_length=1, description="Directory of database and pictures, on a local disk.")
     ] = "/var/lib/maskwatch"
-    runtime_dir: Annotated[FilePath, Meta(min_length=1, description="Directory of sockets.")] = (
-        "/run/maskwatch"
-    )
+    runtime_dir: Annotated[
+        FilePath, Meta(min_length=1, description="Directory of the sockets between processes.")
+    ] = "/run/maskwatch"
     model: Annotated[
-        FilePath, Meta(description="Manifest of the mask model; empty: the one that is shipped.")
+        FilePath, Meta(description="Manifest of the mask model; empty: the shipped one.")
     ] = ""
     face_weights: Annotated[
         FilePath, Meta(description="Path of a copy of the shipped YuNet file; empty: the shipped one.")
     ] = ""
     cameras: Annotated[tuple[CameraConfig, ...], Meta(min_length=1, description="What is watched.")]
-    mqtt: Annotated[MqttConfig, Meta(description="The broker that alerts go to.")] = msgspec.field(
-        default_factory=MqttConfig
+    mqtt: Annotated[MqttConfig, Meta(description="The MQTT broker that alerts are published to.")] = (
+        msgspec.field(default_factory=MqttConfig)
     )
     people: Annotated[
-        tuple[ChannelConfig, ...], Meta(description="Who else is told: mail, chat, push, webhooks.")
+        tuple[ChannelConfig, ...],
+        Meta(description="Who else is notified: by mail, chat, push or webhook."),
     ] = ()
-    links: Annotated[LinksConfig, Meta(description="Links to acknowledge.")] = msgspec.field(
-        default_factory=LinksConfig
-    )
-    metrics: Annotated[MetricsConfig, Meta(description="The HTTP end for Prometheus.")] = MetricsConfig()
-    store: Annotated[StoreConfig, Meta(description="Database and pictures.")] = StoreConfig()
+    links: Annotated[
+        LinksConfig, Meta(description="Links in messages by which people acknowledge a violation.")
+    ] = msgspec.field(default_factory=LinksConfig)
+    metrics: Annotated[
+        MetricsConfig, Meta(description="The HTTP server for Prometheus and health checks.")
+    ] = MetricsConfig()
+    store: Annotated[StoreConfig, Meta(description="The database and the pictures.")] = StoreConfig()
     supervision: Annotated[
-        SupervisionConfig, Meta(description="When trouble is reported, and a process renewed.")
+        SupervisionConfig,
+        Meta(description="When incidents are reported, and when a process is restarted."),
     ] = SupervisionConfig()
-    log: Annotated[LogConfig, Meta(description="Log lines.")] = LogConfig()
+    log: Annotated[LogConfig, Meta(description="The log.")] = LogConfig()

@@ -18,9 +18,9 @@ __all__ = [
     "variables",
 ]
 
-# What an address that holds a secret reads as, where no secrets are wanted.
+# The value of an address with a secret where secrets are not requested.
 WITHHELD = "rtsp://withheld.invalid/"
-WITHHELD_SECRET = "withheld"  # noqa: S105 - what stands for one
+WITHHELD_SECRET = "withheld"  # noqa: S105 - a placeholder
 _MAX_SECRET_BYTES = 64 * 1024
 # `$${` stands for a literal `${`.
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
@@ -28,7 +28,7 @@ _USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\
 
 
 class SubstitutionError(Exception):
-    """A reference that cannot be resolved; the text says which and why, never the value."""
+    """A reference that cannot be resolved; the message names it and the reason, never the value."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ def variables(text: str) -> list[str]:
 
 
 def is_reference(text: str) -> bool:
-    """Return whether a secret comes from elsewhere, in whole or in part."""
+    """Return whether a value is, or contains, a reference to a file, credential or variable."""
     return text.startswith(("file:", "credential:")) or bool(variables(text))
 
 
@@ -52,13 +52,13 @@ def _as_is(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SubstitutionContext:
-    """Where references lead.
+    """Where references are looked up.
 
     Attributes:
         environ: the environment variables.
         credentials: systemd's credentials directory, if there is one.
         base: the directory of the configuration file; relative paths start there.
-        secrets: whether secrets are wanted; if not, references to them read as "withheld".
+        secrets: whether secrets are looked up; if not, references to them read as "withheld".
 
     """
 
@@ -75,7 +75,7 @@ class SubstitutionContext:
                 is itself a secret in the file.
 
         """
-        return self._replaced(text, secret=secret, spell=_as_is)
+        return self._replaced(text, secret=secret, encode=_as_is)
 
     def address(self, text: str) -> str:
         """Return a URL with its variables replaced, percent-encoded within its credentials.
@@ -91,14 +91,14 @@ class SubstitutionContext:
         user = _USER_PART.match(text)
         if user is None:
             return self.substituted(text, secret=False)
-        head = self._replaced(user["user"], secret=True, spell=_percent_encoded)
+        head = self._replaced(user["user"], secret=True, encode=_percent_encoded)
         return f"{user['scheme']}{head}@{self.substituted(text[user.end() :])}"
 
     def secret(self, text: str) -> str:
         """Return the secret that `text` is or refers to.
 
         Raises:
-            SubstitutionError: it cannot be had.
+            SubstitutionError: it is not available.
 
         """
         if not self.secrets and is_reference(text):
@@ -111,7 +111,7 @@ class SubstitutionContext:
         """Return the content of a `file:` or `credential:` reference, without its last newline.
 
         Raises:
-            SubstitutionError: there is no such file, or it is no short text.
+            SubstitutionError: there is no such file, or it is not one short line of text.
 
         """
         kind, _, name = reference.partition(":")
@@ -126,13 +126,13 @@ class SubstitutionContext:
         if not name or "/" in name or name in (".", ".."):
             raise SubstitutionError("`credential:` takes the name of a credential, without a slash")
         if self.credentials is None:
-            hint = f"systemd sets it for LoadCredential={name}; for a check, say where they are"
+            hint = f"systemd sets it for LoadCredential={name}; for a check, set it to their directory"
             raise SubstitutionError(
                 "CREDENTIALS_DIRECTORY is not set, so there are no credentials", hint
             )
         return self.credentials / name
 
-    def _replaced(self, text: str, *, secret: bool, spell: Callable[[str], str]) -> str:
+    def _replaced(self, text: str, *, secret: bool, encode: Callable[[str], str]) -> str:
         def value(found: re.Match[str]) -> str:
             if found[0] == "$${":
                 return "${"
@@ -141,12 +141,12 @@ class SubstitutionContext:
                     "`${` begins no variable",
                     "write ${NAME} or ${NAME:-default}, or $${ for the text itself",
                 )
-            return spell(self._variable(found["name"], found["default"], secret=secret))
+            return encode(self._variable(found["name"], found["default"], secret=secret))
 
         return _VARIABLE.sub(value, text)
 
     def _variable(self, name: str, default: str | None, *, secret: bool) -> str:
-        """An empty variable counts as not set, as `:-` does in a shell."""
+        """Return a variable's value; an empty one counts as not set, as `:-` does in a shell."""
         if secret and default:
             raise SubstitutionError(
                 f"the default of ${{{name}}} would be a secret in the file", "leave the default out"

@@ -1,4 +1,4 @@
-"""What a configuration would run, in a few lines without secrets."""
+"""A summary of a configuration in a few lines without secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["summary"]
 
 
 def summary(config: Config) -> str:
-    """Return some indented lines: node, cameras, where alerts and metrics go, what is kept."""
+    """Return indented lines: node, cameras, destinations of alerts and metrics, retention."""
     metrics = config.metrics
     port = f":{metrics.port}" if metrics.port else ", on a port of the system's choice"
     lines = [
@@ -27,8 +27,8 @@ def _camera(camera: CameraConfig) -> str:
     if not camera.enabled:
         return f"{camera.name}: disabled"
     zones = ", ".join(f"{zone.name} ({zone.rule.value})" for zone in camera.zones)
-    where = f"zones {zones}" if zones else "the whole picture"
-    return f"{camera.name}: {stream_url(camera)}, {camera.rate:g} frames/s, {where}"
+    area = f"zones {zones}" if zones else "the whole picture"
+    return f"{camera.name}: {stream_url(camera)}, {camera.rate:g} frames/s, {area}"
 
 
 def _alerts(mqtt: MqttConfig) -> str:
@@ -41,9 +41,9 @@ def _alerts(mqtt: MqttConfig) -> str:
 def _channel(channel: ChannelConfig) -> str:
     if not (channel.url or channel.webhook):
         return f"{channel.name}: off, it has no address"
-    told = [word for word in ("violations", "incidents") if getattr(channel, word)]
-    way = "webhook" if channel.webhook else "Apprise"
-    return f"{channel.name}: {' and '.join(told) or 'nothing'} by {way}"
+    sent = [word for word in ("violations", "incidents") if getattr(channel, word)]
+    transport = "webhook" if channel.webhook else "Apprise"
+    return f"{channel.name}: {' and '.join(sent) or 'nothing'} by {transport}"
 
 
 def _kept(store: StoreConfig) -> str:

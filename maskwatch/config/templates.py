@@ -1,6 +1,6 @@
-"""Texts with words in braces, such as ``{camera}``: what they may hold, and how they are filled.
+"""Texts with placeholders such as ``{camera}``: validation and rendering.
 
-Not `str.format`: that would let a text reach into objects.
+`str.format` is not used, since it gives a text access to attributes of objects.
 """
 
 from __future__ import annotations
@@ -24,6 +24,6 @@ def template_fault(text: str) -> str | None:
 
 
 def fill(text: str, words: Mapping[str, str]) -> str:
-    """Return `text` with the words put in; spaces that an empty word leaves behind are closed."""
+    """Return `text` with the placeholders replaced; double spaces around empty ones are removed."""
     filled = _BRACES.sub(lambda match: words.get(match[1], match[0]), text)
     return "\n".join(re.sub(r" {2,}", " ", line).strip() for line in filled.splitlines())

@@ -242,7 +242,7 @@ class Validator:
         try:
             return self._secret(node, kind, path) if secret else self._scalar(node, kind)
         except (SubstitutionError, ValueProblem) as problem:
-            report = self._diagnostics.missing_secret if secret else self._diagnostics.wrong
+            report = self._diagnostics.add_missing_secret if secret else self._diagnostics.add_problem
             report(path, problem.message, problem.hint)
             return _placeholder(kind)
 
@@ -262,7 +262,7 @@ class Validator:
         for name, field in fields.items():
             if field.required and name not in entries:
                 hint = _description(field.type)
-                self._diagnostics.wrong((*path, name), "missing", hint, location(node))
+                self._diagnostics.add_problem((*path, name), "missing", hint, location(node))
         return _filled(kind, values)
 
     def _report_keys(self, node: Section, kind: mi.StructType, path: KeyPath) -> None:
@@ -271,11 +271,11 @@ class Validator:
         for name, (key, _) in node.entries.items():
             if name not in known and (path or not name.startswith("x-")):
                 where = location(node if name in node.inherited else key)
-                self._diagnostics.wrong((*path, name), "unknown key", _key_hint(name, kind), where)
+                self._diagnostics.add_problem((*path, name), "unknown key", _key_hint(name, kind), where)
         for key in node.repeated:
             first = location(node.entries[key.value][0]).line
             message = f"given twice, first in line {first}"
-            self._diagnostics.wrong((*path, key.value), message, "", location(key))
+            self._diagnostics.add_problem((*path, key.value), message, "", location(key))
 
     # --- lists -----------------------------------------------------------------------------------
 
@@ -286,7 +286,7 @@ class Validator:
         minimum = kind.min_length or 0
         if len(items) < minimum:
             entries = "at least one entry" if minimum == 1 else f"at least {minimum} entries"
-            self._diagnostics.wrong(path, f"expected {entries}, got {len(items)}")
+            self._diagnostics.add_problem(path, f"expected {entries}, got {len(items)}")
         return tuple(self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(items))
 
     def _row(self, node: yaml.Node, kind: mi.TupleType, path: KeyPath) -> object:
@@ -312,7 +312,7 @@ class Validator:
         """Return the variables that a value refers to; messages no longer show what they hold."""
         names = variables(node.value)
         for name in names:
-            self._diagnostics.hide(self._context.environ.get(name, ""), name)
+            self._diagnostics.hide_value(self._context.environ.get(name, ""), name)
         return names
 
     def _secret(self, node: yaml.ScalarNode, kind: mi.Type, path: KeyPath) -> Secret:
@@ -336,7 +336,7 @@ class Validator:
         if is_null(node):
             hint = "leave the key out, or write '' for an empty text"
         found = _shape(node, counted=isinstance(kind, mi.TupleType))
-        self._diagnostics.wrong(path, f"expected {expected(kind)}, got {found}", hint)
+        self._diagnostics.add_problem(path, f"expected {expected(kind)}, got {found}", hint)
         return _placeholder(kind)
 
 

@@ -7,7 +7,7 @@ import logging
 import time
 from pathlib import Path
 
-from maskwatch.config.diff import Difference, difference, with_fixed_of
+from maskwatch.config.diff import Difference, difference, with_restart_keys_of
 from maskwatch.config.load import load
 from maskwatch.config.schema import Config
 from maskwatch.errors import ConfigError, MaskwatchError
@@ -77,7 +77,7 @@ class Reloader:
     async def _apply(self, new: Config) -> Difference:
         old = self._children.config
         changes = difference(old, new)
-        new = with_fixed_of(new, old)
+        new = with_restart_keys_of(new, old)
         if (old.model, old.face_weights) != (new.model, new.face_weights):
             await asyncio.to_thread(check_model, new)
         self._http.move(changes, old, new)

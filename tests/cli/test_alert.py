@@ -45,7 +45,7 @@ def run(*arguments: str) -> int:
     return ended.value.code
 
 
-def test_everything_that_works_is_said_and_people_get_a_test_message(
+def test_working_sinks_are_reported_and_people_get_a_test_message(
     tmp_path: Path, broker: Mosquitto, peer: WebPeer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watcher = Listener(broker.port)
@@ -61,7 +61,7 @@ def test_everything_that_works_is_said_and_people_get_a_test_message(
     watcher.close()
 
 
-def test_what_does_not_work_is_said_without_secrets_and_the_exit_code_is_14(
+def test_failing_sinks_are_reported_without_secrets_with_exit_code_14(
     tmp_path: Path, peer: WebPeer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     peer.answers = [500]
@@ -74,7 +74,7 @@ def test_what_does_not_work_is_said_without_secrets_and_the_exit_code_is_14(
     assert PASSWORD not in shown.out + shown.err
 
 
-def test_one_way_out_can_be_tried_alone(
+def test_a_single_sink_can_be_tested(
     tmp_path: Path, peer: WebPeer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     people = f"[{{name: guards, url: 'json://127.0.0.1:{peer.port}'}}]"
@@ -85,7 +85,7 @@ def test_one_way_out_can_be_tried_alone(
     assert "expected one of mqtt, guards" in capsys.readouterr().err
 
 
-def test_a_configuration_without_any_way_out_is_said(
+def test_a_configuration_without_a_sink_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--config", written(tmp_path, "{enabled: false}", "[]")) == 2

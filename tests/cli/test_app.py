@@ -56,7 +56,7 @@ def test_every_verbs_help_has_examples_and_loads_nothing_heavy(verb: str) -> Non
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_option_says_what_it_does(verb: str) -> None:
+def test_every_option_has_a_help(verb: str) -> None:
     module, attribute, _ = app._VERBS[verb]
     pending = [getattr(importlib.import_module(module), attribute)]
     while pending:
@@ -82,7 +82,7 @@ def test_the_overview_lists_every_verb_and_imports_none() -> None:
     assert done.stderr.strip() == ours
 
 
-def test_a_module_of_the_room_that_no_verb_names_is_used_by_one_that_is(root: Path) -> None:
+def test_every_module_of_the_package_is_a_verb_or_used_by_one(root: Path) -> None:
     """A verb that was forgotten in the table would be there and nobody could call it."""
     files = {path.stem: path.read_text() for path in (root / "maskwatch/cli").glob("*.py")}
     told = {module.rpartition(".")[2] for module, _, _ in app._VERBS.values()}
@@ -92,13 +92,13 @@ def test_a_module_of_the_room_that_no_verb_names_is_used_by_one_that_is(root: Pa
         assert users, name
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_is_printed() -> None:
     done = _run("--version")
     assert done.returncode == 0
     assert re.search(r"\d+\.\d+\.\d+", done.stdout)
 
 
-def test_an_unknown_verb_is_a_usage_error_that_says_what_was_meant() -> None:
+def test_an_unknown_verb_is_a_usage_error_with_a_suggestion() -> None:
     done = _run("chek", "x.yaml")
     assert done.returncode == 2
     assert "Did you mean 'check'?" in done.stderr
@@ -138,7 +138,7 @@ class TestMain:
         code, said = self._ended(error, monkeypatch, capsys)
         assert (code, said) == (1, "maskwatch: /var/lib/x: Permission denied\n")
 
-    def test_a_fault_of_ours_shows_where_but_no_secret(
+    def test_an_unexpected_error_has_a_traceback_without_secrets(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         register_secret("canary-value")
@@ -148,7 +148,7 @@ class TestMain:
         assert "please report" in said
         assert "canary" not in said
 
-    def test_a_reader_that_goes_away_is_no_error(self) -> None:
+    def test_a_closed_pipe_is_not_an_error(self) -> None:
         shell = f"set -o pipefail; {sys.executable} -m maskwatch schema | head -c 10"
         done = subprocess.run(
             ["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False
@@ -200,7 +200,7 @@ class TestCompletion:
         assert set(done.stdout.split()) == completions
 
 
-def test_a_verb_works_with_its_streams_closed_and_nothing_else_gets_their_numbers(
+def test_a_verb_works_with_closed_streams_and_keeps_their_descriptors(
     tmp_path: Path,
 ) -> None:
     """A socket with the number 2 would have libraries write their messages into it."""

@@ -22,7 +22,7 @@ def _check(path: Path, *options: str, password: str = "canary-pw") -> Result:
     return CliRunner().invoke(cli, ["check", *options, str(path)], env={"PW": password})
 
 
-def test_a_sound_file_is_summed_up_without_secrets(config: Path) -> None:
+def test_a_valid_file_is_summarized_without_secrets(config: Path) -> None:
     config.write_text(SOUND)
     result = _check(config)
     assert result.exit_code == 0
@@ -32,7 +32,7 @@ def test_a_sound_file_is_summed_up_without_secrets(config: Path) -> None:
     assert result.stderr == ""
 
 
-def test_every_part_of_the_summary(config: Path) -> None:
+def test_the_summary_shows_every_part(config: Path) -> None:
     config.write_text(
         """\
 node: hall
@@ -73,7 +73,7 @@ def test_a_wrong_file_shows_every_problem_and_exits_with_3(config: Path) -> None
     assert lines[-1] == f"{config} cannot be used: 3 problems."
 
 
-def test_warnings_do_not_fail_unless_they_are_asked_to(config: Path) -> None:
+def test_warnings_fail_only_with_strict(config: Path) -> None:
     config.write_text("cameras: [{name: door, url: 'rtsp://u:canary-pw@h/s'}]\n")
     config.chmod(0o600)
     result = _check(config)
@@ -84,7 +84,7 @@ def test_warnings_do_not_fail_unless_they_are_asked_to(config: Path) -> None:
     assert _check(config, "--strict").exit_code == 3
 
 
-def test_json_is_for_programs(config: Path) -> None:
+def test_json_holds_problems_and_warnings(config: Path) -> None:
     config.write_text("nod: 1\ncameras: [{name: a, url: rtsp://h/s}]\n")
     result = _check(config, "--json")
     assert result.exit_code == 3
@@ -107,7 +107,7 @@ def test_json_is_for_programs(config: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "binary", "empty"])
-def test_what_is_no_configuration_is_one_line_and_no_traceback(config: Path, kind: str) -> None:
+def test_an_unreadable_configuration_is_one_line_without_traceback(config: Path, kind: str) -> None:
     if kind == "directory":
         config.mkdir()
     elif kind != "missing":

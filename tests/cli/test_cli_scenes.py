@@ -17,7 +17,7 @@ def test_list_names_every_scene() -> None:
     assert "under_nose" in result.output
 
 
-def test_render_writes_clip_and_truth_and_says_what_follows(tmp_path: Path) -> None:
+def test_render_writes_clip_and_truth_and_prints_the_expected_events(tmp_path: Path) -> None:
     arguments = ["render", "lone_bare", "--out", str(tmp_path), "--resolution", "360p", "--fps", "5"]
     result = CliRunner().invoke(scenes, arguments)
     assert result.exit_code == 0, result.output
@@ -27,7 +27,7 @@ def test_render_writes_clip_and_truth_and_says_what_follows(tmp_path: Path) -> N
     assert again.output.strip() in result.output
 
 
-def test_a_clip_without_truth_is_refused(tmp_path: Path) -> None:
+def test_a_clip_without_truth_is_rejected(tmp_path: Path) -> None:
     clip = tmp_path / "a.mp4"
     clip.write_bytes(b"")
     result = CliRunner().invoke(scenes, ["expected", str(clip)])

@@ -40,7 +40,7 @@ def said(verb: list[str], *options: str, env: dict[str, str] | None = None) -> s
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_the_file_is_named_by_an_option_or_by_the_environment_or_lies_where_it_usually_is(
+def test_the_file_comes_from_option_environment_or_a_default_path(
     verb: list[str], tmp_path: Path
 ) -> None:
     given = tmp_path / "given.yaml"
@@ -54,18 +54,18 @@ def test_the_file_is_named_by_an_option_or_by_the_environment_or_lies_where_it_u
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_where_there_is_no_file_it_is_asked_for(verb: list[str]) -> None:
+def test_a_missing_file_is_a_usage_error_that_names_the_option(verb: list[str]) -> None:
     assert "--config FILE" in said(verb)
 
 
-def test_a_usual_place_that_cannot_be_looked_into_is_passed_over(tmp_path: Path) -> None:
+def test_an_unreadable_default_path_is_skipped(tmp_path: Path) -> None:
     usual = tmp_path / "config.yaml"
     usual.symlink_to(usual)  # not to be opened, by root neither
     with pytest.raises(UsageError, match="which configuration"):
         find_config(None)
 
 
-def test_check_takes_its_file_as_an_argument_too_and_not_twice(tmp_path: Path) -> None:
+def test_check_accepts_its_file_as_an_argument_but_not_twice(tmp_path: Path) -> None:
     path = tmp_path / "given.yaml"
     path.write_text(BROKEN)
     assert "given.yaml:2:1: nosuch" in said(["check", str(path)])

@@ -35,7 +35,7 @@ def run(*arguments: str) -> Result:
     return result
 
 
-def test_a_camera_is_described(server: RtspServer, clip_of: ClipOf) -> None:
+def test_a_camera_is_described_in_text(server: RtspServer, clip_of: ClipOf) -> None:
     server.add("hall", clip_of(codec="hevc"))
     result = run(server.url("hall"), "--seconds", "1", "--no-faces")
     assert result.exit_code == 0, result.output
@@ -75,7 +75,7 @@ def test_faces_are_counted_with_their_height(tmp_path: Path) -> None:
     assert 80 < report["face_heights"][0] < 200
 
 
-def test_a_black_picture_is_remarked_upon(server: RtspServer, clip_of: ClipOf) -> None:
+def test_a_black_picture_is_a_warning(server: RtspServer, clip_of: ClipOf) -> None:
     server.add("hall", clip_of(frames=10, black=True))
     result = run(server.url("hall"), "--seconds", "0.5", "--no-faces")
     assert "warning        the picture is black" in result.output
@@ -91,7 +91,7 @@ def test_a_black_picture_is_remarked_upon(server: RtspServer, clip_of: ClipOf) -
         ("no_video", "no_video", "has no video track"),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words_with_exit_code_8(
+def test_a_failing_camera_is_explained_with_exit_code_8(
     server: RtspServer, clip_of: ClipOf, fault: str, reason: str, words: str
 ) -> None:
     server.add("hall", clip_of()).order(fault)
@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_in_plain_words_with_exit_code_8(
     assert re.search(words, failure["message"])
 
 
-def test_the_command_as_it_is_typed_shows_one_line_and_no_password(server: RtspServer) -> None:
+def test_a_failing_command_shows_one_line_and_no_password(server: RtspServer) -> None:
     server.offline()
     command = [sys.executable, "-m", "maskwatch", "probe", server.url("hall")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -142,7 +142,7 @@ def test_a_configured_camera_is_probed_by_its_name(
         (["rtsp://x/y", "--camera", "hall"], "give an address, or --camera with --config"),
     ],
 )
-def test_a_command_that_names_no_camera_or_two_is_refused(arguments: list[str], words: str) -> None:
+def test_a_command_with_no_camera_or_two_is_rejected(arguments: list[str], words: str) -> None:
     result = run(*arguments)
     assert isinstance(result.exception, UsageError)
     assert words in str(result.exception)

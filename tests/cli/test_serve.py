@@ -55,7 +55,7 @@ def _play(url: str) -> None:
         next(container.decode(video=0))
 
 
-def test_files_are_served_and_faults_come_and_go_while_it_runs(clip_of: ClipOf) -> None:
+def test_files_are_served_and_faults_change_while_it_runs(clip_of: ClipOf) -> None:
     clips = f"hall={clip_of()}", f"door={clip_of(codec='hevc')}"
     with serving(*clips, "--fault", "door:status=404") as process:
         found = re.match(
@@ -77,7 +77,7 @@ def test_files_are_served_and_faults_come_and_go_while_it_runs(clip_of: ClipOf) 
         assert process.wait(10) == 0
 
 
-def test_a_login_is_asked_for_and_the_password_is_not_shown(clip_of: ClipOf) -> None:
+def test_a_login_is_required_and_the_password_is_not_shown(clip_of: ClipOf) -> None:
     path = clip_of()
     with serving(str(path), "--user", "ann", MASKWATCH_SERVE_PASSWORD="CANARY-4711") as process:
         line = _line(process)
@@ -89,7 +89,7 @@ def test_a_login_is_asked_for_and_the_password_is_not_shown(clip_of: ClipOf) -> 
         _play(url.replace("***", "ann:CANARY-4711"))
 
 
-def test_what_cannot_be_served_is_said_at_the_start(
+def test_a_file_that_cannot_be_served_is_an_error_at_the_start(
     clip_of: ClipOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MASKWATCH_SERVE_PASSWORD", raising=False)

@@ -113,7 +113,7 @@ def _assert_foreseen(code: object, said: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.usefixtures("bounded_memory")
-def test_a_wrong_file_is_answered_and_nothing_is_made_of_it(
+def test_a_wrong_file_is_a_foreseen_error_and_writes_nothing(
     command: str, kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(tmp_path.rglob("*"))
@@ -122,5 +122,5 @@ def test_a_wrong_file_is_answered_and_nothing_is_made_of_it(
 
 
 @pytest.mark.parametrize("command", OTHERS)
-def test_a_wrong_argument_is_answered(command: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_a_foreseen_error(command: str, capfd: pytest.CaptureFixture[str]) -> None:
     _assert_foreseen(*_answer(command, capfd))

@@ -1,4 +1,4 @@
-"""A configuration file that a test writes, and how to read it away from this process's environment."""
+"""A configuration file that a test writes, read independently of this process's environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reader = Callable[..., CheckedConfig]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Reader:
-    """Write the text into `config.yaml` and examine it."""
+    """Write the text into `config.yaml` and check it."""
 
     def _read(text: str, environ: Mapping[str, str] | None = None) -> CheckedConfig:
         path = tmp_path / "config.yaml"
@@ -27,11 +27,11 @@ def read(tmp_path: Path) -> Reader:
 
 
 @pytest.fixture
-def complaints(read: Reader, tmp_path: Path) -> Callable[..., list[str]]:
+def problems_of(read: Reader, tmp_path: Path) -> Callable[..., list[str]]:
     """Read a text and return its problems as a user sees them, after the directory."""
 
-    def _complaints(text: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    def _problems_of(text: str, environ: Mapping[str, str] | None = None) -> list[str]:
         found = read(text, environ)
         return [str(problem).removeprefix(f"{tmp_path}/config.yaml:") for problem in found.problems]
 
-    return _complaints
+    return _problems_of

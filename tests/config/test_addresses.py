@@ -22,7 +22,7 @@ def test_username_and_password_are_percent_encoded_into_the_address() -> None:
     assert str(url) == "rtsp://***@h:554/s?a=b"
 
 
-def test_the_substream_is_opened_where_there_is_one_unless_the_main_is_asked_for() -> None:
+def test_the_substream_is_opened_unless_the_main_stream_is_requested() -> None:
     camera = _camera("rtsp://h/main", "rtsp://h/sub", "u", "password")
     assert stream_url(camera).reveal() == "rtsp://u:password@h/sub"
     assert stream_url(camera, main=True).reveal() == "rtsp://u:password@h/main"
@@ -32,7 +32,7 @@ def test_credentials_in_the_address_stay() -> None:
     assert stream_url(_camera("rtsp://u:p@h/s")).reveal() == "rtsp://u:p@h/s"
 
 
-def test_a_files_path_takes_no_credentials() -> None:
+def test_a_files_path_gets_no_credentials() -> None:
     assert stream_url(_camera("/clips/a.mp4", user="u", password="password")).reveal() == "/clips/a.mp4"
 
 
@@ -46,7 +46,7 @@ def test_a_files_path_takes_no_credentials() -> None:
         ("/var/clips/a.mp4", None),
     ],
 )
-def test_where_a_camera_listens_is_read_from_its_address(
+def test_host_and_port_are_read_from_a_cameras_address(
     url: str, address: tuple[str, int] | None
 ) -> None:
     assert host_and_port(SecretUrl(url)) == address

@@ -47,7 +47,7 @@ def _assert_clean(text: str) -> None:
     assert "c4nary" not in text, text
 
 
-def test_the_secrets_really_are_in_there(config: Config) -> None:
+def test_the_secrets_are_in_the_configuration(config: Config) -> None:
     assert config.mqtt.password.reveal() == CANARY
     assert CANARY in config.links.key.reveal()
     assert config.cameras[1].password.reveal() == CANARY
@@ -70,7 +70,7 @@ def test_no_representation_shows_them(config: Config) -> None:
     _assert_clean(summary(config))
 
 
-def test_no_encoder_writes_them_unasked(config: Config) -> None:
+def test_no_encoder_writes_them_without_the_hook(config: Config) -> None:
     for encode in (msgspec.json.encode, msgspec.msgpack.encode, json.dumps, msgspec.to_builtins):
         with pytest.raises(TypeError) as caught:
             encode(config.mqtt.password)
@@ -117,7 +117,7 @@ def _fail(message: str) -> None:
 
 @pytest.mark.parametrize("form", list(LogFormat))
 @pytest.mark.usefixtures("fresh_logging")
-def test_no_log_line_shows_them_however_they_are_logged(config: Config, form: LogFormat) -> None:
+def test_no_log_line_shows_them_in_any_form(config: Config, form: LogFormat) -> None:
     out = StringIO()
     setup(LogConfig(format=form, level="debug"), "worker", "a", stream=out)
     logger = logging.getLogger("maskwatch.test")
@@ -145,6 +145,6 @@ def test_ffmpegs_own_errors_are_redacted(config: Config) -> None:
         _assert_clean(redact(traceback.format_exc()))
 
 
-def test_the_json_schema_knows_nothing_of_them(config: Config) -> None:
+def test_the_json_schema_does_not_contain_them(config: Config) -> None:
     assert config.cameras
     _assert_clean(json_schema())

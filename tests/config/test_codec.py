@@ -41,25 +41,25 @@ def test_an_encoder_without_the_hook_writes_no_secret() -> None:
         msgspec.to_builtins(CONFIG)
 
 
-def test_a_worker_is_told_the_secrets_of_its_own_camera_only() -> None:
-    told = _encoded(for_worker(CONFIG, "b"))
-    assert b"canary-b" in told
-    assert b"canary-a" not in told
-    assert b"canary-mqtt" not in told
-    assert b"canary-links" not in told
+def test_a_worker_gets_the_secrets_of_its_own_camera_only() -> None:
+    sent = _encoded(for_worker(CONFIG, "b"))
+    assert b"canary-b" in sent
+    assert b"canary-a" not in sent
+    assert b"canary-mqtt" not in sent
+    assert b"canary-links" not in sent
     with pytest.raises(KeyError):
         for_worker(CONFIG, "c")
 
 
-def test_the_recorder_is_told_the_brokers_secret_and_no_cameras() -> None:
-    told = _encoded(for_recorder(CONFIG))
-    assert b"canary-mqtt" in told
-    assert b"canary-a" not in told
-    assert b"canary-b" not in told
-    assert b"user-b" not in told
+def test_the_recorder_gets_the_brokers_secret_and_no_cameras() -> None:
+    sent = _encoded(for_recorder(CONFIG))
+    assert b"canary-mqtt" in sent
+    assert b"canary-a" not in sent
+    assert b"canary-b" not in sent
+    assert b"user-b" not in sent
 
 
-def test_the_hooks_refuse_what_is_no_secret() -> None:
+def test_the_hooks_reject_other_types() -> None:
     with pytest.raises(NotImplementedError):
         enc_hook(object())
     with pytest.raises(NotImplementedError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from maskwatch.config.diff import difference, with_fixed_of
+from maskwatch.config.diff import difference, with_restart_keys_of
 from maskwatch.config.schema import (
     CameraConfig,
     ChannelConfig,
@@ -58,7 +58,7 @@ def test_enabling_starts_and_disabling_stops() -> None:
     assert difference(off, off).keep == ()
 
 
-def test_a_changed_password_restarts_its_camera_and_leaves_the_recorder_alone() -> None:
+def test_a_changed_password_restarts_its_camera_and_not_the_recorder() -> None:
     old = _config(_camera("a", username="u", password=Secret("one-password")), B)
     new = _config(_camera("a", username="u", password=Secret("two-password")), B)
     found = difference(old, new)
@@ -77,7 +77,7 @@ def test_a_changed_password_restarts_its_camera_and_leaves_the_recorder_alone() 
         ({"supervision": SupervisionConfig(offline_after=1)}, "supervision"),
     ],
 )
-def test_a_rooms_section_touches_that_room_and_no_camera(keys: dict[str, object], room: str) -> None:
+def test_a_section_affects_its_process_and_no_camera(keys: dict[str, object], room: str) -> None:
     found = difference(_config(A, B), _config(A, B, **keys))
     touched = {name for name in ("recorder", "metrics", "log", "supervision") if getattr(found, name)}
     assert touched == {room}
@@ -85,7 +85,7 @@ def test_a_rooms_section_touches_that_room_and_no_camera(keys: dict[str, object]
     assert not found.full_restart
 
 
-def test_the_recorder_hears_of_a_cameras_cooldown() -> None:
+def test_the_recorder_gets_a_changed_cooldown_of_a_camera() -> None:
     new = _config(_camera("a", decision=DecisionConfig(cooldown=1)))
     assert difference(_config(A), new).recorder
 
@@ -103,14 +103,16 @@ def test_another_model_restarts_every_worker() -> None:
         ({"store": StoreConfig(reserve_megabytes=1)}, "store.reserve_megabytes"),
     ],
 )
-def test_what_only_a_restart_can_change_is_said_and_stays(keys: dict[str, object], named: str) -> None:
+def test_a_key_that_needs_a_restart_is_reported_and_keeps_its_value(
+    keys: dict[str, object], named: str
+) -> None:
     old = _config(A)
     new = _config(A, **keys)
     found = difference(old, new)
     assert found.full_restart == (f"{named} takes effect after a restart of the daemon",)
     assert not found.empty
     assert found.keep == ("a",)
-    assert with_fixed_of(new, old) == old
+    assert with_restart_keys_of(new, old) == old
 
 
 def test_a_change_under_any_key_of_the_file_is_noticed() -> None:
@@ -136,6 +138,6 @@ def test_a_change_under_any_key_of_the_file_is_noticed() -> None:
         assert not difference(_config(A), new).empty, key
 
 
-def test_many_cameras_are_counted_rather_than_listed() -> None:
+def test_many_cameras_are_counted_instead_of_listed() -> None:
     many = [_camera(f"c{i}") for i in range(20)]
     assert difference(_config(A, *many), _config(*many)).in_words.endswith("undisturbed: 20 cameras")

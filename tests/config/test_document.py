@@ -64,7 +64,7 @@ def _sections(section: type[msgspec.Struct]) -> set[type[msgspec.Struct]]:
     return {section}.union(*map(_sections, inner))
 
 
-def test_what_the_example_does_not_mark_is_the_default(tmp_path: Path) -> None:
+def test_the_example_shows_the_defaults_unless_a_comment_names_them(tmp_path: Path) -> None:
     """Sections whose comments name no other default load to the schema's defaults."""
     path = tmp_path / "c.yaml"
     path.write_text(example())
@@ -96,7 +96,7 @@ def test_the_json_schema_describes_every_key_and_holds_no_secret() -> None:
     assert "default" not in password
 
 
-def test_the_json_schema_takes_a_variable_where_a_number_stands() -> None:
+def test_the_json_schema_accepts_a_variable_in_place_of_a_number() -> None:
     rate = json.loads(json_schema())["$defs"]["CameraConfig"]["properties"]["rate"]
     kinds = {choice["type"] for choice in rate["anyOf"]}
     assert kinds == {"number", "string"}
@@ -147,7 +147,7 @@ def test_schema_and_loader_agree(
     assert validator.is_valid(yaml.safe_load(document)) is sound
 
 
-def test_every_pattern_is_said_in_words() -> None:
+def test_every_pattern_is_described_in_words() -> None:
     """A message that shows a regular expression, or nothing at all, helps nobody."""
     for section in _sections(Config):
         info = mi.type_info(section)

@@ -1,4 +1,4 @@
-"""A file with anything wrong in it: all of it is told, at its place, in words that help."""
+"""A wrong configuration file: every problem is reported with its location and a hint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskwatch.config.load import MAX_BYTES, CheckedConfig, check_config, load
 from maskwatch.config.schema import Config, LogFormat, MqttVersion, Transport, Weekday, ZoneRule
 from maskwatch.errors import ConfigError, SecretError
 
-Complaints = Callable[..., list[str]]
+ProblemsOf = Callable[..., list[str]]
 Read = Callable[..., CheckedConfig]
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -33,7 +33,7 @@ def test_a_camera_with_name_and_address_is_enough(read: Read) -> None:
     assert not config.mqtt.password
 
 
-def test_values_become_what_the_schema_says(read: Read) -> None:
+def test_values_become_the_types_of_the_schema(read: Read) -> None:
     config = _config(
         read(
             """\
@@ -68,23 +68,23 @@ def test_values_become_what_the_schema_says(read: Read) -> None:
     assert config.log.format is LogFormat.JSON
 
 
-def test_a_section_or_list_with_nothing_under_it_is_all_defaults(read: Read) -> None:
+def test_an_empty_section_or_list_has_all_defaults(read: Read) -> None:
     config = _config(read("mqtt:\ncameras:\n  - name: a\n    url: rtsp://h/s\n    zones:\n"))
     assert config.mqtt.port == 1883
     assert config.cameras[0].zones == ()
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in GOLDEN.glob("*.yaml")))
-def test_every_problem_is_told_at_once_in_the_order_of_the_file(name: str, tmp_path: Path) -> None:
+def test_every_problem_is_reported_in_the_order_of_the_file(name: str, tmp_path: Path) -> None:
     """The listing beside each wrong file is what its user sees, word for word."""
     path = tmp_path / f"{name}.yaml"
     path.write_bytes((GOLDEN / f"{name}.yaml").read_bytes())
-    told = [str(p).removeprefix(f"{tmp_path}/") for p in check_config(path, environ={}).problems]
-    assert told == (GOLDEN / f"{name}.txt").read_text().splitlines()
+    problems = [str(p).removeprefix(f"{tmp_path}/") for p in check_config(path, environ={}).problems]
+    assert problems == (GOLDEN / f"{name}.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "1:1: the file is empty; expected at least `cameras`"),
         ("- a\n", "1:1: expected a section of keys and values, got a list"),
@@ -116,27 +116,27 @@ def test_every_problem_is_told_at_once_in_the_order_of_the_file(name: str, tmp_p
         (f"{CAMERA}<<: 3\n", "2:5: `<<` takes a section"),
     ],
 )
-def test_one_thing_wrong(complaints: Complaints, text: str, told: str) -> None:
-    (complaint,) = complaints(text)
-    assert complaint.startswith(told)
+def test_a_single_problem_is_reported_alone(problems_of: ProblemsOf, text: str, message: str) -> None:
+    (problem,) = problems_of(text)
+    assert problem.startswith(message)
 
 
-def test_a_problem_says_where_the_section_is_when_a_key_is_missing(complaints: Complaints) -> None:
-    first, second = complaints("cameras:\n  - name: a\n  - url: rtsp://h/s\n")
+def test_a_missing_key_is_reported_at_its_section(problems_of: ProblemsOf) -> None:
+    first, second = problems_of("cameras:\n  - name: a\n  - url: rtsp://h/s\n")
     assert first.startswith("2:5: cameras[0].url: missing (rtsp:// or rtsps:// address")
     assert second.startswith("3:5: cameras[1].name: missing (Unique")
 
 
-def test_sections_for_anchors_may_be_parked_at_the_top_and_only_there(complaints: Complaints) -> None:
-    assert complaints(f"x-mine: &m {{rate: 2}}\n{CAMERA}") == []
-    assert complaints(f"{CAMERA}mqtt: {{x-mine: 1}}\n")[0].startswith("2:8: mqtt.x-mine: unknown key")
+def test_sections_for_anchors_are_allowed_at_the_top_level_only(problems_of: ProblemsOf) -> None:
+    assert problems_of(f"x-mine: &m {{rate: 2}}\n{CAMERA}") == []
+    assert problems_of(f"{CAMERA}mqtt: {{x-mine: 1}}\n")[0].startswith("2:8: mqtt.x-mine: unknown key")
 
 
-def test_a_wrong_key_that_an_anchor_brings_in_is_told_at_the_section_that_takes_it(
-    complaints: Complaints,
+def test_a_wrong_key_of_a_merge_is_reported_at_the_merging_section(
+    problems_of: ProblemsOf,
 ) -> None:
-    told = complaints("x-m: &m {rat: 2}\ncameras:\n  - name: a\n    url: rtsp://h/s\n    <<: *m\n")
-    assert told == ["3:5: cameras[0].rat: unknown key (did you mean `rate`?)"]
+    problems = problems_of("x-m: &m {rat: 2}\ncameras:\n  - name: a\n    url: rtsp://h/s\n    <<: *m\n")
+    assert problems == ["3:5: cameras[0].rat: unknown key (did you mean `rate`?)"]
 
 
 def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
@@ -157,13 +157,13 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
     assert (check_config(binary).problems[0].line, check_config(binary).problems[0].column) == (2, 4)
 
 
-def test_a_control_character_is_told_at_its_place(complaints: Complaints) -> None:
-    assert complaints("node: a\n\x07") == [
-        "2:1: the control character 0x07 stands here; expected text",
+def test_a_control_character_is_reported_at_its_location(problems_of: ProblemsOf) -> None:
+    assert problems_of("node: a\n\x07") == [
+        "2:1: control character 0x07; expected text",
     ]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_key(read: Read) -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_key(read: Read) -> None:
     assert _config(read(f"\ufeffnode: a\n{CAMERA}")).node == "a"
 
 
@@ -189,7 +189,7 @@ def test_load_raises_a_secret_error_when_only_secrets_are_missing(tmp_path: Path
     assert not isinstance(both.value, SecretError)
 
 
-def test_load_looks_into_this_processs_environment_by_default(
+def test_load_uses_this_processs_environment_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "c.yaml"
@@ -206,14 +206,14 @@ def test_relative_paths_start_at_the_files_directory(tmp_path: Path) -> None:
     assert config.cameras[0].url.reveal() == str(tmp_path / "clips/a.mp4")
 
 
-def test_nothing_that_was_substituted_is_repeated_in_a_message(complaints: Complaints) -> None:
-    told = complaints(f"{CAMERA}metrics: {{port: '${{PW}}'}}\n", {"PW": "canary-hunter2"})
-    assert told == [
+def test_nothing_that_was_substituted_is_repeated_in_a_message(problems_of: ProblemsOf) -> None:
+    problems = problems_of(f"{CAMERA}metrics: {{port: '${{PW}}'}}\n", {"PW": "canary-hunter2"})
+    assert problems == [
         "2:17: metrics.port: expected a whole number from 0 to 65535, got the value of ${PW}"
     ]
 
 
-def test_who_connects_to_nothing_needs_no_secret_and_no_file_of_the_daemons(tmp_path: Path) -> None:
+def test_a_caller_that_connects_to_nothing_needs_no_secret_and_no_named_file(tmp_path: Path) -> None:
     """`maskwatch status` works for a user who may read the file, but not what it refers to."""
     path = tmp_path / "c.yaml"
     path.write_text(
@@ -239,25 +239,25 @@ people:
 
 
 class TestWarnings:
-    """What works, but is told by `check`."""
+    """What works, but `check` warns about."""
 
     @staticmethod
     def _warned(found: CheckedConfig) -> list[tuple[str, str]]:
         _config(found)
         return [(w.key, w.message) for w in found.warnings]
 
-    def test_a_careful_file_is_warned_of_nothing(self, read: Read) -> None:
+    def test_a_secure_file_has_no_warnings(self, read: Read) -> None:
         assert self._warned(read(CAMERA)) == []
 
-    def test_a_password_in_the_file(self, read: Read) -> None:
+    def test_a_password_in_the_file_is_a_warning(self, read: Read) -> None:
         text = (
             "cameras: [{name: a, url: 'rtsp://u:hunter22@h/s'}, "
             "{name: b, url: rtsp://h/s, username: u, password: hunter22}]\n"
         )
-        keys = [key for key, message in self._warned(read(text)) if "stands in the file" in message]
+        keys = [key for key, message in self._warned(read(text)) if "is in the file" in message]
         assert keys == ["cameras[0].url", "cameras[1].password"]
 
-    def test_a_file_with_a_password_that_others_can_read(self, tmp_path: Path) -> None:
+    def test_a_file_with_a_password_that_others_can_read_is_a_warning(self, tmp_path: Path) -> None:
         path = tmp_path / "c.yaml"
         path.write_text("cameras: [{name: a, url: 'rtsp://u:hunter22@h/s'}]\n")
         path.chmod(0o640)
@@ -277,11 +277,11 @@ class TestWarnings:
             ("mqtt: {username: u, password: '${SHORT}'}\n", "mqtt.password"),
         ],
     )
-    def test_what_should_be_looked_at(self, read: Read, text: str, key: str) -> None:
+    def test_an_insecure_or_mistaken_setting_is_a_warning(self, read: Read, text: str, key: str) -> None:
         found = read(CAMERA + text, {"PW": "long-enough", "SHORT": "abc"})
         assert [warned for warned, _ in self._warned(found)] == [key]
 
-    def test_cameras_that_would_see_nothing_or_show_too_much(self, read: Read) -> None:
+    def test_cameras_without_a_source_or_without_privacy_are_warnings(self, read: Read) -> None:
         camera = (
             "name: a, url: /none.mp4, enabled: false, pictures: subject, tls_verify: false, username: u"
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.config.rules import polygon_fault
+from maskwatch.config.polygons import polygon_fault
 
 Corners = list[tuple[float, float]]
 
@@ -25,7 +25,7 @@ def stars(draw: st.DrawFn) -> Corners:
 
 
 @given(stars(), st.integers(0, 11))
-def test_an_outline_is_sound_in_either_direction_and_from_any_corner(corners: Corners, by: int) -> None:
+def test_a_polygon_is_valid_in_either_direction_and_from_any_corner(corners: Corners, by: int) -> None:
     by %= len(corners)
     turned = corners[by:] + corners[:by]
     assert polygon_fault(turned) == polygon_fault(turned[::-1])
@@ -40,7 +40,7 @@ def _angles_are_wide(corners: Corners) -> bool:
 
 
 @given(stars().filter(lambda corners: len(corners) >= 4))
-def test_two_neighbours_exchanged_do_not_always_make_an_outline_but_never_an_error(
+def test_two_exchanged_corners_never_cause_an_exception(
     corners: Corners,
 ) -> None:
     corners[0], corners[1] = corners[1], corners[0]
@@ -61,6 +61,6 @@ def test_two_neighbours_exchanged_do_not_always_make_an_outline_but_never_an_err
         ([(0, 0), (1e-4, 0), (0, 1e-4)], "nothing is inside"),
     ],
 )
-def test_outlines_by_hand(corners: Corners, fault: str | None) -> None:
+def test_known_polygons_have_their_known_faults(corners: Corners, fault: str | None) -> None:
     message, _ = polygon_fault(corners)
     assert (message is None) if fault is None else (message is not None and fault in message)

@@ -73,26 +73,28 @@ def _is_inside(problem: Problem, lines: list[str]) -> None:
 
 @given(st.binary(max_size=200))
 @relaxed
-def test_any_bytes(tmp_path: Path, raw: bytes) -> None:
+def test_any_bytes_end_in_a_configuration_or_problems(tmp_path: Path, raw: bytes) -> None:
     _check(_examined(tmp_path, raw), raw)
 
 
 @given(st.text(st.sampled_from("abc:-[]{}#&*!|>'\"%@`?, \n\t0159~$<="), max_size=60))
 @relaxed
-def test_any_punctuation_that_yaml_knows(tmp_path: Path, text: str) -> None:
+def test_any_punctuation_of_yaml_ends_in_a_configuration_or_problems(tmp_path: Path, text: str) -> None:
     _check(_examined(tmp_path, text.encode()), text.encode())
 
 
 @given(st.dictionaries(names, values, max_size=8))
 @relaxed
-def test_any_values_under_any_keys(tmp_path: Path, content: dict[str, object]) -> None:
+def test_any_values_under_any_keys_end_in_a_configuration_or_problems(
+    tmp_path: Path, content: dict[str, object]
+) -> None:
     raw = yaml.safe_dump(content, allow_unicode=True).encode("utf-8", "surrogatepass")
     _check(_examined(tmp_path, raw), raw)
 
 
 @given(st.data())
 @relaxed
-def test_the_example_with_one_line_changed(tmp_path: Path, data: st.DataObject) -> None:
+def test_the_example_with_one_changed_line_is_answered(tmp_path: Path, data: st.DataObject) -> None:
     lines = example().splitlines()
     place = data.draw(st.integers(0, len(lines) - 1))
     change = data.draw(st.sampled_from(["drop", "double", "indent", "value"]))
@@ -116,7 +118,7 @@ def test_a_file_cut_off_anywhere_is_answered(tmp_path: Path, line: int) -> None:
 
 @given(st.integers(0, 100), st.sampled_from(["nod", "cameras_", "mqt", "Log", "data-dir"]))
 @relaxed
-def test_an_unknown_key_is_told_at_its_own_line(tmp_path: Path, blank: int, key: str) -> None:
+def test_an_unknown_key_is_reported_at_its_own_line(tmp_path: Path, blank: int, key: str) -> None:
     text = "\n" * blank + f"{key}: 1\ncameras: [{{name: a, url: rtsp://h/s}}]\n"
     (problem,) = _examined(tmp_path, text.encode()).problems
     assert (problem.line, problem.column, problem.key) == (blank + 1, 1, key)

@@ -9,7 +9,7 @@ import pytest
 
 from maskwatch.config.load import load
 
-Complaints = Callable[..., list[str]]
+ProblemsOf = Callable[..., list[str]]
 
 CAMERA = "cameras: [{name: a, url: rtsp://192.0.2.1/s}]\n"
 
@@ -23,7 +23,7 @@ def _camera(keys: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (_zone("[[0, 0], [1, 1]]"), "expected at least 3 entries, got 2"),
         (_zone("[[0, 0], [1, 1], [0.5, 0.5]]"), "the corners lie in one line"),
@@ -35,7 +35,7 @@ def _camera(keys: str) -> str:
         (_zone("[[0, 0], [1, 0], [0.5, 0], [0.5, 1]]"), "the edges"),
         (_zone("[[0, 0], [1, 0], [1, 1.1]]"), "expected a number from 0 to 1, got 1.1"),
         (_zone("[[0, 0], [1, 0], [1]]"), "expected a list of 2 values, got a list of 1"),
-        (_camera("schedule: {days: []}"), "no day is left on which the rule holds"),
+        (_camera("schedule: {days: []}"), "the list is empty: the rule would never hold"),
         (_camera("schedule: {start: 08:00, end: 08:00}"), "is the same time as `start`"),
         (
             _camera("schedule: {except_dates: [2026-02-30]}"),
@@ -53,7 +53,7 @@ def _camera(keys: str) -> str:
         (f"{CAMERA}mqtt: {{tls: true, client_cert: /dev/null}}\n", "need each other"),
         (f"{CAMERA}mqtt: {{ca_file: /dev/null}}\n", "has no effect without `tls: true`"),
         (f"{CAMERA}mqtt: {{tls: true, ca_file: /none.pem}}\n", "/none.pem cannot be read: No such file"),
-        (f"{CAMERA}metrics: {{port: 1883}}\n", "port 1883 is the broker's"),
+        (f"{CAMERA}metrics: {{port: 1883}}\n", "port 1883 is also the broker's"),
         (f"{CAMERA}model: /none.json\n", "/none.json cannot be read"),
         (f"{CAMERA}face_weights: /tmp\n", "/tmp cannot be read: Is a directory"),
         (f"{CAMERA}data_dir: /run/maskwatch\n", "must not be the same as `data_dir`"),
@@ -62,17 +62,17 @@ def _camera(keys: str) -> str:
         ("cameras: [{name: ' a', url: rtsp://h/s}]\n", "' a' begins or ends with a space"),
         (f"{CAMERA}links: {{enabled: true}}\n", "a key of 32 characters or more"),
         (f"{CAMERA}links: {{enabled: true, key: '${{PW}}'}}\n", "a key of 32 characters or more"),
-        (f"{CAMERA}links: {{address: watch.example}}\n", "is no http:// or https:// address"),
-        (f"{CAMERA}links: {{address: 'https://h/?a=b'}}\n", "is no http:// or https:// address"),
+        (f"{CAMERA}links: {{address: watch.example}}\n", "is not an http:// or https:// address"),
+        (f"{CAMERA}links: {{address: 'https://h/?a=b'}}\n", "is not an http:// or https:// address"),
         (
             f"{CAMERA}links: {{enabled: true, port: 9464, key: '${{PW}}${{PW}}${{PW}}'}}\n",
-            "port 9464 is that of `metrics.port`",
+            "port 9464 is also `metrics.port`",
         ),
     ],
 )
-def test_a_broken_rule_is_told(complaints: Complaints, text: str, told: str) -> None:
-    (complaint,) = complaints(text, {"PW": "some-password"})
-    assert told in complaint
+def test_a_broken_rule_is_reported(problems_of: ProblemsOf, text: str, message: str) -> None:
+    (problem,) = problems_of(text, {"PW": "some-password"})
+    assert message in problem
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,12 @@ def test_a_broken_rule_is_told(complaints: Complaints, text: str, told: str) -> 
         "./clip:5.mp4",
     ],
 )
-def test_an_address_or_a_path_is_taken(complaints: Complaints, url: str) -> None:
-    assert complaints(f"cameras: [{{name: a, url: '{url}'}}]\n") == []
+def test_a_valid_address_or_path_is_accepted(problems_of: ProblemsOf, url: str) -> None:
+    assert problems_of(f"cameras: [{{name: a, url: '{url}'}}]\n") == []
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "message"),
     [
         ("", "got an empty text"),
         ("http://h/s", "expected rtsp:// or rtsps://, got http://"),
@@ -112,38 +112,38 @@ def test_an_address_or_a_path_is_taken(complaints: Complaints, url: str) -> None
         ("rtsp://u:canary-pw@ h/s", "holds a space"),
     ],
 )
-def test_another_address_is_refused_without_repeating_it(
-    complaints: Complaints, url: str, told: str
+def test_an_invalid_address_is_rejected_without_repeating_it(
+    problems_of: ProblemsOf, url: str, message: str
 ) -> None:
-    (complaint,) = complaints(f"cameras: [{{name: a, url: '{url}'}}]\n")
-    assert told in complaint
-    assert "canary" not in complaint
+    (problem,) = problems_of(f"cameras: [{{name: a, url: '{url}'}}]\n")
+    assert message in problem
+    assert "canary" not in problem
 
 
-def test_credentials_stand_in_one_place(complaints: Complaints) -> None:
+def test_credentials_in_two_keys_are_rejected(problems_of: ProblemsOf) -> None:
     text = "cameras: [{name: a, url: 'rtsp://u:p@h/s', username: u, password: '${PW}'}]\n"
-    (complaint,) = complaints(text, {"PW": "x" * 8})
-    assert "credentials stand here and in `username`" in complaint
+    (problem,) = problems_of(text, {"PW": "x" * 8})
+    assert "credentials are here and in `username`" in problem
 
 
-def test_names_are_unique_within_their_list_only(complaints: Complaints) -> None:
+def test_names_are_unique_within_their_list_only(problems_of: ProblemsOf) -> None:
     zones = "zones: [{name: z, polygon: [[0,0],[1,0],[1,1]]}]"
     text = f"cameras: [{{name: a, url: /a, {zones}}}, {{name: b, url: /b, {zones}}}]\n"
-    assert complaints(text) == []
+    assert problems_of(text) == []
 
 
-def test_tls_files_that_are_there_are_taken(complaints: Complaints, tmp_path: Path) -> None:
+def test_existing_tls_files_are_accepted(problems_of: ProblemsOf, tmp_path: Path) -> None:
     for name in ("ca", "cert", "key"):
         (tmp_path / name).write_text("x")
     text = f"{CAMERA}mqtt: {{tls: true, port: 8883, ca_file: ca, client_cert: cert, client_key: key}}\n"
-    assert complaints(text) == []
+    assert problems_of(text) == []
 
 
-def test_the_brokers_port_on_another_machine_is_no_conflict(complaints: Complaints) -> None:
-    assert complaints(f"{CAMERA}mqtt: {{host: broker.example}}\nmetrics: {{port: 1883}}\n") == []
+def test_the_brokers_port_on_another_machine_is_no_conflict(problems_of: ProblemsOf) -> None:
+    assert problems_of(f"{CAMERA}mqtt: {{host: broker.example}}\nmetrics: {{port: 1883}}\n") == []
 
 
-def test_a_key_that_is_not_looked_up_is_not_too_short(tmp_path: Path) -> None:
+def test_a_withheld_key_is_not_reported_as_too_short(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"{CAMERA}links: {{enabled: true, key: '${{KEY}}'}}\n")
     assert load(path, environ={}, secrets=False).links.enabled

@@ -39,17 +39,17 @@ def test_variables_are_replaced(around: SubstitutionContext, text: str, result: 
 
 
 @pytest.mark.parametrize("text", ["${NONE}", "${EMPTY}", "${", "${1A}", "${A B}", "x ${NAME"])
-def test_what_cannot_be_replaced_is_refused(around: SubstitutionContext, text: str) -> None:
+def test_a_reference_without_a_value_is_rejected(around: SubstitutionContext, text: str) -> None:
     with pytest.raises(SubstitutionError):
         around.substituted(text)
 
 
-def test_a_variables_value_is_not_looked_into_again(tmp_path: Path) -> None:
+def test_a_variables_value_is_not_substituted_again(tmp_path: Path) -> None:
     around = SubstitutionContext({"A": "${B}", "B": "deep"}, None, tmp_path)
     assert around.substituted("${A}") == "${B}"
 
 
-def test_the_default_of_a_secret_would_be_a_secret_in_the_file(around: SubstitutionContext) -> None:
+def test_a_secrets_variable_may_not_have_a_default(around: SubstitutionContext) -> None:
     with pytest.raises(SubstitutionError) as caught:
         around.secret("${NONE:-canary-secret}")
     assert "canary" not in caught.value.message + caught.value.hint
@@ -75,7 +75,7 @@ def test_a_secret_is_read_from_systemds_credentials(around: SubstitutionContext,
 
 
 @pytest.mark.parametrize("name", ["", "../secret", "/etc/passwd", ".", ".."])
-def test_a_credential_is_a_name_and_no_path(around: SubstitutionContext, name: str) -> None:
+def test_a_credential_is_a_name_not_a_path(around: SubstitutionContext, name: str) -> None:
     with pytest.raises(SubstitutionError, match="without a slash"):
         around.secret(f"credential:{name}")
 
@@ -98,7 +98,7 @@ def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
         (b"x" * 70_000, "more than one line"),
     ],
 )
-def test_a_file_that_holds_no_secret_is_refused_without_repeating_it(
+def test_a_file_without_a_valid_secret_is_rejected_without_repeating_it(
     around: SubstitutionContext, tmp_path: Path, content: bytes, message: str
 ) -> None:
     (tmp_path / "secret").write_bytes(content)
@@ -108,7 +108,9 @@ def test_a_file_that_holds_no_secret_is_refused_without_repeating_it(
 
 
 @pytest.mark.parametrize("name", ["none", ".", "a\0b", "/dev/null/x"])
-def test_what_is_no_file_is_refused(around: SubstitutionContext, name: str) -> None:
+def test_a_reference_to_something_else_than_a_file_is_rejected(
+    around: SubstitutionContext, name: str
+) -> None:
     with pytest.raises(SubstitutionError):
         around.secret(f"file:{name}")
 
@@ -135,7 +137,7 @@ def test_an_address_may_come_from_a_file(around: SubstitutionContext, tmp_path: 
     assert around.address("file:url") == "rtsp://u:p@h/s"
 
 
-def test_what_refers_to_elsewhere_is_known() -> None:
+def test_references_are_recognized() -> None:
     assert is_reference("file:/a")
     assert is_reference("credential:a")
     assert is_reference("x${A}")

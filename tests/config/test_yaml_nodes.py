@@ -75,7 +75,7 @@ def test_an_anchor_may_be_defined_again_and_the_later_one_counts() -> None:
     assert _section("a: &x 1\nb: &x 2\nc: *x\n").entries["c"][1].value == "2"
 
 
-def test_a_merge_of_something_else_than_a_section_is_refused() -> None:
+def test_a_merge_of_something_else_than_a_section_is_rejected() -> None:
     assert "section" in _error("a: &a [1]\nb: {<<: [*a]}").message
 
 
@@ -85,7 +85,7 @@ def test_a_billion_laughs_end_in_a_message() -> None:
     assert "aliases counted" in _error("\n".join(lines)).message
 
 
-def test_aliases_cannot_nest_without_end() -> None:
+def test_the_depth_of_nested_aliases_is_limited() -> None:
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, MAX_DEPTH + 5)]
     assert "nested deeper" in _error("\n".join(lines)).message
 
@@ -95,7 +95,7 @@ def test_hostile_depth_ends_in_a_message_not_in_a_stack_overflow(opening: str) -
     assert _error(opening * 5000).message
 
 
-def test_an_alias_that_contains_itself_is_refused() -> None:
+def test_an_alias_that_contains_itself_is_rejected() -> None:
     assert "contain itself" in _error("a: &a [*a]").message
 
 

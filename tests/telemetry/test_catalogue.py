@@ -56,6 +56,8 @@ def test_importing_the_meter_needs_no_prometheus_library() -> None:
         ("maskwatch_alerts_unstored", {"camera": "a"}, "expected none"),
     ],
 )
-def test_what_does_not_belong_is_named(name: str, labels: dict[str, str], words: str) -> None:
+def test_a_sample_outside_the_catalogue_is_described(
+    name: str, labels: dict[str, str], words: str
+) -> None:
     found = problem(name, labels)
     assert (words in found) if words else found == ""

@@ -37,7 +37,7 @@ def update(collector: Collector, epoch: int, meter: Meter, camera: str = "door")
     collector.update(f"worker:{camera}", process="worker", camera=camera, epoch=epoch, snapshot=snapshot)
 
 
-def test_a_counter_goes_on_where_the_last_incarnation_ended() -> None:
+def test_a_counter_continues_where_the_last_incarnation_ended() -> None:
     collector = Collector()
     update(collector, 1, worker(10))
     update(collector, 1, worker(25))
@@ -65,7 +65,7 @@ def test_a_snapshot_that_comes_after_the_end_is_not_counted_twice() -> None:
     assert value(collector, *FRAMES) == 11
 
 
-def test_a_camera_that_is_gone_takes_its_series_along() -> None:
+def test_a_removed_camera_loses_its_series() -> None:
     collector = Collector()
     update(collector, 1, worker(10))
     collector.own.set_state(catalogue.CAMERA_STATE, "state", "live", {"camera": "door"})
@@ -111,7 +111,7 @@ def test_histograms_are_summed_across_restarts_with_cumulative_buckets() -> None
     assert value(collector, f"{catalogue.DETECT_SECONDS}_sum", labels) == pytest.approx(10.068)
 
 
-def test_what_another_thread_counted_is_taken_over_as_it_stands() -> None:
+def test_a_histogram_filled_by_another_thread_is_taken_over() -> None:
     collector, meter, tally = Collector(), Meter(), HistogramBuffer(catalogue.DECODE_SECONDS)
     for expected in (1, 2):
         tally.observe(0.004)
@@ -132,7 +132,7 @@ def test_a_value_on_a_bound_belongs_to_that_bucket() -> None:
     assert value(collector, bucket, {"camera": "door", "le": "0.05"}) == 0
 
 
-def test_what_may_be_counted_is_there_as_zero_from_the_start() -> None:
+def test_counters_with_known_labels_are_zero_from_the_start() -> None:
     collector = Collector()
     update(collector, 1, Meter())
     assert value(collector, catalogue.DISCONNECTS, {"camera": "door", "reason": "silent"}) == 0
@@ -142,7 +142,7 @@ def test_what_may_be_counted_is_there_as_zero_from_the_start() -> None:
     assert value(collector, f"{catalogue.DETECT_SECONDS}_count", {"camera": "door"}) == 0
 
 
-def test_a_zone_or_a_sink_that_was_seen_has_a_zero_under_every_closed_label() -> None:
+def test_a_new_zone_or_sink_has_a_zero_under_every_closed_label() -> None:
     collector, people, recorder = Collector(), Meter(), Meter()
     people.add(catalogue.PEOPLE, {"camera": "door", "zone": "hall", "verdict": "mask"})
     update(collector, 1, people)
@@ -172,7 +172,9 @@ def test_a_zone_or_a_sink_that_was_seen_has_a_zero_under_every_closed_label() ->
         ),
     ],
 )
-def test_what_a_child_may_not_send_is_left_out_and_counted(sample: Sample | HistogramSample) -> None:
+def test_samples_that_a_child_may_not_send_are_left_out_and_counted(
+    sample: Sample | HistogramSample,
+) -> None:
     collector = Collector()
     snapshot = (
         MetricsSnapshot(samples=(sample,))
@@ -219,7 +221,7 @@ def full_collector() -> Collector:
     return collector
 
 
-def test_every_metric_of_the_catalogue_is_served_and_promtool_finds_nothing_to_say() -> None:
+def test_every_metric_of_the_catalogue_is_served_and_accepted_by_promtool() -> None:
     registry = CollectorRegistry()
     registry.register(full_collector())
     text = generate_latest(registry)
@@ -231,7 +233,7 @@ def test_every_metric_of_the_catalogue_is_served_and_promtool_finds_nothing_to_s
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-def test_a_child_that_makes_up_zones_without_end_is_heard_up_to_a_bound() -> None:
+def test_the_number_of_zones_that_a_child_invents_is_limited() -> None:
     collector = Collector()
     for turn in range(5):
         meter = Meter()

@@ -53,7 +53,9 @@ def get(url: str, accept: str = "") -> tuple[int, str, str]:
             return error.code, error.headers["Content-Type"], error.read().decode()
 
 
-def test_metrics_are_served_as_prometheus_asks(house: House, server: MetricsServer) -> None:
+def test_metrics_are_served_in_the_format_that_prometheus_requests(
+    house: House, server: MetricsServer
+) -> None:
     house.collector.own.set(catalogue.RELOAD_OK, 1)
     house.collector.publish_own()
     status, kind, text = get(f"{server.url}/metrics")
@@ -65,7 +67,7 @@ def test_metrics_are_served_as_prometheus_asks(house: House, server: MetricsServ
     assert text.endswith("# EOF\n")
 
 
-def test_health_and_readiness_are_the_owners_words(house: House, server: MetricsServer) -> None:
+def test_health_and_readiness_show_the_owners_status(house: House, server: MetricsServer) -> None:
     assert get(f"{server.url}/healthz")[::2] == (200, "ok\n")
     assert get(f"{server.url}/readyz")[::2] == (503, "0 of 2 cameras live\n")
     house.ready = HealthStatus(ok=True, detail="2 of 2 cameras live")
@@ -99,14 +101,14 @@ def test_the_port_is_free_again_after_the_end(house: House) -> None:
     second.stop()
 
 
-def test_clients_that_say_nothing_do_not_hold_up_a_scrape(server: MetricsServer) -> None:
+def test_silent_clients_do_not_delay_a_scrape(server: MetricsServer) -> None:
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
     assert get(f"{server.url}/metrics")[0] == 200
     for each in idle:
         each.close()
 
 
-def test_connections_beyond_the_limit_are_closed_and_no_threads_pile_up(server: MetricsServer) -> None:
+def test_connections_beyond_the_limit_are_closed_without_new_threads(server: MetricsServer) -> None:
     before = threading.active_count()
     many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
     closed = 0
@@ -119,7 +121,7 @@ def test_connections_beyond_the_limit_are_closed_and_no_threads_pile_up(server: 
         each.close()
 
 
-def test_a_client_that_goes_away_in_mid_answer_is_no_event(
+def test_a_client_that_disconnects_during_an_answer_is_not_logged(
     server: MetricsServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(5):

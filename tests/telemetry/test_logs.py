@@ -64,14 +64,14 @@ def test_a_console_line_is_for_people() -> None:
     )
 
 
-def test_an_events_own_camera_stands_before_the_processs() -> None:
+def test_an_events_own_camera_replaces_the_processs() -> None:
     _, lines = _start(LogFormat.JSON, camera="")
     logger.info("started", extra={"camera": "yard"})
     assert json.loads(lines()[0])["camera"] == "yard"
 
 
 @pytest.mark.parametrize("form", list(LogFormat))
-def test_words_of_a_camera_cannot_begin_a_line_or_move_a_cursor(form: LogFormat) -> None:
+def test_a_cameras_text_cannot_begin_a_line_or_move_a_cursor(form: LogFormat) -> None:
     out, lines = _start(form)
     logger.info("it said %s", "OK\n2026 CRITICAL forged\r\x1b[2J", extra={"title": "a\nb\x07"})
     assert len(lines()) == 1
@@ -89,7 +89,7 @@ def test_a_traceback_stays_in_the_events_line() -> None:
         assert "ZeroDivisionError" in line
 
 
-def test_levels_are_those_of_our_own_loggers_and_others_are_heard_from_warning_on() -> None:
+def test_the_level_applies_to_maskwatch_and_other_libraries_log_warnings() -> None:
     _, lines = _start(level="debug")
     logger.debug("ours")
     logging.getLogger("sqlalchemy.engine").info("theirs")
@@ -129,7 +129,7 @@ def _raise() -> None:
     raise RuntimeError("canary-value")
 
 
-def test_an_interrupt_from_the_keyboard_is_no_event() -> None:
+def test_an_interrupt_from_the_keyboard_is_not_logged() -> None:
     _, lines = _start()
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert lines() == []
@@ -179,7 +179,7 @@ class TestRepeats:
         vars(record).update(fields)
         return record if filter_.filter(record) else None
 
-    def test_the_first_few_pass_and_the_next_window_says_how_many_did_not(self) -> None:
+    def test_repeats_are_suppressed_and_counted_in_the_next_window(self) -> None:
         clock = ManualClock()
         repeats = RepeatFilter(burst=3, window=60, monotonic=clock.monotonic)
         shown = [self._shown(repeats, "refused") is not None for _ in range(10)]
@@ -192,7 +192,7 @@ class TestRepeats:
         assert record is not None
         assert "suppressed" not in vars(record)
 
-    def test_a_new_subject_is_no_repeat_and_a_new_number_is_one(self) -> None:
+    def test_a_new_subject_is_not_a_repeat_but_a_new_number_is(self) -> None:
         repeats = RepeatFilter(burst=1)
         assert self._shown(repeats, "opened", violation="a")
         assert self._shown(repeats, "opened", violation="b")
@@ -200,7 +200,7 @@ class TestRepeats:
         assert self._shown(repeats, "attempt 1")
         assert not self._shown(repeats, "attempt 2")
 
-    def test_what_it_remembers_is_bounded(self) -> None:
+    def test_the_number_of_remembered_events_is_limited(self) -> None:
         repeats = RepeatFilter(burst=1, kinds=10)
         for i in range(100):
             self._shown(repeats, "opened", violation=str(i))
@@ -217,7 +217,7 @@ def test_the_set_up_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_lines_that_nobody_reads_are_given_up_counted_and_hold_up_nobody() -> None:
+def test_lines_that_are_not_read_are_dropped_and_counted_without_blocking() -> None:
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb", buffering=0) as taken:
         setup(LogConfig(), "worker", stream=stream)

@@ -45,12 +45,12 @@ def test_each_native_line_is_an_event_of_this_process_without_secrets() -> None:
     assert {(e["process"], e["camera"], e["origin"]) for e in events} == {("worker", "door", "stderr")}
 
 
-def test_after_closing_standard_error_is_what_it_was() -> None:
+def test_closing_restores_standard_error() -> None:
     lines, _ = _run('capture.close(); os.write(2, b"plain\\n")')
     assert lines == ["plain"]
 
 
-def test_a_writer_is_never_blocked_when_nobody_reads() -> None:
+def test_a_writer_never_blocks_without_a_reader() -> None:
     """The reader needs the interpreter's lock; a library that holds it must not wait for the reader."""
     lines, code = _run(
         r"""
@@ -79,7 +79,7 @@ def test_an_uncaught_exception_is_an_event() -> None:
     assert "canary" not in event["traceback"]
 
 
-def test_libav_is_heard_at_debug_only() -> None:
+def test_libav_logs_at_debug_only() -> None:
     for level, heard in (("debug", True), ("info", False)):
         lines, _ = _run(
             f"""

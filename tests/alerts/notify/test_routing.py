@@ -92,11 +92,11 @@ def test_the_documented_configuration_is_valid(
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ("url: a, webhook: 'http://x', key: k", "`url` and `webhook` stand together"),
-        ("webhook: 'ftp://x', key: k", "no http:// or https:// address"),
+        ("url: a, webhook: 'http://x', key: k", "`url` and `webhook` exclude each other"),
+        ("webhook: 'ftp://x', key: k", "not an http:// or https:// address"),
         ("webhook: 'http://x'", "needs a key to sign with"),
         ("url: a, quiet_start: '22:00'", "need each other"),
-        ("url: a, cameras: [dor]", "'dor' is no camera"),
+        ("url: a, cameras: [dor]", "'dor' is not a camera of this file"),
         ("url: a, title: '{camra}'", "{camra} is not known"),
         ("url: a, time_zone: Europe/Berlino", "no time zone"),
         ("url: a, quiet_start: '25:00', quiet_end: '06:00'", "a time such as 22:00"),
