@@ -31,7 +31,7 @@ from maskwatch.domain import Change
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.secrets import SecretUrl
-from maskwatch.store.database import Store
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.samples import change, entry, make_store
@@ -51,7 +51,7 @@ def fill(store: Store, alerts: int) -> None:
     """Record everything, some hundred changes in a transaction."""
     entries = [entry(each) for each in changes(alerts)]
     for start in range(0, len(entries), 500):
-        store.record(entries[start : start + 500])
+        store.changes.record(entries[start : start + 500])
 
 
 def drain(store: Store, config: Config) -> float:
@@ -67,7 +67,7 @@ def drain(store: Store, config: Config) -> float:
     while not delivery.sink.ready:
         time.sleep(0.01)
     began = time.perf_counter()
-    while store.backlog("mqtt").pending:
+    while store.outbox.backlog("mqtt").pending:
         news.wait(0.05)
         news.clear()
         delivery.collect()

@@ -122,9 +122,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a repetition refused",
-        "maskwatch/store/database.py",
-        "return Receipt.REPEATED if decode_body(found) == entry.subject else Receipt.CONFLICT",
-        "return Receipt.REFUSED",
+        "maskwatch/store/record.py",
+        "return RecordResult.REPEATED if same else RecordResult.CONFLICT",
+        "return RecordResult.REFUSED",
         "tests/faults/test_store_durability.py"
         "::test_a_kill_inside_record_loses_nothing_and_doubles_nothing",
     ),
@@ -154,7 +154,7 @@ MUTATIONS = (
     Mutation(
         "a lost file not noticed",
         "maskwatch/store/database.py",
-        "                self._whereabouts.check()\n",
+        "                self._identity.check()\n",
         "                pass\n",
         "tests/faults/test_recorder_trouble.py"
         "::test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement",

@@ -36,23 +36,23 @@ def check(config: Path | None, data_dir: Path | None) -> None:
     Examples:
       maskwatch db check --config config.yaml
     """
-    from maskwatch.store.files import DataDir
-    from maskwatch.store.integrity import fault
-    from maskwatch.store.queries import inventory, reading
+    from maskwatch.store.data_dir import DataDir
+    from maskwatch.store.integrity import find_damage
+    from maskwatch.store.queries import inventory, read_session
 
-    place = DataDir(find_data(config, data_dir).data_dir)
-    if not place.database.is_file():
-        raise StoreError(f"there is no database at {place.database}")
-    problem = fault(place.database, thorough=True, options="mode=ro")
+    directory = DataDir(find_data(config, data_dir).data_dir)
+    if not directory.database.is_file():
+        raise StoreError(f"there is no database at {directory.database}")
+    problem = find_damage(directory.database, thorough=True, options="mode=ro")
     if problem:
         raise StoreDamagedError(
-            f"the database {place.database} is damaged: {problem}\n"
+            f"the database {directory.database} is damaged: {problem}\n"
             "The daemon moves a damaged database aside at its next start and carries over what it "
             "can; or restore a backup (maskwatch db restore)."
         )
-    with reading(place.database) as session:
-        found = inventory(session, place.pictures)
-    click.echo(f"{place.database} is sound (revision {found.revision}).")
+    with read_session(directory.database) as session:
+        found = inventory(session, directory.pictures)
+    click.echo(f"{directory.database} is sound (revision {found.revision}).")
     for name, count in found.rows.items():
         click.echo(f"  {name:<20} {count:>10}")
     click.echo(f"  {'bytes in use':<20} {found.used_bytes:>10}")
@@ -77,12 +77,12 @@ def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
     """
     from maskwatch.clock import SystemClock
     from maskwatch.store.backup import backup as make_backup
-    from maskwatch.store.files import DataDir
+    from maskwatch.store.data_dir import DataDir
 
-    place = DataDir(find_data(config, data_dir).data_dir)
+    directory = DataDir(find_data(config, data_dir).data_dir)
     if target.is_dir():
         target /= f"maskwatch-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
-    size = make_backup(place.database, target)
+    size = make_backup(directory.database, target)
     click.echo(f"{target}: {size} bytes, checked")
 
 
@@ -100,16 +100,16 @@ def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
       maskwatch db restore /mnt/backup/maskwatch-20260301T120000Z.db
     """
     from maskwatch.clock import SystemClock
-    from maskwatch.store.backup import refuse_unusable
+    from maskwatch.store.backup import check_backup
     from maskwatch.store.backup import restore as put_back
-    from maskwatch.store.files import DataDir, DirectoryLock
+    from maskwatch.store.data_dir import DataDir, DirectoryLock
 
-    place = DataDir(find_data(config, data_dir).data_dir)
-    refuse_unusable(source)
-    place.prepare()
-    with DirectoryLock(place, patience=0.0):
-        old = put_back(place, source, SystemClock().now())
-    click.echo(f"{place.database} is now the backup {source}")
+    directory = DataDir(find_data(config, data_dir).data_dir)
+    check_backup(source)
+    directory.prepare()
+    with DirectoryLock(directory, timeout=0.0):
+        old = put_back(directory, source, SystemClock().now())
+    click.echo(f"{directory.database} is now the backup {source}")
     if old is not None:
         click.echo(f"the database that was there is kept as {old}")
 
@@ -128,14 +128,14 @@ def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
       maskwatch db prune --config config.yaml
     """
     from maskwatch.config.schema import RetentionConfig
-    from maskwatch.store.files import DataDir
+    from maskwatch.store.data_dir import DataDir
     from maskwatch.store.offline import prune as remove
 
     where = find_data(config, data_dir)
-    place = DataDir(where.data_dir)
-    if not place.database.is_file():
-        raise StoreError(f"there is no database at {place.database}")
-    counts = remove(place, where.retention or RetentionConfig(), dry_run=dry_run)
+    directory = DataDir(where.data_dir)
+    if not directory.database.is_file():
+        raise StoreError(f"there is no database at {directory.database}")
+    counts = remove(directory, where.retention or RetentionConfig(), dry_run=dry_run)
     verb = "would be removed" if dry_run else "removed"
     for kind, count in counts.items():
         click.echo(f"{count:>8} {_KINDS[kind]} {verb}")

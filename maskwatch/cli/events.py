@@ -148,11 +148,11 @@ def export(
 
 def _print(where: DataLocation, wanted: Filter, form: str, output: Path | None) -> None:
     from maskwatch.cli.event_forms import FORMS
-    from maskwatch.store.files import DataDir
+    from maskwatch.store.data_dir import DataDir
     from maskwatch.store.queries import events as find_events
-    from maskwatch.store.queries import reading
+    from maskwatch.store.queries import read_session
 
-    with reading(DataDir(where.data_dir).database) as session:
+    with read_session(DataDir(where.data_dir).database) as session:
         _write(FORMS[form](find_events(session, wanted)), output)
 
 
@@ -184,16 +184,16 @@ def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: b
       maskwatch events show 019d0000-3c1a-7000-8000-000000000001 --json
     """
     from maskwatch.cli.event_forms import as_json_line, tell
-    from maskwatch.store.files import DataDir
-    from maskwatch.store.queries import event_detail, find, reading
+    from maskwatch.store.data_dir import DataDir
+    from maskwatch.store.queries import event_detail, find, read_session
 
-    place = DataDir(find_data(config, data_dir).data_dir)
-    with reading(place.database) as session:
+    directory = DataDir(find_data(config, data_dir).data_dir)
+    with read_session(directory.database) as session:
         found = event_detail(session, find(session, identifier))
     if as_json:
         click.echo(as_json_line(found))
         return
-    for line in tell(found, place.pictures):
+    for line in tell(found, directory.pictures):
         click.echo(line)
 
 
@@ -211,11 +211,11 @@ def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]
       maskwatch events ack 019d0000
       maskwatch events ack 019d0000-3c1a 019d0000-4f7b
     """
-    from maskwatch.store.files import DataDir
-    from maskwatch.store.queries import find, reading
+    from maskwatch.store.data_dir import DataDir
+    from maskwatch.store.queries import find, read_session
 
     where = find_data(config, data_dir)
-    with reading(DataDir(where.data_dir).database) as session:
+    with read_session(DataDir(where.data_dir).database) as session:
         found = [find(session, identifier) for identifier in identifiers]
     for violation in found:
         _acknowledge(where, violation)
@@ -223,10 +223,10 @@ def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]
 
 
 def _acknowledge(where: DataLocation, violation: UUID) -> None:
-    from maskwatch.store.offline import acknowledge_directly
+    from maskwatch.store.offline import acknowledge_offline
 
     try:
-        acknowledge_directly(where.data_dir, violation, "cli")
+        acknowledge_offline(where.data_dir, violation, "cli")
     except StoreLockedError:
         _ask_daemon(where, violation)
 

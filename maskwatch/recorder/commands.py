@@ -14,7 +14,7 @@ from maskwatch.ipc.messages import Command, CommandExecuted, CommandResult, Snap
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.snoozes import SnoozeManager
-from maskwatch.store.database import Store
+from maskwatch.store.store import Store
 
 __all__ = ["CommandHandler"]
 
@@ -84,7 +84,7 @@ class CommandHandler:
             violation = UUID(command.target)
         except ValueError:
             return _refused(command.id, f"{command.target!r} is no violation's id")
-        done = store.acknowledge(violation, command.origin or "unknown")
+        done = store.acknowledgements.add(violation, command.origin or "unknown")
         if done is None:
             return _refused(command.id, f"there is no violation {violation}")
         self._state.acknowledge(violation)

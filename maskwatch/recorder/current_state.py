@@ -10,7 +10,7 @@ from uuid import UUID
 
 from maskwatch.alerts.sink import StateSnapshot
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
-from maskwatch.store.database import Store
+from maskwatch.store.store import Store
 
 __all__ = ["CurrentState", "load_current_state"]
 
@@ -160,11 +160,11 @@ class CurrentState:
 def load_current_state(store: Store, cameras: Collection[str], now: datetime) -> CurrentState:
     """Return the state that the database holds."""
     return CurrentState(
-        store.open_changes(),
-        store.open_incidents(),
-        store.newest_minutes(cameras),
+        store.state.open_changes(),
+        store.state.open_incidents(),
+        store.state.newest_minutes(cameras),
         cameras=cameras,
-        silenced=[violation.id for violation in store.settled() if violation.silent],
-        acknowledged=store.acknowledged_open(),
-        unacknowledged=store.unacknowledged(now - _ACKNOWLEDGEMENT_WINDOW),
+        silenced=[violation.id for violation in store.state.open_violations() if violation.silent],
+        acknowledged=store.acknowledgements.of_open_violations(),
+        unacknowledged=store.acknowledgements.unacknowledged(now - _ACKNOWLEDGEMENT_WINDOW),
     )

@@ -20,10 +20,10 @@ from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.recorder.unstored import Key, UnstoredBuffer, key_of
-from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
 from maskwatch.store.outbox import NEXT, DeliveryResult
 from maskwatch.store.record import subject_id
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -225,10 +225,10 @@ class OutboxDelivery:
         if store is None:
             return
         if results:
-            store.settle(list(results.values()))
+            store.outbox.store_results(list(results.values()))
             results.clear()
         if self._state.follow_ups:
-            store.settle(self._state.follow_ups)
+            store.outbox.store_results(self._state.follow_ups)
             self._state.follow_ups = []
 
     def _write_unstored(self, key: Key, result: DeliveryResult) -> bool:
@@ -262,7 +262,7 @@ class OutboxDelivery:
 
     def _send_stored(self, store: Store, room: int, now: float) -> int:
         blocked = self._blocked(now)
-        pending = store.waiting(self.sink.name, room + len(blocked))
+        pending = store.outbox.waiting(self.sink.name, room + len(blocked))
         due = [item for item in pending if subject_id(item.subject) not in blocked][:room]
         self.outbox_changed = bool(due) or bool(self._state.failures)
         for item in due:
@@ -271,7 +271,7 @@ class OutboxDelivery:
                     item.id,
                     item.subject,
                     stored=True,
-                    picture=store.picture_path(item.picture),
+                    picture=store.data_dir.picture(item.picture),
                     attempt=item.attempts + 1,
                 )
             )
@@ -305,7 +305,7 @@ class OutboxDelivery:
         subject, number = key
         if number == 1 or self._unstored.holds((subject, number - 1)):
             return True  # of the changes in memory the lowest number comes first
-        return store is not None and not store.earlier_pending(self.sink.name, subject, number)
+        return store is not None and not store.outbox.earlier_pending(self.sink.name, subject, number)
 
     def _send(self, delivery: Delivery) -> None:
         now = self._clock.monotonic()

@@ -16,8 +16,8 @@ from maskwatch.domain import Change, Incident, OccupancyMinute
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
-from maskwatch.store.record import Entry, Receipt, change_kind, subject_id
+from maskwatch.store.record import Entry, RecordResult, change_kind, subject_id
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -154,26 +154,26 @@ class Intake:
         """Store the entries in memory, which came first, and only with the last of them the others."""
         unstored = self._unstored.entries()[:_BATCH]
         items = self._items[: _BATCH - len(unstored)] if len(unstored) == len(self._unstored) else []
-        receipts = store.record([*unstored, *(item.entry for item in items)], self._minutes)
+        receipts = store.changes.record([*unstored, *(item.entry for item in items)], self._minutes)
         if unstored:
             _log.warning("%d changes that were held in memory are stored now", len(unstored))
         self._unstored.remove(unstored)
         self._minutes.clear()
         del self._items[: len(items)]
         for entry, receipt in zip(unstored, receipts, strict=False):
-            if receipt is Receipt.STORED:
+            if receipt is RecordResult.STORED:
                 self._count_recorded(entry)
         self._acknowledge(items, receipts[len(unstored) :])
 
-    def _acknowledge(self, items: Sequence[_Item], receipts: Sequence[Receipt]) -> None:
+    def _acknowledge(self, items: Sequence[_Item], receipts: Sequence[RecordResult]) -> None:
         for item, receipt in zip(items, receipts, strict=True):
-            if receipt is Receipt.REFUSED:
+            if receipt is RecordResult.REFUSED:
                 item.acknowledge(None)
                 continue
-            if receipt is Receipt.STORED:
+            if receipt is RecordResult.STORED:
                 self._update_state(item.entry)
                 self._count_recorded(item.entry)
-            elif receipt is Receipt.CONFLICT:
+            elif receipt is RecordResult.CONFLICT:
                 context = {"alert": f"{subject_id(item.entry.subject)}:{item.entry.subject.number}"}
                 _log.warning("this change was stored before with other contents", extra=context)
             item.acknowledge(True)  # noqa: FBT003 - the one argument of a callback

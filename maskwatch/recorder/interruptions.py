@@ -10,10 +10,10 @@ from maskwatch.domain import Change, Incident
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.worker_connections import WorkerConnections
-from maskwatch.store.database import Store
 from maskwatch.store.models import ViolationRow
 from maskwatch.store.record import subject_id
-from maskwatch.store.statements import interruptions
+from maskwatch.store.state import interruptions
+from maskwatch.store.store import Store
 
 __all__ = ["Interruptions"]
 
@@ -57,7 +57,9 @@ class Interruptions:
         newcomers = self._workers.newcomers
         while newcomers and self._intake.settled:
             camera, owner = newcomers[0]
-            left_open = store.open_changes(ViolationRow.camera == camera, ViolationRow.owner != owner)
+            left_open = store.state.open_changes(
+                ViolationRow.camera == camera, ViolationRow.owner != owner
+            )
             newcomers.popleft()
             self.close(left_open)
 

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from maskwatch.clock import Clock
 from maskwatch.config.schema import RetentionConfig
-from maskwatch.store.database import Store
 from maskwatch.store.retention import Retention
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -116,7 +116,7 @@ class Maintenance:
         now = self._clock.monotonic()
         if now >= self._checkpoint_at:
             self._checkpoint_at = now + _CHECKPOINT_EVERY
-            store.checkpoint()
+            store.database.checkpoint()
         if now >= self._reserve_at:
             self._reserve_at = now + _RESERVE_EVERY
             self._refill_reserve(store)
@@ -126,8 +126,8 @@ class Maintenance:
             self._continue_pass(now)
 
     def _refill_reserve(self, store: Store) -> None:
-        if not store.reserve.whole and store.reserve.fill():
-            _log.warning("there is space again: the reserve in %s is refilled", store.place.path)
+        if not store.reserve.complete and store.reserve.fill():
+            _log.warning("there is space again: the reserve in %s is refilled", store.data_dir.path)
 
     def _start_pass(self, store: Store) -> None:
         self._started_at = self._clock.monotonic()

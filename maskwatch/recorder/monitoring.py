@@ -20,8 +20,8 @@ from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import SinkDeliveries
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
-from maskwatch.store.files import free_bytes
+from maskwatch.store.data_dir import free_bytes
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
 
@@ -106,7 +106,7 @@ class RecorderMetrics:
     def _update_sink(self, store: Store, delivery: OutboxDelivery) -> None:
         labels = {"sink": delivery.sink.name}
         self._meter.set(catalogue.SINK_READY, float(delivery.sink.ready), labels)
-        backlog = store.backlog(delivery.sink.name)
+        backlog = store.outbox.backlog(delivery.sink.name)
         age = (self._clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         self._meter.set(catalogue.OUTBOX_PENDING, backlog.pending, labels)
         self._meter.set(catalogue.OUTBOX_PARKED, backlog.parked, labels)
@@ -114,13 +114,13 @@ class RecorderMetrics:
 
     def _update_store(self, store: Store) -> None:
         sizes = {
-            "database": store.used_bytes(),
-            "wal": _size(store.place.database.with_name("maskwatch.db-wal")),
-            "pictures": store.picture_bytes(),
+            "database": store.database.used_bytes(),
+            "wal": _size(store.data_dir.database.with_name("maskwatch.db-wal")),
+            "pictures": store.database.picture_bytes(),
         }
         for part, size in sizes.items():
             self._meter.set(catalogue.STORE_BYTES, size, {"part": part})
-        self._meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.place.path))
+        self._meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.data_dir.path))
         self._meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
 
     def _update_incidents(self, state: CurrentState) -> None:
@@ -191,7 +191,7 @@ class IncidentDetector:
     def _backlog_reason(self, store: Store, deliveries: Iterable[OutboxDelivery]) -> str:
         late = []
         for delivery in deliveries:
-            backlog = store.backlog(delivery.sink.name)
+            backlog = store.outbox.backlog(delivery.sink.name)
             if backlog.oldest is None or self._paused_lately(delivery.sink):
                 continue
             if self._clock.now() - backlog.oldest > _BACKLOG_AFTER:
@@ -215,7 +215,7 @@ class IncidentDetector:
 def _disk_reason(store: Store, unstored: UnstoredBuffer, trouble: str) -> str:
     if unstored:
         return f"{_REASONS.get(trouble, _REASONS['full'])}: alerts are held in memory only"
-    if not store.reserve.whole:
+    if not store.reserve.complete:
         return "the disk is nearly full: there is no space for the reserve, pictures are not stored"
     return ""
 

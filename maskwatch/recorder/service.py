@@ -68,7 +68,7 @@ def open_recorder(
     snoozes = SnoozeManager(guard.store, unstored, clock, snooze_changed)
     intake = Intake(unstored, state, run=run, clock=clock, meter=meter, is_silent=snoozes.is_silent)
     commands = CommandHandler(intake, state, snoozes, supervisor.send)
-    maintenance = Maintenance(retention, guard.store.newest(), clock=clock, meter=meter)
+    maintenance = Maintenance(retention, guard.store.changes.last_stored_at(), clock=clock, meter=meter)
     workers = WorkerConnections(
         Path(configure.recorder),
         loop,
@@ -91,7 +91,7 @@ def open_recorder(
         interruptions=Interruptions(workers, intake, state, clock),
         snoozes=snoozes,
     )
-    left_changes, left_incidents = guard.store.left_open(run)
+    left_changes, left_incidents = guard.store.state.left_open(run)
     recording.interruptions.close(left_changes, left_incidents)
     already_open = [each for each in state.open_incidents if each not in left_incidents]
     recorder = Recorder(
@@ -180,7 +180,7 @@ class Recorder:
 
     def _maintain(self) -> None:
         guard = self.recording.guard
-        if not guard.store.reserve.whole:
+        if not guard.store.reserve.complete:
             self.maintenance.retain_soon()
         with guard.postponing_errors():
             self.maintenance.turn(guard.store)

@@ -16,7 +16,7 @@ from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
+from maskwatch.store.store import Store
 
 __all__ = ["SnoozeManager"]
 
@@ -42,9 +42,9 @@ class SnoozeManager:
         self._clock = clock
         self._changed = changed
         self._open: dict[UUID, tuple[str, bool]] = {
-            violation.id: (violation.camera, violation.silent) for violation in store.settled()
+            each.id: (each.camera, each.silent) for each in store.state.open_violations()
         }
-        self._resumed = store.snoozes()
+        self._resumed = store.snoozes.active()
         self._ends_at = {snooze.camera: self._resumed_end(snooze) for snooze in self._resumed}
 
     def _resumed_end(self, snooze: Snooze) -> float:
@@ -106,14 +106,14 @@ class SnoozeManager:
         now = self._clock.now()
         until = now + timedelta(seconds=seconds)
         snooze = Snooze(camera, now, until)
-        store.snooze(snooze)
+        store.snoozes.begin(snooze)
         self._ends_at[camera] = self._clock.monotonic() + seconds
         _log.info("camera snoozed for %.0f s: no alerts are sent", seconds, extra={"camera": camera})
         self._changed(snooze)
         return f"nobody is told of {camera} until {until.isoformat(timespec='seconds')}"
 
     def _end(self, store: Store, camera: str) -> str:
-        store.end_snooze(camera)
+        store.snoozes.end(camera)
         silent = [key for key, (name, is_silent) in self._open.items() if name == camera and is_silent]
         self._unstored.release(silent)
         for violation in silent:

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from maskwatch.clock import Clock
 from maskwatch.errors import StoreDamagedError, StoreDisplacedError, StoreError
-from maskwatch.store.database import Store
 from maskwatch.store.recovery import Repair
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["OpenDatabase", "StoreGuard"]
@@ -86,7 +86,7 @@ class StoreGuard:
         self._write_back_at = self._clock.monotonic() + _WRITE_BACK_EVERY
         _log.critical("%s", displaced)
         try:
-            self.store.put_by(self._progress)
+            self.store.database.save_copy(self._progress)
         except StoreError as error:
             _log.critical("the database cannot be written back now: %s", error)
         else:
@@ -94,7 +94,7 @@ class StoreGuard:
 
     def _reopen(self, reason: str = "") -> None:
         """Have the file in its place moved aside, and what it still holds carried over."""
-        self.store.place.suspicion.touch(mode=0o600)
+        self.store.data_dir.needs_check.touch(mode=0o600)
         self.store.close()
-        self.store, repair = self._open_database(self.store.sinks, self._meter)
+        self.store, repair = self._open_database(self.store.outbox.sinks, self._meter)
         self._replacements.append(f"{reason}{repair}" if repair else reason)

@@ -70,12 +70,12 @@ class SupervisorMessages:
     def _apply(self, config: Config) -> None:
         previous, self.config = self.config, config
         self.maintenance.configure(config.store.retention)
-        self.recording.guard.store.reserve.wanted = config.store.reserve_megabytes << 20
+        self.recording.guard.store.reserve.target_size = config.store.reserve_megabytes << 20
         self.recording.state.configure_cameras({camera.name for camera in config.cameras})
         if _sink_settings(previous) != _sink_settings(config):
             self.deliveries.stop(self.recording.guard, MAX_STOP)
             sinks = list(self.make_sinks(config))
-            self.recording.guard.store.sinks = tuple(sink.name for sink in sinks)
+            self.recording.guard.store.outbox.sinks = tuple(sink.name for sink in sinks)
             self.deliveries.start(sinks)
 
 

@@ -16,12 +16,12 @@ from sqlalchemy import Connection
 
 from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.files import fsync_directory
-from maskwatch.store.engine import connect, read_engine, translated
-from maskwatch.store.files import DataDir
-from maskwatch.store.integrity import fault, move_aside
-from maskwatch.store.migrate import refuse_foreign
+from maskwatch.store.data_dir import DataDir
+from maskwatch.store.engine import connect, read_engine, translate_errors
+from maskwatch.store.integrity import find_damage, move_aside
+from maskwatch.store.migrate import check_revision
 
-__all__ = ["backup", "copy", "refuse_unusable", "restore"]
+__all__ = ["backup", "check_backup", "copy_database", "restore"]
 
 
 def backup(source: Path, target: Path) -> int:
@@ -41,7 +41,7 @@ def backup(source: Path, target: Path) -> int:
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         _copy(source, temporary)
-        problem = fault(temporary, thorough=True)
+        problem = find_damage(temporary, thorough=True)
         if problem:
             raise StoreDamagedError(f"the database {source} is damaged: {problem}")
         temporary.rename(target)
@@ -52,11 +52,11 @@ def backup(source: Path, target: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(_open_source(source)) as of, translated(source):
-        copy(of, target)
+    with closing(_open_source(source)) as of, translate_errors(source):
+        copy_database(of, target)
 
 
-def copy(
+def copy_database(
     source: sqlite3.Connection,
     target: Path,
     *,
@@ -76,16 +76,16 @@ def copy(
         StoreError: the target cannot be made.
 
     """
-    with translated(target):
+    with translate_errors(target):
         target.unlink(missing_ok=True)
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         to = connect(target)
     with closing(to):
         source.backup(to, pages=pages, progress=progress)
-        with translated(target):
+        with translate_errors(target):
             # The header of the copy says WAL; a single file to be carried about should not.
             to.execute("PRAGMA journal_mode = DELETE").fetchall()
-    with translated(target):
+    with translate_errors(target):
         handle = os.open(target, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -94,11 +94,11 @@ def copy(
 
 
 def _open_source(source: Path) -> sqlite3.Connection:
-    with translated(source):
+    with translate_errors(source):
         return connect(source, "mode=ro", timeout=10.0)
 
 
-def restore(place: DataDir, source: Path, now: datetime) -> Path | None:
+def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
     """Put a backup in the place of the database, whose lock the caller holds.
 
     The present database is kept beside it; returns where, or None if there was none. Alerts that
@@ -109,30 +109,30 @@ def restore(place: DataDir, source: Path, now: datetime) -> Path | None:
         StoreDamagedError: the backup is damaged.
 
     """
-    refuse_unusable(source)
-    temporary = place.path / ".restore.tmp"
+    check_backup(source)
+    temporary = data_dir.path / ".restore.tmp"
     try:
         _copy(source, temporary)
-        old = move_aside(place.database, now, "replaced") if place.database.exists() else None
-        temporary.rename(place.database)
-        fsync_directory(place.path)
+        old = move_aside(data_dir.database, now, "replaced") if data_dir.database.exists() else None
+        temporary.rename(data_dir.database)
+        fsync_directory(data_dir.path)
     finally:
         temporary.unlink(missing_ok=True)
     return old
 
 
-def refuse_unusable(source: Path) -> None:
+def check_backup(source: Path) -> None:
     """Look whether `restore` would take a backup; changes nothing. Raises what `restore` does."""
     if not source.is_file():
         raise StoreError(f"there is no backup at {source}")
-    problem = fault(source, thorough=True, options="mode=ro")
+    problem = find_damage(source, thorough=True, options="mode=ro")
     if problem:
         raise StoreDamagedError(f"the backup {source} is damaged: {problem}")
     engine = read_engine(source)
     try:
-        with translated(source), engine.connect() as connection:
+        with translate_errors(source), engine.connect() as connection:
             _refuse_empty(connection, source)
-            refuse_foreign(connection, source)
+            check_revision(connection, source)
     finally:
         engine.dispose()
 

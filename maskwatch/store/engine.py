@@ -19,9 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
-from maskwatch.store.files import free_bytes
+from maskwatch.store.data_dir import free_bytes
 
-__all__ = ["APPLICATION_ID", "connect", "read_engine", "translated", "write_engine"]
+__all__ = ["APPLICATION_ID", "connect", "read_engine", "translate_errors", "write_engine"]
 
 APPLICATION_ID = 0x6D736B77  # "mskw": marks the file as ours in its header
 
@@ -117,7 +117,7 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """Turn SQLite's errors about the database `path` into ours.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Is this file a sound database of ours? And where a damaged one goes."""
+"""Checks that a database is sound, and moves a damaged one aside."""
 
 from __future__ import annotations
 
@@ -6,60 +6,21 @@ import sqlite3
 from datetime import datetime
 from pathlib import Path
 
-from maskwatch.errors import StoreBusyError, StoreDisplacedError, StoreError
+from maskwatch.errors import StoreBusyError, StoreError
 from maskwatch.files import fsync_directory
-from maskwatch.store.engine import APPLICATION_ID, connect, translated
+from maskwatch.store.engine import APPLICATION_ID, connect, translate_errors
 
-__all__ = ["FileIdentity", "companions", "fault", "move_aside"]
+__all__ = ["find_damage", "move_aside", "wal_and_shm"]
 
-Identity = tuple[int, int] | None
-"""Device and inode of a file, None where there is none."""
-
-
-class FileIdentity:
-    """Knows which files a path named when the database was opened.
-
-    SQLite does not mind: it goes on with files that have no name any more, and whose contents end
-    with the process.
-    """
-
-    def __init__(self, database: Path) -> None:
-        self._files = (database, companions(database)[0])
-        self._known: tuple[Identity, ...] | None = None
-
-    def check(self) -> None:
-        """Compare; the first time, take note. To be called in a transaction: then there is a -wal.
-
-        Raises:
-            StoreDisplacedError: the path names other files now, or none.
-
-        """
-        found = tuple(_identity(file) for file in self._files)
-        if self._known is None:
-            self._known = found
-        if found != self._known:
-            raise StoreDisplacedError(
-                f"the database {self._files[0]} or its -wal was removed or replaced while it was in use"
-            )
+_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def _identity(file: Path) -> Identity:
-    try:
-        status = file.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return status.st_dev, status.st_ino
-
-
-_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-def companions(path: Path) -> tuple[Path, Path]:
+def wal_and_shm(path: Path) -> tuple[Path, Path]:
     """Return the -wal and -shm files that belong to a database file."""
     return path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
-def fault(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
+def find_damage(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
     """Return what is wrong with the database at `path`, "" if it is sound (or empty: a new one).
 
     Args:
@@ -73,18 +34,18 @@ def fault(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
 
     """
     try:
-        with translated(path):
-            return _look(path, thorough=thorough, options=options)
+        with translate_errors(path):
+            return _check(path, thorough=thorough, options=options)
     except StoreBusyError:
         raise
     except StoreError as error:
         code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE:
+        if code in _DAMAGE_CODES:
             return str(error.__cause__)
         raise
 
 
-def _look(path: Path, *, thorough: bool, options: str) -> str:
+def _check(path: Path, *, thorough: bool, options: str) -> str:
     connection = connect(path, options)
     try:
         rows = connection.execute("PRAGMA integrity_check(5)" if thorough else "PRAGMA quick_check(5)")
@@ -100,18 +61,18 @@ def _look(path: Path, *, thorough: bool, options: str) -> str:
     return ""
 
 
-def move_aside(path: Path, now: datetime, why: str) -> Path:
+def move_aside(path: Path, now: datetime, reason: str) -> Path:
     """Rename a database and its -wal and -shm together; return the new path of the database.
 
     The three keep fitting names, so that SQLite can still open them as one. The database itself
     goes last: if this is cut short, the next start finds it damaged still.
     """
-    target = path.with_name(f"{path.stem}.{why}-{now:%Y%m%dT%H%M%S}.db")
+    target = path.with_name(f"{path.stem}.{reason}-{now:%Y%m%dT%H%M%S}.db")
     number = 1
     while target.exists():
         number += 1
-        target = path.with_name(f"{path.stem}.{why}-{now:%Y%m%dT%H%M%S}-{number}.db")
-    for old, new in zip(companions(path), companions(target), strict=True):
+        target = path.with_name(f"{path.stem}.{reason}-{now:%Y%m%dT%H%M%S}-{number}.db")
+    for old, new in zip(wal_and_shm(path), wal_and_shm(target), strict=True):
         if old.exists():
             old.rename(new)
     path.rename(target)

@@ -11,9 +11,9 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
 from maskwatch.errors import StoreDamagedError, StoreError, StoreTooNewError
-from maskwatch.store.engine import translated, write_engine
+from maskwatch.store.engine import translate_errors, write_engine
 
-__all__ = ["alembic_config", "current_revision", "head_revision", "refuse_foreign", "upgrade"]
+__all__ = ["alembic_config", "check_revision", "current_revision", "head_revision", "upgrade"]
 
 _HERE = Path(__file__).parent / "migrations"
 
@@ -42,7 +42,7 @@ def current_revision(connection: Connection) -> str | None:
     return None if found is None else str(found)
 
 
-def refuse_foreign(connection: Connection, path: Path, *, exact: bool = False) -> None:
+def check_revision(connection: Connection, path: Path, *, exact: bool = False) -> None:
     """Check that the database's revision is one that this version knows.
 
     Args:
@@ -57,14 +57,14 @@ def refuse_foreign(connection: Connection, path: Path, *, exact: bool = False) -
     """
     revision = current_revision(connection)
     if revision is not None:
-        _refuse_unknown(revision, path)
+        _check_known(revision, path)
     if exact and revision != head_revision():
         raise StoreError(
             f"the database {path} has an older form: start the daemon of this version once to migrate it"
         )
 
 
-def _refuse_unknown(revision: str, path: Path) -> None:
+def _check_known(revision: str, path: Path) -> None:
     try:
         known = ScriptDirectory.from_config(alembic_config()).get_revision(revision)
     except CommandError:
@@ -86,8 +86,8 @@ def upgrade(path: Path, revision: str = "head") -> None:
     """
     engine = write_engine(path, foreign_keys=False)
     try:
-        with translated(path), engine.begin() as connection:
-            refuse_foreign(connection, path)
+        with translate_errors(path), engine.begin() as connection:
+            check_revision(connection, path)
             if current_revision(connection) == head_revision():
                 return
             command.upgrade(alembic_config(connection), revision)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import (
     JSON,
     CheckConstraint,
@@ -26,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
+
+from maskwatch.domain import Change, Incident
 
 __all__ = [
     "AttemptRow",
@@ -165,6 +168,12 @@ class ChangeRow(Base):
     deliveries: Mapped[list[OutboxRow]] = relationship(
         back_populates="change", order_by="OutboxRow.id", passive_deletes=True
     )
+
+    def decode(self) -> Change | Incident:
+        """Decode the body. Raises msgspec.MsgspecError if it is not valid."""
+        if self.violation_id is not None:
+            return msgspec.json.decode(self.body, type=Change)
+        return msgspec.json.decode(self.body, type=Incident)
 
 
 class OutboxState(StrEnum):

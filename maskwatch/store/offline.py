@@ -10,21 +10,21 @@ from sqlalchemy.orm import Session
 
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import RetentionConfig
-from maskwatch.store.database import Store
-from maskwatch.store.engine import read_engine, translated, write_engine
-from maskwatch.store.files import DataDir, DirectoryLock
-from maskwatch.store.migrate import refuse_foreign, upgrade
+from maskwatch.store.acknowledgements import acknowledge
+from maskwatch.store.data_dir import DataDir, DirectoryLock
+from maskwatch.store.engine import read_engine, translate_errors, write_engine
+from maskwatch.store.migrate import check_revision, upgrade
 from maskwatch.store.models import OutboxRow
-from maskwatch.store.queries import reading
+from maskwatch.store.queries import read_session
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.retention import Retention
-from maskwatch.store.statements import acknowledge
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["acknowledge_directly", "prune"]
+__all__ = ["acknowledge_offline", "prune"]
 
 
-def acknowledge_directly(data_dir: Path, violation: UUID, who: str) -> bool:
+def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
     """Acknowledge a violation; return False if there is none of that id.
 
     Raises:
@@ -32,19 +32,19 @@ def acknowledge_directly(data_dir: Path, violation: UUID, who: str) -> bool:
         StoreError: the database cannot be written, or has another form than this version's.
 
     """
-    place = DataDir(data_dir)
-    with DirectoryLock(place, patience=0.0):
-        engine = write_engine(place.database, timeout=5.0)
+    data_dir = DataDir(path)
+    with DirectoryLock(data_dir, timeout=0.0):
+        engine = write_engine(data_dir.database, timeout=5.0)
         try:
-            with translated(place.database), Session(engine) as session, session.begin():
-                refuse_foreign(session.connection(), place.database, exact=True)
-                done = acknowledge(session, violation, who, SystemClock().now())
+            with translate_errors(data_dir.database), Session(engine) as session, session.begin():
+                check_revision(session.connection(), data_dir.database, exact=True)
+                done = acknowledge(session, violation, by, SystemClock().now())
                 return done is not None
         finally:
             engine.dispose()
 
 
-def prune(place: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
+def prune(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
     """Remove what the rules no longer keep, or only count it; return the counts by kind.
 
     What waits for any sink, configured or not, is kept.
@@ -55,26 +55,26 @@ def prune(place: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str,
 
     """
     if dry_run:
-        with reading(place.database):  # refuses what is not of this version
-            return _run(place, rules, dry_run=True)
-    with DirectoryLock(place, patience=0.0):
-        upgrade(place.database)
-        return _run(place, rules, dry_run=False)
+        with read_session(data_dir.database):  # refuses what is not of this version
+            return _run(data_dir, rules, dry_run=True)
+    with DirectoryLock(data_dir, timeout=0.0):
+        upgrade(data_dir.database)
+        return _run(data_dir, rules, dry_run=False)
 
 
-def _run(place: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
+def _run(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
     clock = SystemClock()
     store = Store(
-        place,
+        data_dir,
         sinks=(),
-        reserve=Reserve(place, 0),
+        reserve=Reserve(data_dir, 0),
         clock=clock,
         meter=Meter(),
-        engine=read_engine(place.database) if dry_run else None,
+        engine=read_engine(data_dir.database) if dry_run else None,
     )
     try:
-        with store.session() as session:
-            store.sinks = tuple(session.scalars(select(OutboxRow.sink).distinct()))
+        with store.database.session() as session:
+            store.outbox.sinks = tuple(session.scalars(select(OutboxRow.sink).distinct()))
         retention = Retention(store, rules, clock.now(), dry_run=dry_run)
         for _ in retention.slices():
             pass

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from maskwatch.clock import Clock
 from maskwatch.errors import DiskFullError
-from maskwatch.store.database import Store
-from maskwatch.store.files import DataDir
-from maskwatch.store.integrity import fault
+from maskwatch.store.data_dir import DataDir
+from maskwatch.store.integrity import find_damage
 from maskwatch.store.migrate import upgrade
 from maskwatch.store.recovery import Repair, finish_repair, repair
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["open_store"]
@@ -22,7 +22,7 @@ _QUICKLY_CHECKED = 64 << 20  # bytes up to which every start compares indexes wi
 
 
 def open_store(
-    place: DataDir, *, sinks: Sequence[str], reserve_bytes: int, clock: Clock, meter: Meter
+    data_dir: DataDir, *, sinks: Sequence[str], reserve_bytes: int, clock: Clock, meter: Meter
 ) -> tuple[Store, Repair | None]:
     """Open the database of a prepared directory whose lock the caller holds.
 
@@ -35,37 +35,37 @@ def open_store(
         StoreError: it cannot be opened.
 
     """
-    reserve = Reserve(place, reserve_bytes)
+    reserve = Reserve(data_dir, reserve_bytes)
     try:
-        repaired = _make_ready(place, sinks, clock)
+        repaired = _make_ready(data_dir, sinks, clock)
     except DiskFullError:
-        if not reserve.give_up():
+        if not reserve.release():
             raise
-        _log.error("the disk is full: the reserve in %s is given up", place.path)
-        repaired = _make_ready(place, sinks, clock)
+        _log.error("the disk is full: released the reserve in %s", data_dir.path)
+        repaired = _make_ready(data_dir, sinks, clock)
     reserve.fill()
-    return Store(place, sinks=sinks, reserve=reserve, clock=clock, meter=meter), repaired
+    return Store(data_dir, sinks=sinks, reserve=reserve, clock=clock, meter=meter), repaired
 
 
-def _make_ready(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
-    repaired = _repair_if_damaged(place, sinks, clock)
-    upgrade(place.database)
-    place.suspicion.unlink(missing_ok=True)
+def _make_ready(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
+    repaired = _repair_if_damaged(data_dir, sinks, clock)
+    upgrade(data_dir.database)
+    data_dir.needs_check.unlink(missing_ok=True)
     return repaired
 
 
-def _repair_if_damaged(place: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
-    finished = finish_repair(place, clock.now())
+def _repair_if_damaged(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
+    finished = finish_repair(data_dir, clock.now())
     if finished is not None:
         _log.critical("the database was replaced: %s", finished)
         return finished
-    if not place.database.exists():
+    if not data_dir.database.exists():
         return None
-    small = place.database.stat().st_size <= _QUICKLY_CHECKED
-    problem = fault(place.database, thorough=small or place.suspicion.exists())
+    small = data_dir.database.stat().st_size <= _QUICKLY_CHECKED
+    problem = find_damage(data_dir.database, thorough=small or data_dir.needs_check.exists())
     if not problem:
         return None
-    _log.critical("the database %s is damaged: %s", place.database, problem)
-    done = repair(place, sinks, clock.now())
+    _log.critical("the database %s is damaged: %s", data_dir.database, problem)
+    done = repair(data_dir, sinks, clock.now())
     _log.critical("the database was replaced: %s", done)
     return done

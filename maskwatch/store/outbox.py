@@ -1,13 +1,13 @@
-"""The outbox: which deliveries may go now, and what became of those that went.
+"""The outbox: a delivery for each change and sink, which may be sent now, and the results.
 
-The order law: a sink sees the changes of one subject by rising number. So only the lowest pending
-number of a subject may go, a refused change parks the later ones, and a change that was overtaken
-by a delivered later one (which tells the whole state) is superseded.
+A sink receives the changes of one subject by rising number. So only the lowest pending number of a
+subject may be sent, a refused change parks the later ones, and a change is superseded when a later
+one, which holds the whole state, was delivered before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -17,28 +17,19 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tupl
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from maskwatch.domain import Change, Incident
-from maskwatch.store.models import AttemptRow, OutboxRow, OutboxState
-from maskwatch.store.record import decode_body
+from maskwatch.store.database import Database
+from maskwatch.store.models import AttemptRow, ChangeRow, OutboxRow, OutboxState
 
-__all__ = [
-    "NEXT",
-    "Backlog",
-    "DeliveryResult",
-    "PendingDelivery",
-    "backlog",
-    "earlier_pending",
-    "settle",
-    "waiting",
-]
+__all__ = ["NEXT", "Backlog", "DeliveryResult", "Outbox", "PendingDelivery", "add_delivery"]
 
 NEXT = 0
-_ATTEMPTS_KEPT = 20
-_DETAIL = 500
+_KEPT_ATTEMPTS = 20
+_MAX_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
 class PendingDelivery:
-    """A delivery that may go now; `attempts` were made before."""
+    """A delivery that may be sent now; `attempts` were made before."""
 
     id: int
     subject: Change | Incident
@@ -48,9 +39,9 @@ class PendingDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """The end of one attempt, and where the delivery stands after it (PENDING: to be tried again).
+    """The result of one attempt, and the state of the delivery after it (PENDING: try again).
 
-    `attempt` is its number, or `NEXT` for one more than were made.
+    `attempt` is its number, or `NEXT` for the number after the last attempt.
     """
 
     sink: str
@@ -66,83 +57,176 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How one sink stands."""
+    """How many deliveries of a sink are pending, since when, and how many are parked."""
 
     pending: int
     oldest: datetime | None
     parked: int
 
 
-def waiting(session: Session, sink: str, limit: int) -> Sequence[PendingDelivery]:
-    """Return up to `limit` deliveries that may go now, oldest first."""
-    earlier = aliased(OutboxRow)
-    blocked = exists().where(
-        earlier.sink == OutboxRow.sink,
-        earlier.subject == OutboxRow.subject,
-        earlier.number < OutboxRow.number,
-        earlier.state == OutboxState.PENDING.value,
+def add_delivery(
+    session: Session,
+    change: ChangeRow,
+    sink: str,
+    *,
+    created_at: datetime,
+    state: OutboxState = OutboxState.PENDING,
+) -> None:
+    """Add the delivery of a change to a sink."""
+    session.add(
+        OutboxRow(
+            sink=sink,
+            change_id=change.id,
+            subject=change.subject,
+            number=change.number,
+            state=state.value,
+            attempts=1 if state is OutboxState.DELIVERED else 0,
+            created_at=created_at,
+            finished_at=None if state is OutboxState.PENDING else change.stored_at,
+            last_error="an earlier change was refused" if state is OutboxState.PARKED else None,
+        )
     )
-    wanted = (
-        select(OutboxRow)
-        .options(joinedload(OutboxRow.change))
-        .where(OutboxRow.sink == sink, OutboxRow.state == OutboxState.PENDING.value)
-        .where(~blocked)
-        .order_by(OutboxRow.id)
-        .limit(limit)
-    )
-    found = (_waiting(row) for row in session.scalars(wanted).all())
-    return [item for item in found if item is not None]
 
 
-def _waiting(row: OutboxRow) -> PendingDelivery | None:
-    """Return the delivery; one whose contents cannot be read (any more) is parked."""
+class Outbox:
+    """The deliveries to all sinks.
+
+    Attributes:
+        sinks: names of the sinks to which new changes are delivered.
+
+    """
+
+    def __init__(self, database: Database, sinks: Sequence[str]) -> None:
+        self._database = database
+        self.sinks = tuple(sinks)
+
+    def add(
+        self,
+        session: Session,
+        change: ChangeRow,
+        *,
+        created_at: datetime,
+        delivered: Collection[str] = (),
+    ) -> None:
+        """Add a delivery of the change for each sink; those in `delivered` have accepted it already."""
+        others = _other_deliveries(session, change)
+        for sink in self.sinks:
+            state = OutboxState.DELIVERED
+            if sink not in delivered:
+                state = _initial_state(change.number, others.get(sink, ()))
+            add_delivery(session, change, sink, created_at=created_at, state=state)
+
+    def waiting(self, sink: str, limit: int) -> list[PendingDelivery]:
+        """Return up to `limit` deliveries that may be sent now, oldest first."""
+        earlier = aliased(OutboxRow)
+        blocked = exists().where(
+            earlier.sink == OutboxRow.sink,
+            earlier.subject == OutboxRow.subject,
+            earlier.number < OutboxRow.number,
+            earlier.state == OutboxState.PENDING.value,
+        )
+        statement = (
+            select(OutboxRow)
+            .options(joinedload(OutboxRow.change))
+            .where(OutboxRow.sink == sink, OutboxRow.state == OutboxState.PENDING.value)
+            .where(~blocked)
+            .order_by(OutboxRow.id)
+            .limit(limit)
+        )
+        with self._database.session() as session:
+            found = [_pending_delivery(row) for row in session.scalars(statement).all()]
+        return [delivery for delivery in found if delivery is not None]
+
+    def earlier_pending(self, sink: str, subject: UUID, number: int) -> bool:
+        """Return whether an earlier change of the subject is pending, or was refused."""
+        count = select(func.count()).where(
+            OutboxRow.sink == sink,
+            OutboxRow.subject == subject,
+            OutboxRow.number < number,
+            OutboxRow.state.in_((OutboxState.PENDING.value, OutboxState.PARKED.value)),
+        )
+        with self._database.session() as session:
+            return bool(session.scalar(count))
+
+    def store_results(self, results: Sequence[DeliveryResult]) -> None:
+        """Store the results of attempts; one whose delivery was removed is ignored.
+
+        Raises:
+            DiskFullError, StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
+
+        """
+        self._database.with_room(lambda: self._store_results(results))
+
+    def _store_results(self, results: Sequence[DeliveryResult]) -> None:
+        with self._database.session() as session:
+            for sink in {result.sink for result in results}:
+                of_sink = [result for result in results if result.sink == sink]
+                _store_results_of(session, sink, of_sink)
+
+    def backlog(self, sink: str) -> Backlog:
+        """Return how many deliveries of the sink are pending, since when, and how many are parked."""
+        of_sink = OutboxRow.sink == sink
+        is_pending = OutboxRow.state == OutboxState.PENDING.value
+        is_parked = OutboxRow.state == OutboxState.PARKED.value
+        pending = select(func.count(), func.min(OutboxRow.created_at)).where(of_sink, is_pending)
+        parked = select(func.count()).where(of_sink, is_parked)
+        with self._database.session() as session:
+            count, oldest = session.execute(pending).one()
+            return Backlog(count, oldest, session.scalar(parked) or 0)
+
+
+def _other_deliveries(session: Session, change: ChangeRow) -> dict[str, list[tuple[int, str]]]:
+    """Return, by sink, number and state of the deliveries of the subject's other changes."""
+    columns = select(OutboxRow.sink, OutboxRow.number, OutboxRow.state)
+    others: dict[str, list[tuple[int, str]]] = {}
+    for sink, number, state in session.execute(columns.where(OutboxRow.subject == change.subject)):
+        others.setdefault(sink, []).append((number, state))
+    return others
+
+
+def _initial_state(number: int, others: Iterable[tuple[int, str]]) -> OutboxState:
+    """Keep the order of a subject: no sink receives a number lower than one it has accepted."""
+    initial = OutboxState.PENDING
+    for other, state in others:
+        if other > number and state == OutboxState.DELIVERED.value:
+            return OutboxState.SUPERSEDED
+        if other < number and state == OutboxState.PARKED.value:
+            initial = OutboxState.PARKED
+    return initial
+
+
+def _pending_delivery(row: OutboxRow) -> PendingDelivery | None:
+    """Return the delivery; park it and return None if its contents cannot be decoded."""
     try:
-        subject = decode_body(row.change)
+        subject = row.change.decode()
     except msgspec.MsgspecError as error:
-        row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_DETAIL]
+        row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_MAX_DETAIL]
         return None
     return PendingDelivery(row.id, subject, row.change.picture, row.attempts)
 
 
-def earlier_pending(session: Session, sink: str, subject: UUID, number: int) -> bool:
-    """Return whether an earlier change of the subject still waits, or was refused."""
-    wanted = select(func.count()).where(
-        OutboxRow.sink == sink,
-        OutboxRow.subject == subject,
-        OutboxRow.number < number,
-        OutboxRow.state.in_((OutboxState.PENDING.value, OutboxState.PARKED.value)),
-    )
-    return bool(session.scalar(wanted))
-
-
-def settle(session: Session, results: Sequence[DeliveryResult]) -> None:
-    """Write the ends of attempts; one whose row is gone is ignored."""
-    for sink in {result.sink for result in results}:
-        _settle(session, sink, [result for result in results if result.sink == sink])
-
-
-def _settle(session: Session, sink: str, results: Sequence[DeliveryResult]) -> None:
-    wanted = [(result.subject, result.number) for result in results]
+def _store_results_of(session: Session, sink: str, results: Sequence[DeliveryResult]) -> None:
+    keys = [(result.subject, result.number) for result in results]
     key = tuple_(OutboxRow.subject, OutboxRow.number)
-    found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(wanted)))
+    found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(keys)))
     rows = {(row.subject, row.number): row for row in found}
-    ended: list[tuple[OutboxRow, DeliveryResult]] = []
+    stored: list[tuple[OutboxRow, DeliveryResult]] = []
     for each in results:
         row = rows.get((each.subject, each.number))
         if row is None:
             continue
         result = replace(each, attempt=row.attempts + 1) if each.attempt == NEXT else each
-        ended.append((row, result))
+        stored.append((row, result))
         row.attempts, row.state = result.attempt, result.state.value
-        row.last_error = result.detail[:_DETAIL] or None
+        row.last_error = result.detail[:_MAX_DETAIL] or None
         row.finished_at = None if result.state is OutboxState.PENDING else result.ended_at
     session.flush()
-    _keep_attempts(session, ended)
-    _move_siblings_of(session, sink, [row for row, _ in ended])
+    _store_attempts(session, stored)
+    _update_later_and_earlier(session, sink, [row for row, _ in stored])
 
 
-def _keep_attempts(session: Session, ended: Sequence[tuple[OutboxRow, DeliveryResult]]) -> None:
-    if not ended:
+def _store_attempts(session: Session, results: Sequence[tuple[OutboxRow, DeliveryResult]]) -> None:
+    if not results:
         return
     attempts = [
         {
@@ -151,36 +235,35 @@ def _keep_attempts(session: Session, ended: Sequence[tuple[OutboxRow, DeliveryRe
             "sent_at": result.sent_at,
             "ended_at": result.ended_at,
             "fate": result.fate,
-            "detail": result.detail[:_DETAIL],
+            "detail": result.detail[:_MAX_DETAIL],
         }
-        for row, result in ended
+        for row, result in results
     ]
     session.execute(insert(AttemptRow).prefix_with("OR REPLACE"), attempts)
-    for row, result in ended:
-        if result.attempt > _ATTEMPTS_KEPT:
-            too_many = AttemptRow.number <= result.attempt - _ATTEMPTS_KEPT
-            session.execute(delete(AttemptRow).where(AttemptRow.outbox_id == row.id, too_many))
+    for row, result in results:
+        if result.attempt > _KEPT_ATTEMPTS:
+            too_old = AttemptRow.number <= result.attempt - _KEPT_ATTEMPTS
+            session.execute(delete(AttemptRow).where(AttemptRow.outbox_id == row.id, too_old))
 
 
-def _move_siblings_of(session: Session, sink: str, rows: Sequence[OutboxRow]) -> None:
-    """Supersede what a delivered change has overtaken, park what follows a refused one."""
-    ids = [row.subject for row in rows]
+def _update_later_and_earlier(session: Session, sink: str, rows: Sequence[OutboxRow]) -> None:
+    """Supersede pending changes before a delivered one, park pending changes after a refused one."""
     pending = select(OutboxRow.subject).where(
         OutboxRow.sink == sink,
-        OutboxRow.subject.in_(ids),
+        OutboxRow.subject.in_([row.subject for row in rows]),
         OutboxRow.state == OutboxState.PENDING.value,
     )
-    waiting_still = set(session.scalars(pending))
+    with_pending = set(session.scalars(pending))
     for row in rows:
-        if row.subject not in waiting_still:
+        if row.subject not in with_pending:
             continue
         if row.state == OutboxState.DELIVERED.value:
-            _move_siblings(session, row, OutboxRow.number < row.number, OutboxState.SUPERSEDED)
+            _update_pending(session, row, OutboxRow.number < row.number, OutboxState.SUPERSEDED)
         elif row.state == OutboxState.PARKED.value:
-            _move_siblings(session, row, OutboxRow.number > row.number, OutboxState.PARKED)
+            _update_pending(session, row, OutboxRow.number > row.number, OutboxState.PARKED)
 
 
-def _move_siblings(
+def _update_pending(
     session: Session, row: OutboxRow, which: ColumnElement[bool], state: OutboxState
 ) -> None:
     reason = f"change {row.number} was refused" if state is OutboxState.PARKED else None
@@ -190,16 +273,3 @@ def _move_siblings(
         .where(OutboxRow.state == OutboxState.PENDING.value, which)
         .values(state=state.value, finished_at=row.finished_at, last_error=reason)
     )
-
-
-def backlog(session: Session, sink: str) -> Backlog:
-    """Return how many deliveries of the sink wait, since when, and how many are parked."""
-    pending, oldest = session.execute(
-        select(func.count(), func.min(OutboxRow.created_at)).where(
-            OutboxRow.sink == sink, OutboxRow.state == OutboxState.PENDING.value
-        )
-    ).one()
-    parked = session.scalar(
-        select(func.count()).where(OutboxRow.sink == sink, OutboxRow.state == OutboxState.PARKED.value)
-    )
-    return Backlog(pending, oldest, parked or 0)

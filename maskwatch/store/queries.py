@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from maskwatch.domain import Change, Incident, Verdict
 from maskwatch.errors import StoreDamagedError, StoreError, UsageError
-from maskwatch.store.engine import read_engine, translated
-from maskwatch.store.migrate import current_revision, refuse_foreign
+from maskwatch.store.engine import read_engine, translate_errors
+from maskwatch.store.migrate import check_revision, current_revision
 from maskwatch.store.models import (
     ChangeRow,
     IncidentRow,
@@ -27,7 +27,6 @@ from maskwatch.store.models import (
     OutboxState,
     ViolationRow,
 )
-from maskwatch.store.record import decode_body
 
 __all__ = [
     "Attempt",
@@ -41,7 +40,8 @@ __all__ = [
     "events",
     "find",
     "inventory",
-    "reading",
+    "picture_bytes",
+    "read_session",
     "used_bytes",
 ]
 
@@ -136,7 +136,7 @@ _NO_ROW_OF_OURS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Session]:
+def read_session(path: Path) -> Iterator[Session]:
     """Open the database for reading, beside a daemon or without one.
 
     Raises:
@@ -149,8 +149,8 @@ def reading(path: Path) -> Iterator[Session]:
         raise StoreError(f"there is no database at {path}: has the daemon run with this data_dir?")
     engine = read_engine(path)
     try:
-        with translated(path), Session(engine) as session:
-            refuse_foreign(session.connection(), path, exact=True)
+        with translate_errors(path), Session(engine) as session:
+            check_revision(session.connection(), path, exact=True)
             yield session
     except _NO_ROW_OF_OURS as error:
         raise StoreDamagedError(f"the database {path} holds what cannot be read: {error}") from error
@@ -267,7 +267,7 @@ def event_detail(session: Session, violation: UUID) -> EventDetail:
 
 
 def _step(row: ChangeRow) -> ChangeSummary:
-    body = decode_body(row)
+    body = row.decode()
     assert not isinstance(body, Incident)
     return ChangeSummary(
         body,
@@ -320,8 +320,14 @@ def inventory(session: Session, pictures: Path) -> Inventory:
     )
 
 
+def picture_bytes(session: Session) -> int:
+    """Return the bytes of the pictures that rows refer to."""
+    total = select(func.coalesce(func.sum(ChangeRow.picture_bytes), 0))
+    return int(session.scalar(total.where(ChangeRow.picture.is_not(None))) or 0)
+
+
 def used_bytes(session: Session) -> int:
-    """Return the bytes of the database's pages that hold something."""
+    """Return the bytes of the database pages that are in use."""
     pages, free, size = (
         int(session.execute(text(f"PRAGMA {name}")).scalar_one())
         for name in ("page_count", "freelist_count", "page_size")

@@ -1,34 +1,37 @@
-"""Writes one change: its violation or incident, the change itself, and a delivery for every sink.
+"""Records changes: the violation or incident, the change itself, its picture and its deliveries.
 
-Idempotent by subject and change number. The caller owns the transaction.
+Idempotent by subject and change number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
 from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from maskwatch.domain import Change, ChangeKind, Incident, Violation
-from maskwatch.store.models import ChangeRow, IncidentRow, OutboxRow, OutboxState, ViolationRow
-from maskwatch.store.pictures import StoredPicture
+from maskwatch.clock import Clock
+from maskwatch.domain import Change, ChangeKind, Incident, OccupancyMinute, Violation
+from maskwatch.store.database import Database
+from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, ViolationRow
+from maskwatch.store.outbox import Outbox
+from maskwatch.store.pictures import StoredPicture, write_picture
+from maskwatch.store.reserve import Reserve
+from maskwatch.telemetry import catalogue
+from maskwatch.telemetry.meter import Meter
 
-__all__ = [
-    "Entry",
-    "Receipt",
-    "change_kind",
-    "decode_body",
-    "find_change",
-    "record_change",
-    "restate",
-    "subject_id",
-]
+__all__ = ["ChangeRecorder", "Entry", "RecordResult", "change_kind", "subject_id", "update_subject"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,10 @@ class Entry:
     Attributes:
         subject: the change of a violation, or an incident (which is its own change).
         picture: the anonymized JPEG, if there is one.
-        owner: the run and the process that speak for the subject.
+        owner: the run and the process that report the subject.
         received_at: when the recorder received it (UTC).
-        delivered: sinks that took it already, while it could not be stored.
-        silent: whether its violation, if it is new, is told to nobody (its camera is snoozed).
+        delivered: sinks that accepted it already, while it could not be stored.
+        silent: whether its violation, if it is new, has no deliveries: its camera is snoozed.
 
     """
 
@@ -53,13 +56,13 @@ class Entry:
     silent: bool = False
 
 
-class Receipt(StrEnum):
-    """What became of an entry."""
+class RecordResult(StrEnum):
+    """The result of recording an entry."""
 
     STORED = "stored"
-    REPEATED = "repeated"  # it was there already
-    CONFLICT = "conflict"  # the number was there already, with other contents
-    REFUSED = "refused"  # it breaks a rule of the tables; never stored
+    REPEATED = "repeated"  # it was stored before
+    CONFLICT = "conflict"  # a change of this number was stored before, with other contents
+    REFUSED = "refused"  # it violates a constraint of the tables; never stored
 
 
 def subject_id(subject: Change | Incident) -> UUID:
@@ -68,7 +71,7 @@ def subject_id(subject: Change | Incident) -> UUID:
 
 
 def change_kind(subject: Change | Incident) -> ChangeKind:
-    """Return what the change does; for an incident it follows from its number and end."""
+    """Return the kind of the change; for an incident it follows from its number and end."""
     if isinstance(subject, Change):
         return subject.kind
     if subject.ended is not None:
@@ -76,39 +79,131 @@ def change_kind(subject: Change | Incident) -> ChangeKind:
     return ChangeKind.OPENED if subject.number == 1 else ChangeKind.UPDATED
 
 
-def decode_body(row: ChangeRow) -> Change | Incident:
-    """Return the change that a row holds."""
-    if row.violation_id is not None:
-        return msgspec.json.decode(row.body, type=Change)
-    return msgspec.json.decode(row.body, type=Incident)
+class ChangeRecorder:
+    """Records changes and occupancy in the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        pictures: Path,
+        reserve: Reserve,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._pictures = pictures
+        self._reserve = reserve
+        self._clock = clock
+        self._meter = meter
+
+    def record(
+        self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute] = ()
+    ) -> list[RecordResult]:
+        """Store changes and occupancy in one transaction; return the result of each change.
+
+        When this returns, pictures, rows and deliveries are on disk.
+
+        Raises:
+            DiskFullError: there is no space, not even in the reserve; nothing was stored.
+            StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
+
+        """
+        started = self._clock.monotonic()
+        results = self._database.with_room(lambda: self._record(entries, minutes))
+        elapsed = self._clock.monotonic() - started
+        bounds = catalogue.METRICS[catalogue.COMMIT_SECONDS].buckets
+        self._meter.observe(catalogue.COMMIT_SECONDS, elapsed, bounds)
+        return results
+
+    def last_stored_at(self) -> datetime | None:
+        """Return when the newest change was stored."""
+        newest = select(ChangeRow.stored_at).order_by(ChangeRow.id.desc()).limit(1)
+        with self._database.session() as session:
+            return session.scalar(newest)
+
+    def _record(
+        self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute]
+    ) -> list[RecordResult]:
+        now = self._clock.now()
+        with self._database.session() as session:
+            results = [self._record_entry(session, entry, now) for entry in entries]
+            for minute in minutes:
+                _store_minute(session, minute)
+        return results
+
+    def _record_entry(self, session: Session, entry: Entry, now: datetime) -> RecordResult:
+        stored = _find_change(session, entry.subject)
+        if stored is not None:
+            same = stored.decode() == entry.subject
+            return RecordResult.REPEATED if same else RecordResult.CONFLICT
+        picture = self._write_picture(entry)
+        savepoint = session.begin_nested()
+        try:
+            self._store(session, entry, picture, now)
+        except (StatementError, ValueError, OverflowError) as error:
+            savepoint.rollback()
+            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+                raise
+            _log.error("refused change %s of %s: %s", entry.subject.number, entry.owner, error)
+            return RecordResult.REFUSED
+        savepoint.commit()
+        return RecordResult.STORED
+
+    def _write_picture(self, entry: Entry) -> StoredPicture | None:
+        """Write the picture; if that fails, the change is recorded without it."""
+        change = entry.subject
+        if entry.picture is None or not isinstance(change, Change):
+            return None
+        if not self._reserve.complete:
+            self._meter.add(catalogue.PICTURES, {"fate": "failed"})
+            return None
+        try:
+            stored = write_picture(
+                self._pictures, change.violation.id, change.number, change.at, entry.picture
+            )
+        except (OSError, ValueError, OverflowError) as error:
+            _log.error("cannot write the picture of violation %s: %s", change.violation.id, error)
+            self._meter.add(catalogue.PICTURES, {"fate": "failed"})
+            return None
+        self._meter.add(catalogue.PICTURES, {"fate": "written"})
+        return stored
+
+    def _store(
+        self, session: Session, entry: Entry, picture: StoredPicture | None, now: datetime
+    ) -> None:
+        """Store a new change and its deliveries.
+
+        Raises:
+            ValueError: the violation exists, of another camera.
+
+        """
+        _check_camera(session, entry.subject)
+        silent = update_subject(session, entry.subject, entry.owner, silent=entry.silent)
+        row = _change_row(entry, picture, now)
+        session.add(row)
+        session.flush()
+        if not silent:
+            self._outbox.add(session, row, created_at=row.received_at, delivered=entry.delivered)
+            session.flush()
 
 
-def find_change(session: Session, subject: UUID, number: int) -> ChangeRow | None:
-    """Return the row of this change, if it was stored."""
-    wanted = select(ChangeRow).where(ChangeRow.subject == subject, ChangeRow.number == number)
-    return session.scalars(wanted).one_or_none()
+def _find_change(session: Session, subject: Change | Incident) -> ChangeRow | None:
+    key = (ChangeRow.subject == subject_id(subject), ChangeRow.number == subject.number)
+    return session.scalars(select(ChangeRow).where(*key)).one_or_none()
 
 
-def record_change(
-    session: Session,
-    entry: Entry,
-    picture: StoredPicture | None,
-    sinks: Sequence[str],
-    now: datetime,
-) -> None:
-    """Store a change that `find_change` did not find.
-
-    Raises:
-        ValueError: the violation is known, and another camera's.
-
-    """
-    subject = entry.subject
+def _check_camera(session: Session, subject: Change | Incident) -> None:
     if isinstance(subject, Change):
-        known = session.get(ViolationRow, subject.violation.id)
-        if known is not None and known.camera != subject.violation.camera:
-            raise ValueError(f"violation {known.id} is of camera {known.camera!r}")
-    silenced = restate(session, subject, entry.owner, silent=entry.silent)
-    row = ChangeRow(
+        row = session.get(ViolationRow, subject.violation.id)
+        if row is not None and row.camera != subject.violation.camera:
+            raise ValueError(f"violation {row.id} is of camera {row.camera!r}")
+
+
+def _change_row(entry: Entry, picture: StoredPicture | None, now: datetime) -> ChangeRow:
+    subject = entry.subject
+    return ChangeRow(
         subject=subject_id(subject),
         number=subject.number,
         violation_id=subject.violation.id if isinstance(subject, Change) else None,
@@ -121,23 +216,26 @@ def record_change(
         picture=picture.path if picture else None,
         picture_bytes=picture.size if picture else 0,
     )
-    session.add(row)
-    session.flush()
-    if silenced:
-        return
-    others = _other_deliveries(session, row)
-    for sink in sinks:
-        state = OutboxState.DELIVERED
-        if sink not in entry.delivered:
-            state = _first_state(row.number, others.get(sink, ()))
-        session.add(_delivery(row, sink, state, now))
-    session.flush()
 
 
-def restate(session: Session, subject: Change | Incident, owner: str, *, silent: bool = False) -> bool:
-    """Make the violation or incident as this change says, unless a later one has.
+def _store_minute(session: Session, minute: OccupancyMinute) -> None:
+    """Store the occupancy of a minute; it replaces an earlier one of the same zone and minute."""
+    values = asdict(minute)
+    key = ["camera", "zone", "minute"]
+    counts = {name: value for name, value in values.items() if name not in key}
+    statement = insert(OccupancyRow).values(values)
+    session.execute(statement.on_conflict_do_update(index_elements=key, set_=counts))
 
-    Returns whether it is told to nobody, which its first change has settled: `silent` is for that.
+
+def update_subject(
+    session: Session, subject: Change | Incident, owner: str, *, silent: bool = False
+) -> bool:
+    """Update the violation or incident to this change, unless a later change is stored.
+
+    Returns:
+        Whether it has no deliveries, because its camera was snoozed when it opened. `silent`
+        decides that for a new violation.
+
     """
     if isinstance(subject, Change):
         return _store_violation(session, subject, owner, silent=silent)
@@ -153,12 +251,12 @@ def _store_violation(session: Session, change: Change, owner: str, *, silent: bo
         session.add(row)
     if change.number > row.number:
         row.number, row.owner = change.number, owner
-        _fill(row, violation)
+        _copy_violation(row, violation)
     session.flush()
     return row.silenced
 
 
-def _fill(row: ViolationRow, violation: Violation) -> None:
+def _copy_violation(row: ViolationRow, violation: Violation) -> None:
     row.camera, row.zone, row.zones = violation.camera, violation.zone, list(violation.zones)
     row.track, row.verdict = violation.track, violation.verdict.value
     row.first_seen, row.started, row.ended = violation.first_seen, violation.started, violation.ended
@@ -182,37 +280,3 @@ def _store_incident(session: Session, incident: Incident, owner: str) -> None:
         row.kind, row.camera, row.reason = incident.kind.value, incident.camera, incident.reason
         row.started, row.ended = incident.started, incident.ended
     session.flush()
-
-
-def _delivery(change: ChangeRow, sink: str, state: OutboxState, now: datetime) -> OutboxRow:
-    return OutboxRow(
-        sink=sink,
-        change_id=change.id,
-        subject=change.subject,
-        number=change.number,
-        state=state.value,
-        attempts=1 if state is OutboxState.DELIVERED else 0,
-        created_at=change.received_at,
-        finished_at=None if state is OutboxState.PENDING else now,
-        last_error="an earlier change was refused" if state is OutboxState.PARKED else None,
-    )
-
-
-def _other_deliveries(session: Session, change: ChangeRow) -> dict[str, list[tuple[int, str]]]:
-    """Return, by sink, number and state of the deliveries of the subject's other changes."""
-    wanted = select(OutboxRow.sink, OutboxRow.number, OutboxRow.state)
-    found: dict[str, list[tuple[int, str]]] = {}
-    for sink, number, state in session.execute(wanted.where(OutboxRow.subject == change.subject)):
-        found.setdefault(sink, []).append((number, state))
-    return found
-
-
-def _first_state(number: int, others: Iterable[tuple[int, str]]) -> OutboxState:
-    """Keep the order of a subject: no sink sees a number lower than one it has seen."""
-    state = OutboxState.PENDING
-    for other, known in others:
-        if other > number and known == OutboxState.DELIVERED.value:
-            return OutboxState.SUPERSEDED
-        if other < number and known == OutboxState.PARKED.value:
-            state = OutboxState.PARKED
-    return state

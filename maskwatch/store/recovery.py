@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 from maskwatch.domain import Change, CloseReason
 from maskwatch.errors import StoreTooNewError
 from maskwatch.files import fsync_directory
-from maskwatch.store.engine import connect, translated, write_engine
-from maskwatch.store.files import DataDir
-from maskwatch.store.integrity import companions, move_aside
+from maskwatch.store.data_dir import DataDir
+from maskwatch.store.engine import connect, translate_errors, write_engine
+from maskwatch.store.integrity import move_aside, wal_and_shm
 from maskwatch.store.migrate import head_revision, upgrade
 from maskwatch.store.models import (
     AttemptRow,
@@ -32,10 +32,10 @@ from maskwatch.store.models import (
     ChangeRow,
     IncidentRow,
     OutboxRow,
-    OutboxState,
     ViolationRow,
 )
-from maskwatch.store.record import decode_body, restate
+from maskwatch.store.outbox import add_delivery
+from maskwatch.store.record import update_subject
 
 __all__ = ["Repair", "finish_repair", "repair"]
 
@@ -67,40 +67,40 @@ class Repair:
         return f"{kept}; carried over: {rows if self.rows else 'all that there was'}{losses}"
 
 
-def repair(place: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
+def repair(data_dir: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
     """Replace the damaged database of a directory whose lock the caller holds.
 
     Raises:
         StoreError: the new one cannot be written; the damaged one is still in its place.
 
     """
-    fresh = place.unfinished
+    fresh = data_dir.partial_repair
     _remove(fresh)
     done = Repair()
-    with translated(fresh):
-        _copy_rows(place.database, fresh, done)
+    with translate_errors(fresh):
+        _copy_rows(data_dir.database, fresh, done)
     _mend(fresh, sinks, done)
     # Closing it has folded its -wal into it: from here it is one file.
-    fresh.rename(place.repaired)
-    fsync_directory(place.path)
-    finish_repair(place, now, done)
+    fresh.rename(data_dir.repaired)
+    fsync_directory(data_dir.path)
+    finish_repair(data_dir, now, done)
     return done
 
 
-def finish_repair(place: DataDir, now: datetime, done: Repair | None = None) -> Repair | None:
+def finish_repair(data_dir: DataDir, now: datetime, done: Repair | None = None) -> Repair | None:
     """Put a finished new database in its place; return what was done, None if none waits."""
-    if not place.repaired.exists():
+    if not data_dir.repaired.exists():
         return None
     done = done or Repair()
-    if place.database.exists():
-        done.kept = move_aside(place.database, now, "damaged")
-    place.repaired.rename(place.database)
-    fsync_directory(place.path)
+    if data_dir.database.exists():
+        done.kept = move_aside(data_dir.database, now, "damaged")
+    data_dir.repaired.rename(data_dir.database)
+    fsync_directory(data_dir.path)
     return done
 
 
 def _remove(path: Path) -> None:
-    for file in (path, *companions(path)):
+    for file in (path, *wal_and_shm(path)):
         file.unlink(missing_ok=True)
 
 
@@ -202,7 +202,7 @@ def _until_damage(
 def _mend(fresh: Path, sinks: Sequence[str], done: Repair) -> None:
     engine = write_engine(fresh, foreign_keys=False)
     try:
-        with translated(fresh), Session(engine) as session, session.begin():
+        with translate_errors(fresh), Session(engine) as session, session.begin():
             _drop_unreadable(session, done)
             _restate_subjects(session)
             _drop_strays(session)
@@ -216,7 +216,7 @@ def _drop_unreadable(session: Session, done: Repair) -> None:
     """Leave out changes whose contents are no change: they could be neither shown nor sent."""
     for row in session.scalars(select(ChangeRow)).all():
         try:
-            body = decode_body(row)
+            body = row.decode()
             readable = isinstance(body, Change) == (row.violation_id is not None)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             readable = False
@@ -229,7 +229,7 @@ def _drop_unreadable(session: Session, done: Repair) -> None:
 def _restate_subjects(session: Session) -> None:
     """Make every violation and incident as its newest change says, also those that were lost."""
     for row in session.scalars(select(ChangeRow).order_by(ChangeRow.subject, ChangeRow.number)):
-        restate(session, decode_body(row), "repair")
+        update_subject(session, row.decode(), "repair")
     changed = exists().where(
         ChangeRow.violation_id == ViolationRow.id, ChangeRow.number == ViolationRow.number
     )
@@ -264,14 +264,4 @@ def _post_again(session: Session, sinks: Sequence[str]) -> None:
         wanted = select(ChangeRow).where(~posted, ChangeRow.received_at > newest.received_at - _DOUBTFUL)
         wanted = wanted.where(~silenced)
         for change in session.scalars(wanted.order_by(ChangeRow.id)).all():
-            session.add(
-                OutboxRow(
-                    sink=sink,
-                    change_id=change.id,
-                    subject=change.subject,
-                    number=change.number,
-                    state=OutboxState.PENDING.value,
-                    attempts=0,
-                    created_at=change.received_at,
-                )
-            )
+            add_delivery(session, change, sink, created_at=change.received_at)

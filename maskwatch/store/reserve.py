@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from maskwatch.files import fsync_directory
-from maskwatch.store.files import DataDir, free_bytes
+from maskwatch.store.data_dir import DataDir, free_bytes
 
 __all__ = ["Reserve"]
 
@@ -18,10 +18,10 @@ class Reserve:
     It is filled with random bytes: zeros would take no space on a file system that compresses.
     """
 
-    def __init__(self, place: DataDir, size: int) -> None:
-        self._file = place.reserve
-        self._folder = place.path
-        self.wanted = size
+    def __init__(self, data_dir: DataDir, size: int) -> None:
+        self._file = data_dir.reserve
+        self._folder = data_dir.path
+        self.target_size = size
 
     @property
     def size(self) -> int:
@@ -32,17 +32,17 @@ class Reserve:
             return 0
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether all that is wanted is set aside."""
-        return self.size >= self.wanted
+        return self.size >= self.target_size
 
     def fill(self) -> bool:
         """Set the space aside if twice that much is free; return whether it is whole."""
-        if self.size > self.wanted:
-            os.truncate(self._file, self.wanted)
-        if self.whole:
+        if self.size > self.target_size:
+            os.truncate(self._file, self.target_size)
+        if self.complete:
             return True
-        if free_bytes(self._folder) < 2 * self.wanted:
+        if free_bytes(self._folder) < 2 * self.target_size:
             return False
         return self._write()
 
@@ -51,8 +51,8 @@ class Reserve:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                for start in range(0, self.wanted, _CHUNK):
-                    file.write(os.urandom(min(_CHUNK, self.wanted - start)))
+                for start in range(0, self.target_size, _CHUNK):
+                    file.write(os.urandom(min(_CHUNK, self.target_size - start)))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.rename(self._file)
@@ -62,7 +62,7 @@ class Reserve:
         fsync_directory(self._folder)
         return True
 
-    def give_up(self) -> bool:
+    def release(self) -> bool:
         """Free the space; return whether there was any."""
         if self.size == 0:
             return False

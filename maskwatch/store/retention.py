@@ -16,8 +16,7 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from maskwatch.config.schema import RetentionConfig
-from maskwatch.store.database import Store
-from maskwatch.store.files import free_bytes
+from maskwatch.store.data_dir import free_bytes
 from maskwatch.store.models import (
     ChangeRow,
     IncidentRow,
@@ -28,6 +27,7 @@ from maskwatch.store.models import (
 )
 from maskwatch.store.pictures import orphans
 from maskwatch.store.queries import used_bytes
+from maskwatch.store.store import Store
 
 __all__ = ["Retention"]
 
@@ -123,11 +123,11 @@ class Retention:
         """
         self._store = store
         self._rules = rules
-        self._oldest = _Oldest(store.sinks)
+        self._oldest = _Oldest(store.outbox.sinks)
         self._now = now
         self._trust_clock = trust_clock
         self._dry_run = dry_run
-        self._free = free or (lambda: free_bytes(store.place.path))
+        self._free = free or (lambda: free_bytes(store.data_dir.path))
         self.removed = {"picture": 0, "violation": 0, "occupancy": 0, "orphan": 0}
 
     def slices(self) -> Iterator[None]:
@@ -165,7 +165,7 @@ class Retention:
         before = self._before(self._rules.pictures_days)
         more, skip = True, 0
         while more:
-            with self._store.session() as session:
+            with self._store.database.session() as session:
                 oldest = session.scalars(self._oldest.pictures.offset(skip).limit(_SLICE)).all()
                 chosen = [row for row in oldest if excess.take(row.picture_bytes) or row.at < before]
                 names = [row.picture for row in chosen if row.picture is not None]
@@ -176,11 +176,11 @@ class Retention:
             yield
 
     def _picture_excess(self) -> _Excess:
-        with self._store.session() as session:
+        with self._store.database.session() as session:
             count = session.scalar(select(func.count()).where(ChangeRow.picture.is_not(None))) or 0
         rules, limit = self._rules, self._rules.max_megabytes * _MIB
-        size = self._store.used_bytes() + self._store.picture_bytes()
-        pressed = max(_PRESSURE, 2 * self._store.reserve.wanted) - self._free()
+        size = self._store.database.used_bytes() + self._store.database.picture_bytes()
+        pressed = max(_PRESSURE, 2 * self._store.reserve.target_size) - self._free()
         return _Excess(
             count - rules.max_pictures if rules.max_pictures else 0,
             max(size - limit if limit else 0, pressed),
@@ -196,7 +196,7 @@ class Retention:
 
     def _unlink(self, names: Iterable[str]) -> None:
         for name in () if self._dry_run else names:
-            path = self._store.place.pictures / name
+            path = self._store.data_dir.pictures / name
             path.unlink(missing_ok=True)
             try:
                 path.parent.rmdir()
@@ -209,7 +209,7 @@ class Retention:
         before = self._before(self._rules.violations_days)
         more, skip = True, 0
         while more:
-            with self._store.session() as session:
+            with self._store.database.session() as session:
                 excess = self._row_excess(session, skip)
                 rows = session.execute(self._oldest.violations.offset(skip).limit(_SLICE)).all()
                 ids = [row.id for row in rows if excess.take(1) or row.ended < before]
@@ -238,7 +238,7 @@ class Retention:
         too_old = self._oldest.incidents.where(IncidentRow.ended < before).limit(_SLICE)
         more = not self._dry_run
         while more:
-            with self._store.session() as session:
+            with self._store.database.session() as session:
                 ids = session.scalars(too_old).all()
                 session.execute(delete(IncidentRow).where(IncidentRow.id.in_(ids)))
             more = len(ids) == _SLICE
@@ -248,7 +248,7 @@ class Retention:
         before = self._before(self._rules.occupancy_days)
         more, skip = True, 0
         while more:
-            with self._store.session() as session:
+            with self._store.database.session() as session:
                 excess = _Excess(0, _SLICE if self._rows_too_large(session) else 0)
                 rows = session.execute(_OLDEST_MINUTES.offset(skip).limit(_SLICE)).all()
                 keys = [tuple(row) for row in rows if excess.take(1) or row.minute < before]
@@ -263,9 +263,9 @@ class Retention:
 
     def _orphans(self) -> Iterator[None]:
         """Sweep files that no row names: left by a kill between picture and commit."""
-        found = orphans(self._store.place.pictures, self._now - _ORPHAN_AGE)
+        found = orphans(self._store.data_dir.pictures, self._now - _ORPHAN_AGE)
         while names := list(islice(found, _SLICE)):
-            with self._store.session() as session:
+            with self._store.database.session() as session:
                 known = set(session.scalars(_PICTURES.where(ChangeRow.picture.in_(names))))
             stray = [name for name in names if name not in known]
             self._unlink(stray)
@@ -277,5 +277,5 @@ class Retention:
         before, free = -1, 0
         while free != before:
             before = free
-            free = self._store.give_back(_PAGES)
+            free = self._store.database.release_pages(_PAGES)
             yield

@@ -94,7 +94,7 @@ def live_in(data: Path, violations: int = 1500) -> None:
         for number in (1, 2)
     ]
     for begin in range(0, len(entries), 500):
-        store.record(entries[begin : begin + 500])
+        store.changes.record(entries[begin : begin + 500])
     store.close()
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from maskwatch.cli.app import main
-from maskwatch.store.files import DataDir, DirectoryLock
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.data_dir import DataDir, DirectoryLock
+from maskwatch.store.queries import Filter, events, read_session
 from tests.fakes.samples import JPEG, change, entry, make_store
 
 
@@ -24,13 +24,13 @@ def run(*arguments: str | Path) -> int:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     store = make_store(tmp_path / "data")
-    store.record([entry(change(1), JPEG), entry(change(2))])
+    store.changes.record([entry(change(1), JPEG), entry(change(2))])
     store.close()
     return tmp_path / "data"
 
 
 def count(database: Path) -> int:
-    with reading(database) as session:
+    with read_session(database) as session:
         return len(list(events(session, Filter())))
 
 
@@ -58,9 +58,9 @@ def test_a_damaged_database_is_an_error(data: Path, capsys: pytest.CaptureFixtur
 
 def test_a_backup_made_while_the_store_is_open_can_be_restored(data: Path, tmp_path: Path) -> None:
     store = make_store(data)
-    store.record([entry(change(3))])
+    store.changes.record([entry(change(3))])
     assert run("db", "backup", "--data-dir", data, tmp_path / "copy.db") == 0
-    store.record([entry(change(4))])
+    store.changes.record([entry(change(4))])
     store.close()
     assert not (tmp_path / "copy.db-wal").exists()
     assert run("db", "restore", "--data-dir", data, tmp_path / "copy.db") == 0
@@ -68,7 +68,7 @@ def test_a_backup_made_while_the_store_is_open_can_be_restored(data: Path, tmp_p
     [kept] = data.glob("maskwatch.replaced-*.db")
     assert count(kept) == 4
     reopened = make_store(data)
-    reopened.record([entry(change(5))])
+    reopened.changes.record([entry(change(5))])
     reopened.close()
 
 
@@ -116,7 +116,7 @@ def test_pruning_says_what_it_would_remove_and_then_removes_it(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = make_store(data, sinks=())
-    store.record([entry(change(index, closed=True)) for index in range(10, 20)])
+    store.changes.record([entry(change(index, closed=True)) for index in range(10, 20)])
     config = tmp_path / "config.yaml"
     config.write_text(
         f"data_dir: {data}\nstore: {{retention: {{max_violations: 4}}}}\n"

@@ -15,7 +15,7 @@ import pytest
 
 from maskwatch.cli.app import main
 from maskwatch.ipc.control import CommandDone, RunCommand
-from maskwatch.store.files import DataDir, DirectoryLock
+from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.models import OutboxState
 from maskwatch.store.outbox import DeliveryResult
 from tests.fakes.control_server import FakeControlServer
@@ -34,7 +34,7 @@ def data(tmp_path: Path) -> Path:
     """Three violations: a closed one of yesterday, an open one of now, one at the gate."""
     now = datetime.now(UTC)
     store = make_store(tmp_path / "data")
-    store.record(
+    store.changes.record(
         [
             entry(change(1, started=now - timedelta(days=1)), JPEG),
             entry(change(1, 2, started=now - timedelta(days=1), closed=True)),
@@ -51,7 +51,7 @@ def data(tmp_path: Path) -> Path:
     refused = DeliveryResult(
         "mqtt", violation_id(3), 1, OutboxState.PARKED, 1, START, START, "refused", "acl"
     )
-    store.settle([failed, taken, refused])
+    store.outbox.store_results([failed, taken, refused])
     store.close()
     return tmp_path / "data"
 
@@ -187,7 +187,7 @@ def test_a_name_that_a_spreadsheet_would_run_is_exported_as_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = make_store(tmp_path / "data")
-    store.record([entry(change(1, camera="=cmd()"))])
+    store.changes.record([entry(change(1, camera="=cmd()"))])
     store.close()
     assert run("events", "export", "--data-dir", tmp_path / "data", "--format", "csv") == 0
     assert ",'=cmd()," in capsys.readouterr().out

@@ -20,11 +20,11 @@ from maskwatch.domain import (
     Verdict,
     Violation,
 )
-from maskwatch.store.database import Store
-from maskwatch.store.files import DataDir
+from maskwatch.store.data_dir import DataDir
 from maskwatch.store.migrate import upgrade
 from maskwatch.store.open import open_store
 from maskwatch.store.record import Entry
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
 # Young enough for the retention of a real recorder.
@@ -108,11 +108,15 @@ def make_store(
     meter: Meter | None = None,
 ) -> Store:
     """A store in a new or an old directory, without taking its lock."""
-    place = DataDir(path)
-    place.prepare()
-    if not place.database.exists():
-        place.database.write_bytes(empty_database())
+    data_dir = DataDir(path)
+    data_dir.prepare()
+    if not data_dir.database.exists():
+        data_dir.database.write_bytes(empty_database())
     store, _ = open_store(
-        place, sinks=sinks, reserve_bytes=reserve, clock=clock or SystemClock(), meter=meter or Meter()
+        data_dir,
+        sinks=sinks,
+        reserve_bytes=reserve,
+        clock=clock or SystemClock(),
+        meter=meter or Meter(),
     )
     return store

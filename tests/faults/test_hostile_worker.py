@@ -50,7 +50,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
     """A daemon with two live cameras, and a violation of the good one in its database."""
     folder = tmp_path_factory.mktemp("house")
     store = make_store(folder / "data")
-    store.record([entry(change(STOLEN, number, OTHER, closed=number == 2)) for number in (1, 2)])
+    store.changes.record([entry(change(STOLEN, number, OTHER, closed=number == 2)) for number in (1, 2)])
     store.close()
     clip = make_clip(folder / "clip.mp4", frames=50, rate=10, gop=10)
     timeouts = {

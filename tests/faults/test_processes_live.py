@@ -16,7 +16,7 @@ import pytest
 
 from maskwatch.ipc.control import CommandDone, RunCommand, ask, control_socket
 from maskwatch.lab.rtsp import RtspServer
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, read_session
 from tests.e2e.conftest import visitor
 from tests.fakes.clips import make_clip
 from tests.fakes.journaling_worker import journal_environment
@@ -139,7 +139,7 @@ def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tm
         assert daemon.stop() == 0
         assert "took too long to end" not in daemon.log()
     assert recorded
-    with reading(daemon.data / "maskwatch.db") as session:
+    with read_session(daemon.data / "maskwatch.db") as session:
         assert recorded <= {event.id for event in events(session, Filter())}
 
 

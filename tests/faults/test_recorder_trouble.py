@@ -18,7 +18,7 @@ import pytest
 
 from maskwatch.domain import IncidentKind
 from maskwatch.ipc.messages import Heartbeat, Metrics
-from maskwatch.store.queries import Filter, event_detail, events, reading
+from maskwatch.store.queries import Filter, event_detail, events, read_session
 from maskwatch.telemetry import catalogue
 from tests.fakes.full_disk import MIB, full_disk
 from tests.fakes.recorder_process import ROOT, RecorderProcess
@@ -32,7 +32,7 @@ TMPFS = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
 
 def stored(database: Path) -> set[int]:
     """The indexes of the violations in a database."""
-    with reading(database) as session:
+    with read_session(database) as session:
         return {event.id.int & 0xFFFFFF for event in events(session, Filter())}
 
 
@@ -109,7 +109,7 @@ def test_a_violation_whose_picture_cannot_be_written_stands_without_it(tmp_path:
         worker = recorder.worker()
         worker.send(change(1), JPEG)
         assert worker.wait(1)[0].stored
-        with reading(recorder.data / "maskwatch.db") as session:
+        with read_session(recorder.data / "maskwatch.db") as session:
             [event] = events(session, Filter())
             assert [step.picture for step in event_detail(session, event.id).steps] == [None]
         wait_until(lambda: taken(recorder) == [1])
@@ -286,7 +286,7 @@ def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
 
 def incidents(recorder: RecorderProcess) -> list[tuple[str, str]]:
     """Kind and reason of each incident that is stored."""
-    with reading(recorder.data / "maskwatch.db") as session:
+    with read_session(recorder.data / "maskwatch.db") as session:
         found = session.connection().exec_driver_sql("SELECT kind, reason FROM incident").all()
     return [(kind, reason) for kind, reason in found]
 
@@ -403,13 +403,13 @@ def test_what_a_killed_worker_left_open_is_closed_when_its_successor_comes(tmp_p
         with worker_process(recorder):
             wait_until(lambda: open_in(recorder) == set())
             wait_until(lambda: recorder.taken == [change(1).alert_id, change(1, 2).alert_id])
-    with reading(recorder.data / "maskwatch.db") as session:
+    with read_session(recorder.data / "maskwatch.db") as session:
         [event] = events(session, Filter())
     assert event.close_reason == "interrupted"
 
 
 def open_in(recorder: RecorderProcess) -> set[int]:
-    with reading(recorder.data / "maskwatch.db") as session:
+    with read_session(recorder.data / "maskwatch.db") as session:
         return {event.id.int & 0xFFFF for event in events(session, Filter(only_open=True))}
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from maskwatch.domain import OccupancyMinute
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, read_session
 from tests.fakes.full_disk import MIB
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_started
 from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
@@ -84,7 +84,7 @@ class Keeper:
 
     def stands(self) -> tuple[list[int], list[int]]:
         """Those with a picture, and those in the database."""
-        with reading(self.daemon.data / "maskwatch.db") as session:
+        with read_session(self.daemon.data / "maskwatch.db") as session:
             rows = sorted(event.id.int & 0xFFFF for event in events(session, Filter()))
         return self.pictures(), rows
 
@@ -200,10 +200,12 @@ def fill(data: Path, now: datetime) -> None:
         *(earlier - i * MINUTE for i in range(MANY)),
         *(long_ago - i * MINUTE for i in range(KEPT)),
     ]
-    store.record([], [OccupancyMinute("door", "", minute, 1, 1, 1, 0, 0, 0, 1) for minute in counted])
+    store.changes.record(
+        [], [OccupancyMinute("door", "", minute, 1, 1, 1, 0, 0, 0, 1) for minute in counted]
+    )
     for first in range(0, MANY, 500):
         indexes = range(first, min(MANY, first + 500))
-        store.record([entry(change(i, started=long_ago, closed=True), JPEG) for i in indexes])
+        store.changes.record([entry(change(i, started=long_ago, closed=True), JPEG) for i in indexes])
     store.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.domain import Change
-from maskwatch.store.queries import Filter, event_detail, events, reading
+from maskwatch.store.queries import Filter, event_detail, events, read_session
 from tests.fakes.recorder_process import FakeWorker, RecorderProcess
 from tests.fakes.samples import JPEG, START, change
 from tests.fakes.waiting import wait_until
@@ -101,7 +101,7 @@ def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, 
 
 def assert_whole(recorder: RecorderProcess, changes: list[Change]) -> None:
     """Every change is stored once, with its picture, and was taken at least once."""
-    with reading(recorder.data / "maskwatch.db") as session:
+    with read_session(recorder.data / "maskwatch.db") as session:
         stored = {
             step.change.alert_id: step.picture
             for event in events(session, Filter())

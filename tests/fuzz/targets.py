@@ -55,9 +55,9 @@ from maskwatch.lab.training.settings import Settings, read_settings
 from maskwatch.lab.training.tables import read_leaks, read_origins, read_split
 from maskwatch.lab.truth import Truth
 from maskwatch.secrets import Secret
-from maskwatch.store.files import DataDir
+from maskwatch.store.data_dir import DataDir
 from maskwatch.store.open import open_store
-from maskwatch.store.queries import Filter, event_detail, events, inventory, reading
+from maskwatch.store.queries import Filter, event_detail, events, inventory, read_session
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot, Sample
 from maskwatch.vision.manifest import default_manifest, read_manifest
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
@@ -240,14 +240,14 @@ def _a_house() -> tuple[Path, bytes]:
     folder = Path(tempfile.mkdtemp(prefix="maskwatch-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = make_store(folder / "sound")
-    store.record([entry(change(index, closed=index % 2 == 0)) for index in range(1, 20)])
-    store.record([entry(incident())])
+    store.changes.record([entry(change(index, closed=index % 2 == 0)) for index in range(1, 20)])
+    store.changes.record([entry(incident())])
     store.close()
     return folder, (folder / "sound" / "maskwatch.db").read_bytes()
 
 
 def _read_all(path: Path) -> None:
-    with reading(path) as session:
+    with read_session(path) as session:
         for event in events(session, Filter()):
             event_detail(session, event.id)
         inventory(session, path.parent / "pictures")
@@ -270,28 +270,28 @@ def _body(data: bytes) -> None:
 def _database(data: bytes) -> None:
     """A database with altered bytes (place, place, value; thrice as often on a page's head)."""
     folder, sound = _a_house()
-    place = DataDir(folder / "altered")
-    shutil.rmtree(place.path, ignore_errors=True)
-    place.prepare()
+    data_dir = DataDir(folder / "altered")
+    shutil.rmtree(data_dir.path, ignore_errors=True)
+    data_dir.prepare()
     altered = bytearray(sound)
     for at in range(0, len(data) - 2, 3):
         spot = int.from_bytes(data[at : at + 2], "big")
         altered[(spot >> 8 << 12 | spot & 0xFF if at % 4 else spot * 7) % len(altered)] = data[at + 2]
-    place.database.write_bytes(altered)
+    data_dir.database.write_bytes(altered)
     with suppress(StoreError):
-        _read_all(place.database)
+        _read_all(data_dir.database)
     try:
         store, _ = open_store(
-            place, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
+            data_dir, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
         )
     except StoreError:
         return
     with closing(store):
-        store.record([entry(change(99))])
-        store.open_changes()
-        store.waiting("mqtt", 50)
+        store.changes.record([entry(change(99))])
+        store.state.open_changes()
+        store.outbox.waiting("mqtt", 50)
     with suppress(StoreError):  # a row of sound pages may still hold nonsense: told when it is read
-        _read_all(place.database)
+        _read_all(data_dir.database)
 
 
 _READERS: dict[str, Callable[[bytes], object]] = {

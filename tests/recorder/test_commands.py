@@ -26,7 +26,7 @@ class CommandFixture:
 
     def __init__(self, folder: Path) -> None:
         self.store = make_store(folder)
-        self.store.record([entry(change(1))])
+        self.store.changes.record([entry(change(1))])
         self.state, self.sink = CurrentState(cameras=("door",)), FakeSink()
         self.sent: list[msgspec.Struct] = []
         clock, unstored = ManualClock(START), UnstoredBuffer()

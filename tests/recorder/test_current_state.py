@@ -67,25 +67,25 @@ def test_only_the_newest_thousand_acknowledgements_are_kept() -> None:
 def test_unacknowledged_violations_of_this_and_of_former_runs_are_listed(tmp_path: Path) -> None:
     store, state = make_store(tmp_path), CurrentState()
     for subject in (change(1), change(1, 2, closed=True), change(2), change(3)):
-        store.record([entry(subject)])
+        store.changes.record([entry(subject)])
         state.update_subject(subject)
-    store.acknowledge(violation_id(2), "cli")
+    store.acknowledgements.add(violation_id(2), "cli")
     state.acknowledge(violation_id(2))
-    assert store.unacknowledged(START) == [change(1), change(3)]
-    assert store.unacknowledged(START + timedelta(seconds=1)) == []
+    assert store.acknowledgements.unacknowledged(START) == [change(1), change(3)]
+    assert store.acknowledgements.unacknowledged(START + timedelta(seconds=1)) == []
     assert list(state.snapshot().unacknowledged) == [change(1), change(3)]
-    assert store.acknowledged_open() == [violation_id(2)]
+    assert store.acknowledgements.of_open_violations() == [violation_id(2)]
     store.close()
 
 
 def test_silent_violations_wait_for_no_acknowledgement_until_released(tmp_path: Path) -> None:
     store, state = make_store(tmp_path), CurrentState()
     for subject in (change(1), change(1, 2, closed=True), change(2)):
-        store.record([replace(entry(subject), silent=True)])
+        store.changes.record([replace(entry(subject), silent=True)])
         state.update_subject(subject, silent=True)
     assert state.snapshot().unacknowledged == ()
     state.update_snooze(Snooze("door"))
-    store.end_snooze("door")
+    store.snoozes.end("door")
     assert state.snapshot().unacknowledged == (change(2),)
-    assert store.unacknowledged(START) == [change(2)]
+    assert store.acknowledgements.unacknowledged(START) == [change(2)]
     store.close()

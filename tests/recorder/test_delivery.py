@@ -16,9 +16,9 @@ from maskwatch.clock import ManualClock
 from maskwatch.domain import Change
 from maskwatch.recorder.delivery import OutboxDelivery, RetryPolicy
 from maskwatch.recorder.unstored import UnstoredBuffer, key_of
-from maskwatch.store.database import Store
-from maskwatch.store.queries import event_detail, find, reading
+from maskwatch.store.queries import event_detail, find, read_session
 from maskwatch.store.record import Entry
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, make_store, violation_id
@@ -47,7 +47,7 @@ class DeliveryFixture:
         return delivery
 
     def record(self, *changes: Change) -> None:
-        self.store.record([entry(item) for item in changes])
+        self.store.changes.record([entry(item) for item in changes])
         self.delivery.outbox_changed = True
 
     def turn(self, *, stored: bool = True) -> list[str]:
@@ -94,7 +94,7 @@ def test_an_alert_is_marked_only_after_its_acceptance(fixture: DeliveryFixture) 
     fixture.record(change(1))
     fixture.turn()
     assert fixture.turn() == ["1:1"]
-    assert fixture.store.backlog("mqtt").pending == 1
+    assert fixture.store.outbox.backlog("mqtt").pending == 1
     fixture.sink.out.clear()  # the recorder is killed now
     fixture.delivery = fixture.new_delivery()
     assert fixture.turn() == ["1:1"]
@@ -170,12 +170,12 @@ def test_a_refused_alert_is_parked_with_the_later_changes_of_its_violation(
     assert fixture.turn() == ["2:1"]
     fixture.record(change(1, 3))
     assert fixture.wait(3600) == ["2:1"]
-    assert fixture.store.backlog("mqtt").parked == 3
+    assert fixture.store.outbox.backlog("mqtt").parked == 3
 
 
 def attempts(fixture: DeliveryFixture) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
     """Of each delivery: its state, how many attempts there were, and each: number, fate, detail."""
-    with reading(fixture.store.place.database) as session:
+    with read_session(fixture.store.data_dir.database) as session:
         found = event_detail(session, find(session, str(violation_id(1))))
     return [
         (p.state, p.attempts, [(a.number, a.fate, a.detail) for a in p.history])
@@ -223,9 +223,9 @@ def test_an_alert_that_fails_while_others_are_accepted_is_parked_as_poison(
             poison = name_of(delivery) == "0:1"
             fixture.sink.end(delivery, DeliveryStatus.FAILED if poison else DeliveryStatus.ACCEPTED)
         fixture.turn()
-        if fixture.store.backlog("mqtt").parked:
+        if fixture.store.outbox.backlog("mqtt").parked:
             break
-    assert fixture.store.backlog("mqtt").parked == 1
+    assert fixture.store.outbox.backlog("mqtt").parked == 1
     assert others < 30
 
 
@@ -235,7 +235,7 @@ def test_while_everything_fails_nothing_is_parked(fixture: DeliveryFixture) -> N
         for delivery in list(fixture.sink.out):
             fixture.sink.end(delivery, DeliveryStatus.FAILED)
         fixture.wait(61)
-    assert fixture.store.backlog("mqtt").parked == 0
+    assert fixture.store.outbox.backlog("mqtt").parked == 0
 
 
 def test_a_delivery_without_an_outcome_counts_as_failed(fixture: DeliveryFixture) -> None:
@@ -263,7 +263,7 @@ def test_the_widest_window_is_sent_and_written_in_one_turn(fixture: DeliveryFixt
     for delivery in list(fixture.sink.out):
         fixture.sink.end(delivery)
     assert fixture.turn() == []
-    assert fixture.store.backlog("mqtt").pending == 0
+    assert fixture.store.outbox.backlog("mqtt").pending == 0
 
 
 def test_sinks_do_not_delay_each_other(tmp_path: Path) -> None:
@@ -321,13 +321,13 @@ def test_an_alert_sent_from_memory_is_not_sent_again_once_it_is_stored(fixture: 
     fixture.turn()
     fixture.sink.end(fixture.sink.out[0])
     fixture.turn()
-    fixture.store.record(fixture.unstored.entries())  # while 2:1 is still out
+    fixture.store.changes.record(fixture.unstored.entries())  # while 2:1 is still out
     fixture.unstored.remove(fixture.unstored.entries())
     fixture.delivery.outbox_changed = True
     assert fixture.turn() == ["2:1"]
     fixture.sink.end(fixture.sink.out[0])
     assert fixture.turn() == []
-    assert fixture.store.backlog("mqtt").pending == 0
+    assert fixture.store.outbox.backlog("mqtt").pending == 0
 
 
 def test_without_a_store_only_changes_known_to_be_next_are_sent(fixture: DeliveryFixture) -> None:

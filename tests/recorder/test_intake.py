@@ -8,24 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.clock import ManualClock
+from maskwatch.clock import ManualClock, SystemClock
 from maskwatch.domain import OccupancyMinute
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
-from maskwatch.store.record import Entry, Receipt
+from maskwatch.store.record import ChangeRecorder, Entry, RecordResult
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, incident, make_store
 
 
-class FailingStore(Store):
-    """A real store that raises `trouble` while it is set."""
+class FailingRecorder(ChangeRecorder):
+    """A real recorder of changes that raises `trouble` while it is set."""
 
     trouble: StoreError | None = None
 
-    def record(self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute] = ()) -> list[Receipt]:
+    def record(
+        self, entries: Sequence[Entry], minutes: Sequence[OccupancyMinute] = ()
+    ) -> list[RecordResult]:
         if self.trouble is not None:
             raise self.trouble
         return super().record(entries, minutes)
@@ -34,7 +36,11 @@ class FailingStore(Store):
 class IntakeFixture:
     """An intake in front of a failing store, and the acknowledgements."""
 
-    def __init__(self, store: FailingStore) -> None:
+    def __init__(self, store: Store) -> None:
+        self.changes = FailingRecorder(
+            store.database, store.outbox, store.data_dir.pictures, store.reserve, SystemClock(), Meter()
+        )
+        store.changes = self.changes
         self.store = store
         self.clock = ManualClock(START)
         self.unstored = UnstoredBuffer(max_entries=3)
@@ -58,19 +64,15 @@ class IntakeFixture:
         return set(self.stored_in_order())
 
     def stored_in_order(self) -> list[int]:
-        waiting = self.store.waiting("mqtt", 1000)
+        waiting = self.store.outbox.waiting("mqtt", 1000)
         return [change.subject.violation.id.int & 0xFF for change in waiting]  # type: ignore[union-attr]
 
 
 @pytest.fixture
 def fixture(tmp_path: Path) -> Iterator[IntakeFixture]:
-    plain = make_store(tmp_path / "data")
-    failing = FailingStore(
-        plain.place, sinks=plain.sinks, reserve=plain.reserve, clock=ManualClock(START), meter=Meter()
-    )
-    plain.close()
-    yield IntakeFixture(failing)
-    failing.close()
+    store = make_store(tmp_path / "data")
+    yield IntakeFixture(store)
+    store.close()
 
 
 def test_changes_are_committed_together_and_then_acknowledged(fixture: IntakeFixture) -> None:
@@ -94,34 +96,34 @@ def test_a_repeated_change_is_acknowledged_again(fixture: IntakeFixture) -> None
 def test_changes_that_cannot_be_stored_wait_without_acknowledgement(
     fixture: IntakeFixture, error: StoreError
 ) -> None:
-    fixture.store.trouble = error
+    fixture.changes.trouble = error
     fixture.add(1)
     assert not fixture.commit()
     assert fixture.acknowledged == []
     assert fixture.intake.trouble
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     assert fixture.commit()
     assert fixture.acknowledged == [(1, True)]
     assert not fixture.intake.trouble
 
 
 def test_a_damaged_store_raises_and_everything_still_waits(fixture: IntakeFixture) -> None:
-    fixture.store.trouble = StoreDamagedError("malformed")
+    fixture.changes.trouble = StoreDamagedError("malformed")
     fixture.add(1)
     with pytest.raises(StoreDamagedError):
         fixture.commit()
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.commit()
     assert fixture.acknowledged == [(1, True)]
 
 
 def test_on_a_full_disk_changes_are_acknowledged_as_not_stored(fixture: IntakeFixture) -> None:
-    fixture.store.trouble = DiskFullError("full")
+    fixture.changes.trouble = DiskFullError("full")
     fixture.add(1, 2)
     assert fixture.commit()
     assert fixture.acknowledged == [(1, False), (2, False)]
     assert len(fixture.unstored) == 2
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.add(3)
     fixture.commit()
     assert fixture.acknowledged[2:] == [(3, True)]
@@ -130,22 +132,22 @@ def test_on_a_full_disk_changes_are_acknowledged_as_not_stored(fixture: IntakeFi
 
 
 def test_unstored_changes_are_stored_when_there_is_space_again(fixture: IntakeFixture) -> None:
-    fixture.store.trouble = DiskFullError("full")
+    fixture.changes.trouble = DiskFullError("full")
     fixture.add(1)
     fixture.commit()
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.commit()
     assert fixture.stored() == {1}
 
 
 def test_with_a_full_buffer_changes_wait_without_acknowledgement(fixture: IntakeFixture) -> None:
-    fixture.store.trouble = DiskFullError("full")
+    fixture.changes.trouble = DiskFullError("full")
     fixture.add(1, 2, 3)
     fixture.commit()
     fixture.add(4)
     assert not fixture.commit()
     assert [index for index, _ in fixture.acknowledged] == [1, 2, 3]
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.commit()
     assert fixture.acknowledged[3:] == [(4, True)]
     assert fixture.stored() == {1, 2, 3, 4}
@@ -186,11 +188,11 @@ def test_unstored_changes_are_stored_in_batches_before_later_ones(fixture: Intak
     fixture.intake = Intake(
         fixture.unstored, fixture.state, run="run", clock=fixture.clock, meter=fixture.meter
     )
-    fixture.store.trouble = DiskFullError("full")
+    fixture.changes.trouble = DiskFullError("full")
     fixture.add(*range(1, 201))
     fixture.commit()
     assert len(fixture.unstored) == 200
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.add(201)
     held = [200]
     while fixture.unstored:
@@ -206,7 +208,7 @@ def test_unstored_changes_are_stored_in_batches_before_later_ones(fixture: Intak
 def test_during_lasting_trouble_alerts_are_sent_from_memory(
     fixture: IntakeFixture, error: StoreError
 ) -> None:
-    fixture.store.trouble = error
+    fixture.changes.trouble = error
     fixture.add(1)
     for _ in range(9):
         assert not fixture.commit()
@@ -217,11 +219,11 @@ def test_during_lasting_trouble_alerts_are_sent_from_memory(
     fixture.add(2)
     assert fixture.commit()
     assert fixture.acknowledged[1:] == [(2, False)], "while it lasts, later changes do not wait as long"
-    fixture.store.trouble = None
+    fixture.changes.trouble = None
     fixture.add(3)
     fixture.commit()
     assert fixture.acknowledged[2:] == [(3, True)]
     assert fixture.stored() == {1, 2, 3}
-    fixture.store.trouble = error
+    fixture.changes.trouble = error
     fixture.add(4)
     assert not fixture.commit(), "another trouble has its own delay"

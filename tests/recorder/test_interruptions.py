@@ -44,7 +44,7 @@ class InterruptionFixture:
 
     def still_open(self) -> set[int]:
         self.intake.commit_all(self.store)
-        return {each.violation.id.int & 0xFF for each in self.store.open_changes()}
+        return {each.violation.id.int & 0xFF for each in self.store.state.open_changes()}
 
 
 @pytest.fixture
@@ -85,6 +85,6 @@ def test_incidents_and_violations_are_closed_with_their_reason(fixture: Interrup
     fixture.interruptions.close([change(1)], [incident(1)])
     assert fixture.still_open() == {2}
     assert fixture.state.open_incidents == []
-    with fixture.store.session() as session:
+    with fixture.store.database.session() as session:
         closed = session.get_one(ViolationRow, violation_id(1))
         assert closed.close_reason == CloseReason.INTERRUPTED.value

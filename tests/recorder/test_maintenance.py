@@ -15,8 +15,8 @@ from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.maintenance import ClockJumpDetector, Maintenance
 from maskwatch.recorder.monitoring import IncidentDetector
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, read_session
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, make_store
@@ -86,7 +86,7 @@ def test_the_clock_is_not_trusted_long_after_the_newest_row(
 
 
 def count(store: Store) -> int:
-    with reading(store.place.database) as session:
+    with read_session(store.data_dir.database) as session:
         return len(list(events(session, Filter())))
 
 
@@ -95,8 +95,8 @@ def test_retention_runs_at_its_interval_and_reports_its_success(
 ) -> None:
     meter = Meter()
     rules = RetentionConfig(violations_days=1, max_megabytes=0, interval=100)
-    store.record([entry(change(index, closed=True)) for index in range(60)])
-    maintenance = Maintenance(rules, store.newest(), clock=clock, meter=meter)
+    store.changes.record([entry(change(index, closed=True)) for index in range(60)])
+    maintenance = Maintenance(rules, store.changes.last_stored_at(), clock=clock, meter=meter)
     for _ in range(20):
         clock.advance(86400 / 10)
         maintenance.turn(store)
@@ -113,8 +113,8 @@ def test_retention_runs_at_its_interval_and_reports_its_success(
 
 def test_changed_rules_start_a_pass_and_the_same_rules_do_not(store: Store, clock: JumpingClock) -> None:
     rules = RetentionConfig(max_megabytes=0, interval=100_000)
-    store.record([entry(change(index, closed=True)) for index in range(5)])
-    maintenance = Maintenance(rules, store.newest(), clock=clock, meter=Meter())
+    store.changes.record([entry(change(index, closed=True)) for index in range(5)])
+    maintenance = Maintenance(rules, store.changes.last_stored_at(), clock=clock, meter=Meter())
 
     def left(rules: RetentionConfig) -> int:
         clock.advance(40)
@@ -132,8 +132,8 @@ def test_changed_rules_start_a_pass_and_the_same_rules_do_not(store: Store, cloc
 
 def test_after_a_clock_jump_nothing_is_removed(store: Store, clock: JumpingClock) -> None:
     rules = RetentionConfig(violations_days=1, max_megabytes=0, interval=100)
-    store.record([entry(change(1, closed=True))])
-    maintenance = Maintenance(rules, store.newest(), clock=clock, meter=Meter())
+    store.changes.record([entry(change(1, closed=True))])
+    maintenance = Maintenance(rules, store.changes.last_stored_at(), clock=clock, meter=Meter())
     clock.jump(3650 * DAY)
     for _ in range(10):
         clock.advance(200)
@@ -143,11 +143,13 @@ def test_after_a_clock_jump_nothing_is_removed(store: Store, clock: JumpingClock
 
 def test_the_reserve_is_refilled(tmp_path: Path, clock: JumpingClock) -> None:
     store = make_store(tmp_path / "other", reserve=1 << 16, clock=clock)
-    maintenance = Maintenance(RetentionConfig(), store.newest(), clock=clock, meter=Meter())
-    store.reserve.give_up()
+    maintenance = Maintenance(
+        RetentionConfig(), store.changes.last_stored_at(), clock=clock, meter=Meter()
+    )
+    store.reserve.release()
     clock.advance(11)
     maintenance.turn(store)
-    assert store.reserve.whole
+    assert store.reserve.complete
     store.close()
 
 
@@ -159,7 +161,7 @@ def test_a_backlog_is_reported_once_and_so_is_its_end(tmp_path: Path, clock: Jum
     incidents: list[Incident] = []
     detector = IncidentDetector(clock, incidents.append)
     delivery = OutboxDelivery(FakeSink(), UnstoredBuffer(), clock=clock, meter=Meter())
-    store.record([entry(change(1))])
+    store.changes.record([entry(change(1))])
     for _ in range(8):
         clock.advance(60)
         detector.update(store, [delivery], UnstoredBuffer(), "")
@@ -167,7 +169,7 @@ def test_a_backlog_is_reported_once_and_so_is_its_end(tmp_path: Path, clock: Jum
         (IncidentKind.BACKLOG, 1, None)
     ]
     assert "mqtt: 1 alerts wait" in incidents[0].reason
-    store.sinks = ()
+    store.outbox.sinks = ()
     detector.update(store, [], UnstoredBuffer(), "")
     assert [(item.id, item.number) for item in incidents[1:]] == [(incidents[0].id, 2)]
     assert incidents[1].ended == clock.now()
@@ -179,7 +181,7 @@ def test_a_restarted_recorder_closes_incidents_without_repeating_them(
 ) -> None:
     store = make_store(tmp_path / "again", reserve=1 << 16, clock=clock)
     incidents: list[Incident] = []
-    store.reserve.give_up()
+    store.reserve.release()
     IncidentDetector(clock, incidents.append).update(store, [], UnstoredBuffer(), "")
     successor = IncidentDetector(clock, incidents.append, incidents)
     successor.update(store, [], UnstoredBuffer(), "")
@@ -197,7 +199,7 @@ def test_quiet_hours_are_not_a_backlog(tmp_path: Path, clock: JumpingClock) -> N
     incidents: list[Incident] = []
     detector, sink = IncidentDetector(clock, incidents.append), FakeSink()
     delivery = OutboxDelivery(sink, UnstoredBuffer(), clock=clock, meter=Meter())
-    store.record([entry(change(1))])
+    store.changes.record([entry(change(1))])
     sink.paused = True
     for _ in range(60):
         clock.advance(60)
@@ -217,7 +219,7 @@ def test_a_spent_reserve_is_a_disk_incident(tmp_path: Path, clock: JumpingClock)
     detector = IncidentDetector(clock, incidents.append)
     detector.update(store, [], UnstoredBuffer(), "")
     assert incidents == []
-    store.reserve.give_up()
+    store.reserve.release()
     detector.update(store, [], UnstoredBuffer(), "")
     store.reserve.fill()
     detector.update(store, [], UnstoredBuffer(), "")

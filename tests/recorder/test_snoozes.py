@@ -20,9 +20,9 @@ from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxRow, OutboxState
 from maskwatch.store.outbox import DeliveryResult
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
@@ -72,7 +72,7 @@ class SnoozeFixture:
 
     def outbox(self) -> list[tuple[int, int]]:
         """Everything that would be sent: (violation's index, change number), in order."""
-        with self.store.session() as session:
+        with self.store.database.session() as session:
             rows = session.query(OutboxRow).order_by(OutboxRow.id).all()
             return [(row.subject.int & 0xFF, row.number) for row in rows]
 
@@ -97,7 +97,7 @@ def test_violations_of_a_snoozed_camera_are_stored_and_counted_but_not_sent(
     fixture.add(change(2, camera="yard"))
     fixture.turn()
     assert fixture.outbox() == [(2, 1)]
-    with fixture.store.session() as session:
+    with fixture.store.database.session() as session:
         found = session.connection().exec_driver_sql(
             "SELECT number, silenced FROM violation ORDER BY camera"
         )
@@ -195,22 +195,22 @@ def test_a_clock_set_back_cannot_extend_a_snooze_beyond_a_day(
     assert not fixture.snoozes.is_snoozed("door")
 
 
-def test_on_a_full_disk_silent_changes_are_not_sent_from_memory_either(fixture: SnoozeFixture) -> None:
+def test_on_a_full_disk_silent_changes_are_not_sent_from_memory_either(
+    fixture: SnoozeFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fixture.snooze(60)
     silent, loud = entry(change(1)), entry(change(2, camera="yard"))
 
-    class Full(Store):
-        def record(self, *_: object) -> list[object]:  # type: ignore[override]
-            raise DiskFullError("full")
+    def fail(*_: object) -> None:
+        raise DiskFullError("full")
 
-    fixture.store.__class__ = Full
+    monkeypatch.setattr(fixture.store.changes, "record", fail)
     for each in (silent, loud):
         fixture.intake.add(each)
     fixture.turn()
     assert [each.subject for each in fixture.unstored.deliverable("mqtt")] == [loud.subject]
     fixture.unstored.release([violation_id(1)])
     assert len(list(fixture.unstored.deliverable("mqtt"))) == 2
-    fixture.store.__class__ = Store
 
 
 _Steps = st.lists(
@@ -250,7 +250,7 @@ def test_a_consumer_gets_all_changes_of_a_violation_or_none(steps: _Steps) -> No
         fixture.snooze(0)
         outbox = fixture.outbox()
         sent = {index: [n for i, n in outbox if i == index] for index in numbers}
-        with fixture.store.session() as session:
+        with fixture.store.database.session() as session:
             stored = session.connection().exec_driver_sql("SELECT count(*) FROM change").scalar()
         fixture.store.close()
     assert stored == sum(numbers.values())
@@ -263,14 +263,14 @@ def test_held_back_changes_are_not_a_backlog(fixture: SnoozeFixture) -> None:
     fixture.snooze(60)
     fixture.add(change(1))
     fixture.turn()
-    assert fixture.store.backlog("mqtt").pending == 0
+    assert fixture.store.outbox.backlog("mqtt").pending == 0
     fixture.clock.advance(3600)
     fixture.turn()
-    state = fixture.store.backlog("mqtt")
+    state = fixture.store.outbox.backlog("mqtt")
     assert state.pending == 1
     assert state.oldest == fixture.clock.now(), "it is pending since its release, not since it was seen"
     settled = DeliveryResult(
         "mqtt", violation_id(1), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
     )
-    fixture.store.settle([settled])
-    assert fixture.store.backlog("mqtt").pending == 0
+    fixture.store.outbox.store_results([settled])
+    assert fixture.store.outbox.backlog("mqtt").pending == 0

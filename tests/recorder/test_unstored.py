@@ -20,7 +20,7 @@ def test_deliveries_from_memory_are_known_when_the_change_is_stored(tmp_path: Pa
     unstored, store = UnstoredBuffer(), make_store(tmp_path, sinks=("mqtt", "people"))
     unstored.add([entry(change(1))])
     assert unstored.mark_delivered((violation_id(1), 1), "mqtt")
-    store.record(unstored.entries())
-    assert not store.waiting("mqtt", 10)
-    assert len(store.waiting("people", 10)) == 1
+    store.changes.record(unstored.entries())
+    assert not store.outbox.waiting("mqtt", 10)
+    assert len(store.outbox.waiting("people", 10)) == 1
     store.close()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.store.database import Store
+from maskwatch.store.store import Store
 from tests.fakes.samples import make_store
 
 

@@ -15,7 +15,7 @@ from maskwatch.errors import StoreError, StoreTooNewError
 from maskwatch.store.engine import APPLICATION_ID, write_engine
 from maskwatch.store.migrate import alembic_config, head_revision, upgrade
 from maskwatch.store.models import Base
-from maskwatch.store.queries import reading
+from maskwatch.store.queries import read_session
 
 REVISIONS = [
     script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()
@@ -68,7 +68,7 @@ def test_a_database_of_every_revision_comes_to_the_newest(tmp_path: Path, revisi
     upgrade(path, revision)
     upgrade(path)
     assert differences(path) == []
-    with reading(path) as session:
+    with read_session(path) as session:
         found = session.connection().exec_driver_sql("SELECT version_num FROM alembic_version")
         assert found.scalar_one() == head_revision()
 
@@ -134,7 +134,7 @@ def test_a_database_from_the_future_is_refused_by_writer_and_reader(tmp_path: Pa
         connection.commit()
     with pytest.raises(StoreTooNewError, match=f"written by a newer maskwatch \\(revision {newer}"):
         upgrade(path)
-    with pytest.raises(StoreTooNewError), reading(path):
+    with pytest.raises(StoreTooNewError), read_session(path):
         pass
 
 
@@ -144,7 +144,7 @@ def test_a_reader_does_not_migrate_an_older_form(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DELETE FROM alembic_version")
         connection.commit()
-    with pytest.raises(StoreError, match="start the daemon of this version once"), reading(path):
+    with pytest.raises(StoreError, match="start the daemon of this version once"), read_session(path):
         pass
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.store.database import Store
-from maskwatch.store.files import DataDir
+from maskwatch.store.data_dir import DataDir
 from maskwatch.store.pictures import write_picture
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import JPEG, START, change, entry, make_store, violation_id
@@ -54,20 +54,20 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_a_violation_stands_without_a_picture_that_cannot_be_written(store: Store) -> None:
-    (store.place.pictures / f"{START:%Y-%m-%d}").write_text("in the way")
-    store.record([entry(change(1), JPEG), entry(change(2), b"no jpeg"), entry(change(3))])
-    waiting = store.waiting("mqtt", 10)
+    (store.data_dir.pictures / f"{START:%Y-%m-%d}").write_text("in the way")
+    store.changes.record([entry(change(1), JPEG), entry(change(2), b"no jpeg"), entry(change(3))])
+    waiting = store.outbox.waiting("mqtt", 10)
     assert [item.picture for item in waiting] == [None, None, None]
 
 
 def test_the_reserve_takes_its_space_and_gives_it_back(tmp_path: Path) -> None:
     reserve = Reserve(DataDir(tmp_path), 1 << 20)
-    assert not reserve.whole
+    assert not reserve.complete
     assert reserve.fill()
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= 1 << 20
-    assert reserve.give_up()
+    assert reserve.release()
     assert reserve.size == 0
-    assert not reserve.give_up(), "there is nothing left to give"
+    assert not reserve.release(), "there is nothing left to give"
 
 
 def test_a_larger_reserve_of_a_former_configuration_is_cut(tmp_path: Path) -> None:
@@ -86,12 +86,12 @@ def test_the_reserve_is_not_filled_where_it_would_fill_the_disk(tmp_path: Path) 
 def test_while_the_reserve_is_spent_rows_are_written_without_pictures(tmp_path: Path) -> None:
     meter = Meter()
     store = make_store(tmp_path / "data", reserve=1 << 16, meter=meter)
-    store.reserve.give_up()
-    store.record([entry(change(1), JPEG)])
-    assert store.waiting("mqtt", 1)[0].picture is None
+    store.reserve.release()
+    store.changes.record([entry(change(1), JPEG)])
+    assert store.outbox.waiting("mqtt", 1)[0].picture is None
     store.reserve.fill()
-    store.record([entry(change(2), JPEG)])
-    assert store.waiting("mqtt", 2)[1].picture is not None
+    store.changes.record([entry(change(2), JPEG)])
+    assert store.outbox.waiting("mqtt", 2)[1].picture is not None
     store.close()
     fates = {
         dict(sample.labels)["fate"]: sample.value

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskwatch.errors import MaskwatchError, StoreDamagedError, StoreError
-from maskwatch.store.queries import Filter, event_detail, events, find, inventory, reading
+from maskwatch.store.queries import Filter, event_detail, events, find, inventory, read_session
 from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 
 
@@ -21,14 +21,14 @@ from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound")
     store = make_store(folder)
-    store.record([entry(change(index, number), JPEG) for index in range(8) for number in (1, 2)])
+    store.changes.record([entry(change(index, number), JPEG) for index in range(8) for number in (1, 2)])
     store.close()
     return folder / "maskwatch.db"
 
 
 def read_everything(path: Path) -> int:
     """Do all that the command line does; return how many violations there were."""
-    with reading(path) as session:
+    with read_session(path) as session:
         found = list(events(session, Filter()))
         for event in found:
             event_detail(session, find(session, str(event.id)))
@@ -37,24 +37,24 @@ def read_everything(path: Path) -> int:
 
 
 def test_a_reader_cannot_write(sound: Path) -> None:
-    with pytest.raises(StoreError, match="readonly"), reading(sound) as session:
+    with pytest.raises(StoreError, match="readonly"), read_session(sound) as session:
         session.connection().exec_driver_sql("DELETE FROM violation")
 
 
 def test_a_reader_sees_what_is_committed_while_a_writer_is_open(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     for index in range(3):
-        store.record([entry(change(index))])
-        assert read_everything(store.place.database) == index + 1
+        store.changes.record([entry(change(index))])
+        assert read_everything(store.data_dir.database) == index + 1
     store.close()
 
 
 def test_a_reader_does_not_hold_up_the_writer(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    store.record([entry(change(1))])
-    with reading(store.place.database) as session:
+    store.changes.record([entry(change(1))])
+    with read_session(store.data_dir.database) as session:
         assert len(list(events(session, Filter()))) == 1
-        store.record([entry(change(2))])
+        store.changes.record([entry(change(2))])
         assert len(list(events(session, Filter()))) == 1, "it sees one moment"
     store.close()
 
@@ -107,10 +107,10 @@ def test_a_row_that_is_not_ours_is_told_as_damage(sound: Path, tmp_path: Path, s
 
 def test_an_unreadable_delivery_is_parked_and_holds_nothing_up(tmp_path: Path) -> None:
     store = make_store(tmp_path)
-    store.record([entry(change(1)), entry(change(2))])
-    with store.session() as session:
+    store.changes.record([entry(change(1)), entry(change(2))])
+    with store.database.session() as session:
         wanted = f"subject = '{violation_id(1).hex}'"
         session.connection().exec_driver_sql(f"UPDATE change SET body = '{{}}' WHERE {wanted}")
-    assert [item.subject for item in store.waiting("mqtt", 10)] == [change(2)]
-    assert store.backlog("mqtt").parked == 1
+    assert [item.subject for item in store.outbox.waiting("mqtt", 10)] == [change(2)]
+    assert store.outbox.backlog("mqtt").parked == 1
     store.close()

@@ -8,83 +8,83 @@ import pytest
 from sqlalchemy import text
 
 from maskwatch.errors import DiskFullError
-from maskwatch.store.database import Store
-from maskwatch.store.record import Receipt
-from maskwatch.store.statements import interruptions
+from maskwatch.store.record import RecordResult
+from maskwatch.store.state import interruptions
+from maskwatch.store.store import Store
 from tests.fakes.samples import JPEG, START, change, entry, incident
 
 
 def test_a_recorded_change_waits_for_every_sink_with_its_state_and_picture(store: Store) -> None:
-    assert store.record([entry(change(1), JPEG)]) == [Receipt.STORED]
-    [waiting] = store.waiting("mqtt", 10)
+    assert store.changes.record([entry(change(1), JPEG)]) == [RecordResult.STORED]
+    [waiting] = store.outbox.waiting("mqtt", 10)
     assert waiting.subject == change(1)
-    path = store.picture_path(waiting.picture)
+    path = store.data_dir.picture(waiting.picture)
     assert path is not None
     assert path.read_bytes() == JPEG
 
 
 def test_a_repeated_change_is_stored_and_delivered_once(store: Store) -> None:
-    store.record([entry(change(1))])
-    assert store.record([entry(change(1)), entry(change(1))]) == [Receipt.REPEATED] * 2
-    assert len(store.waiting("mqtt", 10)) == 1
+    store.changes.record([entry(change(1))])
+    assert store.changes.record([entry(change(1)), entry(change(1))]) == [RecordResult.REPEATED] * 2
+    assert len(store.outbox.waiting("mqtt", 10)) == 1
 
 
 def test_a_number_with_other_contents_is_a_conflict_and_changes_nothing(store: Store) -> None:
-    store.record([entry(change(1))])
+    store.changes.record([entry(change(1))])
     other = change(1, closed=True)
-    assert store.record([entry(other)]) == [Receipt.CONFLICT]
-    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1)]
+    assert store.changes.record([entry(other)]) == [RecordResult.CONFLICT]
+    assert [waiting.subject for waiting in store.outbox.waiting("mqtt", 10)] == [change(1)]
 
 
 def test_an_impossible_change_is_refused_without_harm_to_the_others_of_its_batch(store: Store) -> None:
     wrong = replace(change(2), violation=replace(change(2).violation, track=2**70))
-    receipts = store.record([entry(change(1)), entry(wrong), entry(change(3))])
-    assert receipts == [Receipt.STORED, Receipt.REFUSED, Receipt.STORED]
-    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [change(1), change(3)]
+    receipts = store.changes.record([entry(change(1)), entry(wrong), entry(change(3))])
+    assert receipts == [RecordResult.STORED, RecordResult.REFUSED, RecordResult.STORED]
+    assert [waiting.subject for waiting in store.outbox.waiting("mqtt", 10)] == [change(1), change(3)]
 
 
 def test_a_change_of_another_camera_s_violation_is_refused_and_changes_nothing(store: Store) -> None:
-    store.record([entry(change(1))])
-    assert store.record([entry(change(1, 2, "gate", closed=True))]) == [Receipt.REFUSED]
-    assert store.open_changes() == [change(1)]
+    store.changes.record([entry(change(1))])
+    assert store.changes.record([entry(change(1, 2, "gate", closed=True))]) == [RecordResult.REFUSED]
+    assert store.state.open_changes() == [change(1)]
 
 
 def test_a_violation_shows_its_newest_change_also_when_an_older_one_comes_late(store: Store) -> None:
-    store.record([entry(change(1, 2))])
-    store.record([entry(change(1, 1))])
-    assert store.open_changes() == [change(1, 2)]
+    store.changes.record([entry(change(1, 2))])
+    store.changes.record([entry(change(1, 1))])
+    assert store.state.open_changes() == [change(1, 2)]
 
 
 def test_an_incident_is_recorded_like_a_violation(store: Store) -> None:
-    store.record([entry(incident())])
-    assert store.open_incidents() == [incident()]
-    assert [waiting.subject for waiting in store.waiting("mqtt", 10)] == [incident()]
+    store.changes.record([entry(incident())])
+    assert store.state.open_incidents() == [incident()]
+    assert [waiting.subject for waiting in store.outbox.waiting("mqtt", 10)] == [incident()]
 
 
 def test_what_another_run_left_open_is_closed_as_interrupted(store: Store) -> None:
-    store.record([entry(change(1)), entry(change(2), owner="run-2/4"), entry(incident())])
-    changes, incidents = store.left_open("run-2")
+    store.changes.record([entry(change(1)), entry(change(2), owner="run-2/4"), entry(incident())])
+    changes, incidents = store.state.left_open("run-2")
     assert (changes, incidents) == ([change(1)], [incident()])
-    store.record(interruptions(changes, incidents, START))
-    assert store.open_changes() == [change(2)]
-    assert store.open_incidents() == []
-    assert store.left_open("run-2") == ([], [])
+    store.changes.record(interruptions(changes, incidents, START))
+    assert store.state.open_changes() == [change(2)]
+    assert store.state.open_incidents() == []
+    assert store.state.left_open("run-2") == ([], [])
 
 
 def test_sqlite_caches_no_more_than_half_a_mebibyte(store: Store) -> None:
     """Else a recorder seems to leak for an hour: the cache fills only as the database grows."""
-    with store.session() as session:
+    with store.database.session() as session:
         assert session.execute(text("PRAGMA cache_size")).scalar() == -512
 
 
 def test_a_database_that_may_not_grow_is_told_as_a_full_disk_whatever_sqlite_rolled_back(
     store: Store,
 ) -> None:
-    with store.session() as session:
+    with store.database.session() as session:
         pages = session.connection().exec_driver_sql("PRAGMA page_count").scalar_one()
         session.connection().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(DiskFullError):
-        store.record([entry(change(index)) for index in range(200)])
-    with store.session() as session:
+        store.changes.record([entry(change(index)) for index in range(200)])
+    with store.database.session() as session:
         session.connection().exec_driver_sql("PRAGMA max_page_count = 100000")
-    assert store.record([entry(change(1))]) == [Receipt.STORED]
+    assert store.changes.record([entry(change(1))]) == [RecordResult.STORED]

@@ -13,12 +13,12 @@ import pytest
 from maskwatch.clock import SystemClock
 from maskwatch.domain import Change
 from maskwatch.errors import StoreError
-from maskwatch.store.files import DataDir
-from maskwatch.store.integrity import fault, move_aside
+from maskwatch.store.data_dir import DataDir
+from maskwatch.store.integrity import find_damage, move_aside
 from maskwatch.store.models import OutboxState
 from maskwatch.store.open import open_store
 from maskwatch.store.outbox import DeliveryResult
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
 
@@ -31,9 +31,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many closed violations, the first half delivered; one incident; all in the main file."""
     folder = tmp_path_factory.mktemp("sound") / "data"
     store = make_store(folder)
-    store.record([entry(change(index, closed=True)) for index in range(COUNT)])
-    store.record([entry(incident())])
-    store.settle(
+    store.changes.record([entry(change(index, closed=True)) for index in range(COUNT)])
+    store.changes.record([entry(incident())])
+    store.outbox.store_results(
         [
             DeliveryResult(
                 "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
@@ -68,13 +68,13 @@ def root_page(database: Path, name: str) -> int:
 
 def pending(folder: Path) -> tuple[set[int], str]:
     """Open the folder's store; return the indexes of undelivered violations, and what was repaired."""
-    place = DataDir(folder)
+    data_dir = DataDir(folder)
     store, repaired = open_store(
-        place, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
+        data_dir, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
     )
-    waiting = store.waiting("mqtt", 10 * COUNT)
+    waiting = store.outbox.waiting("mqtt", 10 * COUNT)
     store.close()
-    assert fault(place.database, thorough=True) == ""
+    assert find_damage(data_dir.database, thorough=True) == ""
     indexes = {w.subject.violation.id.int & 0xFFFF for w in waiting if isinstance(w.subject, Change)}
     return indexes, str(repaired)
 
@@ -110,7 +110,7 @@ def test_with_a_page_of_changes_damaged_the_others_are_carried_over(data: Path) 
     assert "rows of change could not be read" in repaired.replace("attempt, ", "")
     assert len(UNDELIVERED - indexes) < 10
     assert COUNT - 1 in indexes
-    with reading(database) as session:
+    with read_session(database) as session:
         assert len(list(events(session, Filter()))) == COUNT
 
 
@@ -138,13 +138,13 @@ def test_whatever_is_damaged_a_sound_database_comes_of_it(data: Path, seed: int)
     indexes, _ = pending(data)
     assert indexes <= set(range(COUNT))
     reopened = make_store(data)
-    reopened.record([entry(change(COUNT + 1))])
+    reopened.changes.record([entry(change(COUNT + 1))])
     reopened.close()
 
 
 def test_the_wal_of_a_damaged_database_is_salvaged_too(data: Path, tmp_path: Path) -> None:
     store = make_store(data)
-    store.record([entry(change(COUNT))])
+    store.changes.record([entry(change(COUNT))])
     killed = Path(shutil.copytree(data, tmp_path / "killed"))  # as a kill leaves it: with its -wal
     store.close()
     assert (killed / "maskwatch.db-wal").stat().st_size
@@ -154,8 +154,8 @@ def test_the_wal_of_a_damaged_database_is_salvaged_too(data: Path, tmp_path: Pat
 
 def test_a_torn_wal_loses_only_what_it_tore(data: Path, tmp_path: Path) -> None:
     store = make_store(data)
-    store.record([entry(change(COUNT))])
-    store.record([entry(change(COUNT + 1))])
+    store.changes.record([entry(change(COUNT))])
+    store.changes.record([entry(change(COUNT + 1))])
     killed = Path(shutil.copytree(data, tmp_path / "killed"))
     store.close()
     wal = killed / "maskwatch.db-wal"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from maskwatch.config.schema import RetentionConfig
 from maskwatch.domain import OccupancyMinute
-from maskwatch.store.database import Store
 from maskwatch.store.models import OutboxState
 from maskwatch.store.outbox import DeliveryResult
-from maskwatch.store.queries import Filter, events, reading
+from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.store.retention import Retention
+from maskwatch.store.store import Store
 from tests.fakes.samples import JPEG, START, change, entry, incident, make_store, violation_id
 
 DAY = timedelta(days=1)
@@ -28,7 +28,7 @@ FOREVER = RetentionConfig(
 
 def fill(store: Store, count: int = 10, *, pictures: bool = True, delivered: bool = True) -> None:
     """One closed violation a day, the last one today."""
-    store.record(
+    store.changes.record(
         [
             entry(
                 change(index, closed=True, started=START - (count - 1 - index) * DAY),
@@ -42,7 +42,7 @@ def fill(store: Store, count: int = 10, *, pictures: bool = True, delivered: boo
 
 
 def deliver(store: Store, indexes: range) -> None:
-    store.settle(
+    store.outbox.store_results(
         [
             DeliveryResult(
                 "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
@@ -65,12 +65,12 @@ def tidy(store: Store, rules: RetentionConfig, **options: object) -> dict[str, i
 
 def kept(store: Store) -> list[int]:
     """The indexes of the violations that are left, oldest first."""
-    with reading(store.place.database) as session:
+    with read_session(store.data_dir.database) as session:
         return sorted(event.id.int & 0xFFFF for event in events(session, Filter()))
 
 
 def pictures(store: Store) -> list[Path]:
-    return sorted(store.place.pictures.glob("*/*.jpg"))
+    return sorted(store.data_dir.pictures.glob("*/*.jpg"))
 
 
 def test_what_is_young_stays(store: Store) -> None:
@@ -84,7 +84,7 @@ def test_pictures_go_by_age_and_their_rows_stay(store: Store) -> None:
     assert tidy(store, RetentionConfig(pictures_days=3.5)) == {"picture": 6}
     assert len(pictures(store)) == 4
     assert len(kept(store)) == 10
-    assert len(list(store.place.pictures.iterdir())) == 4, "empty folders go too"
+    assert len(list(store.data_dir.pictures.iterdir())) == 4, "empty folders go too"
 
 
 def test_violations_go_by_age_with_their_pictures(store: Store) -> None:
@@ -112,7 +112,7 @@ def test_many_are_removed_in_slices(store: Store) -> None:
 def test_with_too_many_bytes_pictures_go_before_rows(tmp_path: Path) -> None:
     store = make_store(tmp_path / "data")
     big = JPEG[:3] + os.urandom(400_000)
-    store.record([entry(change(index, closed=True), big) for index in range(5)])
+    store.changes.record([entry(change(index, closed=True), big) for index in range(5)])
     deliver(store, range(5))
     assert tidy(store, RetentionConfig(max_megabytes=1)) == {"picture": 3}
     assert len(kept(store)) == 5
@@ -121,11 +121,11 @@ def test_with_too_many_bytes_pictures_go_before_rows(tmp_path: Path) -> None:
 
 def test_with_too_many_bytes_of_rows_the_oldest_violations_go(store: Store) -> None:
     fill(store, 700, pictures=False)
-    store.record([], [minute(index) for index in range(100)])
-    before = store.used_bytes()
+    store.changes.record([], [minute(index) for index in range(100)])
+    before = store.database.used_bytes()
     assert before > 1 << 20, "the test needs more than the limit"
     removed = tidy(store, RetentionConfig(max_megabytes=1, violations_days=1000))
-    assert store.used_bytes() <= 1 << 20
+    assert store.database.used_bytes() <= 1 << 20
     assert removed.keys() == {"violation"}, "counts per minute go last"
     assert kept(store)[-1] == 699
 
@@ -146,13 +146,13 @@ def test_what_waits_to_be_delivered_is_kept_whatever_its_age(store: Store) -> No
 
 def test_what_waits_for_a_sink_that_is_gone_is_not_kept_for_ever(store: Store) -> None:
     fill(store, delivered=False)
-    store.sinks = ()
+    store.outbox.sinks = ()
     tidy(store, RetentionConfig(violations_days=3.5))
     assert kept(store) == [6, 7, 8, 9]
 
 
 def test_an_open_violation_is_kept_whatever_its_age(store: Store) -> None:
-    store.record([entry(change(1, started=START - 1000 * DAY))])
+    store.changes.record([entry(change(1, started=START - 1000 * DAY))])
     deliver(store, range(1, 2))
     tidy(store, RetentionConfig(violations_days=1))
     assert kept(store) == [1]
@@ -163,18 +163,18 @@ def minute(index: int) -> OccupancyMinute:
 
 
 def test_counts_per_minute_go_by_their_own_age(store: Store) -> None:
-    store.record([], [minute(index) for index in range(10)])
+    store.changes.record([], [minute(index) for index in range(10)])
     assert tidy(store, RetentionConfig(occupancy_days=3.5)) == {"occupancy": 6}
 
 
 def test_old_incidents_go_with_old_violations(store: Store) -> None:
-    store.record([entry(incident(1, ended=START)), entry(incident(2))])
-    store.sinks = ()
+    store.changes.record([entry(incident(1, ended=START)), entry(incident(2))])
+    store.outbox.sinks = ()
     retention = Retention(store, RetentionConfig(violations_days=1), START + 2 * DAY)
     for _ in retention.slices():
         pass
-    assert store.open_incidents() == [incident(2)]
-    with store.session() as session:
+    assert store.state.open_incidents() == [incident(2)]
+    with store.database.session() as session:
         assert session.connection().exec_driver_sql("SELECT count(*) FROM incident").scalar() == 1
 
 
@@ -196,7 +196,7 @@ def test_a_dry_run_counts_what_a_pass_removes_and_removes_nothing(store: Store) 
 def swept(store: Store) -> Path:
     """A folder of a day, in which every file looks two hours old before the sweep."""
     fill(store, 1)
-    return store.place.pictures / f"{START:%Y-%m-%d}"
+    return store.data_dir.pictures / f"{START:%Y-%m-%d}"
 
 
 OURS = f"{violation_id(7)}-1.jpg"
@@ -227,9 +227,9 @@ def test_a_young_orphan_stays_since_its_row_may_be_on_the_way(store: Store, swep
 @pytest.mark.parametrize("name", NOT_OURS)
 def test_a_file_not_named_like_ours_is_never_touched(store: Store, swept: Path, name: str) -> None:
     (swept / name).write_bytes(JPEG)
-    (store.place.pictures / OURS).write_bytes(JPEG)
-    (store.place.pictures / "album").mkdir()
-    (store.place.pictures / "album" / OURS).write_bytes(JPEG)
+    (store.data_dir.pictures / OURS).write_bytes(JPEG)
+    (store.data_dir.pictures / "album").mkdir()
+    (store.data_dir.pictures / "album" / OURS).write_bytes(JPEG)
     age(swept, 400 * DAY)
     assert tidy(store, FOREVER) == {}
 
@@ -239,7 +239,7 @@ def test_a_link_is_not_followed_and_not_removed(store: Store, swept: Path, tmp_p
     precious.mkdir()
     (precious / OURS).write_bytes(JPEG)
     (swept / OURS).symlink_to(precious / OURS)
-    (store.place.pictures / "2020-01-01").symlink_to(precious)
+    (store.data_dir.pictures / "2020-01-01").symlink_to(precious)
     age(precious, 400 * DAY)
     assert tidy(store, FOREVER) == {}
     assert (precious / OURS).exists()
@@ -254,11 +254,11 @@ def age(folder: Path, length: timedelta) -> None:
 
 def test_freed_pages_go_back_to_the_disk(store: Store) -> None:
     fill(store, 400, pictures=False)
-    store.checkpoint(truncate=True)
-    size = store.place.database.stat().st_size
+    store.database.checkpoint(truncate=True)
+    size = store.data_dir.database.stat().st_size
     tidy(store, RetentionConfig(violations_days=0.5))
-    store.checkpoint(truncate=True)
-    assert store.place.database.stat().st_size < size / 2
+    store.database.checkpoint(truncate=True)
+    assert store.data_dir.database.stat().st_size < size / 2
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -272,7 +272,7 @@ def test_any_rules_remove_a_run_of_the_oldest_and_nothing_undelivered(
 ) -> None:
     store = make_store(tmp_path_factory.mktemp("store"))
     fill(store, delivered=False)
-    store.settle(
+    store.outbox.store_results(
         [
             DeliveryResult(
                 "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"

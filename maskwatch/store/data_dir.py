@@ -54,8 +54,8 @@ class DataDir:
         return self.path / "maskwatch.repaired.db"
 
     @property
-    def unfinished(self) -> Path:
-        """What is to be `repaired`, while it is being made."""
+    def partial_repair(self) -> Path:
+        """The `repaired` database while it is being written."""
         return self.path / "maskwatch.repair.tmp"
 
     @property
@@ -74,9 +74,13 @@ class DataDir:
         return self.path / "pictures"
 
     @property
-    def suspicion(self) -> Path:
-        """Present after SQLite reported damage: asks the next start for a full check."""
+    def needs_check(self) -> Path:
+        """Present after SQLite reported damage: the next start runs a full check."""
         return self.path / "suspect"
+
+    def picture(self, relative: str | None) -> Path | None:
+        """Return the path of a stored picture, None for a change without one."""
+        return None if relative is None else self.pictures / relative
 
     def prepare(self, file_system: Callable[[Path], str] | None = None) -> None:
         """Make the directories, for this user only.
@@ -140,27 +144,27 @@ def _network_fuse(mountinfo: str, path: Path) -> str:
 class DirectoryLock:
     """The claim of one process on a data directory; the kernel drops it when the process ends."""
 
-    def __init__(self, place: DataDir, *, patience: float = 3.0) -> None:
+    def __init__(self, data_dir: DataDir, *, timeout: float = 3.0) -> None:
         """Take the lock.
 
         Args:
-            place: the directory.
-            patience: seconds to wait for a former owner that is just ending.
+            data_dir: the directory.
+            timeout: seconds to wait for a former owner that is just ending.
 
         Raises:
             StoreLockedError: another process holds it; names its process id.
 
         """
-        self._place = place
-        self._handle = self._claim(patience)
+        self._data_dir = data_dir
+        self._handle = self._claim(timeout)
 
-    def _claim(self, patience: float) -> int:
-        handle = os.open(self._place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _taken(handle, time.monotonic() + patience):
+    def _claim(self, timeout: float) -> int:
+        handle = os.open(self._data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if not _taken(handle, time.monotonic() + timeout):
             owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)
             raise StoreLockedError(
-                f"another maskwatch (pid {owner}) uses {self._place.path}: stop it, or set another"
+                f"another maskwatch (pid {owner}) uses {self._data_dir.path}: stop it, or set another"
                 " data_dir"
             )
         os.ftruncate(handle, 0)
@@ -175,7 +179,7 @@ class DirectoryLock:
 
         """
         ours = os.fstat(self._handle)
-        if self._place.lock.exists() and os.path.samestat(ours, self._place.lock.stat()):
+        if self._data_dir.lock.exists() and os.path.samestat(ours, self._data_dir.lock.stat()):
             return
         lost, self._handle = self._handle, self._claim(0.0)
         os.close(lost)

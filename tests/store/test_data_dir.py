@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from maskwatch.errors import StoreError, StoreLockedError
-from maskwatch.store.files import DataDir, DirectoryLock, file_system_type
-from maskwatch.store.files import _network_fuse as network_fuse
+from maskwatch.store.data_dir import DataDir, DirectoryLock, file_system_type
+from maskwatch.store.data_dir import _network_fuse as network_fuse
 
 
 def test_directories_are_made_for_their_owner_only(tmp_path: Path) -> None:
-    place = DataDir(tmp_path / "deep" / "data")
-    place.prepare()
-    assert place.path.stat().st_mode & 0o777 == 0o700
-    assert place.pictures.stat().st_mode & 0o777 == 0o700
+    data_dir = DataDir(tmp_path / "deep" / "data")
+    data_dir.prepare()
+    assert data_dir.path.stat().st_mode & 0o777 == 0o700
+    assert data_dir.pictures.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_fuse_is_refused_only_where_it_reaches_over_a_network(
 
 def test_a_lock_is_held_against_another_process_and_told_by_its_pid(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from maskwatch.store.files import *\n"
+        "import sys; from pathlib import Path; from maskwatch.store.data_dir import *\n"
         "DirectoryLock(DataDir(Path(sys.argv[1]))); print(flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
@@ -61,7 +61,7 @@ def test_a_lock_is_held_against_another_process_and_told_by_its_pid(tmp_path: Pa
         assert other.stdout is not None
         other.stdout.readline()
         with pytest.raises(StoreLockedError, match=rf"\(pid {other.pid}\)"):
-            DirectoryLock(DataDir(tmp_path), patience=0.1)
+            DirectoryLock(DataDir(tmp_path), timeout=0.1)
         other.kill()
         other.wait()
         with DirectoryLock(DataDir(tmp_path)):
@@ -69,19 +69,19 @@ def test_a_lock_is_held_against_another_process_and_told_by_its_pid(tmp_path: Pa
 
 
 def test_a_lock_whose_file_was_removed_is_taken_again_unless_somebody_was_faster(tmp_path: Path) -> None:
-    place = DataDir(tmp_path)
-    with DirectoryLock(place) as lock:
-        place.lock.unlink()
+    data_dir = DataDir(tmp_path)
+    with DirectoryLock(data_dir) as lock:
+        data_dir.lock.unlink()
         lock.renew()
         lock.renew()
         with pytest.raises(StoreLockedError):
-            DirectoryLock(place, patience=0.0)
-        place.lock.unlink()
-        with DirectoryLock(place), pytest.raises(StoreLockedError):
+            DirectoryLock(data_dir, timeout=0.0)
+        data_dir.lock.unlink()
+        with DirectoryLock(data_dir), pytest.raises(StoreLockedError):
             lock.renew()
 
 
 def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
-        with DirectoryLock(DataDir(tmp_path), patience=0.0):
+        with DirectoryLock(DataDir(tmp_path), timeout=0.0):
             pass
