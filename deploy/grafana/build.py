@@ -2,9 +2,9 @@
 
     python deploy/grafana/build.py
 
-Every panel stands in a table below. A test fails when the files are not what this writes, when
-a query names a metric that is not in the catalogue, and when a real Prometheus that scrapes a real
-/metrics has no data for one of them.
+The tables below list every panel. Tests fail when the files differ from what this writes, when a query
+names a metric that is not in the catalogue, and when a real Prometheus that scrapes a real /metrics
+has no data for one of them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ TO = 'instance=~"$instance",sink=~"$sink"'
 FLEET = Board(
     "maskwatch-fleet",
     "maskwatch / fleet",
-    "All nodes and cameras at a glance.",
+    "All nodes and cameras.",
     (INSTANCE,),
     (
         (
@@ -100,7 +100,7 @@ FLEET = Board(
                 ),
                 Panel(
                     "Open violations",
-                    "People in view without the mask that is asked for.",
+                    "People in view without the required mask.",
                     ((f"sum(maskwatch_violations_open{{{AT}}})", ""),),
                     kind="stat",
                     width=4,
@@ -116,7 +116,7 @@ FLEET = Board(
                 ),
                 Panel(
                     "Open incidents",
-                    "Trouble that has not ended.",
+                    "Incidents that have not ended.",
                     ((f"sum(maskwatch_incidents_open{{{AT}}})", ""),),
                     kind="stat",
                     width=4,
@@ -141,7 +141,7 @@ FLEET = Board(
                 ),
                 Panel(
                     "Age of the newest processed frame",
-                    "Rises while a camera stands still.",
+                    "Rises while no frame is processed.",
                     ((f"time() - maskwatch_camera_last_frame_timestamp_seconds{{{AT}}}", "{{camera}}"),),
                     unit="s",
                 ),
@@ -298,7 +298,7 @@ CAMERA_BOARD = Board(
                 ),
                 Panel(
                     "First sight to verdict",
-                    "How long a person was looked at.",
+                    "From the first detection of a person.",
                     (
                         (
                             f"sum by (le) (increase(maskwatch_decision_seconds_bucket{{{OF}}}[$__rate_interval]))",
@@ -331,7 +331,7 @@ CAMERA_BOARD = Board(
                 ),
                 Panel(
                     "Faces by result",
-                    "Classified, or why not, per second.",
+                    "Classified, or the reason why not, per second.",
                     (
                         (
                             f"sum by (result) (rate(maskwatch_readings_total{{{OF}}}[$__rate_interval]))",

@@ -41,7 +41,7 @@ def _line(ends: tuple[float, float, float, float], colour: str, width: float = 1
 
 def _shares(f: EventFigures) -> Iterator[str]:
     """Give recall and precision, each with its interval and the two marks asked for."""
-    yield _text(8, 18, "Recall and precision (95 % interval; grey: asked for, and aimed at)", _BOLD)
+    yield _text(8, 18, "Recall and precision (95 % interval; grey: required, and aim)", _BOLD)
     for row, (name, value) in enumerate((("recall", f.recall), ("precision", f.precision))):
         y = 42 + 26 * row
         yield _text(8, y + 4, name)
@@ -72,7 +72,7 @@ def _delays(f: EventFigures) -> Iterator[str]:
         for alert in one.outcome.alerts
         if alert.required and alert.delay is not None
     )
-    yield _text(8, 100, "Alerts raised within so many seconds of the first judgeable face", _BOLD)
+    yield _text(8, 100, "Alerts by seconds from the first judgeable face", _BOLD)
     yield _line((_delay_x(0), 150, _delay_x(_MOST_DELAY), 150), _GREY)
     for second in (0.0, 0.6, 1.2, 2.0, 3.0, 4.0):
         yield _line((_delay_x(second), 110, _delay_x(second), 150), "#dddddd")
