@@ -102,7 +102,7 @@ class _Run:
 class ManagedChild:
     """Keeps one child in the phase that it should have.
 
-    `configuration` is what its next process is given; `reason` says why it is not running.
+    `configuration` is what its next process is given; `reason` is why it is not running.
 
     Args:
         kind: what child it is.

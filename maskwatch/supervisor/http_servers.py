@@ -15,7 +15,7 @@ __all__ = ["ConfiguredServer", "HttpServers", "MetricsEndpoint"]
 
 
 class ConfiguredServer(ABC):
-    """An HTTP server at the address that the configuration says, or none."""
+    """An HTTP server at the configured address, or none while it is disabled."""
 
     def __init__(self) -> None:
         self._server: WebServer | None = None
@@ -27,7 +27,7 @@ class ConfiguredServer(ABC):
         return self._server.url if self._server else ""
 
     def serve(self, config: Config) -> None:
-        """Serve as `config` says from now on.
+        """Serve at the address of `config` from now on.
 
         Raises:
             PortInUseError, ConfigError: that is impossible; the former server continues.

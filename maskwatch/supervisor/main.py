@@ -60,8 +60,8 @@ def serve(config: Config, path: Path, *, timeouts: Timeouts | None = None, spawn
 
     Raises:
         StoreLockedError: another daemon uses the runtime directory.
-        PortInUseError, ConfigError: the metrics or the control socket cannot be served.
-        ModelError: the model is not what its manifest says.
+        PortInUseError, ConfigError: metrics, acknowledge page or control socket cannot be served.
+        ModelError: a model does not match its manifest.
 
     """
     os.umask(0o077)

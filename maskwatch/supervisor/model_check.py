@@ -1,4 +1,4 @@
-"""Looks at the models before they are used, in a process of its own: they need heavy libraries."""
+"""Checks the models before they are used, in a separate process: it needs heavy libraries."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from maskwatch.errors import ModelError
 
 __all__ = ["check_model"]
 
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 
 
 def check_model(config: Config) -> None:
-    """Return if the mask model is what its manifest says and the face weights are the pinned ones.
+    """Check that the mask model matches its manifest, and that the face weights are the pinned ones.
 
     Blocks for about a second: call it in a thread.
 
     Raises:
-        ModelError: they are not; it says what and where.
+        ModelError: they do not match; the message names the file and the mismatch.
 
     """
     command = [sys.executable, "-m", "maskwatch.worker.model_check", config.model, config.face_weights]
@@ -30,11 +30,11 @@ def check_model(config: Config) -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ModelError(f"the models could not be looked at: {error}") from None
+        raise ModelError(f"the models could not be checked: {error}") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise ModelError(lines[-1])

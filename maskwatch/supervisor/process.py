@@ -38,16 +38,16 @@ class ChildProcess:
     """
 
     def __init__(self, module: str, configure: Configure) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with theirs:
+        own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with peer:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", module, "--fd", str(theirs.fileno())],
+                [sys.executable, "-m", module, "--fd", str(peer.fileno())],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(peer.fileno(),),
                 env=child_environment(os.environ, module),
             )
         self.channel: Channel[ToSupervisor] = Channel(
-            ours, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
+            own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
         self.channel.send(configure)
 

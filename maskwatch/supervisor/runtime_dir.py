@@ -1,4 +1,4 @@
-"""The runtime directory: made if need be, and one daemon's alone."""
+"""The runtime directory: created if missing, and locked against a second daemon."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from maskwatch.errors import ConfigError, StoreLockedError
 
 __all__ = ["RuntimeDir"]
 
-# The kernel's limit for the path of a Unix socket is 108 bytes with its end.
-_LONGEST = 107 - len("/recorder.sock")
+# The kernel limits the path of a Unix socket to 108 bytes, the final zero included.
+_MAX_PATH = 107 - len("/recorder.sock")
 
 
 class RuntimeDir:
-    """Holds the directory, locked, until `close`; the lock needs no file and outlives no process.
+    """Holds the locked directory until `close`; the lock needs no file, and ends with the process.
 
     Raises:
-        ConfigError: it cannot be made or used.
+        ConfigError: it cannot be created or used.
         StoreLockedError: another daemon holds it.
 
     """
 
     def __init__(self, path: Path) -> None:
-        if len(os.fsencode(path)) > _LONGEST:
-            raise ConfigError(f"runtime_dir: {path} is longer than the {_LONGEST} bytes a socket allows")
+        if len(os.fsencode(path)) > _MAX_PATH:
+            raise ConfigError(f"runtime_dir: {path} exceeds the {_MAX_PATH} bytes that a socket allows")
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -41,5 +41,5 @@ class RuntimeDir:
             ) from None
 
     def close(self) -> None:
-        """Let another daemon have it."""
+        """Release the directory."""
         os.close(self._fd)

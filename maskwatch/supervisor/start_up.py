@@ -63,7 +63,7 @@ class StartUp(ChildEvents):
         """Check the models in a thread.
 
         Raises:
-            ModelError: they are not what their manifests say.
+            ModelError: a model does not match its manifest.
 
         """
         await asyncio.to_thread(check_model, self._config)

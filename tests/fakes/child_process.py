@@ -34,11 +34,11 @@ class FakeProcess:
     """Has a real channel; ends when the test calls `end`, or when it is killed."""
 
     def __init__(self, module: str, configure: Configure) -> None:
-        ours, theirs = socket.socketpair()
+        own, peer = socket.socketpair()
         self.module = module
         self.configure = configure
-        self.channel: Channel[ToSupervisor] = Channel(ours, TO_SUPERVISOR)
-        self.peer: Channel[ToChild] = Channel(theirs, TO_CHILD)
+        self.channel: Channel[ToSupervisor] = Channel(own, TO_SUPERVISOR)
+        self.peer: Channel[ToChild] = Channel(peer, TO_CHILD)
         self.pid = 4242
         self.code: int | None = None
         self.killed = False

@@ -71,7 +71,7 @@ def test_a_runtime_directory_has_one_daemon(tmp_path: Path) -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="longer than"):
+    with pytest.raises(ConfigError, match="exceeds the"):
         RuntimeDir(tmp_path / ("x" * 120))
 
 
