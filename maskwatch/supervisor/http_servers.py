@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 from maskwatch.config.diff import Difference
 from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
+from maskwatch.supervisor.readiness import Readiness
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import HealthStatus, MetricsServer, WebServer
+from maskwatch.telemetry.http import MetricsServer, WebServer
 
 __all__ = ["ConfiguredServer", "HttpServers", "MetricsEndpoint"]
 
@@ -72,22 +72,14 @@ class MetricsEndpoint(ConfiguredServer):
 
     Args:
         collector: holds the metrics.
-        healthy: answers /healthz; called from other threads.
-        ready: answers /readyz; called from other threads.
+        readiness: answers /healthz and /readyz.
 
     """
 
-    def __init__(
-        self,
-        collector: Collector,
-        *,
-        healthy: Callable[[], HealthStatus],
-        ready: Callable[[], HealthStatus],
-    ) -> None:
+    def __init__(self, collector: Collector, readiness: Readiness) -> None:
         super().__init__()
         self._collector = collector
-        self._healthy = healthy
-        self._ready = ready
+        self._readiness = readiness
 
     def _port(self, config: Config) -> int:
         return config.metrics.port
@@ -97,7 +89,11 @@ class MetricsEndpoint(ConfiguredServer):
         if not metrics.enabled:
             return None
         return MetricsServer(
-            metrics.host, metrics.port, self._collector, healthy=self._healthy, ready=self._ready
+            metrics.host,
+            metrics.port,
+            self._collector,
+            healthy=self._readiness.healthy,
+            ready=self._readiness.ready,
         )
 
 

@@ -118,7 +118,7 @@ class Supervisor:
         launcher = ProcessLauncher(self._loop, clock, spawn)
         self._children = children = ChildProcesses(config, launcher, timeouts, clock)
         self._cameras = cameras = CameraMonitor(children, metrics, clock)
-        self._start_up = StartUp(config, children, timeouts, clock, self._end)
+        self._start_up = StartUp(config, children, timeouts, clock, recorder_failed=self._end)
         executor = CommandExecutor(children, self._start_reload)
         self._commands = CommandRouter(executor, timeouts.command, metrics.command_ended)
         router = ChildEventRouter(children, cameras, self._commands, metrics, clock)
@@ -126,9 +126,7 @@ class Supervisor:
             children.subscribe(subscriber)
 
         self._http = HttpServers(
-            MetricsEndpoint(
-                metrics.collector, healthy=self._readiness.healthy, ready=self._readiness.ready
-            ),
+            MetricsEndpoint(metrics.collector, self._readiness),
             AckPageServer(clock.now, self._run_from_thread, timeouts.command + timeouts.kill_after),
         )
         self._reloader = Reloader(
@@ -161,9 +159,8 @@ class Supervisor:
             self._start_signal_handlers()
             self._http.start(self._config)
             await self._control.start()
-            self._start_up.start_recorder()
-            self._in_background(self._check_models())
-            self._in_background(self._start_up.probe_cameras())
+            self._children.start_recorder()
+            self._start_checks()
             await self._run_until_end()
         finally:
             self._notifier.stopping()
@@ -181,6 +178,11 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGINT, self._end_requested, "SIGINT")
         self._loop.add_signal_handler(signal.SIGHUP, self._start_reload, lambda _ok, _summary: None)
         self._loop.add_signal_handler(signal.SIGCHLD, self._children.reap)
+
+    def _start_checks(self) -> None:
+        """Check models and cameras in the background."""
+        self._in_background(self._check_models())
+        self._in_background(self._start_up.probe_cameras())
 
     async def _run_until_end(self) -> None:
         """Tick until an exit code is set."""

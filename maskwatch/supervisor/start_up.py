@@ -17,7 +17,7 @@ __all__ = ["StartUp"]
 
 
 class StartUp(ChildEvents):
-    """Starts the recorder, and the workers once it runs or takes too long.
+    """Starts the workers once the recorder runs, or takes too long.
 
     Attributes:
         complete: whether the models passed their check and every worker has been started.
@@ -37,6 +37,7 @@ class StartUp(ChildEvents):
         children: ChildProcesses,
         timeouts: Timeouts,
         clock: Clock,
+        *,
         recorder_failed: Callable[[int], None],
     ) -> None:
         self.complete = False
@@ -50,10 +51,6 @@ class StartUp(ChildEvents):
         self._workers_started = False
         self._models_checked = False
         self._recorder_was_ready = False
-
-    def start_recorder(self) -> None:
-        """Start the recorder, which must be the first."""
-        self._children.start_recorder()
 
     async def probe_cameras(self) -> None:
         """Find the cameras that are reachable, whose workers are then started first."""

@@ -1,4 +1,4 @@
-"""A daemon's control socket that gives one kind of answer and notes what it was asked."""
+"""A daemon's control socket that gives one answer and records the requests."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from maskwatch.lab.broker import free_port
 from maskwatch.secrets import Secret, SecretUrl
 from maskwatch.supervisor.ack_page import AckPageServer
 from maskwatch.supervisor.http_servers import HttpServers, MetricsEndpoint
+from maskwatch.supervisor.readiness import Readiness
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import HealthStatus
 
 
 def make_config(metrics: MetricsConfig, links_port: int = 0) -> Config:
@@ -33,8 +33,7 @@ def serve(endpoint: MetricsEndpoint, **metrics: object) -> None:
 
 
 def make_endpoint() -> MetricsEndpoint:
-    healthy = HealthStatus(ok=True, detail="ok")
-    return MetricsEndpoint(Collector(), healthy=lambda: healthy, ready=lambda: healthy)
+    return MetricsEndpoint(Collector(), Readiness(SystemClock()))
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_serving_moves_to_another_port_and_can_be_disabled(endpoint: MetricsEndp
     first = endpoint.url
     serve(endpoint, port=0)
     assert endpoint.url != first
-    assert health(endpoint) == "ok\n"
+    assert health(endpoint) == "the main loop turns\n"
     serve(endpoint, enabled=False)
     assert endpoint.url == ""
 
@@ -71,7 +70,7 @@ def test_a_port_in_use_leaves_the_former_one_served(endpoint: MetricsEndpoint) -
     serve(endpoint, port=0)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(PortInUseError):
         serve(endpoint, port=taken.getsockname()[1])
-    assert health(endpoint) == "ok\n"
+    assert health(endpoint) == "the main loop turns\n"
 
 
 @pytest.mark.parametrize("taken", ["metrics", "links"])
