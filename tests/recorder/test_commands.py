@@ -21,7 +21,7 @@ from tests.fakes.samples import START, change, entry, make_store, violation_id
 from tests.fakes.sink import FakeSink
 
 
-class CommandFixture:
+class CommandHarness:
     """A handler over a store with one violation; `sent` is what the supervisor receives."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,29 +40,29 @@ class CommandFixture:
 
 
 @pytest.fixture
-def fixture(tmp_path: Path) -> Iterator[CommandFixture]:
-    made = CommandFixture(tmp_path / "data")
+def harness(tmp_path: Path) -> Iterator[CommandHarness]:
+    made = CommandHarness(tmp_path / "data")
     yield made
     made.store.close()
 
 
-def test_an_acknowledged_violation_is_in_the_current_state(fixture: CommandFixture) -> None:
-    assert fixture.acknowledge(violation_id(1)).ok
-    assert not fixture.acknowledge(violation_id(2)).ok
-    assert fixture.state.snapshot().acknowledged == {violation_id(1)}
+def test_an_acknowledged_violation_is_in_the_current_state(harness: CommandHarness) -> None:
+    assert harness.acknowledge(violation_id(1)).ok
+    assert not harness.acknowledge(violation_id(2)).ok
+    assert harness.state.snapshot().acknowledged == {violation_id(1)}
 
 
-def test_the_first_acknowledgement_is_kept_and_named_to_the_second(fixture: CommandFixture) -> None:
-    first = fixture.acknowledge(violation_id(1))
-    second = fixture.acknowledge(violation_id(1), "link:guards")
+def test_the_first_acknowledgement_is_kept_and_named_to_the_second(harness: CommandHarness) -> None:
+    first = harness.acknowledge(violation_id(1))
+    second = harness.acknowledge(violation_id(1), "link:guards")
     assert first.detail == "acknowledged"
     assert second.ok
     assert second.detail.startswith("acknowledged before, at ")
     assert second.detail.endswith("by cli")
 
 
-def test_an_invalid_violation_id_is_refused(fixture: CommandFixture) -> None:
-    result = fixture.acknowledge("nonsense")
+def test_an_invalid_violation_id_is_refused(harness: CommandHarness) -> None:
+    result = harness.acknowledge("nonsense")
     assert not result.ok
     assert "is no violation's id" in result.detail
 
@@ -77,33 +77,33 @@ def test_an_invalid_violation_id_is_refused(fixture: CommandFixture) -> None:
     ],
 )
 def test_own_verbs_are_executed_answered_and_reported_without_forwarding(
-    fixture: CommandFixture, verb: str, target: str, *, ok: bool
+    harness: CommandHarness, verb: str, target: str, *, ok: bool
 ) -> None:
     command = Command(id="7", verb=verb, target=target, seconds=60, origin="mqtt")
-    fixture.handler.run(fixture.store, fixture.sink, command)
-    assert fixture.sent == [CommandExecuted(verb=verb, ok=ok)]
-    assert [(result.id, result.ok) for result in fixture.sink.results] == [("7", ok)]
-    assert fixture.snoozes.is_snoozed("door") is (verb == "snooze" and ok)
+    harness.handler.run(harness.store, harness.sink, command)
+    assert harness.sent == [CommandExecuted(verb=verb, ok=ok)]
+    assert [(result.id, result.ok) for result in harness.sink.results] == [("7", ok)]
+    assert harness.snoozes.is_snoozed("door") is (verb == "snooze" and ok)
 
 
-def test_other_verbs_are_forwarded_and_their_results_answered_once(fixture: CommandFixture) -> None:
+def test_other_verbs_are_forwarded_and_their_results_answered_once(harness: CommandHarness) -> None:
     other = FakeSink("people")
     command = Command(id="7", verb="reload", origin="mqtt")
-    fixture.handler.run(fixture.store, fixture.sink, command)
-    assert (fixture.sent, fixture.sink.results) == ([command], [])
+    harness.handler.run(harness.store, harness.sink, command)
+    assert (harness.sent, harness.sink.results) == ([command], [])
     for _ in range(2):
-        fixture.handler.finish(CommandResult(id="7", ok=True))
-    assert (len(fixture.sink.results), len(other.results)) == (1, 0)
+        harness.handler.finish(CommandResult(id="7", ok=True))
+    assert (len(harness.sink.results), len(other.results)) == (1, 0)
 
 
-def test_a_snapshot_goes_only_to_the_sink_that_requested_it(fixture: CommandFixture) -> None:
+def test_a_snapshot_goes_only_to_the_sink_that_requested_it(harness: CommandHarness) -> None:
     taken = SnapshotTaken(command="7", camera="door", at=START)
-    refusal = fixture.handler.deliver_snapshot(taken, b"jpeg")
+    refusal = harness.handler.deliver_snapshot(taken, b"jpeg")
     assert refusal.detail == "nobody on the broker waits for this picture"
     command = Command(id="7", verb="snapshot", target="door")
-    fixture.handler.run(fixture.store, fixture.sink, command)
-    assert fixture.handler.deliver_snapshot(taken, b"jpeg").ok
-    assert [(s.camera, s.jpeg) for s in fixture.sink.snapshots] == [("door", b"jpeg")]
+    harness.handler.run(harness.store, harness.sink, command)
+    assert harness.handler.deliver_snapshot(taken, b"jpeg").ok
+    assert [(s.camera, s.jpeg) for s in harness.sink.snapshots] == [("door", b"jpeg")]
 
 
 def test_commands_of_sinks_wake_the_loop_and_wait_for_it() -> None:

@@ -26,7 +26,7 @@ from tests.fakes.sink import FakeSink
 
 
 @dataclass
-class DeliveryFixture:
+class DeliveryHarness:
     """A delivery between a store and a sink, with a manual clock."""
 
     store: Store
@@ -70,8 +70,8 @@ def name_of(delivery: Delivery) -> str:
 
 
 @pytest.fixture
-def fixture(store: Store) -> Iterator[DeliveryFixture]:
-    return DeliveryFixture(store)
+def harness(store: Store) -> Iterator[DeliveryHarness]:
+    return DeliveryHarness(store)
 
 
 @pytest.fixture
@@ -81,101 +81,101 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_an_accepted_alert_is_not_sent_again_after_a_restart_either(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    assert fixture.turn() == ["1:1"]
-    fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == []
-    fixture.delivery = fixture.new_delivery()
-    assert fixture.turn() == []
+def test_an_accepted_alert_is_not_sent_again_after_a_restart_either(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    assert harness.turn() == ["1:1"]
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == []
+    harness.delivery = harness.new_delivery()
+    assert harness.turn() == []
 
 
-def test_an_alert_is_marked_only_after_its_acceptance(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    assert fixture.turn() == ["1:1"]
-    assert fixture.store.outbox.backlog("mqtt").pending == 1
-    fixture.sink.out.clear()  # the recorder is killed now
-    fixture.delivery = fixture.new_delivery()
-    assert fixture.turn() == ["1:1"]
+def test_an_alert_is_marked_only_after_its_acceptance(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
+    assert harness.turn() == ["1:1"]
+    assert harness.store.outbox.backlog("mqtt").pending == 1
+    harness.sink.out.clear()  # the recorder is killed now
+    harness.delivery = harness.new_delivery()
+    assert harness.turn() == ["1:1"]
 
 
-def test_no_more_than_the_window_is_in_flight(fixture: DeliveryFixture) -> None:
-    fixture.record(*(change(index) for index in range(10)))
-    assert fixture.turn() == ["0:1", "1:1", "2:1", "3:1"]
-    fixture.sink.end(fixture.sink.out[1])
-    assert fixture.turn() == ["0:1", "2:1", "3:1", "4:1"]
+def test_no_more_than_the_window_is_in_flight(harness: DeliveryHarness) -> None:
+    harness.record(*(change(index) for index in range(10)))
+    assert harness.turn() == ["0:1", "1:1", "2:1", "3:1"]
+    harness.sink.end(harness.sink.out[1])
+    assert harness.turn() == ["0:1", "2:1", "3:1", "4:1"]
 
 
-def test_only_one_change_of_a_violation_is_in_flight(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1), change(1, 2), change(2))
-    assert fixture.turn() == ["1:1", "2:1"]
-    fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == ["2:1", "1:2"]
+def test_only_one_change_of_a_violation_is_in_flight(harness: DeliveryHarness) -> None:
+    harness.record(change(1), change(1, 2), change(2))
+    assert harness.turn() == ["1:1", "2:1"]
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == ["2:1", "1:2"]
 
 
-def test_nothing_is_sent_while_the_sink_is_not_ready(fixture: DeliveryFixture) -> None:
-    fixture.sink.ready = False
-    fixture.record(change(1))
-    assert fixture.wait(3600) == []
-    fixture.sink.ready = True
-    assert fixture.turn() == ["1:1"]
+def test_nothing_is_sent_while_the_sink_is_not_ready(harness: DeliveryHarness) -> None:
+    harness.sink.ready = False
+    harness.record(change(1))
+    assert harness.wait(3600) == []
+    harness.sink.ready = True
+    assert harness.turn() == ["1:1"]
 
 
-def test_after_a_failure_the_sink_pauses_and_the_alert_is_sent_again(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0], DeliveryStatus.FAILED, "broken pipe")
-    assert fixture.turn() == []
-    assert fixture.wait(0.5) == ["1:1"]
-    assert fixture.sink.out[0].attempt == 2
+def test_after_a_failure_the_sink_pauses_and_the_alert_is_sent_again(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0], DeliveryStatus.FAILED, "broken pipe")
+    assert harness.turn() == []
+    assert harness.wait(0.5) == ["1:1"]
+    assert harness.sink.out[0].attempt == 2
 
 
-def test_the_pause_grows_up_to_its_cap_and_ends_with_the_first_success(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
+def test_the_pause_grows_up_to_its_cap_and_ends_with_the_first_success(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
     waits = []
     for _ in range(14):
-        fixture.sink.end(fixture.sink.out[0], DeliveryStatus.FAILED)
-        fixture.turn()
-        before = fixture.clock.monotonic()
-        while not fixture.sink.out:
-            fixture.wait(0.4)
-        waits.append(fixture.clock.monotonic() - before)
+        harness.sink.end(harness.sink.out[0], DeliveryStatus.FAILED)
+        harness.turn()
+        before = harness.clock.monotonic()
+        while not harness.sink.out:
+            harness.wait(0.4)
+        waits.append(harness.clock.monotonic() - before)
     assert max(waits[:3]) < 2.5
     assert max(waits) > 6
     assert max(waits) <= 60.5
-    fixture.sink.end(fixture.sink.out[0])
-    fixture.record(change(2))
-    assert fixture.turn() == ["2:1"]
+    harness.sink.end(harness.sink.out[0])
+    harness.record(change(2))
+    assert harness.turn() == ["2:1"]
 
 
 def test_a_broken_connection_with_a_full_window_is_one_failure_not_many(
-    fixture: DeliveryFixture,
+    harness: DeliveryHarness,
 ) -> None:
-    fixture.record(*(change(index) for index in range(4)))
-    fixture.turn()
-    for delivery in list(fixture.sink.out):
-        fixture.sink.end(delivery, DeliveryStatus.FAILED)
-    fixture.turn()
-    assert fixture.wait(0.5) == ["0:1", "1:1", "2:1", "3:1"]
+    harness.record(*(change(index) for index in range(4)))
+    harness.turn()
+    for delivery in list(harness.sink.out):
+        harness.sink.end(delivery, DeliveryStatus.FAILED)
+    harness.turn()
+    assert harness.wait(0.5) == ["0:1", "1:1", "2:1", "3:1"]
 
 
 def test_a_refused_alert_is_parked_with_the_later_changes_of_its_violation(
-    fixture: DeliveryFixture,
+    harness: DeliveryHarness,
 ) -> None:
-    fixture.record(change(1), change(1, 2), change(2))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0], DeliveryStatus.REFUSED, "quota")
-    assert fixture.turn() == ["2:1"]
-    fixture.record(change(1, 3))
-    assert fixture.wait(3600) == ["2:1"]
-    assert fixture.store.outbox.backlog("mqtt").parked == 3
+    harness.record(change(1), change(1, 2), change(2))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0], DeliveryStatus.REFUSED, "quota")
+    assert harness.turn() == ["2:1"]
+    harness.record(change(1, 3))
+    assert harness.wait(3600) == ["2:1"]
+    assert harness.store.outbox.backlog("mqtt").parked == 3
 
 
-def attempts(fixture: DeliveryFixture) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
+def attempts(harness: DeliveryHarness) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
     """Of each delivery: its state, how many attempts there were, and each: number, fate, detail."""
-    with read_session(fixture.store.data_dir.database) as session:
+    with read_session(harness.store.data_dir.database) as session:
         found = event_detail(session, find(session, str(violation_id(1))))
     return [
         (p.state, p.attempts, [(a.number, a.fate, a.detail) for a in p.history])
@@ -185,90 +185,90 @@ def attempts(fixture: DeliveryFixture) -> list[tuple[str, int, list[tuple[int, s
 
 
 def test_a_follow_up_is_stored_as_an_attempt_and_not_retried(
-    fixture: DeliveryFixture,
+    harness: DeliveryHarness,
 ) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0], detail="held")
-    fixture.sink.report(DeliveryOutcome(0, DeliveryStatus.FAILED, "answered 500", change(1)))
-    fixture.sink.report(DeliveryOutcome(0, DeliveryStatus.ACCEPTED, "answered 200", change(1)))
-    assert not fixture.delivery.idle
-    assert fixture.turn() == []
-    assert fixture.delivery.idle
+    harness.record(change(1))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0], detail="held")
+    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.FAILED, "answered 500", change(1)))
+    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.ACCEPTED, "answered 200", change(1)))
+    assert not harness.delivery.idle
+    assert harness.turn() == []
+    assert harness.delivery.idle
     history = [(1, "accepted", "held"), (2, "failed", "answered 500"), (3, "accepted", "answered 200")]
-    assert attempts(fixture) == [("delivered", 3, history)]
-    fixture.delivery = fixture.new_delivery()
-    assert fixture.wait(3600) == []
+    assert attempts(harness) == [("delivered", 3, history)]
+    harness.delivery = harness.new_delivery()
+    assert harness.wait(3600) == []
 
 
-def test_a_refused_follow_up_parks_the_delivery(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0])
-    fixture.sink.report(DeliveryOutcome(0, DeliveryStatus.REFUSED, "answered 400", change(1)))
-    fixture.turn()
-    assert [(state, number) for state, number, _ in attempts(fixture)] == [("parked", 2)]
+def test_a_refused_follow_up_parks_the_delivery(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0])
+    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.REFUSED, "answered 400", change(1)))
+    harness.turn()
+    assert [(state, number) for state, number, _ in attempts(harness)] == [("parked", 2)]
 
 
 def test_an_alert_that_fails_while_others_are_accepted_is_parked_as_poison(
-    fixture: DeliveryFixture,
+    harness: DeliveryHarness,
 ) -> None:
-    fixture.record(change(0))
+    harness.record(change(0))
     others = 1
     for _ in range(1000):
-        fixture.record(change(others))
+        harness.record(change(others))
         others += 1
-        fixture.wait(61)
-        for delivery in list(fixture.sink.out):
+        harness.wait(61)
+        for delivery in list(harness.sink.out):
             poison = name_of(delivery) == "0:1"
-            fixture.sink.end(delivery, DeliveryStatus.FAILED if poison else DeliveryStatus.ACCEPTED)
-        fixture.turn()
-        if fixture.store.outbox.backlog("mqtt").parked:
+            harness.sink.end(delivery, DeliveryStatus.FAILED if poison else DeliveryStatus.ACCEPTED)
+        harness.turn()
+        if harness.store.outbox.backlog("mqtt").parked:
             break
-    assert fixture.store.outbox.backlog("mqtt").parked == 1
+    assert harness.store.outbox.backlog("mqtt").parked == 1
     assert others < 30
 
 
-def test_while_everything_fails_nothing_is_parked(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1), change(2))
+def test_while_everything_fails_nothing_is_parked(harness: DeliveryHarness) -> None:
+    harness.record(change(1), change(2))
     for _ in range(100):
-        for delivery in list(fixture.sink.out):
-            fixture.sink.end(delivery, DeliveryStatus.FAILED)
-        fixture.wait(61)
-    assert fixture.store.outbox.backlog("mqtt").parked == 0
+        for delivery in list(harness.sink.out):
+            harness.sink.end(delivery, DeliveryStatus.FAILED)
+        harness.wait(61)
+    assert harness.store.outbox.backlog("mqtt").parked == 0
 
 
-def test_a_delivery_without_an_outcome_counts_as_failed(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    fixture.sink.out.clear()
-    assert fixture.wait(299) == []
-    fixture.wait(2)
-    assert fixture.wait(1) == ["1:1"]
+def test_a_delivery_without_an_outcome_counts_as_failed(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
+    harness.sink.out.clear()
+    assert harness.wait(299) == []
+    harness.wait(2)
+    assert harness.wait(1) == ["1:1"]
 
 
-def test_a_backlog_drains_at_a_bounded_rate(fixture: DeliveryFixture) -> None:
-    fixture.sink.window = 10_000
-    fixture.delivery = fixture.new_delivery(RetryPolicy(rate=10.0))
-    fixture.record(*(change(index) for index in range(40)))
-    assert len(fixture.turn()) == 10
-    assert len(fixture.wait(1)) == 20
+def test_a_backlog_drains_at_a_bounded_rate(harness: DeliveryHarness) -> None:
+    harness.sink.window = 10_000
+    harness.delivery = harness.new_delivery(RetryPolicy(rate=10.0))
+    harness.record(*(change(index) for index in range(40)))
+    assert len(harness.turn()) == 10
+    assert len(harness.wait(1)) == 20
 
 
-def test_the_widest_window_is_sent_and_written_in_one_turn(fixture: DeliveryFixture) -> None:
-    fixture.sink.window = 1000
-    fixture.delivery = fixture.new_delivery(RetryPolicy(rate=10_000.0))
-    fixture.record(*(change(index) for index in range(1000)))
-    assert len(fixture.turn()) == 1000
-    for delivery in list(fixture.sink.out):
-        fixture.sink.end(delivery)
-    assert fixture.turn() == []
-    assert fixture.store.outbox.backlog("mqtt").pending == 0
+def test_the_widest_window_is_sent_and_written_in_one_turn(harness: DeliveryHarness) -> None:
+    harness.sink.window = 1000
+    harness.delivery = harness.new_delivery(RetryPolicy(rate=10_000.0))
+    harness.record(*(change(index) for index in range(1000)))
+    assert len(harness.turn()) == 1000
+    for delivery in list(harness.sink.out):
+        harness.sink.end(delivery)
+    assert harness.turn() == []
+    assert harness.store.outbox.backlog("mqtt").pending == 0
 
 
 def test_sinks_do_not_delay_each_other(tmp_path: Path) -> None:
     store = make_store(tmp_path / "both", sinks=("mqtt", "people"))
-    first, second = DeliveryFixture(store), DeliveryFixture(store, FakeSink("people"))
+    first, second = DeliveryHarness(store), DeliveryHarness(store, FakeSink("people"))
     first.record(change(1))
     first.turn()
     first.sink.end(first.sink.out[0], DeliveryStatus.REFUSED)
@@ -277,17 +277,17 @@ def test_sinks_do_not_delay_each_other(tmp_path: Path) -> None:
     store.close()
 
 
-def test_attempts_and_their_outcomes_are_counted(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0], DeliveryStatus.FAILED)
-    fixture.turn()
-    fixture.wait(1)
-    fixture.sink.end(fixture.sink.out[0])
-    fixture.turn()
-    counted = {dict(s.labels).get("fate"): s.value for s in fixture.meter.snapshot().samples}
+def test_attempts_and_their_outcomes_are_counted(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0], DeliveryStatus.FAILED)
+    harness.turn()
+    harness.wait(1)
+    harness.sink.end(harness.sink.out[0])
+    harness.turn()
+    counted = {dict(s.labels).get("fate"): s.value for s in harness.meter.snapshot().samples}
     assert counted == {"failed": 1, "accepted": 1}
-    [latency] = fixture.meter.snapshot().histograms
+    [latency] = harness.meter.snapshot().histograms
     assert latency.name == catalogue.CAPTURE_TO_PUBLISH_SECONDS
 
 
@@ -299,51 +299,51 @@ def entries(*changes: Change) -> list[Entry]:
 
 
 def test_an_unstored_alert_is_sent_from_memory_and_marked_as_not_stored(
-    fixture: DeliveryFixture,
+    harness: DeliveryHarness,
 ) -> None:
-    fixture.unstored.add(entries(change(1), change(1, 2)))
-    assert fixture.turn() == ["1:1"]
-    assert not fixture.sink.out[0].stored
-    fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == ["1:2"]
+    harness.unstored.add(entries(change(1), change(1, 2)))
+    assert harness.turn() == ["1:1"]
+    assert not harness.sink.out[0].stored
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == ["1:2"]
 
 
-def test_an_unstored_change_waits_for_the_stored_ones_before_it(fixture: DeliveryFixture) -> None:
-    fixture.record(change(1))
-    fixture.unstored.add(entries(change(1, 2)))
-    assert fixture.turn() == ["1:1"]
-    fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == ["1:2"]
+def test_an_unstored_change_waits_for_the_stored_ones_before_it(harness: DeliveryHarness) -> None:
+    harness.record(change(1))
+    harness.unstored.add(entries(change(1, 2)))
+    assert harness.turn() == ["1:1"]
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == ["1:2"]
 
 
-def test_an_alert_sent_from_memory_is_not_sent_again_once_it_is_stored(fixture: DeliveryFixture) -> None:
-    fixture.unstored.add(entries(change(1), change(2)))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0])
-    fixture.turn()
-    fixture.store.changes.record(fixture.unstored.entries())  # while 2:1 is still out
-    fixture.unstored.remove(fixture.unstored.entries())
-    fixture.delivery.outbox_changed = True
-    assert fixture.turn() == ["2:1"]
-    fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == []
-    assert fixture.store.outbox.backlog("mqtt").pending == 0
+def test_an_alert_sent_from_memory_is_not_sent_again_once_it_is_stored(harness: DeliveryHarness) -> None:
+    harness.unstored.add(entries(change(1), change(2)))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0])
+    harness.turn()
+    harness.store.changes.record(harness.unstored.entries())  # while 2:1 is still out
+    harness.unstored.remove(harness.unstored.entries())
+    harness.delivery.outbox_changed = True
+    assert harness.turn() == ["2:1"]
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == []
+    assert harness.store.outbox.backlog("mqtt").pending == 0
 
 
-def test_without_a_store_only_changes_known_to_be_next_are_sent(fixture: DeliveryFixture) -> None:
-    fixture.record(change(3))
-    fixture.unstored.add(entries(change(3, 2), change(1), change(1, 2)))
+def test_without_a_store_only_changes_known_to_be_next_are_sent(harness: DeliveryHarness) -> None:
+    harness.record(change(3))
+    harness.unstored.add(entries(change(3, 2), change(1), change(1, 2)))
     for expected in ("1:1", "1:2"):
-        assert fixture.turn(stored=False) == [expected]
-        fixture.sink.end(fixture.sink.out[0])
-    assert fixture.turn() == ["3:1"]
+        assert harness.turn(stored=False) == [expected]
+        harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == ["3:1"]
 
 
-def test_a_refused_unstored_change_holds_back_the_later_ones(fixture: DeliveryFixture) -> None:
-    fixture.unstored.add(entries(change(1), change(1, 2)))
-    fixture.turn()
-    fixture.sink.end(fixture.sink.out[0], DeliveryStatus.REFUSED)
-    assert fixture.wait(3600) == []
+def test_a_refused_unstored_change_holds_back_the_later_ones(harness: DeliveryHarness) -> None:
+    harness.unstored.add(entries(change(1), change(1, 2)))
+    harness.turn()
+    harness.sink.end(harness.sink.out[0], DeliveryStatus.REFUSED)
+    assert harness.wait(3600) == []
 
 
 # --- random events ---------------------------------------------------------------------------------
@@ -361,7 +361,7 @@ class RandomRun:
     """A delivery under random events, and a record of what was stored, accepted and refused."""
 
     def __init__(self, store: Store) -> None:
-        self.fixture = DeliveryFixture(store)
+        self.harness = DeliveryHarness(store)
         self.accepted: dict[UUID, list[int]] = {}
         self.newest: dict[UUID, int] = {}
         self.refused: set[UUID] = set()
@@ -369,19 +369,19 @@ class RandomRun:
     def step(self, kind: str, first: object, second: object) -> None:
         match kind, first, second:
             case "record", int(index), int(number):
-                self.fixture.record(change(index, number))  # also repeated, and out of order
+                self.harness.record(change(index, number))  # also repeated, and out of order
                 subject = violation_id(index)
                 self.newest[subject] = max(number, self.newest.get(subject, 0))
-            case "end", int(place), DeliveryStatus() as fate if place < len(self.fixture.sink.out):
-                self.end(self.fixture.sink.out[place], fate)
+            case "end", int(place), DeliveryStatus() as fate if place < len(self.harness.sink.out):
+                self.end(self.harness.sink.out[place], fate)
             case "wait", float(seconds), None:
-                self.fixture.clock.advance(seconds)
+                self.harness.clock.advance(seconds)
             case "kill", None, None:
-                self.fixture.sink.out.clear()
-                self.fixture.delivery = self.fixture.new_delivery()
+                self.harness.sink.out.clear()
+                self.harness.delivery = self.harness.new_delivery()
             case "ready", bool(ready), None:
-                self.fixture.sink.ready = ready
-        self.fixture.turn()
+                self.harness.sink.ready = ready
+        self.harness.turn()
 
     def end(self, delivery: Delivery, fate: DeliveryStatus) -> None:
         subject, number = key_of(delivery.subject)
@@ -389,14 +389,14 @@ class RandomRun:
             self.accepted.setdefault(subject, []).append(number)
         elif fate is DeliveryStatus.REFUSED:
             self.refused.add(subject)
-        self.fixture.sink.end(delivery, fate)
+        self.harness.sink.end(delivery, fate)
 
     def accept_everything(self) -> None:
         """Accept everything from now on."""
-        self.fixture.sink.ready = True
+        self.harness.sink.ready = True
         for _ in range(60):
-            self.fixture.wait(61)
-            for delivery in list(self.fixture.sink.out):
+            self.harness.wait(61)
+            for delivery in list(self.harness.sink.out):
                 self.end(delivery, DeliveryStatus.ACCEPTED)
 
 
@@ -409,7 +409,7 @@ def test_a_sink_accepts_the_changes_of_a_violation_in_rising_order(
     run = RandomRun(store)
     for step in steps:
         run.step(*step)
-        out = run.fixture.sink.out
+        out = run.harness.sink.out
         assert len({key_of(delivery.subject)[0] for delivery in out}) == len(out)
     run.accept_everything()
     store.close()

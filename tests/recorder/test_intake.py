@@ -33,7 +33,7 @@ class FailingRecorder(ChangeRecorder):
         return super().record(entries, minutes)
 
 
-class IntakeFixture:
+class IntakeHarness:
     """An intake in front of a failing store, and the acknowledgements."""
 
     def __init__(self, store: Store) -> None:
@@ -69,161 +69,161 @@ class IntakeFixture:
 
 
 @pytest.fixture
-def fixture(tmp_path: Path) -> Iterator[IntakeFixture]:
+def harness(tmp_path: Path) -> Iterator[IntakeHarness]:
     store = make_store(tmp_path / "data")
-    yield IntakeFixture(store)
+    yield IntakeHarness(store)
     store.close()
 
 
-def test_changes_are_committed_together_and_then_acknowledged(fixture: IntakeFixture) -> None:
-    fixture.add(1, 2, 3)
-    assert fixture.acknowledged == []
-    assert fixture.commit()
-    assert fixture.acknowledged == [(1, True), (2, True), (3, True)]
-    assert fixture.stored() == {1, 2, 3}
-    assert len(fixture.state.open_violations) == 3
+def test_changes_are_committed_together_and_then_acknowledged(harness: IntakeHarness) -> None:
+    harness.add(1, 2, 3)
+    assert harness.acknowledged == []
+    assert harness.commit()
+    assert harness.acknowledged == [(1, True), (2, True), (3, True)]
+    assert harness.stored() == {1, 2, 3}
+    assert len(harness.state.open_violations) == 3
 
 
-def test_a_repeated_change_is_acknowledged_again(fixture: IntakeFixture) -> None:
-    fixture.add(1)
-    fixture.commit()
-    fixture.add(1)
-    fixture.commit()
-    assert fixture.acknowledged == [(1, True), (1, True)]
+def test_a_repeated_change_is_acknowledged_again(harness: IntakeHarness) -> None:
+    harness.add(1)
+    harness.commit()
+    harness.add(1)
+    harness.commit()
+    assert harness.acknowledged == [(1, True), (1, True)]
 
 
 @pytest.mark.parametrize("error", [StoreBusyError("locked"), StoreError("input/output error")])
 def test_changes_that_cannot_be_stored_wait_without_acknowledgement(
-    fixture: IntakeFixture, error: StoreError
+    harness: IntakeHarness, error: StoreError
 ) -> None:
-    fixture.changes.trouble = error
-    fixture.add(1)
-    assert not fixture.commit()
-    assert fixture.acknowledged == []
-    assert fixture.intake.trouble
-    fixture.changes.trouble = None
-    assert fixture.commit()
-    assert fixture.acknowledged == [(1, True)]
-    assert not fixture.intake.trouble
+    harness.changes.trouble = error
+    harness.add(1)
+    assert not harness.commit()
+    assert harness.acknowledged == []
+    assert harness.intake.trouble
+    harness.changes.trouble = None
+    assert harness.commit()
+    assert harness.acknowledged == [(1, True)]
+    assert not harness.intake.trouble
 
 
-def test_a_damaged_store_raises_and_everything_still_waits(fixture: IntakeFixture) -> None:
-    fixture.changes.trouble = StoreDamagedError("malformed")
-    fixture.add(1)
+def test_a_damaged_store_raises_and_everything_still_waits(harness: IntakeHarness) -> None:
+    harness.changes.trouble = StoreDamagedError("malformed")
+    harness.add(1)
     with pytest.raises(StoreDamagedError):
-        fixture.commit()
-    fixture.changes.trouble = None
-    fixture.commit()
-    assert fixture.acknowledged == [(1, True)]
+        harness.commit()
+    harness.changes.trouble = None
+    harness.commit()
+    assert harness.acknowledged == [(1, True)]
 
 
-def test_on_a_full_disk_changes_are_acknowledged_as_not_stored(fixture: IntakeFixture) -> None:
-    fixture.changes.trouble = DiskFullError("full")
-    fixture.add(1, 2)
-    assert fixture.commit()
-    assert fixture.acknowledged == [(1, False), (2, False)]
-    assert len(fixture.unstored) == 2
-    fixture.changes.trouble = None
-    fixture.add(3)
-    fixture.commit()
-    assert fixture.acknowledged[2:] == [(3, True)]
-    assert fixture.stored() == {1, 2, 3}
-    assert len(fixture.unstored) == 0
+def test_on_a_full_disk_changes_are_acknowledged_as_not_stored(harness: IntakeHarness) -> None:
+    harness.changes.trouble = DiskFullError("full")
+    harness.add(1, 2)
+    assert harness.commit()
+    assert harness.acknowledged == [(1, False), (2, False)]
+    assert len(harness.unstored) == 2
+    harness.changes.trouble = None
+    harness.add(3)
+    harness.commit()
+    assert harness.acknowledged[2:] == [(3, True)]
+    assert harness.stored() == {1, 2, 3}
+    assert len(harness.unstored) == 0
 
 
-def test_unstored_changes_are_stored_when_there_is_space_again(fixture: IntakeFixture) -> None:
-    fixture.changes.trouble = DiskFullError("full")
-    fixture.add(1)
-    fixture.commit()
-    fixture.changes.trouble = None
-    fixture.commit()
-    assert fixture.stored() == {1}
+def test_unstored_changes_are_stored_when_there_is_space_again(harness: IntakeHarness) -> None:
+    harness.changes.trouble = DiskFullError("full")
+    harness.add(1)
+    harness.commit()
+    harness.changes.trouble = None
+    harness.commit()
+    assert harness.stored() == {1}
 
 
-def test_with_a_full_buffer_changes_wait_without_acknowledgement(fixture: IntakeFixture) -> None:
-    fixture.changes.trouble = DiskFullError("full")
-    fixture.add(1, 2, 3)
-    fixture.commit()
-    fixture.add(4)
-    assert not fixture.commit()
-    assert [index for index, _ in fixture.acknowledged] == [1, 2, 3]
-    fixture.changes.trouble = None
-    fixture.commit()
-    assert fixture.acknowledged[3:] == [(4, True)]
-    assert fixture.stored() == {1, 2, 3, 4}
+def test_with_a_full_buffer_changes_wait_without_acknowledgement(harness: IntakeHarness) -> None:
+    harness.changes.trouble = DiskFullError("full")
+    harness.add(1, 2, 3)
+    harness.commit()
+    harness.add(4)
+    assert not harness.commit()
+    assert [index for index, _ in harness.acknowledged] == [1, 2, 3]
+    harness.changes.trouble = None
+    harness.commit()
+    assert harness.acknowledged[3:] == [(4, True)]
+    assert harness.stored() == {1, 2, 3, 4}
 
 
-def test_a_refused_change_is_not_acknowledged_and_delays_nothing(fixture: IntakeFixture) -> None:
+def test_a_refused_change_is_not_acknowledged_and_delays_nothing(harness: IntakeHarness) -> None:
     refused = entry(change(2, number=0))
-    fixture.add(1)
-    fixture.intake.add(refused, lambda stored: fixture.acknowledged.append((2, stored)))
-    fixture.add(3)
-    fixture.commit()
-    assert fixture.acknowledged == [(1, True), (2, None), (3, True)]
+    harness.add(1)
+    harness.intake.add(refused, lambda stored: harness.acknowledged.append((2, stored)))
+    harness.add(3)
+    harness.commit()
+    assert harness.acknowledged == [(1, True), (2, None), (3, True)]
 
 
-def test_an_incident_is_counted_once_and_open_until_it_ends(fixture: IntakeFixture) -> None:
+def test_an_incident_is_counted_once_and_open_until_it_ends(harness: IntakeHarness) -> None:
     for item in (incident(), incident(), incident(1, 2, ended=START)):
-        fixture.intake.add(entry(item))
-        fixture.commit()
-        assert len(fixture.state.open_incidents) == (0 if item.ended else 1)
-    counted = {sample.name: sample.value for sample in fixture.meter.snapshot().samples}
+        harness.intake.add(entry(item))
+        harness.commit()
+        assert len(harness.state.open_incidents) == (0 if item.ended else 1)
+    counted = {sample.name: sample.value for sample in harness.meter.snapshot().samples}
     assert counted["maskwatch_incidents_total"] == 1
 
 
-def test_more_than_a_batch_is_committed_in_several_turns(fixture: IntakeFixture) -> None:
+def test_more_than_a_batch_is_committed_in_several_turns(harness: IntakeHarness) -> None:
     """A transaction of thousands would delay the next heartbeat."""
-    fixture.add(*range(1, 150))
-    assert fixture.commit()
-    assert 0 < len(fixture.acknowledged) < 100
-    assert fixture.intake.pressing
-    fixture.intake.commit_all(fixture.store)
-    assert fixture.acknowledged == [(index, True) for index in range(1, 150)]
-    assert not fixture.intake.pressing
+    harness.add(*range(1, 150))
+    assert harness.commit()
+    assert 0 < len(harness.acknowledged) < 100
+    assert harness.intake.pressing
+    harness.intake.commit_all(harness.store)
+    assert harness.acknowledged == [(index, True) for index in range(1, 150)]
+    assert not harness.intake.pressing
 
 
-def test_unstored_changes_are_stored_in_batches_before_later_ones(fixture: IntakeFixture) -> None:
+def test_unstored_changes_are_stored_in_batches_before_later_ones(harness: IntakeHarness) -> None:
     """A transaction of thousands would delay heartbeats until the recorder is killed."""
-    fixture.unstored = UnstoredBuffer()
-    fixture.intake = Intake(
-        fixture.unstored, fixture.state, run="run", clock=fixture.clock, meter=fixture.meter
+    harness.unstored = UnstoredBuffer()
+    harness.intake = Intake(
+        harness.unstored, harness.state, run="run", clock=harness.clock, meter=harness.meter
     )
-    fixture.changes.trouble = DiskFullError("full")
-    fixture.add(*range(1, 201))
-    fixture.commit()
-    assert len(fixture.unstored) == 200
-    fixture.changes.trouble = None
-    fixture.add(201)
+    harness.changes.trouble = DiskFullError("full")
+    harness.add(*range(1, 201))
+    harness.commit()
+    assert len(harness.unstored) == 200
+    harness.changes.trouble = None
+    harness.add(201)
     held = [200]
-    while fixture.unstored:
-        assert fixture.commit()
-        held.append(len(fixture.unstored))
+    while harness.unstored:
+        assert harness.commit()
+        held.append(len(harness.unstored))
         assert 0 < held[-2] - held[-1] < 100
-        assert fixture.intake.pressing is bool(fixture.unstored)
-    assert fixture.acknowledged[200:] == [(201, True)]
-    assert fixture.stored_in_order() == list(range(1, 202))
+        assert harness.intake.pressing is bool(harness.unstored)
+    assert harness.acknowledged[200:] == [(201, True)]
+    assert harness.stored_in_order() == list(range(1, 202))
 
 
 @pytest.mark.parametrize("error", [StoreBusyError("locked"), StoreError("read-only file system")])
 def test_during_lasting_trouble_alerts_are_sent_from_memory(
-    fixture: IntakeFixture, error: StoreError
+    harness: IntakeHarness, error: StoreError
 ) -> None:
-    fixture.changes.trouble = error
-    fixture.add(1)
+    harness.changes.trouble = error
+    harness.add(1)
     for _ in range(9):
-        assert not fixture.commit()
-    assert fixture.acknowledged == []
-    fixture.commit()
-    fixture.commit()
-    assert fixture.acknowledged == [(1, False)]
-    fixture.add(2)
-    assert fixture.commit()
-    assert fixture.acknowledged[1:] == [(2, False)], "while it lasts, later changes do not wait as long"
-    fixture.changes.trouble = None
-    fixture.add(3)
-    fixture.commit()
-    assert fixture.acknowledged[2:] == [(3, True)]
-    assert fixture.stored() == {1, 2, 3}
-    fixture.changes.trouble = error
-    fixture.add(4)
-    assert not fixture.commit(), "another trouble has its own delay"
+        assert not harness.commit()
+    assert harness.acknowledged == []
+    harness.commit()
+    harness.commit()
+    assert harness.acknowledged == [(1, False)]
+    harness.add(2)
+    assert harness.commit()
+    assert harness.acknowledged[1:] == [(2, False)], "while it lasts, later changes do not wait as long"
+    harness.changes.trouble = None
+    harness.add(3)
+    harness.commit()
+    assert harness.acknowledged[2:] == [(3, True)]
+    assert harness.stored() == {1, 2, 3}
+    harness.changes.trouble = error
+    harness.add(4)
+    assert not harness.commit(), "another trouble has its own delay"

@@ -31,7 +31,7 @@ class FakeWorkers:
         return self.absent
 
 
-class InterruptionFixture:
+class InterruptionHarness:
     """Interruptions over a store, with one open violation of each of two cameras."""
 
     def __init__(self, folder: Path) -> None:
@@ -48,43 +48,43 @@ class InterruptionFixture:
 
 
 @pytest.fixture
-def fixture(tmp_path: Path) -> Iterator[InterruptionFixture]:
-    made = InterruptionFixture(tmp_path / "data")
+def harness(tmp_path: Path) -> Iterator[InterruptionHarness]:
+    made = InterruptionHarness(tmp_path / "data")
     yield made
     made.store.close()
 
 
-def test_violations_of_a_replaced_worker_are_closed_once(fixture: InterruptionFixture) -> None:
-    fixture.workers.newcomers.append(Newcomer("door", "another process"))
-    fixture.interruptions.close_replaced(fixture.store)
-    assert fixture.workers.newcomers, "what was sent before must be stored first"
-    assert fixture.still_open() == {1, 2}
-    fixture.interruptions.close_replaced(fixture.store)
-    assert fixture.still_open() == {2}
-    assert not fixture.workers.newcomers
+def test_violations_of_a_replaced_worker_are_closed_once(harness: InterruptionHarness) -> None:
+    harness.workers.newcomers.append(Newcomer("door", "another process"))
+    harness.interruptions.close_replaced(harness.store)
+    assert harness.workers.newcomers, "what was sent before must be stored first"
+    assert harness.still_open() == {1, 2}
+    harness.interruptions.close_replaced(harness.store)
+    assert harness.still_open() == {2}
+    assert not harness.workers.newcomers
 
 
-def test_violations_of_the_same_worker_stay_open(fixture: InterruptionFixture) -> None:
-    fixture.still_open()
-    fixture.workers.newcomers.append(Newcomer("door", entry(change(1)).owner))
-    fixture.interruptions.close_replaced(fixture.store)
-    assert fixture.still_open() == {1, 2}
+def test_violations_of_the_same_worker_stay_open(harness: InterruptionHarness) -> None:
+    harness.still_open()
+    harness.workers.newcomers.append(Newcomer("door", entry(change(1)).owner))
+    harness.interruptions.close_replaced(harness.store)
+    assert harness.still_open() == {1, 2}
 
 
-def test_violations_without_a_worker_for_a_minute_are_closed(fixture: InterruptionFixture) -> None:
-    fixture.still_open()
+def test_violations_without_a_worker_for_a_minute_are_closed(harness: InterruptionHarness) -> None:
+    harness.still_open()
     for absent, left_open in ((59.0, {1, 2}), (61.0, set())):
-        fixture.workers.absent = absent
-        fixture.interruptions.close_orphaned()
-        assert fixture.still_open() == left_open
+        harness.workers.absent = absent
+        harness.interruptions.close_orphaned()
+        assert harness.still_open() == left_open
 
 
-def test_incidents_and_violations_are_closed_with_their_reason(fixture: InterruptionFixture) -> None:
-    fixture.intake.add(entry(incident(1)))
-    fixture.still_open()
-    fixture.interruptions.close([change(1)], [incident(1)])
-    assert fixture.still_open() == {2}
-    assert fixture.state.open_incidents == []
-    with fixture.store.database.session() as session:
+def test_incidents_and_violations_are_closed_with_their_reason(harness: InterruptionHarness) -> None:
+    harness.intake.add(entry(incident(1)))
+    harness.still_open()
+    harness.interruptions.close([change(1)], [incident(1)])
+    assert harness.still_open() == {2}
+    assert harness.state.open_incidents == []
+    with harness.store.database.session() as session:
         closed = session.get_one(ViolationRow, violation_id(1))
         assert closed.close_reason == CloseReason.INTERRUPTED.value

@@ -29,7 +29,7 @@ KEY = Secret("the key to all tokens")
 MINUTE = OccupancyMinute("door", "", START, 1, 1, 1, 0, 0, 0, 1)
 
 
-class ConnectionsFixture:
+class ConnectionsHarness:
     """The recorder's side, driven turn by turn with a manual clock."""
 
     def __init__(self, path: Path) -> None:
@@ -61,11 +61,11 @@ class ConnectionsFixture:
 
 
 @pytest.fixture
-def fixture(tmp_path: Path) -> Iterator[ConnectionsFixture]:
-    fixture = ConnectionsFixture(tmp_path / "r.sock")
-    yield fixture
-    fixture.workers.close()
-    fixture.loop.close()
+def harness(tmp_path: Path) -> Iterator[ConnectionsHarness]:
+    harness = ConnectionsHarness(tmp_path / "r.sock")
+    yield harness
+    harness.workers.close()
+    harness.loop.close()
 
 
 def is_closed(sock: socket.socket) -> bool:
@@ -78,52 +78,52 @@ def is_closed(sock: socket.socket) -> bool:
 
 @pytest.mark.parametrize("token", ["", "0" * 64, worker_token(KEY, "door").reveal()])
 def test_a_connection_without_the_camera_s_token_is_closed(
-    fixture: ConnectionsFixture, token: str
+    harness: ConnectionsHarness, token: str
 ) -> None:
-    with fixture.connect("gate") as honest, fixture.connect("gate", token) as hostile:
-        fixture.turn()
-        fixture.turn()
+    with harness.connect("gate") as honest, harness.connect("gate", token) as hostile:
+        harness.turn()
+        harness.turn()
         assert is_closed(hostile)
-        assert [pid for pid, _ in fixture.misbehaved] == [os.getpid()]
+        assert [pid for pid, _ in harness.misbehaved] == [os.getpid()]
         honest.sendall(encode(OccupancyCounted(minute=replace(MINUTE, camera="gate"))))
-        fixture.turn()
-        assert [minute.camera for minute in fixture.minutes] == ["gate"]
+        harness.turn()
+        assert [minute.camera for minute in harness.minutes] == ["gate"]
 
 
-def test_a_worker_cannot_greet_for_a_second_camera(fixture: ConnectionsFixture) -> None:
-    with fixture.connect("door") as sock:
+def test_a_worker_cannot_greet_for_a_second_camera(harness: ConnectionsHarness) -> None:
+    with harness.connect("door") as sock:
         sock.sendall(encode(WorkerHello(camera="gate", token=worker_token(KEY, "gate").reveal())))
-        fixture.turn()
+        harness.turn()
         assert is_closed(sock)
 
 
-def test_the_connections_of_one_process_are_limited(fixture: ConnectionsFixture) -> None:
+def test_the_connections_of_one_process_are_limited(harness: ConnectionsHarness) -> None:
     socks = [socket.socket(socket.AF_UNIX) for _ in range(8)]
     for sock in socks:
-        sock.connect(str(fixture.path))
+        sock.connect(str(harness.path))
     for _ in range(8):
-        fixture.turn()
-    assert {pid for pid, _ in fixture.misbehaved} == {os.getpid()}
+        harness.turn()
+    assert {pid for pid, _ in harness.misbehaved} == {os.getpid()}
     assert sum(is_closed(sock) for sock in socks[4:]) == 4
     for sock in socks:
         sock.close()
 
 
 def test_a_worker_that_sends_too_much_is_paused_until_its_bucket_refills(
-    fixture: ConnectionsFixture, monkeypatch: pytest.MonkeyPatch
+    harness: ConnectionsHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message_bytes = worker_connections._MESSAGE_BYTES
     monkeypatch.setattr(worker_connections, "_BURST_BYTES", 3 * message_bytes)
-    with fixture.connect("door") as sock:
+    with harness.connect("door") as sock:
         for _ in range(8):
             sock.sendall(encode(OccupancyCounted(minute=MINUTE)))
-            fixture.turn()
-        received = len(fixture.minutes)
+            harness.turn()
+        received = len(harness.minutes)
         assert 1 <= received < 8
-        fixture.turn()
-        assert len(fixture.minutes) == received
-        fixture.clock.advance(60)
-        fixture.turn()
-        fixture.turn()
-        assert len(fixture.minutes) == 8
-    assert fixture.misbehaved == []
+        harness.turn()
+        assert len(harness.minutes) == received
+        harness.clock.advance(60)
+        harness.turn()
+        harness.turn()
+        assert len(harness.minutes) == 8
+    assert harness.misbehaved == []

@@ -30,7 +30,7 @@ class FakeExecutor:
         self.reloads.append(done)
 
 
-class RouterFixture:
+class RouterHarness:
     """A router with its executor, the results that it returned, and the counts."""
 
     def __init__(self) -> None:
@@ -50,63 +50,63 @@ class RouterFixture:
 
 
 @pytest.fixture
-def fixture() -> RouterFixture:
-    return RouterFixture()
+def harness() -> RouterHarness:
+    return RouterHarness()
 
 
-def test_enable_and_disable_are_executed_and_answered_immediately(fixture: RouterFixture) -> None:
-    fixture.run("disable")
-    fixture.run("enable")
-    assert fixture.executor.done == ["hall off", "hall on"]
-    assert [answer.ok for answer in fixture.answers] == [True, True]
+def test_enable_and_disable_are_executed_and_answered_immediately(harness: RouterHarness) -> None:
+    harness.run("disable")
+    harness.run("enable")
+    assert harness.executor.done == ["hall off", "hall on"]
+    assert [answer.ok for answer in harness.answers] == [True, True]
 
 
-def test_a_refused_command_is_answered_with_the_reason(fixture: RouterFixture) -> None:
-    fixture.executor.fault = "there is no camera 'hall'"
-    fixture.run("disable")
-    fixture.run("snooze")
-    assert [answer.detail for answer in fixture.answers] == [fixture.executor.fault] * 2
-    assert fixture.counted == [("disable", False), ("snooze", False)]
+def test_a_refused_command_is_answered_with_the_reason(harness: RouterHarness) -> None:
+    harness.executor.fault = "there is no camera 'hall'"
+    harness.run("disable")
+    harness.run("snooze")
+    assert [answer.detail for answer in harness.answers] == [harness.executor.fault] * 2
+    assert harness.counted == [("disable", False), ("snooze", False)]
 
 
 @pytest.mark.parametrize("verb", ["snooze", "snapshot", "acknowledge"])
-def test_a_child_s_command_is_answered_when_the_child_answers(fixture: RouterFixture, verb: str) -> None:
-    fixture.run(verb)
-    assert fixture.answers == []
+def test_a_child_s_command_is_answered_when_the_child_answers(harness: RouterHarness, verb: str) -> None:
+    harness.run(verb)
+    assert harness.answers == []
     result = CommandResult(id=f"{verb}-1", ok=True, detail="done")
     executing, other = ("hall", "") if verb == "snapshot" else ("", "hall")
-    fixture.router.done(result, other)
-    fixture.router.done(result, "gate")
-    assert fixture.answers == [], "only the process that executes it may answer"
-    fixture.router.done(result, executing)
-    fixture.router.done(result, executing)
-    assert fixture.answers == [result]
+    harness.router.done(result, other)
+    harness.router.done(result, "gate")
+    assert harness.answers == [], "only the process that executes it may answer"
+    harness.router.done(result, executing)
+    harness.router.done(result, executing)
+    assert harness.answers == [result]
 
 
-def test_a_child_that_does_not_answer_in_time_is_reported_once(fixture: RouterFixture) -> None:
-    fixture.run("snooze", now=5.0)
-    fixture.router.expire(14.9)
-    assert fixture.answers == []
-    fixture.router.expire(15.0)
-    fixture.router.done(CommandResult(id="snooze-1", ok=True), "")
-    assert [(answer.ok, "did not answer" in answer.detail) for answer in fixture.answers] == [
+def test_a_child_that_does_not_answer_in_time_is_reported_once(harness: RouterHarness) -> None:
+    harness.run("snooze", now=5.0)
+    harness.router.expire(14.9)
+    assert harness.answers == []
+    harness.router.expire(15.0)
+    harness.router.done(CommandResult(id="snooze-1", ok=True), "")
+    assert [(answer.ok, "did not answer" in answer.detail) for answer in harness.answers] == [
         (False, True)
     ]
 
 
-def test_a_reload_is_answered_at_its_end(fixture: RouterFixture) -> None:
-    fixture.run("reload", "")
-    assert fixture.answers == []
-    fixture.executor.reloads[0](False, "nothing was changed")
-    assert fixture.answers == [CommandResult(id="reload-1", ok=False, detail="nothing was changed")]
+def test_a_reload_is_answered_at_its_end(harness: RouterHarness) -> None:
+    harness.run("reload", "")
+    assert harness.answers == []
+    harness.executor.reloads[0](False, "nothing was changed")
+    assert harness.answers == [CommandResult(id="reload-1", ok=False, detail="nothing was changed")]
 
 
-def test_an_unknown_verb_is_refused(fixture: RouterFixture) -> None:
-    fixture.run("explode")
-    assert not fixture.answers[0].ok
-    assert "explode" in fixture.answers[0].detail
+def test_an_unknown_verb_is_refused(harness: RouterHarness) -> None:
+    harness.run("explode")
+    assert not harness.answers[0].ok
+    assert "explode" in harness.answers[0].detail
 
 
-def test_the_result_of_an_unknown_command_is_ignored(fixture: RouterFixture) -> None:
-    fixture.router.done(CommandResult(id="stranger", ok=True), "")
-    assert fixture.answers == []
+def test_the_result_of_an_unknown_command_is_ignored(harness: RouterHarness) -> None:
+    harness.router.done(CommandResult(id="stranger", ok=True), "")
+    assert harness.answers == []

@@ -9,7 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from maskwatch.domain import Snooze
-from maskwatch.ipc.messages import Command, CommandResult, Ready, SnoozeChanged, WorkerMisbehaved
+from maskwatch.ipc.messages import (
+    Command,
+    CommandExecuted,
+    CommandResult,
+    Ready,
+    SnoozeChanged,
+    WorkerMisbehaved,
+)
 from maskwatch.supervisor.camera_monitor import CameraMonitor
 from maskwatch.supervisor.commands import CommandRouter
 from maskwatch.supervisor.events import ChildEventRouter
@@ -53,6 +60,19 @@ def harness() -> Iterator[Harness]:
 def test_a_command_of_the_recorder_is_executed_and_answered(harness: Harness) -> None:
     harness.send(harness.recorder, Command(id="1", verb="reload"))
     assert CommandResult(id="1", ok=True, detail="reloaded") in harness.recorder.received()
+
+
+def test_a_command_that_the_recorder_executed_is_counted(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[tuple[str, bool]] = []
+    count = lambda _, verb, ok: counted.append((verb, ok))  # noqa: E731 - a method's replacement
+    monkeypatch.setattr(SupervisorMetrics, "command_ended", count)
+    harness.send(harness.recorder, CommandExecuted(verb="acknowledge", ok=True))
+    assert counted == [("acknowledge", True)]
+    harness.send(harness.worker, CommandExecuted(verb="acknowledge", ok=True))
+    assert counted == [("acknowledge", True)]
+    assert harness.worker.killed
 
 
 def test_a_snooze_is_taken_over_from_the_recorder_only(harness: Harness) -> None:

@@ -13,7 +13,10 @@ from maskwatch.alerts.mqtt.commands import MqttCommandHandler
 from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.payloads import CommandResultPayload
+from maskwatch.alerts.mqtt.state import StatePublisher
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
+from maskwatch.alerts.sink import StateSnapshot
+from maskwatch.config.schema import Config, MqttConfig
 from maskwatch.ipc.messages import Command, CommandResult
 from tests.alerts.conftest import MakeSink
 from tests.fakes.mosquitto import Listener, Mosquitto
@@ -204,6 +207,33 @@ def test_commands_are_received_after_the_broker_was_restarted(
     sender.publish("maskwatch/gate%201/command/reload")
     assert recorder.wait_command().verb == "reload"
     sender.close()
+
+
+class FakeSession:
+    """Records the answers that it is to publish."""
+
+    def __init__(self) -> None:
+        self.answers: list[Message] = []
+
+    def answer(self, message: Message) -> None:
+        self.answers.append(message)
+
+
+def test_a_result_that_arrives_between_sessions_is_published_by_the_next() -> None:
+    commands, lost, next_session = list[Command](), FakeSession(), FakeSession()
+    publisher = StatePublisher(
+        Config(node="gate 1", cameras=(), mqtt=MqttConfig(commands=True)),
+        MessageBuilder(TOPICS, "gate 1"),
+        lambda: StateSnapshot((), (), (), {}),
+        commands.append,
+    )
+    publisher.handle(lost, message(payload=b'{"id": "7"}'))  # type: ignore[arg-type]  # a fake
+    publisher.answer(CommandResult(id=commands[0].id, ok=True, detail="done"))
+    for _ in range(2):
+        publisher.run_due(next_session)  # type: ignore[arg-type]  # a fake
+    assert lost.answers == []
+    (answer,) = next_session.answers
+    assert (result_of(answer).id, result_of(answer).detail) == ("7", "done")
 
 
 def test_no_command_is_received_unless_enabled(
