@@ -47,9 +47,9 @@ __all__ = [
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_CAMERA = "  - {name: door, url: 'rtsp://127.0.0.1:1/', enabled: false}"
-"""A camera that no worker watches: a test hands in what one would."""
+"""A disabled camera: it has no worker, so that a test can connect as one."""
 KEY = {"HOOK_KEY": "what-signs-requests"}
-"""The environment in which the webhooks of `channel` have their key."""
+"""The environment with the key of the webhooks of `channel`."""
 
 
 class QuickDaemon(Daemon):
@@ -77,7 +77,7 @@ class QuickDaemon(Daemon):
             json.dumps(self.timeouts),
         ]
 
-    def ready_to_ask(self) -> bool:
+    def is_serving(self) -> bool:
         """Whether it answers on its metrics port."""
         try:
             self.fetch("healthz")
@@ -93,8 +93,8 @@ class QuickDaemon(Daemon):
         return self.camera(name).worker.pid or 0
 
     @contextmanager
-    def hand_in(self, camera: str) -> Iterator[FakeWorker]:
-        """Speak to the recorder as the worker of a camera that has none, since it is disabled."""
+    def connect_worker(self, camera: str) -> Iterator[FakeWorker]:
+        """Connect to the recorder as the worker of a disabled camera."""
         with closing(FakeWorker(self.runtime / "recorder.sock", camera)) as worker:
             yield worker
 
@@ -121,7 +121,7 @@ class SmallDiskDaemon(QuickDaemon):
 
 
 def channel(name: str, port: int, **keys: object) -> str:
-    """A webhook at a port of this machine, as an entry of `people`."""
+    """Return a webhook at a port of this machine, as an entry of `people`."""
     more = "".join(f", {key}: {value}" for key, value in keys.items())
     return f"{{name: {name}, webhook: 'http://127.0.0.1:{port}/', key: '${{HOOK_KEY}}'{more}}}"
 
@@ -189,7 +189,7 @@ def _load(path: Path, worker_megabytes: int) -> Config:
 def _run(path: Path, timeouts_json: str) -> int:
     timeouts = json.loads(timeouts_json)
     worker_megabytes = timeouts.pop("worker_megabytes", 0)
-    child_factory.new_token_key = lambda: TOKEN_KEY  # which `QuickDaemon.hand_in` uses too
+    child_factory.new_token_key = lambda: TOKEN_KEY  # which `QuickDaemon.connect_worker` uses too
     if "MASKWATCH_TEST_WORKER" in os.environ:  # show repeated lines of the log as well
         logs.RepeatFilter.filter = lambda *_: True  # type: ignore[method-assign]
     try:

@@ -50,7 +50,7 @@ def test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state
                 lambda: daemon.metric("maskwatch_sink_ready", sink="mqtt") == 1, 60, "it is there"
             )
             broker.kill()  # and what it had retained is lost
-            with daemon.hand_in("door") as worker:
+            with daemon.connect_worker("door") as worker:
                 for number, offset in ((1, 0), (2, 7 * 3600), (3, 26 * 3600)):
                     clock.jump_to(offset)
                     time.sleep(1.5)  # until every process sees it
@@ -122,7 +122,7 @@ def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
     more = f"mqtt: {{port: {broker.port}, window: {len(everything)}}}"
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, env) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             for index in range(len(everything)):
                 worker.send(change(index, closed=True))
             worker.wait(len(everything), 60)

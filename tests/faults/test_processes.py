@@ -256,7 +256,7 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
 def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
     with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as connected:
+        with daemon.connect_worker("door") as connected:
             sockets = list(daemon.runtime.glob("*.sock"))
             assert len(sockets) == 2
             for path in sockets:
@@ -265,7 +265,7 @@ def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
             wait_started(daemon)
             connected.send(change(1))
             assert connected.wait(1)[0].stored, "who is connected stays so"
-        with daemon.hand_in("door") as newcomer:
+        with daemon.connect_worker("door") as newcomer:
             newcomer.send(change(2))
             assert newcomer.wait(1)[0].stored
         assert daemon.stop() == 0

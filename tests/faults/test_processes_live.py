@@ -112,7 +112,7 @@ def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server
     ) as daemon:
         wait_until(
             lambda: (
-                daemon.ready_to_ask()
+                daemon.is_serving()
                 and daemon.metric("maskwatch_process_restarts_total", camera="a", reason="memory") >= 1
             ),
             90,
@@ -131,7 +131,7 @@ def test_a_recorder_that_grows_too_large_is_renewed_cleanly_and_loses_nothing(tm
         wait_started(daemon)
         while daemon.metric("maskwatch_process_restarts_total", process="recorder", reason="memory") < 2:
             visit = change(len(recorded), closed=True)
-            with contextlib.suppress(OSError, AssertionError), daemon.hand_in("door") as worker:
+            with contextlib.suppress(OSError, AssertionError), daemon.connect_worker("door") as worker:
                 worker.send(visit)
                 assert worker.wait(1, 5)[0].stored
                 recorded.add(visit.violation.id)

@@ -116,7 +116,7 @@ def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost
     more = f"mqtt: {{port: {narrow.port}}}"
     with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             worker.send(long_winded(0))
             worker.send(change(1, closed=True))
             worker.wait(2)
@@ -136,7 +136,7 @@ def test_an_alert_that_makes_a_broker_disconnect_holds_no_other_back(
     more = f"mqtt: {{port: {narrow.port}, version: '3.1.1'}}"
     with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             worker.send(long_winded(0))
             for index in range(1, 21):
                 worker.send(change(index, closed=True))
@@ -162,7 +162,7 @@ def test_a_webhook_that_refuses_one_violation_is_told_all_others_also_in_digests
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
         wait_started(daemon)
         everybody = range(1, 11)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             for index in everybody:
                 worker.send(change(index))
             worker.wait(10)

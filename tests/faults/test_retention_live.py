@@ -113,7 +113,7 @@ def test_retention_removes_the_oldest_first_and_keeps_what_is_open(
 ) -> None:
     daemon = keeper.daemon
     hours = (100, 50, 40, 30, 20, 10, 9, 8, 7, 6)
-    with daemon.hand_in("door") as worker:
+    with daemon.connect_worker("door") as worker:
         worker.send(change(OPEN, started=datetime.now(UTC) - 200 * HOUR), JPEG)
         for index, age in enumerate(hours):
             started = datetime.now(UTC) - age * HOUR
@@ -218,7 +218,7 @@ def test_a_long_retention_pass_goes_in_order_while_alerts_are_recorded(
     fill(daemon.data, now)
     everything, in_the_end = Left(MANY, MANY, MANY + KEPT), Left(0, 0, KEPT)
     looks = [everything]
-    with keeping(daemon) as keeper, daemon.hand_in("door") as worker:
+    with keeping(daemon) as keeper, daemon.connect_worker("door") as worker:
         assert keeper.left() == everything
         keeper.order("pictures_days: 2, violations_days: 2, occupancy_days: 3.5")
         while looks[-1] != in_the_end:

@@ -71,7 +71,7 @@ def only(folder: Path, free: int) -> Iterator[None]:
 
 @pytest.mark.long
 def test_when_space_runs_short_the_oldest_pictures_go_and_the_violations_stay(site: Site) -> None:
-    with site.daemon.hand_in("door") as worker:
+    with site.daemon.connect_worker("door") as worker:
         ours = range(100, 108)
         for index in ours:
             worker.send(change(index, closed=True), JPEG + bytes(MIB))
@@ -99,7 +99,7 @@ def test_a_full_disk_is_one_incident_which_a_restarted_recorder_closes(
     daemon = site.daemon
     before = len(site.disk_incidents())
     with full_disk(daemon.inside):
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             sent = 0
             while (daemon.inside / "reserve").exists():
                 assert sent < 500, "the reserve is not given up"

@@ -79,7 +79,7 @@ def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
         more = f"mqtt: {{port: {broker.port}}}\npeople: [{channels}]"
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
             wait_started(daemon)
-            with daemon.hand_in("door") as worker:
+            with daemon.connect_worker("door") as worker:
                 for index in range(10):
                     worker.send(change(index))
                     worker.send(change(index, 2, closed=True))
@@ -119,7 +119,7 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
 
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             wrong = (
                 ("expired", both, "certificate has expired"),
                 ("good", without_us, "not authorized"),
@@ -151,7 +151,7 @@ def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
     everything = {alert(index) for index in range(40)}
     with QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
         wait_started(daemon)
-        with daemon.hand_in("door") as worker:
+        with daemon.connect_worker("door") as worker:
             for index in range(len(everything)):
                 worker.send(change(index))
             worker.wait(len(everything))
@@ -199,7 +199,7 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
         )
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
             wait_started(daemon)
-            with daemon.hand_in("door") as worker:
+            with daemon.connect_worker("door") as worker:
                 for index in range(15):
                     worker.send(change(index))
                     worker.send(change(index, 2, closed=True))
