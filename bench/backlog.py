@@ -101,7 +101,7 @@ def faults(listener: Listener, alerts: int) -> list[str]:
     seen: dict[str, int] = {}
     arrived = set()
     wrong = []
-    for heard in listener.heard:
+    for heard in listener.messages:
         alert = json.loads(heard.payload)
         arrived.add(alert["alert_id"])
         if alert["number"] < seen.get(alert["id"], 0):
@@ -134,7 +134,7 @@ def main() -> int:
         broker.stop()
     print(f"{alerts} alerts drained in {seconds:.1f} s, {alerts / seconds:.0f} a second")
     print(f"paho alone, from memory: {alone:.1f} s; ratio {seconds / alone:.1f}")
-    print(f"arrived {len(listener.heard)}; " + ("; ".join(wrong[:5]) or "none lost, all in order"))
+    print(f"arrived {len(listener.messages)}; " + ("; ".join(wrong[:5]) or "none lost, all in order"))
     return 1 if wrong else 0
 
 

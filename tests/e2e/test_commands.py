@@ -112,7 +112,7 @@ def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
             assert daemon.metric("maskwatch_camera_snoozed", camera="door") == 1
             assert daemon.metric("maskwatch_violations_total", camera="door") == 1
             assert VIOLATION not in operator.ears.topics()
-            assert any(b'"silent":1' in h.payload for h in operator.ears.heard if h.topic == OPEN)
+            assert any(b'"silent":1' in h.payload for h in operator.ears.messages if h.topic == OPEN)
             story = daemon.run("events show", violation).stdout
             assert "told to nobody: the camera was snoozed when it began" in story
 

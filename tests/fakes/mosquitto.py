@@ -1,4 +1,4 @@
-"""A real Mosquitto of a test's own, and an independent subscriber that remembers all it hears."""
+"""A real Mosquitto for one test, and an independent subscriber that records all messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sb
 
 
 class Mosquitto:
-    """A broker in a directory of its own, which may be stopped and started again on its port."""
+    """A broker in its own directory, which may be stopped and started again on its port."""
 
     def __init__(
         self, directory: Path, lines: list[str] | None = None, listener: str = "", *, port: int = 0
@@ -79,12 +79,19 @@ class Mosquitto:
             self._process = None
 
     def reload(self) -> None:
-        """Have it read its passwords and its ACL anew."""
+        """Reload the passwords and the ACL."""
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
+    def retained(self) -> dict[str, bytes]:
+        """Return the retained payloads by topic, as a new subscriber receives them."""
+        with Listener(self.port) as listener:
+            listener.publish("test/end")
+            listener.wait_for("test/end")
+        return {each.topic: each.payload for each in listener.messages if each.retain}
+
     def kill(self) -> None:
-        """As a crash: no goodbye to anybody, retained messages lost."""
+        """Kill it: clients are not disconnected in order, and retained messages are lost."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(10)
@@ -95,7 +102,7 @@ class Mosquitto:
 
 
 class GatedMosquitto(Mosquitto):
-    """Acknowledges and drops what is published to it until `admit`: a subscriber can be there before."""
+    """Acknowledges and drops publications until `admit`, so that a subscriber can connect before."""
 
     def __init__(self, directory: Path, lines: list[str] | None = None, *, port: int = 0) -> None:
         self._rules = directory / "acl"
@@ -120,8 +127,8 @@ def _is_open(port: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One message, as an independent MQTT 5 subscriber got it."""
+class ReceivedMessage:
+    """One message, as an independent MQTT 5 subscriber received it."""
 
     topic: str
     payload: bytes
@@ -131,14 +138,14 @@ class Heard:
     content: str | None
     correlation: bytes
     at: float
-    """When it came, in seconds since the epoch."""
+    """Time of arrival, in seconds since the epoch."""
 
 
 class Listener:
-    """Subscribes and remembers."""
+    """Subscribes and records messages."""
 
     def __init__(self, port: int, filters: str = "#", *, username: str = "", password: str = "") -> None:
-        self.heard: list[Heard] = []
+        self.messages: list[ReceivedMessage] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._filters = filters
@@ -151,7 +158,7 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert self._subscribed.wait(10), "the test's own subscriber could not subscribe"
+        assert self._subscribed.wait(10), "the subscriber of the test could not subscribe"
 
     def __enter__(self) -> Self:
         return self
@@ -166,7 +173,7 @@ class Listener:
 
     def _on_message(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
         properties = message.properties
-        heard = Heard(
+        received = ReceivedMessage(
             message.topic,
             bytes(message.payload),
             message.qos,
@@ -177,27 +184,29 @@ class Listener:
             time.time(),
         )
         with self._changed:
-            self.heard.append(heard)
+            self.messages.append(received)
             self._changed.notify_all()
 
-    def wait(self, wanted: Callable[[list[Heard]], bool], seconds: float = 15) -> list[Heard]:
-        """Return all that was heard, once `wanted` says it is enough."""
+    def wait(
+        self, condition: Callable[[list[ReceivedMessage]], bool], seconds: float = 15
+    ) -> list[ReceivedMessage]:
+        """Return all messages, once `condition` is true of them."""
         with self._changed:
-            if not self._changed.wait_for(lambda: wanted(self.heard), seconds * SLACK):
-                tail = [(h.topic, h.payload[:200]) for h in self.heard[-12:]]
-                raise AssertionError(f"not heard within {seconds * SLACK} s; heard last: {tail}")
-            return list(self.heard)
+            if not self._changed.wait_for(lambda: condition(self.messages), seconds * SLACK):
+                tail = [(h.topic, h.payload[:200]) for h in self.messages[-12:]]
+                raise AssertionError(f"not received within {seconds * SLACK} s; received last: {tail}")
+            return list(self.messages)
 
-    def wait_for(self, topic: str, payload: bytes | None = None, seconds: float = 15) -> Heard:
+    def wait_for(self, topic: str, payload: bytes | None = None, seconds: float = 15) -> ReceivedMessage:
         """Return the newest message of a topic (with this payload), waiting for it."""
 
-        def match(heard: Heard) -> bool:
-            return heard.topic == topic and payload in {None, heard.payload}
+        def match(received: ReceivedMessage) -> bool:
+            return received.topic == topic and payload in {None, received.payload}
 
         return [h for h in self.wait(lambda all_: any(map(match, all_)), seconds) if match(h)][-1]
 
     def topics(self) -> list[str]:
-        return [heard.topic for heard in self.heard]
+        return [received.topic for received in self.messages]
 
     def publish(
         self, topic: str, payload: bytes = b"", *, retain: bool = False, correlation: bytes = b""

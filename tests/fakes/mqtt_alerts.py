@@ -1,15 +1,16 @@
-"""What an independent subscriber has heard of violations and of trouble, and what it should hear."""
+"""Alerts and incidents as an independent subscriber receives them, and as a test expects them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from tests.fakes.mosquitto import Listener
 from tests.fakes.samples import change
 
-__all__ = ["TOPICS", "Told", "alert", "alerts_of", "incidents_of", "violation_topic"]
+__all__ = ["TOPICS", "PublishedIncident", "alert", "alerts_of", "incidents_of", "violation_topic"]
 
 TOPICS = Topics("maskwatch", "test")
 
@@ -18,24 +19,22 @@ Alert = tuple[str, int]
 
 
 def violation_topic(camera: str = "door") -> str:
-    """The topic of a camera's alerts."""
+    """Return the topic of a camera's alerts."""
     return TOPICS.of(Topic.VIOLATION, camera=camera)
 
 
 def alerts_of(listener: Listener, camera: str = "door") -> list[Alert]:
-    """The alerts of a camera, in the order in which they came."""
-    wanted = violation_topic(camera)
-    bodies = [json.loads(heard.payload) for heard in list(listener.heard) if heard.topic == wanted]
-    return [(body["id"], body["number"]) for body in bodies]
+    """Return the alerts of a camera, in the order of their arrival."""
+    return [(body["id"], body["number"]) for body in _bodies(listener, violation_topic(camera))]
 
 
 def alert(index: int, number: int = 1) -> Alert:
-    """The alert of the sample violation of this index."""
+    """Return the alert of the sample violation of this index."""
     return str(change(index).violation.id), number
 
 
 @dataclass(frozen=True)
-class Told:
+class PublishedIncident:
     """One change of an incident, as it was published."""
 
     id: str
@@ -45,9 +44,13 @@ class Told:
     reason: str
 
 
-def incidents_of(listener: Listener, camera: str = "") -> list[Told]:
-    """What was told of trouble with a camera, or with the node, also if it was told twice."""
+def incidents_of(listener: Listener, camera: str = "") -> list[PublishedIncident]:
+    """Return the published incidents of a camera, or of the node, with repetitions."""
     topic = Topic.INCIDENT if camera else Topic.NODE_INCIDENT
-    wanted = TOPICS.of(topic, camera=camera)
-    bodies = [json.loads(heard.payload) for heard in list(listener.heard) if heard.topic == wanted]
-    return [Told(**{name: body[name] for name in Told.__annotations__}) for body in bodies]
+    names = PublishedIncident.__annotations__
+    bodies = _bodies(listener, TOPICS.of(topic, camera=camera))
+    return [PublishedIncident(**{name: body[name] for name in names}) for body in bodies]
+
+
+def _bodies(listener: Listener, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(each.payload) for each in list(listener.messages) if each.topic == topic]

@@ -18,7 +18,7 @@ from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.clips import make_clip
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.mqtt_alerts import Told, incidents_of
+from tests.fakes.mqtt_alerts import PublishedIncident, incidents_of
 from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.waiting import wait_until
 
@@ -34,7 +34,7 @@ class Site:
     listener: Listener
     clips: Path
 
-    def told(self, kind: IncidentKind, camera: str = "a") -> list[Told]:
+    def told(self, kind: IncidentKind, camera: str = "a") -> list[PublishedIncident]:
         """What an independent subscriber was told of this trouble, also if it was told twice."""
         return [each for each in incidents_of(self.listener, camera) if each.kind == kind]
 

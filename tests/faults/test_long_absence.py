@@ -75,7 +75,9 @@ def test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state
                     came = sorted(alerts_of(listener), key=itemgetter(0))
                     for _, group in groupby(came, key=itemgetter(0)):
                         assert [number for _, number in group] == [1, 2, 3]
-                    lives = [each.expiry for each in listener.heard if each.topic == violation_topic()]
+                    lives = [
+                        each.expiry for each in listener.messages if each.topic == violation_topic()
+                    ]
                     assert min(lives) > DAY - 600, "a message expires a day after it was sent, not made"
 
                     assert listener.wait_for(TOPICS.of(Topic.STATUS), seconds=60).payload == b"online"
@@ -130,7 +132,7 @@ def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
             broker.admit()
             listener.wait(lambda _: len(alerts_of(listener)) >= len(everything), 120)
             assert sorted(alerts_of(listener)) == sorted(everything), "each once"
-            times = [heard.at for heard in listener.heard if heard.topic == violation_topic()]
+            times = [heard.at for heard in listener.messages if heard.topic == violation_topic()]
             began = connected_at(broker)
             for place, at in enumerate(times, 1):
                 assert at >= began + (place - RATE) / RATE, f"number {place} came too early"

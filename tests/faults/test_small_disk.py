@@ -38,7 +38,9 @@ class Site:
     def disk_incidents(self) -> list[tuple[str, int, str]]:
         """What was told of the disk: id, number and kind of the change; a kill may repeat one."""
         topic = "maskwatch/test/incident"
-        heard = [json.loads(each.payload) for each in list(self.listener.heard) if each.topic == topic]
+        heard = [
+            json.loads(each.payload) for each in list(self.listener.messages) if each.topic == topic
+        ]
         told = [(b["id"], b["number"], b["change"]) for b in heard if b["kind"] == "disk"]
         return list(dict.fromkeys(told))
 

@@ -215,7 +215,7 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
             assert daemon.metric("maskwatch_alerts_total", **sink, fate="accepted") == 0
             assert daemon.log().count("drops what is published") == 1
             assert not [line for line in dropped(broker) if TOPICS.of(Topic.CANARY) not in line]
-            assert listener.heard == []
+            assert listener.messages == []
 
             broker.admit()
             listener.wait(lambda _: len(alerts_of(listener)) == len(everything), 120)

@@ -64,7 +64,7 @@ def _parts(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
         length, _ = _HEADER.unpack_from(data)
         end = _HEADER.size + int(length)
         return data[: _HEADER.size], data[_HEADER.size : end], data[end:]
-    if name == "desk":
+    if name == "handler":
         topic, line, text = data.partition(b"\n")
         return topic + line, text, b""
     return b"", data, b""

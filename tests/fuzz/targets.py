@@ -104,7 +104,7 @@ TARGETS: dict[str, list[bytes]] = {
         _DEEP,
     ],
     "command": [b'{"id": "1", "seconds": 60, "on": true, "target": "x"}', _DEEP, b'{"seconds": 1e400}'],
-    "desk": [
+    "handler": [
         b'camera/door/command/snooze\n{"id": "a", "seconds": 60}',
         b'command/acknowledge\n{"id": "a", "target": "x"}',
         b"camera/door/command/format\n{}",
@@ -183,7 +183,7 @@ def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[by
     return target
 
 
-def _desk(data: bytes) -> None:
+def _handler(data: bytes) -> None:
     """A flood of one message: no more run than the burst, all answered in JSON."""
     topics = Topics("maskwatch", "gate")
     handler = MqttCommandHandler(MessageBuilder(topics, "gate"))
@@ -297,7 +297,7 @@ def _database(data: bytes) -> None:
 _READERS: dict[str, Callable[[bytes], object]] = {
     "config": _file(lambda path: check_config(path, environ={"A": "1"})),
     "command": _parse_payload,
-    "desk": _desk,
+    "handler": _handler,
     "wire": _wire,
     "nal": _nal,
     "manifest": _file(read_manifest, ManifestError),

@@ -147,7 +147,7 @@ def test_an_alert_that_an_acl_refuses_in_mqtt_5_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("code", "fate"),
+    ("code", "status"),
     [
         (0x00, DeliveryStatus.ACCEPTED),
         (0x10, DeliveryStatus.ACCEPTED),
@@ -160,12 +160,12 @@ def test_the_reason_code_decides_the_outcome(
     recorder: FakeRecorder,
     make_sink: MakeSink,
     code: int,
-    fate: DeliveryStatus,
+    status: DeliveryStatus,
 ) -> None:
     broker = stubborn(Behaviour(puback=code))
     sink = make_sink(broker.port)
     recorder.start(sink)
-    assert recorder.status(recorder.send(sink, change(1))) is fate
+    assert recorder.status(recorder.send(sink, change(1))) is status
     assert sink.ready
 
 
@@ -378,8 +378,8 @@ def test_a_backlog_drains_in_order_through_the_window(
             sent += 1
             recorder.send(sink, change(1, sent))
         time.sleep(0.001)
-    listener.wait(lambda heard: len(heard) >= total, 60)
-    numbers = [json.loads(heard.payload)["number"] for heard in listener.heard]
+    listener.wait(lambda received: len(received) >= total, 60)
+    numbers = [json.loads(received.payload)["number"] for received in listener.messages]
     listener.close()
     assert numbers == list(range(1, total + 1))
 

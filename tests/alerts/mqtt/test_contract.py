@@ -17,7 +17,7 @@ from maskwatch.alerts.sink import CameraSnapshot
 from maskwatch.domain import CameraState, Snooze
 from maskwatch.ipc.messages import CommandResult
 from tests.alerts.conftest import MakeSink
-from tests.fakes.mosquitto import Heard, Listener, Mosquitto
+from tests.fakes.mosquitto import Listener, Mosquitto, ReceivedMessage
 from tests.fakes.recorder_side import FakeRecorder, minute, status
 from tests.fakes.samples import JPEG, START, change, incident, violation_id
 from tools.reference import reference
@@ -61,8 +61,8 @@ def test_an_invalid_payload_fails_validation() -> None:
         validator("camera-state").validate({"version": 1, "node": "n", "camera": "c", "state": "asleep"})
 
 
-def kind_of(heard: Heard) -> Topic:
-    (kind,) = (topic for topic in Topic if TOPICS.parse(topic, heard.topic) is not None)
+def kind_of(received: ReceivedMessage) -> Topic:
+    (kind,) = (topic for topic in Topic if TOPICS.parse(topic, received.topic) is not None)
     return kind
 
 
@@ -92,10 +92,10 @@ def test_publications_match_the_topic_table_and_the_schemas(
     sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG))
     sink.command_done(CommandResult(id=command, ok=True))
     result = TOPICS.of(Topic.COMMAND_RESULT)
-    heard = listener.wait(lambda all_: any(each.topic == result for each in all_))
+    received = listener.wait(lambda all_: any(each.topic == result for each in all_))
     sink.stop(5)
-    heard = listener.wait(lambda all_: any(each.payload == b"offline" for each in all_))
-    published = [each for each in heard if not kind_of(each).value.incoming]
+    received = listener.wait(lambda all_: any(each.payload == b"offline" for each in all_))
+    published = [each for each in received if not kind_of(each).value.incoming]
     assert {kind_of(each) for each in published} == {
         topic for topic in Topic if not topic.value.incoming
     }

@@ -113,11 +113,11 @@ def test_discovery_is_retained_and_published_again_at_birth(
     listener.wait_for("maskwatch/gate%201/status", b"online")
     first = discovery_of(listener)
     assert len(first) == 8
-    assert all(heard.retain for heard in listener.heard if heard.topic in first)
+    assert all(received.retain for received in listener.messages if received.topic in first)
     recorder.cameras = [status(state=CameraState.BLIND)]
     listener.publish("homeassistant/status", b"online")
     wait_until(lambda: len(discovery_of(listener)) == 2 * len(first) + 1)
-    wait_until(lambda: any(b"blind" in heard.payload for heard in listener.heard))
+    wait_until(lambda: any(b"blind" in received.payload for received in listener.messages))
 
 
 def test_the_will_of_home_assistant_is_not_a_birth(
@@ -141,8 +141,8 @@ def test_retained_topics_of_a_removed_camera_are_cleared(
     recorder.cameras = [status("door")]
     sink = make_sink(broker.port, version=version, home_assistant=True)
     recorder.start(sink)
-    wait_until(lambda: not [topic for topic in retained_topics(broker) if "shed" in topic])
-    assert any("/door/" in topic for topic in retained_topics(broker))
+    wait_until(lambda: not [topic for topic in broker.retained() if "shed" in topic])
+    assert any("/door/" in topic for topic in broker.retained())
 
 
 def test_retained_topics_of_another_node_are_kept(
@@ -152,18 +152,9 @@ def test_retained_topics_of_another_node_are_kept(
     recorder.start(other)
     sink = make_sink(broker.port, home_assistant=True)
     recorder.start(sink)
-    wait_until(lambda: "maskwatch/gate%201/status" in retained_topics(broker))
-    left = [topic for topic in retained_topics(broker) if "gate%202" in topic or "gate_2" in topic]
+    wait_until(lambda: "maskwatch/gate%201/status" in broker.retained())
+    left = [topic for topic in broker.retained() if "gate%202" in topic or "gate_2" in topic]
     assert len(left) == 6 + 8
-
-
-def retained_topics(broker: Mosquitto) -> list[str]:
-    """Return the retained topics, as a new subscriber receives them."""
-    late = Listener(broker.port, "#")
-    late.publish("test/end", b"")
-    late.wait_for("test/end")
-    late.close()
-    return [heard.topic for heard in late.heard if heard.retain]
 
 
 def test_a_configured_prefix_is_used() -> None:

@@ -85,9 +85,9 @@ def test_every_retained_topic_is_published_again_to_an_empty_broker(
     wait_until(lambda: sink.ready)
     late = Listener(broker.port)
     last = f"{ROOT}/status"
-    heard = {h.topic: h.payload for h in late.wait(lambda all_: any(h.topic == last for h in all_))}
+    received = {h.topic: h.payload for h in late.wait(lambda all_: any(h.topic == last for h in all_))}
     late.close()
-    assert set(heard) == {
+    assert set(received) == {
         f"{ROOT}/status",
         f"{ROOT}/open_incidents",
         *(
@@ -98,11 +98,11 @@ def test_every_retained_topic_is_published_again_to_an_empty_broker(
         f"{ROOT}/camera/door/occupancy",
         f"{ROOT}/camera/door/zone/hall/occupancy",
     }
-    assert json.loads(heard[f"{ROOT}/camera/yard/state"])["reason"] == "no route"
-    assert json.loads(heard[f"{ROOT}/camera/door/open_violations"])["count"] == 1
-    assert json.loads(heard[f"{ROOT}/camera/yard/open_violations"])["count"] == 0
+    assert json.loads(received[f"{ROOT}/camera/yard/state"])["reason"] == "no route"
+    assert json.loads(received[f"{ROOT}/camera/door/open_violations"])["count"] == 1
+    assert json.loads(received[f"{ROOT}/camera/yard/open_violations"])["count"] == 0
     assert (
-        json.loads(heard[f"{ROOT}/camera/door/open_incidents"])["incidents"][0]["kind"]
+        json.loads(received[f"{ROOT}/camera/door/open_incidents"])["incidents"][0]["kind"]
         == "camera_offline"
     )
 
@@ -116,8 +116,8 @@ def test_a_change_of_state_replaces_the_retained_one(
     sink.camera_changed(status(state=CameraState.BLIND, reason="covered"))
     sink.occupancy_counted(minute())
     topic = f"{ROOT}/camera/door/state"
-    heard = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 2)
-    assert json.loads([h for h in heard if h.topic == topic][-1].payload)["state"] == "blind"
+    received = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 2)
+    assert json.loads([h for h in received if h.topic == topic][-1].payload)["state"] == "blind"
     assert json.loads(listener.wait_for(f"{ROOT}/camera/door/occupancy").payload)["compliance"] == 0.75
 
 
@@ -130,9 +130,10 @@ def test_the_list_of_open_violations_follows_the_alerts(
     assert json.loads(listener.wait_for(topic).payload)["count"] == 0
     recorder.open_violations = [change(1)]
     recorder.send(sink, change(1))
-    heard = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 2)
+    received = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 2)
     assert (
-        json.loads([h for h in heard if h.topic == topic][-1].payload)["violations"][0]["zone"] == "hall"
+        json.loads([h for h in received if h.topic == topic][-1].payload)["violations"][0]["zone"]
+        == "hall"
     )
 
 
@@ -148,8 +149,8 @@ def test_the_changes_of_a_violation_arrive_in_order(
     deliveries = [recorder.send(sink, change(1, number)) for number in range(1, 41)]
     assert all(recorder.status(delivery) is DeliveryStatus.ACCEPTED for delivery in deliveries)
     topic = f"{ROOT}/camera/door/violation"
-    heard = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 40)
-    assert [json.loads(h.payload)["number"] for h in heard if h.topic == topic] == list(range(1, 41))
+    received = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 40)
+    assert [json.loads(h.payload)["number"] for h in received if h.topic == topic] == list(range(1, 41))
 
 
 def test_mqtt_5_messages_carry_expiry_and_content_type(
@@ -237,9 +238,9 @@ def test_any_camera_name_is_one_level_that_the_broker_accepts(
     sink = make_sink(broker.port)
     recorder.start(sink)
     sink.camera_changed(status(camera))
-    heard = listener.wait_for(f"{ROOT}/camera/{encode_level(camera)}/state")
-    assert heard.topic.count("/") == 4
-    assert json.loads(heard.payload)["camera"] == camera
+    received = listener.wait_for(f"{ROOT}/camera/{encode_level(camera)}/state")
+    assert received.topic.count("/") == 4
+    assert json.loads(received.payload)["camera"] == camera
 
 
 def test_a_delivery_fails_immediately_while_the_broker_is_down(
@@ -271,7 +272,7 @@ def test_deliveries_in_flight_when_the_broker_dies_fail(
     assert recorder.status(again) is DeliveryStatus.ACCEPTED
     late.wait_for(f"{ROOT}/camera/door/violation")
     late.close()
-    assert len(late.heard) == 1
+    assert len(late.messages) == 1
 
 
 def test_stopping_waits_for_what_is_in_flight(

@@ -26,15 +26,6 @@ SNAPSHOT = TOPICS.of(Topic.SNAPSHOT, camera="door")
 RESULT = TOPICS.of(Topic.COMMAND_RESULT)
 
 
-def retained(broker: Mosquitto) -> dict[str, bytes]:
-    """Return the retained messages, as a new subscriber receives them."""
-    late = Listener(broker.port, "#")
-    late.publish("test/end", b"")
-    late.wait_for("test/end")
-    late.close()
-    return {heard.topic: heard.payload for heard in late.heard if heard.retain}
-
-
 def test_a_snooze_is_published_with_its_end_and_cancelled(
     broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
@@ -44,11 +35,11 @@ def test_a_snooze_is_published_with_its_end_and_cancelled(
     recorder.snoozes = [Snooze("door", START, START + timedelta(minutes=10))]
     sink.state_changed()
     wait_until(lambda: json.loads(listener.wait_for(SNOOZE).payload)["seconds"] == 600)
-    shown = json.loads(retained(broker)[SNOOZE])
+    shown = json.loads(broker.retained()[SNOOZE])
     assert shown["until"] == (START + timedelta(minutes=10)).isoformat().replace("+00:00", "Z")
     recorder.snoozes = [Snooze("door")]
     sink.state_changed()
-    wait_until(lambda: json.loads(retained(broker)[SNOOZE])["seconds"] == 0)
+    wait_until(lambda: json.loads(broker.retained()[SNOOZE])["seconds"] == 0)
 
 
 def test_a_silent_violation_is_listed_as_open_and_silent(
@@ -82,10 +73,10 @@ def test_a_snapshot_is_retained_and_precedes_the_answer(
     assert json.loads(listener.wait_for(RESULT).payload)["ok"]
     topics = listener.topics()
     assert topics.index(SNAPSHOT) < topics.index(RESULT)
-    assert retained(broker)[SNAPSHOT] == JPEG
-    heard = listener.wait_for(SNAPSHOT)
+    assert broker.retained()[SNAPSHOT] == JPEG
+    received = listener.wait_for(SNAPSHOT)
     expected = 86_400 if version is MqttVersion.V5 else None
-    assert heard.expiry is None if expected is None else abs((heard.expiry or 0) - expected) < 60
+    assert received.expiry is None if expected is None else abs((received.expiry or 0) - expected) < 60
 
 
 def test_a_snapshot_is_published_again_after_the_broker_lost_it(
@@ -94,12 +85,12 @@ def test_a_snapshot_is_published_again_after_the_broker_lost_it(
     sink = make_sink(broker.port)
     recorder.start(sink)
     sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
-    wait_until(lambda: SNAPSHOT in retained(broker))
+    wait_until(lambda: SNAPSHOT in broker.retained())
     broker.kill()
     wait_until(lambda: not sink.ready)
     broker.start()
     wait_until(lambda: sink.ready)
-    wait_until(lambda: retained(broker).get(SNAPSHOT) == JPEG)
+    wait_until(lambda: broker.retained().get(SNAPSHOT) == JPEG)
 
 
 def test_a_snapshot_is_cleared_when_it_expires(
@@ -109,8 +100,8 @@ def test_a_snapshot_is_cleared_when_it_expires(
     sink = make_sink(broker.port, version=MqttVersion.V311)
     recorder.start(sink)
     sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
-    wait_until(lambda: SNAPSHOT in retained(broker))
-    wait_until(lambda: SNAPSHOT not in retained(broker))
+    wait_until(lambda: SNAPSHOT in broker.retained())
+    wait_until(lambda: SNAPSHOT not in broker.retained())
 
 
 def test_a_snapshot_of_an_earlier_run_is_cleared(
@@ -118,7 +109,7 @@ def test_a_snapshot_of_an_earlier_run_is_cleared(
 ) -> None:
     listener.publish(SNAPSHOT, JPEG, retain=True)
     recorder.start(make_sink(broker.port))
-    wait_until(lambda: SNAPSHOT not in retained(broker))
+    wait_until(lambda: SNAPSHOT not in broker.retained())
 
 
 def test_a_snapshot_larger_than_the_broker_accepts_is_refused(
