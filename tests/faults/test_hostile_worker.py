@@ -173,5 +173,5 @@ def test_half_a_picture_that_never_ends_holds_nobody_up(house: QuickDaemon) -> N
 def test_a_worker_has_no_say_at_the_control_socket(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("control_socket")
-    wait_until(lambda: "our own child" in watchful.said, 60, "it is refused")
+    wait_until(lambda: "from the child process" in watchful.said, 60, "it is refused")
     watchful.nobody_else_noticed()
