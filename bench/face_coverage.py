@@ -48,11 +48,11 @@ def scenes(clips: Sequence[Path]) -> Iterator[float]:
         truth = Truth.load(truth_path(clip))
         config = default_config(clip)
         for step in Replay(clip, config, config.cameras[0]):
-            tracks = {view.number: view.box for view in step.outcome.tracks}
-            covered = [*tracks.values(), *(d.box for d in step.outcome.detections)]
+            tracks = {view.number: view.box for view in step.result.tracks}
+            covered = [*tracks.values(), *(d.box for d in step.result.detections)]
             frame = min(truth.frames, key=lambda frame: abs(frame.at - step.moment))
             faces = [Box(*p.face) for p in frame.people if p.face and p.visible > _SEEN]
-            for change, picture in step.outcome.changes:
+            for change, picture in step.result.changes:
                 subject = tracks.get(change.violation.track)
                 if picture is not None and subject is not None and step.frame is not None:
                     yield from (uncovered(f, subject, covered, truth.size) for f in faces)

@@ -177,17 +177,17 @@ MUTATIONS = (
     Mutation(
         "coasting tracks vote",
         "maskwatch/analysis/pipeline.py",
-        "        seen = [self._meet(track, frame)",
+        "        sightings = [self._sight(track, frame)",
         "        self._last = getattr(self, '_last', {})\n"
         "        for track in self._tracker.tracks:\n"
         "            track.detection = track.detection or self._last[track.number]\n"
         "            self._last[track.number] = track.detection\n"
-        "        seen = [self._meet(track, frame)",
+        "        sightings = [self._sight(track, frame)",
         "tests/analysis/test_pipeline.py::test_only_a_frame_that_matched_a_detection_votes",
     ),
     Mutation(
         "UNKNOWN votes",
-        "maskwatch/analysis/pipeline.py",
+        "maskwatch/analysis/readings.py",
         "        if gate is not None:\n            visit.gates[gate] += 1\n",
         "        if gate is not None and False:\n            visit.gates[gate] += 1\n",
         "tests/analysis/test_pipeline.py::test_a_face_that_is_unfit_to_be_judged_has_no_vote",
@@ -195,15 +195,15 @@ MUTATIONS = (
     Mutation(
         "evidence not clipped",
         "maskwatch/analysis/evidence.py",
-        "return min(max(said - expected, -CLIP), CLIP)",
-        "return said - expected",
+        "return min(max(observed - expected, -CLIP), CLIP)",
+        "return observed - expected",
         "tests/analysis/test_evidence.py::test_one_picture_decides_nothing_however_sure_the_model_is",
     ),
     Mutation(
         "blur removed",
         "maskwatch/privacy/anonymize.py",
-        "    np.copyto(out[place], mosaic(source[place], cell), where=where)\n",
-        "    np.copyto(out[place], source[place], where=where)\n",
+        "    np.copyto(out[pixels], mosaic(source[pixels], cell), where=where)\n",
+        "    np.copyto(out[pixels], source[pixels], where=where)\n",
         "tests/privacy/test_anonymize.py"
         "::test_the_output_depends_on_the_covered_cells_means_and_on_nothing_else",
     ),
@@ -211,7 +211,7 @@ MUTATIONS = (
         "gate stuck shut",
         "maskwatch/vision/motion.py",
         "        if not (awake or due):\n",
-        "        if not awake and self._seen is not None:\n",
+        "        if not awake and self._analysed is not None:\n",
         "tests/vision/test_motion.py::test_somebody_who_comes_in_is_looked_at_in_that_very_frame",
     ),
 )

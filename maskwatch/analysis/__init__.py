@@ -1,1 +1,1 @@
-"""From a frame to changes of violations: pure of I/O, deterministic, single-threaded."""
+"""From frames to changes of violations: without I/O, deterministic, single-threaded."""

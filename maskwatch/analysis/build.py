@@ -1,10 +1,10 @@
-"""Puts a camera's pipeline together from the configuration: the same for daemon and replay."""
+"""Builds a camera's pipeline from the configuration, for the service and for replays alike."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from maskwatch.analysis.pipeline import FaceDetectorProtocol, Pipeline
+from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
 from maskwatch.clock import Clock
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import IdSource
@@ -32,11 +32,18 @@ def build_pipeline(
     meter: Meter,
     clock: Clock | None = None,
     gated: bool = True,
-    detector: FaceDetectorProtocol | None = None,
+    detector: FaceDetecting | None = None,
 ) -> Pipeline:
     """Load the detector and the mask model and return the camera's pipeline.
 
-    A `detector` that is given is taken instead of a fresh one.
+    Args:
+        config: models and weights.
+        camera: rules, rate and sizes.
+        ids: source of the violations' ids.
+        meter: receives the metrics.
+        clock: measures durations for the metrics.
+        gated: whether the motion gate skips frames without motion.
+        detector: used instead of a new one.
 
     Raises:
         WeightsError: the face detector's weights are missing or not the pinned ones.

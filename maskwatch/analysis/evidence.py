@@ -1,11 +1,11 @@
-"""A verdict about a person from many readings: sequential tests instead of a number of frames.
+"""The verdict about a person from many readings, by sequential tests.
 
-While nothing is decided, every pair of classes has a sequential probability ratio test (Wald
-1945; for more than two classes as by Armitage 1950): a class is accepted when it beats each other
-one. After a verdict, a CUSUM (Page 1954) for each other class watches for the mask that comes off
-or on. What enters is the log-likelihood ratio: the calibrated logits' difference less the
-training prior's, clipped, since no single picture may decide alone, and weighted by
-1 - exp(-dt / tau), since pictures in quick succession repeat each other.
+Until a verdict is reached, every pair of classes has a sequential probability ratio test (Wald
+1945; for more than two classes as in Armitage 1950): a class is accepted when it beats each other
+one. After a verdict, a CUSUM (Page 1954) for each other class detects that the mask comes off or
+on. Both add up log-likelihood ratios: the difference of the calibrated logits less that of the
+training prior. Each is clipped, since no single picture may decide alone, and weighted by
+1 - exp(-dt / tau), since pictures in quick succession are correlated.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from maskwatch.domain import MaskLogits, Verdict
 __all__ = ["CLIP", "Evidence", "EvidenceLimits"]
 
 CLIP = 4.0
-"""Most nats that one reading may say about a pair; less than any useful threshold."""
+"""Maximum nats of one reading for a pair of classes; less than any useful threshold."""
 
 _CLASSES = (Verdict.NO_MASK, Verdict.MASK, Verdict.INCORRECT)
 _PAIRS = tuple(combinations(_CLASSES, 2))
 _CONFUSION = 0.05
-"""Nominal error rate between classes where a mistake neither alarms about a mask nor misses one."""
+"""Nominal error rate between two classes of which both or neither are reported."""
 
 _CHANGE_FACTOR = 1.5
-_MOST = 30.0  # nats; more would only say "certain" in more digits
+_MAX_RATIO = 30.0  # nats; more makes no difference to any decision
 
 Pair = tuple[Verdict, Verdict]
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceLimits:
-    """The evidence that each decision asks for.
+    """The thresholds of the tests.
 
     Attributes:
         false_alarm_rate: nominal share of masked people reported (Wald's alpha).
         miss_rate: nominal share of unmasked people missed (Wald's beta).
-        correlation_time: seconds over which readings repeat themselves (tau).
+        correlation_time: seconds over which readings are correlated (tau).
         incorrect_is_violation: whether a wrongly worn mask is reported.
 
     """
@@ -52,7 +52,7 @@ class EvidenceLimits:
     incorrect_is_violation: bool = False
 
     @classmethod
-    def of(cls, decision: DecisionConfig) -> EvidenceLimits:
+    def from_config(cls, decision: DecisionConfig) -> EvidenceLimits:
         """Return the limits that the configuration sets."""
         return cls(
             decision.false_alarm_rate,
@@ -61,81 +61,85 @@ class EvidenceLimits:
             decision.incorrect_is_violation,
         )
 
-    def accept(self, verdict: Verdict, over: Verdict) -> float:
-        """Return the log-likelihood ratio at which `verdict` is accepted over the other class."""
+    def acceptance(self, verdict: Verdict, over: Verdict) -> float:
+        """Return the log-likelihood ratio (nats) at which `verdict` is accepted over the other class."""
         alpha, beta = self.false_alarm_rate, self.miss_rate
-        if over is Verdict.MASK and self._alarms(verdict):
+        if over is Verdict.MASK and self._is_reported(verdict):
             return math.log((1 - beta) / alpha)
-        if verdict is Verdict.MASK and self._alarms(over):
+        if verdict is Verdict.MASK and self._is_reported(over):
             return math.log((1 - alpha) / beta)
         return math.log((1 - _CONFUSION) / _CONFUSION)
 
     def change(self, verdict: Verdict, over: Verdict) -> float:
-        """Return the CUSUM at which a verdict gives way; higher, since it is asked again and again."""
-        return _CHANGE_FACTOR * self.accept(verdict, over)
+        """Return the CUSUM (nats) at which `verdict` replaces `over`; tested often, hence higher."""
+        return _CHANGE_FACTOR * self.acceptance(verdict, over)
 
-    def _alarms(self, verdict: Verdict) -> bool:
+    def _is_reported(self, verdict: Verdict) -> bool:
         return verdict is Verdict.NO_MASK or (
             verdict is Verdict.INCORRECT and self.incorrect_is_violation
         )
 
 
 class Evidence:
-    """What the readings of one person say so far.
+    """The accumulated readings of one person.
 
     Args:
-        limits: when it is enough.
-        prior: logarithms of the training shares; a class that it leaves out is never decided.
+        limits: thresholds of the tests.
+        prior: logarithms of the training shares; a class without one is never decided.
+
+    Attributes:
+        verdict: the class accepted last; UNKNOWN until the first.
+        readings: number of readings so far.
 
     """
 
-    __slots__ = ("_changes", "_limits", "_prior", "_ratios", "_voted_at", "readings", "verdict")
+    __slots__ = ("_cusums", "_limits", "_prior", "_ratios", "_voted_at", "readings", "verdict")
 
     def __init__(self, limits: EvidenceLimits, prior: MaskLogits) -> None:
         self._limits, self._prior = limits, prior
-        self._ratios: dict[Pair, float] = {pair: 0.0 for pair in _PAIRS if _known(pair, prior)}
-        self._changes: dict[Verdict, float] = {}
+        self._ratios: dict[Pair, float] = {pair: 0.0 for pair in _PAIRS if _has_classes(prior, pair)}
+        self._cusums: dict[Verdict, float] = {}
         self._voted_at: float | None = None
         self.verdict = Verdict.UNKNOWN
         self.readings = 0
 
     def vote(self, logits: MaskLogits, moment: float) -> Verdict:
-        """Take in the reading of a frame that matched a detection; return the verdict now.
+        """Add the reading of a frame that matched a detection; return the verdict after it.
 
         Args:
-            logits: calibrated class scores; a reading without any does not come here.
-            moment: seconds of the frame; one that goes back counts as no time passed.
+            logits: calibrated class scores.
+            moment: seconds of the frame; a moment in the past counts as no time passed.
 
         """
         weight = self._weight(moment)
         steps = {pair: weight * self._ratio(logits, pair) for pair in self._ratios}
         for pair, step in steps.items():
-            self._ratios[pair] = min(max(self._ratios[pair] + step, -_MOST), _MOST)
+            self._ratios[pair] = min(max(self._ratios[pair] + step, -_MAX_RATIO), _MAX_RATIO)
         self.readings += 1
         if self.verdict is Verdict.UNKNOWN:
             self._decide()
         else:
-            self._watch(steps)
+            self._update_cusums(steps)
         return self.verdict
 
-    def over(self, verdict: Verdict, other: Verdict) -> float:
+    def log_ratio(self, verdict: Verdict, over: Verdict) -> float:
         """Return the accumulated log-likelihood ratio of one class over another, in nats."""
-        return _of(self._ratios, verdict, other)
+        return _directed(self._ratios, verdict, over)
 
-    def behind(self, verdict: Verdict) -> float:
-        """Return the least accumulated ratio of `verdict` over each other class; 0 for UNKNOWN."""
+    def margin(self, verdict: Verdict) -> float:
+        """Return the least ratio (nats) of `verdict` over any other class; 0 for UNKNOWN."""
         rivals = self._rivals(verdict)
-        return min((self.over(verdict, other) for other in rivals), default=0.0)
+        return min((self.log_ratio(verdict, other) for other in rivals), default=0.0)
 
     def confidence(self, verdict: Verdict) -> float:
-        """Return the posterior probability of `verdict` when all classes are equally likely at first."""
-        odds = sum(math.exp(-self.over(verdict, other)) for other in self._rivals(verdict))
+        """Return the posterior probability (0 to 1) of `verdict` under equal priors; 0 for UNKNOWN."""
+        odds = sum(math.exp(-self.log_ratio(verdict, other)) for other in self._rivals(verdict))
         return 1 / (1 + odds) if verdict is not Verdict.UNKNOWN else 0.0
 
     @property
-    def changes(self) -> Mapping[Verdict, float]:
+    def cusums(self) -> Mapping[Verdict, float]:
         """The CUSUM of each class that could replace the verdict, in nats."""
-        return self._changes
+        return self._cusums
 
     def _rivals(self, verdict: Verdict) -> list[Verdict]:
         return [b if a is verdict else a for a, b in self._ratios if verdict in (a, b)]
@@ -150,41 +154,41 @@ class Evidence:
 
     def _ratio(self, logits: MaskLogits, pair: Pair) -> float:
         first, second = pair
-        said = _score(logits, first) - _score(logits, second)
+        observed = _score(logits, first) - _score(logits, second)
         expected = _score(self._prior, first) - _score(self._prior, second)
-        return min(max(said - expected, -CLIP), CLIP)
+        return min(max(observed - expected, -CLIP), CLIP)
 
     def _decide(self) -> None:
         for verdict in _CLASSES:
             rivals = self._rivals(verdict)
             if rivals and all(
-                self.over(verdict, other) >= self._limits.accept(verdict, other) for other in rivals
+                self.log_ratio(verdict, other) >= self._limits.acceptance(verdict, other)
+                for other in rivals
             ):
-                self._settle(verdict)
+                self._set_verdict(verdict)
                 return
 
-    def _watch(self, steps: Mapping[Pair, float]) -> None:
-        for other in self._changes:
-            self._changes[other] = max(0.0, self._changes[other] + _of(steps, other, self.verdict))
-        likeliest = max(self._changes, key=lambda other: self._changes[other])
-        if self._changes[likeliest] >= self._limits.change(likeliest, self.verdict):
-            self._turn(likeliest)
+    def _update_cusums(self, steps: Mapping[Pair, float]) -> None:
+        for other in self._cusums:
+            self._cusums[other] = max(0.0, self._cusums[other] + _directed(steps, other, self.verdict))
+        likeliest = max(self._cusums, key=lambda other: self._cusums[other])
+        if self._cusums[likeliest] >= self._limits.change(likeliest, self.verdict):
+            self._change_verdict(likeliest)
 
-    def _turn(self, verdict: Verdict) -> None:
-        """Change the verdict; the evidence of the time before is no evidence any more."""
-        gathered = dict(self._changes)
-        now = gathered.get(verdict, 0.0)
+    def _change_verdict(self, verdict: Verdict) -> None:
+        """Change the verdict and drop the evidence from before the change."""
+        cusum = self._cusums.get(verdict, 0.0)
         for pair in self._ratios:
             a, b = pair
-            self._ratios[pair] = now if a is verdict else -now if b is verdict else 0.0
-        self._settle(verdict)
+            self._ratios[pair] = cusum if a is verdict else -cusum if b is verdict else 0.0
+        self._set_verdict(verdict)
 
-    def _settle(self, verdict: Verdict) -> None:
+    def _set_verdict(self, verdict: Verdict) -> None:
         self.verdict = verdict
-        self._changes = dict.fromkeys(self._rivals(verdict), 0.0)
+        self._cusums = dict.fromkeys(self._rivals(verdict), 0.0)
 
 
-def _known(pair: Pair, prior: MaskLogits) -> bool:
+def _has_classes(prior: MaskLogits, pair: Pair) -> bool:
     return prior.incorrect is not None or Verdict.INCORRECT not in pair
 
 
@@ -194,11 +198,12 @@ def _score(logits: MaskLogits, verdict: Verdict) -> float:
         Verdict.NO_MASK: logits.no_mask,
         Verdict.INCORRECT: logits.incorrect,
     }[verdict]
-    assert score is not None  # pairs with a class that the model lacks are left out
+    assert score is not None  # pairs with a class that the model lacks are never made
     return score
 
 
-def _of(values: Mapping[Pair, float], verdict: Verdict, other: Verdict) -> float:
+def _directed(values: Mapping[Pair, float], verdict: Verdict, other: Verdict) -> float:
+    """Return the value of the pair in either order, with its sign."""
     if (verdict, other) in values:
         return values[verdict, other]
     return -values.get((other, verdict), 0.0)

@@ -1,32 +1,36 @@
-"""Whether a track is a face at all: shelves, pipes and folds of cloth are taken for one now and then.
+"""Whether a track is a face at all: the detector mistakes shelves, pipes and folds of cloth for one.
 
-A sequential test (Wald 1945) like that of the mask, but on what the face detector says of itself.
-Its constants come from photographs of people (`python bench/face_scores.py`), not from any clip.
+A sequential test (Wald 1945), like that of the mask, on the face detector's own scores. Its
+constants come from photographs of people (`python bench/face_scores.py`), not from any clip.
 """
 
 from __future__ import annotations
 
 import math
 
-__all__ = ["FaceEvidence"]
+__all__ = ["FaceConfidence"]
 
 # Log-likelihood ratio of "a face" over "no face" for one score: a logistic regression on 1,749
 # detections of 32 px and more in 408 photographs in which every face was boxed by hand.
 _SLOPE = 11.6  # nats for each whole score
-_EVEN = 0.716  # the score that says nothing
+_NEUTRAL_SCORE = 0.716  # the score that favours neither
 _PRIOR = 1.3  # nats: in those photographs 1,378 detections were faces and 371 were not
-_CLIP = 4.0  # nats that one sighting may say
-_CONFUSION = 0.05  # nominal share of false faces that are taken for one
-# What was gathered before counts no more than this: masked faces score lower than bare ones, and a
-# mask that comes off must not be held against its wearer for longer than the mask's own test takes.
-_MOST = 6.9
+_CLIP = 4.0  # maximum nats of one detection
+_ERROR_RATE = 0.05  # nominal share of false faces that are taken for one
+_THRESHOLD = math.log((1 - _ERROR_RATE) / _ERROR_RATE)
+# Masked faces score lower than those without a mask. When a mask comes off, earlier scores must not
+# count against its wearer for longer than the test of the mask itself takes.
+_MAX_RATIO = 6.9
 
 
-class FaceEvidence:
-    """The sightings of one track. Masked faces score lower: only the way up to a violation is barred.
+class FaceConfidence:
+    """Evidence that one track is a face; only the opening of a violation requires it.
 
     Args:
-        correlation_time: seconds over which sightings repeat themselves.
+        correlation_time: seconds over which the scores of a track are correlated.
+
+    Attributes:
+        ratio: log-likelihood ratio of "a face" over "no face", in nats.
 
     """
 
@@ -37,21 +41,18 @@ class FaceEvidence:
         self._seen_at: float | None = None
         self.ratio = _PRIOR
 
-    def see(self, score: float, moment: float) -> None:
-        """Take in the score (0 to 1) of a frame's detection; a moment that goes back is no time."""
-        said = min(max(_SLOPE * (score - _EVEN), -_CLIP), _CLIP)
-        limit = self.limit
-        self.ratio = min(max(self.ratio + self._weight(moment) * said, -limit), _MOST)
+    def observe(self, score: float, moment: float) -> None:
+        """Add the score (0 to 1) of a matched detection at `moment` (seconds).
+
+        A moment in the past counts as no time passed.
+        """
+        step = min(max(_SLOPE * (score - _NEUTRAL_SCORE), -_CLIP), _CLIP)
+        self.ratio = min(max(self.ratio + self._weight(moment) * step, -_THRESHOLD), _MAX_RATIO)
 
     @property
-    def limit(self) -> float:
-        """The evidence, in nats, that it takes."""
-        return math.log((1 - _CONFUSION) / _CONFUSION)
-
-    @property
-    def enough(self) -> bool:
-        """Whether it is a face, by all that was seen lately."""
-        return self.ratio >= self.limit
+    def sufficient(self) -> bool:
+        """Whether the track counts as a face."""
+        return self.ratio >= _THRESHOLD
 
     def _weight(self, moment: float) -> float:
         if self._seen_at is None:

@@ -1,111 +1,169 @@
-"""Watches each face for motion of its own until it is known to be a person's."""
+"""Whether a track is a living person's face: the one place where this is decided.
+
+Three questions are asked before a violation may open, and `person_obstacle` answers them together:
+
+* Is it a face? `face_confidence` tests the detector's scores.
+* Was it seen from the front? `vision.quality` measures its pose; `Visit.seen_frontal` keeps it.
+* Is it alive? `own_motion` tests for motion of its own, and `LivenessMonitor` supplies what it needs:
+  the camera's motion (`vision.camera_motion`), the change of the face's pixels
+  (`vision.face_motion`), and the places where still faces are.
+
+A face that is not alive is a poster, a screen or a mannequin: it is neither read nor reported nor
+counted.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from maskwatch.analysis.own_motion import Liveness, StillPlaces
+from maskwatch.analysis.own_motion import Liveness
 from maskwatch.analysis.visit import Visit
 from maskwatch.domain import Box, Frame, Point
 from maskwatch.privacy.anonymize import body_box
 from maskwatch.vision.camera_motion import CameraMotion
 from maskwatch.vision.face_motion import FacePatch
 
-__all__ = ["LivenessMonitor"]
+__all__ = ["LivenessMonitor", "StillPlaces", "person_obstacle"]
+
+_SAME_PLACE = 0.6  # intersection over union
+_REMEMBERED_FOR = 600.0  # s
+
+
+def person_obstacle(visit: Visit) -> str:
+    """Return why this may not be the face of a person in front of the camera; "" if it is."""
+    if visit.at_still_place:
+        return "a still face hangs in that very place (a poster?)"
+    if not visit.face_confidence.sufficient:
+        return "the detector is unsure that it is a face"
+    if not visit.seen_frontal:
+        return "the face was only seen turned away"
+    if visit.motion.liveness is not Liveness.ALIVE:
+        return "the face has shown no motion of its own (a poster?)"
+    return ""
 
 
 @dataclass(slots=True)
-class _Watched:
-    """A face that is not known to be alive, and where its first sighting would be now.
+class _Candidate:
+    """A face that is not yet known to be alive, and where its first sighting would be now.
 
     Attributes:
-        patch: the place as it looked at first.
-        first: the face's box then.
-        shift: how far the camera's picture had moved then, measured over the whole of it.
-        carried: that box, carried along by the picture around it from look to look.
+        patch: the pixels of the face and its surroundings at first.
+        first: the face's first box.
+        first_shift: shift of the camera's picture at that time, measured over the whole of it.
+        carried: the first box, moved along with the picture around it from frame to frame.
 
     """
 
     patch: FacePatch
     first: Box
-    shift: Point
+    first_shift: Point
     carried: Box
 
     def origins(self, shift: Point) -> tuple[Box, Box]:
         """Return where the first box is now, if only the camera moved: by both measurements."""
-        steady = self.first.moved(shift.x - self.shift.x, shift.y - self.shift.y)
-        return steady, self.carried
+        shifted = self.first.moved(shift.x - self.first_shift.x, shift.y - self.first_shift.y)
+        return shifted, self.carried
 
 
 class LivenessMonitor:
-    """The faces that are not known to be alive, and the places where still ones were."""
+    """The faces that are not yet known to be alive, and the places of still ones.
+
+    All boxes are in pixels of the analysed picture.
+    """
 
     def __init__(self) -> None:
-        self._watched: dict[int, _Watched] = {}
-        self._still = StillPlaces()
-        self._background = CameraMotion()
+        self._candidates: dict[int, _Candidate] = {}
+        self._still_places = StillPlaces()
+        self._camera_motion = CameraMotion()
 
-    def look(self, frame: Frame, faces: Sequence[Box]) -> None:
-        """Find out how the camera moved, as long as it matters to any face.
+    def follow_camera(self, frame: Frame, faces: Sequence[Box]) -> None:
+        """Measure how the camera moved since the last analysed frame, if any face depends on it.
 
         Args:
-            frame: one that is looked at.
-            faces: of everybody, in pixels of the analysed picture.
+            frame: the frame to analyse.
+            faces: the faces of all tracks; their bodies are left out of the measurement.
 
         """
-        if not self._watched:
+        if not self._candidates:
             return
-        flow = self._background.flow(frame.image, [body_box(face) for face in faces])
-        for one in self._watched.values():
-            one.carried = flow.carry(one.carried)
+        flow = self._camera_motion.flow(frame.image, [body_box(face) for face in faces])
+        for candidate in self._candidates.values():
+            candidate.carried = flow.carry(candidate.carried)
 
-    def see(self, visit: Visit, box: Box, frame: Frame, shift: Point, others: Sequence[Box]) -> Liveness:
-        """Take in one sighting; return what is known now.
+    def observe(
+        self, visit: Visit, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
+    ) -> Liveness:
+        """Add one sighting; return the liveness after it.
 
         Args:
-            visit: whose face it is; its `motion` and `on_poster` are brought up to date.
-            box: the face in pixels of the analysed picture.
+            visit: whose face it is; its `motion` and `at_still_place` are updated.
+            box: the face.
             frame: the frame that shows it.
-            shift: how far the camera's picture has moved, in the same pixels.
-            others: the faces of everybody else, in the same pixels.
+            shift: total shift of the camera's picture, in the same pixels.
+            others: the faces of all other tracks.
 
         """
         if not visit.motion.alive:
-            one = self._watched.get(visit.number) or self._begin(visit, box, frame, shift)
-            change = self._change(one, box, frame, shift, others)
-            now = visit.motion.see(box, frame.moment, one.origins(shift), change)
-            self._note(visit, now, box, frame.moment)
-        visit.on_poster = self._still.holds(box, visit.number)
+            candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)
+            change = _change(candidate, box, frame, shift, others)
+            visit.motion.observe(box, frame.moment, candidate.origins(shift), change)
+            self._record(visit, box, frame.moment)
+        visit.at_still_place = self._still_places.contains(box, visit.number)
         return visit.motion.liveness
 
     def forget(self, track: int) -> None:
-        """The track ended; where it was still is remembered."""
-        self._watched.pop(track, None)
+        """Drop a track that ended; the place where it was still is remembered."""
+        self._candidates.pop(track, None)
 
-    def _begin(self, visit: Visit, box: Box, frame: Frame, shift: Point) -> _Watched:
-        if not self._watched:  # nobody asked how the picture moved up to now
-            self._background.hold(frame.image)
-        one = _Watched(FacePatch(frame.image, box), box, shift, box)
-        self._watched[visit.number] = one
-        return one
+    def _begin(self, visit: Visit, box: Box, frame: Frame, shift: Point) -> _Candidate:
+        if not self._candidates:  # the camera was not followed until now
+            self._camera_motion.hold(frame.image)
+        candidate = _Candidate(FacePatch(frame.image, box), box, shift, box)
+        self._candidates[visit.number] = candidate
+        return candidate
 
-    def _note(self, visit: Visit, now: Liveness, box: Box, moment: float) -> None:
-        match now:
+    def _record(self, visit: Visit, box: Box, moment: float) -> None:
+        match visit.motion.liveness:
             case Liveness.ALIVE:
-                self._watched.pop(visit.number, None)
-                self._still.forget(visit.number)
+                self._candidates.pop(visit.number, None)
+                self._still_places.forget(visit.number)
             case Liveness.STILL:
-                self._still.remember(visit.number, box, moment)
+                self._still_places.remember(visit.number, box, moment)
             case Liveness.PENDING:
                 pass
 
-    @staticmethod
-    def _change(
-        one: _Watched, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
-    ) -> float | None:
-        """Return how much the face's pixels changed; None where somebody else is in the way."""
-        around = box.grown(1.0)
-        if any(body_box(other).intersection(around) > 0 for other in others):
-            return None
-        return min(one.patch.change(frame.image, origin) for origin in one.origins(shift))
+
+class StillPlaces:
+    """Where posters are: a face seen there is no person, whichever track it belongs to."""
+
+    def __init__(self) -> None:
+        self._places: dict[int, tuple[Box, float]] = {}
+
+    def remember(self, track: int, box: Box, moment: float) -> None:
+        """Record that a track's face is still at `box` at `moment` (seconds)."""
+        self._places[track] = (box, moment)
+        old = [key for key, (_, seen) in self._places.items() if moment - seen > _REMEMBERED_FOR]
+        for key in old:
+            del self._places[key]
+
+    def forget(self, track: int) -> None:
+        """Drop the place of a track whose face moved after all: a person who stood still."""
+        self._places.pop(track, None)
+
+    def contains(self, box: Box, track: int) -> bool:
+        """Return whether another track's still face was where `box` is."""
+        return any(place.iou(box) >= _SAME_PLACE for place in self._others(track))
+
+    def _others(self, track: int) -> Iterator[Box]:
+        return (place for key, (place, _) in self._places.items() if key != track)
+
+
+def _change(
+    candidate: _Candidate, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
+) -> float | None:
+    """Return how much the face's pixels changed; None where another person is in the way."""
+    around = box.grown(1.0)
+    if any(body_box(other).intersection(around) > 0 for other in others):
+        return None
+    return min(candidate.patch.change(frame.image, origin) for origin in candidate.origins(shift))

@@ -12,7 +12,7 @@ __all__ = ["PipelineMetrics"]
 
 
 class PipelineMetrics:
-    """Counts for one camera. Every zone counts from 0, so that its first person is a rise."""
+    """Counters of one camera. Every zone counts from 0, so that its first person is an increase."""
 
     def __init__(self, meter: Meter, camera: CameraConfig, model: str) -> None:
         self._meter = meter
@@ -23,38 +23,38 @@ class PipelineMetrics:
                 meter.add(catalogue.PEOPLE, self._labels | {"zone": zone, "verdict": verdict}, by=0)
 
     def frame(self, fate: str) -> None:
-        """One frame was analysed, or gated."""
+        """Count one frame as "analysed" or "gated"."""
         self._meter.add(catalogue.FRAMES, self._labels | {"fate": fate})
 
     def faces(self, count: int) -> None:
-        """So many faces were found in a frame."""
+        """Count the sure faces of a frame."""
         self._meter.add(catalogue.FACES, self._labels, count)
 
     def reading(self, result: str) -> None:
-        """One face was classified, or not, for a reason."""
+        """Count one face as "classified", or by the reason why it was not."""
         self._meter.add(catalogue.READINGS, self._labels | {"result": result})
 
     def violation(self, visit: Visit) -> None:
-        """A violation opened."""
-        self._meter.add(catalogue.VIOLATIONS, self._of(visit))
+        """Count an opened violation."""
+        self._meter.add(catalogue.VIOLATIONS, self._by_zone_and_verdict(visit))
 
-    def held(self, count: int) -> None:
-        """So many updates were held back by the cooldown."""
+    def updates_held(self, count: int) -> None:
+        """Count updates held back by the cooldown."""
         self._meter.add(catalogue.UPDATES_HELD, self._labels, count)
 
-    def person(self, visit: Visit) -> None:
-        """A visit ended; a poster is no person."""
+    def visit_ended(self, visit: Visit) -> None:
+        """Count a visit that ended; a poster is no person."""
         if visit.motion.alive:
-            self._meter.add(catalogue.PEOPLE, self._of(visit))
+            self._meter.add(catalogue.PEOPLE, self._by_zone_and_verdict(visit))
 
     def present(self, people: int, violating: int) -> None:
-        """So many are in view, and so many violations are open."""
+        """Set the number of people in view and of open violations."""
         self._meter.set(catalogue.PEOPLE_PRESENT, people, self._labels)
         self._meter.set(catalogue.VIOLATIONS_OPEN, violating, self._labels)
 
-    def took(self, name: str, seconds: float) -> None:
-        """A step took so long."""
+    def duration(self, name: str, seconds: float) -> None:
+        """Add a duration to the histogram of that name."""
         self._meter.observe(name, seconds, catalogue.METRICS[name].buckets, self._labels)
 
-    def _of(self, visit: Visit) -> dict[str, str]:
-        return self._labels | {"zone": visit.place.zone, "verdict": visit.verdict.value}
+    def _by_zone_and_verdict(self, visit: Visit) -> dict[str, str]:
+        return self._labels | {"zone": visit.zone.name, "verdict": visit.verdict.value}

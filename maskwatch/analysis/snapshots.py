@@ -1,4 +1,4 @@
-"""Chooses the picture that goes with a violation, and has it anonymized; and snapshots on demand."""
+"""Anonymized pictures of one camera: the best of each open violation, and snapshots on request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 
-from maskwatch.analysis.visit import Visit
+from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.config.schema import CameraConfig, Pictures
 from maskwatch.domain import Box, Detection, Frame, Polygon
 from maskwatch.privacy.anonymize import Anonymizer, face_area
@@ -20,59 +20,65 @@ from maskwatch.vision.preprocess import cut
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Snapshots", "faces_to_cover"]
+__all__ = ["CameraPictures", "faces_to_cover"]
 
-_BETTER = 1.3  # a new picture must be worth so many times the one before
+_BETTER = 1.3  # factor by which the score of a new picture must exceed that of the one before
 _JPEG_QUALITY = 85
 
 
 @dataclass(slots=True)
 class _Best:
-    worth: float
-    waiting: bytes | None
+    score: float
+    unsent: bytes | None
 
 
-class Snapshots:
-    """The best picture of each open violation, by track number."""
+class CameraPictures:
+    """The best picture of each open violation, by track number; and snapshots.
+
+    Args:
+        camera: which kind of pictures are made, and the vault's key.
+        private: outlines (relative, 0 to 1) of what is blackened in every picture.
+
+    """
 
     def __init__(self, camera: CameraConfig, private: Sequence[Polygon]) -> None:
         self._kind, self._vault_key = camera.pictures, camera.vault_key
         self._anonymizer = Anonymizer(private)
         self._best: dict[int, _Best] = {}
 
-    def offer(self, visit: Visit, worth: float, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bool:
+    def offer(self, sighting: Sighting, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bool:
         """Keep this frame's picture of the visit if it is much better; return whether it is.
 
         Args:
-            visit: whose violation is open.
-            worth: how good a snapshot the face makes now.
+            sighting: the face; a violation of its visit is open.
             frame: the frame that shows it.
-            faces: (track number, box in pixels of the full picture) of all that is to be covered;
-                the number is 0 for a detection that belongs to no track.
+            faces: (track number, box in pixels of the full picture) of all faces to cover; the
+                number is 0 for a detection that belongs to no track.
 
         """
+        visit, score = sighting.visit, sighting.quality.picture_score(sighting.detection)
         best = self._best.get(visit.number)
-        if best is not None and worth < best.worth * _BETTER:
+        if best is not None and score < best.score * _BETTER:
             return False
-        self._best[visit.number] = _Best(worth, self._render(visit, frame, faces))
+        self._best[visit.number] = _Best(score, self._render(visit, frame, faces))
         return True
 
     def take(self, visit: Visit) -> bytes | None:
-        """Return the picture that was not sent yet, once."""
+        """Return the best picture (JPEG) once; None if it was taken before."""
         best = self._best.get(visit.number)
         if best is None:
             return None
-        picture, best.waiting = best.waiting, None
+        picture, best.unsent = best.unsent, None
         return picture
 
-    def forget(self, visit: Visit) -> None:
-        """The violation is over."""
+    def discard(self, visit: Visit) -> None:
+        """Drop the picture of a violation that ended."""
         self._best.pop(visit.number, None)
 
-    def whole(
+    def snapshot(
         self, frame: Frame, people: Sequence[Box], faces: Sequence[tuple[int, Box]]
     ) -> bytes | None:
-        """Return the frame as a snapshot: people's bodies are shown, and no face, whoever's it is.
+        """Return the frame as a JPEG that shows people's bodies and covers every face.
 
         Args:
             frame: the frame.
@@ -87,8 +93,8 @@ class Snapshots:
         if self._kind is Pictures.NONE:
             return None
         subject = next(box for number, box in faces if number == visit.number)
-        kept = visit.number if self._kind is Pictures.SUBJECT else None
-        covered = [box for number, box in faces if number != kept]
+        shown = visit.number if self._kind is Pictures.SUBJECT else None
+        covered = [box for number, box in faces if number != shown]
         picture, scale = self._anonymizer.picture(frame.full(), [subject], covered)
         label = f"{visit.verdict.value.replace('_', ' ')} {visit.evidence.confidence(visit.verdict):.2f}"
         draw_box(picture, subject.scaled(scale), label, COLOURS[visit.verdict])
@@ -96,13 +102,13 @@ class Snapshots:
         return self._with_vault(jpeg, visit, frame, subject) if jpeg else None
 
     def _with_vault(self, jpeg: bytes, visit: Visit, frame: Frame, subject: Box) -> bytes:
-        """Return the picture with the subject's own face sealed inside, where that is asked for."""
-        if self._kind is not Pictures.VAULT or visit.life is None:
+        """Return the picture with the subject's own face sealed inside, if the camera has a vault."""
+        if self._kind is not Pictures.VAULT or visit.lifecycle is None:
             return jpeg
         face = _jpeg(cut(frame.full(), face_area(subject)))
         if face is None:
             return jpeg
-        return embed(jpeg, seal(self._vault_key, face, str(visit.life.id).encode()))
+        return embed(jpeg, seal(self._vault_key, face, str(visit.lifecycle.id).encode()))
 
 
 def _jpeg(image: Image) -> bytes | None:
@@ -111,7 +117,10 @@ def _jpeg(image: Image) -> bytes | None:
 
 
 def faces_to_cover(tracks: Sequence[Track], detections: Sequence[Detection]) -> list[tuple[int, Box]]:
-    """Return every face of a frame: the tracks' (seen or predicted) and what belongs to none."""
+    """Return every face of a frame as (track number, box), in pixels of the full picture.
+
+    That is the face of every track, detected or predicted, and with number 0 every other detection.
+    """
     tracked = [(t.number, t.detection.box if t.detection else t.box) for t in tracks]
     matched = {id(track.detection) for track in tracks}
     return tracked + [(0, d.box) for d in detections if id(d) not in matched]

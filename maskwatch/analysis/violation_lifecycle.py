@@ -1,4 +1,4 @@
-"""The life of one violation: opened once, updated sparingly, closed once, times in order."""
+"""The lifecycle of one violation: opened once, updated sparingly, closed once, times in order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from uuid import UUID
 
 from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Verdict, Violation
 
-__all__ = ["Sighting", "ViolationLifecycle"]
+__all__ = ["Assessment", "ViolationLifecycle"]
 
-_LONGER = 60.0  # s without any change after which the violation is restated
+_RESTATE_AFTER = 60.0  # s without any change after which the violation is sent again
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """What is known of the person at one moment, as it enters the violation."""
+class Assessment:
+    """The verdict about a person at one moment; the fields are those of `Violation`."""
 
     verdict: Verdict
     zones: tuple[str, ...]
@@ -26,14 +26,19 @@ class Sighting:
 
 
 class ViolationLifecycle:
-    """Makes the changes of one violation.
+    """Produces the changes of one violation.
 
     Wall time may jump; the times of a violation never go back, since each is at least the one
-    before it.
+    before it. Moments are monotonic seconds and only time the cooldown.
 
     Args:
         violation: the state at the opening.
         cooldown: seconds after a sent change in which updates are held back.
+
+    Attributes:
+        violation: the current state.
+        update_pending: whether something changed that is worth an update.
+        updates_held: number of updates held back by the cooldown.
 
     """
 
@@ -44,8 +49,8 @@ class ViolationLifecycle:
         self._number = 0
         self._latest = started
         self._sent_moment = -math.inf
-        self.wish = False
-        self.held = 0
+        self.update_pending = False
+        self.updates_held = 0
 
     @property
     def id(self) -> UUID:
@@ -53,59 +58,62 @@ class ViolationLifecycle:
         return self.violation.id
 
     @property
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether it has not ended."""
         return self.violation.ended is None
 
-    def begin(self, moment: float) -> Change:
-        """Return the change that opens it."""
+    def open(self, moment: float) -> Change:
+        """Return the change that opens it. Raises ValueError the second time."""
         if self._number:
             raise ValueError(f"violation {self.id} was opened already")
         return self._change(ChangeKind.OPENED, self._latest, moment)
 
-    def see(self, sight: Sighting) -> None:
-        """Take in what is known now; a new verdict or a new zone is worth an update."""
+    def assess(self, assessment: Assessment) -> None:
+        """Set the current assessment; a new verdict or a new zone is worth an update."""
         before = self.violation
-        self.wish |= (sight.verdict, sight.zones) != (before.verdict, before.zones)
+        self.update_pending |= (assessment.verdict, assessment.zones) != (before.verdict, before.zones)
         self.violation = replace(
             before,
-            verdict=sight.verdict,
-            zones=sight.zones,
-            confidence=sight.confidence,
-            evidence=sight.evidence,
-            readings=sight.readings,
+            verdict=assessment.verdict,
+            zones=assessment.zones,
+            confidence=assessment.confidence,
+            evidence=assessment.evidence,
+            readings=assessment.readings,
         )
 
-    def show(self, box: Box, face_height: float) -> None:
-        """Take in a better snapshot: the face's box (relative) and height in pixels."""
-        self.wish = True
+    def set_best_face(self, box: Box, face_height: float) -> None:
+        """Set the face of a better picture: its box (relative) and height in pixels."""
+        self.update_pending = True
         self.violation = replace(self.violation, box=box, face_height=face_height)
 
     def update(self, at: datetime, moment: float) -> Change | None:
-        """Return an update if one is due and the cooldown has passed; count what is held back."""
+        """Return an update if one is due and the cooldown has passed; count those held back.
+
+        Raises ValueError when the violation is not open.
+        """
         self._require_open()
         waited = moment - self._sent_moment
-        if not (self.wish or waited >= _LONGER):
+        if not (self.update_pending or waited >= _RESTATE_AFTER):
             return None
         if waited < self._cooldown:
-            self.held += 1
+            self.updates_held += 1
             return None
         return self._change(ChangeKind.UPDATED, at, moment)
 
     def close(self, ended: datetime, reason: CloseReason, moment: float) -> Change:
-        """Return the change that ends it; never held back."""
+        """Return the change that ends it; never held back. Raises ValueError when it is not open."""
         self._require_open()
         ended = max(ended, self._latest)
         self.violation = replace(self.violation, ended=ended, close_reason=reason)
         return self._change(ChangeKind.CLOSED, ended, moment)
 
     def _require_open(self) -> None:
-        if not (self._number and self.open):
+        if not (self._number and self.is_open):
             raise ValueError(f"violation {self.id} is not open")
 
     def _change(self, kind: ChangeKind, at: datetime, moment: float) -> Change:
         self._number += 1
         self._latest = max(at, self._latest)
         self._sent_moment = moment
-        self.wish = False
+        self.update_pending = False
         return Change(self._number, kind, self._latest, self.violation)

@@ -1,4 +1,4 @@
-"""All that is known of one person during one visit."""
+"""The state of one person during one visit, and one sighting of them."""
 
 from __future__ import annotations
 
@@ -7,74 +7,98 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from maskwatch.analysis.evidence import Evidence
-from maskwatch.analysis.face_confidence import FaceEvidence
-from maskwatch.analysis.own_motion import MotionEvidence
+from maskwatch.analysis.face_confidence import FaceConfidence
+from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from maskwatch.analysis.violation_lifecycle import ViolationLifecycle
-from maskwatch.analysis.zones import Place
+from maskwatch.analysis.zones import ZoneState
 from maskwatch.config.schema import ZoneRule
-from maskwatch.domain import GateReason, Reading, Verdict
+from maskwatch.domain import Detection, GateReason, Reading, Verdict
+from maskwatch.tracking.track import Track
+from maskwatch.vision.quality import Quality
 
-__all__ = ["Visit"]
+__all__ = ["Sighting", "Visit"]
 
 
 @dataclass(slots=True)
 class Visit:
-    """A person and the decisions about them; one per confirmed or yet doubtful track.
+    """A person and the decisions about them; one for each track, confirmed or not.
 
     Attributes:
         number: the track's.
+        evidence: the accumulated readings of the mask.
+        face_confidence: evidence that the track is a face at all.
+        motion: evidence that the face is alive.
         first_seen, last_seen: capture times (UTC) of the first and the latest match.
-        place: where the face is now.
-        place_since: moment at which it came to that zone.
+        first_moment: moment (seconds) of the first match.
+        zone: the zone that the face is in, as it applies now.
+        zone_since: moment at which the face entered that zone.
         zones: names of the zones passed through, in order.
-        face: whether it is a face at all, by the detector's scores.
-        faced: whether a face that looks towards the camera was seen once.
-        gates: why readings were not made, counted.
-        read_moment: when it was last classified.
+        seen_frontal: whether the face was ever seen facing the camera.
+        gates: number of times that each reason kept the face from being read.
+        read_moment: moment of the latest reading.
         reading: the reading of this frame, if there is one.
-        decided_moment: when a verdict was first reached.
-        on_poster: whether the face is where a still one was: a poster's track went astray.
-        life: the violation that is open, or was last.
+        at_still_place: whether the face is where a still one was: a track that moved onto a poster.
+        lifecycle: the violation that is open, or was last.
 
     """
 
     number: int
     evidence: Evidence
-    face: FaceEvidence
+    face_confidence: FaceConfidence
     motion: MotionEvidence
     first_seen: datetime
     first_moment: float
     last_seen: datetime
-    place: Place = field(default_factory=lambda: Place("", ZoneRule.REQUIRED))
-    place_since: float = 0.0
+    zone: ZoneState = field(default_factory=lambda: ZoneState("", ZoneRule.REQUIRED))
+    zone_since: float = 0.0
     zones: list[str] = field(default_factory=list)
-    faced: bool = False
+    seen_frontal: bool = False
     gates: Counter[GateReason] = field(default_factory=Counter)
     read_moment: float | None = None
     reading: Reading | None = None
-    decided_moment: float | None = None
-    on_poster: bool = False
-    life: ViolationLifecycle | None = None
+    at_still_place: bool = False
+    lifecycle: ViolationLifecycle | None = None
 
     @property
     def verdict(self) -> Verdict:
-        """What is decided so far."""
+        """The verdict of the readings so far."""
         return self.evidence.verdict
 
     @property
-    def doubtful(self) -> bool:
-        """Whether the latest readings speak against the verdict."""
-        return any(value > 0 for value in self.evidence.changes.values())
+    def wavering(self) -> bool:
+        """Whether the latest readings contradict the verdict."""
+        return any(value > 0 for value in self.evidence.cusums.values())
+
+    @property
+    def still(self) -> bool:
+        """Whether the face has shown no motion of its own for so long that it counts as a poster."""
+        return self.motion.liveness is Liveness.STILL
 
     @property
     def violating(self) -> bool:
         """Whether a violation is open."""
-        return self.life is not None and self.life.open
+        return self.lifecycle is not None and self.lifecycle.is_open
 
-    def enter(self, place: Place, moment: float) -> None:
-        """Note where the face is; the dwell begins anew in each zone."""
-        if place.zone != self.place.zone or not self.zones:
-            self.place_since = moment
-            if not self.zones or self.zones[-1] != place.zone:
-                self.zones.append(place.zone)
-        self.place = place
+    def enter(self, zone: ZoneState, moment: float) -> None:
+        """Set the zone that the face is in; the dwell starts again in each zone."""
+        if zone.name != self.zone.name or not self.zones:
+            self.zone_since = moment
+            if not self.zones or self.zones[-1] != zone.name:
+                self.zones.append(zone.name)
+        self.zone = zone
+
+
+@dataclass(slots=True)
+class Sighting:
+    """A visit in a frame that matched its track.
+
+    Attributes:
+        detection: the matched detection, in pixels of the full picture.
+        quality: what was measured of the face.
+
+    """
+
+    track: Track
+    visit: Visit
+    detection: Detection
+    quality: Quality

@@ -1,4 +1,4 @@
-"""`maskwatch replay`: the pipeline over a recorded file."""
+"""`maskwatch replay`: run the pipeline over a recorded file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["replay"]
 
-Take = Callable[["ReplayStep"], None]
+StepHandler = Callable[["ReplayStep"], None]
 
 
 class _Options(TypedDict):
@@ -41,7 +41,7 @@ class _Options(TypedDict):
     "-c",
     "config_file",
     type=click.Path(path_type=Path),
-    help="Configuration file; without one, every default.",
+    help="Configuration file; without one, all defaults.",
 )
 @click.option("--camera", help="Camera whose rules apply; needed when the file has several cameras.")
 @click.option("--start", type=click.DateTime(), help="UTC time of the first frame, for schedules.")
@@ -49,12 +49,12 @@ class _Options(TypedDict):
 @click.option("--pictures", type=click.Path(path_type=Path), help="Write the alerts' pictures here.")
 @click.option("--gate/--no-gate", default=True, help="Whether frames without motion are skipped.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each change.")
-@click.option("--explain", is_flag=True, help="Say of each person why they were reported, or not.")
+@click.option("--explain", is_flag=True, help="Explain for each person why they were reported, or not.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the evidence as an SVG file here.")
 def replay(clip: Path, **options: Unpack[_Options]) -> None:
-    """Run the pipeline over a recorded file, as fast as it goes, on the file's own clock.
+    """Run the pipeline over a recorded file, as fast as possible, on the file's own clock.
 
-    Every run of one machine gives the same events. Faces are covered in all that is written.
+    Every run on one machine gives the same events. Faces are covered in every picture and video.
 
     \b
     Examples:
@@ -62,27 +62,27 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
       maskwatch replay clip.mp4 --config config.yaml --camera entrance --annotate out.mp4
       maskwatch replay clip.mp4 --explain --plot evidence.svg
     """
-    _spare(clip, options)
+    _refuse_overwriting(clip, options)
     run = _prepare(clip, options)
     steps = iter(run)
-    first = list(islice(steps, 1))  # a clip that cannot be read leaves no file behind
+    first = list(islice(steps, 1))  # an unreadable clip fails here, before any file is written
     with ExitStack() as stack:
-        takers = [_printer(as_json=options["as_json"])]
+        handlers = [_printer(as_json=options["as_json"])]
         if options["annotate"]:
-            takers.append(_annotator(stack, options["annotate"], run.camera))
+            handlers.append(_annotator(stack, options["annotate"], run.camera))
         if options["pictures"]:
-            takers.append(_picture_writer(options["pictures"]))
-        tell = _explainer(takers, run.camera, options)
+            handlers.append(_picture_writer(options["pictures"]))
+        print_explanation = _explainer(handlers, run.camera, options)
         for step in chain(first, steps):
-            for take in takers:
-                take(step)
-    tell()
+            for handle in handlers:
+                handle(step)
+    print_explanation()
     if not options["as_json"]:
-        click.echo(f"{run.frames} frames, {run.looked} looked at, {run.opened} violations", err=True)
+        click.echo(f"{run.frames} frames, {run.analysed} analysed, {run.opened} violations", err=True)
 
 
-def _spare(clip: Path, options: _Options) -> None:
-    """Raise UsageError where a file to be written is the very clip."""
+def _refuse_overwriting(clip: Path, options: _Options) -> None:
+    """Raise UsageError when an output file is the clip itself."""
     for option in ("annotate", "plot"):
         target = options[option]
         if target is not None and target.exists() and clip.exists() and target.samefile(clip):
@@ -102,59 +102,61 @@ def _prepare(clip: Path, options: _Options) -> Replay:
     return Replay(clip, config, choose_camera(config, options["camera"]), begin, gated=options["gate"])
 
 
-def _printer(*, as_json: bool) -> Take:
-    from maskwatch.replay.replay import replayed
+def _printer(*, as_json: bool) -> StepHandler:
+    from maskwatch.replay.replay import replayed_changes
 
-    def take(step: ReplayStep) -> None:
-        for change in replayed(step):
+    def handle(step: ReplayStep) -> None:
+        for change in replayed_changes(step):
             click.echo(_json(change) if as_json else _line(change))
 
-    return take
+    return handle
 
 
-def _annotator(stack: ExitStack, path: Path, camera: CameraConfig) -> Take:
+def _annotator(stack: ExitStack, path: Path, camera: CameraConfig) -> StepHandler:
     from maskwatch.replay.annotate import AnnotatedVideo
 
     video = stack.enter_context(AnnotatedVideo(path, camera))
 
-    def take(step: ReplayStep) -> None:
+    def handle(step: ReplayStep) -> None:
         if step.frame is not None:
-            video.write(step.frame, step.outcome)
+            video.write(step.frame, step.result)
 
-    return take
+    return handle
 
 
-def _picture_writer(folder: Path) -> Take:
+def _picture_writer(folder: Path) -> StepHandler:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{folder}: cannot create the folder: {error.strerror}") from error
 
-    def take(step: ReplayStep) -> None:
-        for change, picture in step.outcome.changes:
+    def handle(step: ReplayStep) -> None:
+        for change, picture in step.result.changes:
             if picture is not None:
                 (folder / f"{change.violation.id}-{change.number}.jpg").write_bytes(picture)
 
-    return take
+    return handle
 
 
-def _explainer(takers: list[Take], camera: CameraConfig, options: _Options) -> Callable[[], None]:
-    """Add what gathers the explanation, and return what tells it at the end."""
+def _explainer(
+    handlers: list[StepHandler], camera: CameraConfig, options: _Options
+) -> Callable[[], None]:
+    """Add a handler that collects the explanation; return a function that prints it at the end."""
     explain, plot = options["explain"], options["plot"]
     if not (explain or plot):
         return lambda: None
     from maskwatch.replay.explain import Explanation, evidence_svg
 
     explanation = Explanation(camera)
-    takers.append(explanation.add)
+    handlers.append(explanation.add)
 
-    def tell() -> None:
+    def print_explanation() -> None:
         for line in explanation.lines() if explain else ():
             click.echo(line)
         if plot is not None:
             _write(plot, evidence_svg(explanation))
 
-    return tell
+    return print_explanation
 
 
 def _write(path: Path, text: str) -> None:

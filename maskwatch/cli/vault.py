@@ -1,4 +1,4 @@
-"""`maskwatch vault`: make the review vault's key, and open what was sealed with it."""
+"""`maskwatch vault`: create the review vault's key, and open sealed faces with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from maskwatch.errors import DataError, UsageError
 
 __all__ = ["vault"]
 
-_LARGEST_MIB = 64  # of a picture
+_MAX_PICTURE_MIB = 64
 
 
 @click.group()
 def vault() -> None:
-    r"""Make the key of the review vault, and open sealed faces with it (extra: vault).
+    r"""Create the key of the review vault, and open sealed faces with it (extra: vault).
 
     \b
     Examples:
@@ -28,9 +28,9 @@ def vault() -> None:
 @vault.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def key(file: Path) -> None:
-    """Make a key: the private part into FILE (never overwritten), the public part on standard output.
+    """Write a private key to FILE (never overwritten) and its public key to standard output.
 
-    Keep FILE off the machine that watches. Put the public part into the camera's `vault_key`.
+    Keep FILE off the machine that runs the cameras. Set the public key as the camera's `vault_key`.
     """
     from maskwatch.privacy.vault import new_key
 
@@ -38,7 +38,7 @@ def key(file: Path) -> None:
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise UsageError(f"{file}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{file}: cannot be created: {error.strerror}") from error
     with os.fdopen(handle, "w", encoding="ascii") as out:
         out.write(private + "\n")
     click.echo(public)
@@ -61,7 +61,7 @@ def open_(pictures: tuple[Path, ...], key_file: Path, out: Path) -> None:
 
 
 def _write(target: Path, face: bytes) -> None:
-    """Write a face; its folder is made with the first one that could be opened."""
+    """Write a face; its folder is created with the first face that could be opened."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(face)
@@ -80,13 +80,13 @@ def _face(picture: Path, private: str) -> bytes:
             return open_sealed(private, sealed, violation)
     except DataError as error:
         raise DataError(f"{picture}: {error}") from error
-    raise DataError(f"{picture}: holds no sealed face")
+    raise DataError(f"{picture}: contains no sealed face")
 
 
 def _read(file: Path) -> bytes:
     from maskwatch.files import MIB, read_file
 
     try:
-        return read_file(file, _LARGEST_MIB * MIB)
+        return read_file(file, _MAX_PICTURE_MIB * MIB)
     except OSError as error:
         raise UsageError(f"{file}: cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""One sampled picture of a camera, as the worker sees it. It never leaves the worker."""
+"""One sampled picture of a camera. It never leaves the worker."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from maskwatch.domain.geometry import Box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +28,7 @@ class Frame:
         moment: monotonic seconds of the same instant; in a replay, the file's seconds.
         image: uint8 BGR (height, width, 3), scaled to the analysis size, upright.
         full: returns uint8 BGR of the whole picture at the camera's size, upright; converted
-            at the first call only, so call it only when a face is there.
+            at the first call only, so call it only when there is a face.
         full_size: (width, height) in pixels of what `full` returns.
 
     """
@@ -48,3 +50,8 @@ class Frame:
     def scale(self) -> float:
         """Factor from pixels of `image` to pixels of the full picture."""
         return self.full_size[0] / self.size[0]
+
+    def relative(self, box: Box) -> Box:
+        """Return a box in pixels of the full picture relative to that picture (0 to 1)."""
+        width, height = self.full_size
+        return box.scaled(1 / width, 1 / height)

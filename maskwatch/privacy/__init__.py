@@ -1,1 +1,1 @@
-"""The only way to make an image that may be stored, sent or shown."""
+"""Anonymizes images: every image that is stored, sent or shown is made here."""

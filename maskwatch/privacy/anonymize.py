@@ -1,9 +1,8 @@
-"""The only way to a picture that may be stored, sent or shown.
+"""Makes the anonymized pictures; nothing else may be stored, sent or shown.
 
-A detector misses faces, so the picture does not depend on it: outside the subject's body box
-everything becomes coarse cells. Inside it every face that is tracked, and every detection down to
-a low score, becomes a mosaic with a margin. Where something is covered, the output depends on the
-quantized cells alone.
+A detector misses faces, so the picture does not depend on it alone: outside the subject's body box
+everything becomes coarse cells. Inside it every tracked face, and every detection down to a low
+score, becomes a mosaic with a margin. A covered pixel depends on the quantized cells alone.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Anonymizer", "body_box", "face_area"]
 
 _LONGEST_SIDE = 1280  # px of the stored picture
-_COARSE = 32  # cells along the longer side, outside the subject's body
-_CELLS = 8  # most cells across a face with its margin
+_COARSE_CELLS = 32  # along the longer side, outside the subject's body
+_MAX_FACE_CELLS = 8  # across a face with its margin
 _MARGIN = 0.25  # of the face, on every side
 
 # In face heights from the face's middle.
@@ -34,7 +33,7 @@ _BODY_HALF_WIDTH, _BODY_UP, _BODY_DOWN = 1.5, 1.0, 7.0
 
 
 def body_box(face: Box) -> Box:
-    """Return the box that a standing person with this face fills, hair and feet included."""
+    """Return the box of a standing person with this face, from hair to feet."""
     height, middle = face.height, face.centre
     return Box(
         middle.x - _BODY_HALF_WIDTH * height,
@@ -45,7 +44,7 @@ def body_box(face: Box) -> Box:
 
 
 def face_area(face: Box) -> Box:
-    """Return what is covered for a face: its box with the margin."""
+    """Return the area covered for a face: its box with the margin."""
     return face.grown(_MARGIN)
 
 
@@ -68,19 +67,19 @@ class Anonymizer:
         Args:
             image: uint8 BGR (height, width, 3), the full picture; it is not changed.
             bodies: faces, in pixels of `image`, of the people whose bodies are shown.
-            covered: every face that is tracked or was detected down to a score of 0.3; a subject
-                who is to stay recognizable (the operator opted in) is left out.
+            covered: every face that is tracked or was detected with a score of 0.3 or more, except
+                that of a subject whom the operator chose to keep recognizable.
 
         """
         scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
         source = _shrunk(image, scale)
-        coarse = math.ceil(max(source.shape[:2]) / _COARSE)
+        coarse = math.ceil(max(source.shape[:2]) / _COARSE_CELLS)
         out = mosaic(source, coarse)
         shown = np.zeros(source.shape[:2], np.bool_)
         for face in bodies:
             body = _pixels(body_box(face.scaled(scale)), source)
             out[body], shown[body] = source[body], True
-        # The largest last: a small (false) detection in a face must not bring finer cells into it.
+        # The largest last: a small (false) detection inside a face must not add finer cells to it.
         for face in sorted(covered, key=lambda face: max(face.width, face.height)):
             _cover(out, source, face.scaled(scale), shown, coarse)
         self._blacken(out)
@@ -97,18 +96,18 @@ Slices = tuple[slice, slice]
 
 
 def _cover(out: Image, source: Image, face: Box, shown: npt.NDArray[np.bool_], coarse: int) -> None:
-    """Turn a face into a mosaic; where the picture is coarse, only into one that is coarser still."""
+    """Turn a face into a mosaic; where the picture is coarse already, only if that is coarser still."""
     area = face_area(face)
     side = max(area.width, area.height, 1.0)
     # One cell less than allowed, since the area rarely begins at the edge of a cell.
-    cell = math.ceil(side / (_CELLS - 1))
-    place = _pixels(_snapped(area, cell), source)
-    where = True if cell > coarse else shown[place][:, :, None]
-    np.copyto(out[place], mosaic(source[place], cell), where=where)
+    cell = math.ceil(side / (_MAX_FACE_CELLS - 1))
+    pixels = _pixels(_snapped(area, cell), source)
+    where = True if cell > coarse else shown[pixels][:, :, None]
+    np.copyto(out[pixels], mosaic(source[pixels], cell), where=where)
 
 
 def _snapped(area: Box, cell: int) -> Box:
-    """Return the area to whole cells of the picture's grid, so that small moves reveal no more."""
+    """Return the area extended to the picture's cells, so that small moves reveal no more."""
     return Box(
         math.floor(area.x1 / cell) * cell,
         math.floor(area.y1 / cell) * cell,

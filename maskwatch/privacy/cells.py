@@ -1,4 +1,4 @@
-"""Mosaic: a picture of cells, each one colour, from which nothing finer can be had back."""
+"""Mosaic: a picture of cells of one colour each, from which nothing finer can be recovered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 __all__ = ["mosaic"]
 
-_LEVELS = 0xF8  # 32 grey levels per channel
-_MIDDLE = 0x04
+_LEVEL_BITS = 0xF8  # 32 levels per channel
+_LEVEL_CENTRE = 0x04
 
 
 def mosaic(image: Image, cell: int) -> Image:
-    """Return `image` (uint8, height, width, channels) as cells of `cell` pixels, from its corner.
+    """Return `image` (uint8, height, width, channels) as cells of `cell` pixels from the upper left.
 
-    Each cell becomes the mean of its pixels, in whole numbers, cut to 32 levels: two pictures whose
-    cells have the same means give the same result to the last bit. Cells at the right and lower
+    Each cell becomes the integer mean of its pixels, quantized to 32 levels: pictures whose cells
+    have the same means give the same result to the last bit. Cells at the right and lower
     edge may be smaller.
     """
     height, width = image.shape[:2]
@@ -28,7 +28,7 @@ def mosaic(image: Image, cell: int) -> Image:
     sums = np.add.reduceat(image, columns, axis=1, dtype=np.int64)
     sums = np.add.reduceat(sums, rows, axis=0)
     means = sums // (_lengths(rows, height)[:, None, None] * _lengths(columns, width)[None, :, None])
-    colours = (means.astype(np.uint8) & _LEVELS) | _MIDDLE
+    colours = (means.astype(np.uint8) & _LEVEL_BITS) | _LEVEL_CENTRE
     wide = np.repeat(colours, _lengths(columns, width), axis=1)
     return np.repeat(wide, _lengths(rows, height), axis=0)
 

@@ -1,4 +1,4 @@
-"""Boxes, labels and zones on a picture that was anonymized before."""
+"""Draws boxes, labels and zones on an anonymized picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["COLOURS", "draw_box", "draw_outline"]
 
 Colour = tuple[int, int, int]
 
-# BGR; told apart also by those who see no red or green (Okabe and Ito's palette).
+# BGR; the palette of Okabe and Ito, which colour-blind people can distinguish.
 COLOURS: dict[Verdict, Colour] = {
     Verdict.MASK: (115, 158, 0),
     Verdict.NO_MASK: (0, 94, 213),
@@ -27,19 +27,20 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_box(image: Image, box: Box, label: str, colour: Colour) -> None:
-    """Draw a face's box (pixels of `image`) with its label on a plate above or below it."""
+    """Draw a face's box (pixels of `image`) with its label above or below it."""
     height, width = image.shape[:2]
     thickness = max(1, round(max(height, width) / 640))
     size = 0.4 * thickness + 0.1
     corner, opposite = (round(box.x1), round(box.y1)), (round(box.x2), round(box.y2))
     cv2.rectangle(image, corner, opposite, colour, thickness)
-    (wide, tall), below = cv2.getTextSize(label, _FONT, size, thickness)
-    plate = tall + below + 4
-    top = corner[1] - plate if corner[1] >= plate else min(opposite[1], height - plate)
-    left = max(0, min(corner[0], width - wide - 4))
-    cv2.rectangle(image, (left, top), (left + wide + 4, top + plate), colour, -1)
-    place = (left + 2, top + tall + 2)
-    cv2.putText(image, label, place, _FONT, size, (255, 255, 255), thickness, cv2.LINE_AA)
+    (text_width, text_height), baseline = cv2.getTextSize(label, _FONT, size, thickness)
+    label_height = text_height + baseline + 4
+    above = corner[1] >= label_height
+    top = corner[1] - label_height if above else min(opposite[1], height - label_height)
+    left = max(0, min(corner[0], width - text_width - 4))
+    cv2.rectangle(image, (left, top), (left + text_width + 4, top + label_height), colour, -1)
+    origin = (left + 2, top + text_height + 2)
+    cv2.putText(image, label, origin, _FONT, size, (255, 255, 255), thickness, cv2.LINE_AA)
 
 
 def draw_outline(image: Image, outline: Polygon, label: str, colour: Colour) -> None:
@@ -48,5 +49,5 @@ def draw_outline(image: Image, outline: Polygon, label: str, colour: Colour) -> 
     corners = np.round([(p.x * width, p.y * height) for p in outline.points]).astype(np.int32)
     cv2.polylines(image, [corners], isClosed=True, color=colour, thickness=1, lineType=cv2.LINE_AA)
     x, y = (int(value) for value in corners[0])
-    place = (min(max(x, 0), width - 60) + 3, min(max(y, 12) + 14, height - 3))
-    cv2.putText(image, label, place, _FONT, 0.45, colour, 1, cv2.LINE_AA)
+    origin = (min(max(x, 0), width - 60) + 3, min(max(y, 12) + 14, height - 3))
+    cv2.putText(image, label, origin, _FONT, 0.45, colour, 1, cv2.LINE_AA)

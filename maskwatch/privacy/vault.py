@@ -1,9 +1,9 @@
-"""The review vault: a subject's face, readable only with a key that the operator holds elsewhere.
+"""The review vault: a subject's face, encrypted with a public key.
 
-Who runs the cameras has the public key only. Each face is sealed with a key of its own: X25519
-(RFC 7748) with an ephemeral key, HKDF-SHA256 (RFC 5869), AES-256-GCM, all from the package
-`cryptography`. The sealed face travels inside the anonymized JPEG, as application segments that
-viewers skip, and so shares its days of life.
+The machine that runs the cameras has the public key only; the private key is kept elsewhere. Each
+face is sealed with a key of its own: X25519 (RFC 7748) with an ephemeral key, HKDF-SHA256 (RFC
+5869), AES-256-GCM, all from the package `cryptography`. The sealed face is stored inside the
+anonymized JPEG, in application segments that viewers skip, and is deleted with it.
 """
 
 from __future__ import annotations
@@ -19,53 +19,60 @@ from maskwatch.errors import DataError, DependencyError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-__all__ = ["embed", "extract", "new_key", "open_sealed", "public_of", "seal"]
+__all__ = ["embed", "extract", "new_key", "open_sealed", "public_key", "seal"]
 
-_NAME = b"maskwatch vault 1"
+_CONTEXT = b"maskwatch vault 1"
 _KEY_BYTES = 32
 _NONCE = bytes(12)  # each sealing has a key of its own
 _MARKER = b"\xff\xef"  # APP15
 _TAG = b"MASKWATCHVAULT1\0"
-_PIECE = 60_000
+_SEGMENT = 60_000  # bytes of a segment's payload; a segment has at most 65,533
 
 
 def new_key() -> tuple[str, str]:
     """Return (private, public) keys of a new vault, in base64. Raises DependencyError."""
-    _require()
+    _require_cryptography()
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - an extra
 
     private = X25519PrivateKey.generate()
-    return _text(private.private_bytes_raw()), _text(private.public_key().public_bytes_raw())
+    return _encode(private.private_bytes_raw()), _encode(private.public_key().public_bytes_raw())
 
 
-def public_of(private: str) -> str:
+def public_key(private: str) -> str:
     """Return the public key that belongs to a private one. Raises DataError, DependencyError."""
-    return _text(_private(private).public_key().public_bytes_raw())
+    return _encode(_private_key(private).public_key().public_bytes_raw())
 
 
 def seal(public: str, plain: bytes, context: bytes) -> bytes:
-    """Return `plain` so that only the holder of the private key can read it.
+    """Return `plain` encrypted for the holder of the private key.
 
-    `context` (which violation it is of) is not hidden, but must be given again to open it.
-    Raises DataError when the key is none, DependencyError without the extra `vault`.
+    Args:
+        public: the vault's public key, in base64.
+        plain: what to encrypt.
+        context: the violation's id; authenticated, and required to open the result.
+
+    Raises:
+        DataError: `public` is not a key.
+        DependencyError: the extra `vault` is not installed.
+
     """
-    _require()
+    _require_cryptography()
     from cryptography.hazmat.primitives.asymmetric.x25519 import (  # noqa: PLC0415 - an extra
         X25519PrivateKey,
         X25519PublicKey,
     )
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
 
-    receiver = _bytes(public)
-    once = X25519PrivateKey.generate()
-    sender = once.public_key().public_bytes_raw()
-    shared = once.exchange(X25519PublicKey.from_public_bytes(receiver))
-    return sender + AESGCM(_derived(shared, sender, receiver)).encrypt(_NONCE, plain, context)
+    receiver = _decode(public)
+    ephemeral = X25519PrivateKey.generate()
+    sender = ephemeral.public_key().public_bytes_raw()
+    shared = ephemeral.exchange(X25519PublicKey.from_public_bytes(receiver))
+    return sender + AESGCM(_derived_key(shared, sender, receiver)).encrypt(_NONCE, plain, context)
 
 
 def open_sealed(private: str, sealed: bytes, context: bytes) -> bytes:
-    """Return what was sealed. Raises DataError for another key, another context or damage."""
-    key = _private(private)
+    """Return what was sealed. Raises DataError for another key or context, or for damaged data."""
+    key = _private_key(private)
     from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey  # noqa: PLC0415 - an extra
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - an extra
@@ -74,7 +81,7 @@ def open_sealed(private: str, sealed: bytes, context: bytes) -> bytes:
     receiver = key.public_key().public_bytes_raw()
     try:
         shared = key.exchange(X25519PublicKey.from_public_bytes(sender))
-        return AESGCM(_derived(shared, sender, receiver)).decrypt(_NONCE, rest, context)
+        return AESGCM(_derived_key(shared, sender, receiver)).decrypt(_NONCE, rest, context)
     except (InvalidTag, ValueError) as error:
         raise DataError(
             "the sealed face cannot be opened: it was sealed for another key or another violation, "
@@ -83,27 +90,27 @@ def open_sealed(private: str, sealed: bytes, context: bytes) -> bytes:
 
 
 def embed(jpeg: bytes, sealed: bytes) -> bytes:
-    """Return the JPEG with `sealed` in application segments right after its beginning."""
-    pieces = (sealed[at : at + _PIECE] for at in range(0, len(sealed), _PIECE))
-    segments = (_TAG + piece for piece in pieces)
+    """Return the JPEG with `sealed` in application segments right after its start marker."""
+    payloads = (sealed[at : at + _SEGMENT] for at in range(0, len(sealed), _SEGMENT))
+    segments = (_TAG + payload for payload in payloads)
     framed = b"".join(_MARKER + (len(body) + 2).to_bytes(2, "big") + body for body in segments)
     return jpeg[:2] + framed + jpeg[2:]
 
 
 def extract(jpeg: bytes) -> bytes | None:
-    """Return what was embedded, None if there is nothing. Raises DataError for what is no JPEG."""
+    """Return what was embedded; None if there is nothing. Raises DataError when it is no JPEG."""
     if jpeg[:2] != b"\xff\xd8":
         raise DataError("not a JPEG picture")
-    pieces = [body[len(_TAG) :] for marker, body in _segments(jpeg) if _ours(marker, body)]
-    return b"".join(pieces) or None
+    payloads = [body[len(_TAG) :] for marker, body in _segments(jpeg) if _is_vault(marker, body)]
+    return b"".join(payloads) or None
 
 
-def _ours(marker: bytes, body: bytes) -> bool:
+def _is_vault(marker: bytes, body: bytes) -> bool:
     return marker == _MARKER and body.startswith(_TAG)
 
 
 def _segments(jpeg: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (marker, body) of the segments before the picture's data."""
+    """Yield (marker, body) of the segments before the image data."""
     at = 2
     while at + 4 <= len(jpeg) and jpeg[at] == 0xFF and jpeg[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
@@ -111,25 +118,25 @@ def _segments(jpeg: bytes) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
-def _derived(shared: bytes, sender: bytes, receiver: bytes) -> bytes:
+def _derived_key(shared: bytes, sender: bytes, receiver: bytes) -> bytes:
     from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - an extra
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - an extra
 
-    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=_NAME + sender + receiver).derive(shared)
+    return HKDF(SHA256(), _KEY_BYTES, salt=None, info=_CONTEXT + sender + receiver).derive(shared)
 
 
-def _private(text: str) -> X25519PrivateKey:
-    _require()
+def _private_key(text: str) -> X25519PrivateKey:
+    _require_cryptography()
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey  # noqa: PLC0415 - an extra
 
-    return X25519PrivateKey.from_private_bytes(_bytes(text))
+    return X25519PrivateKey.from_private_bytes(_decode(text))
 
 
-def _text(key: bytes) -> str:
+def _encode(key: bytes) -> str:
     return base64.b64encode(key).decode()
 
 
-def _bytes(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -139,7 +146,7 @@ def _bytes(text: str) -> bytes:
     return key
 
 
-def _require() -> None:
+def _require_cryptography() -> None:
     try:
         importlib.import_module("cryptography")
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Writes the replayed frames as a video with boxes, verdicts, evidence and zones.
+"""Writes the analysed frames of a replay as a video with boxes, verdicts, evidence and zones.
 
 Every frame goes through the anonymizer: bodies of tracked people are shown, faces are not.
 """
@@ -40,7 +40,7 @@ class AnnotatedVideo:
 
     Args:
         path: where it is written.
-        camera: whose zones are drawn, and whose rate the video has.
+        camera: its zones are drawn, and its rate is the video's.
 
     Raises:
         UsageError: the file cannot be written.
@@ -59,25 +59,25 @@ class AnnotatedVideo:
             raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
         self._container = av.open(self._file, "w", format="mp4")
 
-    def write(self, frame: Frame, outcome: FrameResult) -> None:
+    def write(self, frame: Frame, result: FrameResult) -> None:
         """Draw and encode one frame."""
-        picture = self._draw(frame, outcome)
+        picture = self._draw(frame, result)
         stream = self._stream or self._begin(picture)
         video = av.VideoFrame.from_ndarray(picture, format="bgr24")
         video.pts, video.time_base = self._written, 1 / self._rate
         self._written += 1
         self._container.mux(stream.encode(video))
 
-    def _draw(self, frame: Frame, outcome: FrameResult) -> Image:
-        people = [view.box for view in outcome.tracks]
-        covered = people + [detection.box for detection in outcome.detections]
+    def _draw(self, frame: Frame, result: FrameResult) -> Image:
+        people = [view.box for view in result.tracks]
+        covered = people + [detection.box for detection in result.detections]
         picture, scale = self._anonymizer.picture(frame.full(), people, covered)
         for zone in self._zones.zones:
             draw_outline(picture, zone.outline, zone.name, _ZONE_COLOURS[zone.rule])
-        for view in outcome.tracks:
+        for view in result.tracks:
             colour = COLOURS[view.verdict if view.detected else Verdict.UNKNOWN]
-            draw_box(picture, view.box.scaled(scale), label(view), colour)
-        # The encoder wants even sides.
+            draw_box(picture, view.box.scaled(scale), _label(view), colour)
+        # The encoder needs even sides.
         height, width = picture.shape[0] & ~1, picture.shape[1] & ~1
         return np.ascontiguousarray(picture[:height, :width])
 
@@ -107,8 +107,8 @@ class AnnotatedVideo:
             self._file.close()
 
 
-def label(view: TrackView) -> str:
-    """Return what stands beside a face: number, verdict, evidence, why it is not reported."""
+def _label(view: TrackView) -> str:
+    """Return the label of a face: number, verdict, evidence, why it is not reported."""
     verdict = view.verdict.value.replace("_", " ")
     parts = [f"{view.number}", verdict, f"{view.evidence:+.1f}"]
     if view.violation is not None:

@@ -1,4 +1,4 @@
-"""Says of each track why it was, or was not, a violation: readings, gates, evidence."""
+"""Explains for each track of a replay why it was, or was not, a violation; and plots its evidence."""
 
 from __future__ import annotations
 
@@ -16,182 +16,128 @@ from maskwatch.config.schema import CameraConfig
 from maskwatch.domain import Box, Change, GateReason, Verdict
 from maskwatch.replay.replay import ReplayStep
 
-__all__ = ["EvidenceHistory", "Explanation", "evidence_svg"]
-
-_WIDTH, _HEIGHT, _GAP = 720, 150, 36
-_LEFT, _RIGHT = 50, 20
-
-
-def evidence_svg(explanation: Explanation) -> str:
-    """Return an SVG document: one panel for each track, with the limits as dashed lines."""
-    histories = [h for _, h in sorted(explanation.histories.items()) if h.points]
-    total = max(1, len(histories)) * (_HEIGHT + _GAP)
-    panels = "".join(
-        _panel(history, explanation.limits, index * (_HEIGHT + _GAP) + _GAP)
-        for index, history in enumerate(histories)
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{total + _GAP}" '
-        f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
-        f"{panels}</svg>\n"
-    )
-
-
-def _panel(history: EvidenceHistory, limits: tuple[float, float], top: float) -> str:
-    axes = _Axes(history, limits, top)
-    return "".join(f"{line}\n" for line in _drawn(history, limits, axes))
-
-
-def _drawn(history: EvidenceHistory, limits: tuple[float, float], axes: _Axes) -> Iterator[str]:
-    title = f"person {history.number}: {history.last.verdict.value.replace('_', ' ')}"
-    yield f'<text x="{_LEFT}" y="{axes.top - 8}" font-weight="bold">{escape(title)}</text>'
-    for value, name in ((limits[0], "no mask"), (0.0, ""), (limits[1], "mask")):
-        y = axes.y(value)
-        dash = ' stroke-dasharray="4 3"' if name else ""
-        yield (
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" stroke="#999999"{dash}/>'
-            f'<text x="4" y="{y + 4}">{value:+.1f}</text>'
-        )
-    yield f'<polyline fill="none" stroke="#0072b2" stroke-width="2" points="{axes.path()}"/>'
-    for moment, change in history.violations:
-        x = axes.x(moment)
-        yield (
-            f'<line x1="{x}" x2="{x}" y1="{axes.top}" y2="{axes.top + _HEIGHT}" stroke="#d55e00"/>'
-            f'<text x="{x + 2}" y="{axes.top + 10}" fill="#d55e00">{escape(change.kind.value)}</text>'
-        )
-
-
-class _Axes:
-    """From seconds and nats to pixels of one panel."""
-
-    def __init__(self, history: EvidenceHistory, limits: tuple[float, float], top: float) -> None:
-        self.top = top
-        self._points = history.points
-        values: Iterable[float] = [value for _, value in history.points]
-        self._low, self._high = min(*values, limits[1]) - 1, max(*values, limits[0]) + 1
-        self._begin = history.begun
-        self._span = max(history.ended - history.begun, 0.1)
-
-    def x(self, moment: float) -> float:
-        share = (moment - self._begin) / self._span
-        return round(_LEFT + min(max(share, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT), 1)
-
-    def y(self, value: float) -> float:
-        return round(self.top + (self._high - value) / (self._high - self._low) * _HEIGHT, 1)
-
-    def path(self) -> str:
-        return " ".join(f"{self.x(moment)},{self.y(value)}" for moment, value in self._points)
-
+__all__ = ["Explanation", "TrackHistory", "evidence_svg"]
 
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 60
 
-_STAYS_FOR = 8.0  # s in view
-_ROAMS = 2.0  # face sizes that its boxes cover in all that time
-_AROUND_SCREEN = 0.5
+# A face that moves but never leaves its place may be on a screen.
+_SCREEN_SECONDS = 8.0  # in view
+_SCREEN_EXTENT = 2.0  # face sizes that its boxes cover in all that time
+_SCREEN_MARGIN = 0.5
 
 
 @dataclass(slots=True)
-class EvidenceHistory:
+class TrackHistory:
     """One track over a replay.
 
     Attributes:
         number: the track's.
+        first_moment, last_moment: seconds of the first and of the latest match.
+        last: the latest view.
+        alive_since: seconds at which motion of its own was shown; None before.
         points: (seconds of the file, evidence of no mask over mask in nats) at each vote.
         gates: why faces were not classified.
-        heights: least and greatest height of the face in pixels.
-        obstacles: what kept a violation from opening while the verdict asked for one, with seconds.
-        violations: changes of its violations, with seconds.
-        extent: what its boxes covered, relative to the picture.
-        last_relative: its latest box, relative.
+        heights: minimum and maximum height of the face in pixels.
+        obstacles: what kept a violation from opening while the verdict was one to report, with seconds.
+        violations: (seconds, change) of its violations.
+        extent: the area that its boxes covered, relative to the picture.
+        last_box: its latest box, relative.
 
     """
 
     number: int
-    begun: float
+    first_moment: float
     last: TrackView
-    ended: float = 0.0
-    alive_from: float | None = None
+    last_moment: float = 0.0
+    alive_since: float | None = None
     points: list[tuple[float, float]] = field(default_factory=list)
     gates: Counter[GateReason] = field(default_factory=Counter)
     heights: tuple[float, float] = (0.0, 0.0)
     obstacles: dict[str, float] = field(default_factory=dict)
     violations: list[tuple[float, Change]] = field(default_factory=list)
     extent: Box | None = None
-    last_relative: Box | None = None
+    last_box: Box | None = None
 
-    def cover(self, box: Box) -> None:
-        """Take in where the face is (relative)."""
+    def extend(self, box: Box) -> None:
+        """Add the face's box (relative) to the extent."""
         old = self.extent or box
-        self.last_relative = box
+        self.last_box = box
         self.extent = Box(
             min(old.x1, box.x1), min(old.y1, box.y1), max(old.x2, box.x2), max(old.y2, box.y2)
         )
 
     @property
     def screen(self) -> Box | None:
-        """Where an ignore zone would hide it, if it moves but never leaves its place; else None."""
-        box = self.last_relative
-        if self.extent is None or box is None or self.alive_from is None:
+        """The ignored zone (relative) that would hide a face on a screen; None for any other face."""
+        box = self.last_box
+        if self.extent is None or box is None or self.alive_since is None:
             return None
-        if self.ended - self.begun < _STAYS_FOR:
+        if self.last_moment - self.first_moment < _SCREEN_SECONDS:
             return None
-        stays = self.extent.width <= _ROAMS * box.width and self.extent.height <= _ROAMS * box.height
-        return self.extent.grown(_AROUND_SCREEN).clipped(1.0, 1.0) if stays else None
+        stays = (
+            self.extent.width <= _SCREEN_EXTENT * box.width
+            and self.extent.height <= _SCREEN_EXTENT * box.height
+        )
+        return self.extent.grown(_SCREEN_MARGIN).clipped(1.0, 1.0) if stays else None
 
 
 class Explanation:
-    """Gathers a replay's steps and tells the story of each track."""
+    """Collects the steps of a replay and explains each track.
+
+    Args:
+        camera: whose rules the replay used.
+
+    """
 
     def __init__(self, camera: CameraConfig) -> None:
-        self._limits = EvidenceLimits.of(camera.decision)
+        self._limits = EvidenceLimits.from_config(camera.decision)
         self._policy = Policy(camera.decision)
-        self.histories: dict[int, EvidenceHistory] = {}
+        self.histories: dict[int, TrackHistory] = {}
 
     @property
     def limits(self) -> tuple[float, float]:
         """The evidence at which "no mask" and "mask" are decided, in nats (the latter negative)."""
-        upper = self._limits.accept(Verdict.NO_MASK, Verdict.MASK)
-        return upper, -self._limits.accept(Verdict.MASK, Verdict.NO_MASK)
+        upper = self._limits.acceptance(Verdict.NO_MASK, Verdict.MASK)
+        return upper, -self._limits.acceptance(Verdict.MASK, Verdict.NO_MASK)
 
     def add(self, step: ReplayStep) -> None:
-        """Take in one step."""
-        for view in step.outcome.tracks:
+        """Add one step."""
+        for view in step.result.tracks:
             self._follow(view, step.moment)
             if step.frame is not None and view.detected:
-                width, height = step.frame.full_size
-                self.histories[view.number].cover(view.box.scaled(1 / width, 1 / height))
-        for change, _ in step.outcome.changes:
+                self.histories[view.number].extend(step.frame.relative(view.box))
+        for change, _ in step.result.changes:
             history = self.histories.get(change.violation.track)
             if history is not None:
                 history.violations.append((step.moment, change))
 
     def lines(self) -> Iterator[str]:
-        """Give the text, a paragraph for each track."""
+        """Yield the lines of the text, a paragraph for each track."""
         for number in sorted(self.histories):
             yield from self._paragraph(self.histories[number])
 
     def _follow(self, view: TrackView, moment: float) -> None:
-        history = self.histories.setdefault(view.number, EvidenceHistory(view.number, moment, view))
+        history = self.histories.setdefault(view.number, TrackHistory(view.number, moment, view))
         history.last = view
         if not view.detected:
             return
-        history.ended = moment
+        history.last_moment = moment
         low, high = history.heights if history.heights[1] else (view.box.height,) * 2
         history.heights = (min(low, view.box.height), max(high, view.box.height))
-        if view.liveness is Liveness.ALIVE and history.alive_from is None:
-            history.alive_from = moment
+        if view.liveness is Liveness.ALIVE and history.alive_since is None:
+            history.alive_since = moment
         if view.reading is not None and view.reading.logits is not None:
             history.points.append((moment, view.evidence))
         elif view.reading is not None and view.reading.gate is not None:
             history.gates[view.reading.gate] += 1
-        if self._policy.violates(view.verdict) and view.violation is None and view.obstacle:
+        if self._policy.is_violation(view.verdict) and view.violation is None and view.obstacle:
             history.obstacles.setdefault(view.obstacle, moment)
 
-    def _paragraph(self, history: EvidenceHistory) -> Iterator[str]:
+    def _paragraph(self, history: TrackHistory) -> Iterator[str]:
         verdict = history.last.verdict.value.replace("_", " ")
         yield (
-            f"person {history.number}: {history.begun:.2f} s to {history.ended:.2f} s, "
+            f"person {history.number}: {history.first_moment:.2f} s to {history.last_moment:.2f} s, "
             f"zone {history.last.zone or '-'}, verdict {verdict}"
         )
         low, high = history.heights
@@ -207,9 +153,9 @@ class Explanation:
         if not history.violations:
             yield f"  why       not reported: {self._reason(history)}"
 
-    def _reason(self, history: EvidenceHistory) -> str:
+    def _reason(self, history: TrackHistory) -> str:
         verdict, upper = history.last.verdict, self.limits[0]
-        if self._policy.violates(verdict):
+        if self._policy.is_violation(verdict):
             return "; ".join(history.obstacles) or "it ended before a violation could open"
         if verdict is not Verdict.UNKNOWN:
             return f"the verdict is {verdict.value.replace('_', ' ')}"
@@ -218,20 +164,20 @@ class Explanation:
         return f"the evidence came to {history.points[-1][1]:+.1f} of the {upper:+.1f} nats it takes"
 
 
-def _screen_hint(history: EvidenceHistory) -> Iterator[str]:
+def _screen_hint(history: TrackHistory) -> Iterator[str]:
     box = history.screen
     if box is None:
         return
     corners = ((box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2))
     polygon = ", ".join(f"[{x:.3f}, {y:.3f}]" for x, y in corners)
-    seconds = history.ended - history.begun
+    seconds = history.last_moment - history.first_moment
     yield f"  hint      moves, but never left its place in {seconds:.0f} s; a screen? then add a zone:"
     yield f"            - {{name: screen, rule: ignored, polygon: [{polygon}]}}"
 
 
-def _liveness(history: EvidenceHistory) -> str:
-    if history.alive_from is not None:
-        return f"motion of its own since {history.alive_from:.2f} s"
+def _liveness(history: TrackHistory) -> str:
+    if history.alive_since is not None:
+        return f"motion of its own since {history.alive_since:.2f} s"
     return "no motion of its own (a poster?)"
 
 
@@ -239,7 +185,7 @@ def _gates(gates: Counter[GateReason]) -> str:
     return ", ".join(f"{count} {reason.value}" for reason, count in gates.most_common()) or "none"
 
 
-def _reports(history: EvidenceHistory) -> Iterator[str]:
+def _reports(history: TrackHistory) -> Iterator[str]:
     by_id: dict[UUID, list[tuple[float, Change]]] = {}
     for moment, change in history.violations:
         by_id.setdefault(change.violation.id, []).append((moment, change))
@@ -262,3 +208,70 @@ def _curve(points: list[tuple[float, float]]) -> str:
 def _bars(values: Iterable[float], low: float, high: float) -> str:
     span = (high - low) or 1.0
     return "".join(_BARS[round((value - low) / span * (len(_BARS) - 1))] for value in values)
+
+
+# --- the plot --------------------------------------------------------------------------------------
+
+_WIDTH, _HEIGHT, _GAP = 720, 150, 36
+_LEFT, _RIGHT = 50, 20
+
+
+def evidence_svg(explanation: Explanation) -> str:
+    """Return an SVG document: one panel for each track, with the limits as dashed lines."""
+    histories = [h for _, h in sorted(explanation.histories.items()) if h.points]
+    total = max(1, len(histories)) * (_HEIGHT + _GAP)
+    panels = "".join(
+        _panel(history, explanation.limits, index * (_HEIGHT + _GAP) + _GAP)
+        for index, history in enumerate(histories)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{total + _GAP}" '
+        f'font-family="sans-serif" font-size="12">\n<rect width="100%" height="100%" fill="white"/>\n'
+        f"{panels}</svg>\n"
+    )
+
+
+def _panel(history: TrackHistory, limits: tuple[float, float], top: float) -> str:
+    axes = _Axes(history, limits, top)
+    return "".join(f"{line}\n" for line in _drawn(history, limits, axes))
+
+
+def _drawn(history: TrackHistory, limits: tuple[float, float], axes: _Axes) -> Iterator[str]:
+    title = f"person {history.number}: {history.last.verdict.value.replace('_', ' ')}"
+    yield f'<text x="{_LEFT}" y="{axes.top - 8}" font-weight="bold">{escape(title)}</text>'
+    for value, name in ((limits[0], "no mask"), (0.0, ""), (limits[1], "mask")):
+        y = axes.y(value)
+        dash = ' stroke-dasharray="4 3"' if name else ""
+        yield (
+            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}" stroke="#999999"{dash}/>'
+            f'<text x="4" y="{y + 4}">{value:+.1f}</text>'
+        )
+    yield f'<polyline fill="none" stroke="#0072b2" stroke-width="2" points="{axes.path()}"/>'
+    for moment, change in history.violations:
+        x = axes.x(moment)
+        yield (
+            f'<line x1="{x}" x2="{x}" y1="{axes.top}" y2="{axes.top + _HEIGHT}" stroke="#d55e00"/>'
+            f'<text x="{x + 2}" y="{axes.top + 10}" fill="#d55e00">{escape(change.kind.value)}</text>'
+        )
+
+
+class _Axes:
+    """From seconds and nats to pixels of one panel."""
+
+    def __init__(self, history: TrackHistory, limits: tuple[float, float], top: float) -> None:
+        self.top = top
+        self._points = history.points
+        values: Iterable[float] = [value for _, value in history.points]
+        self._low, self._high = min(*values, limits[1]) - 1, max(*values, limits[0]) + 1
+        self._begin = history.first_moment
+        self._span = max(history.last_moment - history.first_moment, 0.1)
+
+    def x(self, moment: float) -> float:
+        share = (moment - self._begin) / self._span
+        return round(_LEFT + min(max(share, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        return round(self.top + (self._high - value) / (self._high - self._low) * _HEIGHT, 1)
+
+    def path(self) -> str:
+        return " ".join(f"{self.x(moment)},{self.y(value)}" for moment, value in self._points)

@@ -1,7 +1,7 @@
-"""Runs the pipeline over a recorded file: as fast as it goes, on the file's own clock.
+"""Runs the pipeline over a recorded file, as fast as possible, on the file's own clock.
 
-Time comes from the file, ids from the clip's hash, the camera and the sequence; nothing is
-skipped; so two runs on one machine give the same events to the byte.
+Time comes from the file, ids from the clip's hash, the camera and the sequence; no frame is
+skipped. So two runs on one machine give the same events to the byte.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.analysis.build import build_pipeline
-from maskwatch.analysis.pipeline import FaceDetectorProtocol, Pipeline
+from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
 from maskwatch.analysis.results import FrameResult
 from maskwatch.capture.file import EPOCH, FileSource
 from maskwatch.config.schema import CameraConfig, Config, Pictures
@@ -34,7 +34,7 @@ __all__ = [
     "choose_camera",
     "clip_hash",
     "default_config",
-    "replayed",
+    "replayed_changes",
 ]
 
 _CHUNK = 1 << 20
@@ -42,20 +42,20 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class ReplayStep:
-    """One frame and what it led to; the last one of a replay has no frame."""
+    """One frame and its result; the last step of a replay has no frame."""
 
     frame: Frame | None
     moment: float
-    outcome: FrameResult
+    result: FrameResult
 
 
 class ReplayedChange(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a replay's JSON.
 
     Attributes:
-        moment: seconds of the file at which the frame stands that caused the change.
+        moment: seconds of the file of the frame that caused the change.
         sequence: number of that frame among the analysed ones; None for the file's end.
-        box: the subject's face in that frame, in pixels of the picture; None when it is not seen.
+        box: the subject's face in that frame, in pixels of the picture; None without a detection.
         picture: sha256 of the anonymized JPEG; "" without one.
 
     """
@@ -75,12 +75,17 @@ class Replay:
         config: models and weights.
         camera: rules, rate and rotation.
         start: wall time (aware) of the file's first frame; schedules depend on it.
-        gated: whether the motion gate spares the detector, as in the daemon.
-        detector: taken instead of a fresh one.
+        gated: whether frames without motion are skipped, as in the service.
+        detector: used instead of a new one.
+
+    Attributes:
+        meter: holds the metrics of the run.
+        frames, analysed, opened: number of frames, of analysed ones, and of opened violations.
+        minutes: the occupancy so far.
 
     Raises:
-        SourceError: the file is missing or no video.
-        ModelError: a model cannot be used.
+        SourceError: the file is missing or no video (when iterated).
+        ModelError: a model cannot be used (when iterated).
 
     """
 
@@ -92,19 +97,19 @@ class Replay:
         start: datetime = EPOCH,
         *,
         gated: bool = True,
-        detector: FaceDetectorProtocol | None = None,
+        detector: FaceDetecting | None = None,
     ) -> None:
         if camera.pictures is Pictures.VAULT:
-            # Sealing draws a fresh key each time, and a replay must repeat itself to the byte.
+            # Sealing uses a random key each time, and a replay must repeat itself to the byte.
             camera = msgspec.structs.replace(camera, pictures=Pictures.ANONYMIZED)
         self._clip, self.camera, self._start = clip, camera, start
         self._config, self._gated, self._detector = config, gated, detector
         self.meter = Meter()
-        self.frames = self.looked = self.opened = 0
+        self.frames = self.analysed = self.opened = 0
         self.minutes: list[OccupancyMinute] = []
 
     def __iter__(self) -> Iterator[ReplayStep]:
-        """Give each analysed frame with its outcome, and at the end what the end closes."""
+        """Yield each sampled frame with its result, and a last step with what the end closes."""
         moment = 0.0
         with FileSource(
             self._clip,
@@ -121,9 +126,9 @@ class Replay:
         yield self._step(None, moment, pipeline.close(at, CloseReason.INTERRUPTED))
 
     def changes(self) -> Iterator[ReplayedChange]:
-        """Run to the end and give the changes alone."""
+        """Run to the end and yield the changes alone."""
         for step in self:
-            yield from replayed(step)
+            yield from replayed_changes(step)
 
     def _pipeline(self) -> Pipeline:
         ids = ReplayIds(clip_hash(self._clip), self.camera.name)
@@ -136,18 +141,18 @@ class Replay:
             detector=self._detector,
         )
 
-    def _step(self, frame: Frame | None, moment: float, outcome: FrameResult) -> ReplayStep:
+    def _step(self, frame: Frame | None, moment: float, result: FrameResult) -> ReplayStep:
         self.frames += frame is not None
-        self.looked += outcome.looked
-        self.opened += sum(c.kind is ChangeKind.OPENED for c, _ in outcome.changes)
-        self.minutes += outcome.minutes
-        return ReplayStep(frame, moment, outcome)
+        self.analysed += result.analysed
+        self.opened += sum(c.kind is ChangeKind.OPENED for c, _ in result.changes)
+        self.minutes += result.minutes
+        return ReplayStep(frame, moment, result)
 
 
-def replayed(step: ReplayStep) -> Iterator[ReplayedChange]:
-    """Give the changes of one step as they stand in the JSON."""
-    boxes = {view.number: view.box for view in step.outcome.tracks if view.detected}
-    for change, picture in step.outcome.changes:
+def replayed_changes(step: ReplayStep) -> Iterator[ReplayedChange]:
+    """Yield the changes of one step in the form of the JSON."""
+    boxes = {view.number: view.box for view in step.result.tracks if view.detected}
+    for change, picture in step.result.changes:
         yield ReplayedChange(
             moment=round(step.moment, 6),
             sequence=step.frame.sequence if step.frame else None,
@@ -171,7 +176,7 @@ def clip_hash(clip: Path) -> str:
 
 
 def default_config(clip: Path) -> Config:
-    """Return the configuration of a replay without a configuration file: every default."""
+    """Return the configuration of a replay without a configuration file: all defaults."""
     return Config(cameras=(CameraConfig(name="replay", url=SecretUrl(str(clip))),))
 
 
@@ -187,5 +192,5 @@ def choose_camera(config: Config, name: str | None) -> CameraConfig:
         return config.cameras[0]
     if name in names:
         return config.cameras[names.index(name)]
-    asked = "name one with --camera" if name is None else f"there is no camera {name!r}"
-    raise ConfigError(f"{asked}; the configuration has {', '.join(names)}")
+    problem = "name one with --camera" if name is None else f"there is no camera {name!r}"
+    raise ConfigError(f"{problem}; the configuration has {', '.join(names)}")

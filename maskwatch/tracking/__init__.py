@@ -1,1 +1,1 @@
-"""From detections over time to verdicts about people: tracks, evidence, policy."""
+"""From detections of single frames to tracks of faces over time."""

@@ -1,4 +1,4 @@
-"""One person followed from frame to frame by the place and size of the face."""
+"""One face followed from frame to frame by position and size."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from maskwatch.tracking.kalman import Axis
 
 __all__ = ["Track"]
 
-# In face heights (and, for the size, in its logarithm). A face is about 0.24 m high; people walk
-# at 1.4 m/s and start or stop within a second.
-_NOISE_ACROSS = 0.08
-_NOISE_SIZE = 0.10
-_SPEED_ACROSS, _SPEED_DOWN, _SPEED_SIZE = 5.0, 2.5, 0.7
-_FORCE_ACROSS, _FORCE_DOWN, _FORCE_SIZE = 6.0, 4.0, 0.6
-_REACH = 1.0
-_REACH_PER_SECOND = 7.0
-_MOST_REACH = 6.0
-# The like for the logarithm of the height.
-_GROWS, _GROWS_PER_SECOND, _MOST_GROWTH = 0.35, 0.3, 0.6
-_WALKS_ON = 1.0  # s unseen after which the velocity fades
-_FADE = 0.6  # s
-_SHAPE_MEMORY = 0.8
+# In face heights; for the size, in the logarithm of the height. A face is about 0.24 m high; people
+# walk at 1.4 m/s and start or stop within a second.
+_POSITION_NOISE = 0.08
+_SIZE_NOISE = 0.10
+_SPEED_X, _SPEED_Y, _SPEED_SIZE = 5.0, 2.5, 0.7
+_ACCELERATION_X, _ACCELERATION_Y, _ACCELERATION_SIZE = 6.0, 4.0, 0.6
+# How far from the prediction a detection may be, growing with the seconds unseen.
+_REACH, _REACH_PER_SECOND, _MAX_REACH = 1.0, 7.0, 6.0
+_GROWTH, _GROWTH_PER_SECOND, _MAX_GROWTH = 0.35, 0.3, 0.6
+_DAMPED_AFTER = 1.0  # s unseen after which the velocity is damped
+_DAMPING_TIME = 0.6  # s
+_ASPECT_MEMORY = 0.8
+_MAX_STEP = 60.0  # s of one prediction
 
 
 class Track:
@@ -30,19 +29,19 @@ class Track:
 
     Attributes:
         number: unique in one run of one worker, from 1.
-        detection: the detection that this frame matched; None while it coasts.
-        hits: how many frames matched.
+        detection: the detection matched in this frame; None while the track coasts.
+        hits: number of matched frames.
         first_moment, last_moment: moments of the first and of the latest match.
 
     """
 
     __slots__ = (
-        "_across",
         "_aspect",
-        "_down",
+        "_last_centre",
+        "_log_height",
         "_moment",
-        "_seen_at",
-        "_size",
+        "_x",
+        "_y",
         "detection",
         "first_moment",
         "hits",
@@ -57,81 +56,85 @@ class Track:
         self.first_moment = self.last_moment = self._moment = moment
         box = detection.box
         height = max(box.height, 1.0)
-        noise = (_NOISE_ACROSS * height) ** 2
-        self._across = Axis(box.centre.x, noise, _SPEED_ACROSS * height)
-        self._down = Axis(box.centre.y, noise, _SPEED_DOWN * height)
-        self._size = Axis(math.log(height), _NOISE_SIZE**2, _SPEED_SIZE)
+        noise = (_POSITION_NOISE * height) ** 2
+        self._x = Axis(box.centre.x, noise, _SPEED_X * height)
+        self._y = Axis(box.centre.y, noise, _SPEED_Y * height)
+        self._log_height = Axis(math.log(height), _SIZE_NOISE**2, _SPEED_SIZE)
         self._aspect = max(box.width, 1.0) / height
-        self._seen_at = (box.centre.x, box.centre.y)
+        self._last_centre = (box.centre.x, box.centre.y)
 
     @property
     def height(self) -> float:
         """Estimated height of the face in pixels."""
-        return math.exp(min(max(self._size.position, 0.0), 12.0))
+        return math.exp(min(max(self._log_height.position, 0.0), 12.0))
 
     @property
     def box(self) -> Box:
         """Estimated rectangle of the face."""
-        half = self.height / 2
-        wide = half * self._aspect
-        x, y = self._across.position, self._down.position
-        return Box(x - wide, y - half, x + wide, y + half)
+        half_height = self.height / 2
+        half_width = half_height * self._aspect
+        x, y = self._x.position, self._y.position
+        return Box(x - half_width, y - half_height, x + half_width, y + half_height)
 
     @property
     def velocity(self) -> tuple[float, float]:
-        """Pixels per second across and down."""
-        return self._across.velocity, self._down.velocity
+        """Pixels per second to the right and down."""
+        return self._x.velocity, self._y.velocity
 
     def predict(self, moment: float) -> None:
-        """Go on to `moment` without a detection; a moment in the past changes nothing."""
-        seconds = min(max(moment - self._moment, 0.0), 60.0)
+        """Advance to `moment` without a detection; a moment in the past changes nothing."""
+        seconds = min(max(moment - self._moment, 0.0), _MAX_STEP)
         self._moment = max(self._moment, moment)
         self.detection = None
         height = self.height
-        self._across.predict(seconds, _FORCE_ACROSS * height)
-        self._down.predict(seconds, _FORCE_DOWN * height)
-        self._size.predict(seconds, _FORCE_SIZE)
-        if self._moment - self.last_moment > _WALKS_ON:
-            for axis in (self._across, self._down, self._size):
-                axis.slow(math.exp(-seconds / _FADE))
+        self._x.predict(seconds, _ACCELERATION_X * height)
+        self._y.predict(seconds, _ACCELERATION_Y * height)
+        self._log_height.predict(seconds, _ACCELERATION_SIZE)
+        if self._moment - self.last_moment > _DAMPED_AFTER:
+            for axis in (self._x, self._y, self._log_height):
+                axis.damp(math.exp(-seconds / _DAMPING_TIME))
 
-    def rest(self, moment: float) -> None:
-        """Know that nothing moved until `moment`: no time for this face to go anywhere."""
+    def pause(self, moment: float) -> None:
+        """Advance the clock to `moment` without any motion: the picture did not change until then."""
         self._moment = max(self._moment, moment)
 
     def cost(self, detection: Detection) -> float:
-        """Return how unlikely the detection is for this track; infinite when out of reach."""
+        """Return the cost of a match: twice the negative log-likelihood; infinite out of reach."""
+        if not self._reaches(detection):
+            return math.inf
         box, height = detection.box, self.height
-        unseen = self._moment - self.last_moment
-        reach = min(_REACH + _REACH_PER_SECOND * unseen, _MOST_REACH) * height
-        x, y, size = box.centre.x, box.centre.y, math.log(max(box.height, 1.0))
-        grown = abs(size - self._size.position)
-        if grown > min(_GROWS + _GROWS_PER_SECOND * unseen, _MOST_GROWTH):
-            return math.inf
-        # Who is hidden walks on, or stops: near either place will do.
-        places = ((self._across.position, self._down.position), self._seen_at)
-        if min(math.hypot(x - px, y - py) for px, py in places) > reach:
-            return math.inf
-        noise = (_NOISE_ACROSS * height) ** 2
-        surprise = (
-            self._across.surprise(x, noise)
-            + self._down.surprise(y, noise)
-            + self._size.surprise(size, _NOISE_SIZE**2)
+        noise = (_POSITION_NOISE * height) ** 2
+        distance = (
+            self._x.squared_mahalanobis(box.centre.x, noise)
+            + self._y.squared_mahalanobis(box.centre.y, noise)
+            + self._log_height.squared_mahalanobis(math.log(max(box.height, 1.0)), _SIZE_NOISE**2)
         )
-        vague = self._across.vagueness(noise) + self._down.vagueness(noise) - 4 * math.log(height)
-        return surprise + vague
+        spread = self._x.log_variance(noise) + self._y.log_variance(noise) - 4 * math.log(height)
+        return distance + spread
+
+    def _reaches(self, detection: Detection) -> bool:
+        """Return whether the detection is near enough in size and position to be this face."""
+        unseen = self._moment - self.last_moment
+        growth = abs(math.log(max(detection.box.height, 1.0)) - self._log_height.position)
+        if growth > min(_GROWTH + _GROWTH_PER_SECOND * unseen, _MAX_GROWTH):
+            return False
+        reach = min(_REACH + _REACH_PER_SECOND * unseen, _MAX_REACH) * self.height
+        # A hidden person walks on or stops: near the prediction or near the last match will do.
+        centres = ((self._x.position, self._y.position), self._last_centre)
+        x, y = detection.box.centre.x, detection.box.centre.y
+        return min(math.hypot(x - px, y - py) for px, py in centres) <= reach
 
     def match(self, detection: Detection, moment: float) -> None:
-        """Take in the detection of this frame."""
+        """Update the estimate with the detection of this frame."""
         box = detection.box
         height = max(box.height, 1.0)
-        noise = (_NOISE_ACROSS * height) ** 2
-        self._across.correct(box.centre.x, noise)
-        self._down.correct(box.centre.y, noise)
-        self._size.correct(math.log(height), _NOISE_SIZE**2)
+        noise = (_POSITION_NOISE * height) ** 2
+        self._x.correct(box.centre.x, noise)
+        self._y.correct(box.centre.y, noise)
+        self._log_height.correct(math.log(height), _SIZE_NOISE**2)
         aspect = max(box.width, 1.0) / height
-        self._aspect = _SHAPE_MEMORY * self._aspect + (1 - _SHAPE_MEMORY) * aspect
-        self._seen_at = (box.centre.x, box.centre.y)
+        self._aspect = _ASPECT_MEMORY * self._aspect + (1 - _ASPECT_MEMORY) * aspect
+        self._last_centre = (box.centre.x, box.centre.y)
         self.detection = detection
         self.hits += 1
         self.last_moment = max(self.last_moment, moment)

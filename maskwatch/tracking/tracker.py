@@ -11,12 +11,12 @@ from maskwatch.tracking.track import Track
 
 __all__ = ["Tracker"]
 
-_CONFIRMED = 2  # matches that make a track more than a slip of the detector
-_DOUBTFUL_FOR = 0.6  # s that an unconfirmed track may stay unmatched
-_BEATS = 2.5  # frames that every track may miss at the least
-_LEAST_COAST = 0.6  # s that every track outlives, however short the visit's end is set
-_DEAREST = 20.0  # cost (chi-square of three axes at 0.999, and the vagueness of a second's coast)
-_SAME_FACE = 0.35  # overlap (of the smaller box) at which a second box is no second person
+_CONFIRMING_HITS = 2  # matches that make a track more than a slip of the detector
+_UNCONFIRMED_COAST = 0.6  # s that an unconfirmed track may stay unmatched
+_MIN_MISSED_FRAMES = 2.5  # frames that every track may miss
+_MIN_COAST = 0.6  # s that every track may stay unmatched, however short the visit's end is set
+_MAX_COST = 20.0  # chi-square of three axes at 0.999, and the spread of a second's coast
+_SAME_FACE = 0.35  # overlap (of the smaller box) from which two boxes are one face
 
 
 class Tracker:
@@ -30,21 +30,24 @@ class Tracker:
         score: detections from this score on are sure.
         reassociate: seconds after which a person who vanished has left.
 
+    Attributes:
+        tracks: every live track.
+
     """
 
     def __init__(self, score: float, reassociate: float) -> None:
         self._score = score
-        self._coast = max(reassociate, _LEAST_COAST)
+        self._coast = max(reassociate, _MIN_COAST)
         self._count = 0
         self._moment = -math.inf
-        self._beat = 0.0
+        self._interval = 0.0
         self.tracks: list[Track] = []
 
     def update(self, detections: Sequence[Detection], moment: float) -> list[Track]:
         """Take in one frame's detections (pixels of the full picture); return the tracks that ended.
 
-        Afterwards `tracks` holds every live track; `track.detection` is None for those that this
-        frame did not match. A `moment` that goes back is taken as the latest one.
+        Afterwards `track.detection` is None for each of `tracks` that this frame did not match. A
+        `moment` in the past is taken as the latest one.
         """
         moment = self._advance(moment)
         for track in self.tracks:
@@ -52,30 +55,22 @@ class Tracker:
         ended = self._drop_lost(moment)
         sure = [d for d in detections if d.score >= self._score]
         doubtful = [d for d in detections if d.score < self._score]
-        fresh = [
-            t for t in self.tracks if moment - t.last_moment <= max(_LEAST_COAST, _BEATS * self._beat)
-        ]
-        sure = self._match(fresh, sure, moment)
-        self._match([t for t in fresh if t.detection is None], doubtful, moment)
+        recently = max(_MIN_COAST, _MIN_MISSED_FRAMES * self._interval)
+        recent = [t for t in self.tracks if moment - t.last_moment <= recently]
+        sure = self._match(recent, sure, moment)
+        self._match([t for t in recent if t.detection is None], doubtful, moment)
         sure = self._match([t for t in self.tracks if t.detection is None], sure, moment)
         self._begin(sure, moment)
         return ended
 
-    def rest(self, moment: float) -> None:
-        """Take in that nothing in the picture moved until `moment`, so that nobody looked.
+    def pause(self, moment: float) -> None:
+        """Advance every track's clock to `moment` without motion: no frame was analysed until then.
 
-        Seconds without a look would else let every face be anywhere, and two posters change places.
+        Otherwise seconds without a detection would let every face be anywhere, and two posters
+        could exchange their tracks.
         """
         for track in self.tracks:
-            track.rest(moment)
-
-    def _advance(self, moment: float) -> float:
-        """Note how often frames come: at a low rate one missed frame is a long time."""
-        passed = moment - self._moment
-        if 0 < passed < self._coast:
-            self._beat = passed if not self._beat else 0.8 * self._beat + 0.2 * passed
-        self._moment = max(moment, self._moment)
-        return self._moment
+            track.pause(moment)
 
     def expire(self, moment: float) -> list[Track]:
         """Let time pass without a frame; return the tracks that ended."""
@@ -84,7 +79,15 @@ class Tracker:
 
     def confirmed(self, track: Track) -> bool:
         """Return whether the track was matched often enough to be a face."""
-        return track.hits >= _CONFIRMED
+        return track.hits >= _CONFIRMING_HITS
+
+    def _advance(self, moment: float) -> float:
+        """Update the mean interval of frames: at a low rate one missed frame is a long time."""
+        passed = moment - self._moment
+        if 0 < passed < self._coast:
+            self._interval = passed if not self._interval else 0.8 * self._interval + 0.2 * passed
+        self._moment = max(moment, self._moment)
+        return self._moment
 
     def _drop_lost(self, moment: float) -> list[Track]:
         ended = [track for track in self.tracks if self._lost(track, moment)]
@@ -92,18 +95,18 @@ class Tracker:
         return ended
 
     def _lost(self, track: Track, moment: float) -> bool:
-        least = max(self._coast if self.confirmed(track) else _DOUBTFUL_FOR, _BEATS * self._beat)
-        limit = min(least, self._coast)
+        allowed = self._coast if self.confirmed(track) else _UNCONFIRMED_COAST
+        limit = min(max(allowed, _MIN_MISSED_FRAMES * self._interval), self._coast)
         return moment - track.last_moment > limit
 
     def _match(self, tracks: list[Track], detections: list[Detection], moment: float) -> list[Detection]:
-        """Match what belongs together; return the detections that nobody took."""
+        """Match tracks and detections at the least total cost; return the detections left over."""
         costs = [[track.cost(detection) for detection in detections] for track in tracks]
-        taken = set()
-        for row, column in assign(costs, _DEAREST) if detections else []:
+        matched = set()
+        for row, column in assign(costs, _MAX_COST) if detections else []:
             tracks[row].match(detections[column], moment)
-            taken.add(column)
-        return [d for index, d in enumerate(detections) if index not in taken]
+            matched.add(column)
+        return [d for index, d in enumerate(detections) if index not in matched]
 
     def _begin(self, detections: list[Detection], moment: float) -> None:
         for detection in detections:

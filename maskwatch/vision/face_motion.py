@@ -1,4 +1,4 @@
-"""How much a face's pixels change by themselves, beside the picture around it.
+"""How much a face's pixels change, compared with the picture around it.
 
 A poster's pixels change by noise, compression, light and the camera's shake, and so does the wall
 around it. A living face turns, blinks, speaks and sways against its background.
@@ -21,58 +21,64 @@ if TYPE_CHECKING:
 
 __all__ = ["FacePatch"]
 
-_FACE = 24  # px of the patch that the face's longer side takes
+_FACE = 24  # px of the face's longer side in the patch
 _SIDE = 3 * _FACE
 _INNER = slice(_FACE, 2 * _FACE)
 _PARTS = 4  # across and down, in which a face's change is measured
-_GUARD = 4  # px between the face and what counts as its surroundings
+_GUARD = 4  # px between the face and its surroundings
 _SLACK = 0.35  # px of misalignment that explains a change
-_FLOOR = 1.0  # grey levels of noise that are always granted
+_NOISE_FLOOR = 1.0  # grey levels of noise that are always allowed
 
 
-def _surroundings() -> npt.NDArray[np.uint8]:
+def _surroundings_mask() -> npt.NDArray[np.uint8]:
     mask = np.ones((_SIDE, _SIDE), np.uint8)
     mask[_FACE // 2 + _GUARD : -_FACE // 2 - _GUARD, _FACE // 2 + _GUARD : -_FACE // 2 - _GUARD] = 0
     return mask
 
 
-_AROUND = _surroundings()
+_SURROUNDINGS = _surroundings_mask()
 
 
 class FacePatch:
-    """The place in the picture where a face was first seen, as it looked then."""
+    """The pixels of a face and its surroundings when it was first seen.
 
-    __slots__ = ("_slope", "_then")
+    Args:
+        image: uint8 BGR (height, width, 3) at analysis size.
+        box: the face in pixels of it.
+
+    """
+
+    __slots__ = ("_first", "_gradient")
 
     def __init__(self, image: Image, box: Box) -> None:
-        self._then = _patch(image, box)
-        across = cv2.Sobel(self._then, cv2.CV_32F, 1, 0, scale=0.125)
-        down = cv2.Sobel(self._then, cv2.CV_32F, 0, 1, scale=0.125)
-        self._slope = cast("Grey", cv2.magnitude(across, down))
+        self._first = _patch(image, box)
+        horizontal = cv2.Sobel(self._first, cv2.CV_32F, 1, 0, scale=0.125)
+        vertical = cv2.Sobel(self._first, cv2.CV_32F, 0, 1, scale=0.125)
+        self._gradient = cast("Grey", cv2.magnitude(horizontal, vertical))
 
-    def change(self, image: Image, place: Box) -> float:
+    def change(self, image: Image, box: Box) -> float:
         """Return the change of the face's pixels since then; about 1 is what noise explains.
 
-        The surroundings of then and now are laid on each other first, to a fraction of a pixel.
-        Where they cannot be, nothing is said: 0. The median over the face's parts counts: who
-        passes before a poster hides a part of it, and somebody who lives moves all of the face.
+        First both surroundings are aligned to a fraction of a pixel; where they do not fit, the
+        result is 0. The median over the face's parts counts: a person who passes in front of a
+        poster hides a part of it, while a living person moves all of the face.
 
         Args:
             image: uint8 BGR (height, width, 3) at analysis size.
-            place: where the face of then would be now if only the camera had moved.
+            box: where the first face would be now if only the camera had moved.
 
         """
-        now = _aligned(self._then, _patch(image, place))
+        now = _aligned(self._first, _patch(image, box))
         if now is None:
             return 0.0
-        around = _AROUND > 0
-        # By quartiles: who stands in a part of the surroundings must not pass for other light.
-        gain = _contrast(now[around]) / (_contrast(self._then[around]) + 1e-3)
+        around = _SURROUNDINGS > 0
+        # By quartiles: a person in a part of the surroundings is no change of light.
+        gain = _contrast(now[around]) / (_contrast(self._first[around]) + 1e-3)
         gain = min(max(gain, 0.6), 1.6)
-        offset = float(np.median(now[around])) - gain * float(np.median(self._then[around]))
-        difference = np.abs(now - (gain * self._then + offset))
-        granted = float(np.median(difference[around])) + _FLOOR + _SLACK * self._slope
-        inner = (difference / granted)[_INNER, _INNER]
+        offset = float(np.median(now[around])) - gain * float(np.median(self._first[around]))
+        difference = np.abs(now - (gain * self._first + offset))
+        allowed = float(np.median(difference[around])) + _NOISE_FLOOR + _SLACK * self._gradient
+        inner = (difference / allowed)[_INNER, _INNER]
         parts = inner.reshape(_PARTS, _FACE // _PARTS, _PARTS, _FACE // _PARTS).mean(axis=(1, 3))
         return float(np.median(parts))
 
@@ -83,11 +89,11 @@ def _contrast(values: Grey) -> float:
 
 
 def _aligned(then: Grey, now: Grey) -> Grey | None:
-    """Return `now` moved so that its surroundings lie on those of `then`; None if they do not fit."""
-    fit, across, down = find_shift(then, now, _AROUND)
+    """Return `now` shifted so that its surroundings lie on those of `then`; None if they do not fit."""
+    fit, right, down = find_shift(then, now, _SURROUNDINGS)
     if fit <= 0:
         return None
-    warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
+    warp = np.array([[1, 0, right], [0, 1, down]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     moved = cv2.warpAffine(now, warp, (_SIDE, _SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return cast("Grey", moved)
@@ -106,7 +112,7 @@ def _patch(image: Image, box: Box) -> Grey:
 
 
 def _neighbourhood(image: Image, box: Box, scale: float) -> tuple[Image, float, float, float]:
-    """Return (grey crop of the place, its left, its top, by how much it was shrunk)."""
+    """Return (grey crop around the box, its left, its top, its scale)."""
     height, width = image.shape[:2]
     around = box.grown(1.2).clipped(width, height)
     left, top = min(int(around.x1), width - 1), min(int(around.y1), height - 1)

@@ -22,27 +22,27 @@ if TYPE_CHECKING:
 __all__ = ["ANONYMIZE_SCORE", "FaceDetector", "analysis_size"]
 
 ANONYMIZE_SCORE = 0.3
-"""Down to this score a detection is covered in pictures, although it is no face for the tracker."""
+"""Detections from this score on are covered in pictures, although the tracker ignores low scores."""
 
-_SMALLEST_SEEN = 32  # px: YuNet's recall falls from .9 to .6 under this height
+_MIN_FACE = 32  # px: YuNet's recall falls from .9 to .6 under this height
 _MULTIPLE = 32  # px: the coarsest stride
 _STRIDES = (8, 16, 32)
 _NMS_IOU = 0.3
-_MOST_CANDIDATES = 750
+_MAX_CANDIDATES = 750
 
 Array = npt.NDArray[np.float32]
 
 
 def analysis_size(full_size: tuple[int, int], smallest_face: float) -> tuple[int, int]:
-    """Return (width, height) to analyse at, so that the smallest face wanted is 32 px high there.
+    """Return the (width, height) to analyse at, in which the smallest face is 32 px high.
 
     Args:
         full_size: (width, height) in pixels of the camera's picture.
-        smallest_face: height in pixels of the camera's picture; under 32 the picture is enlarged.
+        smallest_face: its height in pixels of the camera's picture; under 32 the picture is enlarged.
 
     """
     width, height = full_size
-    scale = _SMALLEST_SEEN / smallest_face
+    scale = _MIN_FACE / smallest_face
     return max(_MULTIPLE, round(width * scale)), max(_MULTIPLE, round(height * scale))
 
 
@@ -50,8 +50,8 @@ class FaceDetector:
     """Finds upright faces of about 24 px and more; one thread, deterministic.
 
     Args:
-        score: least confidence of a detection that is returned.
-        weights: the user's own copy of the pinned file; None takes the packaged one.
+        score: minimum confidence of a returned detection.
+        weights: a copy of the shipped file; None loads the shipped one.
 
     Raises:
         WeightsError: the weights are missing or not the pinned ones.
@@ -81,7 +81,7 @@ class FaceDetector:
         return [_detection(row) for row in _suppressed(rows)]
 
     def _input(self, image: Image) -> Array:
-        """Return float32 (1, 3, H, W), padded with black; the buffer is kept, which saves its pages."""
+        """Return float32 (1, 3, H, W), padded with black; reusing the buffer saves page faults."""
         height, width = image.shape[:2]
         if self._filled != (height, width):
             padded = (1, 3, height + -height % _MULTIPLE, width + -width % _MULTIPLE)
@@ -107,18 +107,18 @@ def _decoded(outputs: dict[str, Array], stride: int, columns: int, score: float)
 
 
 def _suppressed(rows: Array) -> Array:
-    """Return the rows that no better one overlaps, best first (ties: in order)."""
-    rows = rows[np.argsort(-rows[:, 14], kind="stable")][:_MOST_CANDIDATES]
+    """Non-maximum suppression: return the rows that no better one overlaps, best first."""
+    rows = rows[np.argsort(-rows[:, 14], kind="stable")][:_MAX_CANDIDATES]
     areas = (rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1])
-    alive = np.ones(len(rows), bool)
+    kept = np.ones(len(rows), bool)
     for index in range(len(rows)):
-        if alive[index]:
+        if kept[index]:
             low = np.maximum(rows[index, :2], rows[index + 1 :, :2])
             high = np.minimum(rows[index, 2:4], rows[index + 1 :, 2:4])
             shared = np.prod(np.clip(high - low, 0, None), axis=1)
             iou = shared / (areas[index] + areas[index + 1 :] - shared)
-            alive[index + 1 :] &= iou <= _NMS_IOU
-    return rows[alive]
+            kept[index + 1 :] &= iou <= _NMS_IOU
+    return rows[kept]
 
 
 def _detection(row: Array) -> Detection:

@@ -1,4 +1,4 @@
-"""Saves the face detector when nothing moves, without missing who stands still."""
+"""Motion gate: skips the face detector while nothing moves and nobody is in view."""
 
 from __future__ import annotations
 
@@ -17,94 +17,96 @@ if TYPE_CHECKING:
 __all__ = ["MotionGate"]
 
 _CELL = 8  # px of the analysed picture: a quarter of the smallest face
-_EVERY = 4  # px between the samples of a cell
+_SAMPLE_STEP = 4  # px between the samples of a cell
 _NOISE_FACTOR = 15.0  # of the quartile; five standard deviations of normal noise
-_LEAST_CHANGE = 5.0  # grey levels of a cell's mean
-_MOST_CHANGE = 25.0  # grey levels that no noise explains
-_LEAST_CELLS = 2
+_MIN_CHANGE = 5.0  # grey levels of a cell's mean
+_MAX_CHANGE = 25.0  # grey levels that no noise explains
+_MIN_CELLS = 2
 _SAME_VIEW = 0.5  # correlation with the view, once it is aligned
-_NEW_VIEW = 10  # looks in a row that do not fit the view: the camera was turned
+_NEW_VIEW = 10  # frames in a row that do not fit the view: the camera was turned
 
 
 class MotionGate:
-    """Decides which frames are looked at.
+    """Decides which frames are analysed.
 
-    A frame is looked at when it differs from the last one that was looked at (so that slow changes
-    add up), for a while after that, while a person is in view, and now and then in any case.
+    A frame is analysed when it differs from the last analysed one (so that slow changes add up),
+    for a while after that, while a person is in view, and at regular intervals in any case.
 
     Args:
-        full_look: most seconds between two looks.
-        hold: seconds that a motion keeps the camera awake.
+        max_interval: maximum seconds between two analysed frames.
+        hold: seconds for which frames are analysed after a motion.
 
     """
 
-    def __init__(self, full_look: float = 2.0, hold: float = 1.0) -> None:
-        self._full_look, self._hold = full_look, hold
-        self._seen: Grey | None = None
-        self._looked = self._moved = -math.inf
-        self._anchor: Grey | None = None
-        self._strange = 0
+    def __init__(self, max_interval: float = 2.0, hold: float = 1.0) -> None:
+        self._max_interval, self._hold = max_interval, hold
+        self._analysed: Grey | None = None
+        self._analysed_at = self._moved_at = -math.inf
+        self._view: Grey | None = None
+        self._mismatches = 0
         self._shift = Point(0.0, 0.0)
 
-    def look(self, image: Image, moment: float, *, awake: bool) -> bool:
-        """Return whether this frame is to be looked at.
+    def admit(self, image: Image, moment: float, *, awake: bool) -> bool:
+        """Return whether this frame is to be analysed.
 
         Args:
             image: uint8 BGR (height, width, 3) at analysis size.
-            moment: seconds of the frame; one that goes back is looked at.
-            awake: whether a person is in view.
+            moment: seconds of the frame; a frame from before the last one is analysed.
+            awake: whether a person is in view, so that every frame is analysed.
 
         """
         grid = _grid(image)
-        if moment < self._looked:  # the clock went back: what was noted lies in the future
-            self._looked = self._moved = -math.inf
+        if moment < self._analysed_at:  # the clock went back
+            self._analysed_at = self._moved_at = -math.inf
         if self._changed(grid):
-            self._moved = moment
-        due = moment - self._looked >= self._full_look or moment - self._moved <= self._hold
+            self._moved_at = moment
+        due = moment - self._analysed_at >= self._max_interval or moment - self._moved_at <= self._hold
         if not (awake or due):
             return False
-        self._follow(grid)
-        self._seen, self._looked = grid, moment
+        self._measure_shift(grid)
+        self._analysed, self._analysed_at = grid, moment
         return True
 
     @property
     def shift(self) -> Point:
-        """How far the picture has moved since the view was first seen, in pixels of `image`."""
+        """Shift of the picture since the view was first seen, in pixels of `image`."""
         return self._shift
 
     def _changed(self, grid: Grey) -> bool:
-        if self._seen is None or self._seen.shape != grid.shape:
+        if self._analysed is None or self._analysed.shape != grid.shape:
             return True
-        difference = grid - self._seen
-        # Light that flickers moves every cell by the same amount; that is no motion.
+        difference = grid - self._analysed
+        # Flickering light changes every cell by the same amount; that is no motion.
         difference -= np.median(difference[::2, ::2])
         # Four cells together: a face is four cells wide, and noise halves.
         size = np.abs(cv2.blur(difference, (2, 2)))
-        # The quieter quarter tells the noise, also when somebody fills most of the picture.
+        # The quieter quarter gives the noise, even when a person fills most of the picture.
         noise = _NOISE_FACTOR * float(np.percentile(size[::2, ::2], 25))
-        limit = min(max(_LEAST_CHANGE, noise), _MOST_CHANGE)
-        return int(np.count_nonzero(size > limit)) >= _LEAST_CELLS
+        limit = min(max(_MIN_CHANGE, noise), _MAX_CHANGE)
+        return int(np.count_nonzero(size > limit)) >= _MIN_CELLS
 
-    def _follow(self, grid: Grey) -> None:
-        """Measure the camera's shake against one fixed view: from frame to frame errors would add up."""
-        if self._anchor is None or self._anchor.shape != grid.shape or self._strange >= _NEW_VIEW:
-            self._anchor, self._strange, self._shift = grid, 0, Point(0.0, 0.0)
+    def _measure_shift(self, grid: Grey) -> None:
+        """Measure the camera's shake against one fixed view: errors from frame to frame would add up."""
+        if self._view is None or self._view.shape != grid.shape or self._mismatches >= _NEW_VIEW:
+            self._view, self._mismatches, self._shift = grid, 0, Point(0.0, 0.0)
             return
         guess = self._shift.x / _CELL, self._shift.y / _CELL
         everywhere = np.ones(grid.shape, np.uint8)
-        fit, across, down = find_shift(self._anchor, grid, everywhere, guess)
+        fit, right, down = find_shift(self._view, grid, everywhere, guess)
         if fit < _SAME_VIEW:
-            self._strange += 1
+            self._mismatches += 1
             return
-        self._strange, self._shift = 0, Point(across * _CELL, down * _CELL)
+        self._mismatches, self._shift = 0, Point(right * _CELL, down * _CELL)
 
 
 def _grid(image: Image) -> Grey:
     """Return float32 (height / 8, width / 8): each cell's mean brightness, from 4 samples of green.
 
-    Green is the most of brightness, and the samples cost a tenth of converting the whole picture.
+    Green contributes most to brightness, and the samples cost a tenth of converting the whole picture.
     """
     height, width = image.shape[:2]
     size = (max(width // _CELL, 8), max(height // _CELL, 8))
-    samples = np.ascontiguousarray(image[_EVERY // 2 :: _EVERY, _EVERY // 2 :: _EVERY, 1])
+    samples = np.ascontiguousarray(
+        image[_SAMPLE_STEP // 2 :: _SAMPLE_STEP, _SAMPLE_STEP // 2 :: _SAMPLE_STEP, 1]
+    )
     return cv2.resize(samples, size, interpolation=cv2.INTER_AREA).astype(np.float32)

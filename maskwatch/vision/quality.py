@@ -1,4 +1,4 @@
-"""Whether a face is fit to be judged; what is not is counted with the reason, not judged."""
+"""Quality gate: faces too small, blurred, dark, cut off or turned away are counted, not judged."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Quality", "QualityGate", "pose"]
 
-_EDGE = 0.12  # share of the face that may lie outside the picture
-_DRAWN = 0.9  # of a face's height: four of five boxes that the detector draws of it are as high
+_MAX_OUTSIDE = 0.12  # share of the face that may lie outside the picture
+_BOX_HEIGHT = 0.9  # of a face's height: four of five boxes that the detector draws are as high
 # Up to here turned faces of photographs that the model had never seen were judged as well as frontal
-# ones (62 of 62 masked, 22 of 24 bare); narrower ones were not (20 of 25 masked): docs/model-card.md.
-_MOST_YAW = 1.0  # nose off the middle of the eyes, in distances of the eyes; about 60 degrees
-_MOST_ROLL = 45.0  # degrees
-_FACING_YAW, _FACING_EYES = 0.60, 0.22  # about 45 degrees: somebody who was looked in the face
-_NARROW = 0.18  # least distance of the eyes in widths of the face
+# ones (62 of 62 masked, 22 of 24 without a mask); narrower ones were not (20 of 25 masked), see
+# docs/model-card.md.
+_MAX_YAW = 1.0  # nose off the middle of the eyes, in distances of the eyes; about 60 degrees
+_MAX_ROLL = 45.0  # degrees
+_FACING_YAW, _FACING_EYES = 0.60, 0.22  # about 45 degrees
+_MIN_EYE_DISTANCE = 0.18  # in widths of the face
 _DARK = 28.0  # grey level of the brighter part of the face
-_SIDE = 48  # px at which sharpness is measured, whatever the face's size
+_SHARPNESS_SIDE = 48  # px at which sharpness is measured, whatever the face's size
 _BLURRED = 0.017  # passed by 99 of 100 faces blurred by 2 % of their height, by 60 of 100 by 12 %
 
 
@@ -34,7 +35,7 @@ class Quality:
     """What was measured of one face.
 
     Attributes:
-        gate: why it is not judged; None if it is.
+        gate: why the face is not judged; None if it is.
         sharpness: 0 (smeared) and up; comparable between faces of any size.
         frontal: 1 for a face that looks at the camera, 0 for a profile.
         facing: whether it is judged, and turned no further than about 45 degrees.
@@ -46,22 +47,22 @@ class Quality:
     frontal: float
     facing: bool
 
-    def worth(self, detection: Detection) -> float:
-        """Return how good a snapshot this face makes: large, sharp, frontal, sure."""
+    def picture_score(self, detection: Detection) -> float:
+        """Return how good a picture this face makes: large, sharp, frontal, sure."""
         return detection.box.height * math.sqrt(self.sharpness) * (0.3 + self.frontal) * detection.score
 
 
 class QualityGate:
-    """Sorts out what no careful eye would judge.
+    """Rejects faces that a careful observer would not judge.
 
     Args:
-        smallest_face: least height of a face in pixels of the full picture; its box may have less.
-        score: least confidence of the detector.
+        smallest_face: minimum height of a face in pixels of the full picture; its box may be lower.
+        score: minimum score of the detector.
 
     """
 
     def __init__(self, smallest_face: float, score: float) -> None:
-        self._smallest, self._score = smallest_face, score
+        self._smallest_face, self._min_score = smallest_face, score
 
     def measure(self, image: Image, detection: Detection, scale: float) -> Quality:
         """Measure one face.
@@ -76,11 +77,11 @@ class QualityGate:
         frontal = max(0.0, 1.0 - abs(yaw))
         crop = _grey(image, detection)
         sharpness = _sharpness(crop) if crop is not None else 0.0
-        turned = abs(yaw) > _MOST_YAW or abs(roll) > _MOST_ROLL or eyes < _NARROW
+        turned = abs(yaw) > _MAX_YAW or abs(roll) > _MAX_ROLL or eyes < _MIN_EYE_DISTANCE
         checks = (
-            (GateReason.LOW_SCORE, detection.score < self._score),
-            (GateReason.TOO_SMALL, detection.box.height * scale < _DRAWN * self._smallest),
-            (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _EDGE),
+            (GateReason.LOW_SCORE, detection.score < self._min_score),
+            (GateReason.TOO_SMALL, detection.box.height * scale < _BOX_HEIGHT * self._smallest_face),
+            (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _MAX_OUTSIDE),
             (GateReason.TURNED_AWAY, turned),
             (GateReason.TOO_DARK, crop is not None and _brightness(crop) < _DARK),
             (GateReason.BLURRED, sharpness < _BLURRED),
@@ -97,14 +98,14 @@ def pose(detection: Detection) -> tuple[float, float, float]:
     image's right); roll is in degrees; the eye distance is in widths of the box.
     """
     right, left, nose, *_ = detection.landmarks
-    across, down = left.x - right.x, left.y - right.y
-    distance = math.hypot(across, down)
+    dx, dy = left.x - right.x, left.y - right.y
+    distance = math.hypot(dx, dy)
     width = max(detection.box.width, 1.0)
     if distance < 1e-6:
         return math.inf, 0.0, 0.0
     middle_x, middle_y = (left.x + right.x) / 2, (left.y + right.y) / 2
-    along = ((nose.x - middle_x) * across + (nose.y - middle_y) * down) / distance
-    return along / distance, math.degrees(math.atan2(down, across)), distance / width
+    along = ((nose.x - middle_x) * dx + (nose.y - middle_y) * dy) / distance
+    return along / distance, math.degrees(math.atan2(dy, dx)), distance / width
 
 
 def _outside(image: Image, detection: Detection) -> float:
@@ -114,13 +115,13 @@ def _outside(image: Image, detection: Detection) -> float:
 
 
 def _grey(image: Image, detection: Detection) -> Image | None:
-    """Return uint8 (48, 48) of what lies inside the picture; None when that is nothing."""
+    """Return uint8 grey (48, 48) of the part inside the picture; None under 4 px."""
     height, width = image.shape[:2]
     box = detection.box.clipped(width, height)
     crop = image[int(box.y1) : math.ceil(box.y2), int(box.x1) : math.ceil(box.x2)]
     if min(crop.shape[:2]) < 4:
         return None
-    small = cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(crop, (_SHARPNESS_SIDE, _SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
 
 

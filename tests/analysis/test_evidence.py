@@ -41,10 +41,10 @@ def test_one_picture_decides_nothing_however_sure_the_model_is() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     evidence.vote(MaskLogits(mask=-1e9, no_mask=1e9, incorrect=-1e9), 0.0)
     assert evidence.verdict is Verdict.UNKNOWN
-    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == CLIP
-    assert min(_LIMITS.accept(v, Verdict.MASK) for v in (Verdict.NO_MASK, Verdict.INCORRECT)) > 0
-    assert _LIMITS.accept(Verdict.NO_MASK, Verdict.MASK) > CLIP
-    assert _LIMITS.accept(Verdict.MASK, Verdict.NO_MASK) > CLIP
+    assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == CLIP
+    assert min(_LIMITS.acceptance(v, Verdict.MASK) for v in (Verdict.NO_MASK, Verdict.INCORRECT)) > 0
+    assert _LIMITS.acceptance(Verdict.NO_MASK, Verdict.MASK) > CLIP
+    assert _LIMITS.acceptance(Verdict.MASK, Verdict.NO_MASK) > CLIP
 
 
 def test_the_training_prior_is_taken_out_of_the_logits() -> None:
@@ -52,7 +52,7 @@ def test_the_training_prior_is_taken_out_of_the_logits() -> None:
     prior = MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1))
     evidence = Evidence(_LIMITS, prior)
     _votes(evidence, MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1)), 200, gap=_FAR_APART)
-    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(0.0, abs=1e-9)
+    assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(0.0, abs=1e-9)
     assert evidence.verdict is Verdict.UNKNOWN
 
 
@@ -62,14 +62,14 @@ def test_readings_in_quick_succession_weigh_by_the_correlation_time() -> None:
     evidence.vote(logits, 10.0)
     evidence.vote(logits, 10.2)
     expected = 1.0 + (1 - math.exp(-0.2 / 0.4))
-    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(expected)
+    assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(expected)
 
 
 def test_the_same_moment_again_and_a_moment_in_the_past_weigh_nothing() -> None:
     evidence = Evidence(_LIMITS, _TWO)
     for moment in (10.0, 10.0, 3.0, 9.0):
         evidence.vote(BARE, moment)
-    assert evidence.over(Verdict.NO_MASK, Verdict.MASK) == CLIP
+    assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == CLIP
 
 
 def test_a_mask_that_comes_off_and_goes_on_again_is_noticed() -> None:
@@ -98,7 +98,7 @@ def test_a_few_wrong_readings_do_not_turn_a_verdict() -> None:
     _votes(evidence, BARE, 3, start=1.0)
     assert evidence.verdict is Verdict.MASK
     _votes(evidence, MASKED, 3, start=1.6)
-    assert max(evidence.changes.values()) < 2
+    assert max(evidence.cusums.values()) < 2
 
 
 def test_a_mask_worn_wrongly_is_told_from_both_others() -> None:
@@ -117,23 +117,23 @@ def test_a_model_of_two_classes_never_says_incorrect() -> None:
     evidence = Evidence(_LIMITS, _TWO)
     _votes(evidence, MaskLogits(mask=-3.0, no_mask=3.0), 5)
     assert evidence.verdict is Verdict.NO_MASK
-    assert set(evidence.changes) == {Verdict.MASK}
-    assert evidence.over(Verdict.INCORRECT, Verdict.MASK) == 0.0
+    assert set(evidence.cusums) == {Verdict.MASK}
+    assert evidence.log_ratio(Verdict.INCORRECT, Verdict.MASK) == 0.0
 
 
 def test_reporting_a_wrongly_worn_mask_takes_the_evidence_of_an_alarm() -> None:
     strict = replace(_LIMITS, incorrect_is_violation=True)
-    assert strict.accept(Verdict.INCORRECT, Verdict.MASK) == strict.accept(Verdict.NO_MASK, Verdict.MASK)
-    assert _LIMITS.accept(Verdict.INCORRECT, Verdict.MASK) < strict.accept(
-        Verdict.INCORRECT, Verdict.MASK
-    )
+    alarm = strict.acceptance(Verdict.NO_MASK, Verdict.MASK)
+    assert strict.acceptance(Verdict.INCORRECT, Verdict.MASK) == alarm
+    assert _LIMITS.acceptance(Verdict.INCORRECT, Verdict.MASK) < alarm
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
 def test_a_lower_error_rate_asks_for_more_evidence(rate: float) -> None:
     lower = replace(_LIMITS, false_alarm_rate=rate / 10)
     upper = replace(_LIMITS, false_alarm_rate=rate)
-    assert lower.accept(Verdict.NO_MASK, Verdict.MASK) > upper.accept(Verdict.NO_MASK, Verdict.MASK)
+    pair = Verdict.NO_MASK, Verdict.MASK
+    assert lower.acceptance(*pair) > upper.acceptance(*pair)
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.02, 0.05), (0.05, 0.05)])
@@ -165,8 +165,8 @@ def test_whatever_is_read_the_evidence_stays_finite_and_consistent(
     evidence = Evidence(_LIMITS, _EVEN)
     for logits, moment in votes:
         evidence.vote(logits, moment)
-        assert math.isfinite(evidence.behind(evidence.verdict))
+        assert math.isfinite(evidence.margin(evidence.verdict))
         assert 0.0 <= evidence.confidence(evidence.verdict) <= 1.0
-        assert evidence.verdict not in evidence.changes
-        assert all(value >= 0 for value in evidence.changes.values())
+        assert evidence.verdict not in evidence.cusums
+        assert all(value >= 0 for value in evidence.cusums.values())
     assert evidence.readings == len(votes)

@@ -5,34 +5,34 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.analysis.face_confidence import FaceEvidence
+from maskwatch.analysis.face_confidence import FaceConfidence
 
 _SCORES = st.lists(st.floats(0.3, 1.0), min_size=1, max_size=40)
 
 
-def _after(*scores: float, beat: float = 0.2) -> FaceEvidence:
-    evidence = FaceEvidence(0.4)
+def _after(*scores: float, beat: float = 0.2) -> FaceConfidence:
+    evidence = FaceConfidence(0.4)
     for number, score in enumerate(scores):
-        evidence.see(score, number * beat)
+        evidence.observe(score, number * beat)
     return evidence
 
 
 def test_nothing_seen_is_not_enough() -> None:
-    assert not _after().enough
+    assert not _after().sufficient
 
 
 def test_one_sighting_is_enough_only_where_the_detector_is_as_sure_as_of_a_face_near_by() -> None:
-    assert _after(0.93).enough
-    assert not _after(0.8).enough
+    assert _after(0.93).sufficient
+    assert not _after(0.8).sufficient
 
 
 def test_a_far_face_is_enough_within_a_second() -> None:
     """Nine of ten bare faces of 32 to 48 px in photographs score 0.8 and more."""
-    assert _after(*[0.8] * 5).enough
+    assert _after(*[0.8] * 5).sufficient
 
 
 def test_a_score_that_says_nothing_never_adds_up() -> None:
-    assert not _after(*[0.716] * 500).enough
+    assert not _after(*[0.716] * 500).sufficient
 
 
 @given(_SCORES)
@@ -45,12 +45,12 @@ def test_a_better_score_never_makes_it_less_of_a_face(scores: list[float]) -> No
 def test_time_that_goes_back_is_no_time(scores: list[float], back: float) -> None:
     evidence = _after(*scores)
     before = evidence.ratio
-    evidence.see(0.95, (len(scores) - 1) * 0.2 - back)
+    evidence.observe(0.95, (len(scores) - 1) * 0.2 - back)
     assert evidence.ratio == before
 
 
 @given(_SCORES)
 def test_the_past_counts_for_no_more_than_seconds(scores: list[float]) -> None:
     """Whatever came before, four seconds of a sure face are enough, and as many of none are not."""
-    assert _after(*scores, *[0.9] * 20).enough
-    assert not _after(*scores, *[0.4] * 20).enough
+    assert _after(*scores, *[0.9] * 20).sufficient
+    assert not _after(*scores, *[0.4] * 20).sufficient

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from maskwatch.analysis.own_motion import Liveness, MotionEvidence, StillPlaces
+from maskwatch.analysis.liveness import StillPlaces
+from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from tests.fakes.vision import face
 
 _NOWHERE = ()  # the camera does not move
@@ -19,7 +20,7 @@ def _poster(
     for index in range(int(seconds * 5)):
         x, y, h = (rng.gauss(0, jitter * height) for _ in range(3))
         change = rng.uniform(0.1, 1.1)  # noise and compression
-        motion.see(face(300 + x, 200 + y, height + h).box, index / 5, _NOWHERE, change)
+        motion.observe(face(300 + x, 200 + y, height + h).box, index / 5, _NOWHERE, change)
 
 
 @pytest.mark.parametrize("height", [32.0, 60.0, 120.0])
@@ -33,14 +34,14 @@ def test_a_poster_that_the_detector_jitters_about_never_comes_alive(height: floa
 def test_a_walker_is_alive_at_the_third_sighting() -> None:
     motion = MotionEvidence(2.0)
     for index in range(3):
-        motion.see(face(100 + 48 * index, 200, 48).box, index / 5, _NOWHERE, None)
+        motion.observe(face(100 + 48 * index, 200, 48).box, index / 5, _NOWHERE, None)
     assert motion.liveness is Liveness.ALIVE
 
 
 def test_somebody_who_comes_straight_towards_the_camera_is_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(6):
-        motion.see(face(300, 200, 48 * 1.08**index).box, index / 5, _NOWHERE, None)
+        motion.observe(face(300, 200, 48 * 1.08**index).box, index / 5, _NOWHERE, None)
     assert motion.alive
 
 
@@ -49,14 +50,14 @@ def test_a_poster_that_somebody_half_hides_does_not_come_alive_by_shrinking() ->
     for index in range(20):
         hidden = 5 < index < 14
         box = face(300, 196 if hidden else 200, 40 if hidden else 50).box
-        motion.see(box, index / 5, _NOWHERE, 4.0 if hidden else 0.3)
+        motion.observe(box, index / 5, _NOWHERE, 4.0 if hidden else 0.3)
     assert not motion.alive
 
 
 def test_one_slip_of_the_detector_moves_no_poster() -> None:
     motion = MotionEvidence(2.0)
     for index in range(20):
-        motion.see(face(340 if index == 7 else 300, 200).box, index / 5, _NOWHERE, 0.3)
+        motion.observe(face(340 if index == 7 else 300, 200).box, index / 5, _NOWHERE, 0.3)
     assert motion.liveness is Liveness.STILL
 
 
@@ -64,7 +65,7 @@ def test_a_poster_that_trembles_with_the_camera_is_still() -> None:
     rng, motion = random.Random(1), MotionEvidence(2.0)
     for index in range(100):
         box = face(300 + rng.gauss(0, 20), 200 + rng.gauss(0, 20), 50).box
-        motion.see(box, index / 5, (box,), 0.5)
+        motion.observe(box, index / 5, (box,), 0.5)
     assert motion.liveness is Liveness.STILL
 
 
@@ -72,14 +73,14 @@ def test_a_wrong_estimate_of_the_shake_moves_no_poster() -> None:
     motion = MotionEvidence(2.0)
     for index in range(50):
         wrong = face(300, 200).box.moved(3.0 * index, 0.0), face(300, 200, 48 - 0.5 * index).box
-        motion.see(face(300, 200).box, index / 5, wrong, 0.3)
+        motion.observe(face(300, 200).box, index / 5, wrong, 0.3)
     assert motion.liveness is Liveness.STILL
 
 
 def test_somebody_who_stands_but_sways_and_blinks_is_alive_within_two_seconds() -> None:
     motion = MotionEvidence(2.0)
     for index in range(10):
-        motion.see(face(300 + (index % 4) * 2, 200, 48).box, index / 5, _NOWHERE, 1.4)
+        motion.observe(face(300 + (index % 4) * 2, 200, 48).box, index / 5, _NOWHERE, 1.4)
     assert motion.alive
 
 
@@ -87,7 +88,7 @@ def test_changing_pixels_without_any_sway_are_no_life() -> None:
     """Light that plays on a poster, or rain before it."""
     motion = MotionEvidence(2.0)
     for index in range(50):
-        motion.see(face(300, 200, 48).box, index / 5, _NOWHERE, 3.0)
+        motion.observe(face(300, 200, 48).box, index / 5, _NOWHERE, 3.0)
     assert motion.liveness is Liveness.STILL
 
 
@@ -95,7 +96,7 @@ def test_a_poster_that_the_camera_zooms_in_on_is_still() -> None:
     motion = MotionEvidence(2.0)
     for index in range(30):
         grown = face(300 + index, 200, 48 * 1.02**index).box
-        motion.see(grown, index / 5, (grown,), 0.3)
+        motion.observe(grown, index / 5, (grown,), 0.3)
     assert motion.liveness is Liveness.STILL
 
 
@@ -103,7 +104,7 @@ def test_a_face_is_pending_before_it_is_still() -> None:
     motion = MotionEvidence(still_after=2.0)
     seen = []
     for index in range(12):
-        motion.see(face(300, 200).box, index / 5, _NOWHERE, 0.1)
+        motion.observe(face(300, 200).box, index / 5, _NOWHERE, 0.1)
         seen.append(motion.liveness)
     assert seen[:10] == [Liveness.PENDING] * 10
     assert seen[10:] == [Liveness.STILL] * 2
@@ -112,15 +113,15 @@ def test_a_face_is_pending_before_it_is_still() -> None:
 def test_the_place_of_a_poster_is_remembered_for_other_tracks_only() -> None:
     places = StillPlaces()
     places.remember(1, face(300, 200).box, 0.0)
-    assert places.holds(face(303, 201).box, track=2)
-    assert not places.holds(face(303, 201).box, track=1)
-    assert not places.holds(face(340, 200).box, track=2)
+    assert places.contains(face(303, 201).box, track=2)
+    assert not places.contains(face(303, 201).box, track=1)
+    assert not places.contains(face(340, 200).box, track=2)
     places.forget(1)
-    assert not places.holds(face(303, 201).box, track=2)
+    assert not places.contains(face(303, 201).box, track=2)
 
 
 def test_a_poster_that_was_taken_down_is_forgotten_in_the_end() -> None:
     places = StillPlaces()
     places.remember(1, face(300, 200).box, 0.0)
     places.remember(2, face(500, 200).box, 700.0)
-    assert not places.holds(face(300, 200).box, track=3)
+    assert not places.contains(face(300, 200).box, track=3)

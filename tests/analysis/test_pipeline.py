@@ -68,24 +68,24 @@ class _Run:
             ids=ReplayIds("clip", camera.name),
             meter=self.meter,
         )
-        self.outcomes: list[FrameResult] = []
+        self.results: list[FrameResult] = []
         for index in range(len(script)):
             image = images[index] if images else None
-            self.outcomes.append(self.pipeline.process(frame(index, index / _RATE, image=image)))
+            self.results.append(self.pipeline.process(frame(index, index / _RATE, image=image)))
 
     def leave(self) -> _Run:
         """Let everybody go, and take that in."""
-        now = len(self.outcomes) / _RATE + 5.0
-        self.outcomes.append(self.pipeline.idle(EPOCH + timedelta(seconds=now), now))
+        now = len(self.results) / _RATE + 5.0
+        self.results.append(self.pipeline.idle(EPOCH + timedelta(seconds=now), now))
         return self
 
     @property
     def changes(self) -> list[Change]:
-        return [change for outcome in self.outcomes for change, _ in outcome.changes]
+        return [change for result in self.results for change, _ in result.changes]
 
     @property
     def pictures(self) -> list[bytes]:
-        return [jpeg for outcome in self.outcomes for _, jpeg in outcome.changes if jpeg]
+        return [jpeg for result in self.results for _, jpeg in result.changes if jpeg]
 
     def counted(self, name: str, **labels: str) -> float:
         wanted = tuple(sorted({"camera": "door", **labels}.items()))
@@ -128,7 +128,7 @@ def test_a_masked_walker_is_counted_and_not_reported() -> None:
 def test_only_a_frame_that_matched_a_detection_votes() -> None:
     """Mutation "coasting tracks vote": the track goes on for two seconds without any detection."""
     run = _Run([*_walk(2), *([[]] * 10)])
-    assert [view.detected for view in run.outcomes[-1].tracks] == [False]
+    assert [view.detected for view in run.results[-1].tracks] == [False]
     assert len(run.classifier.read) == 2
     assert run.changes == []
 
@@ -234,7 +234,7 @@ def test_somebody_hidden_for_two_seconds_is_still_the_same_violation() -> None:
 def test_a_crowd_is_read_in_turn_a_bounded_number_per_frame() -> None:
     crowd = [[face(40 + 60 * n + 8 * i, 100 + 30 * (n % 3)) for n in range(9)] for i in range(12)]
     run = _Run(crowd)
-    assert max(len(o.tracks) for o in run.outcomes) == 9
+    assert max(len(o.tracks) for o in run.results) == 9
     assert len(run.classifier.read) <= 6 * 12
     assert {change.violation.track for change in run.changes} == set(range(1, 10))
 
@@ -269,7 +269,7 @@ def test_leaving_the_zone_neither_closes_nor_repeats_the_violation() -> None:
 def test_the_picture_is_a_jpeg_in_which_the_face_is_covered_and_the_body_is_not() -> None:
     run = _Run(_walk(8))
     image = cv2.imdecode(np.frombuffer(run.pictures[0], np.uint8), cv2.IMREAD_COLOR)
-    at = next(i for i, outcome in enumerate(run.outcomes) if outcome.changes)
+    at = next(i for i, result in enumerate(run.results) if result.changes)
     box = run.detector._script[at][0].box
     source = picture(at).astype(int)
     face_area = np.s_[int(box.y1) + 4 : int(box.y2) - 4, int(box.x1) + 4 : int(box.x2) - 4]
@@ -293,7 +293,7 @@ def test_the_vault_holds_the_subjects_face_for_the_keys_holder_and_the_picture_s
     assert sealed is not None
     face_jpeg = open_sealed(private, sealed, str(run.changes[0].violation.id).encode())
     opened = cv2.imdecode(np.frombuffer(face_jpeg, np.uint8), cv2.IMREAD_COLOR)
-    at = next(i for i, outcome in enumerate(run.outcomes) if outcome.changes)
+    at = next(i for i, result in enumerate(run.results) if result.changes)
     assert opened.shape[0] == pytest.approx(run.detector._script[at][0].box.height * 1.5, abs=2)
     shown, covered = (
         cv2.imdecode(np.frombuffer(one.pictures[0], np.uint8), cv2.IMREAD_COLOR) for one in (run, plain)
@@ -314,8 +314,8 @@ def test_what_the_daemon_stops_over_is_closed_as_interrupted_and_counted() -> No
 def test_nobody_in_view_and_nothing_moving_spares_the_detector() -> None:
     empty = picture(0)
     run = _Run([])
-    outcomes = [run.pipeline.process(frame(i, i / _RATE, image=empty)) for i in range(50)]
-    assert sum(outcome.looked for outcome in outcomes) == run.detector.calls <= 12
+    results = [run.pipeline.process(frame(i, i / _RATE, image=empty)) for i in range(50)]
+    assert sum(result.analysed for result in results) == run.detector.calls <= 12
     assert run.counted(catalogue.FRAMES, fate="gated") == 50 - run.detector.calls
 
 
@@ -356,8 +356,8 @@ def test_any_detections_any_drops_and_any_clock_leave_every_life_legal(
         moment += passed
         say._say = lambda _, bare=bare: BARE if bare else MASKED
         at = EPOCH + timedelta(seconds=moment + jump)
-        run.outcomes.append(run.pipeline.process(frame(index, moment, at=at)))
-    run.outcomes.append(run.pipeline.close(EPOCH))
+        run.results.append(run.pipeline.process(frame(index, moment, at=at)))
+    run.results.append(run.pipeline.close(EPOCH))
     lives: dict[object, list[Change]] = {}
     for change in run.changes:
         lives.setdefault(change.violation.id, []).append(change)

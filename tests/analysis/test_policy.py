@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from maskwatch.analysis.evidence import Evidence, EvidenceLimits
-from maskwatch.analysis.face_confidence import FaceEvidence
+from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from maskwatch.analysis.policy import Action, Policy
 from maskwatch.analysis.visit import Visit
@@ -30,29 +30,29 @@ class Alive(MotionEvidence):
 def visit() -> Visit:
     """Somebody alive who was found to wear no mask."""
     now = datetime(2026, 5, 1, tzinfo=UTC)
-    evidence = Evidence(EvidenceLimits.of(DecisionConfig()), _PRIOR)
+    evidence = Evidence(EvidenceLimits.from_config(DecisionConfig()), _PRIOR)
     for number in range(20):
         evidence.vote(_BARE, number * 0.5)
     assert evidence.verdict is Verdict.NO_MASK
-    return Visit(1, evidence, FaceEvidence(0.4), Alive(2.0), now, 0.0, now, faced=True)
+    return Visit(1, evidence, FaceConfidence(0.4), Alive(2.0), now, 0.0, now, seen_frontal=True)
 
 
 def _seen(visit: Visit, *scores: float) -> None:
     for number, score in enumerate(scores):
-        visit.face.see(score, number / 5)
+        visit.face_confidence.observe(score, number / 5)
 
 
 def test_a_sure_bare_face_opens_a_violation_after_two_sightings(visit: Visit) -> None:
     _seen(visit, 0.88, 0.88)
-    assert Policy(DecisionConfig()).step(visit, 5.0) is Action.OPEN
+    assert Policy(DecisionConfig()).decide(visit, 5.0) is Action.OPEN
 
 
 def test_nobody_is_reported_of_whom_only_the_side_or_the_back_was_seen(visit: Visit) -> None:
     """A turned face may add to what is known, but one look into it there must have been."""
-    visit.faced = False
+    visit.seen_frontal = False
     _seen(visit, *[0.9] * 10)
     policy = Policy(DecisionConfig())
-    assert policy.step(visit, 5.0) is Action.NOTHING
+    assert policy.decide(visit, 5.0) is Action.NOTHING
     assert "turned away" in policy.obstacle(visit, 5.0)
 
 
@@ -60,11 +60,11 @@ def test_what_the_detector_wavers_about_opens_none_and_says_why(visit: Visit) ->
     """Scores that a shelf, a sign and a fold of cloth get in photographs; however long they last."""
     _seen(visit, *(0.62, 0.74, 0.55, 0.71, 0.48, 0.76) * 20)
     policy = Policy(DecisionConfig())
-    assert policy.step(visit, 5.0) is Action.NOTHING
+    assert policy.decide(visit, 5.0) is Action.NOTHING
     assert "unsure that it is a face" in policy.obstacle(visit, 5.0)
 
 
 def test_low_scores_of_before_do_not_keep_a_mask_from_coming_off(visit: Visit) -> None:
     """For the second and a half that the mask's own evidence takes, and no longer."""
     _seen(visit, *[0.45] * 50, *[0.9] * 8)
-    assert Policy(DecisionConfig()).step(visit, 5.0) is Action.OPEN
+    assert Policy(DecisionConfig()).decide(visit, 5.0) is Action.OPEN

@@ -9,19 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.analysis.violation_lifecycle import Sighting, ViolationLifecycle
+from maskwatch.analysis.violation_lifecycle import Assessment, ViolationLifecycle
 from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Verdict, Violation
 from tests.fakes.vision import EPOCH
 
 _BOX = Box(0.1, 0.1, 0.2, 0.3)
-_SIGHT = Sighting(Verdict.NO_MASK, ("",), 0.99, 7.5, 4)
+_ASSESSMENT = Assessment(Verdict.NO_MASK, ("",), 0.99, 7.5, 4)
 
 
 def _later(seconds: float) -> datetime:
     return EPOCH + timedelta(seconds=seconds)
 
 
-def _life(cooldown: float = 10.0) -> ViolationLifecycle:
+def _lifecycle(cooldown: float = 10.0) -> ViolationLifecycle:
     violation = Violation(
         id=UUID(int=1),
         camera="c",
@@ -44,71 +44,71 @@ def _life(cooldown: float = 10.0) -> ViolationLifecycle:
 
 
 def test_the_numbers_of_the_changes_count_from_one_without_a_gap() -> None:
-    life = _life(cooldown=0.0)
-    changes: list[Change | None] = [life.begin(1.0)]
-    life.show(_BOX, 60.0)
-    changes += [life.update(_later(2), 2.0), life.close(_later(3), CloseReason.LEFT, 3.0)]
+    lifecycle = _lifecycle(cooldown=0.0)
+    changes: list[Change | None] = [lifecycle.open(1.0)]
+    lifecycle.set_best_face(_BOX, 60.0)
+    changes += [lifecycle.update(_later(2), 2.0), lifecycle.close(_later(3), CloseReason.LEFT, 3.0)]
     assert [change.number for change in changes if change] == [1, 2, 3]
     assert [change.kind for change in changes if change] == list(ChangeKind)
 
 
 def test_an_update_within_the_cooldown_is_held_back_counted_and_sent_after_it() -> None:
-    life = _life(cooldown=10.0)
-    life.begin(1.0)
-    life.show(_BOX, 60.0)
-    assert life.update(_later(5), 5.0) is None
-    assert life.held == 1
-    late = life.update(_later(12), 12.0)
+    lifecycle = _lifecycle(cooldown=10.0)
+    lifecycle.open(1.0)
+    lifecycle.set_best_face(_BOX, 60.0)
+    assert lifecycle.update(_later(5), 5.0) is None
+    assert lifecycle.updates_held == 1
+    late = lifecycle.update(_later(12), 12.0)
     assert late is not None
     assert late.violation.face_height == 60.0
 
 
 def test_the_cooldown_counts_from_what_was_sent_not_from_what_was_held_back() -> None:
-    life = _life(cooldown=10.0)
-    life.begin(0.0)
-    life.show(_BOX, 60.0)
+    lifecycle = _lifecycle(cooldown=10.0)
+    lifecycle.open(0.0)
+    lifecycle.set_best_face(_BOX, 60.0)
     for moment in (3.0, 6.0, 9.0):
-        assert life.update(_later(moment), moment) is None
-    assert life.update(_later(10), 10.0) is not None
+        assert lifecycle.update(_later(moment), moment) is None
+    assert lifecycle.update(_later(10), 10.0) is not None
 
 
 def test_an_end_is_never_held_back_and_carries_what_was() -> None:
-    life = _life(cooldown=100.0)
-    life.begin(1.0)
-    life.show(_BOX, 99.0)
-    closed = life.close(_later(2), CloseReason.MASKED, 2.0)
+    lifecycle = _lifecycle(cooldown=100.0)
+    lifecycle.open(1.0)
+    lifecycle.set_best_face(_BOX, 99.0)
+    closed = lifecycle.close(_later(2), CloseReason.MASKED, 2.0)
     assert closed.violation.face_height == 99.0
     assert closed.violation.close_reason is CloseReason.MASKED
 
 
 def test_nothing_new_makes_no_update_but_a_long_violation_is_restated() -> None:
-    life = _life(cooldown=0.0)
-    life.begin(0.0)
-    life.see(_SIGHT)
-    assert life.update(_later(59), 59.0) is None
-    assert life.update(_later(60), 60.0) is not None
+    lifecycle = _lifecycle(cooldown=0.0)
+    lifecycle.open(0.0)
+    lifecycle.assess(_ASSESSMENT)
+    assert lifecycle.update(_later(59), 59.0) is None
+    assert lifecycle.update(_later(60), 60.0) is not None
 
 
 def test_another_zone_is_worth_an_update() -> None:
-    life = _life(cooldown=0.0)
-    life.begin(0.0)
-    life.see(Sighting(Verdict.NO_MASK, ("", "till"), 0.99, 8.0, 5))
-    change = life.update(_later(1), 1.0)
+    lifecycle = _lifecycle(cooldown=0.0)
+    lifecycle.open(0.0)
+    lifecycle.assess(Assessment(Verdict.NO_MASK, ("", "till"), 0.99, 8.0, 5))
+    change = lifecycle.update(_later(1), 1.0)
     assert change is not None
     assert change.violation.zones == ("", "till")
 
 
 def test_opening_twice_closing_twice_and_updating_what_is_closed_are_refused() -> None:
-    life = _life()
+    lifecycle = _lifecycle()
     with pytest.raises(ValueError, match="not open"):
-        life.close(_later(1), CloseReason.LEFT, 1.0)
-    life.begin(1.0)
+        lifecycle.close(_later(1), CloseReason.LEFT, 1.0)
+    lifecycle.open(1.0)
     with pytest.raises(ValueError, match="already"):
-        life.begin(2.0)
-    life.close(_later(3), CloseReason.LEFT, 3.0)
+        lifecycle.open(2.0)
+    lifecycle.close(_later(3), CloseReason.LEFT, 3.0)
     for again in (
-        lambda: life.close(_later(4), CloseReason.LEFT, 4.0),
-        lambda: life.update(_later(4), 4.0),
+        lambda: lifecycle.close(_later(4), CloseReason.LEFT, 4.0),
+        lambda: lifecycle.update(_later(4), 4.0),
     ):
         with pytest.raises(ValueError, match="not open"):
             again()
@@ -116,14 +116,14 @@ def test_opening_twice_closing_twice_and_updating_what_is_closed_are_refused() -
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(-1e6, 1e6), st.floats(-1e3, 1e3)), max_size=20))
 def test_any_jump_of_the_clock_leaves_the_times_in_order(steps: list[tuple[bool, float, float]]) -> None:
-    life = _life(cooldown=1.0)
-    changes = [life.begin(0.0)]
+    lifecycle = _lifecycle(cooldown=1.0)
+    changes = [lifecycle.open(0.0)]
     for better, wall, moment in steps:
         if better:
-            life.show(_BOX, 60.0)
-        change = life.update(_later(wall), moment)
+            lifecycle.set_best_face(_BOX, 60.0)
+        change = lifecycle.update(_later(wall), moment)
         changes += [change] if change else []
-    changes.append(life.close(_later(-5e5), CloseReason.LEFT, 0.0))
+    changes.append(lifecycle.close(_later(-5e5), CloseReason.LEFT, 0.0))
     times = [change.at for change in changes]
     assert times == sorted(times)
     assert [change.number for change in changes] == list(range(1, len(changes) + 1))

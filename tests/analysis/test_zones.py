@@ -90,15 +90,15 @@ def test_an_hour_that_comes_twice_counts_twice_and_one_left_out_never(
 
 
 def test_without_zones_a_mask_is_required_everywhere() -> None:
-    place = ZoneMap(_camera()).place(Point(0.9, 0.9), _NOON)
-    assert (place.zone, place.rule) == ("", ZoneRule.REQUIRED)
+    state = ZoneMap(_camera()).state_at(Point(0.9, 0.9), _NOON)
+    assert (state.name, state.rule) == ("", ZoneRule.REQUIRED)
 
 
 def test_with_a_required_zone_people_elsewhere_are_counted_only() -> None:
     zones = ZoneMap(_camera(ZoneConfig(name="door", polygon=_LEFT, dwell=2.0)))
-    inside, outside = (zones.place(Point(x, 0.5), _NOON) for x in (0.2, 0.8))
-    assert (inside.zone, inside.rule, inside.dwell) == ("door", ZoneRule.REQUIRED, 2.0)
-    assert (outside.zone, outside.rule) == ("", ZoneRule.COUNTED)
+    inside, outside = (zones.state_at(Point(x, 0.5), _NOON) for x in (0.2, 0.8))
+    assert (inside.name, inside.rule, inside.dwell) == ("door", ZoneRule.REQUIRED, 2.0)
+    assert (outside.name, outside.rule) == ("", ZoneRule.COUNTED)
 
 
 def test_an_ignored_hole_in_a_required_zone_is_ignored_in_whatever_order_they_are_written() -> None:
@@ -106,16 +106,16 @@ def test_an_ignored_hole_in_a_required_zone_is_ignored_in_whatever_order_they_ar
     screen = ZoneConfig(name="screen", polygon=_HOLE, rule=ZoneRule.IGNORED)
     for zones in ((door, screen), (screen, door)):
         placed = ZoneMap(_camera(*zones))
-        assert placed.place(Point(0.2, 0.2), _NOON).zone == "screen"
-        assert not placed.looked_at(Point(0.2, 0.2))
-        assert placed.looked_at(Point(0.4, 0.4))
+        assert placed.state_at(Point(0.2, 0.2), _NOON).name == "screen"
+        assert not placed.analysed(Point(0.2, 0.2))
+        assert placed.analysed(Point(0.4, 0.4))
 
 
 def test_a_private_zone_is_not_looked_at_and_is_handed_to_the_pictures() -> None:
     zones = ZoneMap(_camera(ZoneConfig(name="desk", polygon=_HOLE, rule=ZoneRule.PRIVATE)))
-    assert not zones.looked_at(Point(0.2, 0.2))
+    assert not zones.analysed(Point(0.2, 0.2))
     assert [p.points[0] for p in zones.private] == [Point(0.1, 0.1)]
-    assert zones.place(Point(0.8, 0.8), _NOON).rule is ZoneRule.REQUIRED
+    assert zones.state_at(Point(0.8, 0.8), _NOON).rule is ZoneRule.REQUIRED
 
 
 @pytest.mark.parametrize("of_the_camera", [True, False])
@@ -123,5 +123,5 @@ def test_out_of_hours_people_are_counted_only(of_the_camera: bool) -> None:
     morning = Schedule(start="06:00", end="10:00")
     zone = ZoneConfig(name="door", polygon=_LEFT, schedule=Schedule() if of_the_camera else morning)
     zones = ZoneMap(_camera(zone, schedule=morning if of_the_camera else Schedule()))
-    assert zones.place(Point(0.2, 0.5), _NOON.replace(hour=9)).rule is ZoneRule.REQUIRED
-    assert zones.place(Point(0.2, 0.5), _NOON).rule is ZoneRule.COUNTED
+    assert zones.state_at(Point(0.2, 0.5), _NOON.replace(hour=9)).rule is ZoneRule.REQUIRED
+    assert zones.state_at(Point(0.2, 0.5), _NOON).rule is ZoneRule.COUNTED

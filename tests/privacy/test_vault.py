@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from maskwatch.cli.vault import vault
 from maskwatch.errors import DataError, DependencyError, UsageError
-from maskwatch.privacy.vault import embed, extract, new_key, open_sealed, public_of, seal
+from maskwatch.privacy.vault import embed, extract, new_key, open_sealed, public_key, seal
 from tests.fakes.vision import picture
 
 _PRIVATE, _PUBLIC = new_key()
@@ -56,7 +56,7 @@ def test_a_key_that_is_none_is_refused_in_words() -> None:
 
 
 def test_the_public_key_follows_from_the_private_one() -> None:
-    assert public_of(_PRIVATE) == _PUBLIC
+    assert public_key(_PRIVATE) == _PUBLIC
     assert len(_PUBLIC) == 44
 
 
@@ -107,7 +107,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     key = tmp_path / "vault.key"
     _run("key", str(key))
     before = key.read_text()
-    with pytest.raises(UsageError, match="cannot be made"):
+    with pytest.raises(UsageError, match="cannot be created"):
         CliRunner().invoke(vault, ["key", str(key)], catch_exceptions=False)
     assert key.read_text() == before
 
@@ -116,7 +116,7 @@ def test_a_picture_without_a_sealed_face_is_one_clear_error(tmp_path: Path) -> N
     key, plain = tmp_path / "vault.key", tmp_path / "a-1.jpg"
     _run("key", str(key))
     plain.write_bytes(_jpeg())
-    with pytest.raises(DataError, match=r"a-1\.jpg: holds no sealed face"):
+    with pytest.raises(DataError, match=r"a-1\.jpg: contains no sealed face"):
         CliRunner().invoke(
             vault,
             ["open", str(plain), "--key", str(key), "--out", str(tmp_path)],

@@ -146,7 +146,7 @@ def _changes_places(seed: int, *, rests: bool) -> bool:
         before, now = now, now + (0.2 if look < 5 else 2.0)
         skipped = before + 0.2
         while rests and skipped < now - 0.1:
-            tracker.rest(skipped)
+            tracker.pause(skipped)
             skipped += 0.2
     return False
 

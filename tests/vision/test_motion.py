@@ -38,27 +38,27 @@ def _visitor(x: int, seed: int, size: tuple[int, int] = (24, 60), lighter: int =
 def _looks(
     gate: MotionGate, frames: list[np.ndarray], rate: float = 5.0, awake: bool = False
 ) -> list[bool]:
-    return [gate.look(image, index / rate, awake=awake) for index, image in enumerate(frames)]
+    return [gate.admit(image, index / rate, awake=awake) for index, image in enumerate(frames)]
 
 
 def test_an_empty_room_is_looked_at_now_and_then_only() -> None:
-    looks = _looks(MotionGate(full_look=2.0), [_room(seed=i) for i in range(51)])
+    looks = _looks(MotionGate(max_interval=2.0), [_room(seed=i) for i in range(51)])
     assert looks[0]
     assert 5 <= sum(looks) <= 12
 
 
 def test_somebody_who_comes_in_is_looked_at_in_that_very_frame() -> None:
     """Mutation "gate stuck shut": a gate that never opens again fails here."""
-    gate = MotionGate(full_look=60.0)
+    gate = MotionGate(max_interval=60.0)
     assert not any(_looks(gate, [_room(seed=i) for i in range(30)])[8:])
-    assert gate.look(_visitor(300, 99), 6.0, awake=False)
+    assert gate.admit(_visitor(300, 99), 6.0, awake=False)
 
 
 def test_motion_keeps_the_camera_awake_for_a_while() -> None:
-    gate = MotionGate(full_look=60.0, hold=1.0)
+    gate = MotionGate(max_interval=60.0, hold=1.0)
     _looks(gate, [_room(seed=i) for i in range(10)])
-    gate.look(_visitor(300, 50), 2.0, awake=False)
-    still = [gate.look(_visitor(300, 51 + i), 2.2 + i / 5, awake=False) for i in range(10)]
+    gate.admit(_visitor(300, 50), 2.0, awake=False)
+    still = [gate.admit(_visitor(300, 51 + i), 2.2 + i / 5, awake=False) for i in range(10)]
     assert still[:4] == [True] * 4
     assert not any(still[6:])
 
@@ -69,22 +69,22 @@ def test_a_person_in_view_keeps_the_camera_awake_though_nothing_moves() -> None:
 
 def test_a_change_too_slow_for_any_two_frames_adds_up() -> None:
     """Each frame is compared with the last one looked at, not with the one before it."""
-    gate = MotionGate(full_look=1e6, hold=0.1)
+    gate = MotionGate(max_interval=1e6, hold=0.1)
     frames = [_visitor(300, seed=i, lighter=i) for i in range(60)]
     assert sum(_looks(gate, frames)[5:]) >= 2
 
 
 def test_somebody_who_fills_most_of_the_picture_is_motion_too() -> None:
-    gate = MotionGate(full_look=60.0)
+    gate = MotionGate(max_interval=60.0)
     _looks(gate, [_room(seed=i) for i in range(10)])
     near = _room(seed=70)
     near[:, 100:600] = picture(5)[:, 100:600]
-    assert gate.look(near, 9.0, awake=False)
+    assert gate.admit(near, 9.0, awake=False)
 
 
 @pytest.mark.parametrize("levels", [-12, 9])
 def test_light_that_flickers_over_the_whole_picture_is_no_motion(levels: int) -> None:
-    gate = MotionGate(full_look=60.0)
+    gate = MotionGate(max_interval=60.0)
     frames = [
         np.clip(_room(seed=i).astype(np.int16) + (levels if i % 2 else 0), 0, 255).astype(np.uint8)
         for i in range(30)
@@ -93,35 +93,35 @@ def test_light_that_flickers_over_the_whole_picture_is_no_motion(levels: int) ->
 
 
 def test_a_clock_that_goes_back_opens_the_gate() -> None:
-    gate = MotionGate(full_look=2.0)
-    gate.look(_room(), 1000.0, awake=False)
-    assert gate.look(_room(seed=1), 3.0, awake=False)
-    assert not gate.look(_room(seed=2), 4.5, awake=False)
+    gate = MotionGate(max_interval=2.0)
+    gate.admit(_room(), 1000.0, awake=False)
+    assert gate.admit(_room(seed=1), 3.0, awake=False)
+    assert not gate.admit(_room(seed=2), 4.5, awake=False)
 
 
 def test_another_picture_size_opens_the_gate() -> None:
-    gate = MotionGate(full_look=60.0)
-    gate.look(_room(), 0.0, awake=False)
-    assert gate.look(cv2.resize(_room(), (320, 180)), 5.0, awake=False)
+    gate = MotionGate(max_interval=60.0)
+    gate.admit(_room(), 0.0, awake=False)
+    assert gate.admit(cv2.resize(_room(), (320, 180)), 5.0, awake=False)
 
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (9, 0), (-6, 11)])
 def test_the_cameras_shake_is_measured_and_does_not_drift(across: int, down: int) -> None:
     gate = MotionGate()
-    gate.look(_room(), 0.0, awake=True)
+    gate.admit(_room(), 0.0, awake=True)
     for index in range(40):  # a walker crosses meanwhile
         moved = np.roll(_visitor(20 + 12 * index, index), (down, across), axis=(0, 1))
-        gate.look(moved, 0.2 * (index + 1), awake=True)
+        gate.admit(moved, 0.2 * (index + 1), awake=True)
     assert gate.shift.x == pytest.approx(across, abs=2.0)
     assert gate.shift.y == pytest.approx(down, abs=2.0)
 
 
 def test_a_camera_that_was_turned_gets_a_new_view() -> None:
     gate = MotionGate()
-    gate.look(_room(), 0.0, awake=True)
+    gate.admit(_room(), 0.0, awake=True)
     elsewhere = _textured(77)
     for index in range(30):
-        gate.look(elsewhere, 0.2 * (index + 1), awake=True)
+        gate.admit(elsewhere, 0.2 * (index + 1), awake=True)
     moved = np.roll(elsewhere, 8, axis=1)
-    gate.look(moved, 7.0, awake=True)
+    gate.admit(moved, 7.0, awake=True)
     assert gate.shift.x == pytest.approx(8, abs=2.0)

@@ -90,7 +90,7 @@ def test_yaw_has_the_sign_of_the_side_that_the_nose_points_to() -> None:
 
 def test_the_larger_the_sharper_and_the_more_frontal_face_is_the_better_snapshot() -> None:
     def worth(detection: Detection, image: np.ndarray = _SHARP) -> float:
-        return _GATE.measure(image, detection, 1.0).worth(detection)
+        return _GATE.measure(image, detection, 1.0).picture_score(detection)
 
     good = worth(face(300, 150, 60))
     assert worth(face(300, 150, 90)) > good

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from maskwatch.analysis.build import build_detector
-from maskwatch.analysis.pipeline import FaceDetectorProtocol
+from maskwatch.analysis.pipeline import FaceDetecting
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig, ZoneRule
 from maskwatch.domain import Detection
 from maskwatch.lab.evaluation.clip_cache import ClipCache
@@ -44,7 +44,7 @@ __all__ = ["RATE", "CachedDetector", "EvaluationPlan", "camera_for", "plan", "ru
 class CachedDetector:
     """Answers as `detector` does; the same picture again is answered from memory."""
 
-    def __init__(self, detector: FaceDetectorProtocol) -> None:
+    def __init__(self, detector: FaceDetecting) -> None:
         self._detector = detector
         self._known: dict[tuple[tuple[int, ...], bytes], tuple[Detection, ...]] = {}
 
@@ -220,7 +220,7 @@ def _replayed(run: Run, clip: Path, truth: Truth, model: str) -> ClipResult:
 
 
 def _watched(
-    config: Config, clip: Path, truth: Truth, detector: FaceDetectorProtocol, *, gated: bool
+    config: Config, clip: Path, truth: Truth, detector: FaceDetecting, *, gated: bool
 ) -> tuple[ClipOutcome, TrackFindings]:
     witness = TrackEvaluation(truth)
     for step in Replay(clip, config, config.cameras[0], gated=gated, detector=detector):

@@ -17,7 +17,7 @@ from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
 from maskwatch.lab.evaluation.events import NEAR, Reported
 from maskwatch.lab.evaluation.rules import Rules, judgeable
 from maskwatch.lab.truth import PersonFrame, Truth, Wear
-from maskwatch.replay.replay import ReplayStep, replayed
+from maskwatch.replay.replay import ReplayStep, replayed_changes
 
 __all__ = ["FirstVerdict", "TrackEvaluation", "TrackFindings"]
 
@@ -67,14 +67,14 @@ class TrackEvaluation:
 
     def see(self, step: ReplayStep) -> None:
         """Take in one step."""
-        opened = (one for one in replayed(step) if one.change.kind is ChangeKind.OPENED)
+        opened = (one for one in replayed_changes(step) if one.change.kind is ChangeKind.OPENED)
         self.reports += [Reported(one.moment, one.box) for one in opened]
         if step.frame is None:
             return
         self._frames += 1
-        self._looked += step.outcome.looked
+        self._looked += step.result.analysed
         people = self._people(step.moment)
-        for person, view in _matched(people, step.outcome.tracks):
+        for person, view in _matched(people, step.result.tracks):
             self._follow(person.visit, view)
         self._check_pictures(step, people)
 
@@ -122,9 +122,9 @@ class TrackEvaluation:
 
     def _check_pictures(self, step: ReplayStep, people: Sequence[PersonFrame]) -> None:
         """Count the faces that the pictures of this step show as they are."""
-        tracks = {view.number: view.box for view in step.outcome.tracks}
-        covered = [*tracks.values(), *(one.box for one in step.outcome.detections)]
-        for change, picture in step.outcome.changes:
+        tracks = {view.number: view.box for view in step.result.tracks}
+        covered = [*tracks.values(), *(one.box for one in step.result.detections)]
+        for change, picture in step.result.changes:
             subject = tracks.get(change.violation.track)
             if picture is None or subject is None:
                 continue

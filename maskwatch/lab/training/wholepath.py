@@ -19,7 +19,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from maskwatch.analysis.face_confidence import FaceEvidence
+from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.domain import Box, Detection, MaskLogits
 from maskwatch.errors import DataError
 from maskwatch.lab.training.metrics import bootstrap
@@ -162,8 +162,8 @@ def _one(
 
 def _is_face(score: float) -> bool:
     """Return whether one sighting of this score (0 to 1) makes it nine to one that it is a face."""
-    evidence = FaceEvidence(correlation_time=1.0)
-    evidence.see(score, 0.0)
+    evidence = FaceConfidence(correlation_time=1.0)
+    evidence.observe(score, 0.0)
     return evidence.ratio >= _SURE
 
 

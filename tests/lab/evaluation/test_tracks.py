@@ -60,7 +60,7 @@ def _view(number: int, place: int, verdict: Verdict = Verdict.UNKNOWN) -> TrackV
         liveness=Liveness.ALIVE,
         reading=None,
         evidence=0.0,
-        watched=0.0,
+        cusum=0.0,
         zone="",
         obstacle="",
         violation=None,
@@ -70,7 +70,7 @@ def _view(number: int, place: int, verdict: Verdict = Verdict.UNKNOWN) -> TrackV
 def _told(truth: Truth, *frames: list[TrackView]) -> TrackFindings:
     witness = TrackEvaluation(truth)
     for i, views in enumerate(frames):
-        step = ReplayStep(_Frame(), i / _RATE, FrameResult(looked=bool(i % 2), tracks=views))  # type: ignore[arg-type]
+        step = ReplayStep(_Frame(), i / _RATE, FrameResult(analysed=bool(i % 2), tracks=views))  # type: ignore[arg-type]
         witness.see(step)
     return witness.findings()
 

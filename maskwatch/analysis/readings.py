@@ -1,0 +1,108 @@
+"""Which faces of a frame are read, and what their readings change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from maskwatch.analysis.metrics import PipelineMetrics
+from maskwatch.analysis.visit import Sighting, Visit
+from maskwatch.clock import Clock
+from maskwatch.domain import Detection, Frame, MaskLogits, Reading, Verdict
+from maskwatch.telemetry import catalogue
+
+if TYPE_CHECKING:
+    from maskwatch.domain.frame import Image
+
+__all__ = ["MaskClassifying", "MaskReader"]
+
+_MAX_READINGS = 6  # per frame: the faces of a crowd are read in turn
+_REREAD_AFTER = 0.9  # of the correlation time, before a decided face is read again
+
+
+class MaskClassifying(Protocol):
+    """Reads masks; `vision.masks.MaskClassifier` in the product."""
+
+    @property
+    def id(self) -> str:
+        """The model's name, for violations."""
+        ...
+
+    @property
+    def prior(self) -> MaskLogits:
+        """Logarithms of the training shares."""
+        ...
+
+    def classify(self, image: Image, detections: Sequence[Detection], /) -> list[Reading]:
+        """Return one reading for each detection (pixels of `image`, uint8 BGR (height, width, 3))."""
+        ...
+
+
+class MaskReader:
+    """Classifies the faces of a frame and adds their readings to the visits.
+
+    Args:
+        classifier: reads masks in the full picture.
+        correlation_time: seconds over which readings are correlated.
+        metrics: counts readings and durations.
+        clock: measures durations for the metrics; no decision depends on it.
+
+    """
+
+    def __init__(
+        self,
+        classifier: MaskClassifying,
+        correlation_time: float,
+        metrics: PipelineMetrics,
+        clock: Clock,
+    ) -> None:
+        self._classifier = classifier
+        self._reread_after = _REREAD_AFTER * correlation_time
+        self._metrics, self._clock = metrics, clock
+
+    def read(self, sightings: Sequence[Sighting], frame: Frame) -> None:
+        """Classify the faces that pass the quality gate and are due, undecided ones first."""
+        due = [sighting for sighting in sightings if self._due(sighting, frame.moment)]
+        due.sort(key=_priority)
+        chosen = due[:_MAX_READINGS]
+        if not chosen:
+            return
+        began = self._clock.monotonic()
+        picture = frame.image if frame.size == frame.full_size else frame.full()
+        readings = self._classifier.classify(picture, [one.detection for one in chosen])
+        self._metrics.duration(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
+        for sighting, reading in zip(chosen, readings, strict=True):
+            self._vote(sighting.visit, reading, frame)
+
+    def _due(self, sighting: Sighting, moment: float) -> bool:
+        """Return whether the face is to be classified now; count and note why not."""
+        visit, gate = sighting.visit, sighting.quality.gate
+        if gate is not None:
+            visit.gates[gate] += 1
+            visit.reading = Reading(None, gate)
+            self._metrics.reading(gate.value)
+            return False
+        if visit.still or visit.at_still_place:
+            return False
+        if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None or visit.wavering:
+            return True
+        return moment - visit.read_moment >= self._reread_after
+
+    def _vote(self, visit: Visit, reading: Reading, frame: Frame) -> None:
+        """Add the reading of this frame's own detection to the visit's evidence."""
+        visit.reading, visit.read_moment = reading, frame.moment
+        if reading.logits is None:  # rejected by the classifier: counted, but no vote
+            return
+        self._metrics.reading("classified")
+        undecided = visit.verdict is Verdict.UNKNOWN
+        if visit.evidence.vote(reading.logits, frame.moment) is not Verdict.UNKNOWN and undecided:
+            self._metrics.duration(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
+            latency = (self._clock.now() - frame.captured_at).total_seconds()
+            self._metrics.duration(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, latency))
+
+
+def _priority(sighting: Sighting) -> tuple[bool, float]:
+    """Return the sort key: undecided before decided, then the longest without a reading."""
+    read_moment = sighting.visit.read_moment
+    undecided = sighting.visit.verdict is Verdict.UNKNOWN
+    return not undecided, float("-inf") if read_moment is None else read_moment
