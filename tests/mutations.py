@@ -183,21 +183,21 @@ MUTATIONS = (
         "            track.detection = track.detection or self._last[track.number]\n"
         "            self._last[track.number] = track.detection\n"
         "        sightings = [self._sight(track, frame)",
-        "tests/analysis/test_pipeline.py::test_only_a_frame_that_matched_a_detection_votes",
+        "tests/analysis/test_pipeline.py::test_only_a_frame_with_a_matched_detection_is_read",
     ),
     Mutation(
         "UNKNOWN votes",
         "maskwatch/analysis/readings.py",
         "        if gate is not None:\n            visit.gates[gate] += 1\n",
         "        if gate is not None and False:\n            visit.gates[gate] += 1\n",
-        "tests/analysis/test_pipeline.py::test_a_face_that_is_unfit_to_be_judged_has_no_vote",
+        "tests/analysis/test_pipeline.py::test_a_face_that_fails_the_quality_gate_is_not_read",
     ),
     Mutation(
         "evidence not clipped",
         "maskwatch/analysis/evidence.py",
         "return min(max(observed - expected, -CLIP), CLIP)",
         "return observed - expected",
-        "tests/analysis/test_evidence.py::test_one_picture_decides_nothing_however_sure_the_model_is",
+        "tests/analysis/test_evidence.py::test_a_single_reading_decides_nothing_however_confident_the_model_is",
     ),
     Mutation(
         "blur removed",
@@ -205,14 +205,14 @@ MUTATIONS = (
         "    np.copyto(out[pixels], mosaic(source[pixels], cell), where=where)\n",
         "    np.copyto(out[pixels], source[pixels], where=where)\n",
         "tests/privacy/test_anonymize.py"
-        "::test_the_output_depends_on_the_covered_cells_means_and_on_nothing_else",
+        "::test_the_output_depends_only_on_the_means_of_the_covered_cells",
     ),
     Mutation(
         "gate stuck shut",
         "maskwatch/vision/motion.py",
         "        if not (awake or due):\n",
         "        if not awake and self._analysed is not None:\n",
-        "tests/vision/test_motion.py::test_somebody_who_comes_in_is_looked_at_in_that_very_frame",
+        "tests/vision/test_motion.py::test_a_person_who_enters_is_analysed_in_that_very_frame",
     ),
 )
 

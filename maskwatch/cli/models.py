@@ -12,9 +12,9 @@ from maskwatch.errors import ConfigError, ManifestError
 __all__ = ["models"]
 
 _Path = click.Path(path_type=Path)
-# The line of `model`; and what stands before everything: a BOM, and comments up to the line `---`.
+# The line of the key `model`; and what precedes every key: a BOM, and comments up to the line `---`.
 _MODEL = re.compile(r"""^(?:model|"model"|'model')[ \t]*:[^\r\n]*""", re.MULTILINE)
-_BEGIN = re.compile(r"\ufeff?(?:(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\r?\n)?")
+_PREAMBLE = re.compile(r"\ufeff?(?:(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\r?\n)?")
 
 
 @click.group()
@@ -50,7 +50,7 @@ def list_() -> None:
 @models.command()
 @click.argument("manifest", type=_Path, required=False)
 def show(manifest: Path | None) -> None:
-    r"""Show all that is known of MANIFEST, or of the default model.
+    r"""Show MANIFEST, or that of the default model, with all measured figures.
 
     \b
     Examples:
@@ -83,14 +83,14 @@ def show(manifest: Path | None) -> None:
 @models.command()
 @click.argument("manifest", type=_Path, required=False)
 def verify(manifest: Path | None) -> None:
-    r"""Check that a model is the one its manifest describes, and that it runs here.
+    r"""Check that a model matches its manifest and runs on this machine.
 
     \b
     Examples:
       maskwatch models verify
       maskwatch models verify runs/cctv-112/masks-112.json
     """
-    click.echo(f"{_verified(_path(manifest))}: the model is as the manifest says, and runs")
+    click.echo(f"{_verified(_path(manifest))}: the model matches its manifest, and runs")
 
 
 @models.command()
@@ -99,7 +99,7 @@ def verify(manifest: Path | None) -> None:
 def use(manifest: Path, config: Path) -> None:
     r"""Verify MANIFEST's model and set it as `model` in a configuration file.
 
-    The rest of the file stays as it is. A running daemon takes it up on `maskwatch reload`.
+    The rest of the file is unchanged. A running service uses it after `maskwatch reload`.
 
     \b
     Examples:
@@ -117,8 +117,8 @@ def use(manifest: Path, config: Path) -> None:
         raise ConfigError(f"{config}: is not text in UTF-8; expected a configuration file") from None
     path = manifest.resolve()
     changed = _with_model(text, path)
-    if not _differs_in_model(text, changed, str(path)):
-        raise ConfigError(f"{config}: its form is too special to change; write by hand: {_line(path)}")
+    if not _only_model_differs(text, changed, str(path)):
+        raise ConfigError(f"{config}: cannot be changed automatically; add by hand: {_line(path)}")
     replace_file(config, changed.encode())
     click.echo(
         f"{config} uses {name}; check it with `maskwatch check {config}`, then `maskwatch reload`"
@@ -141,7 +141,7 @@ def _verified(path: Path) -> str:
     size = model.manifest.input.size
     logits = model.logits([np.full((size, size, 3), 127, np.uint8)])
     if not np.isfinite(logits).all():
-        raise ManifestError(f"{path}: the model answers {logits.tolist()} to a grey picture")
+        raise ManifestError(f"{path}: the model returns {logits.tolist()} for a grey picture")
     return model.id
 
 
@@ -150,13 +150,13 @@ def _with_model(text: str, manifest: Path) -> str:
     line = _line(manifest)
     if _MODEL.search(text):
         return _MODEL.sub(lambda _: line, text, count=1)
-    begin = _BEGIN.match(text)
+    begin = _PREAMBLE.match(text)
     assert begin is not None  # it may be empty
     return f"{begin[0]}{line}\n{text[begin.end() :]}"
 
 
-def _differs_in_model(before: str, after: str, model: str) -> bool:
-    """Return whether both are a mapping, the second the first with this `model`."""
+def _only_model_differs(before: str, after: str, model: str) -> bool:
+    """Return whether both are mappings and differ only in `model`, which is `model` after."""
     import yaml
 
     try:

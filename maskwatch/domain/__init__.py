@@ -1,4 +1,4 @@
-"""The words of the project as frozen values: no I/O, no clock, no configuration."""
+"""The values that all packages share, frozen: no I/O, no clock, no configuration."""
 
 from maskwatch.domain.camera import BlindReason, CameraState, CameraStatus
 from maskwatch.domain.detection import Detection

@@ -22,7 +22,7 @@ class CameraState(StrEnum):
 
 
 class BlindReason(StrEnum):
-    """Why a live picture shows nothing of use."""
+    """Why a live picture is unusable."""
 
     BLACK = "black"
     FROZEN = "frozen"

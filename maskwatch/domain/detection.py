@@ -16,7 +16,7 @@ class Detection:
     Attributes:
         box: the face's rectangle.
         score: the detector's confidence, 0 to 1.
-        landmarks: right eye, left eye (the person's own), nose tip, right and left mouth corner.
+        landmarks: right eye, left eye (as the person sees them), nose tip, right and left mouth corner.
 
     """
 
@@ -37,8 +37,9 @@ class Detection:
 
     def moved(self, dx: float, dy: float) -> Detection:
         """Return the detection in an image whose origin lies at (-dx, -dy) of this one."""
-        box = Box(self.box.x1 + dx, self.box.y1 + dy, self.box.x2 + dx, self.box.y2 + dy)
         right_eye, left_eye, nose, right_mouth, left_mouth = (
             Point(p.x + dx, p.y + dy) for p in self.landmarks
         )
-        return Detection(box, self.score, (right_eye, left_eye, nose, right_mouth, left_mouth))
+        return Detection(
+            self.box.moved(dx, dy), self.score, (right_eye, left_eye, nose, right_mouth, left_mouth)
+        )

@@ -1,4 +1,4 @@
-"""Boxes, points and polygons. Pixels or relative units: the owner's docstring says which."""
+"""Boxes, points and polygons, in pixels or relative to the picture, as their user documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Box", "Point", "Polygon"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A place in an image; x to the right, y down."""
+    """A point in an image; x to the right, y down."""
 
     x: float
     y: float
@@ -41,7 +41,7 @@ class Box:
 
     @property
     def centre(self) -> Point:
-        """The middle."""
+        """The point in the middle of the box."""
         return Point((self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2)
 
     def intersection(self, other: Box) -> float:
@@ -57,7 +57,7 @@ class Box:
         return shared / union if union > 0 else 0.0
 
     def scaled(self, x: float, y: float | None = None) -> Box:
-        """Return the box in an image scaled by `x` across and `y` (default `x`) down."""
+        """Return the box in an image scaled by `x` horizontally and `y` (default `x`) vertically."""
         y = x if y is None else y
         return Box(self.x1 * x, self.y1 * y, self.x2 * x, self.y2 * y)
 
@@ -66,9 +66,9 @@ class Box:
         dx, dy = self.width * share, self.height * share
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
-    def moved(self, across: float, down: float) -> Box:
-        """Return the box that far to the right and down."""
-        return Box(self.x1 + across, self.y1 + down, self.x2 + across, self.y2 + down)
+    def moved(self, right: float, down: float) -> Box:
+        """Return the box shifted to the right and down."""
+        return Box(self.x1 + right, self.y1 + down, self.x2 + right, self.y2 + down)
 
     def clipped(self, width: float, height: float) -> Box:
         """Return the part of the box that lies inside an image of this size."""

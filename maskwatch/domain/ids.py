@@ -23,10 +23,10 @@ def uuid7(at: datetime, random_bytes: bytes) -> UUID:
 
 
 class IdSource(Protocol):
-    """Gives the id of the next violation."""
+    """Source of the violations' ids."""
 
     def next(self, at: datetime) -> UUID:
-        """Return an id never given before, for something that began `at`."""
+        """Return a new id for a violation that began `at` (aware)."""
         ...
 
 
@@ -34,7 +34,7 @@ class LiveIds:
     """UUIDv7 from the capture time and the kernel's randomness."""
 
     def next(self, at: datetime) -> UUID:
-        """Return a fresh UUIDv7."""
+        """Return a new UUIDv7 of `at`."""
         return uuid7(at, os.urandom(10))
 
 
@@ -45,7 +45,7 @@ class ReplayIds:
         self._name = f"{clip_hash}/{camera}"
         self._sequence = 0
 
-    def next(self, at: datetime) -> UUID:  # noqa: ARG002 - the time must not matter here
+    def next(self, at: datetime) -> UUID:  # noqa: ARG002 - a replay's ids do not depend on the time
         """Return the id of the next sequence number (UUIDv5)."""
         self._sequence += 1
         return uuid5(_REPLAY_NAMESPACE, f"{self._name}/{self._sequence}")

@@ -1,4 +1,4 @@
-"""A camera about whose violations nobody is told for a while."""
+"""Snoozes: a camera whose violations cause no alerts for a while."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Snooze"]
 
 @dataclass(frozen=True, slots=True)
 class Snooze:
-    """Violations of `camera` are judged and stored, but told to nobody, until `until` (UTC).
+    """Violations of `camera` are judged and stored, but not delivered, until `until` (UTC).
 
     `since` and `until` are None for a camera that is not snoozed.
     """
@@ -21,7 +21,7 @@ class Snooze:
 
     @property
     def seconds(self) -> float:
-        """How long it lasts; 0 for a camera that is not snoozed."""
+        """Duration; 0 for a camera that is not snoozed."""
         if self.since is None or self.until is None:
             return 0.0
         return (self.until - self.since).total_seconds()

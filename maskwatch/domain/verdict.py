@@ -1,4 +1,4 @@
-"""What is said of a face in one frame (reading), and of a person over time (verdict)."""
+"""The reading of a face in one frame, and the verdict about a person over time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["GateReason", "MaskLogits", "Reading", "Verdict"]
 
 
 class Verdict(StrEnum):
-    """What is decided about a person; UNKNOWN is a fine answer."""
+    """The decision about a person; UNKNOWN where the evidence does not suffice."""
 
     MASK = "mask"
     NO_MASK = "no_mask"
@@ -30,9 +30,9 @@ class GateReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MaskLogits:
-    """The classifier's calibrated (divided by the temperature) class scores, in nats.
+    """Class scores of the classifier, calibrated (divided by the temperature), in nats.
 
-    Only differences mean anything: `mask - no_mask` is the log-odds of a mask under the training
+    Only differences are meaningful: `mask - no_mask` is the log-odds of a mask under the training
     prior. `incorrect` is None for a model of two classes.
     """
 

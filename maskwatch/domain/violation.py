@@ -1,4 +1,4 @@
-"""One person, one visit, without the mask that was asked for; and the changes of it."""
+"""Violations: one visit of one person without the required mask; and their changes."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Violation:
     Attributes:
         id: UUIDv7 (RFC 9562); in a replay derived from clip, camera and sequence.
         camera: the camera's name.
-        zone: name of the zone that asked for a mask ("" for the whole picture).
+        zone: name of the zone that required a mask ("" for the whole picture).
         zones: names of the zones passed through, in order.
         track: the track's number, unique in one run of one worker.
         verdict: NO_MASK or INCORRECT.
         first_seen: when the person's face was first seen in this visit (UTC).
-        started: when the violation began to hold: the frame that decided it (UTC).
+        started: capture time of the frame that decided it (UTC).
         ended: when it ended (UTC), None while open.
         close_reason: None while open.
         confidence: posterior probability that the verdict is right, 0 to 1.
-        evidence: accumulated log-likelihood ratio behind the verdict, in nats.
-        readings: how many readings voted.
+        evidence: accumulated log-likelihood ratio of the verdict, in nats.
+        readings: number of readings that counted.
         face_height: height of the best face in pixels of the full picture.
         box: the best face, relative (0 to 1) to the picture.
         model: id of the mask model.
@@ -73,12 +73,12 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step in the life of a violation; numbers count from 1 without a gap.
+    """One change of a violation; numbers count from 1 without a gap.
 
     Attributes:
         number: 1 for opened; consumers ignore a number they have seen.
         at: capture time (UTC) of the frame that caused the change.
-        violation: the state after it.
+        violation: the state after the change.
 
     """
 
@@ -89,5 +89,5 @@ class Change:
 
     @property
     def alert_id(self) -> str:
-        """The stable id of the alert that this change makes: subject id and change number."""
+        """Stable id of the alert about this change: violation id and change number."""
         return f"{self.violation.id}:{self.number}"

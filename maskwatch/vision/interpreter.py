@@ -1,4 +1,4 @@
-"""The only place that knows a TFLite runtime: ai-edge-litert, or tflite-runtime on old boards."""
+"""The TFLite runtime, imported here only: ai-edge-litert, or tflite-runtime on old boards."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from maskwatch.files import MIB, read_file
 __all__ = ["Dtype", "Interpreter", "Tensor", "runtime_name"]
 
 Dtype = Literal["uint8", "int8", "float32"]
-LARGEST_MODEL: Final = 256 * MIB
+MAX_MODEL: Final = 256 * MIB
 _DTYPES: Final[dict[str, Dtype]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
 _RUNTIMES: Final = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What a model says of its input or output; scale 0 means: not quantized."""
+    """Shape, type and quantization of an input or output; a scale of 0 means not quantized."""
 
     shape: tuple[int, ...]
     dtype: Dtype
@@ -44,7 +44,7 @@ def _runtime() -> Any:
 
 
 def _prepared(model: bytes, threads: int) -> Any:
-    """Return a runtime's interpreter, ready to run; without XNNPACK for what that cannot take."""
+    """Return a runtime's interpreter, ready to run; without XNNPACK where that refuses the model."""
     runtime = _runtime()
     try:
         found = runtime.Interpreter(model_content=model, num_threads=threads)
@@ -66,11 +66,11 @@ def runtime_name() -> str:
 
 
 class Interpreter:
-    """One loaded model with one input and one output; not to be shared between threads."""
+    """One loaded model with one input and one output; not safe to share between threads."""
 
     def __init__(self, model: bytes, name: str, threads: int = 1) -> None:
         """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError."""
-        self._model = model  # the runtime reads from this buffer for as long as it lives
+        self._model = model  # the runtime reads from this buffer throughout
         try:
             self._interpreter = _prepared(model, threads)
         except (ValueError, RuntimeError) as error:
@@ -88,14 +88,15 @@ class Interpreter:
     def from_file(cls, path: Path, threads: int = 1) -> Interpreter:
         """Load a .tflite file. Raises ModelError where it cannot be read."""
         try:
-            return cls(read_file(path, LARGEST_MODEL), path.name, threads)
+            return cls(read_file(path, MAX_MODEL), path.name, threads)
         except OSError as error:
             raise ModelError(f"{path}: cannot read the model: {error.strerror}") from error
 
     def run(self, batch: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return float32 outputs (n, classes), dequantized, for `batch` (n, size, size, 3).
 
-        A uint8 batch is RGB as it is; a float model gets ``x / 127.5 - 1``, an int8 input ``x - 128``.
+        A uint8 input gets the RGB values, a float input ``x / 127.5 - 1``, an int8 input
+        ``x - 128``.
         """
         rows = [self._one(image[None]) for image in batch]
         return np.concatenate(rows) if rows else np.zeros((0, self.output.shape[-1]), np.float32)
@@ -111,7 +112,7 @@ class Interpreter:
 
 
 def _as_input(image: npt.NDArray[Any], dtype: Dtype) -> npt.NDArray[Any]:
-    """Return uint8 RGB as the input type wants it."""
+    """Return uint8 RGB converted to the input type."""
     if dtype == "uint8":
         return image
     if dtype == "int8":

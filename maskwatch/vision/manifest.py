@@ -1,4 +1,4 @@
-"""The manifest of a mask model: everything that must be known to use it, and where it comes from.
+"""The manifest of a mask model: all that is needed to use it, and its origin.
 
 A manifest is JSON beside its .tflite file. It is read strictly: an unknown or missing field, a
 file of another sha256, a model of another input is an error before the first frame is judged.
@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from maskwatch.errors import ManifestError
 from maskwatch.files import MIB, read_file, read_json, replace_file
-from maskwatch.vision.interpreter import LARGEST_MODEL, Dtype, Interpreter
+from maskwatch.vision.interpreter import MAX_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
 __all__ = [
@@ -42,17 +42,17 @@ DEFAULT_MODEL: Final = "masks-112"
 _FORMAT: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5
-_LARGEST_MANIFEST: Final = MIB
+_MAX_MANIFEST: Final = MIB
 
 Temperature = Annotated[float, Meta(ge=0.05, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The model's input: a square crop of `size` pixels, the face box grown by `margin` per side.
+    """The model's input: a square crop of `size` pixels of the face box grown by `margin` per side.
 
     A quantized input's real value is ``scale * (number - zero_point)``; a float input takes
-    ``rgb / 127.5 - 1`` and says scale 0.
+    ``rgb / 127.5 - 1`` and has scale 0.
     """
 
     size: Annotated[int, Meta(ge=16, le=512)]
@@ -73,7 +73,7 @@ class OutputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Figure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One measured figure, with how to measure it again; `low` and `high`: 95 % interval."""
+    """One measured figure and the command that measures it; `low` and `high`: 95 % interval."""
 
     name: str
     on: str
@@ -95,19 +95,19 @@ class DataSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is known of one model.
+    """The description of one model.
 
     Attributes:
         format: version of this layout.
-        id: name of the model; it stands in every violation.
+        id: name of the model, stored with every violation.
         file: the .tflite file's name, in the manifest's folder.
         labels: classes in the order of the outputs.
         temperature: the raw logits are divided by it; fitted on the quantized model.
-        offsets: added to the calibrated logits of these labels, in nats: photographs of a source
-            never trained on showed that the model leans, and by how much.
+        offsets: added to the calibrated logits of these labels, in nats; they correct the bias
+            measured on photographs of a source that was not in the training data.
         prior: share of each label in training; the evidence subtracts its logarithm.
-        thresholds: calibrated probabilities; ``mask_worn_incorrectly`` is the one from which
-            a reading is called incorrect.
+        thresholds: calibrated probability per label; at ``mask_worn_incorrectly`` a reading
+            counts as incorrect.
 
     """
 
@@ -135,12 +135,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest at `path`, checked by itself (not against its model).
+    """Return the manifest at `path`, checked for consistency, but not against its model.
 
-    Raises ManifestError that names the file, the field and what was expected.
+    Raises ManifestError, which names the file, the field and what was expected.
     """
     try:
-        manifest = read_json(path, _LARGEST_MANIFEST, Manifest)
+        manifest = read_json(path, _MAX_MANIFEST, Manifest)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from error
     except msgspec.ValidationError as error:
@@ -152,7 +152,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def _check(path: Path, manifest: Manifest) -> None:
-    """Raise ManifestError for what each field alone cannot show."""
+    """Raise ManifestError for fields that contradict each other."""
     if manifest.labels not in (LABELS, LABELS[:2]):
         raise ManifestError(
             f"{path}: labels are {list(manifest.labels)}; expected {list(LABELS[:2])} or {list(LABELS)}"
@@ -176,13 +176,13 @@ def load_interpreter(path: Path, manifest: Manifest, threads: int = 1) -> Interp
     """Return the loaded model of the manifest at `path`; raises ManifestError where they differ."""
     model_path = path.parent / manifest.file
     try:
-        model = read_file(model_path, LARGEST_MODEL)
+        model = read_file(model_path, MAX_MODEL)
     except OSError as error:
         raise ManifestError(f"{path}: cannot read {manifest.file}: {error.strerror}") from error
     found = hashlib.sha256(model).hexdigest()
     if found != manifest.sha256:
         raise ManifestError(
-            f"{model_path}: sha256 is {found}, the manifest says {manifest.sha256}; "
+            f"{model_path}: sha256 is {found}, the manifest states {manifest.sha256}; "
             "the file was changed or belongs to another manifest"
         )
     interpreter = Interpreter(model, manifest.file, threads)
@@ -200,16 +200,18 @@ def _compare(path: Path, manifest: Manifest, model: Interpreter) -> None:
         ("output dtype", manifest.output.dtype, model.output.dtype),
         ("output zero_point", manifest.output.zero_point, model.output.zero_point),
     )
-    for what, said, found in pairs:
-        if said != found:
-            raise ManifestError(f"{path}: {what}: the manifest says {said}, the model has {found}")
+    for what, stated, found in pairs:
+        if stated != found:
+            raise ManifestError(f"{path}: {what}: the manifest states {stated}, the model has {found}")
     scales = (
         ("input", manifest.input.scale, model.input.scale),
         ("output", manifest.output.scale, model.output.scale),
     )
-    for what, scale, has in scales:
-        if not math.isclose(scale, has, rel_tol=1e-4, abs_tol=1e-9):
-            raise ManifestError(f"{path}: {what} scale: the manifest says {scale}, the model has {has}")
+    for what, scale, found_scale in scales:
+        if not math.isclose(scale, found_scale, rel_tol=1e-4, abs_tol=1e-9):
+            raise ManifestError(
+                f"{path}: {what} scale: the manifest states {scale}, the model has {found_scale}"
+            )
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -217,7 +219,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
     Raises:
         ManifestError: it would not be accepted.
-        OSError: it cannot be written; a former one is as it was.
+        OSError: it cannot be written; an existing file is unchanged.
 
     """
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"

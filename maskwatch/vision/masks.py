@@ -1,4 +1,4 @@
-"""From a face in a frame to a calibrated reading: mask, no mask, or worn incorrectly."""
+"""Classifies faces: calibrated logits of mask, no mask and mask worn incorrectly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["MaskClassifier"]
 
 
 class MaskClassifier:
-    """One loaded mask model. Not to be shared between threads."""
+    """One loaded mask model; not safe to share between threads."""
 
     def __init__(self, manifest: Path | None = None, threads: int = 1) -> None:
         """Load the model of `manifest`, or the shipped default.
@@ -36,19 +36,19 @@ class MaskClassifier:
 
     @property
     def id(self) -> str:
-        """The model's name, as it stands in violations."""
+        """The model's name, stored with every violation."""
         return self.manifest.id
 
     @property
     def prior(self) -> MaskLogits:
-        """Logarithms of the labels' shares in training; the evidence subtracts them."""
+        """Logarithms of the labels' shares in the training data; the evidence subtracts them."""
         return _named(np.log([self.manifest.prior[label] for label in self.manifest.labels]))
 
     def classify(self, frame_bgr: Image, detections: Sequence[Detection]) -> list[Reading]:
         """Return one reading per detection, in their order.
 
         `frame_bgr` is uint8 BGR (height, width, 3); boxes are in its pixels. Use the picture with
-        the most pixels: a face of 24 px is judged well, one of 12 px is guessed.
+        the most pixels: a face of 24 px is read well, one of 12 px is not.
         """
         crops = [self._preprocess.face(frame_bgr, detection.box) for detection in detections]
         return [Reading(_named(row)) for row in self.logits(crops)]

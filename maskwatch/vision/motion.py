@@ -1,4 +1,4 @@
-"""Motion gate: skips the face detector while nothing moves and nobody is in view."""
+"""Motion gate: skips frames in which nothing moves and no person is in view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a frame and a face box to the network's input: the one way, for training and serving alike.
+"""From a frame and a face box to the network's input, for training and serving alike.
 
 A face box becomes a square around its middle whose side is the box's longer side, grown by
 `margin` on every side; what lies outside the picture repeats its edge; the square is resized to
@@ -40,7 +40,7 @@ def resize(image: Image, size: int) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """What the manifest says of the input: `size` in pixels, `margin` as a share of the box."""
+    """The preprocessing of one model: `size` in pixels, `margin` as a share of the box."""
 
     size: int
     margin: float

@@ -26,7 +26,7 @@ _MAX_ROLL = 45.0  # degrees
 _FACING_YAW, _FACING_EYES = 0.60, 0.22  # about 45 degrees
 _MIN_EYE_DISTANCE = 0.18  # in widths of the face
 _DARK = 28.0  # grey level of the brighter part of the face
-_SHARPNESS_SIDE = 48  # px at which sharpness is measured, whatever the face's size
+_SHARPNESS_SIDE = 48  # px at which the sharpness of faces of any size is measured
 _BLURRED = 0.017  # passed by 99 of 100 faces blurred by 2 % of their height, by 60 of 100 by 12 %
 
 

@@ -30,13 +30,13 @@ def _votes(
     return moment
 
 
-def test_clear_readings_of_a_bare_face_decide_within_half_a_second_at_five_a_second() -> None:
+def test_three_clear_readings_within_half_a_second_decide() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     _votes(evidence, BARE, 3)
     assert evidence.verdict is Verdict.NO_MASK
 
 
-def test_one_picture_decides_nothing_however_sure_the_model_is() -> None:
+def test_a_single_reading_decides_nothing_however_confident_the_model_is() -> None:
     """Mutation "evidence not clipped": a quantized softmax of 0 or 255 must not become certainty."""
     evidence = Evidence(_LIMITS, _EVEN)
     evidence.vote(MaskLogits(mask=-1e9, no_mask=1e9, incorrect=-1e9), 0.0)
@@ -47,7 +47,7 @@ def test_one_picture_decides_nothing_however_sure_the_model_is() -> None:
     assert _LIMITS.acceptance(Verdict.MASK, Verdict.NO_MASK) > CLIP
 
 
-def test_the_training_prior_is_taken_out_of_the_logits() -> None:
+def test_the_training_prior_is_subtracted_from_the_logits() -> None:
     """A model trained on nine masks to one bare face says "mask" of what is as likely either way."""
     prior = MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1))
     evidence = Evidence(_LIMITS, prior)
@@ -65,14 +65,14 @@ def test_readings_in_quick_succession_weigh_by_the_correlation_time() -> None:
     assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == pytest.approx(expected)
 
 
-def test_the_same_moment_again_and_a_moment_in_the_past_weigh_nothing() -> None:
+def test_a_repeated_or_past_moment_has_no_weight() -> None:
     evidence = Evidence(_LIMITS, _TWO)
     for moment in (10.0, 10.0, 3.0, 9.0):
         evidence.vote(BARE, moment)
     assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == CLIP
 
 
-def test_a_mask_that_comes_off_and_goes_on_again_is_noticed() -> None:
+def test_a_mask_that_comes_off_and_goes_on_again_changes_the_verdict() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     _votes(evidence, MASKED, 10)
     assert evidence.verdict is Verdict.MASK
@@ -82,7 +82,7 @@ def test_a_mask_that_comes_off_and_goes_on_again_is_noticed() -> None:
     assert evidence.verdict is Verdict.MASK
 
 
-def test_long_evidence_for_a_mask_does_not_delay_the_alarm_when_it_comes_off() -> None:
+def test_long_evidence_for_a_mask_does_not_delay_its_removal() -> None:
     """CUSUM forgets the time before the change; a running sum would take as long to come back."""
     brief, long = Evidence(_LIMITS, _EVEN), Evidence(_LIMITS, _EVEN)
     _votes(brief, MASKED, 5)
@@ -92,7 +92,7 @@ def test_long_evidence_for_a_mask_does_not_delay_the_alarm_when_it_comes_off() -
         assert evidence.verdict is Verdict.NO_MASK
 
 
-def test_a_few_wrong_readings_do_not_turn_a_verdict() -> None:
+def test_a_few_wrong_readings_do_not_change_a_verdict() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     _votes(evidence, MASKED, 5)
     _votes(evidence, BARE, 3, start=1.0)
@@ -101,19 +101,19 @@ def test_a_few_wrong_readings_do_not_turn_a_verdict() -> None:
     assert max(evidence.cusums.values()) < 2
 
 
-def test_a_mask_worn_wrongly_is_told_from_both_others() -> None:
+def test_a_wrongly_worn_mask_is_distinguished_from_both_other_classes() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     _votes(evidence, WRONG, 6)
     assert evidence.verdict is Verdict.INCORRECT
 
 
-def test_bare_or_worn_wrongly_stays_unknown_while_the_two_cannot_be_told_apart() -> None:
+def test_the_verdict_stays_unknown_while_two_classes_are_equally_likely() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
     _votes(evidence, MaskLogits(mask=-3.0, no_mask=1.0, incorrect=1.0), 100)
     assert evidence.verdict is Verdict.UNKNOWN
 
 
-def test_a_model_of_two_classes_never_says_incorrect() -> None:
+def test_a_model_of_two_classes_never_decides_incorrect() -> None:
     evidence = Evidence(_LIMITS, _TWO)
     _votes(evidence, MaskLogits(mask=-3.0, no_mask=3.0), 5)
     assert evidence.verdict is Verdict.NO_MASK
@@ -121,7 +121,7 @@ def test_a_model_of_two_classes_never_says_incorrect() -> None:
     assert evidence.log_ratio(Verdict.INCORRECT, Verdict.MASK) == 0.0
 
 
-def test_reporting_a_wrongly_worn_mask_takes_the_evidence_of_an_alarm() -> None:
+def test_reporting_a_wrongly_worn_mask_requires_the_evidence_of_an_alarm() -> None:
     strict = replace(_LIMITS, incorrect_is_violation=True)
     alarm = strict.acceptance(Verdict.NO_MASK, Verdict.MASK)
     assert strict.acceptance(Verdict.INCORRECT, Verdict.MASK) == alarm
@@ -129,7 +129,7 @@ def test_reporting_a_wrongly_worn_mask_takes_the_evidence_of_an_alarm() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
-def test_a_lower_error_rate_asks_for_more_evidence(rate: float) -> None:
+def test_a_lower_error_rate_requires_more_evidence(rate: float) -> None:
     lower = replace(_LIMITS, false_alarm_rate=rate / 10)
     upper = replace(_LIMITS, false_alarm_rate=rate)
     pair = Verdict.NO_MASK, Verdict.MASK
@@ -137,7 +137,7 @@ def test_a_lower_error_rate_asks_for_more_evidence(rate: float) -> None:
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.02, 0.05), (0.05, 0.05)])
-def test_independent_readings_keep_to_the_nominal_error_rates(alpha: float, beta: float) -> None:
+def test_independent_readings_keep_the_nominal_error_rates(alpha: float, beta: float) -> None:
     """Wald's bound, on 2,000 masked and 2,000 bare people with readings of known distribution."""
     rng, limits = random.Random(7), EvidenceLimits(alpha, beta, 0.4)
     wrong = {Verdict.MASK: 0, Verdict.NO_MASK: 0}
@@ -159,7 +159,7 @@ _LOGIT = st.floats(-50, 50)
 @given(
     st.lists(st.tuples(st.builds(MaskLogits, _LOGIT, _LOGIT, _LOGIT), st.floats(-1e5, 1e5)), max_size=40)
 )
-def test_whatever_is_read_the_evidence_stays_finite_and_consistent(
+def test_any_readings_leave_the_evidence_finite_and_consistent(
     votes: list[tuple[MaskLogits, float]],
 ) -> None:
     evidence = Evidence(_LIMITS, _EVEN)

@@ -17,32 +17,32 @@ def _after(*scores: float, beat: float = 0.2) -> FaceConfidence:
     return evidence
 
 
-def test_nothing_seen_is_not_enough() -> None:
+def test_without_a_detection_it_is_not_a_face() -> None:
     assert not _after().sufficient
 
 
-def test_one_sighting_is_enough_only_where_the_detector_is_as_sure_as_of_a_face_near_by() -> None:
+def test_one_detection_suffices_only_with_the_score_of_a_near_face() -> None:
     assert _after(0.93).sufficient
     assert not _after(0.8).sufficient
 
 
-def test_a_far_face_is_enough_within_a_second() -> None:
+def test_a_distant_face_is_confirmed_within_a_second() -> None:
     """Nine of ten bare faces of 32 to 48 px in photographs score 0.8 and more."""
     assert _after(*[0.8] * 5).sufficient
 
 
-def test_a_score_that_says_nothing_never_adds_up() -> None:
+def test_a_neutral_score_never_adds_up() -> None:
     assert not _after(*[0.716] * 500).sufficient
 
 
 @given(_SCORES)
-def test_a_better_score_never_makes_it_less_of_a_face(scores: list[float]) -> None:
+def test_a_higher_score_never_lowers_the_confidence(scores: list[float]) -> None:
     better = [min(1.0, score + 0.05) for score in scores]
     assert _after(*better).ratio >= _after(*scores).ratio - 1e-9
 
 
 @given(_SCORES, st.floats(0.0, 10.0))
-def test_time_that_goes_back_is_no_time(scores: list[float], back: float) -> None:
+def test_a_moment_in_the_past_has_no_weight(scores: list[float], back: float) -> None:
     evidence = _after(*scores)
     before = evidence.ratio
     evidence.observe(0.95, (len(scores) - 1) * 0.2 - back)
@@ -50,7 +50,7 @@ def test_time_that_goes_back_is_no_time(scores: list[float], back: float) -> Non
 
 
 @given(_SCORES)
-def test_the_past_counts_for_no_more_than_seconds(scores: list[float]) -> None:
+def test_four_seconds_of_scores_outweigh_any_past(scores: list[float]) -> None:
     """Whatever came before, four seconds of a sure face are enough, and as many of none are not."""
     assert _after(*scores, *[0.9] * 20).sufficient
     assert not _after(*scores, *[0.4] * 20).sufficient

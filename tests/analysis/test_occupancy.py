@@ -16,7 +16,7 @@ def _at(seconds: float) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def test_each_person_counts_once_with_the_last_that_is_known() -> None:
+def test_each_person_counts_once_with_the_latest_verdict() -> None:
     counts = Occupancy("c")
     counts.count({1: ("", Verdict.UNKNOWN)}, EPOCH)
     counts.count({1: ("", Verdict.NO_MASK), 2: ("", Verdict.MASK)}, EPOCH + _at(10))
@@ -25,7 +25,7 @@ def test_each_person_counts_once_with_the_last_that_is_known() -> None:
     assert row == OccupancyMinute("c", "", EPOCH, 3, 2, 1, 1, 0, 1, 2)
 
 
-def test_zones_are_counted_apart_and_who_walks_through_counts_in_each() -> None:
+def test_a_person_counts_in_each_zone_that_they_walk_through() -> None:
     counts = Occupancy("c")
     counts.count({1: ("door", Verdict.MASK)}, EPOCH)
     counts.count({1: ("till", Verdict.MASK)}, EPOCH + _at(5))
@@ -33,14 +33,14 @@ def test_zones_are_counted_apart_and_who_walks_through_counts_in_each() -> None:
     assert [(row.zone, row.seen, row.masked) for row in rows] == [("door", 1, 1), ("till", 1, 1)]
 
 
-def test_a_minute_without_anybody_makes_no_row() -> None:
+def test_a_minute_without_people_makes_no_row() -> None:
     counts = Occupancy("c")
     assert counts.count({}, EPOCH) == []
     assert counts.count({}, EPOCH + _at(300)) == []
     assert counts.close() == []
 
 
-def test_the_unfinished_minute_comes_out_at_the_end_once() -> None:
+def test_the_unfinished_minute_is_returned_once_at_the_end() -> None:
     counts = Occupancy("c")
     counts.count({1: ("", Verdict.MASK)}, EPOCH + _at(70))
     assert [row.minute for row in counts.close()] == [EPOCH + _at(60)]

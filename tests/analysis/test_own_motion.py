@@ -24,7 +24,7 @@ def _poster(
 
 
 @pytest.mark.parametrize("height", [32.0, 60.0, 120.0])
-def test_a_poster_that_the_detector_jitters_about_never_comes_alive(height: float) -> None:
+def test_a_poster_with_jittering_boxes_never_becomes_alive(height: float) -> None:
     for seed in range(20):
         motion = MotionEvidence(still_after=2.0)
         _poster(motion, 60.0, height, seed)
@@ -38,14 +38,14 @@ def test_a_walker_is_alive_at_the_third_sighting() -> None:
     assert motion.liveness is Liveness.ALIVE
 
 
-def test_somebody_who_comes_straight_towards_the_camera_is_alive() -> None:
+def test_a_person_walking_straight_towards_the_camera_is_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(6):
         motion.observe(face(300, 200, 48 * 1.08**index).box, index / 5, _NOWHERE, None)
     assert motion.alive
 
 
-def test_a_poster_that_somebody_half_hides_does_not_come_alive_by_shrinking() -> None:
+def test_a_half_hidden_poster_does_not_become_alive_by_shrinking() -> None:
     motion = MotionEvidence(2.0)
     for index in range(20):
         hidden = 5 < index < 14
@@ -54,14 +54,14 @@ def test_a_poster_that_somebody_half_hides_does_not_come_alive_by_shrinking() ->
     assert not motion.alive
 
 
-def test_one_slip_of_the_detector_moves_no_poster() -> None:
+def test_one_wrong_box_does_not_make_a_poster_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(20):
         motion.observe(face(340 if index == 7 else 300, 200).box, index / 5, _NOWHERE, 0.3)
     assert motion.liveness is Liveness.STILL
 
 
-def test_a_poster_that_trembles_with_the_camera_is_still() -> None:
+def test_a_poster_that_shakes_with_the_camera_is_still() -> None:
     rng, motion = random.Random(1), MotionEvidence(2.0)
     for index in range(100):
         box = face(300 + rng.gauss(0, 20), 200 + rng.gauss(0, 20), 50).box
@@ -69,7 +69,7 @@ def test_a_poster_that_trembles_with_the_camera_is_still() -> None:
     assert motion.liveness is Liveness.STILL
 
 
-def test_a_wrong_estimate_of_the_shake_moves_no_poster() -> None:
+def test_a_wrong_estimate_of_the_shake_does_not_make_a_poster_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(50):
         wrong = face(300, 200).box.moved(3.0 * index, 0.0), face(300, 200, 48 - 0.5 * index).box
@@ -77,14 +77,14 @@ def test_a_wrong_estimate_of_the_shake_moves_no_poster() -> None:
     assert motion.liveness is Liveness.STILL
 
 
-def test_somebody_who_stands_but_sways_and_blinks_is_alive_within_two_seconds() -> None:
+def test_a_standing_person_who_sways_is_alive_within_two_seconds() -> None:
     motion = MotionEvidence(2.0)
     for index in range(10):
         motion.observe(face(300 + (index % 4) * 2, 200, 48).box, index / 5, _NOWHERE, 1.4)
     assert motion.alive
 
 
-def test_changing_pixels_without_any_sway_are_no_life() -> None:
+def test_changing_pixels_without_any_sway_are_no_sign_of_life() -> None:
     """Light that plays on a poster, or rain before it."""
     motion = MotionEvidence(2.0)
     for index in range(50):
@@ -120,7 +120,7 @@ def test_the_place_of_a_poster_is_remembered_for_other_tracks_only() -> None:
     assert not places.contains(face(303, 201).box, track=2)
 
 
-def test_a_poster_that_was_taken_down_is_forgotten_in_the_end() -> None:
+def test_the_place_of_a_removed_poster_is_forgotten_after_ten_minutes() -> None:
     places = StillPlaces()
     places.remember(1, face(300, 200).box, 0.0)
     places.remember(2, face(500, 200).box, 700.0)

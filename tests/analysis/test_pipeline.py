@@ -97,7 +97,7 @@ def _kinds(changes: Sequence[Change]) -> list[ChangeKind]:
     return [change.kind for change in changes]
 
 
-def test_a_bare_walker_is_one_violation_opened_and_closed_as_left() -> None:
+def test_a_walker_without_a_mask_is_one_violation_closed_as_left() -> None:
     run = _Run(_walk(12)).leave()
     opened, *_, closed = run.changes
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
@@ -111,7 +111,7 @@ def test_a_bare_walker_is_one_violation_opened_and_closed_as_left() -> None:
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 1
 
 
-def test_people_of_every_zone_and_verdict_are_counted_from_0_so_that_the_first_is_a_rise() -> None:
+def test_people_of_every_zone_and_verdict_are_counted_from_0() -> None:
     zones = tuple(ZoneConfig(name=name, polygon=((0, 0), (1, 0), (1, 1))) for name in ("till", "entry"))
     run = _Run([], camera=msgspec.structs.replace(_CAMERA, zones=zones))
     samples = [sample for sample in run.meter.snapshot().samples if sample.name == catalogue.PEOPLE]
@@ -119,13 +119,13 @@ def test_people_of_every_zone_and_verdict_are_counted_from_0_so_that_the_first_i
     assert counted == {(zone, verdict): 0 for zone in ("", "till", "entry") for verdict in Verdict}
 
 
-def test_a_masked_walker_is_counted_and_not_reported() -> None:
+def test_a_masked_walker_is_counted_but_not_reported() -> None:
     run = _Run(_walk(12), say=ScriptedClassifier(lambda _: MASKED)).leave()
     assert run.changes == []
     assert run.counted(catalogue.PEOPLE, zone="", verdict="mask") == 1
 
 
-def test_only_a_frame_that_matched_a_detection_votes() -> None:
+def test_only_a_frame_with_a_matched_detection_is_read() -> None:
     """Mutation "coasting tracks vote": the track goes on for two seconds without any detection."""
     run = _Run([*_walk(2), *([[]] * 10)])
     assert [view.detected for view in run.results[-1].tracks] == [False]
@@ -133,7 +133,7 @@ def test_only_a_frame_that_matched_a_detection_votes() -> None:
     assert run.changes == []
 
 
-def test_a_face_that_is_unfit_to_be_judged_has_no_vote() -> None:
+def test_a_face_that_fails_the_quality_gate_is_not_read() -> None:
     """Mutation "UNKNOWN votes": turned away, too small, doubtful - whatever the model would say."""
     script = [
         [face(80 + 40 * i, 60, yaw=1.1), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
@@ -146,13 +146,13 @@ def test_a_face_that_is_unfit_to_be_judged_has_no_vote() -> None:
     assert run.counted(catalogue.READINGS, result="too_small") == 12
 
 
-def test_a_poster_is_never_reported_however_long_it_hangs() -> None:
+def test_a_poster_is_never_reported() -> None:
     run = _Run([[face(300, 150)]] * 50).leave()
     assert run.changes == []
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 0
 
 
-def test_somebody_seen_from_behind_is_reported_once_the_face_was_seen() -> None:
+def test_a_person_who_turns_towards_the_camera_is_reported_from_then_on() -> None:
     """Turned by more than 45 degrees all the way, then towards the camera."""
     away = [[face(80 + 20 * index, 150, yaw=0.8)] for index in range(12)]
     towards = [[face(320 + 20 * index, 150)] for index in range(4)]
@@ -186,7 +186,7 @@ def _filmed(way: tuple[float, float, float], frames: int) -> tuple[list[np.ndarr
 
 
 @_CAMERA_WORK
-def test_a_poster_filmed_by_a_camera_that_moves_is_not_reported(way: tuple[float, float, float]) -> None:
+def test_a_poster_filmed_by_a_moving_camera_is_not_reported(way: tuple[float, float, float]) -> None:
     """It crosses the picture, grows and turns, but no otherwise than the wall that it hangs on."""
     pictures, moves = _filmed(way, 15)
     start = (320.0 - 8 * way[2], 170.0)
@@ -198,14 +198,14 @@ def test_a_poster_filmed_by_a_camera_that_moves_is_not_reported(way: tuple[float
 
 
 @_CAMERA_WORK
-def test_somebody_who_walks_is_reported_by_a_camera_that_moves(way: tuple[float, float, float]) -> None:
+def test_a_walker_filmed_by_a_moving_camera_is_reported(way: tuple[float, float, float]) -> None:
     pictures, _ = _filmed(way, 12)
     script = [[face(150 + 34 * index, 170)] for index in range(12)]
     opened = [change.kind for change in _Run(script, images=pictures).changes]
     assert opened[:1] == [ChangeKind.OPENED]
 
 
-def test_a_masked_visitor_whose_face_passes_a_bare_poster_is_not_reported() -> None:
+def test_a_masked_person_who_passes_a_poster_is_not_reported() -> None:
     """The poster's readings are the poster's, whichever track goes over to whom."""
     script = [[face(300, 150), face(60 + 30 * i, 152)] for i in range(20)]
     script = [pair if abs(pair[1].box.centre.x - 300) > 40 else pair[1:] for pair in script]
@@ -215,7 +215,7 @@ def test_a_masked_visitor_whose_face_passes_a_bare_poster_is_not_reported() -> N
     assert run.changes == []
 
 
-def test_putting_the_mask_on_closes_the_violation_and_taking_it_off_opens_another() -> None:
+def test_a_mask_put_on_closes_the_violation_and_taken_off_opens_another() -> None:
     def say(detection: Detection) -> MaskLogits:
         return MASKED if 14 <= round((detection.box.centre.x - 80) / 12) < 28 else BARE
 
@@ -225,13 +225,13 @@ def test_putting_the_mask_on_closes_the_violation_and_taking_it_off_opens_anothe
     assert len({change.violation.id for change in run.changes}) == 2
 
 
-def test_somebody_hidden_for_two_seconds_is_still_the_same_violation() -> None:
+def test_a_person_hidden_for_two_seconds_keeps_the_violation() -> None:
     walk = _walk(30, step=15.0)
     run = _Run([*walk[:10], *([[]] * 10), *walk[20:]]).leave()
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
 
 
-def test_a_crowd_is_read_in_turn_a_bounded_number_per_frame() -> None:
+def test_a_crowd_is_read_in_turn_with_a_maximum_per_frame() -> None:
     crowd = [[face(40 + 60 * n + 8 * i, 100 + 30 * (n % 3)) for n in range(9)] for i in range(12)]
     run = _Run(crowd)
     assert max(len(o.tracks) for o in run.results) == 9
@@ -249,7 +249,7 @@ def test_a_crowd_is_read_in_turn_a_bounded_number_per_frame() -> None:
         (ZoneConfig(name="z", polygon=((0.5, 0), (1, 0), (1, 1), (0.5, 1))), 1),
     ],
 )
-def test_zones_say_where_a_violation_may_open(zone: ZoneConfig, opens: int) -> None:
+def test_zones_decide_where_a_violation_may_open(zone: ZoneConfig, opens: int) -> None:
     run = _Run(_walk(14), camera=msgspec.structs.replace(_CAMERA, zones=(zone,)))
     opened = [change for change in run.changes if change.kind is ChangeKind.OPENED]
     assert len(opened) == opens
@@ -266,7 +266,7 @@ def test_leaving_the_zone_neither_closes_nor_repeats_the_violation() -> None:
     assert run.changes[-1].violation.zones == ("left", "", "left")
 
 
-def test_the_picture_is_a_jpeg_in_which_the_face_is_covered_and_the_body_is_not() -> None:
+def test_the_picture_covers_the_face_and_shows_the_body() -> None:
     run = _Run(_walk(8))
     image = cv2.imdecode(np.frombuffer(run.pictures[0], np.uint8), cv2.IMREAD_COLOR)
     at = next(i for i, result in enumerate(run.results) if result.changes)
@@ -284,7 +284,7 @@ def test_pictures_can_be_switched_off() -> None:
     assert run.pictures == []
 
 
-def test_the_vault_holds_the_subjects_face_for_the_keys_holder_and_the_picture_stays_covered() -> None:
+def test_the_vault_seals_the_face_and_the_picture_stays_covered() -> None:
     private, public = new_key()
     camera = msgspec.structs.replace(_CAMERA, pictures=Pictures.VAULT, vault_key=public)
     run = _Run(_walk(8), camera=camera)
@@ -301,7 +301,7 @@ def test_the_vault_holds_the_subjects_face_for_the_keys_holder_and_the_picture_s
     np.testing.assert_array_equal(shown, covered)
 
 
-def test_what_the_daemon_stops_over_is_closed_as_interrupted_and_counted() -> None:
+def test_what_is_open_at_the_end_is_closed_as_interrupted_and_counted() -> None:
     run = _Run(_walk(8))
     end = run.pipeline.close(EPOCH + timedelta(seconds=9), CloseReason.INTERRUPTED)
     ((change, _),) = end.changes
@@ -311,7 +311,7 @@ def test_what_the_daemon_stops_over_is_closed_as_interrupted_and_counted() -> No
     assert run.pipeline.close(EPOCH + timedelta(seconds=10)).changes == []
 
 
-def test_nobody_in_view_and_nothing_moving_spares_the_detector() -> None:
+def test_an_empty_still_picture_is_rarely_analysed() -> None:
     empty = picture(0)
     run = _Run([])
     results = [run.pipeline.process(frame(i, i / _RATE, image=empty)) for i in range(50)]
@@ -326,7 +326,7 @@ def test_every_name_and_label_counted_is_in_the_catalogue() -> None:
         assert catalogue.problem(sample.name, dict(sample.labels)) == ""
 
 
-def test_the_same_frames_give_the_same_changes_and_pictures_to_the_byte() -> None:
+def test_the_same_frames_give_identical_changes_and_pictures() -> None:
     one, two = (_Run(_walk(15)).leave() for _ in range(2))
     assert msgspec.json.encode(one.changes) == msgspec.json.encode(two.changes)
     assert one.pictures == two.pictures
@@ -343,7 +343,7 @@ _STEP = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_STEP, max_size=25))
-def test_any_detections_any_drops_and_any_clock_leave_every_life_legal(
+def test_any_detections_and_any_clock_give_valid_lifecycles(
     steps: list[tuple[list[Detection], float, float, bool]],
 ) -> None:
     """Opened once, closed once, numbers without a gap, times in order, one open life per track."""
@@ -374,7 +374,7 @@ def test_any_detections_any_drops_and_any_clock_leave_every_life_legal(
 
 
 @pytest.mark.parametrize("kept", [Pictures.ANONYMIZED, Pictures.SUBJECT])
-def test_a_snapshot_covers_every_face_and_all_that_is_no_person(kept: Pictures) -> None:
+def test_a_snapshot_covers_every_face_and_everything_but_people(kept: Pictures) -> None:
     """Also of who is reported, and where `pictures` would keep the subject's face."""
     person, behind = face(240.0, 100.0), face(270.0, 200.0, height=32.0, score=0.4)
     run = _Run([[person]] * 12, camera=msgspec.structs.replace(_CAMERA, pictures=kept))

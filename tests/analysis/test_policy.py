@@ -42,12 +42,12 @@ def _seen(visit: Visit, *scores: float) -> None:
         visit.face_confidence.observe(score, number / 5)
 
 
-def test_a_sure_bare_face_opens_a_violation_after_two_sightings(visit: Visit) -> None:
+def test_a_confident_face_without_a_mask_opens_a_violation(visit: Visit) -> None:
     _seen(visit, 0.88, 0.88)
     assert Policy(DecisionConfig()).decide(visit, 5.0) is Action.OPEN
 
 
-def test_nobody_is_reported_of_whom_only_the_side_or_the_back_was_seen(visit: Visit) -> None:
+def test_a_person_seen_only_turned_away_is_not_reported(visit: Visit) -> None:
     """A turned face may add to what is known, but one look into it there must have been."""
     visit.seen_frontal = False
     _seen(visit, *[0.9] * 10)
@@ -56,7 +56,7 @@ def test_nobody_is_reported_of_whom_only_the_side_or_the_back_was_seen(visit: Vi
     assert "turned away" in policy.obstacle(visit, 5.0)
 
 
-def test_what_the_detector_wavers_about_opens_none_and_says_why(visit: Visit) -> None:
+def test_wavering_scores_open_no_violation_and_give_the_reason(visit: Visit) -> None:
     """Scores that a shelf, a sign and a fold of cloth get in photographs; however long they last."""
     _seen(visit, *(0.62, 0.74, 0.55, 0.71, 0.48, 0.76) * 20)
     policy = Policy(DecisionConfig())
@@ -64,7 +64,7 @@ def test_what_the_detector_wavers_about_opens_none_and_says_why(visit: Visit) ->
     assert "unsure that it is a face" in policy.obstacle(visit, 5.0)
 
 
-def test_low_scores_of_before_do_not_keep_a_mask_from_coming_off(visit: Visit) -> None:
+def test_earlier_low_scores_do_not_delay_the_report_of_a_removed_mask(visit: Visit) -> None:
     """For the second and a half that the mask's own evidence takes, and no longer."""
     _seen(visit, *[0.45] * 50, *[0.9] * 8)
     assert Policy(DecisionConfig()).decide(visit, 5.0) is Action.OPEN

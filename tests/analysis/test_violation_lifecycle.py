@@ -72,7 +72,7 @@ def test_the_cooldown_counts_from_what_was_sent_not_from_what_was_held_back() ->
     assert lifecycle.update(_later(10), 10.0) is not None
 
 
-def test_an_end_is_never_held_back_and_carries_what_was() -> None:
+def test_an_end_is_never_held_back_and_includes_pending_updates() -> None:
     lifecycle = _lifecycle(cooldown=100.0)
     lifecycle.open(1.0)
     lifecycle.set_best_face(_BOX, 99.0)
@@ -81,7 +81,7 @@ def test_an_end_is_never_held_back_and_carries_what_was() -> None:
     assert closed.violation.close_reason is CloseReason.MASKED
 
 
-def test_nothing_new_makes_no_update_but_a_long_violation_is_restated() -> None:
+def test_a_violation_without_news_is_restated_each_minute_only() -> None:
     lifecycle = _lifecycle(cooldown=0.0)
     lifecycle.open(0.0)
     lifecycle.assess(_ASSESSMENT)
@@ -98,7 +98,7 @@ def test_another_zone_is_worth_an_update() -> None:
     assert change.violation.zones == ("", "till")
 
 
-def test_opening_twice_closing_twice_and_updating_what_is_closed_are_refused() -> None:
+def test_invalid_transitions_are_refused() -> None:
     lifecycle = _lifecycle()
     with pytest.raises(ValueError, match="not open"):
         lifecycle.close(_later(1), CloseReason.LEFT, 1.0)

@@ -64,7 +64,7 @@ def test_a_night_belongs_to_the_day_on_which_it_began(at: str, holds: bool) -> N
     assert WeeklySchedule(night, "Europe/Berlin").holds(_berlin(at)) is holds
 
 
-def test_the_whole_day_lasts_until_midnight_and_has_no_gap() -> None:
+def test_a_whole_day_lasts_until_midnight_without_a_gap() -> None:
     always = WeeklySchedule(Schedule(), "Europe/Berlin")
     assert all(
         always.holds(datetime(2026, 10, 25, h, m, 59, tzinfo=UTC)) for h in range(24) for m in (0, 59)
@@ -83,9 +83,7 @@ def test_the_whole_day_lasts_until_midnight_and_has_no_gap() -> None:
         (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), False),
     ],
 )
-def test_an_hour_that_comes_twice_counts_twice_and_one_left_out_never(
-    utc: datetime, holds: bool
-) -> None:
+def test_a_repeated_hour_counts_twice_and_a_skipped_one_never(utc: datetime, holds: bool) -> None:
     assert WeeklySchedule(Schedule(start="02:00", end="03:00"), "Europe/Berlin").holds(utc) is holds
 
 
@@ -94,14 +92,14 @@ def test_without_zones_a_mask_is_required_everywhere() -> None:
     assert (state.name, state.rule) == ("", ZoneRule.REQUIRED)
 
 
-def test_with_a_required_zone_people_elsewhere_are_counted_only() -> None:
+def test_with_a_required_zone_people_elsewhere_are_only_counted() -> None:
     zones = ZoneMap(_camera(ZoneConfig(name="door", polygon=_LEFT, dwell=2.0)))
     inside, outside = (zones.state_at(Point(x, 0.5), _NOON) for x in (0.2, 0.8))
     assert (inside.name, inside.rule, inside.dwell) == ("door", ZoneRule.REQUIRED, 2.0)
     assert (outside.name, outside.rule) == ("", ZoneRule.COUNTED)
 
 
-def test_an_ignored_hole_in_a_required_zone_is_ignored_in_whatever_order_they_are_written() -> None:
+def test_an_ignored_zone_inside_a_required_one_wins_in_either_order() -> None:
     door = ZoneConfig(name="door", polygon=_LEFT)
     screen = ZoneConfig(name="screen", polygon=_HOLE, rule=ZoneRule.IGNORED)
     for zones in ((door, screen), (screen, door)):
@@ -111,7 +109,7 @@ def test_an_ignored_hole_in_a_required_zone_is_ignored_in_whatever_order_they_ar
         assert placed.analysed(Point(0.4, 0.4))
 
 
-def test_a_private_zone_is_not_looked_at_and_is_handed_to_the_pictures() -> None:
+def test_a_private_zone_is_not_analysed_and_is_blackened() -> None:
     zones = ZoneMap(_camera(ZoneConfig(name="desk", polygon=_HOLE, rule=ZoneRule.PRIVATE)))
     assert not zones.analysed(Point(0.2, 0.2))
     assert [p.points[0] for p in zones.private] == [Point(0.1, 0.1)]
@@ -119,7 +117,7 @@ def test_a_private_zone_is_not_looked_at_and_is_handed_to_the_pictures() -> None
 
 
 @pytest.mark.parametrize("of_the_camera", [True, False])
-def test_out_of_hours_people_are_counted_only(of_the_camera: bool) -> None:
+def test_out_of_hours_people_are_only_counted(of_the_camera: bool) -> None:
     morning = Schedule(start="06:00", end="10:00")
     zone = ZoneConfig(name="door", polygon=_LEFT, schedule=Schedule() if of_the_camera else morning)
     zones = ZoneMap(_camera(zone, schedule=morning if of_the_camera else Schedule()))

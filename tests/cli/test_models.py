@@ -54,7 +54,7 @@ def test_show_tells_where_a_model_comes_from() -> None:
 
 def test_verify_runs_the_model(other: Path) -> None:
     """A sound one passes, a spoilt one is named."""
-    assert "is as the manifest says" in run("verify", str(other))
+    assert "matches its manifest" in run("verify", str(other))
     content = json.loads(other.read_text())
     content["sha256"] = "0" * 64
     other.write_text(json.dumps(content))

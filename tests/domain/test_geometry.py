@@ -29,7 +29,7 @@ def test_intersection_over_union_is_a_symmetric_share(a: Box, b: Box) -> None:
 
 
 @given(boxes())
-def test_a_box_overlaps_itself_wholly(box: Box) -> None:
+def test_a_box_overlaps_itself_completely(box: Box) -> None:
     assert box.iou(box) == pytest.approx(1.0)
 
 
@@ -60,14 +60,14 @@ def test_clipping_stays_inside_and_changes_nothing_twice(box: Box, width: float,
     assert inside.area == pytest.approx(box.intersection(Box(0, 0, width, height)), rel=1e-6, abs=1e-6)
 
 
-def test_a_box_turned_inside_out_has_no_area() -> None:
+def test_a_box_with_swapped_corners_has_no_area() -> None:
     assert Box(5, 5, 1, 1).area == 0
     assert Box(5, 5, 1, 1).width == 0
     assert Box(0, 0, 0, 0).iou(Box(0, 0, 0, 0)) == 0
 
 
 @given(boxes(), points)
-def test_a_rectangle_as_polygon_contains_what_the_box_contains(box: Box, point: Point) -> None:
+def test_a_rectangular_polygon_contains_what_the_box_contains(box: Box, point: Point) -> None:
     assume(point.x not in (box.x1, box.x2))
     assume(point.y not in (box.y1, box.y2))
     corners = (
@@ -94,7 +94,7 @@ def test_the_order_and_direction_of_corners_do_not_matter(count: int, turn: floa
         assert not expected
 
 
-def test_a_hollow_of_the_outline_is_outside() -> None:
+def test_a_concave_part_of_the_outline_is_outside() -> None:
     u_shape = Polygon(
         tuple(Point(x, y) for x, y in [(0, 0), (1, 0), (1, 3), (2, 3), (2, 0), (3, 0), (3, 4), (0, 4)])
     )
@@ -103,7 +103,7 @@ def test_a_hollow_of_the_outline_is_outside() -> None:
     assert u_shape.contains(Point(1.5, 3.5))
 
 
-def test_neighbouring_zones_share_no_point_and_leave_none_out() -> None:
+def test_neighbouring_zones_share_no_point_and_omit_none() -> None:
     """A person on the border belongs to exactly one of two zones side by side."""
     left = Polygon((Point(0, 0), Point(5, 0), Point(5, 10), Point(0, 10)))
     right = Polygon((Point(5, 0), Point(10, 0), Point(10, 10), Point(5, 10)))

@@ -16,7 +16,7 @@ randomness = st.binary(min_size=10, max_size=10)
 
 
 @given(moments, randomness)
-def test_a_uuid7_is_one_by_the_rfc(at: datetime, random: bytes) -> None:
+def test_a_uuid7_has_version_variant_and_time(at: datetime, random: bytes) -> None:
     made = uuid7(at, random)
     assert made.version == 7
     assert made.variant == RFC_4122
@@ -24,9 +24,7 @@ def test_a_uuid7_is_one_by_the_rfc(at: datetime, random: bytes) -> None:
 
 
 @given(moments, randomness, randomness, st.integers(2, 10**9))
-def test_a_later_millisecond_sorts_later_whatever_the_randomness(
-    at: datetime, first: bytes, second: bytes, later: int
-) -> None:
+def test_a_later_millisecond_sorts_later(at: datetime, first: bytes, second: bytes, later: int) -> None:
     a, b = uuid7(at, first), uuid7(at + timedelta(milliseconds=later), second)
     assert a < b
     assert str(a) < str(b)
@@ -52,7 +50,7 @@ def test_live_ids_do_not_repeat_within_a_millisecond() -> None:
     assert len({ids.next(AT) for _ in range(1000)}) == 1000
 
 
-def test_replay_ids_are_the_same_again_and_know_no_time() -> None:
+def test_replay_ids_are_reproducible_and_independent_of_time() -> None:
     first = ReplayIds("hash", "door")
     second = ReplayIds("hash", "door")
     made = [first.next(AT) for _ in range(3)]

@@ -51,7 +51,7 @@ def _violation() -> Violation:
     )
 
 
-def test_everything_public_is_frozen_or_an_enum_or_a_protocol() -> None:
+def test_public_data_classes_are_frozen_and_slotted() -> None:
     for name in domain.__all__:
         kind = getattr(domain, name)
         if dataclasses.is_dataclass(kind):
@@ -59,14 +59,14 @@ def test_everything_public_is_frozen_or_an_enum_or_a_protocol() -> None:
             assert "__slots__" in vars(kind), name
 
 
-def test_enum_values_are_lower_case_words_fit_for_topics_and_labels() -> None:
+def test_enum_values_are_lower_case_for_topics_and_labels() -> None:
     enums = [k for k in vars(domain).values() if isinstance(k, type) and issubclass(k, StrEnum)]
     assert len(enums) >= 6
     for kind in enums:
         assert all(member.value == member.name.lower() for member in kind), kind
 
 
-def test_the_domain_imports_nothing_heavy_and_nothing_else_of_ours() -> None:
+def test_the_domain_imports_no_other_package_of_maskwatch() -> None:
     code = (
         "import sys, maskwatch.domain;"
         "print(sorted(m for m in sys.modules if m in ('numpy', 'cv2', 'av', 'msgspec')"
@@ -76,12 +76,12 @@ def test_the_domain_imports_nothing_heavy_and_nothing_else_of_ours() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_an_alert_is_named_by_violation_and_change_number() -> None:
+def test_an_alert_id_is_violation_id_and_change_number() -> None:
     change = Change(number=3, kind=ChangeKind.UPDATED, at=AT, violation=_violation())
     assert change.alert_id == f"{UUID(int=7)}:3"
 
 
-def test_a_reading_has_logits_or_a_reason_and_never_both_or_none() -> None:
+def test_a_reading_has_either_logits_or_a_reason() -> None:
     logits = MaskLogits(mask=1.0, no_mask=-1.0)
     assert Reading(logits).gate is None
     assert Reading(None, GateReason.BLURRED).logits is None
@@ -99,7 +99,7 @@ def test_a_detection_scales_with_its_landmarks() -> None:
     assert scaled.score == 0.9
 
 
-def test_a_frame_knows_its_size_and_its_scale_to_the_full_picture() -> None:
+def test_a_frame_has_its_size_and_its_scale_to_the_full_picture() -> None:
     image = np.zeros((360, 640, 3), np.uint8)
     frame = Frame(0, AT, 0.0, image, lambda: np.zeros((1080, 1920, 3), np.uint8), (1920, 1080))
     assert frame.size == (640, 360)

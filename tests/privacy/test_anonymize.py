@@ -28,7 +28,7 @@ def _slices(box: Box) -> tuple[slice, slice]:
     return slice(int(inside.y1), math.ceil(inside.y2)), slice(int(inside.x1), math.ceil(inside.x2))
 
 
-def test_outside_the_body_every_pixel_comes_from_the_coarse_cells() -> None:
+def test_every_pixel_outside_the_body_comes_from_the_coarse_cells() -> None:
     out, scale = Anonymizer().picture(_IMAGE, [_SUBJECT], [_SUBJECT])
     body = _slices(body_box(_SUBJECT))
     outside = np.ones((360, 640), bool)
@@ -37,7 +37,7 @@ def test_outside_the_body_every_pixel_comes_from_the_coarse_cells() -> None:
     np.testing.assert_array_equal(out[outside], mosaic(_IMAGE, _COARSE)[outside])
 
 
-def test_the_body_is_shown_as_it_is_but_for_the_face() -> None:
+def test_the_body_is_shown_unchanged_except_for_the_face() -> None:
     out, _ = Anonymizer().picture(_IMAGE, [_SUBJECT], [_SUBJECT])
     legs = np.s_[200:340, 180:220]
     np.testing.assert_array_equal(out[legs], _IMAGE[legs])
@@ -62,7 +62,7 @@ def test_the_whole_margin_is_covered() -> None:
     assert _colours(out[rows, columns]) <= 81
 
 
-def test_the_output_depends_on_the_covered_cells_means_and_on_nothing_else() -> None:
+def test_the_output_depends_only_on_the_means_of_the_covered_cells() -> None:
     """Mutation "blur removed": pixels moved about under the mosaic must not show.
 
     The subject's area is filled anew so that each of its cells keeps its mean; the pictures must be
@@ -83,7 +83,7 @@ def test_the_output_depends_on_the_covered_cells_means_and_on_nothing_else() -> 
     np.testing.assert_array_equal(again, body_only)
 
 
-def test_another_face_within_the_subjects_body_is_covered_too() -> None:
+def test_another_face_inside_the_subjects_body_is_covered() -> None:
     child = face(210, 250, 24).box
     alone = Anonymizer().picture(_IMAGE, [_SUBJECT], [_SUBJECT])[0]
     both = Anonymizer().picture(_IMAGE, [_SUBJECT], [_SUBJECT, child])[0]
@@ -91,7 +91,7 @@ def test_another_face_within_the_subjects_body_is_covered_too() -> None:
     assert _colours(both[_slices(child)]) <= 81
 
 
-def test_a_small_face_outside_the_body_is_not_made_finer_than_its_surroundings() -> None:
+def test_a_small_face_outside_the_body_is_as_coarse_as_its_surroundings() -> None:
     far = face(500, 200, 12).box
     without, with_it = (Anonymizer().picture(_IMAGE, [_SUBJECT], faces)[0] for faces in ([], [far]))
     np.testing.assert_array_equal(with_it[_slices(far)], without[_slices(far)])
@@ -103,18 +103,18 @@ def test_a_large_face_outside_the_body_gets_cells_of_its_own_size() -> None:
     assert _colours(out[_slices(near)]) <= 81
 
 
-def test_with_nobody_to_show_the_whole_picture_is_coarse() -> None:
+def test_without_a_subject_the_whole_picture_is_coarse() -> None:
     out, _ = Anonymizer().picture(_IMAGE, [], [])
     np.testing.assert_array_equal(out, mosaic(_IMAGE, _COARSE))
 
 
-def test_a_private_area_is_black_whatever_is_shown_there() -> None:
+def test_a_private_area_is_black() -> None:
     desk = Polygon((Point(0.25, 0.4), Point(0.45, 0.4), Point(0.45, 0.8), Point(0.25, 0.8)))
     out, _ = Anonymizer([desk]).picture(_IMAGE, [_SUBJECT], [_SUBJECT])
     assert not out[150:280, 165:280].any()
 
 
-def test_a_large_picture_is_shrunk_to_1280_and_the_source_stays_as_it_was() -> None:
+def test_a_large_picture_is_scaled_to_1280_px_and_its_source_unchanged() -> None:
     large = picture(2, (1920, 1080))
     before = large.copy()
     out, scale = Anonymizer().picture(large, [], [])
@@ -134,9 +134,7 @@ _BOX = st.builds(
 
 @settings(max_examples=60)
 @given(st.lists(_BOX, max_size=2), st.lists(_BOX, max_size=3))
-def test_boxes_anywhere_and_of_any_size_cover_what_they_touch(
-    bodies: list[Box], faces: list[Box]
-) -> None:
+def test_boxes_of_any_place_and_size_cover_what_they_touch(bodies: list[Box], faces: list[Box]) -> None:
     small = picture(5, (96, 64))
     out, _ = Anonymizer().picture(small, bodies, faces)
     assert out.shape == small.shape
@@ -150,7 +148,7 @@ def test_boxes_anywhere_and_of_any_size_cover_what_they_touch(
             assert _colours(out[rows, columns]) <= limit
 
 
-def test_a_small_detection_within_a_face_brings_no_finer_cells_into_it() -> None:
+def test_a_small_detection_inside_a_face_adds_no_finer_cells() -> None:
     face, inner = Box(100, 60, 180, 160), Box(130, 100, 142, 112)
     alone, _ = Anonymizer().picture(_IMAGE, [face], [face])
     for covered in ([face, inner], [inner, face]):

@@ -22,7 +22,7 @@ def _shuffled(image: np.ndarray, cell: int, seed: int) -> np.ndarray:
 
 
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 40), st.integers(0, 9))
-def test_pixels_moved_about_within_the_cells_change_not_one_bit(
+def test_permuting_pixels_within_cells_changes_nothing(
     width: int, height: int, cell: int, seed: int
 ) -> None:
     image = picture(seed, (width, height))
@@ -42,7 +42,7 @@ def test_each_cell_is_one_colour_near_its_mean() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 7, 128, 255])
-def test_small_differences_of_the_mean_are_cut_off(value: int) -> None:
+def test_cell_means_are_quantized_to_32_levels(value: int) -> None:
     """32 levels: what a cell could say beyond that is not said."""
     flat = np.full((8, 8, 3), value, np.uint8)
     assert len({int(mosaic(np.full((8, 8, 3), v, np.uint8), 8)[0, 0, 0]) for v in range(256)}) == 32

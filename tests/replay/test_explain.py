@@ -35,37 +35,37 @@ def _text(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None 
     return "\n".join(_told(script, say).lines())
 
 
-def test_a_reported_walker_is_told_with_readings_evidence_and_times() -> None:
+def test_a_reported_walker_is_explained_with_readings_and_times() -> None:
     text = _text([[face(80 + 40 * i, 150)] for i in range(10)])
     assert "person 1: 0.20 s to 1.80 s" in text
     assert "motion of its own since" in text
     assert "reported  no mask: opened 0.40 s" in text
 
 
-def test_a_poster_is_told_as_held_back_for_want_of_motion() -> None:
+def test_a_poster_is_explained_by_its_missing_motion() -> None:
     text = _text([[face(300, 150)]] * 20)
     assert "no motion of its own (a poster?)" in text
     assert "held      from" in text
     assert "why       not reported: the face has shown no motion of its own" in text
 
 
-def test_a_masked_person_is_told_as_masked() -> None:
+def test_a_masked_person_is_explained_by_the_verdict() -> None:
     text = _text([[face(80 + 40 * i, 150)] for i in range(10)], ScriptedClassifier(lambda _: MASKED))
     assert "why       not reported: the verdict is mask" in text
 
 
-def test_a_face_that_was_never_fit_is_told_with_the_reasons() -> None:
+def test_a_rejected_face_is_explained_with_the_reasons() -> None:
     text = _text([[face(80 + 40 * i, 150, yaw=1.1)] for i in range(10)])
     assert "not judged: 9 turned_away" in text
     assert "no face of this track was fit to be judged" in text
 
 
-def test_too_little_evidence_is_told_in_nats() -> None:
+def test_insufficient_evidence_is_given_in_nats() -> None:
     text = _text([[face(80 + 40 * i, 150)] for i in range(2)])
     assert "of the +6.9 nats it takes" in text
 
 
-def test_a_moving_face_that_never_leaves_its_place_gets_a_zone_suggested() -> None:
+def test_for_a_face_that_moves_in_place_an_ignored_zone_is_suggested() -> None:
     """A screen: it sways like a person, for ever in one place."""
     script = [[face(320 + (i % 5) * 4, 180, 60)] for i in range(60)]
     text = _text(script)
@@ -73,11 +73,11 @@ def test_a_moving_face_that_never_leaves_its_place_gets_a_zone_suggested() -> No
     assert "- {name: screen, rule: ignored, polygon: [[" in text
 
 
-def test_a_walker_gets_no_zone_suggested() -> None:
+def test_for_a_walker_no_zone_is_suggested() -> None:
     assert "hint" not in _text([[face(40 + 10 * i, 150)] for i in range(55)])
 
 
-def test_the_plot_draws_each_judged_track_with_its_limits() -> None:
+def test_the_plot_draws_each_judged_track_with_its_thresholds() -> None:
     told = _told([[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)])
     drawing = evidence_svg(told)
     assert drawing.count("<polyline") == 1

@@ -79,12 +79,12 @@ def _faults(clip: Clip, seen: list[Seen]) -> tuple[list[str], list[Seen]]:
 
 
 @pytest.mark.parametrize("clip", _CLIPS, ids=lambda clip: clip.file.removesuffix(".mp4"))
-def test_a_real_clip_gives_what_a_careful_person_expects(clip: Clip, shared_data: Path) -> None:
+def test_a_real_clip_gives_the_expected_events(clip: Clip, shared_data: Path) -> None:
     """Nobody without a mask is missed, nobody else is reported, and nobody twice."""
     missed, strange = _faults(clip, _opened(shared_data / "videos" / clip.file))
     assert not missed, (clip.story, missed)
     assert not strange, (clip.story, strange)
 
 
-def test_every_clip_that_is_expected_something_of_is_in_the_folder(shared_data: Path) -> None:
+def test_every_listed_clip_exists(shared_data: Path) -> None:
     assert {clip.file for clip in _CLIPS} <= {p.name for p in (shared_data / "videos").iterdir()}

@@ -42,9 +42,7 @@ def lines(clip: Path) -> list[bytes]:
     return _lines(clip)
 
 
-def test_the_bare_person_is_reported_once_and_the_masked_one_is_not(
-    clip: Path, lines: list[bytes]
-) -> None:
+def test_only_the_person_without_a_mask_is_reported_and_once(clip: Path, lines: list[bytes]) -> None:
     changes = [msgspec.json.decode(line, type=ReplayedChange) for line in lines]
     opened = [change for change in changes if change.change.kind is ChangeKind.OPENED]
     assert len(opened) == 1
@@ -56,9 +54,7 @@ def test_the_bare_person_is_reported_once_and_the_masked_one_is_not(
     assert [p.mask.value for p in near] == ["bare"]
 
 
-def test_two_runs_give_the_same_bytes_also_while_the_machine_is_busy(
-    clip: Path, lines: list[bytes]
-) -> None:
+def test_two_runs_give_identical_bytes_even_under_load(clip: Path, lines: list[bytes]) -> None:
     """Frame times, boxes, evidence, ids and the pictures' hashes are all in these bytes."""
     stop = threading.Event()
 
@@ -83,7 +79,7 @@ def _run(*arguments: str) -> str:
     return result.stdout
 
 
-def test_explain_says_of_each_person_why(clip: Path, tmp_path: Path) -> None:
+def test_explain_gives_the_reason_for_each_person(clip: Path, tmp_path: Path) -> None:
     plot = tmp_path / "evidence.svg"
     text = _run(str(clip), "--explain", "--plot", str(plot))
     assert text.count("  face ") == text.count("person ", text.index("person 1:")) >= 2
@@ -95,7 +91,7 @@ def test_explain_says_of_each_person_why(clip: Path, tmp_path: Path) -> None:
     assert drawing.count("<polyline") >= 2
 
 
-def test_the_annotated_video_shows_every_frame_and_no_face(clip: Path, tmp_path: Path) -> None:
+def test_the_annotated_video_has_every_frame_and_no_face(clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.mp4"
     _run(str(clip), "--annotate", str(out))
     with av.open(str(out)) as video, av.open(str(clip)) as source:
@@ -109,7 +105,7 @@ def test_the_annotated_video_shows_every_frame_and_no_face(clip: Path, tmp_path:
     assert left <= 0.02 * seen
 
 
-def test_the_pictures_show_no_face_either(clip: Path, tmp_path: Path) -> None:
+def test_the_written_pictures_show_no_face(clip: Path, tmp_path: Path) -> None:
     _run(str(clip), "--pictures", str(tmp_path / "pictures"))
     files = sorted((tmp_path / "pictures").iterdir())
     assert files
@@ -129,7 +125,7 @@ def test_a_video_that_cannot_be_written_is_one_clear_error(clip: Path, tmp_path:
         )
 
 
-def test_the_camera_must_be_named_where_there_are_several() -> None:
+def test_the_camera_must_be_named_when_there_are_several() -> None:
     cameras = tuple(CameraConfig(name=name, url=SecretUrl("x.mp4")) for name in ("door", "till"))
     config = Config(cameras=cameras)
     assert choose_camera(config, "till").name == "till"
@@ -139,7 +135,7 @@ def test_the_camera_must_be_named_where_there_are_several() -> None:
         choose_camera(config, "roof")
 
 
-def test_the_gate_misses_no_visit_that_is_seen_without_it(clip: Path) -> None:
+def test_the_gate_misses_no_violation(clip: Path) -> None:
     """The same violations with the motion gate on and off, for fewer looks."""
     config = default_config(clip)
     camera = config.cameras[0]
@@ -147,7 +143,7 @@ def test_the_gate_misses_no_visit_that_is_seen_without_it(clip: Path) -> None:
     for gated in (True, False):
         run = Replay(clip, config, camera, gated=gated)
         opened = [c for c in run.changes() if c.change.kind is ChangeKind.OPENED]
-        counts.append((len(opened), run.looked, run.frames))
-    (with_gate, looked, frames), (without, all_looked, _) = counts
+        counts.append((len(opened), run.analysed, run.frames))
+    (with_gate, analysed, frames), (without, all_analysed, _) = counts
     assert with_gate == without == 1
-    assert looked <= all_looked == frames
+    assert analysed <= all_analysed == frames

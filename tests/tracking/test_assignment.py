@@ -45,13 +45,13 @@ def test_no_other_pairing_is_cheaper(costs: list[list[float]]) -> None:
 
 
 @given(_matrices())
-def test_nobody_is_paired_twice_and_nothing_forbidden_is_paired(costs: list[list[float]]) -> None:
+def test_pairs_are_unique_and_never_forbidden(costs: list[list[float]]) -> None:
     pairs = assign(costs, _UNPAIRED)
     assert len({r for r, _ in pairs}) == len(pairs) == len({c for _, c in pairs})
     assert all(costs[r][c] <= _UNPAIRED for r, c in pairs)
 
 
-def test_the_greedy_choice_is_not_taken_where_it_costs_more_in_all() -> None:
+def test_a_greedy_choice_is_rejected_when_the_total_is_higher() -> None:
     assert assign([[1.0, 2.0], [1.5, 9.0]], _UNPAIRED) == [(0, 1), (1, 0)]
 
 

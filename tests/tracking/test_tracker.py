@@ -68,13 +68,13 @@ def test_one_walker_keeps_one_track(rate: float, missed: float) -> None:
         assert _switches(numbers) == 0
 
 
-def test_a_first_step_of_more_than_a_face_is_still_one_person() -> None:
+def test_a_first_step_longer_than_a_face_keeps_the_track() -> None:
     """At 5 frames a second a walker's boxes do not overlap: a tracker by overlap alone loses them."""
     numbers = _follow([_walk(100, 200, 6.5)], seconds=1, rate=5, jitter=0.0)
     assert set(numbers[0]) == {1}
 
 
-def test_crossings_switch_identities_in_less_than_one_of_twenty() -> None:
+def test_crossings_switch_identities_in_at_most_one_of_twenty() -> None:
     """Two people pass each other, one a little nearer to the camera: hidden for a moment, or not."""
     switched = 0
     for seed in range(60):
@@ -97,19 +97,19 @@ def test_crossings_switch_identities_in_less_than_one_of_twenty() -> None:
     assert switched <= 3
 
 
-def test_three_people_side_by_side_do_not_change_places() -> None:
+def test_three_people_side_by_side_keep_their_tracks() -> None:
     paths = [_walk(100 + 70 * i, 200 + 5 * i, 4.0) for i in range(3)]
     switched = sum(_switches(_follow(paths, seconds=3, rate=5, seed=seed)) > 0 for seed in range(20))
     assert switched == 0
 
 
-def test_who_is_hidden_for_two_seconds_comes_back_under_the_same_number() -> None:
+def test_a_person_hidden_for_two_seconds_keeps_the_track() -> None:
     walk = _walk(100, 200, 2.0)
     numbers = _follow([lambda t: None if 1.0 < t < 3.0 else walk(t)], seconds=5, rate=5)
     assert _switches(numbers) == 0
 
 
-def test_who_stops_behind_something_and_comes_out_slowly_is_the_same_person() -> None:
+def test_a_person_who_stops_while_hidden_keeps_the_track() -> None:
     def path(t: float) -> tuple[float, float, float] | None:
         if t < 1.0:
             return 100 + 250 * t, 200, 48
@@ -118,13 +118,13 @@ def test_who_stops_behind_something_and_comes_out_slowly_is_the_same_person() ->
     assert _switches(_follow([path], seconds=4.5, rate=5)) == 0
 
 
-def test_after_the_set_time_it_is_somebody_else() -> None:
+def test_after_the_reassociation_time_a_new_track_begins() -> None:
     walk = _walk(100, 200, 0.0)
     numbers = _follow([lambda t: None if 1.0 < t < 4.6 else walk(t)], seconds=6, rate=5)
     assert _switches(numbers) == 1
 
 
-def test_somebody_far_from_where_a_person_vanished_is_somebody_else() -> None:
+def test_a_face_far_from_where_a_person_vanished_is_a_new_track() -> None:
     def path(t: float) -> tuple[float, float, float] | None:
         return (100, 200, 40) if t < 1 else None if t < 1.6 else (620, 200, 40)
 
@@ -151,7 +151,7 @@ def _changes_places(seed: int, *, rests: bool) -> bool:
     return False
 
 
-def test_two_posters_do_not_change_places_while_nobody_looks_since_nothing_moves() -> None:
+def test_two_posters_keep_their_tracks_while_no_frame_is_analysed() -> None:
     """Mutation "no rest": seconds without a look let either be anywhere, and sizes alone decide."""
     assert not any(_changes_places(seed, rests=True) for seed in range(40))
     assert any(_changes_places(seed, rests=False) for seed in range(40))
@@ -166,7 +166,7 @@ def test_a_doubtful_detection_keeps_a_track_but_never_begins_one() -> None:
     assert [track.hits for track in tracker.tracks] == [2]
 
 
-def test_a_sure_detection_goes_before_a_doubtful_one() -> None:
+def test_a_sure_detection_is_matched_before_a_doubtful_one() -> None:
     tracker = Tracker(0.6, 3.0)
     tracker.update([face(100, 100)], 0.0)
     sure = face(110, 100, score=0.9)
@@ -174,13 +174,13 @@ def test_a_sure_detection_goes_before_a_doubtful_one() -> None:
     assert [track.detection for track in tracker.tracks] == [sure]
 
 
-def test_two_boxes_on_one_face_are_one_person() -> None:
+def test_two_boxes_on_one_face_are_one_track() -> None:
     tracker = Tracker(0.6, 3.0)
     tracker.update([face(100, 100, 48), face(104, 104, 40)], 0.0)
     assert len(tracker.tracks) == 1
 
 
-def test_a_slip_of_the_detector_is_forgotten_soon_and_never_confirmed() -> None:
+def test_a_single_detection_is_never_confirmed_and_soon_dropped() -> None:
     tracker = Tracker(0.6, 3.0)
     tracker.update([face(100, 100)], 0.0)
     ended: list[Track] = []
@@ -200,7 +200,7 @@ _ANY_FACE = st.builds(
 
 
 @given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.lists(_ANY_FACE, max_size=4)), max_size=12))
-def test_any_detections_at_any_times_leave_the_tracks_sound(
+def test_any_detections_at_any_times_leave_the_tracks_consistent(
     frames: list[tuple[float, list[Detection]]],
 ) -> None:
     """Numbers never come back, each detection has one track, no track coasts for ever."""

@@ -35,7 +35,7 @@ def _similarity(size: float, degrees: float, across: float, down: float) -> np.n
     [(1.0, 0.0, 0.0, 0.0), (1.0, 0.0, 14.0, -3.0), (1.02, 0.0, 0.0, 0.0), (1.0, 1.0, 2.0, 0.0)],
     ids=["fixed", "pans", "zooms", "rolls"],
 )
-def test_a_place_is_carried_along_by_a_camera_that_moves(
+def test_a_box_moves_along_with_a_moving_camera(
     step: tuple[float, float, float, float],
 ) -> None:
     """After eight looks the place is where the whole motion puts it, within a tenth of its size."""
@@ -51,7 +51,7 @@ def test_a_place_is_carried_along_by_a_camera_that_moves(
     assert carried.height == pytest.approx(_PLACE.height * step[0] ** 8, rel=0.05)
 
 
-def test_somebody_who_walks_through_a_still_picture_carries_nothing_along() -> None:
+def test_a_person_walking_through_a_still_picture_moves_no_box() -> None:
     background, carried = CameraMotion(), _PLACE
     for look in range(10):
         picture = _wall()
@@ -65,20 +65,20 @@ def test_somebody_who_walks_through_a_still_picture_carries_nothing_along() -> N
     assert carried.centre.x == pytest.approx(_PLACE.centre.x, abs=1.0)
 
 
-def test_a_picture_without_corners_says_nothing() -> None:
+def test_a_picture_without_corners_moves_no_box() -> None:
     background = CameraMotion()
     background.hold(np.full((360, 640, 3), 90, np.uint8))
     flow = background.flow(np.full((360, 640, 3), 90, np.uint8), ())
     assert flow.carry(_PLACE) == _PLACE
 
 
-def test_bodies_everywhere_say_nothing() -> None:
+def test_a_picture_full_of_bodies_moves_no_box() -> None:
     background = CameraMotion()
     background.hold(_wall())
     assert background.flow(np.roll(_wall(), 9, axis=1), (Box(-9, -9, 999, 999),)).carry(_PLACE) == _PLACE
 
 
-def test_another_picture_size_or_no_picture_before_says_nothing() -> None:
+def test_without_a_comparable_frame_before_no_box_moves() -> None:
     background = CameraMotion()
     assert background.flow(_wall(), ()).carry(_PLACE) == _PLACE
     assert background.flow(cv2.resize(_wall(), (320, 180)), ()).carry(_PLACE) == _PLACE

@@ -31,18 +31,18 @@ def _turned(image: np.ndarray) -> np.ndarray:
     return out
 
 
-def test_a_poster_changes_by_no_more_than_noise_explains() -> None:
+def test_a_poster_changes_no_more_than_noise_explains() -> None:
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     changes = [patch.change(_noisy(_wall(), 2 + i), _FACE) for i in range(10)]
     assert max(changes) < 0.8
 
 
-def test_a_face_that_turns_a_little_changes_more() -> None:
+def test_a_face_that_turns_a_little_changes_more_than_noise() -> None:
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     assert patch.change(_noisy(_turned(_wall()), 2), _FACE) > 1.2
 
 
-def test_somebody_who_hides_the_chin_of_a_poster_is_not_its_life() -> None:
+def test_a_poster_with_a_hidden_chin_changes_less_than_a_living_face() -> None:
     """Less than the 1.1 that life takes, although a third of the face is another's."""
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     hidden = _wall()
@@ -51,13 +51,13 @@ def test_somebody_who_hides_the_chin_of_a_poster_is_not_its_life() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.85, 1.15])
-def test_light_that_changes_over_poster_and_wall_alike_is_no_life(gain: float) -> None:
+def test_a_change_of_light_is_no_change_of_the_face(gain: float) -> None:
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     lit = np.clip(_wall().astype(float) * gain + 5, 0, 255).astype(np.uint8)
     assert patch.change(_noisy(lit, 2), _FACE) < 0.8
 
 
-def test_a_poster_that_trembles_with_its_wall_is_no_life() -> None:
+def test_a_shaking_camera_is_no_change_of_the_face() -> None:
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     for across, down in ((1.4, 0.0), (-0.6, 2.3), (3.0, -2.0)):
         warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
@@ -65,24 +65,24 @@ def test_a_poster_that_trembles_with_its_wall_is_no_life() -> None:
         assert patch.change(_noisy(moved, 3), _FACE) < 0.8
 
 
-def test_a_larger_shake_is_followed_by_the_shift_that_is_known() -> None:
+def test_a_large_shake_is_compensated_by_the_known_shift() -> None:
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     moved = np.roll(_wall(), (10, 24), axis=(0, 1))
     assert patch.change(_noisy(moved, 2), _FACE.moved(24.0, 10.0)) < 0.8
 
 
-def test_another_scene_in_that_place_says_nothing() -> None:
+def test_surroundings_that_do_not_fit_give_no_change() -> None:
     patch = FacePatch(_wall(), _FACE)
     assert patch.change(np.full((360, 640, 3), 90, np.uint8), _FACE) == 0.0
 
 
 @pytest.mark.parametrize("box", [Box(-30, -30, 10, 10), Box(620, 340, 700, 420), Box(5, 5, 6, 6)])
-def test_a_face_at_the_edge_or_of_no_size_is_no_crash(box: Box) -> None:
+def test_a_face_at_the_edge_or_without_size_is_accepted(box: Box) -> None:
     assert FacePatch(_wall(), box).change(_noisy(_wall(), 1), box) >= 0.0
 
 
 @pytest.mark.parametrize(("across", "down"), [(0.0, 0.0), (0.4, -0.3), (2.5, 1.5)])
-def test_a_shift_is_found_to_a_tenth_of_a_pixel_whatever_the_light(across: float, down: float) -> None:
+def test_a_shift_is_found_to_a_tenth_of_a_pixel_in_any_light(across: float, down: float) -> None:
     then = cv2.cvtColor(_wall(5), cv2.COLOR_BGR2GRAY)[:120, :160].astype(np.float32)
     warp = np.array([[1, 0, across], [0, 1, down]], np.float32)
     now = 0.8 * cv2.warpAffine(then, warp, (160, 120), borderMode=cv2.BORDER_REPLICATE) + 12

@@ -39,7 +39,7 @@ def test_a_batch_is_its_images_one_by_one(model: Path) -> None:
     assert loaded.run(images[:0]).shape == (0, both.shape[1])
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path) -> None:
     """The error names the file."""
     (tmp_path / "x.tflite").write_bytes(b"no model at all")
     with pytest.raises(ModelError, match=r"x\.tflite: not a TFLite model"):
@@ -52,14 +52,14 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     ("dtype", "expected"),
     [("uint8", [0, 127, 255]), ("int8", [-128, -1, 127]), ("float32", [-1, -0.00392, 1])],
 )
-def test_each_input_type_gets_its_numbers(dtype: interpreter.Dtype, expected: list[float]) -> None:
+def test_each_input_type_gets_its_value_range(dtype: interpreter.Dtype, expected: list[float]) -> None:
     """Raw RGB, RGB less 128, or RGB / 127.5 - 1: the same colours."""
     found = interpreter._as_input(np.array([0, 127, 255], np.uint8), dtype)
     assert found.dtype == dtype
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def test_without_a_runtime_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_runtime_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither package there: a dependency error, no traceback."""
 
     def absent(name: str) -> None:
@@ -70,6 +70,6 @@ def test_without_a_runtime_the_error_says_what_to_install(monkeypatch: pytest.Mo
         interpreter.runtime_name()
 
 
-def test_the_runtime_in_use_has_a_name() -> None:
+def test_the_runtime_in_use_is_named() -> None:
     """It stands in reports."""
     assert interpreter.runtime_name() in {"ai_edge_litert", "tflite_runtime"}

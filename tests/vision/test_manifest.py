@@ -46,7 +46,7 @@ def spoil(path: Path, change: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_every_shipped_model_is_as_its_manifest_says() -> None:
+def test_every_shipped_model_matches_its_manifest() -> None:
     """The default is among them, and each loads."""
     paths = shipped_manifests()
     assert DEFAULT_MODEL in [path.stem for path in paths]
@@ -56,7 +56,7 @@ def test_every_shipped_model_is_as_its_manifest_says() -> None:
         load_interpreter(path, manifest)
 
 
-def test_a_manifest_survives_being_written(copy: Path) -> None:
+def test_a_manifest_is_read_back_as_written(copy: Path) -> None:
     """What is written reads back equal."""
     manifest = read_manifest(copy)
     write_manifest(copy, manifest)
@@ -120,7 +120,7 @@ def test_a_changed_model_file_is_refused(copy: Path) -> None:
         load_interpreter(copy, manifest)
 
 
-def test_what_is_no_json_is_said_so(tmp_path: Path) -> None:
+def test_a_manifest_that_is_not_json_is_refused(tmp_path: Path) -> None:
     """A model given for its manifest is a likely mistake."""
     (tmp_path / "x.json").write_bytes(b"TFL3 not json")
     with pytest.raises(ManifestError, match="not JSON"):
@@ -137,7 +137,7 @@ def test_the_documentation_names_every_field_of_a_manifest() -> None:
             assert f"`{name}`" in section, name
 
 
-def test_what_would_not_be_read_again_is_not_written(copy: Path) -> None:
+def test_an_invalid_manifest_is_not_written(copy: Path) -> None:
     manifest, before = read_manifest(copy), copy.read_bytes()
     figure = Figure("accuracy", "nothing", float("nan"), 0, "", "", "")
     with pytest.raises(ManifestError, match="nothing was written"):

@@ -50,7 +50,7 @@ def test_readings_come_in_the_order_of_the_detections(model: MaskClassifier) -> 
     assert all(reading.gate is None for reading in readings)
 
 
-def test_no_detection_no_reading(model: MaskClassifier) -> None:
+def test_without_a_detection_there_is_no_reading(model: MaskClassifier) -> None:
     """An empty frame costs nothing."""
     assert model.classify(np.zeros((20, 20, 3), np.uint8), []) == []
 
@@ -84,7 +84,9 @@ def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_plain_portraits_are_told_apart(model: MaskClassifier, shared_data: Path) -> None:
+def test_nine_of_ten_portraits_are_read_correctly(
+    model: MaskClassifier, shared_data: Path
+) -> None:
     """Of forty faces per class that the model never saw, nine in ten are right."""
     for label, column in (("with_mask", 0), ("without_mask", 1)):
         rows = (shared_data / "paper/split.csv").read_text().splitlines()

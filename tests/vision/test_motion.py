@@ -41,20 +41,20 @@ def _looks(
     return [gate.admit(image, index / rate, awake=awake) for index, image in enumerate(frames)]
 
 
-def test_an_empty_room_is_looked_at_now_and_then_only() -> None:
+def test_an_empty_room_is_analysed_at_intervals_only() -> None:
     looks = _looks(MotionGate(max_interval=2.0), [_room(seed=i) for i in range(51)])
     assert looks[0]
     assert 5 <= sum(looks) <= 12
 
 
-def test_somebody_who_comes_in_is_looked_at_in_that_very_frame() -> None:
+def test_a_person_who_enters_is_analysed_in_that_very_frame() -> None:
     """Mutation "gate stuck shut": a gate that never opens again fails here."""
     gate = MotionGate(max_interval=60.0)
     assert not any(_looks(gate, [_room(seed=i) for i in range(30)])[8:])
     assert gate.admit(_visitor(300, 99), 6.0, awake=False)
 
 
-def test_motion_keeps_the_camera_awake_for_a_while() -> None:
+def test_motion_keeps_the_gate_open_for_a_while() -> None:
     gate = MotionGate(max_interval=60.0, hold=1.0)
     _looks(gate, [_room(seed=i) for i in range(10)])
     gate.admit(_visitor(300, 50), 2.0, awake=False)
@@ -63,18 +63,18 @@ def test_motion_keeps_the_camera_awake_for_a_while() -> None:
     assert not any(still[6:])
 
 
-def test_a_person_in_view_keeps_the_camera_awake_though_nothing_moves() -> None:
+def test_a_still_person_in_view_keeps_the_gate_open() -> None:
     assert all(_looks(MotionGate(), [_room(seed=i) for i in range(30)], awake=True))
 
 
-def test_a_change_too_slow_for_any_two_frames_adds_up() -> None:
+def test_slow_changes_add_up() -> None:
     """Each frame is compared with the last one looked at, not with the one before it."""
     gate = MotionGate(max_interval=1e6, hold=0.1)
     frames = [_visitor(300, seed=i, lighter=i) for i in range(60)]
     assert sum(_looks(gate, frames)[5:]) >= 2
 
 
-def test_somebody_who_fills_most_of_the_picture_is_motion_too() -> None:
+def test_a_person_who_fills_most_of_the_picture_is_motion() -> None:
     gate = MotionGate(max_interval=60.0)
     _looks(gate, [_room(seed=i) for i in range(10)])
     near = _room(seed=70)
@@ -83,7 +83,7 @@ def test_somebody_who_fills_most_of_the_picture_is_motion_too() -> None:
 
 
 @pytest.mark.parametrize("levels", [-12, 9])
-def test_light_that_flickers_over_the_whole_picture_is_no_motion(levels: int) -> None:
+def test_flickering_light_is_no_motion(levels: int) -> None:
     gate = MotionGate(max_interval=60.0)
     frames = [
         np.clip(_room(seed=i).astype(np.int16) + (levels if i % 2 else 0), 0, 255).astype(np.uint8)
@@ -92,7 +92,7 @@ def test_light_that_flickers_over_the_whole_picture_is_no_motion(levels: int) ->
     assert not any(_looks(gate, frames)[8:])
 
 
-def test_a_clock_that_goes_back_opens_the_gate() -> None:
+def test_a_moment_in_the_past_opens_the_gate() -> None:
     gate = MotionGate(max_interval=2.0)
     gate.admit(_room(), 1000.0, awake=False)
     assert gate.admit(_room(seed=1), 3.0, awake=False)
@@ -116,7 +116,7 @@ def test_the_cameras_shake_is_measured_and_does_not_drift(across: int, down: int
     assert gate.shift.y == pytest.approx(down, abs=2.0)
 
 
-def test_a_camera_that_was_turned_gets_a_new_view() -> None:
+def test_the_shift_of_a_turned_camera_is_measured_from_its_new_view() -> None:
     gate = MotionGate()
     gate.admit(_room(), 0.0, awake=True)
     elsewhere = _textured(77)

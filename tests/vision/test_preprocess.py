@@ -21,7 +21,7 @@ def pattern(height: int, width: int) -> np.ndarray:
     return np.stack([(3 * x + y) % 256, (x + 5 * y) % 256, (x * y) % 256], axis=2).astype(np.uint8)
 
 
-def test_square_is_as_long_as_the_longer_side_and_its_margins() -> None:
+def test_the_square_has_the_longer_side_and_its_margins() -> None:
     """A box of 20 x 30 at margin 0.15 becomes a square of 39 around the same middle."""
     found = square(Box(10, 20, 30, 50), 0.15)
     assert (found.width, found.height) == (pytest.approx(39), pytest.approx(39))
@@ -39,7 +39,7 @@ def test_cut_repeats_the_edge_beyond_the_picture() -> None:
 
 
 @given(st.floats(-500, 500), st.floats(-500, 500), st.floats(0, 300), st.floats(0, 300), st.floats(0, 1))
-def test_every_box_gives_a_full_input(x: float, y: float, w: float, h: float, margin: float) -> None:
+def test_any_box_gives_a_full_input(x: float, y: float, w: float, h: float, margin: float) -> None:
     """However small, large or far outside a box is, the network gets its size and uint8."""
     crop = Preprocess(32, margin).face(pattern(40, 50), Box(x, y, x + w, y + h))
     assert crop.shape == (32, 32, 3)

@@ -34,12 +34,12 @@ def test_a_good_face_passes() -> None:
         (face(300, 150, 60, yaw=-1.1), GateReason.TURNED_AWAY),
     ],
 )
-def test_each_fault_has_its_reason(detection: Detection, reason: GateReason) -> None:
+def test_each_defect_has_its_reason(detection: Detection, reason: GateReason) -> None:
     assert _reason(detection) is reason
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7, -0.9])
-def test_a_face_turned_as_far_as_the_model_can_tell_is_judged(yaw: float) -> None:
+def test_a_face_turned_within_the_limit_is_judged(yaw: float) -> None:
     assert _reason(face(300, 150, 60, yaw=yaw)) is None
 
 
@@ -53,11 +53,11 @@ def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
     assert _reason(face(300, 150, 20), scale=1.4) is GateReason.TOO_SMALL
 
 
-def test_a_face_of_the_least_size_is_judged_although_its_box_is_drawn_a_little_smaller() -> None:
+def test_a_face_of_minimum_size_may_have_a_slightly_smaller_box() -> None:
     assert _reason(face(300, 150, 29.0)) is None
 
 
-def test_a_smeared_face_is_blurred() -> None:
+def test_a_smeared_face_is_rejected_as_blurred() -> None:
     edge = np.full((360, 640, 3), 40, np.uint8)
     edge[:, 300:] = 220
     smeared = cv2.GaussianBlur(edge, (0, 0), 12)
@@ -65,7 +65,7 @@ def test_a_smeared_face_is_blurred() -> None:
     assert _reason(face(300, 150, 60), smeared) is GateReason.BLURRED
 
 
-def test_a_face_in_the_dark_is_too_dark() -> None:
+def test_a_dark_face_is_rejected_as_too_dark() -> None:
     assert _reason(face(300, 150, 60), _SHARP // 12) is GateReason.TOO_DARK
 
 
@@ -76,7 +76,7 @@ def test_a_head_on_its_side_is_turned_away() -> None:
     assert _reason(Detection(upright.box, 0.9, (*tilted, *rest))) is GateReason.TURNED_AWAY
 
 
-def test_eyes_in_one_place_are_no_frontal_face_and_no_crash() -> None:
+def test_coinciding_eyes_are_rejected_as_turned_away() -> None:
     upright = face(300, 150, 60)
     eye = upright.landmarks[0]
     folded = Detection(upright.box, 0.9, (eye, eye, *upright.landmarks[2:]))
@@ -88,7 +88,7 @@ def test_yaw_has_the_sign_of_the_side_that_the_nose_points_to() -> None:
     assert pose(face(300, 150, yaw=-0.3))[0] == pytest.approx(-0.3)
 
 
-def test_the_larger_the_sharper_and_the_more_frontal_face_is_the_better_snapshot() -> None:
+def test_large_sharp_and_frontal_faces_make_the_better_picture() -> None:
     def worth(detection: Detection, image: np.ndarray = _SHARP) -> float:
         return _GATE.measure(image, detection, 1.0).picture_score(detection)
 

@@ -77,7 +77,7 @@ def test_pictures_become_a_model_with_manifest_and_report(
     exact = Interpreter.from_file(out / "masks-32-w35-float.tflite").run(crop[None])[0]
     assert model.logits([crop])[0] * manifest.temperature == pytest.approx(exact, abs=0.15)
     verified = click.testing.CliRunner().invoke(models, ["verify", str(out / "masks-32-w35.json")])
-    assert "is as the manifest says" in verified.output
+    assert "matches its manifest" in verified.output
     with pytest.raises(UsageError, match="has a run already"):
         run("--data", str(folder), "--out", str(out), *TINY)
     with monkeypatch.context() as patch:  # the export is the one above, and takes a minute
