@@ -84,9 +84,7 @@ def test_a_missing_manifest_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_nine_of_ten_portraits_are_read_correctly(
-    model: MaskClassifier, shared_data: Path
-) -> None:
+def test_nine_of_ten_portraits_are_read_correctly(model: MaskClassifier, shared_data: Path) -> None:
     """Of forty faces per class that the model never saw, nine in ten are right."""
     for label, column in (("with_mask", 0), ("without_mask", 1)):
         rows = (shared_data / "paper/split.csv").read_text().splitlines()
