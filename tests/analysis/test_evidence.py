@@ -1,4 +1,4 @@
-"""Verdicts come from sequential tests that keep to their nominal error rates."""
+"""Verdicts come from sequential tests that keep their nominal error rates."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from maskwatch.analysis.evidence import CLIP, Evidence, EvidenceLimits
 from maskwatch.domain import MaskLogits, Verdict
-from tests.fakes.vision import BARE, MASKED, WRONG
+from tests.fakes.vision import INCORRECT, MASK, NO_MASK
 
 _LIMITS = EvidenceLimits(false_alarm_rate=0.001, miss_rate=0.01, correlation_time=0.4)
 _EVEN = MaskLogits(math.log(1 / 3), math.log(1 / 3), math.log(1 / 3))
@@ -32,7 +32,7 @@ def _votes(
 
 def test_three_clear_readings_within_half_a_second_decide() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
-    _votes(evidence, BARE, 3)
+    _votes(evidence, NO_MASK, 3)
     assert evidence.verdict is Verdict.NO_MASK
 
 
@@ -48,7 +48,7 @@ def test_a_single_reading_decides_nothing_however_confident_the_model_is() -> No
 
 
 def test_the_training_prior_is_subtracted_from_the_logits() -> None:
-    """A model trained on nine masks to one bare face says "mask" of what is as likely either way."""
+    """A model trained on nine masks to one face without answers "mask" where both are equally likely."""
     prior = MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1))
     evidence = Evidence(_LIMITS, prior)
     _votes(evidence, MaskLogits(mask=math.log(0.9), no_mask=math.log(0.1)), 200, gap=_FAR_APART)
@@ -68,42 +68,42 @@ def test_readings_in_quick_succession_weigh_by_the_correlation_time() -> None:
 def test_a_repeated_or_past_moment_has_no_weight() -> None:
     evidence = Evidence(_LIMITS, _TWO)
     for moment in (10.0, 10.0, 3.0, 9.0):
-        evidence.vote(BARE, moment)
+        evidence.vote(NO_MASK, moment)
     assert evidence.log_ratio(Verdict.NO_MASK, Verdict.MASK) == CLIP
 
 
 def test_a_mask_that_comes_off_and_goes_on_again_changes_the_verdict() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
-    _votes(evidence, MASKED, 10)
+    _votes(evidence, MASK, 10)
     assert evidence.verdict is Verdict.MASK
-    last = _votes(evidence, BARE, 8, start=2.0)
+    last = _votes(evidence, NO_MASK, 8, start=2.0)
     assert evidence.verdict is Verdict.NO_MASK
-    _votes(evidence, MASKED, 8, start=last + 0.2)
+    _votes(evidence, MASK, 8, start=last + 0.2)
     assert evidence.verdict is Verdict.MASK
 
 
 def test_long_evidence_for_a_mask_does_not_delay_its_removal() -> None:
-    """CUSUM forgets the time before the change; a running sum would take as long to come back."""
+    """CUSUM ignores the time before the change; a running sum would take as long to return."""
     brief, long = Evidence(_LIMITS, _EVEN), Evidence(_LIMITS, _EVEN)
-    _votes(brief, MASKED, 5)
-    _votes(long, MASKED, 500)
+    _votes(brief, MASK, 5)
+    _votes(long, MASK, 500)
     for evidence, start in ((brief, 1.0), (long, 100.0)):
-        _votes(evidence, BARE, 8, start=start)
+        _votes(evidence, NO_MASK, 8, start=start)
         assert evidence.verdict is Verdict.NO_MASK
 
 
 def test_a_few_wrong_readings_do_not_change_a_verdict() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
-    _votes(evidence, MASKED, 5)
-    _votes(evidence, BARE, 3, start=1.0)
+    _votes(evidence, MASK, 5)
+    _votes(evidence, NO_MASK, 3, start=1.0)
     assert evidence.verdict is Verdict.MASK
-    _votes(evidence, MASKED, 3, start=1.6)
+    _votes(evidence, MASK, 3, start=1.6)
     assert max(evidence.cusums.values()) < 2
 
 
 def test_a_wrongly_worn_mask_is_distinguished_from_both_other_classes() -> None:
     evidence = Evidence(_LIMITS, _EVEN)
-    _votes(evidence, WRONG, 6)
+    _votes(evidence, INCORRECT, 6)
     assert evidence.verdict is Verdict.INCORRECT
 
 
@@ -138,7 +138,7 @@ def test_a_lower_error_rate_requires_more_evidence(rate: float) -> None:
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.02, 0.05), (0.05, 0.05)])
 def test_independent_readings_keep_the_nominal_error_rates(alpha: float, beta: float) -> None:
-    """Wald's bound, on 2,000 masked and 2,000 bare people with readings of known distribution."""
+    """Wald's bound, on 2,000 people of each class with readings of known distribution."""
     rng, limits = random.Random(7), EvidenceLimits(alpha, beta, 0.4)
     wrong = {Verdict.MASK: 0, Verdict.NO_MASK: 0}
     for truth, mean in ((Verdict.MASK, -1.0), (Verdict.NO_MASK, 1.0)):

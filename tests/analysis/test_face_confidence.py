@@ -1,4 +1,4 @@
-"""Whether it is a face at all is decided by all that the detector said, not by one lucky score."""
+"""Whether a track is a face is decided by all of its scores, not by a single one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from maskwatch.analysis.face_confidence import FaceConfidence
 _SCORES = st.lists(st.floats(0.3, 1.0), min_size=1, max_size=40)
 
 
-def _after(*scores: float, beat: float = 0.2) -> FaceConfidence:
+def _after(*scores: float, interval: float = 0.2) -> FaceConfidence:
     evidence = FaceConfidence(0.4)
     for number, score in enumerate(scores):
-        evidence.observe(score, number * beat)
+        evidence.observe(score, number * interval)
     return evidence
 
 
@@ -27,7 +27,7 @@ def test_one_detection_suffices_only_with_the_score_of_a_near_face() -> None:
 
 
 def test_a_distant_face_is_confirmed_within_a_second() -> None:
-    """Nine of ten bare faces of 32 to 48 px in photographs score 0.8 and more."""
+    """Nine of ten faces without a mask of 32 to 48 px in photographs score 0.8 and more."""
     assert _after(*[0.8] * 5).sufficient
 
 
@@ -51,6 +51,6 @@ def test_a_moment_in_the_past_has_no_weight(scores: list[float], back: float) ->
 
 @given(_SCORES)
 def test_four_seconds_of_scores_outweigh_any_past(scores: list[float]) -> None:
-    """Whatever came before, four seconds of a sure face are enough, and as many of none are not."""
+    """Four seconds of high scores suffice after any past, and four of low ones never do."""
     assert _after(*scores, *[0.9] * 20).sufficient
     assert not _after(*scores, *[0.4] * 20).sufficient

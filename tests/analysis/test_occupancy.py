@@ -1,4 +1,4 @@
-"""People are counted once per minute and zone, by what is known of them."""
+"""People are counted once per minute and zone, by verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Posters are told from people by motion of their own, beyond jitter and the camera's shake."""
+"""People are distinguished from posters by motion beyond jitter and the camera's shake."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from maskwatch.analysis.liveness import StillPlaces
 from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from tests.fakes.vision import face
 
-_NOWHERE = ()  # the camera does not move
+_FIXED = ()  # the camera does not move
 
 
 def _poster(
@@ -20,7 +20,7 @@ def _poster(
     for index in range(int(seconds * 5)):
         x, y, h = (rng.gauss(0, jitter * height) for _ in range(3))
         change = rng.uniform(0.1, 1.1)  # noise and compression
-        motion.observe(face(300 + x, 200 + y, height + h).box, index / 5, _NOWHERE, change)
+        motion.observe(face(300 + x, 200 + y, height + h).box, index / 5, _FIXED, change)
 
 
 @pytest.mark.parametrize("height", [32.0, 60.0, 120.0])
@@ -34,14 +34,14 @@ def test_a_poster_with_jittering_boxes_never_becomes_alive(height: float) -> Non
 def test_a_walker_is_alive_at_the_third_sighting() -> None:
     motion = MotionEvidence(2.0)
     for index in range(3):
-        motion.observe(face(100 + 48 * index, 200, 48).box, index / 5, _NOWHERE, None)
+        motion.observe(face(100 + 48 * index, 200, 48).box, index / 5, _FIXED, None)
     assert motion.liveness is Liveness.ALIVE
 
 
 def test_a_person_walking_straight_towards_the_camera_is_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(6):
-        motion.observe(face(300, 200, 48 * 1.08**index).box, index / 5, _NOWHERE, None)
+        motion.observe(face(300, 200, 48 * 1.08**index).box, index / 5, _FIXED, None)
     assert motion.alive
 
 
@@ -50,14 +50,14 @@ def test_a_half_hidden_poster_does_not_become_alive_by_shrinking() -> None:
     for index in range(20):
         hidden = 5 < index < 14
         box = face(300, 196 if hidden else 200, 40 if hidden else 50).box
-        motion.observe(box, index / 5, _NOWHERE, 4.0 if hidden else 0.3)
+        motion.observe(box, index / 5, _FIXED, 4.0 if hidden else 0.3)
     assert not motion.alive
 
 
 def test_one_wrong_box_does_not_make_a_poster_alive() -> None:
     motion = MotionEvidence(2.0)
     for index in range(20):
-        motion.observe(face(340 if index == 7 else 300, 200).box, index / 5, _NOWHERE, 0.3)
+        motion.observe(face(340 if index == 7 else 300, 200).box, index / 5, _FIXED, 0.3)
     assert motion.liveness is Liveness.STILL
 
 
@@ -80,15 +80,15 @@ def test_a_wrong_estimate_of_the_shake_does_not_make_a_poster_alive() -> None:
 def test_a_standing_person_who_sways_is_alive_within_two_seconds() -> None:
     motion = MotionEvidence(2.0)
     for index in range(10):
-        motion.observe(face(300 + (index % 4) * 2, 200, 48).box, index / 5, _NOWHERE, 1.4)
+        motion.observe(face(300 + (index % 4) * 2, 200, 48).box, index / 5, _FIXED, 1.4)
     assert motion.alive
 
 
 def test_changing_pixels_without_any_sway_are_no_sign_of_life() -> None:
-    """Light that plays on a poster, or rain before it."""
+    """Moving light on a poster, or rain in front of it."""
     motion = MotionEvidence(2.0)
     for index in range(50):
-        motion.observe(face(300, 200, 48).box, index / 5, _NOWHERE, 3.0)
+        motion.observe(face(300, 200, 48).box, index / 5, _FIXED, 3.0)
     assert motion.liveness is Liveness.STILL
 
 
@@ -104,7 +104,7 @@ def test_a_face_is_pending_before_it_is_still() -> None:
     motion = MotionEvidence(still_after=2.0)
     seen = []
     for index in range(12):
-        motion.observe(face(300, 200).box, index / 5, _NOWHERE, 0.1)
+        motion.observe(face(300, 200).box, index / 5, _FIXED, 0.1)
         seen.append(motion.liveness)
     assert seen[:10] == [Liveness.PENDING] * 10
     assert seen[10:] == [Liveness.STILL] * 2

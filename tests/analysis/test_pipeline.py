@@ -1,4 +1,4 @@
-"""From frames to changes: one violation per person and visit, and never about a poster."""
+"""From frames to changes: one violation per person and visit, and none about a poster."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.vision import (
-    BARE,
     EPOCH,
-    MASKED,
+    MASK,
+    NO_MASK,
     ScriptedClassifier,
     ScriptedDetector,
     face,
@@ -48,18 +48,18 @@ def _walk(frames: int = 10, start: float = 80.0, step: float = 40.0, y: float = 
     return [[face(start + step * index, y)] for index in range(frames)]
 
 
-class _Run:
-    """A pipeline over a script, with all that came of it."""
+class _PipelineRun:
+    """A pipeline run over a script, with its results."""
 
     def __init__(
         self,
         script: Script,
         *,
-        say: ScriptedClassifier | None = None,
+        classifier: ScriptedClassifier | None = None,
         camera: CameraConfig = _CAMERA,
         images: Sequence[np.ndarray] = (),
     ) -> None:
-        self.meter, self.classifier = Meter(), say or ScriptedClassifier()
+        self.meter, self.classifier = Meter(), classifier or ScriptedClassifier()
         self.detector = ScriptedDetector(script)
         self.pipeline = Pipeline(
             camera,
@@ -73,8 +73,8 @@ class _Run:
             image = images[index] if images else None
             self.results.append(self.pipeline.process(frame(index, index / _RATE, image=image)))
 
-    def leave(self) -> _Run:
-        """Let everybody go, and take that in."""
+    def leave(self) -> _PipelineRun:
+        """Let every track end."""
         now = len(self.results) / _RATE + 5.0
         self.results.append(self.pipeline.idle(EPOCH + timedelta(seconds=now), now))
         return self
@@ -88,9 +88,9 @@ class _Run:
         return [jpeg for result in self.results for _, jpeg in result.changes if jpeg]
 
     def counted(self, name: str, **labels: str) -> float:
-        wanted = tuple(sorted({"camera": "door", **labels}.items()))
+        key = tuple(sorted({"camera": "door", **labels}.items()))
         samples = self.meter.snapshot().samples
-        return sum(sample.value for sample in samples if (sample.name, sample.labels) == (name, wanted))
+        return sum(sample.value for sample in samples if (sample.name, sample.labels) == (name, key))
 
 
 def _kinds(changes: Sequence[Change]) -> list[ChangeKind]:
@@ -98,7 +98,7 @@ def _kinds(changes: Sequence[Change]) -> list[ChangeKind]:
 
 
 def test_a_walker_without_a_mask_is_one_violation_closed_as_left() -> None:
-    run = _Run(_walk(12)).leave()
+    run = _PipelineRun(_walk(12)).leave()
     opened, *_, closed = run.changes
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
     assert closed.violation.close_reason is CloseReason.LEFT
@@ -113,33 +113,33 @@ def test_a_walker_without_a_mask_is_one_violation_closed_as_left() -> None:
 
 def test_people_of_every_zone_and_verdict_are_counted_from_0() -> None:
     zones = tuple(ZoneConfig(name=name, polygon=((0, 0), (1, 0), (1, 1))) for name in ("till", "entry"))
-    run = _Run([], camera=msgspec.structs.replace(_CAMERA, zones=zones))
+    run = _PipelineRun([], camera=msgspec.structs.replace(_CAMERA, zones=zones))
     samples = [sample for sample in run.meter.snapshot().samples if sample.name == catalogue.PEOPLE]
     counted = {(dict(s.labels)["zone"], dict(s.labels)["verdict"]): s.value for s in samples}
     assert counted == {(zone, verdict): 0 for zone in ("", "till", "entry") for verdict in Verdict}
 
 
 def test_a_masked_walker_is_counted_but_not_reported() -> None:
-    run = _Run(_walk(12), say=ScriptedClassifier(lambda _: MASKED)).leave()
+    run = _PipelineRun(_walk(12), classifier=ScriptedClassifier(lambda _: MASK)).leave()
     assert run.changes == []
     assert run.counted(catalogue.PEOPLE, zone="", verdict="mask") == 1
 
 
 def test_only_a_frame_with_a_matched_detection_is_read() -> None:
     """Mutation "coasting tracks vote": the track goes on for two seconds without any detection."""
-    run = _Run([*_walk(2), *([[]] * 10)])
+    run = _PipelineRun([*_walk(2), *([[]] * 10)])
     assert [view.detected for view in run.results[-1].tracks] == [False]
     assert len(run.classifier.read) == 2
     assert run.changes == []
 
 
 def test_a_face_that_fails_the_quality_gate_is_not_read() -> None:
-    """Mutation "UNKNOWN votes": turned away, too small, doubtful - whatever the model would say."""
+    """Mutation "UNKNOWN votes": turned away, too small, doubtful."""
     script = [
         [face(80 + 40 * i, 60, yaw=1.1), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
         for i in range(12)
     ]
-    run = _Run(script).leave()
+    run = _PipelineRun(script).leave()
     assert run.classifier.read == []
     assert run.changes == []
     assert run.counted(catalogue.READINGS, result="turned_away") == 12
@@ -147,7 +147,7 @@ def test_a_face_that_fails_the_quality_gate_is_not_read() -> None:
 
 
 def test_a_poster_is_never_reported() -> None:
-    run = _Run([[face(300, 150)]] * 50).leave()
+    run = _PipelineRun([[face(300, 150)]] * 50).leave()
     assert run.changes == []
     assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 0
 
@@ -156,12 +156,12 @@ def test_a_person_who_turns_towards_the_camera_is_reported_from_then_on() -> Non
     """Turned by more than 45 degrees all the way, then towards the camera."""
     away = [[face(80 + 20 * index, 150, yaw=0.8)] for index in range(12)]
     towards = [[face(320 + 20 * index, 150)] for index in range(4)]
-    assert _Run(away).leave().changes == []
-    opened = _Run(away + towards).changes[0]
+    assert _PipelineRun(away).leave().changes == []
+    opened = _PipelineRun(away + towards).changes[0]
     assert opened.kind is ChangeKind.OPENED
 
 
-_CAMERA_WORK = pytest.mark.parametrize(
+_CAMERA_MOTIONS = pytest.mark.parametrize(
     "way",
     [(1.0, 0.0, 9.0), (1.0, 0.0, -21.0), (1.012, 0.0, 0.0), (1.0, 0.8, 2.0)],
     ids=["pans", "pans fast", "zooms", "rolls"],
@@ -170,7 +170,7 @@ _CAMERA_WORK = pytest.mark.parametrize(
 
 
 def _filmed(way: tuple[float, float, float], frames: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return pictures of a wall by a camera that moves so, and each one's motion as a matrix (3, 3)."""
+    """Return pictures of a wall by a moving camera, and each one's motion as a matrix (3, 3)."""
     blobs = np.random.default_rng(5).integers(40, 210, (45, 160, 3), dtype=np.uint8)
     wall = cv2.resize(blobs, (1600, 450), interpolation=cv2.INTER_CUBIC)
     size, degrees, across = way
@@ -185,41 +185,43 @@ def _filmed(way: tuple[float, float, float], frames: int) -> tuple[list[np.ndarr
     return pictures, moves
 
 
-@_CAMERA_WORK
+@_CAMERA_MOTIONS
 def test_a_poster_filmed_by_a_moving_camera_is_not_reported(way: tuple[float, float, float]) -> None:
-    """It crosses the picture, grows and turns, but no otherwise than the wall that it hangs on."""
+    """It crosses the picture, grows and turns, but together with its wall."""
     pictures, moves = _filmed(way, 15)
     start = (320.0 - 8 * way[2], 170.0)
     script = []
     for move in moves:
         x, y, _ = move @ np.linalg.inv(moves[0]) @ (*start, 1)
         script.append([face(x, y, 48 * float(np.sqrt(np.linalg.det(move))))])
-    assert _Run(script, images=pictures).leave().changes == []
+    assert _PipelineRun(script, images=pictures).leave().changes == []
 
 
-@_CAMERA_WORK
+@_CAMERA_MOTIONS
 def test_a_walker_filmed_by_a_moving_camera_is_reported(way: tuple[float, float, float]) -> None:
     pictures, _ = _filmed(way, 12)
     script = [[face(150 + 34 * index, 170)] for index in range(12)]
-    opened = [change.kind for change in _Run(script, images=pictures).changes]
+    opened = [change.kind for change in _PipelineRun(script, images=pictures).changes]
     assert opened[:1] == [ChangeKind.OPENED]
 
 
 def test_a_masked_person_who_passes_a_poster_is_not_reported() -> None:
-    """The poster's readings are the poster's, whichever track goes over to whom."""
+    """The poster's readings do not count for the person to whom its track may move."""
     script = [[face(300, 150), face(60 + 30 * i, 152)] for i in range(20)]
     script = [pair if abs(pair[1].box.centre.x - 300) > 40 else pair[1:] for pair in script]
-    say = ScriptedClassifier(lambda d: BARE if d.box.centre == face(300, 150).box.centre else MASKED)
+    classifier = ScriptedClassifier(
+        lambda d: NO_MASK if d.box.centre == face(300, 150).box.centre else MASK
+    )
     still = [[face(300, 150)]] * 15
-    run = _Run([*still, *script, *still], say=say).leave()
+    run = _PipelineRun([*still, *script, *still], classifier=classifier).leave()
     assert run.changes == []
 
 
 def test_a_mask_put_on_closes_the_violation_and_taken_off_opens_another() -> None:
-    def say(detection: Detection) -> MaskLogits:
-        return MASKED if 14 <= round((detection.box.centre.x - 80) / 12) < 28 else BARE
+    def logits_for(detection: Detection) -> MaskLogits:
+        return MASK if 14 <= round((detection.box.centre.x - 80) / 12) < 28 else NO_MASK
 
-    run = _Run(_walk(45, step=12.0), say=ScriptedClassifier(say))
+    run = _PipelineRun(_walk(45, step=12.0), classifier=ScriptedClassifier(logits_for))
     assert _kinds(run.changes)[:3] == [ChangeKind.OPENED, ChangeKind.CLOSED, ChangeKind.OPENED]
     assert run.changes[1].violation.close_reason is CloseReason.MASKED
     assert len({change.violation.id for change in run.changes}) == 2
@@ -227,13 +229,13 @@ def test_a_mask_put_on_closes_the_violation_and_taken_off_opens_another() -> Non
 
 def test_a_person_hidden_for_two_seconds_keeps_the_violation() -> None:
     walk = _walk(30, step=15.0)
-    run = _Run([*walk[:10], *([[]] * 10), *walk[20:]]).leave()
+    run = _PipelineRun([*walk[:10], *([[]] * 10), *walk[20:]]).leave()
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
 
 
 def test_a_crowd_is_read_in_turn_with_a_maximum_per_frame() -> None:
     crowd = [[face(40 + 60 * n + 8 * i, 100 + 30 * (n % 3)) for n in range(9)] for i in range(12)]
-    run = _Run(crowd)
+    run = _PipelineRun(crowd)
     assert max(len(o.tracks) for o in run.results) == 9
     assert len(run.classifier.read) <= 6 * 12
     assert {change.violation.track for change in run.changes} == set(range(1, 10))
@@ -250,7 +252,7 @@ def test_a_crowd_is_read_in_turn_with_a_maximum_per_frame() -> None:
     ],
 )
 def test_zones_decide_where_a_violation_may_open(zone: ZoneConfig, opens: int) -> None:
-    run = _Run(_walk(14), camera=msgspec.structs.replace(_CAMERA, zones=(zone,)))
+    run = _PipelineRun(_walk(14), camera=msgspec.structs.replace(_CAMERA, zones=(zone,)))
     opened = [change for change in run.changes if change.kind is ChangeKind.OPENED]
     assert len(opened) == opens
     assert all(change.violation.zone == "z" for change in opened)
@@ -259,7 +261,7 @@ def test_zones_decide_where_a_violation_may_open(zone: ZoneConfig, opens: int) -
 def test_leaving_the_zone_neither_closes_nor_repeats_the_violation() -> None:
     half = ZoneConfig(name="left", polygon=((0, 0), (0.5, 0), (0.5, 1), (0, 1)))
     there_and_back = [*_walk(12), *reversed(_walk(12))]
-    run = _Run(there_and_back, camera=msgspec.structs.replace(_CAMERA, zones=(half,)))
+    run = _PipelineRun(there_and_back, camera=msgspec.structs.replace(_CAMERA, zones=(half,)))
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
     assert ChangeKind.CLOSED not in _kinds(run.changes)
     run.leave()
@@ -267,10 +269,10 @@ def test_leaving_the_zone_neither_closes_nor_repeats_the_violation() -> None:
 
 
 def test_the_picture_covers_the_face_and_shows_the_body() -> None:
-    run = _Run(_walk(8))
+    run = _PipelineRun(_walk(8))
     image = cv2.imdecode(np.frombuffer(run.pictures[0], np.uint8), cv2.IMREAD_COLOR)
     at = next(i for i, result in enumerate(run.results) if result.changes)
-    box = run.detector._script[at][0].box
+    box = run.detector.script[at][0].box
     source = picture(at).astype(int)
     face_area = np.s_[int(box.y1) + 4 : int(box.y2) - 4, int(box.x1) + 4 : int(box.x2) - 4]
     legs = np.s_[int(box.y2) + 40 : int(box.y2) + 120, int(box.x1) : int(box.x2)]
@@ -279,7 +281,7 @@ def test_the_picture_covers_the_face_and_shows_the_body() -> None:
 
 
 def test_pictures_can_be_switched_off() -> None:
-    run = _Run(_walk(8), camera=msgspec.structs.replace(_CAMERA, pictures=Pictures.NONE))
+    run = _PipelineRun(_walk(8), camera=msgspec.structs.replace(_CAMERA, pictures=Pictures.NONE))
     assert run.changes
     assert run.pictures == []
 
@@ -287,14 +289,14 @@ def test_pictures_can_be_switched_off() -> None:
 def test_the_vault_seals_the_face_and_the_picture_stays_covered() -> None:
     private, public = new_key()
     camera = msgspec.structs.replace(_CAMERA, pictures=Pictures.VAULT, vault_key=public)
-    run = _Run(_walk(8), camera=camera)
-    plain = _Run(_walk(8))
+    run = _PipelineRun(_walk(8), camera=camera)
+    plain = _PipelineRun(_walk(8))
     sealed = extract(run.pictures[0])
     assert sealed is not None
     face_jpeg = open_sealed(private, sealed, str(run.changes[0].violation.id).encode())
     opened = cv2.imdecode(np.frombuffer(face_jpeg, np.uint8), cv2.IMREAD_COLOR)
     at = next(i for i, result in enumerate(run.results) if result.changes)
-    assert opened.shape[0] == pytest.approx(run.detector._script[at][0].box.height * 1.5, abs=2)
+    assert opened.shape[0] == pytest.approx(run.detector.script[at][0].box.height * 1.5, abs=2)
     shown, covered = (
         cv2.imdecode(np.frombuffer(one.pictures[0], np.uint8), cv2.IMREAD_COLOR) for one in (run, plain)
     )
@@ -302,7 +304,7 @@ def test_the_vault_seals_the_face_and_the_picture_stays_covered() -> None:
 
 
 def test_what_is_open_at_the_end_is_closed_as_interrupted_and_counted() -> None:
-    run = _Run(_walk(8))
+    run = _PipelineRun(_walk(8))
     end = run.pipeline.close(EPOCH + timedelta(seconds=9), CloseReason.INTERRUPTED)
     ((change, _),) = end.changes
     assert change.violation.close_reason is CloseReason.INTERRUPTED
@@ -313,31 +315,31 @@ def test_what_is_open_at_the_end_is_closed_as_interrupted_and_counted() -> None:
 
 def test_an_empty_still_picture_is_rarely_analysed() -> None:
     empty = picture(0)
-    run = _Run([])
+    run = _PipelineRun([])
     results = [run.pipeline.process(frame(i, i / _RATE, image=empty)) for i in range(50)]
     assert sum(result.analysed for result in results) == run.detector.calls <= 12
     assert run.counted(catalogue.FRAMES, fate="gated") == 50 - run.detector.calls
 
 
 def test_every_name_and_label_counted_is_in_the_catalogue() -> None:
-    run = _Run(_walk(12)).leave()
+    run = _PipelineRun(_walk(12)).leave()
     snapshot = run.meter.snapshot()
     for sample in (*snapshot.samples, *snapshot.histograms):
         assert catalogue.problem(sample.name, dict(sample.labels)) == ""
 
 
 def test_the_same_frames_give_identical_changes_and_pictures() -> None:
-    one, two = (_Run(_walk(15)).leave() for _ in range(2))
+    one, two = (_PipelineRun(_walk(15)).leave() for _ in range(2))
     assert msgspec.json.encode(one.changes) == msgspec.json.encode(two.changes)
     assert one.pictures == two.pictures
 
 
-_SOMEBODY = st.builds(face, st.floats(0, 640), st.floats(0, 360), st.floats(20, 120), st.floats(0.3, 1))
+_FACE = st.builds(face, st.floats(0, 640), st.floats(0, 360), st.floats(20, 120), st.floats(0.3, 1))
 _STEP = st.tuples(
-    st.lists(_SOMEBODY, max_size=3),
-    st.floats(-5, 5),  # monotonic seconds since the frame before; negative: a clock that lies
+    st.lists(_FACE, max_size=3),
+    st.floats(-5, 5),  # monotonic seconds since the frame before; negative: a clock that goes back
     st.floats(-1e5, 1e5),  # jump of the wall clock in seconds
-    st.booleans(),  # what the classifier says
+    st.booleans(),  # whether the classifier reads no mask
 )
 
 
@@ -346,39 +348,39 @@ _STEP = st.tuples(
 def test_any_detections_and_any_clock_give_valid_lifecycles(
     steps: list[tuple[list[Detection], float, float, bool]],
 ) -> None:
-    """Opened once, closed once, numbers without a gap, times in order, one open life per track."""
-    say = ScriptedClassifier()
+    """Opened once, closed once, numbers without a gap, times in order."""
+    classifier = ScriptedClassifier()
     camera = msgspec.structs.replace(_CAMERA, decision=DecisionConfig(cooldown=0.0, still_after=0.5))
-    run = _Run([], say=say, camera=camera)
-    run.detector._script = [detections for detections, *_ in steps]
+    run = _PipelineRun([], classifier=classifier, camera=camera)
+    run.detector.script = [detections for detections, *_ in steps]
     moment = 0.0
-    for index, (_, passed, jump, bare) in enumerate(steps):
+    for index, (_, passed, jump, unmasked) in enumerate(steps):
         moment += passed
-        say._say = lambda _, bare=bare: BARE if bare else MASKED
+        classifier.logits_for = lambda _, unmasked=unmasked: NO_MASK if unmasked else MASK
         at = EPOCH + timedelta(seconds=moment + jump)
         run.results.append(run.pipeline.process(frame(index, moment, at=at)))
     run.results.append(run.pipeline.close(EPOCH))
-    lives: dict[object, list[Change]] = {}
+    lifecycles: dict[object, list[Change]] = {}
     for change in run.changes:
-        lives.setdefault(change.violation.id, []).append(change)
-    for life in lives.values():
-        kinds = _kinds(life)
+        lifecycles.setdefault(change.violation.id, []).append(change)
+    for changes in lifecycles.values():
+        kinds = _kinds(changes)
         assert kinds[0] is ChangeKind.OPENED
         assert kinds[-1] is ChangeKind.CLOSED
         assert set(kinds[1:-1]) <= {ChangeKind.UPDATED}
-        assert [change.number for change in life] == list(range(1, len(life) + 1))
-        assert [change.at for change in life] == sorted(change.at for change in life)
-        last = life[-1].violation
+        assert [change.number for change in changes] == list(range(1, len(changes) + 1))
+        assert [change.at for change in changes] == sorted(change.at for change in changes)
+        last = changes[-1].violation
         assert last.ended is not None
         assert last.first_seen <= last.started <= last.ended
 
 
-@pytest.mark.parametrize("kept", [Pictures.ANONYMIZED, Pictures.SUBJECT])
-def test_a_snapshot_covers_every_face_and_everything_but_people(kept: Pictures) -> None:
-    """Also of who is reported, and where `pictures` would keep the subject's face."""
+@pytest.mark.parametrize("kind", [Pictures.ANONYMIZED, Pictures.SUBJECT])
+def test_a_snapshot_covers_every_face_and_everything_but_people(kind: Pictures) -> None:
+    """Also that of a reported person, and where `pictures` keeps the subject's face."""
     person, behind = face(240.0, 100.0), face(270.0, 200.0, height=32.0, score=0.4)
-    run = _Run([[person]] * 12, camera=msgspec.structs.replace(_CAMERA, pictures=kept))
-    run.detector._script.append([person, behind])  # seen by the look that the snapshot itself takes
+    run = _PipelineRun([[person]] * 12, camera=msgspec.structs.replace(_CAMERA, pictures=kind))
+    run.detector.script.append([person, behind])  # for the detection of the snapshot itself
     last = frame(12, 2.4)
     jpeg = run.pipeline.snapshot(last)
     assert jpeg is not None
@@ -386,14 +388,14 @@ def test_a_snapshot_covers_every_face_and_everything_but_people(kept: Pictures) 
     for covered in (person, behind):
         box = covered.box
         place = slice(int(box.y1), int(box.y2)), slice(int(box.x1), int(box.x2))
-        assert _likeness(shown[place], last.image[place]) < 0.35
+        assert _correlation(shown[place], last.image[place]) < 0.35
     background = slice(300, 350), slice(20, 120)
-    assert _likeness(shown[background], last.image[background]) < 0.35
+    assert _correlation(shown[background], last.image[background]) < 0.35
     body = slice(260, 350), slice(200, 280)
-    assert _likeness(shown[body], last.image[body]) > 0.8
+    assert _correlation(shown[body], last.image[body]) > 0.8
 
 
-def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
     """Correlation of two patches in grey: 1 for the same, about 0 where noise was made coarse."""
     a, b = (cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY).ravel().astype(float) for patch in (one, other))
     return float(np.corrcoef(a, b)[0, 1])

@@ -1,4 +1,4 @@
-"""What stands in the way of a violation."""
+"""What keeps a violation from opening."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from maskwatch.analysis.visit import Visit
 from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import MaskLogits, Verdict
 
-_BARE = MaskLogits(mask=-4.0, no_mask=4.0)
+_NO_MASK = MaskLogits(mask=-4.0, no_mask=4.0)
 _PRIOR = MaskLogits(mask=0.0, no_mask=0.0)
 
 
-class Alive(MotionEvidence):
-    """A face that has moved of its own."""
+class _Alive(MotionEvidence):
+    """Evidence of a face that has shown motion of its own."""
 
     @property
     def liveness(self) -> Liveness:
@@ -28,13 +28,13 @@ class Alive(MotionEvidence):
 
 @pytest.fixture
 def visit() -> Visit:
-    """Somebody alive who was found to wear no mask."""
+    """A living person with the verdict NO_MASK."""
     now = datetime(2026, 5, 1, tzinfo=UTC)
     evidence = Evidence(EvidenceLimits.from_config(DecisionConfig()), _PRIOR)
     for number in range(20):
-        evidence.vote(_BARE, number * 0.5)
+        evidence.vote(_NO_MASK, number * 0.5)
     assert evidence.verdict is Verdict.NO_MASK
-    return Visit(1, evidence, FaceConfidence(0.4), Alive(2.0), now, 0.0, now, seen_frontal=True)
+    return Visit(1, evidence, FaceConfidence(0.4), _Alive(2.0), now, 0.0, now, seen_frontal=True)
 
 
 def _seen(visit: Visit, *scores: float) -> None:
@@ -48,7 +48,7 @@ def test_a_confident_face_without_a_mask_opens_a_violation(visit: Visit) -> None
 
 
 def test_a_person_seen_only_turned_away_is_not_reported(visit: Visit) -> None:
-    """A turned face may add to what is known, but one look into it there must have been."""
+    """Turned faces may add evidence, but the face must have been seen from the front once."""
     visit.seen_frontal = False
     _seen(visit, *[0.9] * 10)
     policy = Policy(DecisionConfig())
@@ -57,7 +57,7 @@ def test_a_person_seen_only_turned_away_is_not_reported(visit: Visit) -> None:
 
 
 def test_wavering_scores_open_no_violation_and_give_the_reason(visit: Visit) -> None:
-    """Scores that a shelf, a sign and a fold of cloth get in photographs; however long they last."""
+    """Scores that shelves, signs and folds of cloth get in photographs, for any length of time."""
     _seen(visit, *(0.62, 0.74, 0.55, 0.71, 0.48, 0.76) * 20)
     policy = Policy(DecisionConfig())
     assert policy.decide(visit, 5.0) is Action.NOTHING
@@ -65,6 +65,6 @@ def test_wavering_scores_open_no_violation_and_give_the_reason(visit: Visit) -> 
 
 
 def test_earlier_low_scores_do_not_delay_the_report_of_a_removed_mask(visit: Visit) -> None:
-    """For the second and a half that the mask's own evidence takes, and no longer."""
+    """They delay it by at most the second and a half that the mask's own evidence takes."""
     _seen(visit, *[0.45] * 50, *[0.9] * 8)
     assert Policy(DecisionConfig()).decide(visit, 5.0) is Action.OPEN

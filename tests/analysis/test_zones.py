@@ -1,4 +1,4 @@
-"""Zones and hours: what is asked for where and when, across midnight, holidays and daylight saving."""
+"""Zones and schedules: which rule applies where and when, also over midnight and time changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Identifiers: in the order of time for live runs, the same again for replays."""
+"""Identifiers: ordered by time in live runs, reproducible in replays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The frozen words of the project, and that they stand alone."""
+"""The shared values are frozen and import nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fixed camera shows: a room, and the same room when something is wrong with the picture."""
+"""Pictures of a fixed camera: a room, and the same room with each fault of the picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GRAINS = np.random.default_rng(7).normal(size=(7, _SIZE[1], _SIZE[0], 1)).astyp
 
 
 def scene(seed: int = 0, noise: float = 2.0, moment: float = 0.0) -> Image:
-    """A room with edges of all sizes, and the noise of a sensor."""
+    """A room with edges of all sizes and sensor noise: uint8 BGR (180, 320, 3)."""
     grain = _GRAINS[int(moment * 5) % len(_GRAINS)] * np.float32(noise)
     return np.clip(_room(seed) + grain, 0, 255).astype(np.uint8)
 
@@ -43,4 +43,4 @@ SPOILT: dict[BlindReason, Callable[[float], Image]] = {
     BlindReason.OUT_OF_FOCUS: lambda at: cv2.GaussianBlur(scene(moment=at), (0, 0), 4),
     BlindReason.MOVED: lambda at: scene(seed=5, moment=at),
 }
-"""For each fault the picture of a moment (seconds); how a black one looks depends on the test."""
+"""For each fault the picture at a moment (seconds); a black one depends on the test."""

@@ -1,4 +1,4 @@
-"""A detector and a classifier that say what a test tells them to."""
+"""A scripted face detector and mask classifier, and frames for them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from maskwatch.domain import Box, Detection, Frame, MaskLogits, Point, Reading
 
-BARE = MaskLogits(mask=-3.0, no_mask=3.0, incorrect=-3.0)
-MASKED = MaskLogits(mask=3.0, no_mask=-3.0, incorrect=-3.0)
-WRONG = MaskLogits(mask=-3.0, no_mask=-3.0, incorrect=3.0)
+NO_MASK = MaskLogits(mask=-3.0, no_mask=3.0, incorrect=-3.0)
+MASK = MaskLogits(mask=3.0, no_mask=-3.0, incorrect=-3.0)
+INCORRECT = MaskLogits(mask=-3.0, no_mask=-3.0, incorrect=3.0)
 
 SIZE = (640, 360)
 EPOCH = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)  # a Monday
@@ -34,7 +34,7 @@ def face(x: float, y: float, height: float = 48.0, score: float = 0.9, yaw: floa
 
 
 def picture(seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
-    """Uint8 BGR noise: sharp everywhere, and unlike any other seed's."""
+    """Uint8 BGR noise (height, width, 3): sharp everywhere, and different for each seed."""
     width, height = size
     return np.random.default_rng(seed).integers(30, 226, (height, width, 3), dtype=np.uint8)
 
@@ -50,29 +50,29 @@ def frame(
 
 
 class ScriptedDetector:
-    """Gives the detections of one frame after the other, then none."""
+    """Returns the scripted detections frame by frame, then none."""
 
     def __init__(self, script: Sequence[Sequence[Detection]]) -> None:
-        self._script = [list(detections) for detections in script]
+        self.script = [list(detections) for detections in script]
         self.calls = 0
 
     def detect(self, image: np.ndarray) -> list[Detection]:
         assert image.dtype == np.uint8
         self.calls += 1
-        return self._script[self.calls - 1] if self.calls <= len(self._script) else []
+        return self.script[self.calls - 1] if self.calls <= len(self.script) else []
 
 
 class ScriptedClassifier:
-    """Reads each face by `say`; counts what it was asked."""
+    """Reads each face by `logits_for`; `read` records the detections."""
 
     id = "scripted"
     prior = MaskLogits(*(math.log(share) for share in (0.45, 0.45, 0.10)))
 
-    def __init__(self, say: Callable[[Detection], MaskLogits] = lambda _: BARE) -> None:
-        self._say = say
+    def __init__(self, logits_for: Callable[[Detection], MaskLogits] = lambda _: NO_MASK) -> None:
+        self.logits_for = logits_for
         self.read: list[Detection] = []
 
     def classify(self, image: np.ndarray, detections: Sequence[Detection]) -> list[Reading]:
         assert image.dtype == np.uint8
         self.read += detections
-        return [Reading(self._say(detection)) for detection in detections]
+        return [Reading(self.logits_for(detection)) for detection in detections]

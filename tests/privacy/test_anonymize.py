@@ -1,4 +1,4 @@
-"""Nothing that must be hidden can be had back from a picture: the test is exact."""
+"""What is covered in a picture cannot be recovered from it: the tests are exact."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def test_the_whole_margin_is_covered() -> None:
 
 
 def test_the_output_depends_only_on_the_means_of_the_covered_cells() -> None:
-    """Mutation "blur removed": pixels moved about under the mosaic must not show.
+    """Mutation "blur removed": pixels permuted under the mosaic must not show.
 
-    The subject's area is filled anew so that each of its cells keeps its mean; the pictures must be
-    the same to the last bit.
+    The subject's area is changed so that each of its cells keeps its mean; the pictures must be
+    identical.
     """
     area = face_area(_SUBJECT)
     cell = math.ceil(max(area.width, area.height) / 7)
@@ -76,7 +76,7 @@ def test_the_output_depends_only_on_the_means_of_the_covered_cells() -> None:
     for y in range(y1, y2, cell):
         for x in range(x1, x2, cell):
             other[y : y + cell, x : x + cell] = other[y : y + cell, x : x + cell][::-1, ::-1]
-    # What is mirrored within fine cells may move between coarse ones only outside the body.
+    # The body box covers the picture: mirrored fine cells could change coarse ones outside it.
     body_only = Anonymizer().picture(_IMAGE, [Box(-999, -999, 1999, 1999)], [_SUBJECT])[0]
     again = Anonymizer().picture(other, [Box(-999, -999, 1999, 1999)], [_SUBJECT])[0]
     assert not np.array_equal(other, _IMAGE)

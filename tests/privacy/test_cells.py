@@ -1,4 +1,4 @@
-"""A mosaic depends on the means of its cells and on nothing finer."""
+"""A mosaic depends only on the means of its cells."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.vision import picture
 
 
 def _shuffled(image: np.ndarray, cell: int, seed: int) -> np.ndarray:
-    """Move the pixels about within each cell: every cell keeps its mean."""
+    """Permute the pixels within each cell: every cell keeps its mean."""
     rng, out = np.random.default_rng(seed), image.copy()
     for y in range(0, image.shape[0], cell):
         for x in range(0, image.shape[1], cell):
@@ -43,7 +43,7 @@ def test_each_cell_is_one_colour_near_its_mean() -> None:
 
 @pytest.mark.parametrize("value", [0, 7, 128, 255])
 def test_cell_means_are_quantized_to_32_levels(value: int) -> None:
-    """32 levels: what a cell could say beyond that is not said."""
+    """Smaller differences between means are lost."""
     flat = np.full((8, 8, 3), value, np.uint8)
     assert len({int(mosaic(np.full((8, 8, 3), v, np.uint8), 8)[0, 0, 0]) for v in range(256)}) == 32
     assert abs(int(mosaic(flat, 8)[0, 0, 0]) - value) <= 4

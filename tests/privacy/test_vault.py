@@ -1,4 +1,4 @@
-"""A sealed face opens for the holder of the private key and for nobody else."""
+"""Only the holder of the private key can open a sealed face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explanation tells of each track what a person needs to trust, or to change, the rules."""
+"""The explanation gives for each track the reasons for its report or its absence."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from maskwatch.replay.explain import Explanation, evidence_svg
 from maskwatch.replay.replay import ReplayStep
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
-from tests.fakes.vision import MASKED, ScriptedClassifier, ScriptedDetector, face, frame
+from tests.fakes.vision import MASK, ScriptedClassifier, ScriptedDetector, face, frame
 
 _CAMERA = CameraConfig(name="door", url=SecretUrl("clip.mp4"))
 
 
-def _told(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None = None) -> Explanation:
+def _explanation(
+    script: Sequence[Sequence[Detection]], classifier: ScriptedClassifier | None = None
+) -> Explanation:
     pipeline = Pipeline(
         _CAMERA,
         detector=ScriptedDetector(script),
-        classifier=say or ScriptedClassifier(),
+        classifier=classifier or ScriptedClassifier(),
         ids=ReplayIds("clip", "door"),
         meter=Meter(),
     )
@@ -31,8 +33,8 @@ def _told(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None 
     return explanation
 
 
-def _text(script: Sequence[Sequence[Detection]], say: ScriptedClassifier | None = None) -> str:
-    return "\n".join(_told(script, say).lines())
+def _text(script: Sequence[Sequence[Detection]], classifier: ScriptedClassifier | None = None) -> str:
+    return "\n".join(_explanation(script, classifier).lines())
 
 
 def test_a_reported_walker_is_explained_with_readings_and_times() -> None:
@@ -50,7 +52,7 @@ def test_a_poster_is_explained_by_its_missing_motion() -> None:
 
 
 def test_a_masked_person_is_explained_by_the_verdict() -> None:
-    text = _text([[face(80 + 40 * i, 150)] for i in range(10)], ScriptedClassifier(lambda _: MASKED))
+    text = _text([[face(80 + 40 * i, 150)] for i in range(10)], ScriptedClassifier(lambda _: MASK))
     assert "why       not reported: the verdict is mask" in text
 
 
@@ -66,7 +68,7 @@ def test_insufficient_evidence_is_given_in_nats() -> None:
 
 
 def test_for_a_face_that_moves_in_place_an_ignored_zone_is_suggested() -> None:
-    """A screen: it sways like a person, for ever in one place."""
+    """A face on a screen sways like a person but stays in one place."""
     script = [[face(320 + (i % 5) * 4, 180, 60)] for i in range(60)]
     text = _text(script)
     assert "hint      moves, but never left its place in" in text
@@ -78,8 +80,10 @@ def test_for_a_walker_no_zone_is_suggested() -> None:
 
 
 def test_the_plot_draws_each_judged_track_with_its_thresholds() -> None:
-    told = _told([[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)])
-    drawing = evidence_svg(told)
+    explanation = _explanation(
+        [[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)]
+    )
+    drawing = evidence_svg(explanation)
     assert drawing.count("<polyline") == 1
     assert drawing.count("stroke-dasharray") == 2
     assert ">opened<" in drawing

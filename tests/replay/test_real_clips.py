@@ -1,6 +1,6 @@
-"""The real clips give the events that a careful person wrote down before the system ran on them.
+"""The real clips give the events that were written down before the system ran on them.
 
-`real_clips.toml` holds them.
+`real_clips.toml` lists them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from maskwatch.secrets import SecretUrl
 pytestmark = [pytest.mark.shared, pytest.mark.timeout(600)]
 
 
-class Due(msgspec.Struct, forbid_unknown_fields=True):
+class ExpectedEvent(msgspec.Struct, forbid_unknown_fields=True):
     """An event that must be reported: who, opened when (seconds), and where across the picture."""
 
     who: str
@@ -29,16 +29,16 @@ class Due(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Clip(msgspec.Struct, forbid_unknown_fields=True):
-    """What a careful person expects of one clip."""
+    """The expected events of one clip."""
 
     file: str
     story: str
-    required: list[Due]
+    required: list[ExpectedEvent]
     allowed: int
     allowed_opens: tuple[float, float] = (0.0, 1e9)
 
 
-class Seen(NamedTuple):
+class OpenedEvent(NamedTuple):
     """An opened violation: second, and middle of the face across the picture (0 to 1)."""
 
     at: float
@@ -51,17 +51,17 @@ _CLIPS = [
 ]
 
 
-def _opened(path: Path) -> list[Seen]:
+def _opened(path: Path) -> list[OpenedEvent]:
     camera = CameraConfig(name="real", url=SecretUrl(str(path)))
     return [
-        Seen(step.moment, step.change.violation.box.centre.x)
+        OpenedEvent(step.moment, step.change.violation.box.centre.x)
         for step in Replay(path, Config(cameras=(camera,)), camera).changes()
         if step.change.kind is ChangeKind.OPENED
     ]
 
 
-def _faults(clip: Clip, seen: list[Seen]) -> tuple[list[str], list[Seen]]:
-    """Return who was not reported, and the reports that are too many."""
+def _faults(clip: Clip, seen: list[OpenedEvent]) -> tuple[list[str], list[OpenedEvent]]:
+    """Return the people who were not reported, and the unexpected reports."""
     left, missed = sorted(seen), []
     for due in clip.required:
         fits = [
@@ -80,10 +80,10 @@ def _faults(clip: Clip, seen: list[Seen]) -> tuple[list[str], list[Seen]]:
 
 @pytest.mark.parametrize("clip", _CLIPS, ids=lambda clip: clip.file.removesuffix(".mp4"))
 def test_a_real_clip_gives_the_expected_events(clip: Clip, shared_data: Path) -> None:
-    """Nobody without a mask is missed, nobody else is reported, and nobody twice."""
-    missed, strange = _faults(clip, _opened(shared_data / "videos" / clip.file))
+    """Everyone without a mask is reported, once, and no one else."""
+    missed, unexpected = _faults(clip, _opened(shared_data / "videos" / clip.file))
     assert not missed, (clip.story, missed)
-    assert not strange, (clip.story, strange)
+    assert not unexpected, (clip.story, unexpected)
 
 
 def test_every_listed_clip_exists(shared_data: Path) -> None:

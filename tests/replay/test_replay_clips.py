@@ -1,4 +1,4 @@
-"""A replay says the same on every run, idle or loaded, and explains what it said."""
+"""A replay gives the same events on every run, idle or under load, and explains them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from maskwatch.vision.faces import FaceDetector
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One bare and one masked person side by side, with the truth beside the clip."""
+    """A person without and one with a mask side by side, with the truth beside the clip."""
     path = tmp_path_factory.mktemp("clips") / "pair.mp4"
     render(scene_named("pair", 0), path, size=(960, 540), fps=10.0, seed=0, faces=default_heads())
     return path

@@ -1,4 +1,4 @@
-"""Tracks and detections are paired at the least total cost."""
+"""Tracks and detections are assigned at the least total cost."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _total(costs: list[list[float]], pairs: list[tuple[int, int]]) -> float:
 
 
 def _cheapest(costs: list[list[float]]) -> float:
-    """Try every way there is."""
+    """Return the least total cost over all assignments."""
     rows, columns = len(costs), len(costs[0])
-    seats = [*range(columns), *([None] * rows)]
+    columns_or_none = [*range(columns), *([None] * rows)]
     best = math.inf
-    for chosen in set(permutations(seats, rows)):
+    for chosen in set(permutations(columns_or_none, rows)):
         pairs = [(r, c) for r, c in enumerate(chosen) if c is not None]
         best = min(best, _total(costs, pairs))
     return best

@@ -17,7 +17,7 @@ from maskwatch.tracking.tracker import Tracker
 from tests.fakes.vision import face
 
 Path = Callable[[float], tuple[float, float, float] | None]
-"""From seconds to the middle (x, y) and height of somebody's face; None when it is not seen."""
+"""From seconds to the centre (x, y) and height of a face; None while it is not detected."""
 
 
 def _walk(x: float, y: float, across: float, height: float = 48.0, growth: float = 0.0) -> Path:
@@ -131,10 +131,10 @@ def test_a_face_far_from_where_a_person_vanished_is_a_new_track() -> None:
     assert _switches(_follow([path], seconds=2.5, rate=5)) == 1
 
 
-def _changes_places(seed: int, *, rests: bool) -> bool:
-    """Return whether two posters, looked at for a second and then every two, ever lose their numbers."""
+def _exchange_tracks(seed: int, *, pauses: bool) -> bool:
+    """Return whether two posters, analysed every two seconds, ever exchange their tracks."""
     rng, tracker, now = random.Random(seed), Tracker(0.6, 3.0), 0.0
-    for look in range(20):
+    for index in range(20):
         faces = [
             face(x + rng.gauss(0, 1), y + rng.gauss(0, 1), height * rng.uniform(0.94, 1.06))
             for x, y, height in ((300, 150, 97), (660, 166, 85))
@@ -143,18 +143,18 @@ def _changes_places(seed: int, *, rests: bool) -> bool:
         places = {t.number: t.detection.box.centre.x for t in tracker.tracks if t.detection}
         if not (places.get(1, 999) < 400 < places.get(2, 0)):
             return True
-        before, now = now, now + (0.2 if look < 5 else 2.0)
+        before, now = now, now + (0.2 if index < 5 else 2.0)
         skipped = before + 0.2
-        while rests and skipped < now - 0.1:
+        while pauses and skipped < now - 0.1:
             tracker.pause(skipped)
             skipped += 0.2
     return False
 
 
 def test_two_posters_keep_their_tracks_while_no_frame_is_analysed() -> None:
-    """Mutation "no rest": seconds without a look let either be anywhere, and sizes alone decide."""
-    assert not any(_changes_places(seed, rests=True) for seed in range(40))
-    assert any(_changes_places(seed, rests=False) for seed in range(40))
+    """Without the pauses either face could be anywhere, and size alone would decide."""
+    assert not any(_exchange_tracks(seed, pauses=True) for seed in range(40))
+    assert any(_exchange_tracks(seed, pauses=False) for seed in range(40))
 
 
 def test_a_doubtful_detection_keeps_a_track_but_never_begins_one() -> None:
@@ -203,7 +203,7 @@ _ANY_FACE = st.builds(
 def test_any_detections_at_any_times_leave_the_tracks_consistent(
     frames: list[tuple[float, list[Detection]]],
 ) -> None:
-    """Numbers never come back, each detection has one track, no track coasts for ever."""
+    """Numbers are unique for good, each detection has one track, and every track ends."""
     tracker = Tracker(0.6, 3.0)
     gone: set[int] = set()
     latest = -math.inf

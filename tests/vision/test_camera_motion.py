@@ -1,4 +1,4 @@
-"""Where a place of the picture would be now, if only the camera had moved."""
+"""Where a box would be now if only the camera had moved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from maskwatch.domain import Box
 from maskwatch.vision.camera_motion import CameraMotion
 
-_PLACE = Box(300, 150, 340, 200)
+_BOX = Box(300, 150, 340, 200)
 
 
 def _wall(seed: int = 0) -> np.ndarray:
@@ -38,47 +38,47 @@ def _similarity(size: float, degrees: float, across: float, down: float) -> np.n
 def test_a_box_moves_along_with_a_moving_camera(
     step: tuple[float, float, float, float],
 ) -> None:
-    """After eight looks the place is where the whole motion puts it, within a tenth of its size."""
-    background, carried, whole = CameraMotion(), _PLACE, np.eye(3)
-    background.hold(_seen(_wall(), whole[:2], 0))
-    once = np.vstack([_similarity(*step), (0, 0, 1)])
-    for look in range(1, 9):
-        whole = once @ whole
-        carried = background.flow(_seen(_wall(), whole[:2], look), ()).carry(carried)
-    x, y, _ = whole @ (_PLACE.centre.x, _PLACE.centre.y, 1)
+    """After eight frames the box is where the total motion puts it, within a tenth of its size."""
+    motion, carried, total = CameraMotion(), _BOX, np.eye(3)
+    motion.hold(_seen(_wall(), total[:2], 0))
+    step_matrix = np.vstack([_similarity(*step), (0, 0, 1)])
+    for index in range(1, 9):
+        total = step_matrix @ total
+        carried = motion.flow(_seen(_wall(), total[:2], index), ()).carry(carried)
+    x, y, _ = total @ (_BOX.centre.x, _BOX.centre.y, 1)
     assert carried.centre.x == pytest.approx(x, abs=4.0)
     assert carried.centre.y == pytest.approx(y, abs=4.0)
-    assert carried.height == pytest.approx(_PLACE.height * step[0] ** 8, rel=0.05)
+    assert carried.height == pytest.approx(_BOX.height * step[0] ** 8, rel=0.05)
 
 
 def test_a_person_walking_through_a_still_picture_moves_no_box() -> None:
-    background, carried = CameraMotion(), _PLACE
-    for look in range(10):
+    motion, carried = CameraMotion(), _BOX
+    for index in range(10):
         picture = _wall()
-        left = 200 + 12 * look
+        left = 200 + 12 * index
         picture[100:300, left : left + 60] = _wall(9)[100:300, 300:360]
-        if look == 0:
-            background.hold(picture)
+        if index == 0:
+            motion.hold(picture)
         else:
             body = Box(left - 12, 100, left + 60, 300)
-            carried = background.flow(picture, (body,)).carry(carried)
-    assert carried.centre.x == pytest.approx(_PLACE.centre.x, abs=1.0)
+            carried = motion.flow(picture, (body,)).carry(carried)
+    assert carried.centre.x == pytest.approx(_BOX.centre.x, abs=1.0)
 
 
 def test_a_picture_without_corners_moves_no_box() -> None:
-    background = CameraMotion()
-    background.hold(np.full((360, 640, 3), 90, np.uint8))
-    flow = background.flow(np.full((360, 640, 3), 90, np.uint8), ())
-    assert flow.carry(_PLACE) == _PLACE
+    motion = CameraMotion()
+    motion.hold(np.full((360, 640, 3), 90, np.uint8))
+    flow = motion.flow(np.full((360, 640, 3), 90, np.uint8), ())
+    assert flow.carry(_BOX) == _BOX
 
 
 def test_a_picture_full_of_bodies_moves_no_box() -> None:
-    background = CameraMotion()
-    background.hold(_wall())
-    assert background.flow(np.roll(_wall(), 9, axis=1), (Box(-9, -9, 999, 999),)).carry(_PLACE) == _PLACE
+    motion = CameraMotion()
+    motion.hold(_wall())
+    assert motion.flow(np.roll(_wall(), 9, axis=1), (Box(-9, -9, 999, 999),)).carry(_BOX) == _BOX
 
 
 def test_without_a_comparable_frame_before_no_box_moves() -> None:
-    background = CameraMotion()
-    assert background.flow(_wall(), ()).carry(_PLACE) == _PLACE
-    assert background.flow(cv2.resize(_wall(), (320, 180)), ()).carry(_PLACE) == _PLACE
+    motion = CameraMotion()
+    assert motion.flow(_wall(), ()).carry(_BOX) == _BOX
+    assert motion.flow(cv2.resize(_wall(), (320, 180)), ()).carry(_BOX) == _BOX

@@ -1,4 +1,4 @@
-"""Pixels that change by themselves are told from shake, light and noise."""
+"""Changes of a face's pixels are distinguished from shake, light and noise."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_face_that_turns_a_little_changes_more_than_noise() -> None:
 
 
 def test_a_poster_with_a_hidden_chin_changes_less_than_a_living_face() -> None:
-    """Less than the 1.1 that life takes, although a third of the face is another's."""
+    """Less than the 1.1 required of a living face, although a third of it is hidden."""
     patch = FacePatch(_noisy(_wall(), 1), _FACE)
     hidden = _wall()
     hidden[182:230, 305:335] = 20

@@ -1,4 +1,4 @@
-"""The one seam to TFLite."""
+"""The wrapper of the TFLite runtime."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_shipped_model_takes_raw_rgb(model: Path) -> None:
 
 
 def test_a_batch_is_its_images_one_by_one(model: Path) -> None:
-    """The order is kept and nothing leaks from one image to the next."""
+    """The order is kept and images do not affect each other."""
     loaded = Interpreter.from_file(model)
     images = np.random.default_rng(0).integers(0, 256, (3, *loaded.input.shape[1:]), np.uint8)
     both = loaded.run(images)
@@ -60,7 +60,7 @@ def test_each_input_type_gets_its_value_range(dtype: interpreter.Dtype, expected
 
 
 def test_without_a_runtime_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither package there: a dependency error, no traceback."""
+    """With neither package: a DependencyError."""
 
     def absent(name: str) -> None:
         raise ImportError(name)
@@ -71,5 +71,5 @@ def test_without_a_runtime_the_error_names_the_package(monkeypatch: pytest.Monke
 
 
 def test_the_runtime_in_use_is_named() -> None:
-    """It stands in reports."""
+    """Reports contain the name."""
     assert interpreter.runtime_name() in {"ai_edge_litert", "tflite_runtime"}

@@ -1,4 +1,4 @@
-"""Manifests are read strictly, and a model that is not theirs is refused."""
+"""Manifests are read strictly, and a model that does not match is refused."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from maskwatch.vision.manifest import (
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The default model and its manifest, to be spoilt."""
+    """A copy of the default model and its manifest that a test may change."""
     source = default_manifest()
     shutil.copy(source, tmp_path / "m.json")
     shutil.copy(source.parent / read_manifest(source).file, tmp_path)
     return tmp_path / "m.json"
 
 
-def spoil(path: Path, change: dict[str, Any]) -> None:
+def change_fields(path: Path, change: dict[str, Any]) -> None:
     """Change fields of a manifest; a dotted key reaches into a struct."""
     content = json.loads(path.read_text())
     for key, value in change.items():
         *outer, last = key.split(".")
-        place = content
+        section = content
         for name in outer:
-            place = place[name]
-        place[last] = value
+            section = section[name]
+        section[last] = value
     path.write_text(json.dumps(content))
 
 
@@ -85,7 +85,7 @@ def test_a_manifest_is_read_back_as_written(copy: Path) -> None:
 )
 def test_a_wrong_field_is_named(copy: Path, change: dict[str, Any], message: str) -> None:
     """The error says which file and which field."""
-    spoil(copy, change)
+    change_fields(copy, change)
     with pytest.raises(ManifestError, match=message) as caught:
         read_manifest(copy)
     assert str(copy) in str(caught.value)
@@ -103,8 +103,8 @@ def test_a_wrong_field_is_named(copy: Path, change: dict[str, Any], message: str
     ],
 )
 def test_a_model_that_differs_is_refused(copy: Path, change: dict[str, Any], message: str) -> None:
-    """Whatever the manifest says of the model is checked against it."""
-    spoil(copy, change)
+    """Every statement of the manifest about the model is checked."""
+    change_fields(copy, change)
     with pytest.raises(ManifestError, match=message):
         load_interpreter(copy, read_manifest(copy))
 
@@ -121,7 +121,7 @@ def test_a_changed_model_file_is_refused(copy: Path) -> None:
 
 
 def test_a_manifest_that_is_not_json_is_refused(tmp_path: Path) -> None:
-    """A model given for its manifest is a likely mistake."""
+    """For example the model file given in place of its manifest."""
     (tmp_path / "x.json").write_bytes(b"TFL3 not json")
     with pytest.raises(ManifestError, match="not JSON"):
         read_manifest(tmp_path / "x.json")

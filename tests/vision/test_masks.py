@@ -23,13 +23,13 @@ def model() -> MaskClassifier:
 
 
 def face(x1: float, y1: float, x2: float, y2: float) -> Detection:
-    """A detection whose landmarks nobody looks at."""
+    """A detection with meaningless landmarks."""
     middle = Point((x1 + x2) / 2, (y1 + y2) / 2)
     return Detection(Box(x1, y1, x2, y2), 0.9, (middle, middle, middle, middle, middle))
 
 
 def test_golden_crops_get_golden_logits(model: MaskClassifier) -> None:
-    """The shipped model answers as it did when it was shipped.
+    """The shipped model returns what it did when it was shipped.
 
     Runtimes differ by up to 0.1 in probability on int8 models, hence the tolerance.
     """

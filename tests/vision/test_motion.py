@@ -1,4 +1,4 @@
-"""The motion gate spares the detector an empty scene and misses nobody."""
+"""The motion gate skips empty scenes and misses no person."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def _visitor(x: int, seed: int, size: tuple[int, int] = (24, 60), lighter: int =
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _looks(
+def _admitted(
     gate: MotionGate, frames: list[np.ndarray], rate: float = 5.0, awake: bool = False
 ) -> list[bool]:
     return [gate.admit(image, index / rate, awake=awake) for index, image in enumerate(frames)]
 
 
 def test_an_empty_room_is_analysed_at_intervals_only() -> None:
-    looks = _looks(MotionGate(max_interval=2.0), [_room(seed=i) for i in range(51)])
-    assert looks[0]
-    assert 5 <= sum(looks) <= 12
+    admitted = _admitted(MotionGate(max_interval=2.0), [_room(seed=i) for i in range(51)])
+    assert admitted[0]
+    assert 5 <= sum(admitted) <= 12
 
 
 def test_a_person_who_enters_is_analysed_in_that_very_frame() -> None:
     """Mutation "gate stuck shut": a gate that never opens again fails here."""
     gate = MotionGate(max_interval=60.0)
-    assert not any(_looks(gate, [_room(seed=i) for i in range(30)])[8:])
+    assert not any(_admitted(gate, [_room(seed=i) for i in range(30)])[8:])
     assert gate.admit(_visitor(300, 99), 6.0, awake=False)
 
 
 def test_motion_keeps_the_gate_open_for_a_while() -> None:
     gate = MotionGate(max_interval=60.0, hold=1.0)
-    _looks(gate, [_room(seed=i) for i in range(10)])
+    _admitted(gate, [_room(seed=i) for i in range(10)])
     gate.admit(_visitor(300, 50), 2.0, awake=False)
     still = [gate.admit(_visitor(300, 51 + i), 2.2 + i / 5, awake=False) for i in range(10)]
     assert still[:4] == [True] * 4
@@ -64,19 +64,19 @@ def test_motion_keeps_the_gate_open_for_a_while() -> None:
 
 
 def test_a_still_person_in_view_keeps_the_gate_open() -> None:
-    assert all(_looks(MotionGate(), [_room(seed=i) for i in range(30)], awake=True))
+    assert all(_admitted(MotionGate(), [_room(seed=i) for i in range(30)], awake=True))
 
 
 def test_slow_changes_add_up() -> None:
-    """Each frame is compared with the last one looked at, not with the one before it."""
+    """Each frame is compared with the last analysed one, not with the one before it."""
     gate = MotionGate(max_interval=1e6, hold=0.1)
     frames = [_visitor(300, seed=i, lighter=i) for i in range(60)]
-    assert sum(_looks(gate, frames)[5:]) >= 2
+    assert sum(_admitted(gate, frames)[5:]) >= 2
 
 
 def test_a_person_who_fills_most_of_the_picture_is_motion() -> None:
     gate = MotionGate(max_interval=60.0)
-    _looks(gate, [_room(seed=i) for i in range(10)])
+    _admitted(gate, [_room(seed=i) for i in range(10)])
     near = _room(seed=70)
     near[:, 100:600] = picture(5)[:, 100:600]
     assert gate.admit(near, 9.0, awake=False)
@@ -89,7 +89,7 @@ def test_flickering_light_is_no_motion(levels: int) -> None:
         np.clip(_room(seed=i).astype(np.int16) + (levels if i % 2 else 0), 0, 255).astype(np.uint8)
         for i in range(30)
     ]
-    assert not any(_looks(gate, frames)[8:])
+    assert not any(_admitted(gate, frames)[8:])
 
 
 def test_a_moment_in_the_past_opens_the_gate() -> None:

@@ -1,4 +1,4 @@
-"""The one way from a frame to the network's input."""
+"""From a frame to the network's input."""
 
 from __future__ import annotations
 

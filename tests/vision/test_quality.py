@@ -1,4 +1,4 @@
-"""What no careful eye would judge is sorted out, with its reason."""
+"""Faces that are unfit to be judged are rejected with the reason."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def test_yaw_has_the_sign_of_the_side_that_the_nose_points_to() -> None:
 
 
 def test_large_sharp_and_frontal_faces_make_the_better_picture() -> None:
-    def worth(detection: Detection, image: np.ndarray = _SHARP) -> float:
+    def score(detection: Detection, image: np.ndarray = _SHARP) -> float:
         return _GATE.measure(image, detection, 1.0).picture_score(detection)
 
-    good = worth(face(300, 150, 60))
-    assert worth(face(300, 150, 90)) > good
-    assert worth(face(300, 150, 60, yaw=0.4)) < good
-    assert worth(face(300, 150, 60), cv2.GaussianBlur(_SHARP, (0, 0), 3)) < good
+    good = score(face(300, 150, 60))
+    assert score(face(300, 150, 90)) > good
+    assert score(face(300, 150, 60, yaw=0.4)) < good
+    assert score(face(300, 150, 60), cv2.GaussianBlur(_SHARP, (0, 0), 3)) < good
