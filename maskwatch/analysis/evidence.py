@@ -18,7 +18,7 @@ from itertools import combinations
 from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import MaskLogits, Verdict
 
-__all__ = ["CLIP", "Evidence", "EvidenceLimits"]
+__all__ = ["CLIP", "CorrelationWeight", "Evidence", "EvidenceLimits"]
 
 CLIP = 4.0
 """Maximum nats of one reading for a pair of classes; less than any useful threshold."""
@@ -80,6 +80,33 @@ class EvidenceLimits:
         )
 
 
+class CorrelationWeight:
+    """Weights observations in quick succession less, since they are correlated.
+
+    Args:
+        correlation_time: seconds (tau) of the weight 1 - exp(-dt / tau).
+
+    """
+
+    __slots__ = ("_correlation_time", "_last")
+
+    def __init__(self, correlation_time: float) -> None:
+        self._correlation_time = correlation_time
+        self._last: float | None = None
+
+    def at(self, moment: float) -> float:
+        """Return the weight (0 to 1) of an observation at `moment` (seconds); 1 for the first.
+
+        A moment in the past counts as no time passed.
+        """
+        if self._last is None:
+            self._last = moment
+            return 1.0
+        seconds = max(0.0, moment - self._last)
+        self._last = max(moment, self._last)
+        return 1.0 - math.exp(-seconds / self._correlation_time)
+
+
 class Evidence:
     """The accumulated readings of one person.
 
@@ -93,13 +120,13 @@ class Evidence:
 
     """
 
-    __slots__ = ("_cusums", "_limits", "_prior", "_ratios", "_voted_at", "readings", "verdict")
+    __slots__ = ("_cusums", "_limits", "_prior", "_ratios", "_weight", "readings", "verdict")
 
     def __init__(self, limits: EvidenceLimits, prior: MaskLogits) -> None:
         self._limits, self._prior = limits, prior
         self._ratios: dict[Pair, float] = {pair: 0.0 for pair in _PAIRS if _has_classes(prior, pair)}
         self._cusums: dict[Verdict, float] = {}
-        self._voted_at: float | None = None
+        self._weight = CorrelationWeight(limits.correlation_time)
         self.verdict = Verdict.UNKNOWN
         self.readings = 0
 
@@ -111,7 +138,7 @@ class Evidence:
             moment: seconds of the frame; a moment in the past counts as no time passed.
 
         """
-        weight = self._weight(moment)
+        weight = self._weight.at(moment)
         steps = {pair: weight * self._ratio(logits, pair) for pair in self._ratios}
         for pair, step in steps.items():
             self._ratios[pair] = min(max(self._ratios[pair] + step, -_MAX_RATIO), _MAX_RATIO)
@@ -143,14 +170,6 @@ class Evidence:
 
     def _rivals(self, verdict: Verdict) -> list[Verdict]:
         return [b if a is verdict else a for a, b in self._ratios if verdict in (a, b)]
-
-    def _weight(self, moment: float) -> float:
-        if self._voted_at is None:
-            self._voted_at = moment
-            return 1.0
-        seconds = max(0.0, moment - self._voted_at)
-        self._voted_at = max(moment, self._voted_at)
-        return 1.0 - math.exp(-seconds / self._limits.correlation_time)
 
     def _ratio(self, logits: MaskLogits, pair: Pair) -> float:
         first, second = pair

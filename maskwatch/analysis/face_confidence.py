@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+from maskwatch.analysis.evidence import CorrelationWeight
+
 __all__ = ["FaceConfidence"]
 
 # Log-likelihood ratio of "a face" over "no face" for one score: a logistic regression on 1,749
@@ -34,11 +36,10 @@ class FaceConfidence:
 
     """
 
-    __slots__ = ("_correlation_time", "_seen_at", "ratio")
+    __slots__ = ("_weight", "ratio")
 
     def __init__(self, correlation_time: float) -> None:
-        self._correlation_time = correlation_time
-        self._seen_at: float | None = None
+        self._weight = CorrelationWeight(correlation_time)
         self.ratio = _PRIOR
 
     def observe(self, score: float, moment: float) -> None:
@@ -47,17 +48,9 @@ class FaceConfidence:
         A moment in the past counts as no time passed.
         """
         step = min(max(_SLOPE * (score - _NEUTRAL_SCORE), -_CLIP), _CLIP)
-        self.ratio = min(max(self.ratio + self._weight(moment) * step, -_THRESHOLD), _MAX_RATIO)
+        self.ratio = min(max(self.ratio + self._weight.at(moment) * step, -_THRESHOLD), _MAX_RATIO)
 
     @property
     def sufficient(self) -> bool:
         """Whether the track counts as a face."""
         return self.ratio >= _THRESHOLD
-
-    def _weight(self, moment: float) -> float:
-        if self._seen_at is None:
-            self._seen_at = moment
-            return 1.0
-        seconds = max(0.0, moment - self._seen_at)
-        self._seen_at = max(moment, self._seen_at)
-        return 1.0 - math.exp(-seconds / self._correlation_time)
