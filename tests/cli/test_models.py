@@ -97,7 +97,7 @@ def test_a_configuration_of_a_form_that_cannot_be_changed_stays_as_it_was(
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(text)
-    with pytest.raises(ConfigError, match="write by hand: model: "):
+    with pytest.raises(ConfigError, match="add by hand: model: "):
         run("use", str(other), "--config", str(config))
     assert config.read_text() == text
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.yaml"]
