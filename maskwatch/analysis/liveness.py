@@ -1,10 +1,10 @@
 """Whether a track is a living person's face: the one place where this is decided.
 
-Three questions are asked before a violation may open, and `person_obstacle` answers them together:
+A violation may open only if three conditions hold; `person_obstacle` returns the first that fails:
 
-* Is it a face? `face_confidence` tests the detector's scores.
-* Was it seen from the front? `vision.quality` measures its pose; `Visit.seen_frontal` keeps it.
-* Is it alive? `own_motion` tests for motion of its own, and `LivenessMonitor` supplies what it needs:
+* It is a face: `face_confidence` tests the detector's scores.
+* It was seen from the front: `vision.quality` measures the pose, `Visit.seen_frontal` keeps it.
+* It is alive: `own_motion` tests for motion of its own, and `LivenessMonitor` supplies what it needs:
   the camera's motion (`vision.camera_motion`), the change of the face's pixels
   (`vision.face_motion`), and the places where still faces are.
 

@@ -38,7 +38,7 @@ class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         id: name of the model.
         description: one line.
         licence: SPDX id of the weights' licence.
-        copyright: the notice that the licence asks to keep.
+        copyright: the notice that the licence requires.
         file: the .onnx file's name, in the manifest's folder.
         size: bytes of that file.
         sha256: of that file.
@@ -78,8 +78,8 @@ def yunet_bytes(path: Path | None = None) -> bytes:
     """Return the bytes of the shipped YuNet 2023mar; what is returned is what was checked.
 
     Args:
-        path: the user's own copy of it. The published file that it was made from is accepted too
-            and stands for the shipped one, since onnxruntime takes no other size of picture with it.
+        path: a copy of it. The published file that it was made from is accepted too; the shipped
+            one is then loaded, since onnxruntime runs the published one at 640 x 640 px only.
 
     Raises:
         WeightsError: the file is missing, unreadable, or neither of the two.
