@@ -14,6 +14,7 @@ from maskwatch.errors import WeightsError
 from maskwatch.vision import weights
 from maskwatch.vision.manifest import shipped_folder
 from maskwatch.vision.weights import face_detector_manifest, yunet_bytes
+from tools.make_face_detector import manifest_of, with_free_axes
 
 _MANIFEST = face_detector_manifest()
 
@@ -39,6 +40,11 @@ def test_the_shipped_detector_takes_any_picture_size() -> None:
     assert [side.dim_value or side.dim_param for side in sides] == [1, 3, "H", "W"]
     assert not any(output.type.tensor_type.HasField("shape") for output in graph.output)
     assert len(graph.value_info) == 0
+
+
+def test_the_script_that_made_the_detector_would_not_change_it() -> None:
+    assert with_free_axes(yunet_bytes()) == yunet_bytes()
+    assert manifest_of(yunet_bytes()) == _MANIFEST
 
 
 def test_the_detectors_licence_is_shipped_with_it() -> None:
