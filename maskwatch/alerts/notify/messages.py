@@ -1,4 +1,4 @@
-"""Renders notifications: one alert as text, or many as a digest. No I/O but a look for the picture."""
+"""Renders notifications: one alert as text, or many as a digest. Its only I/O checks for the picture."""
 
 from __future__ import annotations
 
