@@ -1,4 +1,4 @@
-"""Wall time (UTC) and monotonic time behind one protocol, so that a replay brings its own."""
+"""Wall time (UTC) and monotonic time behind one protocol; a replay has its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Clock", "ManualClock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """What code that needs the time asks for."""
+    """The time, for code that needs it."""
 
     def now(self) -> datetime:
         """Return the wall time, aware, in UTC."""
@@ -34,7 +34,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that goes only when told: replays set it from the file, tests by hand."""
+    """A clock that only `advance` moves: by a file's times in replays, by hand in tests."""
 
     def __init__(self, start: datetime | None = None) -> None:
         self._now = start or datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ class ManualClock:
         return self._monotonic
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` (not negative) pass on both clocks."""
+        """Move both times forward by `seconds` (not negative)."""
         if seconds < 0:
             raise ValueError(f"monotonic time cannot go back by {-seconds} s")
         self._monotonic += seconds

@@ -21,7 +21,7 @@ def test_the_system_clock_is_in_utc_and_its_monotonic_time_does_not_go_back() ->
     assert clock.monotonic() <= clock.monotonic()
 
 
-def test_a_manual_clock_stands_still_until_it_is_told() -> None:
+def test_a_manual_clock_stands_still_until_it_is_advanced() -> None:
     start = datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)
     clock = ManualClock(start)
     assert (clock.now(), clock.now(), clock.monotonic()) == (start, start, 0.0)
@@ -44,7 +44,7 @@ def test_monotonic_time_cannot_go_back() -> None:
     assert clock.monotonic() == 0.0
 
 
-def test_a_manual_clock_crosses_a_change_to_daylight_saving_as_any_other_hour() -> None:
+def test_a_manual_clock_ignores_daylight_saving() -> None:
     clock = ManualClock(datetime(2026, 3, 29, 0, 30, tzinfo=UTC))
     clock.advance(3600)
     assert clock.now() == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)

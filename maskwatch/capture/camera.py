@@ -1,7 +1,7 @@
-"""A camera that is always being watched: connects, reads, and connects again for ever.
+"""A camera that is watched continuously: connects, reads, and reconnects without end.
 
-Drives `ReconnectState` (which decides) with an `RtspSource` (which reads) and a `HealthMonitor` (which
-looks). It is a `FrameSource` whose `read` never raises for what a camera does.
+Drives `ReconnectState`, which decides, with an `RtspSource`, which reads, and a `HealthMonitor`, which
+checks the pictures. It is a `FrameSource` whose `read` raises no error for the camera's failures.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from maskwatch.capture.container import StreamOptions, is_url
+from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.diagnose import reason_of
 from maskwatch.capture.reconnect import ConnectionStatus, ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
 from maskwatch.clock import Clock, SystemClock
+from maskwatch.config.addresses import stream_url
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.domain.camera import CameraState
 from maskwatch.domain.frame import Frame
@@ -31,15 +32,13 @@ from maskwatch.errors import (
 )
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from maskwatch.capture.health import HealthMonitor
 
 __all__ = ["LiveCamera", "stream_options"]
 
-_CLOSING_POLL_S = 0.02
-# A camera that gave these answers would give them over any transport.
-_NOT_THE_TRANSPORT = (
+_CLOSE_POLL_S = 0.02
+# Errors that another transport would not change.
+_INDEPENDENT_OF_TRANSPORT = (
     SourceNotFoundError,
     SourceNoVideoError,
     SourceRefusedError,
@@ -49,16 +48,15 @@ _NOT_THE_TRANSPORT = (
 
 
 def stream_options(camera: CameraConfig) -> StreamOptions:
-    """How to reach a camera: its sub-stream if it has one, its credentials in the address."""
-    url = camera.substream or camera.url
-    if camera.username and is_url(url.reveal()):
-        url = url.with_credentials(camera.username, camera.password)
+    """Return how to connect to a camera: its sub-stream if it has one, with its credentials."""
     transport = Transport.TCP if camera.transport is Transport.AUTO else camera.transport
-    return StreamOptions(url, transport, camera.open_timeout, camera.stall_timeout, camera.tls_verify)
+    return StreamOptions(
+        stream_url(camera), transport, camera.open_timeout, camera.stall_timeout, camera.tls_verify
+    )
 
 
 class LiveCamera:
-    """Gives the newest frame of a camera whenever there is one.
+    """Reads the newest frame of a camera, whatever the state of the connection.
 
     Args:
         config: the camera, with `rate`, `rotation`, time-outs and transport.
@@ -95,14 +93,14 @@ class LiveCamera:
         self._options = stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None
-        self._shown = (self._connection.state, self._connection.reason)
+        self._last_state = (self._connection.state, self._connection.reason)
         self._since = self._clock.now()
         if not config.enabled:
             self.disable()
 
     @property
     def info(self) -> StreamInfo | None:
-        """What the stream is, while there is one."""
+        """Properties of the stream, while there is one."""
         return self._source.info if self._source else None
 
     @property
@@ -130,7 +128,7 @@ class LiveCamera:
         return None
 
     def _step(self, now: float, timeout: float) -> Frame | None:
-        """Do the one thing that the state asks for, in at most about `timeout` seconds."""
+        """Do what the state requires next, in about `timeout` seconds at most."""
         match self._connection.state:
             case CameraState.CONNECTING | CameraState.LIVE | CameraState.BLIND:
                 return self._read(timeout)
@@ -151,7 +149,8 @@ class LiveCamera:
             return None
         if frame is not None:
             self._connection.frame(frame.moment)
-            self._connection.health(self._monitor().observe(frame.image, frame.moment), frame.moment)
+            blind = self._health_monitor().observe(frame.image, frame.moment)
+            self._connection.health(blind, frame.moment)
         return frame
 
     def _failed(self, error: SourceError) -> None:
@@ -162,7 +161,7 @@ class LiveCamera:
         if self._on_disconnect is not None:
             stalled = was_open and reason_of(error) == "silent"
             self._on_disconnect("stalled" if stalled else reason_of(error))
-        if not was_open and not isinstance(error, _NOT_THE_TRANSPORT):
+        if not was_open and not isinstance(error, _INDEPENDENT_OF_TRANSPORT):
             self._try_other_transport()
 
     def _try_other_transport(self) -> None:
@@ -172,22 +171,22 @@ class LiveCamera:
             self._options = replace(self._options, transport=other)
 
     def _await_close(self, now: float, timeout: float) -> None:
-        """Wait for native code to let go; a second connection beside it might hang as well."""
-        if self._let_go(timeout):
+        """Wait until native code has ended; a second connection beside it might hang as well."""
+        if self._is_closed(timeout):
             self._connection.closed(now)
 
-    def _let_go(self, timeout: float) -> bool:
-        """Whether the old connection is gone; looks again after a moment if it is not."""
+    def _is_closed(self, timeout: float) -> bool:
+        """Return whether the old connection has ended; wait a moment if it has not."""
         if self._source is not None and self._source.closed:
             self._source = None
         if self._source is not None:
-            time.sleep(min(timeout, _CLOSING_POLL_S))
+            time.sleep(min(timeout, _CLOSE_POLL_S))
         return self._source is None
 
     def _await_retry(self, now: float, timeout: float) -> None:
         if not self._connection.due(now):
             time.sleep(min(timeout, max(0.0, self._connection.retry_at - now)))
-        elif self._let_go(timeout):
+        elif self._is_closed(timeout):
             self._connect(now)
 
     def _connect(self, now: float) -> None:
@@ -203,40 +202,40 @@ class LiveCamera:
             self._health.reset()
         self._connection.connecting(now)
 
-    def _monitor(self) -> HealthMonitor:
+    def _health_monitor(self) -> HealthMonitor:
         if self._health is None:
-            # Imported with the first picture: a camera that is never reached needs no numpy.
+            # Imported with the first frame: a camera that is never reached needs no numpy.
             from maskwatch.capture.health import HealthMonitor  # noqa: PLC0415 - see above
 
             self._health = HealthMonitor()
         return self._health
 
     def _note_state(self) -> None:
-        shown = (self._connection.state, self._connection.reason)
-        if shown != self._shown:
-            self._shown, self._since = shown, self._clock.now()
+        state = (self._connection.state, self._connection.reason)
+        if state != self._last_state:
+            self._last_state, self._since = state, self._clock.now()
 
     def disable(self) -> None:
-        """Close the connection and watch no more until `enable`."""
+        """Close the connection, and do not reconnect until `enable`."""
         if self._source is not None:
             self._source.stop()
         self._connection.disable(self._clock.monotonic())
         self._note_state()
 
     def enable(self) -> None:
-        """Watch again."""
+        """Connect again."""
         self._connection.enable(self._clock.monotonic())
         self._note_state()
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give frame after frame, for ever."""
+        """Return frame after frame, without end."""
         while True:
             frame = self.read(1.0)
             if frame is not None:
                 yield frame
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         if self._source is not None:
             self._source.close()
             self._source = None
@@ -244,10 +243,5 @@ class LiveCamera:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,4 +1,4 @@
-"""From FFmpeg's errors to ours: what went wrong with a source, in plain words, without secrets.
+"""Maps FFmpeg's errors to `SourceError`: what went wrong, in plain words, without secrets.
 
 FFmpeg puts the whole URL, password included, into its errors; so none of their text is used, and
 they are not chained.
@@ -59,7 +59,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
     ),
     ((av.error.EOFError,), SourceEndedError, "the stream ended"),
 )
-# What FFmpeg logs tells more than its error does; the last line of it comes with the error.
+# FFmpeg's log is more specific than its error; its last line comes with the error.
 _HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
     (
         "Failed to resolve hostname",
@@ -74,9 +74,9 @@ _HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
     # Only video is asked for: nothing was set up, so there is nothing to play.
     ("method PLAY failed: 45", SourceNoVideoError, "the stream has no video track"),
 )
-_OUT_OF_PATIENCE = (TimeoutError, av.error.ExitError)
-_NEARLY = 0.9
-_NUMBERS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
+_TIMEOUTS = (TimeoutError, av.error.ExitError)
+_TIMEOUT_SHARE = 0.9
+_ERRNO_MEANINGS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
     (
         (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL),
         SourceUnreachableError,
@@ -103,28 +103,28 @@ def reason_of(error: SourceError) -> str:
     return _REASONS.get(type(error), "other")
 
 
-def diagnose(error: Exception, where: str, waited: float, patience: float) -> SourceError:
-    """Say what an error of FFmpeg means.
+def diagnose(error: Exception, where: str, waited: float, timeout: float) -> SourceError:
+    """Return what an error of FFmpeg means.
 
     Args:
         error: what PyAV raised.
         where: the address without credentials, or the path.
         waited: seconds that the failed call took.
-        patience: seconds after which it gives up: FFmpeg calls that invalid data, too.
+        timeout: seconds after which FFmpeg ends the call; it reports even that as invalid data.
 
     """
     if isinstance(error, SourceError):
         return error
-    said = _logged(error)
+    logged = _last_log_line(error)
     for sign, outcome, text in _HINTS:
-        if sign in said:
+        if sign in logged:
             return outcome(f"{where}: {text}")
-    # Of a camera, "no such file" is FFmpeg's word for nonsense; a missing stream is an HTTP 404.
-    nonsense = isinstance(error, FileNotFoundError) and "://" in where
+    # For a camera, FFmpeg reports garbage as "no such file"; a missing stream is an HTTP 404.
+    garbage = isinstance(error, FileNotFoundError) and "://" in where
     for kinds, outcome, text in _MEANINGS:
-        if isinstance(error, kinds) and not nonsense:
+        if isinstance(error, kinds) and not garbage:
             return outcome(f"{where}: {text}")
-    if isinstance(error, _OUT_OF_PATIENCE) or waited >= patience * _NEARLY:
+    if isinstance(error, _TIMEOUTS) or waited >= timeout * _TIMEOUT_SHARE:
         return SourceSilentError(f"{where}: nothing usable arrived within {waited:.0f} s")
     if isinstance(error, OSError):
         return _from_errno(error.errno or 0, where)
@@ -133,8 +133,8 @@ def diagnose(error: Exception, where: str, waited: float, patience: float) -> So
     )
 
 
-def _logged(error: Exception) -> str:
-    """The last line that FFmpeg logged before it failed; not to be shown to anybody."""
+def _last_log_line(error: Exception) -> str:
+    """Return the last line that FFmpeg logged before it failed; it may hold secrets."""
     if not isinstance(error, av.FFmpegError) or not error.log:
         return ""
     _level, _component, text = cast("tuple[int, str, str]", error.log)
@@ -142,7 +142,7 @@ def _logged(error: Exception) -> str:
 
 
 def _from_errno(number: int, where: str) -> SourceError:
-    for numbers, outcome, text in _NUMBERS:
+    for numbers, outcome, text in _ERRNO_MEANINGS:
         if number in numbers:
             return outcome(f"{where}: {text}")
     return SourceError(f"{where}: {os.strerror(number)}")

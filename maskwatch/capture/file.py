@@ -1,11 +1,10 @@
-"""A recorded file, on its own clock: nothing is skipped, and every run gives the same frames."""
+"""A recorded file, on its own clock: nothing is skipped, and every run has the same frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import av
@@ -27,15 +26,17 @@ _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 
 class FileSource:
-    """Gives the frames of a video file, decoded in the caller's thread.
+    """Returns the frames of a video file, decoded in the caller's thread.
 
     Args:
-        path: a file that FFmpeg can read. A missing file, or one that is no video, raises
-            SourceError here and now.
-        rate: frames a second to analyse, of the file's own seconds.
+        path: a file that FFmpeg can read.
+        rate: frames to analyse per second of the file.
         fit: from the picture's upright size to the analysis size.
-        rotation: degrees clockwise to turn the picture, on top of what the file asks for.
+        rotation: degrees clockwise, in addition to the rotation that the file declares.
         start: wall time of the file's first frame (aware).
+
+    Raises:
+        SourceError: the file is missing, or not a video.
 
     """
 
@@ -59,10 +60,10 @@ class FileSource:
 
     @property
     def duration(self) -> float:
-        """Seconds that the file says it lasts, 0 if it does not say."""
+        """The file's declared duration in seconds, 0 if it has none."""
         return (self._container.duration or 0) / av.time_base
 
-    def read(self, timeout: float = 0.0) -> Frame:  # noqa: ARG002 - a file is never waited for
+    def read(self, timeout: float = 0.0) -> Frame:  # noqa: ARG002 - a file needs no wait
         """Return the next sampled frame. Raises SourceEndedError after the last one."""
         frame = next(self._frames, None)
         if frame is None:
@@ -70,7 +71,7 @@ class FileSource:
         return frame
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give the frames that are left. Raises SourceGarbageError if there never was any."""
+        """Return the frames that are left. Raises SourceGarbageError if there is none at all."""
         return self._frames
 
     def _decode(self) -> Iterator[Frame]:
@@ -88,7 +89,7 @@ class FileSource:
             raise SourceGarbageError(f"{self._path}: no picture of it can be decoded")
 
     def _pictures(self, packet: _Packet, log: LogWatch, damage: DamageFilter) -> Iterator[av.VideoFrame]:
-        """The pictures of a packet that are sound."""
+        """Return the undamaged pictures of a packet."""
         try:
             videos = packet.decode()
         except (av.FFmpegError, ValueError):
@@ -106,7 +107,7 @@ class FileSource:
                 self.counts.damaged += 1
 
     def _moment(self, video: av.VideoFrame) -> float:
-        """Seconds on the file's clock; by count where the file has no times."""
+        """Return the time on the file's clock in seconds; by count where the file has no times."""
         if video.pts is not None and video.time_base is not None:
             return float(video.pts * video.time_base)
         return self.counts.decoded / (self.info.rate or 25.0)
@@ -124,10 +125,5 @@ class FileSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -1,8 +1,8 @@
-"""Tell whether a live picture shows anything: black, frozen, covered, out of focus or moved.
+"""Detects a camera that is blind: black, frozen, covered, out of focus or moved.
 
-Works on a picture thinned to some 64 x 36 pixels. What a camera usually shows is learnt from its
-own pictures, and a fault must last before it is believed. Green stands in for luma: it is most of
-it, and costs no conversion.
+Works on pictures reduced to some 64 x 36 pixels. The usual view is learnt from the camera's own
+pictures, and a fault must last before it is reported. Green replaces luma: it is most of it, and needs
+no conversion.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from maskwatch.domain.camera import BlindReason
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["HealthLimits", "HealthMonitor", "View", "likeness", "look"]
+__all__ = ["HealthLimits", "HealthMonitor", "View", "edge_correlation", "measure"]
 
 Plane = npt.NDArray[np.float32]
 
 _WIDTH = 64
 _GREEN = 1
 _ROW_STEP = 4
-_STEEPEST = 99.7
-_LEAST_CONTRAST = 1.0
-_LONGEST_STEP_S = 1.0
+_STEEPEST_PERCENTILE = 99.7
+_MIN_CONTRAST = 1.0
+_MAX_STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +38,33 @@ class HealthLimits:
     black_level: float = 24.0
     """All but the brightest hundredth of a black picture is darker than this."""
     covered_contrast: float = 6.0
-    """The standard deviation of a picture of nothing is under this."""
+    """The standard deviation of the picture of a covered lens is below this."""
     focus_share: float = 0.4
-    """Detail, relative to the camera's usual one, under which it is out of focus."""
-    moved_likeness: float = 0.25
-    """Correlation of the edges with the usual view under which the camera was turned."""
+    """Detail relative to the usual one, below which the camera is out of focus."""
+    moved_correlation: float = 0.25
+    """Correlation of the edges with the usual view, below which the camera was moved."""
     hold: float = 5.0
     """How long black, covered, out of focus or moved must last."""
     frozen_hold: float = 30.0
-    """How long not a single pixel may change: quiet scenes are coded as unchanged for seconds."""
+    """How long every pixel may stay the same: quiet scenes are coded as unchanged for seconds."""
     recover: float = 1.0
     """How long a picture must be good again."""
     learn: float = 10.0
-    """How much good view is seen before focus and view are judged."""
+    """Seconds of good view before focus and view are judged."""
     relearn: float = 120.0
-    """After so long a new view is the usual one."""
+    """Time after which a new view becomes the usual one."""
     memory: float = 60.0
-    """Time constant with which the usual view follows the light."""
+    """Time constant of the usual view, which follows the light."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What one picture looks like.
+    """Measurements of one picture.
 
     Attributes:
-        plane: the picture thinned by averaging, float32 (about 36, 64).
+        plane: the picture reduced by averaging, float32 (about 36, 64).
         samples: single pixels of it, uint8: noise makes them differ from frame to frame.
-        detail: the steepest edges relative to the contrast; does not depend on brightness.
+        detail: the steepest edges relative to the contrast; independent of brightness.
 
     """
 
@@ -73,7 +73,7 @@ class View:
     detail: float
 
 
-def look(image: Image) -> View:
+def measure(image: Image) -> View:
     """Measure a picture, uint8 BGR (height, width, 3), at least 64 pixels wide."""
     green = image[:, :, _GREEN]
     step = max(1, green.shape[1] // _WIDTH)
@@ -84,18 +84,18 @@ def look(image: Image) -> View:
 
 
 def _detail(green: npt.NDArray[np.uint8], plane: Plane) -> float:
-    """The steepest edges: blur flattens them, while the sensor's noise hardly steepens them.
+    """Return the steepness of the steepest edges: blur reduces it, noise hardly raises it.
 
     Measured on nine clips at 640 wide: a blur of 4 px leaves 0.15 to 0.37 of it, people who walk
     about leave 0.9 and more.
     """
     lines = green[::_ROW_STEP].astype(np.int16)
-    steepest = float(np.percentile(np.abs(np.diff(lines, axis=1)), _STEEPEST))
-    return steepest / max(_LEAST_CONTRAST, float(plane.std()))
+    steepest = float(np.percentile(np.abs(np.diff(lines, axis=1)), _STEEPEST_PERCENTILE))
+    return steepest / max(_MIN_CONTRAST, float(plane.std()))
 
 
-def likeness(one: Plane, other: Plane) -> float:
-    """Correlate the edges of two planes, -1 to 1: blind to brightness and contrast."""
+def edge_correlation(one: Plane, other: Plane) -> float:
+    """Correlate the edges of two planes, -1 to 1; independent of brightness and contrast."""
     if one.shape != other.shape:
         return 0.0
     pairs = [(np.diff(one, axis=axis), np.diff(other, axis=axis)) for axis in (0, 1)]
@@ -105,12 +105,12 @@ def likeness(one: Plane, other: Plane) -> float:
 
 
 class HealthMonitor:
-    """Watches the pictures of one camera; deterministic."""
+    """Judges the pictures of one camera; deterministic."""
 
     def __init__(self, limits: HealthLimits | None = None) -> None:
         self._limits = limits or HealthLimits()
         self._blind: BlindReason | None = None
-        self._suspicion: BlindReason | None = None
+        self._candidate: BlindReason | None = None
         self._since = 0.0
         self._last: float | None = None
         self._changed_at = 0.0
@@ -120,25 +120,25 @@ class HealthMonitor:
         self._learnt = 0.0
 
     def observe(self, image: Image, moment: float) -> BlindReason | None:
-        """Look at the frame of a moment (seconds); return why the camera is blind, or None."""
-        view = look(image)
-        passed = 0.0 if self._last is None else min(_LONGEST_STEP_S, moment - self._last)
+        """Judge the frame of a moment (seconds); return why the camera is blind, or None."""
+        view = measure(image)
+        passed = 0.0 if self._last is None else min(_MAX_STEP_S, moment - self._last)
         self._last = moment
-        suspicion = self._suspect(view, moment)
-        if suspicion is not self._suspicion:
-            self._suspicion, self._since = suspicion, moment
-        self._believe(moment - self._since)
-        if suspicion is None:
+        candidate = self._classify(view, moment)
+        if candidate is not self._candidate:
+            self._candidate, self._since = candidate, moment
+        self._confirm(moment - self._since)
+        if candidate is None:
             self._learn(view, passed)
         return self._blind
 
     def reset(self) -> None:
-        """Forget what the last pictures were, but not the usual view: the stream began anew."""
+        """Forget the last pictures, but not the usual view: the stream began again."""
         self._samples = None
-        self._suspicion = None
+        self._candidate = None
         self._last = None
 
-    def _suspect(self, view: View, moment: float) -> BlindReason | None:
+    def _classify(self, view: View, moment: float) -> BlindReason | None:
         frozen = self._frozen(view, moment)
         if float(np.percentile(view.plane, 99)) < self._limits.black_level:
             return BlindReason.BLACK
@@ -147,35 +147,35 @@ class HealthMonitor:
         return BlindReason.FROZEN if frozen else self._compare(view)
 
     def _compare(self, view: View) -> BlindReason | None:
-        """Hold the view against the usual one, once that is known."""
+        """Compare the view with the usual one, once that is learnt."""
         limits = self._limits
         if self._usual is None or self._learnt < limits.learn:
             return None
-        if likeness(view.plane, self._usual) < limits.moved_likeness:
+        if edge_correlation(view.plane, self._usual) < limits.moved_correlation:
             return BlindReason.MOVED
         if view.detail < limits.focus_share * self._usual_detail:
             return BlindReason.OUT_OF_FOCUS
         return None
 
     def _frozen(self, view: View, moment: float) -> bool:
-        """Whether no pixel has changed for too long."""
+        """Return whether no pixel has changed for too long."""
         if self._samples is None or not np.array_equal(view.samples, self._samples):
             self._samples, self._changed_at = view.samples, moment
         return moment - self._changed_at >= self._limits.frozen_hold
 
-    def _believe(self, lasted: float) -> None:
-        """Make a suspicion a finding once it has lasted, and drop it once all is well."""
+    def _confirm(self, lasted: float) -> None:
+        """Report the candidate once it has lasted; report none once the picture is good again."""
         limits = self._limits
-        if self._suspicion is None:
+        if self._candidate is None:
             if lasted >= limits.recover:
                 self._blind = None
-        elif self._suspicion is BlindReason.FROZEN or lasted >= limits.hold:
-            self._blind = self._suspicion
-        if self._suspicion is BlindReason.MOVED and lasted >= limits.relearn:
+        elif self._candidate is BlindReason.FROZEN or lasted >= limits.hold:
+            self._blind = self._candidate
+        if self._candidate is BlindReason.MOVED and lasted >= limits.relearn:
             self._usual, self._learnt = None, 0.0
 
     def _learn(self, view: View, passed: float) -> None:
-        """Let the usual view follow: fast at first, then with the time constant `memory`."""
+        """Update the usual view: fast at first, then with the time constant `memory`."""
         if self._usual is None or self._usual.shape != view.plane.shape:
             self._usual, self._usual_detail, self._learnt = view.plane, view.detail, 0.0
             return

@@ -1,4 +1,4 @@
-"""One slot between the thread that decodes and the one that analyses: the newest picture wins."""
+"""A slot for one picture between the thread that decodes and the one that analyses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sample:
 
 
 class Mailbox:
-    """Holds at most one sample; nobody ever waits to put one in."""
+    """Holds at most one sample, the newest; `put` never waits."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -31,7 +31,7 @@ class Mailbox:
         self._error: SourceError | None = None
 
     def put(self, sample: Sample) -> bool:
-        """Leave a sample; return True if it replaced one that nobody had taken."""
+        """Store a sample; return True if it replaced one that was not taken."""
         with self._changed:
             replaced = self._sample is not None
             self._sample = sample
@@ -39,7 +39,7 @@ class Mailbox:
             return replaced
 
     def fail(self, error: SourceError) -> None:
-        """Say that nothing more will come."""
+        """Set the error with which the stream ended."""
         with self._changed:
             self._error = error
             self._changed.notify()

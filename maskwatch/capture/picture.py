@@ -1,4 +1,4 @@
-"""From a decoded picture to a Frame: upright, at analysis size, the full picture on demand."""
+"""Converts decoded pictures to frames: upright, at analysis size, full size on demand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _QUARTER = 90
 
 
 def upright_size(size: Size, clockwise: int) -> Size:
-    """Return the size of a picture after it was turned."""
+    """Return the size of a picture after its rotation."""
     width, height = size
     return (height, width) if clockwise % 180 else size
 
@@ -31,7 +31,7 @@ class FrameMaker:
 
     Args:
         fit: from the upright full size to the analysis size.
-        rotation: degrees clockwise to turn, on top of what the file itself asks for.
+        rotation: degrees clockwise, in addition to the rotation that the file declares.
 
     """
 
@@ -47,12 +47,12 @@ class FrameMaker:
         full_size = upright_size((video.width, video.height), clockwise)
         stored = upright_size(self._fit(full_size), clockwise)
         image = _bgr(self._small, video, stored, clockwise)
-        full = _Full(self._large, video, clockwise)
+        full = _FullPicture(self._large, video, clockwise)
         return Frame(sequence, captured_at, moment, image, full, full_size)
 
 
-class _Full:
-    """The whole picture, converted at the first call."""
+class _FullPicture:
+    """The picture at full size, converted at the first call."""
 
     def __init__(self, reformatter: VideoReformatter, video: av.VideoFrame, clockwise: int) -> None:
         self._reformatter = reformatter
@@ -70,9 +70,9 @@ class _Full:
 
 
 def _bgr(reformatter: VideoReformatter, video: av.VideoFrame, size: Size, clockwise: int) -> Image:
-    """uint8 BGR (height, width, 3) of the given stored size, then turned."""
+    """Return uint8 BGR (height, width, 3): scaled to the size as stored, then rotated."""
     width, height = size
-    # Measured on 1080p to 640 wide: area averaging is the cheapest way and the truest.
+    # Measured on 1080p to 640 wide: area averaging is the cheapest and the most accurate.
     how = Interpolation.AREA if width <= video.width else Interpolation.BILINEAR
     scaled = reformatter.reformat(video, width, height, "bgr24", interpolation=how, threads=1)
     image = cast("Image", scaled.to_ndarray())  # bgr24 is always uint8

@@ -1,4 +1,4 @@
-"""Look at a camera for a few seconds and report what it sends."""
+"""Watches a camera for a few seconds and reports what it sends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from maskwatch.domain.detection import Detection
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Frame, Image
 
-__all__ = ["FindFaces", "ProbeReport", "look_at"]
+__all__ = ["FindFaces", "ProbeReport", "probe_stream"]
 
 FindFaces = Callable[["Image"], Sequence[Detection]]
 
@@ -33,12 +33,12 @@ class ProbeReport:
         codec: FFmpeg's name: h264, hevc.
         size: (width, height) in pixels, upright.
         transport: tcp, udp, or file.
-        rate: pictures a second that arrived.
-        declared_rate: pictures a second that the stream says it has, 0 if it does not.
+        rate: pictures per second that arrived.
+        declared_rate: pictures per second that the stream declares, 0 if it does not.
         first_frame: seconds from connecting to the first picture.
         decoded: pictures decoded, damaged ones included.
-        damaged: pictures that arrived damaged, or build on one that did.
-        faces: most faces in one picture; None if nobody looked.
+        damaged: pictures that arrived damaged, or build on a damaged one.
+        faces: most faces in one picture; None without face detection.
         face_heights: heights in the camera's pixels of the faces in that picture.
         blind: black, covered or frozen; empty if the picture shows something.
 
@@ -58,7 +58,7 @@ class ProbeReport:
     blind: str
 
 
-def look_at(
+def probe_stream(
     options: StreamOptions,
     *,
     seconds: float,
@@ -66,7 +66,7 @@ def look_at(
     fit: Fit = native_size,
     clock: Clock | None = None,
 ) -> ProbeReport:
-    """Watch a camera for `seconds` after its first picture, five pictures of each.
+    """Watch a stream for `seconds` after its first picture, at five pictures per second.
 
     Raises SourceError if there is no picture, or the stream fails while it is watched.
     """
@@ -75,12 +75,12 @@ def look_at(
     with RtspSource(options, rate=_RATE, fit=fit, clock=clock) as source:
         first = _first_frame(source)
         began_at, counted = clock.monotonic(), source.counts.decoded
-        seen = _Seen(find_faces, frozen_after=seconds * _FROZEN_SHARE)
-        seen.add(first)
+        findings = _Findings(find_faces, frozen_after=seconds * _FROZEN_SHARE)
+        findings.add(first)
         while clock.monotonic() < began_at + seconds:
             frame = source.read(_POLL_S)
             if frame is not None:
-                seen.add(frame)
+                findings.add(frame)
         passed = clock.monotonic() - began_at
         info = source.info
         assert info is not None  # there was a picture
@@ -94,9 +94,9 @@ def look_at(
             first_frame=round(began_at - begun, 3),
             decoded=source.counts.decoded,
             damaged=source.counts.damaged,
-            faces=seen.faces,
-            face_heights=seen.heights,
-            blind=seen.blind,
+            faces=findings.faces,
+            face_heights=findings.heights,
+            blind=findings.blind,
         )
 
 
@@ -107,11 +107,11 @@ def _first_frame(source: RtspSource) -> Frame:
             return frame
 
 
-class _Seen:
-    """What the pictures showed so far."""
+class _Findings:
+    """What the pictures have shown so far."""
 
     def __init__(self, find_faces: FindFaces | None, *, frozen_after: float) -> None:
-        # Imported with the first picture: numpy is not needed to say that there is none.
+        # Imported with the first picture: without one, numpy is not needed.
         from maskwatch.capture.health import HealthLimits, HealthMonitor  # noqa: PLC0415 - see above
 
         self.faces: int | None = None if find_faces is None else 0
@@ -121,7 +121,7 @@ class _Seen:
         self._health = HealthMonitor(HealthLimits(hold=0.0, recover=0.0, frozen_hold=frozen_after))
 
     def add(self, frame: Frame) -> None:
-        """Look at one picture."""
+        """Evaluate one picture."""
         self.blind = self._health.observe(frame.image, frame.moment) or ""
         if self._find_faces is None:
             return

@@ -8,13 +8,14 @@ from typing import Any, TypeAlias
 import av
 from av.container import InputContainer
 
-from maskwatch.capture.container import StreamOptions, is_url, open_stream, stream_info
+from maskwatch.capture.container import StreamOptions, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.source import RateSampler, SourceCounts, StreamInfo
 from maskwatch.clock import Clock
+from maskwatch.config.addresses import is_network_address
 from maskwatch.errors import SourceEndedError, SourceError
 
 __all__ = ["LagMeter", "PauseDetector", "StreamReader"]
@@ -59,11 +60,11 @@ class StreamReader:
         self._stopping = threading.Event()
 
     def stop(self) -> None:
-        """Ask the thread to end with the next packet."""
+        """Request the thread's end with the next packet."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Read until the stream ends, fails or `stop` is called; the mailbox gets the reason."""
+        """Read until the stream ends, fails or `stop` is called; the mailbox gets the error."""
         begun = self._clock.monotonic()
         try:
             self._read(LogWatch())
@@ -76,7 +77,7 @@ class StreamReader:
     def _read(self, log: LogWatch) -> None:
         container = open_stream(self._options)
         try:
-            live = is_url(self._options.url.reveal())
+            live = is_network_address(self._options.url.reveal())
             transport = self._options.transport.value if live else "file"
             self.info = stream_info(container, transport)
             self._damage.start()

@@ -1,7 +1,7 @@
-"""The one place that decides when a camera is connected again.
+"""Decides when a camera is connected again; no other place does.
 
-Pure: time comes in as an argument, chance as a generator, and nothing is waited for. The driver
-(`maskwatch.capture.camera`) tells it what happened and asks what to do.
+Pure: the time is an argument, chance a generator, and nothing here waits. `maskwatch.capture.camera`
+reports what happened and does what the state requires.
 
 ::
 
@@ -44,7 +44,7 @@ class ReconnectDelays:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a state may last before somebody must step in; all in seconds."""
+    """How long a state may last before the worker counts as hung; all in seconds."""
 
     open: float = 10.0
     """From connecting to the first frame."""
@@ -83,8 +83,8 @@ class ConnectionStatus:
 class ReconnectState:
     """The state of one camera's connection. Moments are monotonic seconds.
 
-    A machine that takes over from a killed worker is given its `attempt`, and waits as that one
-    would have; attempt 0 connects at once.
+    The replacement of a killed worker starts with the `attempt` of that one, and waits as it would
+    have; attempt 0 connects immediately.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ReconnectState:
         self.timeouts = timeouts or Timeouts()
         self.attempt = attempt
         self.state = CameraState.BACKOFF
-        self.reason = "starting" if attempt == 0 else "taking over from a worker that hung"
+        self.reason = "starting" if attempt == 0 else "replacing a worker that hung"
         self.retry_at = now
         self._rng = rng or random.Random()  # noqa: S311 - jitter is no secret
         self._entered = now
@@ -109,22 +109,22 @@ class ReconnectState:
             self.retry_at += self.delays.default.wait(attempt, self._rng)
 
     def due(self, now: float) -> bool:
-        """Whether it is time to connect."""
+        """Return whether it is time to connect."""
         return self.state is CameraState.BACKOFF and now >= self.retry_at
 
     def connecting(self, now: float) -> None:
-        """A connection is being made."""
+        """Report that a connection is being made."""
         self._enter(CameraState.CONNECTING, "connecting", now)
 
     def frame(self, now: float) -> None:
-        """A good frame came: only this makes a camera live, and ends the row of failures."""
+        """Report a good frame: only this makes a camera live, and ends the row of failures."""
         self._last_frame = now
         self.attempt = 0
         if self.state is CameraState.CONNECTING:
             self._enter(CameraState.LIVE, "", now)
 
     def health(self, blind: BlindReason | None, now: float) -> None:
-        """What the pictures are worth: `blind` says why they are worth nothing."""
+        """Report the health of the pictures: why the camera is blind, or None."""
         if self.state in (CameraState.LIVE, CameraState.BLIND):
             if blind is not None and (self.state, self.reason) != (CameraState.BLIND, blind.value):
                 self._enter(CameraState.BLIND, blind.value, now)
@@ -132,7 +132,7 @@ class ReconnectState:
                 self._enter(CameraState.LIVE, "", now)
 
     def failed(self, error: SourceError, now: float) -> None:
-        """The connection failed; the next attempt's time is set, and the old one must close."""
+        """Report a failure: sets the time of the next attempt; the old connection must close."""
         if self.state is CameraState.DISABLED:
             return
         self.attempt += 1
@@ -140,16 +140,16 @@ class ReconnectState:
         self._enter(CameraState.STALLED, str(error), now)
 
     def closed(self, now: float) -> None:
-        """Nothing of the old connection is left."""
+        """Report that the old connection has ended."""
         if self.state is CameraState.STALLED:
             self._enter(CameraState.BACKOFF, self.reason, now)
 
     def disable(self, now: float) -> None:
-        """Watch no more until `enable`; the driver closes the connection."""
+        """Do not connect until `enable`; the caller closes the connection."""
         self._enter(CameraState.DISABLED, "disabled", now)
 
     def enable(self, now: float) -> None:
-        """Watch again, at once."""
+        """Connect again, immediately."""
         if self.state is CameraState.DISABLED:
             self.attempt = 0
             self.retry_at = now
@@ -159,7 +159,7 @@ class ReconnectState:
     def leave_by(self) -> float | None:
         """The moment by which this state must have been left or confirmed; None for never.
 
-        Past it the worker hangs: it should have said so itself.
+        A worker that is still in it later is hung.
         """
         grace = self.timeouts.grace
         match self.state:

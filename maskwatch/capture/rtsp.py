@@ -1,7 +1,7 @@
-"""A camera: a thread decodes all of it, the reader gets the newest sampled frame.
+"""One connection to a camera: a thread decodes all of it, the reader gets the newest sampled frame.
 
-The thread never waits for the reader, and the reader never waits for a native call: when nothing
-good arrives in time it says so, whatever FFmpeg is doing. Only closing may have to wait.
+The thread never waits for the reader, and the reader never waits for a native call: without a good
+picture in time it raises, even while FFmpeg hangs. Only closing may have to wait.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from maskwatch.domain.frame import Frame
 from maskwatch.errors import SourceGarbageError, SourceSilentError
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from maskwatch.capture.picture import FrameMaker
 
 __all__ = ["RtspSource"]
@@ -33,7 +31,7 @@ class RtspSource:
         options: how to reach the camera.
         rate: frames a second to analyse.
         fit: from the picture's upright size to the analysis size.
-        rotation: degrees clockwise to turn the picture upright.
+        rotation: degrees clockwise to rotate the picture upright.
         clock: for capture times and deadlines.
 
     """
@@ -62,12 +60,12 @@ class RtspSource:
 
     @property
     def info(self) -> StreamInfo | None:
-        """What the stream is, once it is open; the size as it is sent, not turned."""
+        """Properties of the stream, once it is open; the size as it is sent, not rotated."""
         return self._reader.info
 
     @property
     def closed(self) -> bool:
-        """Whether nothing native is running any more, so that a new connection may be made."""
+        """Whether the native code has ended, so that a new connection may be made."""
         return not self._thread.is_alive()
 
     def read(self, timeout: float) -> Frame | None:
@@ -76,34 +74,34 @@ class RtspSource:
         if self._begun is None:
             self._begun = now
             self._thread.start()
-        patience = self._deadline(self._begun) - now
-        sample = self._mailbox.take(min(timeout, max(0.0, patience)))
+        left = self._deadline(self._begun) - now
+        sample = self._mailbox.take(min(timeout, max(0.0, left)))
         if sample is not None:
             return self._frame(sample)
         if self._clock.monotonic() >= self._deadline(self._begun):
-            raise self._overdue()
+            raise self._timeout_error()
         return None
 
     def _deadline(self, begun: float) -> float:
-        """The moment by which a good picture must have been decoded."""
+        """Return the moment by which a good picture must have been decoded."""
         last = self._reader.last_good
         if last is None:
             return begun + self._options.open_timeout
         return last + self._options.stall_timeout
 
-    def _overdue(self) -> SourceSilentError | SourceGarbageError:
+    def _timeout_error(self) -> SourceSilentError | SourceGarbageError:
         where = self._options.where
         opened = self._reader.last_good is not None
         limit = self._options.stall_timeout if opened else self._options.open_timeout
         last = self._reader.last_packet
         if last is not None and self._clock.monotonic() - last < limit / 2:
-            return SourceGarbageError(f"{where}: for {limit:g} s nothing but damaged pictures")
-        what = "the picture stands still: nothing" if opened else "no picture"
+            return SourceGarbageError(f"{where}: only damaged pictures for {limit:g} s")
+        what = "the stream stalled: no data" if opened else "no picture"
         return SourceSilentError(f"{where}: {what} arrived within {limit:g} s")
 
     def _frame(self, sample: Sample) -> Frame:
         if self._maker is None:
-            # Imported with the first picture: a camera that is never reached needs no numpy.
+            # Imported with the first frame: a camera that is never reached needs no numpy.
             from maskwatch.capture.picture import FrameMaker  # noqa: PLC0415 - see above
 
             self._maker = FrameMaker(self._fit, self._rotation)
@@ -112,18 +110,18 @@ class RtspSource:
         return frame
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give frame after frame until the stream fails. Raises SourceError."""
+        """Return frame after frame until the stream fails. Raises SourceError."""
         while True:
             frame = self.read(self._options.open_timeout)
             if frame is not None:
                 yield frame
 
     def stop(self) -> None:
-        """Ask the thread to end; `closed` tells when it has."""
+        """Request the thread's end; `closed` is true once it has ended."""
         self._reader.stop()
 
     def close(self) -> None:
-        """End the connection, waiting for FFmpeg no longer than the stall time-out."""
+        """Close the connection, waiting for FFmpeg no longer than the stall time-out."""
         self.stop()
         if self._begun is not None:
             self._thread.join(self._options.stall_timeout)
@@ -131,10 +129,5 @@ class RtspSource:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

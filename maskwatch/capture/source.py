@@ -1,11 +1,10 @@
-"""What a camera or a file is to the pipeline: something that gives the newest frame."""
+"""The interface of a camera or a file to the pipeline: it returns the newest frame."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Protocol, Self
 
 from maskwatch.domain.frame import Frame
@@ -18,7 +17,7 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 Fit = Callable[[Size], Size]
-"""From the upright size of the camera's picture to the size it is analysed at."""
+"""Maps the upright size of the camera's picture to the size at which it is analysed."""
 
 
 def native_size(size: Size) -> Size:
@@ -28,7 +27,7 @@ def native_size(size: Size) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """What a source turned out to be; `rate` is frames a second, 0 if the stream does not say."""
+    """Properties of a stream; `rate` is the declared frames per second, 0 if unknown."""
 
     codec: str
     size: Size
@@ -41,15 +40,15 @@ class SourceCounts:
     """Cumulative counts of frames. Written by one thread, read by any."""
 
     decoded: int = 0
-    """Pictures that came out of the decoder."""
+    """Pictures that the decoder returned."""
     damaged: int = 0
     """Pictures not used since they, or one they build on, arrived damaged."""
     sampled: int = 0
     """Pictures chosen for analysis."""
     skipped: int = 0
-    """Sampled pictures replaced by a newer one before anybody took them."""
+    """Sampled pictures that a newer one replaced before they were read."""
     late: int = 0
-    """Packets thrown away undecoded, to catch up with a stream that runs ahead."""
+    """Packets skipped without decoding, to catch up with the stream."""
     decoding: HistogramBuffer = field(
         default_factory=lambda: HistogramBuffer(catalogue.DECODE_SECONDS), compare=False, repr=False
     )
@@ -57,55 +56,50 @@ class SourceCounts:
 
 
 class FrameSource(Protocol):
-    """Gives frames; a context manager. Errors are those under `maskwatch.errors.SourceError`."""
+    """Returns frames; a context manager. Errors are those under `maskwatch.errors.SourceError`."""
 
     counts: SourceCounts
 
     @property
     def info(self) -> StreamInfo | None:
-        """What the stream is, once that is known."""
+        """Properties of the stream, once they are known."""
         ...
 
     def read(self, timeout: float) -> Frame | None:
         """Return the next frame, or None if there is none within `timeout` seconds.
 
-        Raises SourceError when there will be none any more: SourceEndedError at a file's end.
+        Raises SourceError when no more will come: SourceEndedError at a file's end.
         """
         ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give frame after frame; a file ends, a camera raises SourceError."""
+        """Return frame after frame; a file ends, a camera raises SourceError."""
         ...
 
     def close(self) -> None:
-        """Give everything back; may be called twice."""
+        """Release everything; may be called twice."""
         ...
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class RateSampler:
-    """Picks frames so that about `rate` a second are analysed, on the beat of a fixed grid."""
+    """Selects about `rate` frames per second, on a fixed grid of time slots."""
 
     def __init__(self, rate: float, *, early: float) -> None:
-        """`early` is the part of a beat that a frame may come early, against jitter."""
+        """`early` is the fraction of a slot by which a frame may come early, against jitter."""
         self._rate = rate
         self._early = early
         self._first: float | None = None
         self._last: int | None = None
 
     def is_due(self, moment: float) -> bool:
-        """Whether the frame at `moment` (seconds) opens a new beat. Time may jump back."""
+        """Return whether the frame at `moment` (seconds) opens a new slot. Time may jump back."""
         self._first = moment if self._first is None else self._first
-        beat = math.floor((moment - self._first) * self._rate + self._early)
-        if beat == self._last:
+        slot = math.floor((moment - self._first) * self._rate + self._early)
+        if slot == self._last:
             return False
-        self._last = beat
+        self._last = slot
         return True

@@ -1,4 +1,4 @@
-"""`maskwatch probe rtsp://…`: what a camera sends, or what is wrong with it, in plain words."""
+"""`maskwatch probe rtsp://…`: shows what a camera sends, or what is wrong with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["probe"]
 
-_SMALLEST_FACE = 32  # px: the least that the daemon judges unless told otherwise
+_SMALLEST_FACE = 32  # px: the daemon's default
 
 
 @click.command(cls=CommandWithRenamedOptions, renamed={"--faces": ""})
@@ -31,7 +31,7 @@ _SMALLEST_FACE = 32  # px: the least that the daemon judges unless told otherwis
     type=click.FloatRange(0.5, 600),
     default=3.0,
     show_default=True,
-    help="How long to look.",
+    help="How long to watch.",
 )
 @click.option(
     "--timeout",
@@ -56,9 +56,9 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
 ) -> None:
     r"""Look at the camera (or the video file) at ADDRESS.
 
-    Shows codec, size, rate, time to the first picture, damage and faces. If it fails, says why,
-    with exit code 8. An address on the command line is seen by every user of this machine: for a
-    camera with a password rather use --config and --camera.
+    Shows codec, size, rate, time to the first picture, damage and faces. If it fails, it shows the
+    reason, with exit code 8. Every user of this machine can see an address on the command line: for a
+    camera with a password use --config and --camera.
 
     \b
     Examples:
@@ -70,7 +70,7 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
 
     options = _options(address, config, camera, transport, timeout, insecure)
     try:
-        report = _look(options, seconds, faces=not no_faces)
+        report = _probe(options, seconds, faces=not no_faces)
     except SourceError as error:
         if as_json:
             _print_failure(options, error)
@@ -78,17 +78,17 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     _print_json(report) if as_json else _print_text(report)
 
 
-def _look(options: StreamOptions, seconds: float, *, faces: bool) -> ProbeReport:
-    from maskwatch.capture.probe import look_at
+def _probe(options: StreamOptions, seconds: float, *, faces: bool) -> ProbeReport:
+    from maskwatch.capture.probe import probe_stream
 
     if not faces:
-        return look_at(options, seconds=seconds)
+        return probe_stream(options, seconds=seconds)
     from functools import partial
 
     from maskwatch.vision.faces import FaceDetector, analysis_size
 
     fit = partial(analysis_size, smallest_face=_SMALLEST_FACE)
-    return look_at(options, seconds=seconds, find_faces=FaceDetector().detect, fit=fit)
+    return probe_stream(options, seconds=seconds, find_faces=FaceDetector().detect, fit=fit)
 
 
 def _options(

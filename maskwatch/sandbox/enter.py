@@ -1,14 +1,14 @@
-"""Locks a worker in: it decodes hostile bytes, and needs neither disk nor other programs.
+"""Sandboxes a worker: it decodes hostile bytes, and needs neither disk nor other programs.
 
-What the kernel offers is taken, one layer after the other; what it does not offer is left out and
-said. To be called before the first thread is started, and before the first byte from the camera.
+Each layer that the kernel offers is applied; a missing one is logged. To be called before the first
+thread is started, and before the first byte from the camera.
 
 * no new privileges: no set-user-id program raises them.
-* limits: no core dump (it would hold faces), few descriptors, first to go when memory is short.
+* limits: no core dump (it would hold faces), few descriptors, the first choice of the OOM killer.
 * Landlock: reading what Python, the libraries and the models need; nothing is written; TCP only to
   the camera's ports and to DNS; no signal and no abstract socket beyond this process.
-* seccomp: no program is started, nobody is traced, nothing is mounted, and the parts of the kernel
-  that a decoder never needs cannot be called.
+* seccomp: no program can be started, no process traced, nothing mounted; system calls that a
+  decoder never needs fail.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["enter", "readable_paths"]
 
 _log = logging.getLogger(__name__)
 _PR_SET_NO_NEW_PRIVS = 38
-_DESCRIPTORS = 256
+_MAX_DESCRIPTORS = 256
 _OOM_SCORE = 600
 _DNS = 53
 # Beside Python itself: shared libraries, name resolution, time zones, certificates, the processor.
@@ -62,7 +62,7 @@ _SYSTEM = (
 
 
 def enter(files: Iterable[str], ports: Iterable[int]) -> list[str]:
-    """Lock this process in, for good; return the layers that hold, in words.
+    """Sandbox this process irrevocably; return the names of the layers in force.
 
     Args:
         files: what it must be able to read beside the program itself: models, a recorded file.
@@ -70,15 +70,15 @@ def enter(files: Iterable[str], ports: Iterable[int]) -> list[str]:
 
     """
     layers = [*_limits(), *_no_new_privileges()]
-    if "no new privileges" in layers:  # without it, the kernel takes no filter from a mere user
+    if "no new privileges" in layers:  # the filters require it
         layers += landlock.restrict(readable_paths(files), ["/dev/null"], {*ports, _DNS})
         layers += seccomp.restrict()
-    _log.debug("locked in: %s", ", ".join(layers))
+    _log.debug("sandboxed: %s", ", ".join(layers))
     return layers
 
 
 def readable_paths(files: Iterable[str]) -> list[Path]:
-    """Return all that the worker may read."""
+    """Return all paths that the worker may read."""
     program = [sys.prefix, sys.base_prefix, *sys.path]
     package = Path(__file__).resolve().parents[1]
     named = [Path(path) for path in (*program, *_SYSTEM, *files) if path]
@@ -86,22 +86,22 @@ def readable_paths(files: Iterable[str]) -> list[Path]:
 
 
 def _limits() -> list[str]:
-    held = []
+    layers = []
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
-        held.append("limits")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_MAX_DESCRIPTORS, _MAX_DESCRIPTORS))
+        layers.append("limits")
     with contextlib.suppress(OSError):
-        # A core dump that a helper program takes does not ask for the limit above.
+        # A core dump by a helper program ignores the limit above.
         Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
         Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE), encoding="ascii")
-        held.append("memory goes first")
-    return held
+        layers.append("OOM score")
+    return layers
 
 
 def _no_new_privileges() -> list[str]:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         return ["no new privileges"]
-    _log.warning("no_new_privs is not to be had: %s", os.strerror(ctypes.get_errno()))
+    _log.warning("no_new_privs is unavailable: %s", os.strerror(ctypes.get_errno()))
     return []

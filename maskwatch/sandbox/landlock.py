@@ -1,4 +1,4 @@
-"""Landlock (Linux 5.13 and later): a process gives up rights to files and ports, for good.
+"""Landlock (Linux 5.13 and later): a process irrevocably gives up rights to files and ports.
 
 Linux's Documentation/userspace-api/landlock.rst; the numbers of the system calls are the same on
 every architecture.
@@ -24,7 +24,7 @@ _RULE_PATH, _RULE_PORT = 1, 2
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | 1 << 14  # truncate
-# How many of the rights to files each version knows.
+# How many of the rights to files each version has.
 _FILE_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _NEWEST_FILE_RIGHTS = 16
 _BIND_TCP, _CONNECT_TCP = 1, 2
@@ -38,7 +38,7 @@ def abi() -> int:
 
 
 def restrict(readable: Iterable[Path], writable: Iterable[str], ports: Collection[int]) -> list[str]:
-    """Give up all rights to files and TCP but these; return what holds, in words.
+    """Give up all rights to files and TCP but these; return the layers in force.
 
     Args:
         readable: files, and directories with all below them, to be read.
@@ -48,7 +48,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[str], ports: Collectio
     """
     version = abi()
     if version == 0:
-        _log.info("this kernel has no Landlock: files are not locked away from the worker")
+        _log.info("this kernel has no Landlock: the worker's access to files is not restricted")
         return []
     handled = (1 << _FILE_RIGHTS.get(version, _NEWEST_FILE_RIGHTS)) - 1
     ruleset = _create(version, handled)
@@ -78,7 +78,7 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
-        return  # what is not there need not be allowed
+        return  # a missing path needs no rule
     try:
         if not path.is_dir():
             rights &= _FILE_ONLY
@@ -94,8 +94,8 @@ def _add(ruleset: int, kind: int, rule: bytes) -> None:
 def _call(number: int, *arguments: int | bytes | None) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
-    given = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return int(libc.syscall(ctypes.c_long(number), *given))
+    converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    return int(libc.syscall(ctypes.c_long(number), *converted))
 
 
 def _check(result: int, what: str) -> int:

@@ -1,8 +1,8 @@
 """A seccomp filter: system calls that a decoder never needs fail with EPERM.
 
-A list of what is refused, not of what is allowed: Python, FFmpeg and three inference libraries
-change what they call with each version, and a worker killed for a harmless new call would be a
-camera that is not watched. x86-64 and arm64; elsewhere there is no filter.
+The list names refused calls, not allowed ones: Python, FFmpeg and three inference libraries change
+their calls with each version, and a worker killed for a harmless new call would leave a camera
+unwatched. x86-64 and arm64; elsewhere there is no filter.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class _Program(ctypes.Structure):
 
 
 def restrict() -> list[str]:
-    """Install the filter, for good; return what holds, in words. Needs no_new_privs."""
+    """Install the filter irrevocably; return the layers in force. Needs no_new_privs."""
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         _log.info("no seccomp filter for this processor, %s", platform.machine())
@@ -123,20 +123,20 @@ def restrict() -> list[str]:
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
-        _log.info("the kernel takes no seccomp filter: %s", os.strerror(ctypes.get_errno()))
+        _log.info("the kernel refuses a seccomp filter: %s", os.strerror(ctypes.get_errno()))
         return []
     return ["seccomp"]
 
 
 def _filter(machine: _Machine) -> list[_Instruction]:
-    """Return the program: who calls from another architecture dies, the rest is looked up."""
+    """Return the program: a call by another architecture kills the process; others are looked up."""
     program: list[_Instruction] = [
         (_LOAD, 0, 0, _ARCH),
         (_JUMP_EQUAL, 1, 0, machine.audit_arch),
-        _give(_KILL_PROCESS),
+        _return(_KILL_PROCESS),
         (_LOAD, 0, 0, _NR),
     ]
-    if machine.column == 0:  # the x32 interface would call the same kernel by other numbers
+    if machine.column == 0:  # the x32 interface has other numbers for the same calls
         program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32), _refuse(errno.EPERM)]
     for numbers in _REFUSED.values():
         number = numbers[machine.column]
@@ -144,33 +144,33 @@ def _filter(machine: _Machine) -> list[_Instruction]:
             program += [(_JUMP_EQUAL, 0, 1, number), _refuse(errno.EPERM)]
     # The C library falls back to clone, whose flags a filter can see.
     program += [(_JUMP_EQUAL, 0, 1, machine.clone3), _refuse(errno.ENOSYS)]
-    program += _only_threads(machine)
-    program += _only_known_families(machine)
-    program.append(_give(_ALLOW))
+    program += _restrict_clone(machine)
+    program += _restrict_families(machine)
+    program.append(_return(_ALLOW))
     return program
 
 
-def _only_threads(machine: _Machine) -> list[_Instruction]:
+def _restrict_clone(machine: _Machine) -> list[_Instruction]:
     return [
         (_JUMP_EQUAL, 0, 4, machine.clone),
         (_LOAD, 0, 0, _ARG0),
         (_JUMP_BITS, 0, 1, _CLONE_THREAD),
-        _give(_ALLOW),
+        _return(_ALLOW),
         _refuse(errno.EPERM),
     ]
 
 
-def _only_known_families(machine: _Machine) -> list[_Instruction]:
+def _restrict_families(machine: _Machine) -> list[_Instruction]:
     checks: list[_Instruction] = []
     for family in _FAMILIES:
-        checks += [(_JUMP_EQUAL, 0, 1, family), _give(_ALLOW)]
+        checks += [(_JUMP_EQUAL, 0, 1, family), _return(_ALLOW)]
     body = [(_LOAD, 0, 0, _ARG0), *checks, _refuse(errno.EPERM)]
     return [(_JUMP_EQUAL, 0, len(body), machine.socket), *body]
 
 
-def _give(value: int) -> _Instruction:
+def _return(value: int) -> _Instruction:
     return (_RETURN, 0, 0, value)
 
 
 def _refuse(number: int) -> _Instruction:
-    return _give(_ERRNO | number)
+    return _return(_ERRNO | number)

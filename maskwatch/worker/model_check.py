@@ -11,7 +11,7 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str]) -> int:
-    """Load both models as a worker would; say what is wrong, and return the exit code."""
+    """Load both models as a worker does; print the error, and return the exit code."""
     # Heavy: they are why this is a process of its own.
     from maskwatch.vision.faces import FaceDetector  # noqa: PLC0415 - see above
     from maskwatch.vision.masks import MaskClassifier  # noqa: PLC0415 - see above

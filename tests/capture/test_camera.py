@@ -1,4 +1,4 @@
-"""A camera that is watched for ever: what happens to it, and what a heartbeat would say of it."""
+"""A camera that is watched continuously: its frames and its status through every failure."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def server() -> Iterator[RtspServer]:
 
 
 class Watcher:
-    """Reads a camera and remembers the states it went through."""
+    """Reads a camera and records its states."""
 
     def __init__(self, url: str, **changes: object) -> None:
         self.reasons: list[str] = []
         attempt = changes.pop("attempt", 0)
-        wanted = {"open_timeout": 2.0, "stall_timeout": 1.0, "rate": 10.0, **changes}
-        config = CameraConfig(name="hall", url=SecretUrl(url), **wanted)  # type: ignore[arg-type] - test's own values
+        chosen = {"open_timeout": 2.0, "stall_timeout": 1.0, "rate": 10.0, **changes}
+        config = CameraConfig(name="hall", url=SecretUrl(url), **chosen)  # type: ignore[arg-type] - test's own values
         self.camera = LiveCamera(
             config,
             delays=_QUICK,
@@ -110,7 +110,7 @@ def test_a_camera_that_reboots_comes_back(server: RtspServer, clip_of: ClipOf, w
     assert set(watcher.reasons[1:]) == {"refused"}
 
 
-def test_a_stall_is_noticed_reported_and_healed(
+def test_a_stall_is_noticed_and_reported_and_ends(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     faults = server.add("hall", clip_of())
@@ -124,7 +124,7 @@ def test_a_stall_is_noticed_reported_and_healed(
 
 
 @pytest.mark.parametrize("fault", ["silent", "garbage", "drip=20", "status=404", "close", "no_video"])
-def test_no_fault_ends_the_watch_and_each_is_left_behind(
+def test_the_camera_is_live_again_after_each_fault(
     server: RtspServer, clip_of: ClipOf, watch: Watch, fault: str
 ) -> None:
     server.add("hall", clip_of()).order(fault)
@@ -135,7 +135,7 @@ def test_no_fault_ends_the_watch_and_each_is_left_behind(
     watcher.until(CameraState.LIVE, 8.0)
 
 
-def test_a_wrong_password_is_tried_once_and_then_not_for_a_long_time(
+def test_a_wrong_password_is_tried_once_and_then_not_for_minutes(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of())
@@ -149,7 +149,7 @@ def test_a_wrong_password_is_tried_once_and_then_not_for_a_long_time(
     assert "CANARY" not in repr(status)
 
 
-def test_a_change_of_codec_in_mid_stream_is_survived(
+def test_the_camera_is_live_again_after_a_change_of_codec(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of())
@@ -163,7 +163,7 @@ def test_a_change_of_codec_in_mid_stream_is_survived(
     assert watcher.camera.info.codec == "hevc"
 
 
-def test_a_camera_that_offers_udp_only_is_found_by_auto(
+def test_transport_auto_finds_a_camera_that_offers_udp_only(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of()).refuse = "tcp"
@@ -203,7 +203,7 @@ def test_a_black_picture_makes_a_camera_blind_but_frames_go_on(
     assert watcher.frames > frames
 
 
-def test_a_worker_s_replacement_waits_as_its_predecessor_would_have(
+def test_the_replacement_of_a_worker_waits_as_that_one_would_have(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of())
@@ -215,7 +215,7 @@ def test_a_worker_s_replacement_waits_as_its_predecessor_would_have(
     assert watcher.camera.status.attempt == 0
 
 
-def test_read_comes_back_in_time_whatever_the_camera_does(
+def test_read_returns_in_time_from_a_silent_camera(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of()).silent = True
@@ -229,7 +229,7 @@ def test_read_comes_back_in_time_whatever_the_camera_does(
     assert max(waits) < 0.5
 
 
-def test_a_heartbeat_tells_by_when_each_state_must_be_left(
+def test_the_status_has_the_moment_by_which_a_state_must_be_left(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:
     server.add("hall", clip_of()).stall = True
@@ -248,7 +248,7 @@ def test_a_heartbeat_tells_by_when_each_state_must_be_left(
     assert live.since > connecting.since
 
 
-def test_counts_go_on_over_reconnections(server: RtspServer, clip_of: ClipOf, watch: Watch) -> None:
+def test_counts_continue_over_reconnections(server: RtspServer, clip_of: ClipOf, watch: Watch) -> None:
     server.add("hall", clip_of())
     watcher = watch(server.url("hall"))
     watcher.until(CameraState.LIVE)
@@ -269,7 +269,7 @@ def test_a_camera_can_be_read_as_a_plain_source_of_frames(
     assert numbers == sorted(numbers)
 
 
-def test_a_hundred_cameras_that_do_not_exist_cost_next_to_nothing() -> None:
+def test_a_hundred_unreachable_cameras_cost_little() -> None:
     config = CameraConfig(name="x", url=SecretUrl("rtsp://127.0.0.1:9/x"))
     cameras = [LiveCamera(config, rng=random.Random(n)) for n in range(100)]
     for camera in cameras:  # each is refused once, and backs off
@@ -287,7 +287,7 @@ def test_a_hundred_cameras_that_do_not_exist_cost_next_to_nothing() -> None:
 # -- configuration -----------------------------------------------------------------------------
 
 
-def test_the_sub_stream_is_watched_if_there_is_one_with_the_login_in_place() -> None:
+def test_the_sub_stream_is_preferred_and_gets_the_credentials() -> None:
     config = CameraConfig(
         name="hall",
         url=SecretUrl("rtsp://host/main"),
@@ -306,7 +306,7 @@ def test_the_sub_stream_is_watched_if_there_is_one_with_the_login_in_place() -> 
     assert "p%40ss" not in repr(options)
 
 
-def test_a_camera_that_was_never_reached_needs_neither_numpy_nor_opencv() -> None:
+def test_an_unreached_camera_imports_neither_numpy_nor_opencv() -> None:
     program = (
         "import sys, maskwatch.capture.camera;"
         "print([name for name in ('numpy', 'cv2', 'onnxruntime') if name in sys.modules])"
@@ -338,8 +338,8 @@ def _resources() -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_storm_of_faults_brings_the_reader_down(clip_of: ClipOf, watch: Watch, seed: int) -> None:
-    """Hostile bytes in every form that the server knows; then the camera is well again."""
+def test_no_sequence_of_faults_stops_the_reader(clip_of: ClipOf, watch: Watch, seed: int) -> None:
+    """Every fault that the server has; then the camera is healthy again."""
     rng = random.Random(seed)
     with RtspServer(seed=seed) as server:
         faults = server.add("hall", clip_of(codec=rng.choice(["h264", "hevc"]), frames=100, gop=10))

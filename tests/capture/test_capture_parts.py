@@ -34,7 +34,7 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @given(st.floats(1, 30), st.floats(1, 30), st.floats(0, 1e6))
-def test_as_many_frames_are_sampled_as_the_rate_asks_for(
+def test_the_number_of_sampled_frames_follows_the_rate(
     camera_rate: float, rate: float, start: float
 ) -> None:
     sampler = RateSampler(rate, early=0.05)
@@ -43,7 +43,7 @@ def test_as_many_frames_are_sampled_as_the_rate_asks_for(
 
 
 @given(st.lists(st.floats(-0.008, 0.008), min_size=100, max_size=100))
-def test_jitter_costs_no_sample(jitter: list[float]) -> None:
+def test_jitter_loses_no_sample(jitter: list[float]) -> None:
     sampler = RateSampler(5.0, early=0.25)
     times = [n / 25 + late for n, late in enumerate(jitter)]
     sampled = [at for at in times if sampler.is_due(at)]
@@ -79,7 +79,7 @@ def test_the_newest_sample_wins_and_the_replaced_one_is_reported() -> None:
     assert box.take(0) is None
 
 
-def test_a_failure_is_raised_after_the_last_sample_and_again_and_again() -> None:
+def test_a_failure_is_raised_after_the_last_sample_each_time() -> None:
     box = Mailbox()
     box.put(_sample(1))
     box.fail(errors.SourceEndedError("over"))
@@ -89,7 +89,7 @@ def test_a_failure_is_raised_after_the_last_sample_and_again_and_again() -> None
             box.take(0)
 
 
-def test_taking_waits_for_a_sample_but_not_for_ever() -> None:
+def test_take_waits_for_a_sample_up_to_the_timeout() -> None:
     box = Mailbox()
     begun = time.monotonic()
     assert box.take(0.05) is None
@@ -141,7 +141,7 @@ def test_a_camera_clock_that_runs_slow_is_no_lag() -> None:
 
 
 def _decode(path: Path, spoil: Callable[[int, bytes], bytes | None]) -> tuple[list[float], int]:
-    """Decode a file whose packets were tampered with; return what passed, in seconds, and the rest."""
+    """Decode a file with altered packets; return the times of what passed and the count of the rest."""
     log, damage = LogWatch(), DamageFilter()
     damage.start()
     passed, stopped = [], 0
@@ -174,7 +174,7 @@ def test_sound_pictures_all_pass(clip_of: ClipOf, codec: str) -> None:
     assert (len(passed), stopped) == (50, 0)
 
 
-def test_after_a_damaged_picture_nothing_passes_up_to_the_next_sound_key_frame(
+def test_after_a_damaged_picture_none_passes_before_a_sound_key_frame(
     clip_of: ClipOf,
 ) -> None:
     def spoil(number: int, data: bytes) -> bytes:
@@ -188,7 +188,7 @@ def test_after_a_damaged_picture_nothing_passes_up_to_the_next_sound_key_frame(
     assert stopped == 15
 
 
-def test_a_key_frame_next_to_a_complaint_does_not_heal() -> None:
+def test_a_key_frame_next_to_damage_does_not_end_it() -> None:
     damage = DamageFilter()
     key = _key_frame()
     damage.start()
@@ -215,7 +215,7 @@ def _key_frame() -> av.VideoFrame:
 
 
 @pytest.mark.usefixtures("fresh_logging")
-def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler(
+def test_ffmpeg_s_log_reaches_only_the_thread_that_caused_it(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
@@ -231,14 +231,14 @@ def test_what_ffmpeg_logs_is_seen_by_the_thread_that_caused_it_and_by_no_handler
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_same_complaint_is_heard_as_often_as_it_is_made() -> None:
+def test_a_repeated_log_line_counts_each_time() -> None:
     log = LogWatch()
     for _ in range(3):
         av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 1 packets")
         assert log.damage_seen()
 
 
-def test_complaints_about_an_earlier_stream_are_not_held_against_the_next_one() -> None:
+def test_log_lines_of_an_earlier_stream_do_not_count_for_the_next() -> None:
     LogWatch()
     av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
     assert not LogWatch().damage_seen()
@@ -248,17 +248,17 @@ def test_the_debug_log_gets_what_ffmpeg_logs_without_secrets(caplog: pytest.LogC
     caplog.set_level(logging.DEBUG, "maskwatch.capture.damage")
     LogWatch()
     av.logging.log(av.logging.ERROR, "tcp", "cannot open rtsp://ann:CANARY@host/x")
-    ours = [record.getMessage() for record in caplog.records if record.name.startswith("maskwatch")]
-    assert ours == ["libav.tcp: cannot open rtsp://***@host/x"]
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("maskwatch")]
+    assert lines == ["libav.tcp: cannot open rtsp://***@host/x"]
 
 
-def test_harmless_complaints_are_no_damage() -> None:
+def test_harmless_log_lines_are_no_damage() -> None:
     log = LogWatch()
     av.logging.log(av.logging.ERROR, "h264", "SEI type 5 size 2208 truncated at 1943")
     assert not log.damage_seen()
 
 
-def test_libav_stays_silent_whatever_the_root_logger_lets_through() -> None:
+def test_the_libav_logger_does_not_propagate() -> None:
     LogWatch()
     assert not logging.getLogger("libav").propagate
 
@@ -304,17 +304,17 @@ def _ffmpeg(kind: type[Exception], number: int, line: str = "") -> Exception:
         (errors.SourceSilentError("as it is"), 0.0, errors.SourceSilentError),
     ],
 )
-def test_ffmpeg_s_errors_become_ours_without_the_password(
+def test_ffmpeg_s_errors_are_mapped_without_the_password(
     error: Exception, waited: float, expected: type[errors.SourceError]
 ) -> None:
-    said = diagnose(error, "rtsp://***@host/x", waited, 5.0)
-    assert type(said) is expected
-    assert "CANARY" not in repr(said)
-    assert said.__cause__ is None
+    mapped = diagnose(error, "rtsp://***@host/x", waited, 5.0)
+    assert type(mapped) is expected
+    assert "CANARY" not in repr(mapped)
+    assert mapped.__cause__ is None
 
 
-def test_every_kind_of_failure_has_a_word_that_the_metrics_know() -> None:
+def test_every_source_error_has_a_reason_in_the_metrics() -> None:
     kinds = [errors.SourceError, *errors.SourceError.__subclasses__()]
-    words = [reason_of(kind("x")) for kind in kinds]
-    assert len(set(words)) == len(kinds)
-    assert set(words) <= set(DISCONNECT_REASONS)
+    reasons = [reason_of(kind("x")) for kind in kinds]
+    assert len(set(reasons)) == len(kinds)
+    assert set(reasons) <= set(DISCONNECT_REASONS)

@@ -1,4 +1,4 @@
-"""A reader that was held up catches up by key frames, instead of showing the past for ever."""
+"""A reader that was stopped catches up by key frames, instead of lagging from then on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ with RtspSource(options, rate=25) as source:
 """
 
 
-def test_after_a_pause_the_picture_is_of_now_and_what_was_left_out_is_counted(
+def test_after_a_pause_the_picture_is_current_and_skipped_ones_are_counted(
     clip_of: Callable[..., Path], root: Path
 ) -> None:
     with RtspServer() as server:

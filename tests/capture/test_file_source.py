@@ -1,4 +1,4 @@
-"""A recorded file as a source: its own clock, every run the same, errors in plain words."""
+"""A recorded file as a source: its own clock, every run the same, errors of one line."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _grey(image: Image) -> npt.NDArray[np.int64]:
         (270, cv2.ROTATE_90_COUNTERCLOCKWISE),
     ],
 )
-def test_a_camera_mounted_askew_is_turned_upright(clip_of: ClipOf, rotation: int, turn: int) -> None:
+def test_the_configured_rotation_is_applied(clip_of: ClipOf, rotation: int, turn: int) -> None:
     with FileSource(clip_of()) as source:
         upright = next(iter(source)).image
     with FileSource(clip_of(), rotation=rotation, fit=_half) as source:
@@ -99,7 +99,7 @@ def test_a_camera_mounted_askew_is_turned_upright(clip_of: ClipOf, rotation: int
     assert frame.image.flags.c_contiguous
 
 
-def test_the_rotation_that_a_file_asks_for_is_obeyed_as_opencv_obeys_it(tmp_path: Path) -> None:
+def test_a_rotation_declared_in_the_file_is_applied_as_opencv_does(tmp_path: Path) -> None:
     path = _rotated(make_clip(tmp_path / "plain.mp4", frames=3), tmp_path / "turned.mp4")
     good, expected = cv2.VideoCapture(str(path)).read()
     assert good
@@ -110,7 +110,7 @@ def test_the_rotation_that_a_file_asks_for_is_obeyed_as_opencv_obeys_it(tmp_path
 
 
 def _rotated(path: Path, target: Path) -> Path:
-    """The same packets, with a display matrix that asks to be turned."""
+    """Write the same packets with a display matrix that rotates."""
     with av.open(str(path)) as source, av.open(str(target), "w") as sink:
         stream = source.streams.video[0]
         copy = sink.add_stream_from_template(stream)
@@ -122,7 +122,7 @@ def _rotated(path: Path, target: Path) -> Path:
     return target
 
 
-def test_reading_one_by_one_ends_with_an_error_that_says_so(clip_of: ClipOf) -> None:
+def test_reading_past_the_end_of_the_file_is_an_error(clip_of: ClipOf) -> None:
     with FileSource(clip_of(), rate=1) as source:
         assert source.read(0).sequence == 0
         assert source.read(0).sequence == 1
@@ -130,7 +130,7 @@ def test_reading_one_by_one_ends_with_an_error_that_says_so(clip_of: ClipOf) -> 
             source.read(0)
 
 
-def test_a_file_says_what_it_is(clip_of: ClipOf) -> None:
+def test_a_file_has_codec_size_rate_and_duration(clip_of: ClipOf) -> None:
     with FileSource(clip_of(codec="hevc")) as source:
         assert (source.info.codec, source.info.size, source.info.rate) == ("hevc", (320, 240), 25.0)
         assert source.duration == pytest.approx(2.0)
@@ -163,7 +163,7 @@ def _empty(path: Path) -> Path:
         (lambda path: make_sound(path.with_suffix(".wav")), SourceNoVideoError, "no video track"),
     ],
 )
-def test_a_file_that_is_no_video_is_an_error_of_one_line(
+def test_a_file_that_is_not_a_video_is_an_error_of_one_line(
     tmp_path: Path, make: Callable[[Path], Path], error: type[SourceError], words: str
 ) -> None:
     path = make(tmp_path / "clip.mp4")
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_video_is_an_error_of_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_pictures_are_counted_and_left_out(clip_of: ClipOf, tmp_path: Path) -> None:
+def test_damaged_pictures_are_counted_and_skipped(clip_of: ClipOf, tmp_path: Path) -> None:
     whole = bytearray(clip_of("ts").read_bytes())
     middle = len(whole) * 3 // 10
     whole[middle : middle + 1500] = b"\xff" * 1500
@@ -196,7 +196,7 @@ def test_a_file_without_one_sound_picture_is_garbage(clip_of: ClipOf, tmp_path: 
 
 
 @pytest.mark.shared
-def test_a_telephone_s_upright_clip_is_turned(shared_data: Path) -> None:
+def test_the_upright_clip_of_a_telephone_is_rotated(shared_data: Path) -> None:
     with FileSource(shared_data / "videos" / "khanh.mp4") as source:
         frame = next(iter(source))
     assert frame.full_size == (720, 1280)

@@ -1,4 +1,4 @@
-"""Whether a live picture shows anything, told from pictures alone."""
+"""Whether a camera is blind, detected from its pictures alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.capture.file import FileSource
-from maskwatch.capture.health import HealthLimits, HealthMonitor, likeness, look
+from maskwatch.capture.health import HealthLimits, HealthMonitor, edge_correlation, measure
 from maskwatch.domain import BlindReason
 from tests.fakes.views import SPOILT, scene
 
@@ -21,8 +21,8 @@ Image = npt.NDArray[np.uint8]
 _LIMITS = HealthLimits(hold=2.0, frozen_hold=5.0, learn=4.0, relearn=20.0)
 
 
-class Watched:
-    """A monitor that has been shown a good view for a while."""
+class LearntMonitor:
+    """A monitor that has learnt a good view."""
 
     def __init__(self) -> None:
         self.monitor = HealthMonitor(_LIMITS)
@@ -30,7 +30,7 @@ class Watched:
         self.show(lambda at: scene(moment=at), 10.0)
 
     def show(self, picture: object, seconds: float) -> BlindReason | None:
-        """Show `picture` (or what it gives for a moment) at five a second; return the finding."""
+        """Show `picture` (or its value at a moment) at five per second; return the last result."""
         found = None
         for _ in range(int(seconds * 5)):
             image = picture(self.moment) if callable(picture) else picture
@@ -39,8 +39,8 @@ class Watched:
         return found
 
 
-def test_a_good_view_is_well() -> None:
-    assert Watched().show(lambda at: scene(moment=at), 20.0) is None
+def test_a_good_view_is_healthy() -> None:
+    assert LearntMonitor().show(lambda at: scene(moment=at), 20.0) is None
 
 
 @pytest.mark.parametrize(
@@ -53,86 +53,88 @@ def test_a_good_view_is_well() -> None:
         (lambda at: np.roll(scene(moment=at), 60, axis=1), BlindReason.MOVED),
     ],
 )
-def test_a_fault_is_found_once_it_has_lasted_and_forgotten_when_it_is_over(
+def test_a_fault_is_reported_once_it_has_lasted_until_it_is_over(
     picture: object, reason: BlindReason
 ) -> None:
-    watched = Watched()
-    assert watched.show(picture, 1.4) is None
-    assert watched.show(picture, 2.0) is reason
-    assert watched.show(lambda at: scene(moment=at), 0.6) is reason
-    assert watched.show(lambda at: scene(moment=at), 1.4) is None
+    monitored = LearntMonitor()
+    assert monitored.show(picture, 1.4) is None
+    assert monitored.show(picture, 2.0) is reason
+    assert monitored.show(lambda at: scene(moment=at), 0.6) is reason
+    assert monitored.show(lambda at: scene(moment=at), 1.4) is None
 
 
-def test_a_picture_of_which_not_one_pixel_changes_is_frozen() -> None:
-    watched, still = Watched(), SPOILT[BlindReason.FROZEN]
-    assert watched.show(still, 4.8) is None
-    assert watched.show(still, 1.0) is BlindReason.FROZEN
-    assert watched.show(lambda at: scene(moment=at), 2.0) is None
+def test_a_picture_in_which_no_pixel_changes_is_frozen() -> None:
+    monitored, still = LearntMonitor(), SPOILT[BlindReason.FROZEN]
+    assert monitored.show(still, 4.8) is None
+    assert monitored.show(still, 1.0) is BlindReason.FROZEN
+    assert monitored.show(lambda at: scene(moment=at), 2.0) is None
 
 
 def test_a_quiet_scene_with_a_sensor_s_noise_is_not_frozen() -> None:
-    watched = Watched()
-    assert watched.show(lambda at: scene(noise=0.7, moment=at), 20.0) is None
+    monitored = LearntMonitor()
+    assert monitored.show(lambda at: scene(noise=0.7, moment=at), 20.0) is None
 
 
-def test_a_room_in_which_the_light_is_dimmed_is_neither_moved_nor_out_of_focus() -> None:
-    watched = Watched()
-    assert watched.show(lambda at: (scene(moment=at) * 0.5).astype(np.uint8), 10.0) is None
-    assert watched.show(lambda at: (scene(moment=at) * 0.8 + 40).astype(np.uint8), 10.0) is None
+def test_dimmed_light_is_neither_moved_nor_out_of_focus() -> None:
+    monitored = LearntMonitor()
+    assert monitored.show(lambda at: (scene(moment=at) * 0.5).astype(np.uint8), 10.0) is None
+    assert monitored.show(lambda at: (scene(moment=at) * 0.8 + 40).astype(np.uint8), 10.0) is None
 
 
-def test_somebody_who_stands_before_the_camera_is_no_fault() -> None:
+def test_a_person_in_front_of_the_camera_is_no_fault() -> None:
     def crowded(moment: float) -> Image:
         image = scene(moment=moment)
         left = int(moment * 20) % 200
         image[30:, left : left + 90] = scene(seed=9, moment=moment)[30:, :90]
         return image
 
-    assert Watched().show(crowded, 20.0) is None
+    assert LearntMonitor().show(crowded, 20.0) is None
 
 
-def test_a_short_fault_is_not_believed() -> None:
-    watched = Watched()
+def test_a_short_fault_is_not_reported() -> None:
+    monitored = LearntMonitor()
     for _ in range(5):
-        assert watched.show(np.zeros((180, 320, 3), np.uint8), 1.0) is None
-        assert watched.show(lambda at: scene(moment=at), 1.0) is None
+        assert monitored.show(np.zeros((180, 320, 3), np.uint8), 1.0) is None
+        assert monitored.show(lambda at: scene(moment=at), 1.0) is None
 
 
-def test_after_a_while_a_new_view_is_the_usual_one() -> None:
-    watched = Watched()
-    assert watched.show(lambda at: scene(seed=5, moment=at), 10.0) is BlindReason.MOVED
-    assert watched.show(lambda at: scene(seed=5, moment=at), 20.0) is None
-    assert watched.show(lambda at: scene(moment=at), 10.0) is BlindReason.MOVED
+def test_a_new_view_becomes_the_usual_one() -> None:
+    monitored = LearntMonitor()
+    assert monitored.show(lambda at: scene(seed=5, moment=at), 10.0) is BlindReason.MOVED
+    assert monitored.show(lambda at: scene(seed=5, moment=at), 20.0) is None
+    assert monitored.show(lambda at: scene(moment=at), 10.0) is BlindReason.MOVED
 
 
-def test_the_usual_view_outlives_a_reconnection() -> None:
-    watched = Watched()
-    watched.monitor.reset()
-    watched.moment += 600.0
-    assert watched.show(lambda at: scene(seed=5, moment=at), 3.0) is BlindReason.MOVED
+def test_the_usual_view_survives_a_reconnection() -> None:
+    monitored = LearntMonitor()
+    monitored.monitor.reset()
+    monitored.moment += 600.0
+    assert monitored.show(lambda at: scene(seed=5, moment=at), 3.0) is BlindReason.MOVED
 
 
-def test_another_size_of_picture_is_learnt_anew() -> None:
-    watched = Watched()
-    assert watched.show(lambda at: cv2.resize(scene(moment=at), (640, 360)), 10.0) is None
+def test_another_picture_size_is_learnt_again() -> None:
+    monitored = LearntMonitor()
+    assert monitored.show(lambda at: cv2.resize(scene(moment=at), (640, 360)), 10.0) is None
 
 
 @given(st.floats(0.3, 3.0), st.floats(-50, 50))
-def test_likeness_is_blind_to_brightness_and_contrast(gain: float, offset: float) -> None:
-    plane = look(scene()).plane
-    assert likeness(plane, plane * np.float32(gain) + np.float32(offset)) == pytest.approx(1, abs=1e-3)
-    assert likeness(plane, -plane) == pytest.approx(-1, abs=1e-3)
+def test_edge_correlation_ignores_brightness_and_contrast(gain: float, offset: float) -> None:
+    plane = measure(scene()).plane
+    assert edge_correlation(plane, plane * np.float32(gain) + np.float32(offset)) == pytest.approx(
+        1, abs=1e-3
+    )
+    assert edge_correlation(plane, -plane) == pytest.approx(-1, abs=1e-3)
 
 
 def test_detail_falls_with_blur_and_not_with_the_light() -> None:
-    sharp = look(scene(noise=0)).detail
-    assert look((scene(noise=0) * 0.5).astype(np.uint8)).detail == pytest.approx(sharp, rel=0.1)
-    assert look(cv2.GaussianBlur(scene(noise=0), (0, 0), 4)).detail < 0.35 * sharp
+    sharp = measure(scene(noise=0)).detail
+    assert measure((scene(noise=0) * 0.5).astype(np.uint8)).detail == pytest.approx(sharp, rel=0.1)
+    assert measure(cv2.GaussianBlur(scene(noise=0), (0, 0), 4)).detail < 0.35 * sharp
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("clip", ["channy_mtcnn", "deshraj_mask", "intel_onebyone", "gituatu_mask"])
-def test_real_clips_of_fixed_cameras_are_well(shared_data: Path, clip: str) -> None:
+def test_real_clips_of_fixed_cameras_are_healthy(shared_data: Path, clip: str) -> None:
     monitor = HealthMonitor(HealthLimits(hold=2.0, learn=1.0))
     with FileSource(
         shared_data / "videos" / f"{clip}.mp4", fit=lambda size: (640, 640 * size[1] // size[0])

@@ -1,4 +1,4 @@
-"""A camera that means harm ends neither the process that watches it nor what comes after it."""
+"""A hostile camera ends neither the process that watches it nor a later healthy stream."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.hostile_camera import HostileCamera
 
 _SESSIONS = 16
-_MOST_KIB = 600 * 1024
+_MAX_KIB = 600 * 1024
 _WATCH = """
 import json, random, sys, time
 from pathlib import Path
@@ -35,7 +35,7 @@ while time.monotonic() < end:
     seen.add((camera.status.state.name, camera.status.reason))
     if was and frame is not None:
         break
-# Not ru_maxrss: a child begins with that of the process which it was forked from.
+# Not ru_maxrss: a child starts with that of its parent.
 status = Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0])
 print(json.dumps([camera.status.state.name, peak, sorted(seen)]))
@@ -43,7 +43,7 @@ camera.close()
 """
 
 
-def test_hostile_sessions_are_left_behind_with_a_reason_and_a_healthy_camera_is_live_again(
+def test_each_hostile_session_ends_with_a_reason_and_a_healthy_one_is_live(
     tmp_path: Path, clip_of: Callable[..., Path]
 ) -> None:
     healthy = tmp_path / "healthy"
@@ -64,7 +64,7 @@ def test_hostile_sessions_are_left_behind_with_a_reason_and_a_healthy_camera_is_
     assert "Traceback" not in err
     state, peak, seen = json.loads(out)
     assert state == "LIVE"
-    assert peak < _MOST_KIB
+    assert peak < _MAX_KIB
     reasons = {reason for name, reason in seen if name == "BACKOFF"}
     assert reasons
     assert all(reason and "CANARY" not in reason and "Error" not in reason for reason in reasons)

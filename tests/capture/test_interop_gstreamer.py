@@ -1,4 +1,4 @@
-"""Capture against a camera that is not ours: GStreamer's RTSP server."""
+"""Capture from an independent camera: GStreamer's RTSP server."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def _source(port: int, path: str, transport: Transport, password: str = "CANARY%
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_strange_camera_is_watched_over_every_transport(
-    port: int, codec: str, transport: Transport
-) -> None:
+def test_the_camera_is_watched_over_every_transport(port: int, codec: str, transport: Transport) -> None:
     with _source(port, codec, transport) as source:
         assert_watched(source, codec)
 
@@ -82,7 +80,7 @@ def repeating(clip_of: ClipOf) -> Iterator[int]:
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_parameter_sets_before_every_slice_of_a_key_picture_hinder_nothing(
+def test_parameter_sets_before_every_slice_damage_no_picture(
     repeating: int, codec: str, transport: Transport
 ) -> None:
     with _source(repeating, codec, transport) as source:
@@ -90,7 +88,7 @@ def test_parameter_sets_before_every_slice_of_a_key_picture_hinder_nothing(
 
 
 def assert_watched(source: RtspSource, codec: str) -> None:
-    """Pictures of more than one key picture come, in order, and none is damaged."""
+    """Read pictures of more than one group, in order and undamaged."""
     end = time.monotonic() + 5
     frames = []
     while len(frames) < 40 and time.monotonic() < end:
@@ -105,7 +103,7 @@ def assert_watched(source: RtspSource, codec: str) -> None:
     assert source.counts.damaged == 0
 
 
-def test_a_strange_camera_s_refusals_are_understood(port: int) -> None:
+def test_the_refusals_of_the_camera_are_understood(port: int) -> None:
     with (
         _source(port, "h264", Transport.TCP, password="wrong") as source,
         pytest.raises(SourceUnauthorizedError),

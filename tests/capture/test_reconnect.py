@@ -1,4 +1,4 @@
-"""The state machine of a camera's connection, with a clock of the test's own."""
+"""The state machine of a camera's connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeout
 from maskwatch.domain import BlindReason, CameraState
 from maskwatch.errors import SourceRefusedError, SourceSilentError, SourceUnauthorizedError
 
-_REFUSED = SourceRefusedError("nobody listens")
+_REFUSED = SourceRefusedError("refused")
 _TIMEOUTS = Timeouts(open=10, stall=5, grace=2)
 
 
@@ -19,7 +19,7 @@ def _machine(attempt: int = 0, seed: int = 0) -> ReconnectState:
     return ReconnectState(0.0, timeouts=_TIMEOUTS, rng=random.Random(seed), attempt=attempt)
 
 
-def test_a_new_camera_is_connected_at_once() -> None:
+def test_a_new_camera_is_connected_immediately() -> None:
     machine = _machine()
     assert machine.due(0.0)
     machine.connecting(0.0)
@@ -35,7 +35,7 @@ def test_a_connection_is_not_live_before_its_first_frame() -> None:
     assert machine.leave_by == 10.0
 
 
-def test_frames_put_off_the_moment_at_which_a_live_worker_counts_as_hung() -> None:
+def test_frames_postpone_the_moment_at_which_a_worker_counts_as_hung() -> None:
     machine = _machine()
     machine.connecting(0.0)
     for at in (1.0, 4.0, 8.0):
@@ -47,13 +47,13 @@ def test_a_failure_is_a_stall_until_the_old_connection_is_gone() -> None:
     machine = _machine()
     machine.connecting(0.0)
     machine.frame(1.0)
-    machine.failed(SourceSilentError("stands still"), 7.0)
-    assert (machine.state, machine.reason) == (CameraState.STALLED, "stands still")
+    machine.failed(SourceSilentError("no data"), 7.0)
+    assert (machine.state, machine.reason) == (CameraState.STALLED, "no data")
     assert machine.leave_by == 14.0
     assert not machine.due(1e9)
     machine.closed(8.0)
     assert machine.state is CameraState.BACKOFF
-    assert machine.reason == "stands still"
+    assert machine.reason == "no data"
     assert machine.due(machine.retry_at)
     assert not machine.due(machine.retry_at - 0.01)
 
@@ -71,7 +71,7 @@ def test_a_good_frame_ends_the_row_of_failures() -> None:
     assert machine.attempt == 0
 
 
-def test_a_replacement_goes_on_with_the_backoff_of_the_worker_that_was_killed() -> None:
+def test_a_replacement_continues_the_backoff_of_a_killed_worker() -> None:
     waits = [_machine(attempt=5, seed=seed).retry_at for seed in range(200)]
     assert max(waits) > 10.0
     assert max(waits) <= 16.0
@@ -90,7 +90,7 @@ def test_a_wrong_password_is_not_tried_again_for_minutes() -> None:
         assert 150.0 <= machine.retry_at <= 300.0
 
 
-def test_a_disabled_camera_is_left_alone_until_it_is_enabled() -> None:
+def test_a_disabled_camera_is_not_connected_until_it_is_enabled() -> None:
     machine = _machine()
     machine.connecting(0.0)
     machine.disable(1.0)
@@ -103,7 +103,7 @@ def test_a_disabled_camera_is_left_alone_until_it_is_enabled() -> None:
     assert machine.due(5.0)
 
 
-def test_a_blind_camera_stays_connected_and_sees_again() -> None:
+def test_a_blind_camera_stays_connected_and_can_recover() -> None:
     machine = _machine()
     machine.health(BlindReason.BLACK, 0.0)
     assert machine.state is CameraState.BACKOFF  # no picture, no verdict on it
@@ -128,7 +128,7 @@ def test_waits_between_attempts_grow_from_a_second_to_a_minute() -> None:
 
 
 class ConnectionMachine(RuleBasedStateMachine):
-    """Whatever happens in whatever order, the machine keeps its promises."""
+    """Any sequence of events keeps the invariants."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Key pictures that the parser cuts at repeated parameter sets are put together again."""
+"""Key pictures that FFmpeg's parser cuts at repeated parameter sets are joined again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _START = b"\x00\x00\x00\x01"
 
 
 def repeating(clip: Clip) -> bytes:
-    """The clip as an elementary stream whose parameter sets stand before every key slice."""
+    """Return the clip as an elementary stream with parameter sets before every key slice."""
     return b"".join(_START + nal for unit in clip.units for nal in _nals(clip, unit))
 
 
@@ -44,7 +44,7 @@ def packets(stream: bytes, codec: str) -> Iterator[av.Packet[Any]]:
 
 
 @pytest.mark.parametrize("slices", [1, 4])
-def test_a_picture_in_pieces_becomes_the_picture_it_was(clip_of: ClipOf, slices: int) -> None:
+def test_the_pieces_of_a_picture_decode_to_the_original(clip_of: ClipOf, slices: int) -> None:
     path = clip_of(frames=40, gop=10, slices=slices)
     with av.open(str(path)) as container:
         truth = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
@@ -63,17 +63,15 @@ def test_a_picture_in_pieces_becomes_the_picture_it_was(clip_of: ClipOf, slices:
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_camera_that_sends_whole_pictures_waits_for_its_first_one_only(
-    clip_of: ClipOf, codec: str
-) -> None:
+def test_a_stream_of_whole_pictures_is_delayed_at_the_first_only(clip_of: ClipOf, codec: str) -> None:
     reassembler = SliceReassembler(codec)
     clip = Clip.load(clip_of(codec=codec, frames=30, gop=10, slices=4))
     stream = b"".join(_START + nal for unit in clip.units for nal in unit.nals)
-    given_out = [len(reassembler.add(packet)) for packet in packets(stream, codec)]
-    assert given_out == [0, 2, *([1] * 28)]
+    released = [len(reassembler.add(packet)) for packet in packets(stream, codec)]
+    assert released == [0, 2, *([1] * 28)]
 
 
-def test_pieces_without_end_are_not_collected_for_ever(
+def test_an_endless_sequence_of_pieces_is_bounded(
     clip_of: ClipOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(h264, "_MAX_BYTES", 40_000)
@@ -87,6 +85,6 @@ def test_pieces_without_end_are_not_collected_for_ever(
 
 
 @given(st.sampled_from(["h264", "hevc"]), st.binary(max_size=200))
-def test_no_bytes_are_too_strange_to_be_looked_at(codec: str, data: bytes) -> None:
+def test_any_bytes_are_accepted(codec: str, data: bytes) -> None:
     assert begins_picture(codec, data) in (True, False, None)
     assert begins_picture(codec, _START + data) in (True, False, None)

@@ -1,4 +1,4 @@
-"""`maskwatch probe` says what a camera sends, or what is wrong with it, and never its password."""
+"""`maskwatch probe` shows what a camera sends, or what is wrong with it, and never its password."""
 
 from __future__ import annotations
 

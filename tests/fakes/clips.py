@@ -1,4 +1,4 @@
-"""Small video clips whose every picture says its own number, in a code that survives compression."""
+"""Small video clips in which every picture shows its number, in a code that survives compression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "bf": "0"}
 
 
 def picture(number: int, size: tuple[int, int] = (320, 240), seed: int = 0) -> Image:
-    """uint8 BGR: a texture that moves, under a row of blocks that code the number."""
+    """Return uint8 BGR: a moving texture, under a row of blocks that encode the number."""
     width, height = size
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (height // 8 + 20, width // 8 + 20, 3), dtype=np.uint8)
@@ -35,11 +35,11 @@ def picture(number: int, size: tuple[int, int] = (320, 240), seed: int = 0) -> I
 
 
 def number_of(image: Image, scale: float = 1.0) -> int:
-    """The number that a picture shows; `scale` is its size relative to the original's."""
+    """Return the number that a picture shows; `scale` is its size relative to the original's."""
     middle = int(_BLOCK * scale / 2)
     columns = [int((bit + 0.5) * _BLOCK * scale) for bit in range(_BITS)]
     bits = [int(image[middle, column].mean() > 128) for column in columns]
-    return sum(bit << place for place, bit in enumerate(bits))
+    return sum(bit << position for position, bit in enumerate(bits))
 
 
 def make_clip(  # noqa: PLR0913 - every one has a default, and each test names the few it needs

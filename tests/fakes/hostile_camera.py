@@ -1,6 +1,6 @@
-"""A camera that means harm: gets past the RTSP handshake, or nearly, and mutates what it sends.
+"""A hostile camera: completes most of the RTSP handshake, and mutates what it sends.
 
-Over TCP, and over UDP to who asks for that.
+Over TCP, and over UDP to a client that requests it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from types import TracebackType
 from typing import Self
 
 __all__ = ["HostileCamera"]
@@ -25,7 +24,7 @@ _KINDS = ("status", "header", "length", "sdp", "huge", "frames", "rtp", "nal")
 
 
 class HostileCamera:
-    """Serves one connection after the other; each is a session with a mutation of its own, by seed."""
+    """Serves one connection after the other, each with a mutation chosen by the seed."""
 
     def __init__(self, seed: int) -> None:
         self.served = 0
@@ -40,16 +39,11 @@ class HostileCamera:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Serve no more, and give the port back; may be called twice."""
+        """Stop serving and free the port; may be called twice."""
         if self._listener.fileno() >= 0:
             self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
@@ -58,41 +52,41 @@ class HostileCamera:
     def _serve(self) -> None:
         while True:
             try:
-                line, _ = self._listener.accept()
+                client, _ = self._listener.accept()
             except OSError:
                 return
-            with line:
-                line.settimeout(2)
+            with client:
+                client.settimeout(2)
                 try:
-                    asked = self._session(line, _KINDS[self.served % len(_KINDS)])
-                except OSError:  # it had enough of us
-                    asked = True
-            self.served += asked  # who only knocked had no session
+                    requested = self._session(client, _KINDS[self.served % len(_KINDS)])
+                except OSError:  # the client closed the connection
+                    requested = True
+            self.served += requested  # a connection without a request is no session
 
-    def _session(self, line: socket.socket, kind: str) -> bool:
-        """Serve one; return whether anything was asked."""
-        asked, port = False, 0
+    def _session(self, client: socket.socket, kind: str) -> bool:
+        """Serve one session; return whether the client sent a request."""
+        requested, port = False, 0
         stage = self._rng.choice(["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
-        while request := line.recv(65536):
-            asked = True
+        while request := client.recv(65536):
+            requested = True
             method, *_ = request.decode(errors="replace").split(" ", 1)
-            wanted = request.partition(b"client_port=")[2]
-            port = int(wanted.partition(b"-")[0]) if wanted else port
+            client_port = request.partition(b"client_port=")[2]
+            port = int(client_port.partition(b"-")[0]) if client_port else port
             number = request.partition(b"CSeq: ")[2].partition(b"\r\n")[0].decode()
-            line.sendall(self._answer(method, number, kind if method == stage else "", port))
+            client.sendall(self._answer(method, number, kind if method == stage else "", port))
             if method == "PLAY":
                 self.played.add(kind)
-                self._play(line, kind, port)
+                self._play(client, kind, port)
                 break
-        return asked
+        return requested
 
-    def _play(self, line: socket.socket, kind: str, port: int) -> None:
+    def _play(self, client: socket.socket, kind: str, port: int) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
             for _ in range(60):
                 if port:
                     datagrams.sendto(self._interleaved(kind)[4:], ("127.0.0.1", port))
                 else:
-                    line.sendall(self._interleaved(kind))
+                    client.sendall(self._interleaved(kind))
 
     def _answer(self, method: str, number: str, kind: str, port: int) -> bytes:
         body = self._sdp(kind) if method == "DESCRIBE" else ""

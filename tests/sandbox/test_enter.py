@@ -1,4 +1,4 @@
-"""What a worker that is locked in can still do, and what not; each in a process of its own."""
+"""What a sandboxed worker can still do, and what not; each in a process of its own."""
 
 from __future__ import annotations
 
@@ -14,50 +14,50 @@ from maskwatch.sandbox import landlock
 
 ENTER = "from maskwatch.sandbox import enter as sandbox\nlayers = sandbox.enter({files!r}, {ports!r})\n"
 
-# An older kernel offers less; there, what is promised is that the missing layer is not claimed.
-OFFERED = landlock.abi()
+# An older kernel offers less; there, the missing layer must not be claimed.
+LANDLOCK = landlock.abi()
 
 
-def locked_in(code: str, files: list[str] | None = None, ports: list[int] | None = None) -> str:
-    """Run `code` after locking in; return what it printed, or the last line of its complaint."""
+def sandboxed(code: str, files: list[str] | None = None, ports: list[int] | None = None) -> str:
+    """Run `code` in the sandbox; return what it printed, and the last line of its error."""
     program = ENTER.format(files=files or [], ports=ports or []) + code
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
-    complaint = done.stderr.strip().splitlines()[-1:] if done.returncode else []
-    return "\n".join([done.stdout.strip(), *complaint]).strip()
+    error = done.stderr.strip().splitlines()[-1:] if done.returncode else []
+    return "\n".join([done.stdout.strip(), *error]).strip()
 
 
-def test_the_layers_that_hold_are_said() -> None:
-    said = locked_in("print(layers)")
-    assert "no new privileges" in said
-    assert "seccomp" in said
+def test_the_layers_in_force_are_returned() -> None:
+    output = sandboxed("print(layers)")
+    assert "no new privileges" in output
+    assert "seccomp" in output
 
 
-def test_files_beside_the_program_cannot_be_read_or_written(tmp_path: Path) -> None:
-    if OFFERED < 1:
-        assert ("Landlock" in locked_in("print(layers)")) == bool(OFFERED)
+def test_other_files_cannot_be_read_or_written(tmp_path: Path) -> None:
+    if LANDLOCK < 1:
+        assert ("Landlock" in sandboxed("print(layers)")) == bool(LANDLOCK)
         return
     secret = tmp_path / "secret"
     secret.write_text("x")
-    assert "PermissionError" in locked_in(f"open({str(secret)!r}).read()")
-    assert "PermissionError" in locked_in(f"open({str(tmp_path / 'new')!r}, 'w')")
-    assert "PermissionError" in locked_in("open('/etc/shadow').read()")
-    assert locked_in(f"print(open({str(secret)!r}).read())", [str(secret)]) == "x"
+    assert "PermissionError" in sandboxed(f"open({str(secret)!r}).read()")
+    assert "PermissionError" in sandboxed(f"open({str(tmp_path / 'new')!r}, 'w')")
+    assert "PermissionError" in sandboxed("open('/etc/shadow').read()")
+    assert sandboxed(f"print(open({str(secret)!r}).read())", [str(secret)]) == "x"
 
 
-def test_what_may_be_read_cannot_be_written(tmp_path: Path) -> None:
-    if OFFERED < 1:
-        assert ("Landlock" in locked_in("print(layers)")) == bool(OFFERED)
+def test_readable_files_cannot_be_written(tmp_path: Path) -> None:
+    if LANDLOCK < 1:
+        assert ("Landlock" in sandboxed("print(layers)")) == bool(LANDLOCK)
         return
     allowed = tmp_path / "clip"
     allowed.write_text("x")
-    assert "PermissionError" in locked_in(f"open({str(allowed)!r}, 'a')", [str(allowed)])
+    assert "PermissionError" in sandboxed(f"open({str(allowed)!r}, 'a')", [str(allowed)])
 
 
-def test_tcp_goes_to_the_camera_s_port_and_nowhere_else() -> None:
-    if OFFERED < 4:
-        assert ("Landlock" in locked_in("print(layers)")) == bool(OFFERED)
+def test_tcp_connects_only_to_the_camera_s_port() -> None:
+    if LANDLOCK < 4:
+        assert ("Landlock" in sandboxed("print(layers)")) == bool(LANDLOCK)
         return
     with (
         socket.create_server(("127.0.0.1", 0)) as camera,
@@ -71,10 +71,10 @@ def test_tcp_goes_to_the_camera_s_port_and_nowhere_else() -> None:
             f"socket.create_connection(('127.0.0.1', {ports[0]})); print('camera')\n"
             f"socket.create_connection(('127.0.0.1', {ports[1]})); print('other')\n"
         )
-        said = locked_in(code, ports=ports[:1])
-    assert said.startswith("camera\n")
-    assert "PermissionError" in said
-    assert "other" not in said.splitlines()
+        output = sandboxed(code, ports=ports[:1])
+    assert output.startswith("camera\n")
+    assert "PermissionError" in output
+    assert "other" not in output.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -97,29 +97,29 @@ def test_tcp_goes_to_the_camera_s_port_and_nowhere_else() -> None:
         ),
     ],
 )
-def test_no_program_no_child_no_listener_no_tracing(code: str) -> None:
-    assert "PermissionError" in locked_in(code)
+def test_programs_children_listeners_and_tracing_are_refused(code: str) -> None:
+    assert "PermissionError" in sandboxed(code)
 
 
-def test_threads_and_names_still_work() -> None:
+def test_threads_and_name_resolution_work() -> None:
     code = (
         "import threading, socket, time\n"
         "t = threading.Thread(target=time.sleep, args=(0.01,)); t.start(); t.join()\n"
         "print(socket.getaddrinfo('localhost', 554)[0][4][1])"
     )
-    assert locked_in(code) == "554"
+    assert sandboxed(code) == "554"
 
 
-def test_a_core_dump_would_hold_no_memory_and_no_file_is_left_of_it() -> None:
+def test_a_core_dump_would_contain_no_memory() -> None:
     code = (
         "import resource\nprint(resource.getrlimit(resource.RLIMIT_CORE))\n"
         "print(open('/proc/self/coredump_filter').read().strip())"
     )
-    said = locked_in(code)
-    assert said.startswith("(0, 0)\n00000000")
+    output = sandboxed(code)
+    assert output.startswith("(0, 0)\n00000000")
 
 
-def test_the_models_can_be_loaded_and_used_when_locked_in() -> None:
+def test_the_models_can_be_loaded_and_used_in_the_sandbox() -> None:
     code = (
         "import numpy as np\n"
         "from maskwatch.vision.faces import FaceDetector\n"
@@ -128,4 +128,4 @@ def test_the_models_can_be_loaded_and_used_when_locked_in() -> None:
         "MaskClassifier(None)\n"
         "print(len(FaceDetector().detect(np.zeros((96, 96, 3), np.uint8))))\n"
     )
-    assert locked_in(code) == "0"
+    assert sandboxed(code) == "0"
