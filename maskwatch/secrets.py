@@ -13,22 +13,22 @@ from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlu
 __all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"]
 
 _MASK = "***"
-_SHORTEST = 4  # a shorter secret cannot be told from ordinary text
+_MIN_LENGTH = 4  # a shorter secret is not distinguishable from ordinary text
 # A token in a chat service's URL: long, of letters and digits.
 _TOKEN = re.compile(r"(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{12,}")
-# A password may hold what must be encoded there, such as / and @: rather too much is hidden.
+# A password may hold characters that should be encoded, such as / and @: hide too much, not too little.
 _URL_CREDENTIALS = re.compile(
     r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*(?::(?:[^\s/]*|[^\s"'<>,]*))?@""", re.IGNORECASE
 )
-# Some cameras take the password as a part of the path or of the query.
+# Some cameras expect the password in the path or the query.
 _PARAMETER = re.compile(
     r"(?P<name>\b(?:[a-z]+[_-])?(?:password|passwd|passwort|pwd|token|secret|apikey|api_key))=(?P<value>[^\s&#'\"]+)",
     re.IGNORECASE,
 )
 
 
-class _Known:
-    """Every spelling of every secret that this process holds."""
+class _SecretRegistry:
+    """Every spelling of every secret of this process."""
 
     def __init__(self) -> None:
         self.spellings: set[str] = set()
@@ -36,27 +36,27 @@ class _Known:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, spellings: set[str]) -> None:
-        """Remember them; the pattern is built when a text comes by."""
+        """Add spellings; the pattern is built on the next use."""
         with self._lock:
             self.spellings |= spellings
             self._pattern = None
 
-    def hidden(self, text: str) -> str:
-        """Return `text` with stars where a secret stands."""
+    def redact(self, text: str) -> str:
+        """Return `text` with stars in place of secrets."""
         with self._lock:
             if self._pattern is None:
                 longest_first = sorted(self.spellings, key=len, reverse=True)
-                # With no secret known, a pattern that matches nowhere.
+                # Without secrets, a pattern that never matches.
                 self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
             pattern = self._pattern
         return pattern.sub(_MASK, text)
 
 
-_known = _Known()
+_registry = _SecretRegistry()
 
 
 class Secret:
-    """A string that shows itself only to who calls `reveal`."""
+    """A string whose value only `reveal` returns."""
 
     __slots__ = ("_value",)
 
@@ -67,7 +67,7 @@ class Secret:
             register_secret(part)
 
     def reveal(self) -> str:
-        """Return the secret; call it only where it is used."""
+        """Return the secret; call this only where it is used."""
         return self._value
 
     def __repr__(self) -> str:
@@ -92,11 +92,11 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
+        raise TypeError("a secret cannot be pickled")
 
 
 class SecretUrl(Secret):
-    """A URL (or a file's path) that may hold credentials: `str` gives it without them."""
+    """A URL (or a file's path) that may hold credentials; `str` returns it without them."""
 
     __slots__ = ()
 
@@ -126,21 +126,21 @@ class SecretUrl(Secret):
 
 
 def register_secret(value: str) -> None:
-    """Have `redact` remove `value`, in whatever spelling (if it has 4 characters or more)."""
-    if len(value) >= _SHORTEST:
-        _known.add(_spellings(value))
+    """Make `redact` remove `value` in every spelling, if it has 4 characters or more."""
+    if len(value) >= _MIN_LENGTH:
+        _registry.add(_spellings(value))
 
 
 def redact(text: str) -> str:
-    """Return `text` without any known secret and without credentials in URLs."""
-    return _without_credentials(_known.hidden(text))
+    """Return `text` without registered secrets and without credentials in URLs."""
+    return _without_credentials(_registry.redact(text))
 
 
 class RedactingFilter(logging.Filter):
-    """Takes secrets out of every record that passes, whoever wrote it (libav's log included)."""
+    """Removes secrets from every record, including those of other libraries."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record in place; always let it pass."""
+        """Rewrite the record in place; return True."""
         record.msg = redact(_message(record))
         record.args = None
         if record.exc_info and not record.exc_text:
@@ -153,7 +153,7 @@ class RedactingFilter(logging.Filter):
 
 
 def _message(record: logging.LogRecord) -> str:
-    """Return the message; a filter that raises would bring the caller down for a typing error."""
+    """Return the message; wrong arguments must not raise into the caller of the logger."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError) as error:
@@ -166,7 +166,7 @@ def _without_credentials(text: str) -> str:
 
 
 def _secret_parts(url: str) -> list[str]:
-    """Return what must not be shown of a URL: password, Authorization header, secret parameters."""
+    """Return the secret parts of a URL: password, Authorization header, secret parameters."""
     parts = [found["value"] for found in _PARAMETER.finditer(url)]
     split = _split(url)
     if split is not None and split.password:
@@ -177,7 +177,7 @@ def _secret_parts(url: str) -> list[str]:
 
 
 def _service_tokens(value: str) -> list[str]:
-    """Return password and tokens in a chat service's URL: its library tells of parts of it."""
+    """Return password and tokens in a chat service's URL; its library logs parts of the URL."""
     scheme, _, rest = value.partition("://")
     return [*_secret_parts(value), *_TOKEN.findall(rest)] if rest and scheme.isalpha() else []
 

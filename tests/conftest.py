@@ -67,11 +67,11 @@ def later() -> Iterator[Callable[[float, Callable[[], object]], None]]:
 
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """A secret that one test knows must not turn words of another test's messages into stars."""
-    known = secrets._known
-    secrets._known = secrets._Known()
+    """A secret of one test must not turn words of another test's messages into stars."""
+    registry = secrets._registry
+    secrets._registry = secrets._SecretRegistry()
     yield
-    secrets._known = known
+    secrets._registry = registry
 
 
 @pytest.fixture

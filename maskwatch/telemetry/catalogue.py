@@ -1,8 +1,8 @@
 """Every metric, declared once: name, type, labels with their closed sets of values, help, buckets.
 
-Whoever counts imports the names from here (`meter.add(catalogue.FRAMES, {...})`); the supervisor
-serves nothing that is not declared here; docs/metrics.md, the dashboards and the rules are held
-to it by a test. Needs no Prometheus library. Long, as a table is: one declaration after another.
+Other modules import the names from here (`meter.add(catalogue.FRAMES, {...})`). The supervisor serves
+only declared metrics; tests compare docs/metrics.md, dashboards and rules with this table. It needs
+no Prometheus library.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ __all__ = ["METRICS", "Label", "Metric", "MetricKind", "Owner", "problem"]
 class MetricKind(StrEnum):
     """How a value behaves."""
 
-    COUNTER = "counter"  # only rises; ends in _total; survives a restart of its process
+    COUNTER = "counter"  # only rises; ends in _total; continues after a restart of its process
     GAUGE = "gauge"  # rises and falls; gone when its process is gone
-    HISTOGRAM = "histogram"  # counts in buckets; survives a restart of its process
+    HISTOGRAM = "histogram"  # counts in buckets; continues after a restart of its process
 
 
 class Owner(StrEnum):
-    """Which process counts it."""
+    """The process that counts a metric."""
 
     WORKER = "worker"
     RECORDER = "recorder"
@@ -34,7 +34,7 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A label; `values` is the closed set, or None where the configuration closes it."""
+    """A label; `values` is the closed set, or None if the configuration determines the values."""
 
     name: str
     values: tuple[str, ...] | None = None
@@ -62,7 +62,7 @@ def _closed(name: str, values: Iterable[str]) -> Label:
     return Label(name, tuple(values))
 
 
-# Closed by the configuration: a camera's name, a zone's name ("" for the whole picture), a sink's
+# Determined by the configuration: a camera's name, a zone's name ("" for the whole picture), a sink's
 # name, a model's id, the version of this program.
 _CAMERA = Label("camera")
 _ZONE = Label("zone")
@@ -103,18 +103,18 @@ RELOAD_RESULTS = ("ok", "refused")
 COMMAND_VERBS = ("enable", "disable", "snooze", "snapshot", "acknowledge", "reload", "other")
 COMMAND_RESULTS = ("ok", "refused")
 
-# --- buckets: finest where the target or the decision lies ----------------------------------------
+# --- buckets: finest around the target or the decision ----------------------------------------
 
 # One step of the pipeline, per frame or face: under a millisecond to a second.
 _STEP = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-# From a frame to what people see of it: the targets are 0.12 s (median) and 0.25 s (95th
-# percentile); the tail is a broker or a camera that was away.
+# From a frame to its alert: the targets are 0.12 s (median) and 0.25 s (95th
+# percentile); the tail is an unreachable broker or camera.
 _LATENCY = (0.025, 0.05, 0.075, 0.1, 0.12, 0.15, 0.2, 0.25, 0.35, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
-# A visit until its verdict.
+# From the first sight of a person to the verdict.
 _DECISION = (0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 # A commit with its fsyncs, on anything from NVMe to a busy disk.
 _DISK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
-# A pass of housekeeping.
+# A pass of retention.
 _PASS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 
 
@@ -141,8 +141,8 @@ def _seconds(name: str, owner: Owner, text: str, buckets: tuple[float, ...], *la
 FRAMES = _counter(
     "maskwatch_frames_total",
     Owner.WORKER,
-    "Frames by fate: decoded; sampled for analysis; skipped since a newer one was there; damaged; "
-    "late, so not even decoded; gated since nothing moved; analysed.",
+    "Frames by fate: decoded; sampled for analysis; skipped because a newer one was available; "
+    "damaged; late and therefore not decoded; gated because nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
 )
@@ -186,14 +186,14 @@ FACES = _counter(
 READINGS = _counter(
     "maskwatch_readings_total",
     Owner.WORKER,
-    "Faces by what was done with them: classified, or the reason why not.",
+    "Faces by result: classified, or the reason for which the quality gate rejected them.",
     _CAMERA,
     _closed("result", READING_RESULTS),
 )
 PEOPLE = _counter(
     "maskwatch_people_total",
     Owner.WORKER,
-    "People (visits that ended) by final verdict.",
+    "Ended visits of people by final verdict.",
     _CAMERA,
     _ZONE,
     _VERDICT,
@@ -225,7 +225,7 @@ CHANGES_UNACKNOWLEDGED = _gauge(
 CHANGES_DROPPED = _counter(
     "maskwatch_changes_dropped_total",
     Owner.WORKER,
-    "Changes given up since too many waited for the recorder.",
+    "Changes dropped because too many waited for the recorder.",
     _CAMERA,
 )
 DISCONNECTS = _counter(
@@ -238,7 +238,7 @@ DISCONNECTS = _counter(
 BACKOFF_SECONDS = _gauge(
     "maskwatch_camera_backoff_seconds",
     Owner.WORKER,
-    "Length of the present pause before the next attempt to connect; 0 when there is none.",
+    "Length of the current pause before the next attempt to connect; 0 if there is none.",
     _CAMERA,
     unit="seconds",
 )
@@ -263,13 +263,13 @@ COMMIT_SECONDS = _seconds(
 PICTURES = _counter(
     "maskwatch_pictures_total",
     Owner.RECORDER,
-    "Anonymized pictures by fate.",
+    "Pictures of violations by fate.",
     _closed("fate", PICTURE_FATES),
 )
 ALERTS = _counter(
     "maskwatch_alerts_total",
     Owner.RECORDER,
-    "Attempts to deliver an alert that ended, by sink and fate.",
+    "Finished attempts to deliver an alert, by sink and fate.",
     _SINK,
     _closed("fate", DELIVERY_FATES),
 )
@@ -286,37 +286,40 @@ OUTBOX_PENDING = _gauge(
 OUTBOX_OLDEST_SECONDS = _gauge(
     "maskwatch_outbox_oldest_seconds",
     Owner.RECORDER,
-    "Age of the oldest alert that is not delivered yet; 0 when there is none.",
+    "Age of the oldest alert that is not delivered yet; 0 if there is none.",
     _SINK,
     unit="seconds",
 )
 OUTBOX_PARKED = _gauge(
-    "maskwatch_outbox_parked", Owner.RECORDER, "Alerts that the peer refused for good.", _SINK
+    "maskwatch_outbox_parked",
+    Owner.RECORDER,
+    "Alerts that the sink rejected permanently.",
+    _SINK,
 )
 SINK_READY = _gauge(
-    "maskwatch_sink_ready", Owner.RECORDER, "1 while the sink takes deliveries, else 0.", _SINK
+    "maskwatch_sink_ready", Owner.RECORDER, "1 while the sink accepts deliveries, else 0.", _SINK
 )
 CHANGES_SILENCED = _counter(
     "maskwatch_changes_silenced_total",
     Owner.RECORDER,
-    "Changes stored, but told to nobody since the camera is snoozed.",
+    "Changes that were stored but not sent because the camera is snoozed.",
     _CAMERA,
 )
 CAMERA_SNOOZED = _gauge(
     "maskwatch_camera_snoozed",
     Owner.RECORDER,
-    "1 while nobody is told of a camera's new violations, else 0.",
+    "1 while the camera is snoozed: its new violations are stored but not sent; else 0.",
     _CAMERA,
 )
 ALERTS_UNSTORED = _gauge(
     "maskwatch_alerts_unstored",
     Owner.RECORDER,
-    "Changes held in memory only since the disk is full.",
+    "Changes held in memory only because the disk is full.",
 )
 STORE_BYTES = _gauge(
     "maskwatch_store_bytes",
     Owner.RECORDER,
-    "Bytes in use by part; of the database, its used pages.",
+    "Bytes in use by part; for the database, its used pages.",
     _closed("part", STORE_PARTS),
     unit="bytes",
 )
@@ -329,7 +332,7 @@ STORE_FREE_BYTES = _gauge(
 STORE_RESERVE_BYTES = _gauge(
     "maskwatch_store_reserve_bytes",
     Owner.RECORDER,
-    "Bytes still set aside for rows when the disk is full.",
+    "Bytes still reserved for rows when the disk is full.",
     unit="bytes",
 )
 STORE_ERROR_COUNT = _counter(
@@ -350,14 +353,14 @@ RETENTION_SECONDS = _seconds(
 RETENTION_REMOVED = _counter(
     "maskwatch_retention_removed_total",
     Owner.RECORDER,
-    "What retention removed, by kind.",
+    "Items that retention removed, by kind.",
     _closed("kind", RETENTION_KINDS),
 )
 INCIDENTS = _counter(
-    "maskwatch_incidents_total", Owner.RECORDER, "Incidents that began, by kind.", _INCIDENT
+    "maskwatch_incidents_total", Owner.RECORDER, "Incidents opened, by kind.", _INCIDENT
 )
 INCIDENTS_OPEN = _gauge(
-    "maskwatch_incidents_open", Owner.RECORDER, "Incidents that have not ended, by kind.", _INCIDENT
+    "maskwatch_incidents_open", Owner.RECORDER, "Open incidents, by kind.", _INCIDENT
 )
 
 # --- supervisor -----------------------------------------------------------------------------------
@@ -372,7 +375,7 @@ START_TIME = _gauge(
 CAMERA_STATE = _gauge(
     "maskwatch_camera_state",
     Owner.SUPERVISOR,
-    "1 for the state that a camera is in, 0 for each other.",
+    "1 for the camera's current state, 0 for every other state.",
     _CAMERA,
     _STATE,
 )
@@ -386,7 +389,7 @@ CAMERA_LAST_FRAME = _gauge(
 RESTARTS = _counter(
     "maskwatch_process_restarts_total",
     Owner.SUPERVISOR,
-    "Processes started anew, by reason.",
+    "Restarts of processes, by reason.",
     _PROCESS,
     _OF_CAMERA,
     _closed("reason", RESTART_REASONS),
@@ -423,12 +426,12 @@ RELOADS = _counter(
 RELOAD_OK = _gauge(
     "maskwatch_config_last_reload_successful",
     Owner.SUPERVISOR,
-    "1 if the running configuration is the file's as last read, 0 if the file was refused.",
+    "1 if the last reload was accepted, 0 if the file was rejected and the old configuration runs on.",
 )
 RELOAD_TIME = _gauge(
     "maskwatch_config_last_reload_success_timestamp_seconds",
     Owner.SUPERVISOR,
-    "Unix time at which the running configuration was taken over.",
+    "Unix time at which the running configuration was loaded.",
     unit="seconds",
 )
 COMMANDS = _counter(
@@ -441,7 +444,7 @@ COMMANDS = _counter(
 SAMPLES_REJECTED = _counter(
     "maskwatch_samples_rejected_total",
     Owner.SUPERVISOR,
-    "Samples of child processes that are not in the catalogue and were left out.",
+    "Samples of child processes that were rejected because the catalogue does not allow them.",
     _PROCESS,
 )
 

@@ -1,9 +1,9 @@
-"""The one metrics registry: what every process counted, summed across restarts.
+"""The metrics of every process, summed across restarts.
 
-A child sends cumulative values since its own beginning, with the epoch that the supervisor gave
-this incarnation of it. Counters and histograms of an ended incarnation are kept and added to the
-next one's, so they never fall; its gauges go with it. What is not in the catalogue, or not the
-child's own camera, is left out and counted. All calls may come from any thread.
+A child sends cumulative values since its start, with the epoch of its incarnation, which the
+supervisor assigned. Counters and histograms of an ended incarnation are kept and added to the next
+one's, so that they never fall; its gauges are dropped. Samples outside the catalogue, or of another
+camera than the child's, are rejected and counted. All methods may be called from any thread.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from maskwatch.telemetry.meter import HistogramSample, Labels, Meter, MetricsSna
 
 __all__ = ["Collector"]
 
-_MOST_VALUES = 500  # of one label that the configuration closes, for one child
-_LONGEST = 64  # characters of such a value: the longest name that a configuration may give
+_MAX_VALUES = 500  # of one label whose values the configuration determines, for one child
+_MAX_LENGTH = 64  # of such a value, in characters: the longest name in a configuration
 
 
 @dataclass(frozen=True, slots=True)
 class _Distribution:
-    """A histogram's counts per bucket (not summed up) and the sum of its values."""
+    """A histogram's counts per bucket (not cumulative) and the sum of its values."""
 
     counts: tuple[int, ...]
     total: float
@@ -57,61 +57,61 @@ class _Values:
         else:
             series[labels] = series.get(labels, 0.0) + value
 
-    def spread(self, name: str, labels: Labels, value: _Distribution) -> None:
+    def add_distribution(self, name: str, labels: Labels, value: _Distribution) -> None:
         series = self.distributions.setdefault(name, {})
         series[labels] = series[labels].plus(value) if labels in series else value
 
     def absorb(self, other: _Values, *, gauges: bool = True) -> None:
-        """Add the counters and histograms of `other`, and take its gauges over if asked."""
+        """Add the counters and histograms of `other`, and replace the gauges if `gauges`."""
         for name, series in other.numbers.items():
             if gauges or METRICS[name].kind is not MetricKind.GAUGE:
                 for labels, value in series.items():
                     self.add(name, labels, value)
-        for name, spreads in other.distributions.items():
-            for labels, distribution in spreads.items():
-                self.spread(name, labels, distribution)
+        for name, histogram_series in other.distributions.items():
+            for labels, distribution in histogram_series.items():
+                self.add_distribution(name, labels, distribution)
 
 
 @dataclass
 class _Child:
-    """One process over all its incarnations; `zeros` are the series that it may yet count.
+    """One process over all its incarnations.
 
-    `known` are the values of labels that the configuration closes, as far as they were seen.
+    `zeros` holds 0 for every series with known labels, `label_values` the values seen so far of
+    labels that the configuration determines.
     """
 
     owner: Owner
     epoch: int
     zeros: _Values
-    known: dict[str, set[str]]
+    label_values: dict[str, set[str]]
     alive: bool = True
-    present: _Values = field(default_factory=_Values)
+    current: _Values = field(default_factory=_Values)
     past: _Values = field(default_factory=_Values)
 
     def learn(self) -> None:
-        """Add zeros for zones and sinks that are new: each counts under every closed label."""
-        seen = {name: set(values) for name, values in self.known.items()}
-        for name, series in self.present.numbers.items():
+        """Add zeros for new zones and sinks under every closed label."""
+        seen = {name: set(values) for name, values in self.label_values.items()}
+        for name, series in self.current.numbers.items():
             opened = [label.name for label in METRICS[name].labels if label.values is None]
             for labels in series:
                 for label, value in labels:
                     if label in opened:
                         seen.setdefault(label, set()).add(value)
-        if seen != self.known:
-            self.known = seen
+        if seen != self.label_values:
+            self.label_values = seen
             self.zeros.absorb(_zeros(self.owner, seen))
 
     def end(self) -> None:
-        """Keep what the present incarnation counted, and forget its gauges."""
-        self.past.absorb(self.present, gauges=False)
-        self.present = _Values()
+        """Keep the counts of the current incarnation, and drop its gauges."""
+        self.past.absorb(self.current, gauges=False)
+        self.current = _Values()
         self.alive = False
 
 
 class Collector(PrometheusCollector):
-    """Holds every process's values, and gives them to prometheus_client when scraped.
+    """Holds the values of every process for prometheus_client to scrape.
 
-    `own` is the supervisor's own meter, to be used by one thread only; `publish_own` takes over
-    what it holds.
+    `own` is the supervisor's own meter, for use by one thread only; `publish_own` copies its values.
     """
 
     def __init__(self) -> None:
@@ -121,48 +121,48 @@ class Collector(PrometheusCollector):
         self._own_zeros = _zeros(Owner.SUPERVISOR, {})
         self.own = Meter()
 
-    # --- what comes in ----------------------------------------------------------------------------
+    # --- input ----------------------------------------------------------------------------
 
     def update(
         self, child: str, *, process: str, camera: str, epoch: int, snapshot: MetricsSnapshot
     ) -> None:
-        """Take a child's cumulative values.
+        """Replace a child's cumulative values.
 
         `child` is a stable key of the process over all its incarnations, `process` and `camera`
-        what its metrics must be labelled with, `epoch` a number that rises with each incarnation.
-        A snapshot of an earlier incarnation than the newest comes too late and is left out.
+        are the required labels, `epoch` rises with each incarnation. A late snapshot of an earlier
+        incarnation is ignored.
         """
         with self._lock:
-            known = self._children.get(child)
-            if known is None:
-                known = self._children[child] = _new_child(Owner(process), camera, epoch)
-            values = _accept(snapshot, process, camera, _Vocabulary(known.known))
-            if epoch < known.epoch or (epoch == known.epoch and not known.alive):
+            state = self._children.get(child)
+            if state is None:
+                state = self._children[child] = _new_child(Owner(process), camera, epoch)
+            values = _accept(snapshot, process, camera, _LabelValues(state.label_values))
+            if epoch < state.epoch or (epoch == state.epoch and not state.alive):
                 return
-            if epoch > known.epoch:
-                known.end()
-                known.epoch, known.alive = epoch, True
-            known.present = values
-            known.learn()
+            if epoch > state.epoch:
+                state.end()
+                state.epoch, state.alive = epoch, True
+            state.current = values
+            state.learn()
 
     def ended(self, child: str) -> None:
-        """Note that a process has ended: its gauges go, its counters stay."""
+        """Drop the gauges of a process that has ended; its counters stay."""
         with self._lock:
             if child in self._children:
                 self._children[child].end()
 
     def forget(self, child: str) -> None:
-        """Drop a process for good: its camera is no longer configured."""
+        """Drop a process whose camera is no longer configured."""
         with self._lock:
             self._children.pop(child, None)
 
     def publish_own(self) -> None:
-        """Take over the supervisor's own values as they stand."""
+        """Copy the current values of the supervisor's own meter."""
         values = _accept(self.own.snapshot(), Owner.SUPERVISOR, camera="")
         with self._lock:
             self._own = values
 
-    # --- what goes out ----------------------------------------------------------------------------
+    # --- output ----------------------------------------------------------------------------
 
     def collect(self) -> Iterator[Family]:
         """Yield every metric of the catalogue that has a value."""
@@ -172,7 +172,7 @@ class Collector(PrometheusCollector):
                 yield _family(metric, total)
 
     def describe(self) -> Iterable[Family]:
-        """Return nothing: the registry need not collect to know the names."""
+        """Return nothing, so that registering does not collect."""
         return ()
 
     def _sum(self) -> _Values:
@@ -180,54 +180,60 @@ class Collector(PrometheusCollector):
         with self._lock:
             total.absorb(self._own_zeros)
             for child in self._children.values():
-                for part in (child.zeros, child.past, child.present):
+                for part in (child.zeros, child.past, child.current):
                     total.absorb(part)
             total.absorb(self._own)
         return total
 
 
-# --- what is taken ----------------------------------------------------------------------------------
+# --- accepted samples ----------------------------------------------------------------------------------
 
 
-class _Vocabulary:
-    """The values of labels that the configuration closes, such as zones: old ones, and some new.
+class _LabelValues:
+    """The accepted values of labels that the configuration determines, such as zones.
 
-    Without a bound a worker that was taken over could fill the memory of the supervisor with them.
+    Their number is bounded, so that a compromised worker cannot exhaust the supervisor's memory.
     """
 
     def __init__(self, known: Mapping[str, set[str]]) -> None:
         self._known = {name: set(values) for name, values in known.items()}
 
-    def has(self, sample: Sample | HistogramSample) -> bool:
-        """Return whether there is room for a sample's values; each is cameras' or bounded."""
+    def accepts(self, sample: Sample | HistogramSample) -> bool:
+        """Return whether a sample's values are known, or new ones within the bounds."""
         labels = dict(sample.labels)
         opened = [label.name for label in METRICS[sample.name].labels if label.values is None]
-        return all(self._takes(name, labels[name]) for name in opened if name != "camera")
+        return all(self._accepts_value(name, labels[name]) for name in opened if name != "camera")
 
-    def _takes(self, name: str, value: str) -> bool:
+    def _accepts_value(self, name: str, value: str) -> bool:
         values = self._known.setdefault(name, set())
-        if value not in values and (len(values) >= _MOST_VALUES or len(value) > _LONGEST):
+        if value not in values and (len(values) >= _MAX_VALUES or len(value) > _MAX_LENGTH):
             return False
         values.add(value)
         return True
 
 
 def _accept(
-    snapshot: MetricsSnapshot, process: str, camera: str, words: _Vocabulary | None = None
+    snapshot: MetricsSnapshot, process: str, camera: str, label_values: _LabelValues | None = None
 ) -> _Values:
-    """Return the values that the catalogue knows, with the count of those that it does not."""
+    """Return the values that the catalogue allows, with the count of rejected ones."""
     values = _Values()
     rejected = 0
     for sample in snapshot.samples:
-        if _fits(sample, process, camera) and _sane(sample) and (not words or words.has(sample)):
+        if (
+            _fits(sample, process, camera)
+            and _is_plausible(sample)
+            and (not label_values or label_values.accepts(sample))
+        ):
             values.add(sample.name, sample.labels, sample.value)
         else:
             rejected += 1
     for histogram in snapshot.histograms:
-        known = _fits(histogram, process, camera) and (not words or words.has(histogram))
-        if known and _shaped(histogram):
+        known = _fits(histogram, process, camera) and (
+            not label_values or label_values.accepts(histogram)
+        )
+        if known and _has_buckets(histogram):
             distribution = _Distribution(histogram.counts, histogram.total)
-            values.spread(histogram.name, histogram.labels, distribution)
+            values.add_distribution(histogram.name, histogram.labels, distribution)
         else:
             rejected += 1
     if rejected:
@@ -236,32 +242,32 @@ def _accept(
 
 
 def _fits(sample: Sample | HistogramSample, process: str, camera: str) -> bool:
-    """Return whether the catalogue knows a sample, and it is this process's to send."""
+    """Return whether the catalogue allows a sample from this process."""
     labels = dict(sample.labels)
     if problem(sample.name, labels) or METRICS[sample.name].owner != process:
         return False
     return not camera or labels.get("camera", camera) == camera
 
 
-def _sane(sample: Sample) -> bool:
+def _is_plausible(sample: Sample) -> bool:
     kind = METRICS[sample.name].kind
     if kind is MetricKind.HISTOGRAM or not math.isfinite(sample.value):
         return False
     return kind is MetricKind.GAUGE or sample.value >= 0
 
 
-def _shaped(sample: HistogramSample) -> bool:
+def _has_buckets(sample: HistogramSample) -> bool:
     metric = METRICS[sample.name]
     if metric.kind is not MetricKind.HISTOGRAM or sample.bounds != metric.buckets:
         return False
     return len(sample.counts) == len(metric.buckets) + 1 and min(sample.counts) >= 0
 
 
-# --- series that count nothing yet ------------------------------------------------------------------
+# --- zeros ------------------------------------------------------------------
 
 
 def _new_child(owner: Owner, camera: str, epoch: int) -> _Child:
-    """Return a child with the zeros of its own counters, and of the supervisor's about it."""
+    """Return a child with zeros for its own counters and the supervisor's counters about it."""
     about: dict[str, set[str]] = {"process": {owner}, "camera": {camera}}
     zeros = _zeros(Owner.SUPERVISOR, about, about_child=True)
     known = {"camera": {camera}} if camera else {}
@@ -272,8 +278,8 @@ def _new_child(owner: Owner, camera: str, epoch: int) -> _Child:
 def _zeros(owner: Owner, known: Mapping[str, set[str]], *, about_child: bool = False) -> _Values:
     """Return 0 for every counter and histogram of an owner whose labels have known values.
 
-    So a first event is a rise that `rate` sees, and a query has data before it. Metrics about a
-    child (with a label `process`) are another matter than those of the owner itself.
+    Without it `rate` misses the first event. `about_child` selects the supervisor's metrics about a
+    child (with a label `process`) instead of those about itself.
     """
     zeros = _Values()
     for metric in METRICS.values():
@@ -283,13 +289,13 @@ def _zeros(owner: Owner, known: Mapping[str, set[str]], *, about_child: bool = F
                 if metric.kind is MetricKind.COUNTER:
                     zeros.add(metric.name, labels, 0.0)
                 else:
-                    nothing = _Distribution((0,) * (len(metric.buckets) + 1), 0.0)
-                    zeros.spread(metric.name, labels, nothing)
+                    empty = _Distribution((0,) * (len(metric.buckets) + 1), 0.0)
+                    zeros.add_distribution(metric.name, labels, empty)
     return zeros
 
 
 def _combinations(metric: Metric, known: Mapping[str, set[str]]) -> Iterator[Labels]:
-    """Yield every set of labels whose values are known; none if a label is the operator's."""
+    """Yield every combination of known label values; none if a label has no known values."""
     choices: list[Sequence[tuple[str, str]]] = []
     for label in sorted(metric.labels, key=lambda each: each.name):
         values = sorted(known[label.name]) if label.name in known else label.values
@@ -297,7 +303,7 @@ def _combinations(metric: Metric, known: Mapping[str, set[str]]) -> Iterator[Lab
     yield from product(*choices)
 
 
-# --- what is given ----------------------------------------------------------------------------------
+# --- metric families ----------------------------------------------------------------------------------
 
 
 def _family(metric: Metric, total: _Values) -> Family:

@@ -1,6 +1,7 @@
-"""A small HTTP server on threads of its own: few connections, short requests, one site.
+"""A small HTTP server in threads, and the pages for metrics and health.
 
-Loopback by default, no TLS and no login: anything else belongs behind a reverse proxy or a firewall.
+The server has neither TLS nor login: outside the loopback address it belongs behind a reverse proxy
+or a firewall. Connections and request sizes are bounded.
 """
 
 from __future__ import annotations
@@ -25,27 +26,17 @@ from maskwatch.errors import ConfigError, PortInUseError
 
 __all__ = ["HealthStatus", "MetricsServer", "Request", "Response", "Site", "WebServer"]
 
-_TEXT = "text/plain; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """Whether all is well, and what is not, in words without secrets."""
-
-    ok: bool
-    detail: str
-
-
 log = logging.getLogger(__name__)
 
-_MOST_CONNECTIONS = 16
+_TEXT = "text/plain; charset=utf-8"
+_MAX_CONNECTIONS = 16
 _REQUEST_TIMEOUT = 10.0
-_MOST_BODY = 1024
+_MAX_BODY = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a client asked: GET or POST, a path without its query, and what it accepts."""
+    """A request: GET or POST, the path without its query, and the Accept header."""
 
     method: str
     path: str
@@ -54,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What it is answered; `headers` beside type, length and Cache-Control."""
+    """An answer; `headers` are added to type, length and Cache-Control."""
 
     status: int
     kind: str
@@ -63,7 +54,7 @@ class Response:
 
 
 class Site(Protocol):
-    """What is served. Called from many threads."""
+    """The pages of a server; called from several threads."""
 
     methods: tuple[str, ...]
 
@@ -73,13 +64,13 @@ class Site(Protocol):
 
 
 class WebServer:
-    """Serves from `start` to `stop`.
+    """Serves a site from `start` to `stop`.
 
-    `section` is the configuration's, for messages.
+    `section` is the section of the configuration that messages name.
 
     Raises:
         PortInUseError: another program listens there.
-        ConfigError: the address is not one of this machine, or needs a right we lack.
+        ConfigError: the address is not one of this machine, or needs a privilege.
     """
 
     def __init__(self, host: str, port: int, site: Site, *, section: str) -> None:
@@ -88,12 +79,12 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on, also when 0 was asked for."""
+        """The port that it listens on, also if 0 was configured."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Address to fetch from."""
+        """The server's address."""
         host = str(self._server.server_address[0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
@@ -103,7 +94,7 @@ class WebServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and give the port back."""
+        """Stop serving and close the port."""
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -111,20 +102,20 @@ class WebServer:
 
 
 class _Server(ThreadingHTTPServer):
-    """Answers a bounded number of connections at a time; more are closed unread."""
+    """Serves a bounded number of connections at a time; further ones are closed unread."""
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = _MOST_CONNECTIONS
+    request_queue_size = _MAX_CONNECTIONS
 
     def __init__(self, address: tuple[str, int], site: Site, family: socket.AddressFamily) -> None:
         self.site = site
         self.address_family = family
-        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread, if one is free."""
+        """Answer in a thread if one is free."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
@@ -138,12 +129,12 @@ class _Server(ThreadingHTTPServer):
             self._free.release()
 
     def server_bind(self) -> None:
-        """Bind without asking the DNS for our own name, which may take long."""
+        """Bind without a DNS query for this machine's name, which may be slow."""
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "maskwatch", int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
-        """Say nothing of a client that went away in mid-answer."""
+        """Log unexpected errors, but not a client that disconnected during its answer."""
         error = sys.exception()
         if not isinstance(error, OSError):
             log.error("a request could not be answered", exc_info=error)
@@ -157,17 +148,17 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Serve a page."""
+        """Answer a request for a page."""
         self._serve("GET", body=True)
 
     def do_HEAD(self) -> None:
-        """Serve a page's headers."""
+        """Answer a request for a page's headers."""
         self._serve("GET", body=False)
 
     def do_POST(self) -> None:
-        """Have something done; what is sent with it says nothing."""
+        """Answer a request for an action; its body is ignored."""
         length = self.headers.get("Content-Length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > _MOST_BODY:
+        if not length.isascii() or not length.isdigit() or int(length) > _MAX_BODY:
             self.send_error(413)
             return
         self.rfile.read(int(length))
@@ -192,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(reply.body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Keep the log for events; requests are none."""
+        """Do not log requests."""
 
 
 def _bind(host: str, port: int, site: Site, section: str) -> _Server:
@@ -208,15 +199,26 @@ def _bind(host: str, port: int, site: Site, section: str) -> _Server:
         raise ConfigError(f"{where}: cannot listen there: {error.strerror or error}") from error
 
 
-class MetricsServer(WebServer):
-    """Serves from `start` to `stop`.
+# --- metrics and health ----------------------------------------------------------------------------
 
-    `healthy` says whether the process works (else it should be restarted), `ready` whether it
-    does what it is for (cameras watched, alerts delivered).
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """Whether a condition holds, and what is missing, in words without secrets."""
+
+    ok: bool
+    detail: str
+
+
+class MetricsServer(WebServer):
+    """Serves metrics and health from `start` to `stop`.
+
+    `healthy` returns whether the process works (else it should be restarted), `ready` whether
+    cameras are watched and alerts delivered.
 
     Raises:
         PortInUseError: another program listens there.
-        ConfigError: the address is not one of this machine, or needs a right we lack.
+        ConfigError: the address is not one of this machine, or needs a privilege.
     """
 
     def __init__(
@@ -234,7 +236,7 @@ class MetricsServer(WebServer):
 
 
 class _Pages:
-    """What is served."""
+    """The site of `MetricsServer`: /metrics, /healthz and /readyz."""
 
     methods: tuple[str, ...] = ("GET",)
 
@@ -255,12 +257,12 @@ class _Pages:
                 encode, kind = choose_encoder(request.accept)
                 return Response(200, kind, encode(self._registry))
             case "/healthz":
-                return _said(self._healthy())
+                return _status_page(self._healthy())
             case "/readyz":
-                return _said(self._ready())
+                return _status_page(self._ready())
             case _:
                 return Response(404, _TEXT, b"Here are /metrics, /healthz and /readyz.\n")
 
 
-def _said(condition: HealthStatus) -> Response:
+def _status_page(condition: HealthStatus) -> Response:
     return Response(200 if condition.ok else 503, _TEXT, f"{condition.detail}\n".encode())

@@ -1,7 +1,7 @@
-"""Where a process counts: cumulative values, sent to the supervisor, which serves them.
+"""Cumulative metrics of one process, which the supervisor collects and serves.
 
 A worker or the recorder holds one `Meter` and imports no Prometheus library. Names, labels and
-buckets are those of the catalogue; the supervisor leaves out, and counts, what is not.
+buckets are those of the catalogue; the supervisor rejects and counts others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
-    """A counter's or a gauge's present value."""
+    """The current value of a counter or gauge."""
 
     name: str
     labels: Labels
@@ -27,7 +27,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class HistogramSample(msgspec.Struct, frozen=True, array_like=True):
-    """A histogram: observations at or under each bound (not yet summed up), one more for +Inf."""
+    """A histogram: observations per bucket (not cumulative), with a last bucket up to +Inf."""
 
     name: str
     labels: Labels
@@ -37,14 +37,14 @@ class HistogramSample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MetricsSnapshot(msgspec.Struct, frozen=True):
-    """All that a meter holds, cumulative since its process began."""
+    """All values of a meter, cumulative since its process began."""
 
     samples: tuple[Sample, ...] = ()
     histograms: tuple[HistogramSample, ...] = ()
 
 
 class HistogramBuffer:
-    """A histogram that another thread than the meter's fills; that thread alone may `observe`."""
+    """A histogram filled by another thread than the meter's; only that thread may `observe`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -83,11 +83,11 @@ class Meter:
             self.set(name, float(each == value), {**(labels or {}), label: each})
 
     def drop(self, name: str, labels: Mapping[str, str] | None = None) -> None:
-        """Have a gauge say nothing any more."""
+        """Remove a gauge."""
         self._values.pop((name, _labels(labels)), None)
 
     def forget(self, label: str, value: str) -> None:
-        """Drop every series in which `label` has this value (a camera that is gone)."""
+        """Drop every series in which `label` has this value (a removed camera)."""
         pair = (label, value)
         self._values = {key: v for key, v in self._values.items() if pair not in key[1]}
         self._histograms = {key: h for key, h in self._histograms.items() if pair not in key[1]}
@@ -108,16 +108,16 @@ class Meter:
         counts[bisect_left(own_bounds, value)] += 1
         total[0] += value
 
-    def take(self, tally: HistogramBuffer, labels: Mapping[str, str] | None = None) -> None:
-        """Take over a tally as it stands."""
-        self._histograms[tally.name, _labels(labels)] = (
-            tally.bounds,
-            list(tally.counts),
-            [tally.total],
+    def take(self, buffer: HistogramBuffer, labels: Mapping[str, str] | None = None) -> None:
+        """Copy the current values of a buffer."""
+        self._histograms[buffer.name, _labels(labels)] = (
+            buffer.bounds,
+            list(buffer.counts),
+            [buffer.total],
         )
 
     def snapshot(self) -> MetricsSnapshot:
-        """Return everything as it stands."""
+        """Return the current values of all metrics."""
         return MetricsSnapshot(
             tuple(Sample(name, labels, value) for (name, labels), value in self._values.items()),
             tuple(

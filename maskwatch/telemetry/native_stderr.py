@@ -1,9 +1,9 @@
-"""The log of native libraries in a worker: what they write themselves becomes log events too.
+"""Captures what native libraries write to standard error, as log events.
 
-FFmpeg, OpenCV, TFLite and ONNX Runtime write to file descriptor 2 without asking Python, and may
-write a camera's address with its password. `capture_stderr` puts a pipe there; what arrives is
-logged line by line, through the same redacting filter as all else. The pipe never blocks a writer:
-when nobody reads, lines are lost rather than frames.
+FFmpeg, OpenCV, TFLite and ONNX Runtime write to file descriptor 2 directly, and may write a camera's
+address with its password. `capture_stderr` replaces the descriptor by a pipe, whose lines pass the
+redacting filter like every log event. The pipe never blocks a writer: without a reader, lines are
+lost rather than frames.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import sys
 import threading
 from typing import TextIO
 
-__all__ = ["StderrCapture", "capture_stderr", "hear_libav"]
+__all__ = ["StderrCapture", "capture_stderr", "enable_libav_log"]
 
 _logger = logging.getLogger("maskwatch.native")
 _STDERR = 2
 _PIPE_BYTES = 1 << 20
-_LONGEST_LINE = 2000
+_MAX_LINE = 2000
 
 
 class StderrCapture:
-    """Standard error, redirected; `stream` writes to where it went before."""
+    """Redirected standard error; `stream` writes to the original one."""
 
     def __init__(self, stream: TextIO, reader: int) -> None:
         self.stream = stream
@@ -33,7 +33,7 @@ class StderrCapture:
         self._thread.start()
 
     def close(self, timeout: float = 1.0) -> None:
-        """Give standard error back, after what is still in the pipe was logged."""
+        """Restore standard error, and log what is still in the pipe."""
         sys.stderr.flush()
         os.dup2(self.stream.fileno(), _STDERR)
         self._thread.join(timeout)
@@ -54,8 +54,8 @@ def capture_stderr() -> StderrCapture:
     return StderrCapture(stream, reader)
 
 
-def hear_libav(level: str) -> None:
-    """Let FFmpeg's warnings into the log when our own level is debug; else it stays silent.
+def enable_libav_log(level: str) -> None:
+    """Log FFmpeg's warnings if the level is debug; else keep FFmpeg silent.
 
     At any other level each damaged packet would cost a call into Python.
     """
@@ -65,9 +65,9 @@ def hear_libav(level: str) -> None:
 
 
 def _pump(reader: int) -> None:
-    """Log each line that arrives until nobody holds the pipe's other end."""
+    """Log each line until the pipe's other end is closed."""
     with os.fdopen(reader, "rb") as pipe:
-        while line := pipe.readline(_LONGEST_LINE):
+        while line := pipe.readline(_MAX_LINE):
             text = line.decode("utf-8", "backslashreplace").rstrip()
             if text:
                 _logger.info(text, extra={"origin": "stderr"})

@@ -107,9 +107,9 @@ class CameraLoop:
         self._reporter.report_loading("the decoder", self._attempt)
         # FFmpeg, loaded now that there is something to decode.
         from maskwatch.capture.camera import LiveCamera  # noqa: PLC0415 - see above
-        from maskwatch.telemetry.native_stderr import hear_libav  # noqa: PLC0415 - see above
+        from maskwatch.telemetry.native_stderr import enable_libav_log  # noqa: PLC0415 - see above
 
-        hear_libav(self._config.log.level)
+        enable_libav_log(self._config.log.level)
         return LiveCamera(
             self._camera,
             fit=self._fit,

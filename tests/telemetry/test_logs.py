@@ -201,7 +201,7 @@ class TestRepeats:
         assert not self._shown(repeats, "attempt 2")
 
     def test_the_number_of_remembered_events_is_limited(self) -> None:
-        repeats = RepeatFilter(burst=1, kinds=10)
+        repeats = RepeatFilter(burst=1, max_kinds=10)
         for i in range(100):
             self._shown(repeats, "opened", violation=str(i))
         assert len(repeats._seen) == 10
@@ -230,5 +230,5 @@ def test_lines_that_are_not_read_are_dropped_and_counted_without_blocking() -> N
     *shown, loss, last = said.splitlines()
     whole = [line for line in shown if any(line.endswith(word * 160) for word in words)]
     assert len(shown) - len(whole) <= 1, "one line at most was torn"
-    assert f"{len(words) - len(whole)} lines were lost here" in loss
+    assert f"{len(words) - len(whole)} log lines were lost here" in loss
     assert last.endswith("worker[door]: read again")

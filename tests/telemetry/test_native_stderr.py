@@ -12,7 +12,7 @@ import json, logging, os, sys
 from maskwatch.config.schema import LogConfig, LogFormat
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.logs import setup
-from maskwatch.telemetry.native_stderr import capture_stderr, hear_libav
+from maskwatch.telemetry.native_stderr import capture_stderr, enable_libav_log
 SecretUrl("rtsp://viewer:canary-pw@192.0.2.1/s")
 capture = capture_stderr()
 setup(LogConfig(format=LogFormat.JSON, level="debug"), "worker", "door", stream=capture.stream)
@@ -83,7 +83,7 @@ def test_libav_logs_at_debug_only() -> None:
     for level, heard in (("debug", True), ("info", False)):
         lines, _ = _run(
             f"""
-            hear_libav({level!r})
+            enable_libav_log({level!r})
             import av, av.logging
             av.logging.log(av.logging.ERROR, "rtsp", "no rtsp://viewer:canary-pw@192.0.2.1/s")
             capture.close()
