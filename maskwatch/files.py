@@ -1,6 +1,6 @@
-"""Read a file that somebody names: a regular one, and no more of it than makes sense.
+"""Read regular files of bounded size, and replace files atomically.
 
-`/dev/zero` has no end, and a named pipe may never begin; neither is what was meant.
+A path from a user may name `/dev/zero`, which has no end, or a named pipe, which blocks the reader.
 """
 
 from __future__ import annotations
@@ -17,22 +17,62 @@ import msgspec
 
 __all__ = ["KIB", "MIB", "fsync_directory", "read_file", "read_json", "replace_file", "require_regular"]
 
+T = TypeVar("T")
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in the place of the file's contents, or make a new file.
+KIB = 1024
+MIB = 1024 * KIB
 
-    A reader finds the old or the new contents, whole, also after a power cut. Owner, group and mode
-    stay what they were; of a symbolic link the file that it names is replaced.
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """Return the contents of a regular file of up to `max_bytes` bytes; raise OSError for any other."""
+    require_regular(path)
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        limit = f"{max_bytes // MIB} MiB" if max_bytes >= MIB else f"{max_bytes // KIB} KiB"
+        raise OSError(errno.EFBIG, f"larger than {limit}", str(path))
+    return data
+
+
+def read_json(path: Path, max_bytes: int, type_: type[T]) -> T:
+    """Return the decoded contents of a JSON file of up to `max_bytes` bytes.
 
     Raises:
-        OSError: it cannot be done; the old file is as it was.
+        OSError: it cannot be read.
+        msgspec.DecodeError: it is not JSON, or (ValidationError) does not match the type.
+
+    """
+    data = read_file(path, max_bytes)
+    try:
+        return msgspec.json.decode(data, type=type_)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError unless `path` is a regular file, or a link to one."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace the contents of a file atomically, or create it.
+
+    A reader finds the complete old or new contents, also after a power cut. Owner, group and mode
+    are kept; for a symbolic link its target is replaced.
+
+    Raises:
+        OSError: the file cannot be written; the old file is unchanged.
 
     """
     real = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            _take_after(real, file.fileno())
+            _copy_permissions(real, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -44,7 +84,7 @@ def replace_file(path: Path, data: bytes) -> None:
     fsync_directory(real.parent)
 
 
-def _take_after(old: Path, handle: int) -> None:
+def _copy_permissions(old: Path, handle: int) -> None:
     try:
         status = old.stat()
     except FileNotFoundError:
@@ -64,44 +104,3 @@ def fsync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-T = TypeVar("T")
-
-KIB = 1024
-MIB = 1024 * KIB
-
-
-def read_file(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file of at most `most` bytes. Raises OSError for any other."""
-    require_regular(path)
-    with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        limit = f"{most // MIB} MiB" if most >= MIB else f"{most // KIB} KiB"
-        raise OSError(errno.EFBIG, f"larger than {limit}", str(path))
-    return data
-
-
-def read_json(path: Path, most: int, kind: type[T]) -> T:
-    """Return what a JSON file of at most `most` bytes holds.
-
-    Raises:
-        OSError: it cannot be read.
-        msgspec.DecodeError: it is no JSON, or (ValidationError) not of that kind.
-
-    """
-    data = read_file(path, most)
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from None
-
-
-def require_regular(path: Path) -> None:
-    """Raise OSError unless `path` is a regular file, or a link to one."""
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))

@@ -162,7 +162,7 @@ MUTATIONS = (
     Mutation(
         "any file swept",
         "maskwatch/store/pictures.py",
-        "if not _OURS.fullmatch(entry.name) or not",
+        "if not _NAME.fullmatch(entry.name) or not",
         "if not",
         "tests/faults/test_retention_live.py"
         "::test_only_files_named_like_ours_are_swept_and_only_after_an_hour",

@@ -1,4 +1,4 @@
-"""Finds the data of a daemon for verbs that look at it: from a configuration file or a directory."""
+"""Locates the data of a daemon by its configuration file or its data directory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class DataLocation:
-    """A daemon's data; without its configuration only the directory is known.
+    """The location of a daemon's data; without a configuration only `data_dir` is set.
 
     Attributes:
         data_dir: the data directory.
-        runtime_dir: the directory of its sockets.
-        retention: how long what is kept.
+        runtime_dir: the directory of its sockets, None without a configuration.
+        retention: the configured retention, None without a configuration.
 
     """
 
@@ -37,7 +37,7 @@ class DataLocation:
 
 
 def data_location_options(command: F) -> F:
-    """Give a verb the options `--config` and `--data-dir`."""
+    """Add the options `--config` and `--data-dir`."""
     data_dir = click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
@@ -47,11 +47,11 @@ def data_location_options(command: F) -> F:
 
 
 def find_data(config: Path | None, data_dir: Path | None) -> DataLocation:
-    """Return the directories that these options name.
+    """Return the location that these options name.
 
     Raises:
         ConfigError: the file cannot be used.
-        UsageError: neither option was given, and there is no file at the usual places.
+        UsageError: neither option was given, and no default configuration file exists.
 
     """
     if data_dir is not None:

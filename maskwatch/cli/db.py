@@ -11,6 +11,13 @@ from maskwatch.errors import StoreDamagedError, StoreError
 
 __all__ = ["db"]
 
+_REMOVED_NAMES = {
+    "picture": "pictures",
+    "violation": "violations",
+    "occupancy": "occupancy minutes",
+    "orphan": "unreferenced files",
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def db() -> None:
@@ -28,9 +35,9 @@ def db() -> None:
 @db.command()
 @data_location_options
 def check(config: Path | None, data_dir: Path | None) -> None:
-    r"""Look whether the database is sound, and what is in it. The daemon may run meanwhile.
+    r"""Check the database for damage and list its contents. The daemon may run meanwhile.
 
-    The exit code is 0 if it is sound, 4 if it is not.
+    The exit code is 0 for a sound database, 4 for a damaged one.
 
     \b
     Examples:
@@ -43,32 +50,32 @@ def check(config: Path | None, data_dir: Path | None) -> None:
     directory = DataDir(find_data(config, data_dir).data_dir)
     if not directory.database.is_file():
         raise StoreError(f"there is no database at {directory.database}")
-    problem = find_damage(directory.database, thorough=True, options="mode=ro")
-    if problem:
+    damage = find_damage(directory.database, thorough=True, options="mode=ro")
+    if damage:
         raise StoreDamagedError(
-            f"the database {directory.database} is damaged: {problem}\n"
-            "The daemon moves a damaged database aside at its next start and carries over what it "
-            "can; or restore a backup (maskwatch db restore)."
+            f"the database {directory.database} is damaged: {damage}\n"
+            "At its next start the daemon moves a damaged database aside and copies all readable "
+            "rows; or restore a backup (maskwatch db restore)."
         )
     with read_session(directory.database) as session:
-        found = inventory(session, directory.pictures)
-    click.echo(f"{directory.database} is sound (revision {found.revision}).")
-    for name, count in found.rows.items():
+        contents = inventory(session, directory.pictures)
+    click.echo(f"{directory.database} is sound (revision {contents.revision}).")
+    for name, count in contents.rows.items():
         click.echo(f"  {name:<20} {count:>10}")
-    click.echo(f"  {'bytes in use':<20} {found.used_bytes:>10}")
-    click.echo(f"  {'picture bytes':<20} {found.picture_bytes:>10}")
-    if found.missing_pictures:
-        click.echo(f"  pictures that rows name but the disk has not: {found.missing_pictures}")
+    click.echo(f"  {'bytes in use':<20} {contents.used_bytes:>10}")
+    click.echo(f"  {'picture bytes':<20} {contents.picture_bytes:>10}")
+    if contents.missing_pictures:
+        click.echo(f"  missing pictures: {contents.missing_pictures}")
 
 
 @db.command()
 @click.argument("target", type=click.Path(path_type=Path))
 @data_location_options
 def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
-    r"""Copy the database to TARGET, a new file or a directory, while the daemon goes on.
+    r"""Copy the database to TARGET, a new file or a directory, while the daemon runs.
 
-    The copy is one moment of the database, whole and checked. Pictures are ordinary files in the
-    data directory's folder `pictures`; copy them after the database with any tool.
+    The copy is a checked snapshot of the database. Pictures are ordinary files in the folder
+    `pictures` of the data directory; copy them after the database with any tool.
 
     \b
     Examples:
@@ -90,10 +97,10 @@ def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
 @click.argument("source", type=click.Path(path_type=Path))
 @data_location_options
 def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
-    r"""Put the backup SOURCE in the place of the database; the daemon must be stopped.
+    r"""Replace the database by the backup SOURCE; the daemon must be stopped.
 
-    The present database is kept beside it under another name. Alerts that were waiting when the
-    backup was made are sent again, with the ids they had.
+    The present database is kept beside it under another name. Alerts that were pending at the time
+    of the backup are sent again, with the same ids.
 
     \b
     Examples:
@@ -101,26 +108,26 @@ def restore(config: Path | None, data_dir: Path | None, source: Path) -> None:
     """
     from maskwatch.clock import SystemClock
     from maskwatch.store.backup import check_backup
-    from maskwatch.store.backup import restore as put_back
+    from maskwatch.store.backup import restore as restore_backup
     from maskwatch.store.data_dir import DataDir, DirectoryLock
 
     directory = DataDir(find_data(config, data_dir).data_dir)
     check_backup(source)
     directory.prepare()
     with DirectoryLock(directory, timeout=0.0):
-        old = put_back(directory, source, SystemClock().now())
+        old = restore_backup(directory, source, SystemClock().now())
     click.echo(f"{directory.database} is now the backup {source}")
     if old is not None:
-        click.echo(f"the database that was there is kept as {old}")
+        click.echo(f"the replaced database is kept as {old}")
 
 
 @db.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed; the daemon may run.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed; the daemon may run.")
 @data_location_options
 def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
-    r"""Remove what the configuration's `store.retention` no longer keeps.
+    r"""Remove what exceeds `store.retention` of the configuration.
 
-    A running daemon does this by itself; without --dry-run it must be stopped.
+    A running daemon does this regularly; without --dry-run it must be stopped.
 
     \b
     Examples:
@@ -129,21 +136,13 @@ def prune(config: Path | None, data_dir: Path | None, dry_run: bool) -> None:
     """
     from maskwatch.config.schema import RetentionConfig
     from maskwatch.store.data_dir import DataDir
-    from maskwatch.store.offline import prune as remove
+    from maskwatch.store.offline import prune as prune_data
 
     where = find_data(config, data_dir)
     directory = DataDir(where.data_dir)
     if not directory.database.is_file():
         raise StoreError(f"there is no database at {directory.database}")
-    counts = remove(directory, where.retention or RetentionConfig(), dry_run=dry_run)
+    counts = prune_data(directory, where.retention or RetentionConfig(), dry_run=dry_run)
     verb = "would be removed" if dry_run else "removed"
     for kind, count in counts.items():
-        click.echo(f"{count:>8} {_KINDS[kind]} {verb}")
-
-
-_KINDS = {
-    "picture": "pictures",
-    "violation": "violations",
-    "occupancy": "minutes counted",
-    "orphan": "stray files",
-}
+        click.echo(f"{count:>8} {_REMOVED_NAMES[kind]} {verb}")

@@ -1,4 +1,4 @@
-"""How violations are printed: as a table, JSON lines, CSV, or one of them as a story."""
+"""Formats of violations: a table, JSON lines, CSV, and the details of one violation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,19 @@ import msgspec
 from maskwatch.domain import Verdict
 from maskwatch.store.queries import Attempt, ChangeSummary, DeliveryState, Event, EventDetail
 
-__all__ = ["FORMS", "as_json_line", "tell"]
+__all__ = ["FORMS", "as_json_line", "detail_lines"]
 
-_COLUMNS = ("id", "began", "camera", "zone", "verdict", "sure", "lasted", "alerts", "noted")
+_COLUMNS = (
+    "id",
+    "began",
+    "camera",
+    "zone",
+    "verdict",
+    "confidence",
+    "duration",
+    "alerts",
+    "acknowledged",
+)
 _FIELDS = (
     "id",
     "camera",
@@ -64,7 +74,7 @@ def _csv_value(value: object) -> str:
         case dict():
             return " ".join(f"{state}={count}" for state, count in value.items())
         case str() if value[:1] in "=+-@\t" and value:
-            return f"'{value}"  # a spreadsheet must not take a camera's name for a formula
+            return f"'{value}"  # a spreadsheet must not evaluate a camera's name as a formula
         case _:
             return str(value)
 
@@ -85,9 +95,9 @@ def _table(events: Iterator[Event]) -> Iterator[str]:
 
 
 def _table_row(event: Event) -> tuple[str, ...]:
-    lasted = "open" if event.ended is None else _span(event.ended - event.started)
+    duration = "open" if event.ended is None else _span(event.ended - event.started)
     if event.close_reason == "interrupted":
-        lasted += " (interrupted)"
+        duration += " (interrupted)"
     return (
         str(event.id),
         f"{event.started.astimezone():%Y-%m-%d %H:%M:%S}",
@@ -95,7 +105,7 @@ def _table_row(event: Event) -> tuple[str, ...]:
         event.zone or "-",
         event.verdict,
         f"{event.confidence:.1%}",
-        lasted,
+        duration,
         _alerts(event),
         event.acknowledged_by or "-",
     )
@@ -112,72 +122,72 @@ FORMS: dict[str, Callable[[Iterator[Event]], Iterator[str]]] = {
     "jsonl": _json_lines,
     "csv": _csv_lines,
 }
-"""Each form turns violations into lines."""
+"""The functions that format violations as lines, by name of the format."""
 
 
-# --- one story --------------------------------------------------------------------------------------
+# --- details of one violation -----------------------------------------------------------------------
 
 
-def tell(story: EventDetail, pictures: Path) -> Iterator[str]:
-    """Yield the story of one violation, line by line; times are UTC."""
-    event = story.event
-    where = f"{event.camera}, zone {event.zone}" if event.zone else event.camera
+def detail_lines(detail: EventDetail, pictures: Path) -> Iterator[str]:
+    """Yield the details of one violation as lines; times are UTC."""
+    event = detail.event
+    place = f"{event.camera}, zone {event.zone}" if event.zone else event.camera
     yield f"Violation {event.id}"
-    yield f"  Somebody {_VERDICTS.get(Verdict(event.verdict), event.verdict)} at {where}"
+    yield f"  Person {_VERDICTS.get(Verdict(event.verdict), event.verdict)} at {place}"
     yield f"  first seen  {_utc(event.first_seen)}"
     yield f"  decided     {_utc(event.started)}  ({_after(event.started - event.first_seen)})"
-    yield f"  ended       {_ending(event)}"
-    sure = f"{event.confidence:.2%} sure"
-    yield f"  evidence    {event.evidence:+.2f} nats from {event.readings} readings: {sure}"
+    yield f"  ended       {_end(event)}"
+    confidence = f"{event.confidence:.2%} confidence"
+    yield f"  evidence    {event.evidence:+.2f} nats from {event.readings} readings: {confidence}"
     yield f"  best face   {event.face_height:.0f} px high; model {event.model}"
     if event.acknowledged_at is not None:
-        yield f"  noted       {_utc(event.acknowledged_at)} by {event.acknowledged_by}"
+        yield f"  acked       {_utc(event.acknowledged_at)} by {event.acknowledged_by}"
     if event.silenced:
-        yield "  alerts      told to nobody: the camera was snoozed when it began"
-    for step in story.steps:
+        yield "  alerts      none: the camera was snoozed when it began"
+    for summary in detail.steps:
         yield ""
-        yield from _tell_step(step, pictures)
+        yield from _change_lines(summary, pictures)
 
 
-def _ending(event: Event) -> str:
+def _end(event: Event) -> str:
     if event.ended is None:
         return "not yet"
     return f"{_utc(event.ended)}  (after {_span(event.ended - event.started)}: {event.close_reason})"
 
 
-def _tell_step(step: ChangeSummary, pictures: Path) -> Iterator[str]:
-    change = step.change
+def _change_lines(summary: ChangeSummary, pictures: Path) -> Iterator[str]:
+    change = summary.change
     state = change.violation
     yield f"Change {change.number}: {change.kind}"
     yield f"  frame       {_utc(change.at)}"
     yield (
         f"  judged      {state.verdict}, {state.readings} readings, "
-        f"{state.evidence:+.2f} nats, {state.confidence:.2%} sure"
+        f"{state.evidence:+.2f} nats, {state.confidence:.2%} confidence"
     )
-    yield f"  received    {_utc(step.received_at)}  ({_after(step.received_at - change.at)})"
-    yield f"  stored      {_utc(step.stored_at)}  ({_after(step.stored_at - step.received_at)})"
-    if step.picture is not None:
-        yield f"  picture     {pictures / step.picture}"
-    for posting in step.postings:
-        yield from _tell_posting(posting)
+    yield f"  received    {_utc(summary.received_at)}  ({_after(summary.received_at - change.at)})"
+    yield f"  stored      {_utc(summary.stored_at)}  ({_after(summary.stored_at - summary.received_at)})"
+    if summary.picture is not None:
+        yield f"  picture     {pictures / summary.picture}"
+    for delivery in summary.postings:
+        yield from _delivery_lines(delivery)
 
 
-def _tell_posting(posting: DeliveryState) -> Iterator[str]:
-    yield f"  {posting.sink:<11} {_fate(posting)}"
-    hidden = posting.attempts - len(posting.history)
-    if hidden > 0 and posting.history:
+def _delivery_lines(delivery: DeliveryState) -> Iterator[str]:
+    yield f"  {delivery.sink:<11} {_result(delivery)}"
+    hidden = delivery.attempts - len(delivery.history)
+    if hidden > 0 and delivery.history:
         yield f"    ({hidden} earlier attempts are not kept)"
-    for attempt in posting.history:
-        yield f"    {_tell_attempt(attempt)}"
+    for attempt in delivery.history:
+        yield f"    {_attempt_line(attempt)}"
 
 
-def _fate(posting: DeliveryState) -> str:
-    when = f" {_utc(posting.finished_at)}" if posting.finished_at else ""
-    why = f": {posting.last_error}" if posting.last_error else ""
-    return f"{posting.state}{when}{why}"
+def _result(delivery: DeliveryState) -> str:
+    when = f" {_utc(delivery.finished_at)}" if delivery.finished_at else ""
+    reason = f": {delivery.last_error}" if delivery.last_error else ""
+    return f"{delivery.state}{when}{reason}"
 
 
-def _tell_attempt(attempt: Attempt) -> str:
+def _attempt_line(attempt: Attempt) -> str:
     took = _span(attempt.ended_at - attempt.sent_at)
     detail = f" ({attempt.detail})" if attempt.detail else ""
     return f"attempt {attempt.number}: sent {_utc(attempt.sent_at)}, {attempt.fate} after {took}{detail}"

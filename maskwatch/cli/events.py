@@ -26,8 +26,8 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _FORMATS = click.Choice(["table", "jsonl", "csv"])
 
 
-def _moment(text: str | None, now: datetime) -> datetime | None:
-    """Return the time that `24h`, `7d`, `2026-03-01` or `2026-03-01T12:00Z` means, in UTC."""
+def _parse_time(text: str | None, now: datetime) -> datetime | None:
+    """Parse `24h`, `7d`, `2026-03-01` or `2026-03-01T12:00Z` to a time in UTC."""
     if text is None:
         return None
     if span := re.fullmatch(r"(\d{1,6})([smhdw])", text):
@@ -36,18 +36,19 @@ def _moment(text: str | None, now: datetime) -> datetime | None:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(
-            f"{text!r} is no time: expected a span (90m, 24h, 7d), a date or a time (2026-03-01T12:00)"
+            f"{text!r} is not a time: expected a span (90m, 24h, 7d), a date, or a time "
+            "(2026-03-01T12:00)"
         ) from None
 
 
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a verb the options that choose violations."""
+    """Add the options that select violations."""
     for option in (
         click.option(
-            "--parked", is_flag=True, help="Only those of which a sink refused an alert for good."
+            "--parked", is_flag=True, help="Only violations with a parked alert: a sink refused it."
         ),
-        click.option("--unacknowledged", is_flag=True, help="Only those nobody took note of."),
-        click.option("--open", "only_open", is_flag=True, help="Only those that have not ended."),
+        click.option("--unacknowledged", is_flag=True, help="Only unacknowledged violations."),
+        click.option("--open", "only_open", is_flag=True, help="Only violations that have not ended."),
         click.option(
             "--verdict",
             multiple=True,
@@ -56,21 +57,23 @@ def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--zone", multiple=True, help="Only this zone; may be given more than once."),
         click.option("--camera", multiple=True, help="Only this camera; may be given more than once."),
-        click.option("--until", metavar="TIME", help="Only those that began before this time."),
-        click.option("--since", metavar="TIME", help="Only those that began at this time or later."),
+        click.option("--until", metavar="TIME", help="Only violations that began before this time."),
+        click.option(
+            "--since", metavar="TIME", help="Only violations that began at this time or later."
+        ),
     ):
         command = option(command)
     return command
 
 
-def _wanted(limit: int | None, options: dict[str, Any]) -> Filter:
+def _filter(limit: int | None, options: dict[str, Any]) -> Filter:
     from maskwatch.domain import Verdict
     from maskwatch.store.queries import Filter
 
     now = datetime.now(UTC)
     return Filter(
-        since=_moment(options["since"], now),
-        until=_moment(options["until"], now),
+        since=_parse_time(options["since"], now),
+        until=_parse_time(options["until"], now),
         cameras=options["camera"],
         zones=options["zone"],
         verdicts=tuple(Verdict(name) for name in options["verdict"]),
@@ -85,7 +88,7 @@ def _wanted(limit: int | None, options: dict[str, Any]) -> Filter:
 def events() -> None:
     r"""List, show, export and acknowledge violations.
 
-    They are read from the data directory, whether the daemon runs or not.
+    They are read from the data directory, with or without a running daemon.
 
     \b
     Examples:
@@ -99,7 +102,11 @@ def events() -> None:
 @events.command("list")
 @_filter_options
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most violations."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="Maximum number of violations.",
 )
 @click.option(
     "--format", "form", type=_FORMATS, default="table", show_default=True, help="Form of the output."
@@ -111,7 +118,7 @@ def list_events(
     r"""List violations, newest first.
 
     TIME is a span back from now (90m, 24h, 7d), a date, or a time; without a zone it is local.
-    A table shows local time; jsonl and csv hold UTC.
+    A table shows local time; jsonl and csv contain UTC.
 
     \b
     Examples:
@@ -119,7 +126,7 @@ def list_events(
       maskwatch events list --parked
       maskwatch events list --since 8h --verdict no_mask --format jsonl
     """
-    _print(find_data(config, data_dir), _wanted(limit, options), form, None)
+    _print(find_data(config, data_dir), _filter(limit, options), form, None)
 
 
 @events.command(cls=CommandWithRenamedOptions, renamed={"--output": "--out"})
@@ -136,24 +143,24 @@ def list_events(
 def export(
     config: Path | None, data_dir: Path | None, form: str, out: Path | None, **options: Any
 ) -> None:
-    r"""Write all chosen violations as JSON lines, CSV or a table; times are UTC.
+    r"""Write all selected violations as JSON lines (UTC), CSV (UTC) or a table (local time).
 
     \b
     Examples:
       maskwatch events export > all.jsonl
       maskwatch events export --format csv --out week.csv --since 7d
     """
-    _print(find_data(config, data_dir), _wanted(None, options), form, out)
+    _print(find_data(config, data_dir), _filter(None, options), form, out)
 
 
-def _print(where: DataLocation, wanted: Filter, form: str, output: Path | None) -> None:
+def _print(location: DataLocation, criteria: Filter, form: str, output: Path | None) -> None:
     from maskwatch.cli.event_forms import FORMS
     from maskwatch.store.data_dir import DataDir
     from maskwatch.store.queries import events as find_events
     from maskwatch.store.queries import read_session
 
-    with read_session(DataDir(where.data_dir).database) as session:
-        _write(FORMS[form](find_events(session, wanted)), output)
+    with read_session(DataDir(location.data_dir).database) as session:
+        _write(FORMS[form](find_events(session, criteria)), output)
 
 
 def _write(lines: Iterator[str], output: Path | None) -> None:
@@ -173,27 +180,27 @@ def _write(lines: Iterator[str], output: Path | None) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 @data_location_options
 def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: bool) -> None:
-    r"""Tell the whole story of the violation whose id begins with ID.
+    r"""Show the details of the violation whose id begins with ID.
 
-    What was seen when and how sure it was, when it arrived and was stored, which picture belongs
-    to it, and how each attempt to deliver each of its alerts ended.
+    For each change: the frame, the evidence, the times of receipt and storage, the picture, and the
+    result of each attempt to deliver the alert.
 
     \b
     Examples:
       maskwatch events show 019d0000
       maskwatch events show 019d0000-3c1a-7000-8000-000000000001 --json
     """
-    from maskwatch.cli.event_forms import as_json_line, tell
+    from maskwatch.cli.event_forms import as_json_line, detail_lines
     from maskwatch.store.data_dir import DataDir
-    from maskwatch.store.queries import event_detail, find, read_session
+    from maskwatch.store.queries import event_detail, find_violation, read_session
 
     directory = DataDir(find_data(config, data_dir).data_dir)
     with read_session(directory.database) as session:
-        found = event_detail(session, find(session, identifier))
+        detail = event_detail(session, find_violation(session, identifier))
     if as_json:
-        click.echo(as_json_line(found))
+        click.echo(as_json_line(detail))
         return
-    for line in tell(found, directory.pictures):
+    for line in detail_lines(detail, directory.pictures):
         click.echo(line)
 
 
@@ -201,10 +208,10 @@ def show(config: Path | None, data_dir: Path | None, identifier: str, as_json: b
 @click.argument("identifiers", metavar="ID...", nargs=-1, required=True)
 @data_location_options
 def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]) -> None:
-    r"""Note that somebody took note of the violations whose ids begin with ID.
+    r"""Acknowledge the violations whose ids begin with ID.
 
-    A running daemon is asked to do it; without one it is written directly. The first
-    acknowledgement stands.
+    A running daemon receives a command; without one the database is written directly. The first
+    acknowledgement of a violation is kept.
 
     \b
     Examples:
@@ -212,32 +219,32 @@ def ack(config: Path | None, data_dir: Path | None, identifiers: tuple[str, ...]
       maskwatch events ack 019d0000-3c1a 019d0000-4f7b
     """
     from maskwatch.store.data_dir import DataDir
-    from maskwatch.store.queries import find, read_session
+    from maskwatch.store.queries import find_violation, read_session
 
-    where = find_data(config, data_dir)
-    with read_session(DataDir(where.data_dir).database) as session:
-        found = [find(session, identifier) for identifier in identifiers]
-    for violation in found:
-        _acknowledge(where, violation)
+    location = find_data(config, data_dir)
+    with read_session(DataDir(location.data_dir).database) as session:
+        violations = [find_violation(session, identifier) for identifier in identifiers]
+    for violation in violations:
+        _acknowledge(location, violation)
         click.echo(f"{violation} acknowledged")
 
 
-def _acknowledge(where: DataLocation, violation: UUID) -> None:
+def _acknowledge(location: DataLocation, violation: UUID) -> None:
     from maskwatch.store.offline import acknowledge_offline
 
     try:
-        acknowledge_offline(where.data_dir, violation, "cli")
+        acknowledge_offline(location.data_dir, violation, "cli")
     except StoreLockedError:
-        _ask_daemon(where, violation)
+        _send_to_daemon(location, violation)
 
 
-def _ask_daemon(where: DataLocation, violation: UUID) -> None:
+def _send_to_daemon(location: DataLocation, violation: UUID) -> None:
     from maskwatch.ipc.control import CommandDone, RunCommand, ask, control_socket
 
-    if where.runtime_dir is None:
-        raise UsageError("a daemon is running: give its --config, so that it can be asked")
+    if location.runtime_dir is None:
+        raise UsageError("a daemon is running: give its --config to send it the command")
     request = RunCommand(verb="acknowledge", target=str(violation))
-    answer = ask(control_socket(where.runtime_dir), request, timeout=10.0)
+    answer = ask(control_socket(location.runtime_dir), request, timeout=10.0)
     if not isinstance(answer, CommandDone) or not answer.ok:
-        detail = answer.detail if isinstance(answer, CommandDone) else "it gave another answer"
+        detail = answer.detail if isinstance(answer, CommandDone) else "unexpected answer"
         raise ControlError(f"the daemon did not acknowledge {violation}: {detail}")

@@ -1,6 +1,6 @@
-"""Copies of the database: made while it is in use, checked, and put back.
+"""Copies the database while it is in use, checks the copy, and restores it.
 
-Only SQLite's backup interface copies: a copied file without its -wal is not the database.
+Only SQLite's backup API copies: a copied file without its -wal is not the database.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["backup", "check_backup", "copy_database", "restore"]
 
 
 def backup(source: Path, target: Path) -> int:
-    """Copy the database as it stands at one instant; return the bytes of the copy.
+    """Copy the database as of one instant; return the bytes of the copy.
 
-    Writers go on meanwhile. The copy appears under its name only when it is whole and checked.
+    Writers continue meanwhile. The copy gets its name only when it is complete and checked.
 
     Raises:
         StoreError: there is no database, the target exists already, or it cannot be written.
-        StoreDamagedError: the copy is not sound, since the source is not.
+        StoreDamagedError: the copy is damaged, because the source is.
 
     """
     if not source.is_file():
@@ -41,9 +41,9 @@ def backup(source: Path, target: Path) -> int:
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         _copy(source, temporary)
-        problem = find_damage(temporary, thorough=True)
-        if problem:
-            raise StoreDamagedError(f"the database {source} is damaged: {problem}")
+        damage = find_damage(temporary, thorough=True)
+        if damage:
+            raise StoreDamagedError(f"the database {source} is damaged: {damage}")
         temporary.rename(target)
         fsync_directory(target.parent)
     finally:
@@ -52,8 +52,8 @@ def backup(source: Path, target: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(_open_source(source)) as of, translate_errors(source):
-        copy_database(of, target)
+    with closing(_open_source(source)) as connection, translate_errors(source):
+        copy_database(connection, target)
 
 
 def copy_database(
@@ -68,23 +68,23 @@ def copy_database(
     Args:
         source: an open database.
         target: the new file.
-        pages: how many are copied between two calls of `progress`; -1: all at once.
+        pages: how many are copied between two calls of `progress`; -1: all in one step.
         progress: as `sqlite3.Connection.backup` calls it.
 
     Raises:
         sqlite3.Error: the source cannot be read, or there is no space.
-        StoreError: the target cannot be made.
+        StoreError: the target cannot be created.
 
     """
     with translate_errors(target):
         target.unlink(missing_ok=True)
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        to = connect(target)
-    with closing(to):
-        source.backup(to, pages=pages, progress=progress)
+        copy = connect(target)
+    with closing(copy):
+        source.backup(copy, pages=pages, progress=progress)
         with translate_errors(target):
-            # The header of the copy says WAL; a single file to be carried about should not.
-            to.execute("PRAGMA journal_mode = DELETE").fetchall()
+            # The copied header selects WAL mode, which would need a second file beside the copy.
+            copy.execute("PRAGMA journal_mode = DELETE").fetchall()
     with translate_errors(target):
         handle = os.open(target, os.O_RDONLY)
         try:
@@ -99,13 +99,15 @@ def _open_source(source: Path) -> sqlite3.Connection:
 
 
 def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
-    """Put a backup in the place of the database, whose lock the caller holds.
+    """Replace the database of a directory whose lock the caller holds by a backup.
 
-    The present database is kept beside it; returns where, or None if there was none. Alerts that
-    were waiting when the backup was made will be sent again: their ids tell consumers.
+    Alerts that were pending at the time of the backup are sent again, with the same ids.
+
+    Returns:
+        The new path of the replaced database, None if there was none.
 
     Raises:
-        StoreError: the backup is missing, not one of ours, or from a newer version.
+        StoreError: the backup is missing, of another program, or from a newer version.
         StoreDamagedError: the backup is damaged.
 
     """
@@ -122,21 +124,21 @@ def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
 
 
 def check_backup(source: Path) -> None:
-    """Look whether `restore` would take a backup; changes nothing. Raises what `restore` does."""
+    """Check a backup without a change to the data directory; raises the errors of `restore`."""
     if not source.is_file():
         raise StoreError(f"there is no backup at {source}")
-    problem = find_damage(source, thorough=True, options="mode=ro")
-    if problem:
-        raise StoreDamagedError(f"the backup {source} is damaged: {problem}")
+    damage = find_damage(source, thorough=True, options="mode=ro")
+    if damage:
+        raise StoreDamagedError(f"the backup {source} is damaged: {damage}")
     engine = read_engine(source)
     try:
         with translate_errors(source), engine.connect() as connection:
-            _refuse_empty(connection, source)
+            _check_not_empty(connection, source)
             check_revision(connection, source)
     finally:
         engine.dispose()
 
 
-def _refuse_empty(connection: Connection, source: Path) -> None:
+def _check_not_empty(connection: Connection, source: Path) -> None:
     if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
         raise StoreError(f"the backup {source} is empty")

@@ -1,4 +1,4 @@
-"""The data directory: where each file lies, who owns it, and on what kind of file system."""
+"""The data directory: its layout, its lock, and the type of its file system."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maskwatch.errors import StoreError, StoreLockedError
 __all__ = ["DataDir", "DirectoryLock", "file_system_type", "free_bytes"]
 
 # statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
-_NETWORK = {
+_NETWORK_TYPES = {
     0x6969: "NFS",
     0x517B: "SMB",
     0xFF534D42: "CIFS",
@@ -32,8 +32,8 @@ _NETWORK = {
     0x01161970: "GFS2",
     0x7461636F: "OCFS2",
 }
-_FUSE = 0x65735546
-# Kinds of FUSE that reach over a network; others (mergerfs, encfs ...) are local.
+_FUSE_TYPE = 0x65735546
+# FUSE types of network file systems; others (mergerfs, encfs ...) are local.
 _NETWORK_FUSE = ("sshfs", "s3fs", "glusterfs", "rclone", "davfs", "gcsfuse", "moosefs", "cephfs")
 
 
@@ -45,12 +45,12 @@ class DataDir:
 
     @property
     def database(self) -> Path:
-        """The SQLite file; `-wal` and `-shm` lie beside it."""
+        """The SQLite file, with `-wal` and `-shm` beside it."""
         return self.path / "maskwatch.db"
 
     @property
     def repaired(self) -> Path:
-        """A whole new database that waits to be put in the place of the other one."""
+        """A complete new database that the next start puts in the place of the old one."""
         return self.path / "maskwatch.repaired.db"
 
     @property
@@ -60,17 +60,17 @@ class DataDir:
 
     @property
     def lock(self) -> Path:
-        """Locked while a daemon owns the directory; holds its process id."""
+        """Locked while a daemon owns the directory; contains its process id."""
         return self.path / "lock"
 
     @property
     def reserve(self) -> Path:
-        """Space set aside for rows."""
+        """The space set aside for rows on a full disk."""
         return self.path / "reserve"
 
     @property
     def pictures(self) -> Path:
-        """Holds a folder per day (UTC)."""
+        """Contains a folder per day (UTC)."""
         return self.path / "pictures"
 
     @property
@@ -83,23 +83,25 @@ class DataDir:
         return None if relative is None else self.pictures / relative
 
     def prepare(self, file_system: Callable[[Path], str] | None = None) -> None:
-        """Make the directories, for this user only.
+        """Create the directories, for this user only.
 
         Raises:
-            StoreError: it cannot be made or written, or lies on a network file system.
+            StoreError: it cannot be created or written, or is on a network file system.
 
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.pictures.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot make the data directory {self.path}: {error.strerror}") from error
+            raise StoreError(
+                f"cannot create the data directory {self.path}: {error.strerror}"
+            ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise StoreError(f"cannot write to the data directory {self.path}: permission denied")
-        kind = (file_system or file_system_type)(self.path)
-        if kind:
+        network_type = (file_system or file_system_type)(self.path)
+        if network_type:
             raise StoreError(
-                f"the data directory {self.path} lies on a network file system ({kind}), where "
+                f"the data directory {self.path} is on a network file system ({network_type}), where "
                 "SQLite can lose data: set data_dir to a local disk"
             )
 
@@ -111,11 +113,11 @@ def free_bytes(path: Path) -> int:
 
 
 def file_system_type(path: Path) -> str:
-    """Return the name of the network file system that `path` lies on, "" for a local one."""
+    """Return the type of the network file system that holds `path`, "" for a local one."""
     magic = _statfs_magic(path)
-    if magic in _NETWORK:
-        return _NETWORK[magic]
-    if magic == _FUSE:
+    if magic in _NETWORK_TYPES:
+        return _NETWORK_TYPES[magic]
+    if magic == _FUSE_TYPE:
         return _network_fuse(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), path)
     return ""
 
@@ -125,42 +127,42 @@ def _statfs_magic(path: Path) -> int:
     buffer = ctypes.create_string_buffer(256)  # struct statfs is 120 bytes; f_type is its first word
     if libc.statfs(os.fsencode(path), buffer) != 0:
         code = ctypes.get_errno()
-        raise StoreError(f"cannot look at the file system of {path}: {os.strerror(code)}")
+        raise StoreError(f"cannot determine the file system of {path}: {os.strerror(code)}")
     return ctypes.c_long.from_buffer(buffer).value & 0xFFFFFFFF
 
 
 def _network_fuse(mountinfo: str, path: Path) -> str:
-    """Return the FUSE kind (`fuse.sshfs`) of the mount that holds `path`, "" if it is local."""
+    """Return the FUSE type (`fuse.sshfs`) of the mount that holds `path`, "" if it is local."""
     device = path.stat().st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
+    number = f"{os.major(device)}:{os.minor(device)}"
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
-        if before.split()[2] == wanted:
-            kind = after.split()[0]
-            return kind if any(name in kind for name in _NETWORK_FUSE) else ""
+        if before.split()[2] == number:
+            fuse_type = after.split()[0]
+            return fuse_type if any(name in fuse_type for name in _NETWORK_FUSE) else ""
     return ""
 
 
 class DirectoryLock:
-    """The claim of one process on a data directory; the kernel drops it when the process ends."""
+    """A lock that gives one process a data directory; the kernel releases it when the process ends."""
 
     def __init__(self, data_dir: DataDir, *, timeout: float = 3.0) -> None:
         """Take the lock.
 
         Args:
             data_dir: the directory.
-            timeout: seconds to wait for a former owner that is just ending.
+            timeout: seconds to wait for a previous owner that is ending.
 
         Raises:
-            StoreLockedError: another process holds it; names its process id.
+            StoreLockedError: another process holds it; the message names its process id.
 
         """
         self._data_dir = data_dir
-        self._handle = self._claim(timeout)
+        self._handle = self._acquire(timeout)
 
-    def _claim(self, timeout: float) -> int:
+    def _acquire(self, timeout: float) -> int:
         handle = os.open(self._data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _taken(handle, time.monotonic() + timeout):
+        if not _flock(handle, time.monotonic() + timeout):
             owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)
             raise StoreLockedError(
@@ -172,20 +174,20 @@ class DirectoryLock:
         return handle
 
     def renew(self) -> None:
-        """Lock the file that is there now, if the one that was locked has been removed.
+        """Lock the present file, if the locked one was removed.
 
         Raises:
-            StoreLockedError: another process was faster.
+            StoreLockedError: another process has locked the present file.
 
         """
-        ours = os.fstat(self._handle)
-        if self._data_dir.lock.exists() and os.path.samestat(ours, self._data_dir.lock.stat()):
+        locked = os.fstat(self._handle)
+        if self._data_dir.lock.exists() and os.path.samestat(locked, self._data_dir.lock.stat()):
             return
-        lost, self._handle = self._handle, self._claim(0.0)
-        os.close(lost)
+        removed, self._handle = self._handle, self._acquire(0.0)
+        os.close(removed)
 
     def release(self) -> None:
-        """Give the directory up."""
+        """Release the lock."""
         os.close(self._handle)
 
     def __enter__(self) -> Self:
@@ -197,8 +199,8 @@ class DirectoryLock:
         self.release()
 
 
-def _taken(handle: int, deadline: float) -> bool:
-    """Lock the file for this process; return False if another one has it at the deadline still."""
+def _flock(handle: int, deadline: float) -> bool:
+    """Lock the file; return False if another process still holds the lock at the deadline."""
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

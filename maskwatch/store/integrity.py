@@ -26,7 +26,7 @@ def find_damage(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
     Args:
         path: an existing file.
         thorough: also compare every index with its table; takes about a second per 100 MiB.
-        options: how to open it; with `mode=rw` a -wal is taken in first.
+        options: how to open it; with `mode=rw` a -wal is applied first.
 
     Raises:
         StoreBusyError: another program keeps it locked.
@@ -64,8 +64,8 @@ def _check(path: Path, *, thorough: bool, options: str) -> str:
 def move_aside(path: Path, now: datetime, reason: str) -> Path:
     """Rename a database and its -wal and -shm together; return the new path of the database.
 
-    The three keep fitting names, so that SQLite can still open them as one. The database itself
-    goes last: if this is cut short, the next start finds it damaged still.
+    The three names still belong together, so that SQLite can open them. The database itself is
+    renamed last: after a kill in between, the next start still finds it damaged.
     """
     target = path.with_name(f"{path.stem}.{reason}-{now:%Y%m%dT%H%M%S}.db")
     number = 1

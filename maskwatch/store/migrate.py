@@ -1,4 +1,4 @@
-"""Brings a database to the form that this version's models describe; refuses one from the future."""
+"""Migrates a database to the schema of this version, and refuses one from a newer version."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from maskwatch.store.engine import translate_errors, write_engine
 
 __all__ = ["alembic_config", "check_revision", "current_revision", "head_revision", "upgrade"]
 
-_HERE = Path(__file__).parent / "migrations"
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
-    """Return Alembic's configuration for our migrations, run on `connection`."""
+    """Return Alembic's configuration for the migrations in this package, run on `connection`."""
     config = Config()
-    config.set_main_option("script_location", str(_HERE).replace("%", "%%"))
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
 
 
 def head_revision() -> str:
-    """Return the revision that this version of maskwatch works with."""
+    """Return the newest revision, which this version of maskwatch uses."""
     head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None
     return head
@@ -38,21 +38,21 @@ def current_revision(connection: Connection) -> str | None:
     """Return the database's revision, None for a new one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    return None if found is None else str(found)
+    revision = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if revision is None else str(revision)
 
 
 def check_revision(connection: Connection, path: Path, *, exact: bool = False) -> None:
-    """Check that the database's revision is one that this version knows.
+    """Check that this version supports the revision of the database.
 
     Args:
         connection: an open connection.
         path: the database, for the message.
-        exact: also refuse an older form (a reader cannot migrate).
+        exact: also refuse an older revision, because a reader cannot migrate.
 
     Raises:
         StoreTooNewError: it was written by a newer maskwatch.
-        StoreError: it is older, and `exact`.
+        StoreError: it is older, and `exact` is set.
 
     """
     revision = current_revision(connection)
@@ -60,7 +60,8 @@ def check_revision(connection: Connection, path: Path, *, exact: bool = False) -
         _check_known(revision, path)
     if exact and revision != head_revision():
         raise StoreError(
-            f"the database {path} has an older form: start the daemon of this version once to migrate it"
+            f"the database {path} has an older revision: start the daemon of this version once to "
+            "migrate it"
         )
 
 
@@ -72,16 +73,16 @@ def _check_known(revision: str, path: Path) -> None:
     if known is None:
         raise StoreTooNewError(
             f"the database {path} was written by a newer maskwatch (revision {revision}, this one "
-            f"knows up to {head_revision()}): install that version, or restore an older backup"
+            f"supports up to {head_revision()}): install that version, or restore an older backup"
         )
 
 
 def upgrade(path: Path, revision: str = "head") -> None:
-    """Make the database at `path` if there is none, and migrate it in one transaction.
+    """Migrate the database at `path`, a new one if there is none, in one transaction.
 
     Raises:
         StoreTooNewError: it was written by a newer maskwatch.
-        StoreError: SQLite could not do it.
+        StoreError: the error of SQLite.
 
     """
     engine = write_engine(path, foreign_keys=False)
@@ -93,6 +94,6 @@ def upgrade(path: Path, revision: str = "head") -> None:
             command.upgrade(alembic_config(connection), revision)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
-                raise StoreDamagedError(f"the database {path}: {len(broken)} rows refer to missing ones")
+                raise StoreDamagedError(f"the database {path}: {len(broken)} rows refer to missing rows")
     finally:
         engine.dispose()

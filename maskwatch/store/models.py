@@ -1,4 +1,4 @@
-"""The tables. Every constraint has a name, so that a migration can find it again.
+"""The tables. Every constraint has a name, so that a migration can refer to it.
 
 Times are UTC and aware in Python, ISO text of fixed width in SQLite, so that they sort as text.
 """
@@ -53,13 +53,13 @@ _NAMES = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime, kept in UTC; a naive one is refused."""
+    """An aware datetime, stored in UTC; a naive one raises ValueError."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Turn an aware time into UTC without the zone."""
+        """Convert an aware time to UTC without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -67,19 +67,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Give the time its zone back."""
+        """Convert a stored time to an aware one in UTC."""
         return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 
 class Base(DeclarativeBase):
-    """What all tables share: names of constraints, and how Python's types are stored."""
+    """The base of all tables: names of constraints, and the storage of Python's types."""
 
     metadata = MetaData(naming_convention=_NAMES)
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), list[str]: JSON()}  # noqa: RUF012 - SQLAlchemy's way to declare it
 
 
 class ViolationRow(Base):
-    """One violation, as its newest change left it."""
+    """One violation, in the state of its newest change."""
 
     __tablename__ = "violation"
     __table_args__ = (
@@ -116,7 +116,7 @@ class ViolationRow(Base):
 
 
 class IncidentRow(Base):
-    """One incident, as its newest change left it."""
+    """One incident, in the state of its newest change."""
 
     __tablename__ = "incident"
     __table_args__ = (
@@ -136,10 +136,9 @@ class IncidentRow(Base):
 
 
 class ChangeRow(Base):
-    """One change of a violation or an incident; `body` is the whole of it as JSON.
+    """One change of a violation or an incident; `body` is the complete change as JSON.
 
-    The body is what is delivered: a change that waits must not show what became of its violation
-    in the meantime.
+    The body is what is delivered: a pending change must not show later changes of its violation.
     """
 
     __tablename__ = "change"
@@ -177,16 +176,16 @@ class ChangeRow(Base):
 
 
 class OutboxState(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     PARKED = "parked"  # refused for good, or behind a refused change of the same subject
-    SUPERSEDED = "superseded"  # a later change of the same subject went out first
+    SUPERSEDED = "superseded"  # a later change of the same subject was delivered first
 
 
 class OutboxRow(Base):
-    """One change on its way to one sink."""
+    """The delivery of one change to one sink."""
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -214,7 +213,7 @@ class OutboxRow(Base):
 
 
 class AttemptRow(Base):
-    """How one attempt to deliver ended."""
+    """The result of one attempt to deliver."""
 
     __tablename__ = "attempt"
 
@@ -227,7 +226,7 @@ class AttemptRow(Base):
 
 
 class SnoozeRow(Base):
-    """A camera about whose violations nobody is told until then."""
+    """A snoozed camera: new violations of it are not delivered until then."""
 
     __tablename__ = "snooze"
 

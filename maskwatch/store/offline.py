@@ -1,4 +1,4 @@
-"""One pass of retention from the command line."""
+"""What the command line does in a data directory without a daemon: acknowledge and prune."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["acknowledge_offline", "prune"]
 
 
 def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
-    """Acknowledge a violation; return False if there is none of that id.
+    """Acknowledge a violation in a data directory; return False for an unknown id.
 
     Raises:
-        StoreLockedError: a daemon owns the directory: ask it instead.
-        StoreError: the database cannot be written, or has another form than this version's.
+        StoreLockedError: a daemon owns the directory: send it a command instead.
+        StoreError: the database cannot be written, or has another revision than this version's.
 
     """
     data_dir = DataDir(path)
@@ -45,9 +45,9 @@ def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
 
 
 def prune(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
-    """Remove what the rules no longer keep, or only count it; return the counts by kind.
+    """Remove what exceeds the rules, or only count it; return the counts by kind.
 
-    What waits for any sink, configured or not, is kept.
+    What is pending for any sink, configured or not, is kept.
 
     Raises:
         StoreLockedError: a daemon owns the directory (never with `dry_run`).
@@ -55,14 +55,14 @@ def prune(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[s
 
     """
     if dry_run:
-        with read_session(data_dir.database):  # refuses what is not of this version
-            return _run(data_dir, rules, dry_run=True)
+        with read_session(data_dir.database):  # checks the revision
+            return _run_retention(data_dir, rules, dry_run=True)
     with DirectoryLock(data_dir, timeout=0.0):
         upgrade(data_dir.database)
-        return _run(data_dir, rules, dry_run=False)
+        return _run_retention(data_dir, rules, dry_run=False)
 
 
-def _run(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
+def _run_retention(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[str, int]:
     clock = SystemClock()
     store = Store(
         data_dir,

@@ -1,4 +1,4 @@
-"""From a directory to a `Store`: check, repair, refuse what must be, migrate, set space aside."""
+"""Opens the store of a data directory: check, repair, migrate, set space aside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskwatch.telemetry.meter import Meter
 __all__ = ["open_store"]
 
 _log = logging.getLogger(__name__)
-_QUICKLY_CHECKED = 64 << 20  # bytes up to which every start compares indexes with tables
+_MAX_THOROUGH_CHECK = 64 << 20  # bytes up to which every start compares indexes with tables
 
 
 def open_store(
@@ -27,7 +27,7 @@ def open_store(
     """Open the database of a prepared directory whose lock the caller holds.
 
     Returns:
-        The store, and what was done about a damaged database, None if it was sound.
+        The store, and the repair of a damaged database, None if it was sound.
 
     Raises:
         StoreTooNewError: a newer maskwatch wrote it.
@@ -37,17 +37,17 @@ def open_store(
     """
     reserve = Reserve(data_dir, reserve_bytes)
     try:
-        repaired = _make_ready(data_dir, sinks, clock)
+        repaired = _prepare_database(data_dir, sinks, clock)
     except DiskFullError:
         if not reserve.release():
             raise
         _log.error("the disk is full: released the reserve in %s", data_dir.path)
-        repaired = _make_ready(data_dir, sinks, clock)
+        repaired = _prepare_database(data_dir, sinks, clock)
     reserve.fill()
     return Store(data_dir, sinks=sinks, reserve=reserve, clock=clock, meter=meter), repaired
 
 
-def _make_ready(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
+def _prepare_database(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
     repaired = _repair_if_damaged(data_dir, sinks, clock)
     upgrade(data_dir.database)
     data_dir.needs_check.unlink(missing_ok=True)
@@ -57,15 +57,15 @@ def _make_ready(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair
 def _repair_if_damaged(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
     finished = finish_repair(data_dir, clock.now())
     if finished is not None:
-        _log.critical("the database was replaced: %s", finished)
+        _log.critical("replaced the database: %s", finished)
         return finished
     if not data_dir.database.exists():
         return None
-    small = data_dir.database.stat().st_size <= _QUICKLY_CHECKED
-    problem = find_damage(data_dir.database, thorough=small or data_dir.needs_check.exists())
-    if not problem:
+    small = data_dir.database.stat().st_size <= _MAX_THOROUGH_CHECK
+    damage = find_damage(data_dir.database, thorough=small or data_dir.needs_check.exists())
+    if not damage:
         return None
-    _log.critical("the database %s is damaged: %s", data_dir.database, problem)
-    done = repair(data_dir, sinks, clock.now())
-    _log.critical("the database was replaced: %s", done)
-    return done
+    _log.critical("the database %s is damaged: %s", data_dir.database, damage)
+    repaired = repair(data_dir, sinks, clock.now())
+    _log.critical("replaced the database: %s", repaired)
+    return repaired

@@ -1,4 +1,4 @@
-"""Anonymized pictures on disk: written whole or not at all, and found again by their names."""
+"""Anonymized pictures on disk: written atomically, with names that identify them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["StoredPicture", "orphans", "write_picture"]
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_OURS = re.compile(rf"{_ID}-[1-9]\d{{0,9}}\.jpg|\.{_ID}-[1-9]\d{{0,9}}\.jpg\.tmp")
+_NAME = re.compile(rf"{_ID}-[1-9]\d{{0,9}}\.jpg|\.{_ID}-[1-9]\d{{0,9}}\.jpg\.tmp")
 _JPEG_START = b"\xff\xd8\xff"
 
 
@@ -35,15 +35,15 @@ def write_picture(
 
     Raises:
         OSError: it cannot be written (no space, no permission).
-        ValueError: these bytes are no JPEG, or the name is none of our pattern.
+        ValueError: the bytes are not a JPEG, or the name does not match the pattern.
 
     """
     if not jpeg.startswith(_JPEG_START):
         raise ValueError("the picture is not a JPEG")
     day = folder / at.astimezone(UTC).strftime("%Y-%m-%d")
     name = f"{violation}-{number}.jpg"
-    if not _DAY.fullmatch(day.name) or not _OURS.fullmatch(name):
-        raise ValueError("the picture's name would not be found again")  # nor ever be removed
+    if not _DAY.fullmatch(day.name) or not _NAME.fullmatch(name):
+        raise ValueError("the picture's name does not match the pattern")  # never removed
     if not day.is_dir():
         day.mkdir(mode=0o700, exist_ok=True)
         fsync_directory(folder)
@@ -67,15 +67,15 @@ def _write_durably(path: Path, content: bytes) -> None:
 
 
 def orphans(folder: Path, before: datetime) -> Iterator[str]:
-    """Yield the relative paths of files named like ours that were last written before `before`.
+    """Yield the relative paths of pictures that were last written before `before`.
 
-    The caller tells which of them a row still refers to. Nothing else in the folder is looked at.
+    Only files whose names match the pattern; the caller skips those that a row refers to.
     """
     for day in sorted(folder.iterdir()):
         if not _DAY.fullmatch(day.name) or day.is_symlink() or not day.is_dir():
             continue
         for entry in os.scandir(day):
-            if not _OURS.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
+            if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
                 continue
             if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
                 yield f"{day.name}/{entry.name}"

@@ -1,4 +1,4 @@
-"""What people ask of the store, answered over a connection that cannot write."""
+"""Read-only queries: lists of violations, one violation in detail, an inventory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
     "Inventory",
     "event_detail",
     "events",
-    "find",
+    "find_violation",
     "inventory",
     "picture_bytes",
     "read_session",
@@ -48,7 +48,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which violations; what is empty or None does not restrict. Times are aware."""
+    """Which violations to list; empty and None do not restrict. Times are aware."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -65,7 +65,7 @@ class Filter:
 class Event:
     """One violation in a list. `alerts` counts deliveries by state; `picture` is relative.
 
-    `silenced`: nobody was told of it, since its camera was snoozed when it opened.
+    `silenced`: no alert of it was sent, because its camera was snoozed when it opened.
     """
 
     id: UUID
@@ -91,7 +91,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt to deliver."""
+    """One attempt to deliver a change."""
 
     number: int
     sent_at: datetime
@@ -102,7 +102,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """A change's way to one sink."""
+    """The delivery of a change to one sink, with its last attempts."""
 
     sink: str
     state: str
@@ -114,7 +114,7 @@ class DeliveryState:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSummary:
-    """One change: what was known, when it arrived and was stored, and where it went."""
+    """One change, when it was received and stored, its picture and its deliveries."""
 
     change: Change
     received_at: datetime
@@ -125,23 +125,23 @@ class ChangeSummary:
 
 @dataclass(frozen=True, slots=True)
 class EventDetail:
-    """All that is known of one violation."""
+    """One violation with all its changes."""
 
     event: Event
     steps: tuple[ChangeSummary, ...]
 
 
-# What conversions raise when a column holds something of another type or form: SQLite checks neither.
-_NO_ROW_OF_OURS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
+# Raised by conversions when a column holds another type or format: SQLite checks neither.
+_CONVERSION_ERRORS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
 
 
 @contextmanager
 def read_session(path: Path) -> Iterator[Session]:
-    """Open the database for reading, beside a daemon or without one.
+    """Open the database read-only, with or without a running daemon.
 
     Raises:
-        StoreError: there is no database, or its form is older than this version's.
-        StoreTooNewError: its form is newer.
+        StoreError: there is no database, or its revision is older than this version's.
+        StoreTooNewError: its revision is newer.
         StoreDamagedError: it cannot be read.
 
     """
@@ -152,39 +152,41 @@ def read_session(path: Path) -> Iterator[Session]:
         with translate_errors(path), Session(engine) as session:
             check_revision(session.connection(), path, exact=True)
             yield session
-    except _NO_ROW_OF_OURS as error:
-        raise StoreDamagedError(f"the database {path} holds what cannot be read: {error}") from error
+    except _CONVERSION_ERRORS as error:
+        raise StoreDamagedError(
+            f"the database {path} has contents that cannot be read: {error}"
+        ) from error
     finally:
         engine.dispose()
 
 
-def events(session: Session, wanted: Filter) -> Iterator[Event]:
+def events(session: Session, criteria: Filter) -> Iterator[Event]:
     """Yield violations, newest first."""
-    statement = _restricted(wanted).order_by(ViolationRow.started.desc(), ViolationRow.id.desc())
-    if wanted.limit is not None:
-        statement = statement.limit(wanted.limit)
+    statement = _matching(criteria).order_by(ViolationRow.started.desc(), ViolationRow.id.desc())
+    if criteria.limit is not None:
+        statement = statement.limit(criteria.limit)
     found = iter(session.scalars(statement.execution_options(yield_per=500)))
     while rows := list(islice(found, 500)):
         yield from _with_deliveries(session, rows)
 
 
-def _restricted(wanted: Filter) -> Select[ViolationRow]:
+def _matching(criteria: Filter) -> Select[ViolationRow]:
     statement = select(ViolationRow)
-    if wanted.since is not None:
-        statement = statement.where(ViolationRow.started >= wanted.since)
-    if wanted.until is not None:
-        statement = statement.where(ViolationRow.started < wanted.until)
-    if wanted.cameras:
-        statement = statement.where(ViolationRow.camera.in_(wanted.cameras))
-    if wanted.zones:
-        statement = statement.where(ViolationRow.zone.in_(wanted.zones))
-    if wanted.verdicts:
-        statement = statement.where(ViolationRow.verdict.in_([v.value for v in wanted.verdicts]))
-    if wanted.only_open:
+    if criteria.since is not None:
+        statement = statement.where(ViolationRow.started >= criteria.since)
+    if criteria.until is not None:
+        statement = statement.where(ViolationRow.started < criteria.until)
+    if criteria.cameras:
+        statement = statement.where(ViolationRow.camera.in_(criteria.cameras))
+    if criteria.zones:
+        statement = statement.where(ViolationRow.zone.in_(criteria.zones))
+    if criteria.verdicts:
+        statement = statement.where(ViolationRow.verdict.in_([v.value for v in criteria.verdicts]))
+    if criteria.only_open:
         statement = statement.where(ViolationRow.ended.is_(None))
-    if wanted.only_unacknowledged:
+    if criteria.only_unacknowledged:
         statement = statement.where(ViolationRow.acknowledged_at.is_(None))
-    if wanted.only_parked:
+    if criteria.only_parked:
         parked = select(OutboxRow.subject).where(OutboxRow.state == OutboxState.PARKED.value)
         statement = statement.where(ViolationRow.id.in_(parked))
     return statement
@@ -200,12 +202,12 @@ def _with_deliveries(session: Session, rows: Sequence[ViolationRow]) -> Iterator
     alerts: dict[UUID, dict[str, int]] = {}
     for subject, state, count in counted:
         alerts.setdefault(subject, {})[state] = count
-    pictured = session.execute(
+    named = session.execute(
         select(ChangeRow.subject, ChangeRow.picture)
         .where(ChangeRow.subject.in_(ids), ChangeRow.picture.is_not(None))
         .order_by(ChangeRow.number)
     )
-    pictures = {subject: picture or "" for subject, picture in pictured}  # the newest stays
+    pictures = {subject: picture or "" for subject, picture in named}  # the newest wins
     for row in rows:
         yield _event(row, pictures.get(row.id), alerts.get(row.id, {}))
 
@@ -234,7 +236,7 @@ def _event(row: ViolationRow, picture: str | None, alerts: dict[str, int]) -> Ev
     )
 
 
-def find(session: Session, start: str) -> UUID:
+def find_violation(session: Session, start: str) -> UUID:
     """Return the id of the one violation whose id begins with `start` (4 characters or more).
 
     Raises:
@@ -243,9 +245,9 @@ def find(session: Session, start: str) -> UUID:
     """
     digits = start.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
-        raise UsageError(f"{start!r} is no violation's id: expected 4 to 32 hexadecimal digits")
-    wanted = select(ViolationRow.id).where(cast(ViolationRow.id, String).startswith(digits)).limit(2)
-    found = session.scalars(wanted).all()
+        raise UsageError(f"{start!r} is not an id of a violation: expected 4 to 32 hexadecimal digits")
+    matches = select(ViolationRow.id).where(cast(ViolationRow.id, String).startswith(digits)).limit(2)
+    found = session.scalars(matches).all()
     if not found:
         raise UsageError(f"there is no violation whose id begins with {start}")
     if len(found) > 1:
@@ -254,19 +256,19 @@ def find(session: Session, start: str) -> UUID:
 
 
 def event_detail(session: Session, violation: UUID) -> EventDetail:
-    """Return the whole story of a violation that `find` found."""
+    """Return the details of a violation that `find_violation` found."""
     row = session.get_one(ViolationRow, violation)
     [event] = _with_deliveries(session, [row])
-    wanted = (
+    changes = (
         select(ChangeRow)
         .where(ChangeRow.violation_id == violation)
         .order_by(ChangeRow.number)
         .options(selectinload(ChangeRow.deliveries).selectinload(OutboxRow.history))
     )
-    return EventDetail(event, tuple(_step(change) for change in session.scalars(wanted)))
+    return EventDetail(event, tuple(_change_summary(change) for change in session.scalars(changes)))
 
 
-def _step(row: ChangeRow) -> ChangeSummary:
+def _change_summary(row: ChangeRow) -> ChangeSummary:
     body = row.decode()
     assert not isinstance(body, Incident)
     return ChangeSummary(
@@ -274,11 +276,11 @@ def _step(row: ChangeRow) -> ChangeSummary:
         row.received_at,
         row.stored_at,
         row.picture,
-        tuple(_posting(delivery) for delivery in row.deliveries),
+        tuple(_delivery_state(delivery) for delivery in row.deliveries),
     )
 
 
-def _posting(row: OutboxRow) -> DeliveryState:
+def _delivery_state(row: OutboxRow) -> DeliveryState:
     history = tuple(
         Attempt(item.number, item.sent_at, item.ended_at, item.fate, item.detail) for item in row.history
     )
@@ -287,7 +289,7 @@ def _posting(row: OutboxRow) -> DeliveryState:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What a database holds: rows by kind, bytes, and pictures that are named but gone."""
+    """The contents of a database: rows by kind, bytes, and pictures whose files are missing."""
 
     revision: str
     rows: dict[str, int]
@@ -297,12 +299,12 @@ class Inventory:
 
 
 def inventory(session: Session, pictures: Path) -> Inventory:
-    """Count what the database holds, and look for each picture that it names."""
+    """Count the contents of the database, and check the file of each picture."""
     tables = {
         "violations": ViolationRow,
         "incidents": IncidentRow,
         "changes": ChangeRow,
-        "minutes counted": OccupancyRow,
+        "occupancy minutes": OccupancyRow,
     }
     rows = {
         name: session.scalar(select(func.count()).select_from(table)) for name, table in tables.items()

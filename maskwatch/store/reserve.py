@@ -1,4 +1,4 @@
-"""Space set aside on the disk, given up when the disk is full so that rows can still be written."""
+"""Disk space set aside, and released on a full disk so that rows can still be written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ class Reserve:
     """The reserve file of one data directory.
 
     It is filled with random bytes: zeros would take no space on a file system that compresses.
+
+    Attributes:
+        target_size: bytes to set aside.
+
     """
 
     def __init__(self, data_dir: DataDir, size: int) -> None:
@@ -25,7 +29,7 @@ class Reserve:
 
     @property
     def size(self) -> int:
-        """Bytes set aside now."""
+        """Bytes that are set aside now."""
         try:
             return self._file.stat().st_size
         except FileNotFoundError:
@@ -33,11 +37,11 @@ class Reserve:
 
     @property
     def complete(self) -> bool:
-        """Whether all that is wanted is set aside."""
+        """Whether `target_size` bytes are set aside."""
         return self.size >= self.target_size
 
     def fill(self) -> bool:
-        """Set the space aside if twice that much is free; return whether it is whole."""
+        """Set the space aside if twice as much is free; return whether it is complete."""
         if self.size > self.target_size:
             os.truncate(self._file, self.target_size)
         if self.complete:
@@ -63,7 +67,7 @@ class Reserve:
         return True
 
     def release(self) -> bool:
-        """Free the space; return whether there was any."""
+        """Free the space; return whether any was set aside."""
         if self.size == 0:
             return False
         self._file.unlink()

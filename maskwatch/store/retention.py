@@ -1,8 +1,8 @@
-"""What is removed, when, and in which order: pictures before rows, rows before counts per minute.
+"""Retention: removes pictures before violations, and violations before occupancy.
 
-A pass is cut into slices, each a short transaction and a bounded number of files, so that the
-recorder can go on between them. What waits to be delivered, and what is open, is kept. Files are
-only looked at if they are named after our own pattern.
+A pass consists of slices, each a short transaction and a bounded number of files, so that the
+recorder can work between them. Pending deliveries and open violations are kept. Only files whose
+names match the pattern of pictures are removed.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from maskwatch.store.store import Store
 
 __all__ = ["Retention"]
 
-_SLICE = 50  # rows or files removed at a time
-_PAGES = 256  # freed pages given back at a time
+_SLICE = 50  # rows or files removed in one slice
+_PAGES = 256  # free pages returned to the disk in one slice
 _ORPHAN_AGE = timedelta(hours=1)
 _MIB = 1 << 20
-# With less than this free (or twice the reserve) the oldest pictures go, however young.
-_PRESSURE = 64 * _MIB
+# With less than this free (or twice the reserve) the oldest pictures are removed at any age.
+_MIN_FREE = 64 * _MIB
 
-_NEVER = datetime(1, 1, 2, tzinfo=UTC)  # nothing is older
+_NEVER = datetime(1, 1, 2, tzinfo=UTC)  # older than everything
 _PICTURES = select(ChangeRow.picture).where(ChangeRow.picture.is_not(None))
 _OLDEST_MINUTES = select(OccupancyRow.camera, OccupancyRow.zone, OccupancyRow.minute).order_by(
     OccupancyRow.minute
@@ -46,12 +46,12 @@ _OLDEST_MINUTES = select(OccupancyRow.camera, OccupancyRow.zone, OccupancyRow.mi
 _MINUTE_KEY = tuple_(OccupancyRow.camera, OccupancyRow.zone, OccupancyRow.minute)
 
 
-class _Oldest:
-    """Statements for what may be removed, oldest first: not open, nothing of it undelivered."""
+class _Removable:
+    """Statements for what may be removed, oldest first: not open, without pending deliveries."""
 
     def __init__(self, sinks: Sequence[str]) -> None:
-        # What waits for a sink that is configured no longer holds nothing up.
-        undelivered = exists().where(
+        # Deliveries to a sink that is no longer configured keep nothing.
+        pending = exists().where(
             OutboxRow.change_id == ChangeRow.id,
             OutboxRow.state == OutboxState.PENDING.value,
             OutboxRow.sink.in_(sinks),
@@ -61,31 +61,31 @@ class _Oldest:
         )
         self.pictures = (
             select(ChangeRow)
-            .where(ChangeRow.picture.is_not(None), ~undelivered, ~still_open)
+            .where(ChangeRow.picture.is_not(None), ~pending, ~still_open)
             .order_by(ChangeRow.at, ChangeRow.id)
         )
         self.violations = (
             select(ViolationRow.id, ViolationRow.ended)
             .where(ViolationRow.ended.is_not(None))
-            .where(~exists().where(ChangeRow.violation_id == ViolationRow.id, undelivered))
+            .where(~exists().where(ChangeRow.violation_id == ViolationRow.id, pending))
             .order_by(ViolationRow.started, ViolationRow.id)
         )
         self.incidents = (
             select(IncidentRow.id)
-            .where(~exists().where(ChangeRow.incident_id == IncidentRow.id, undelivered))
+            .where(~exists().where(ChangeRow.incident_id == IncidentRow.id, pending))
             .order_by(IncidentRow.started)
         )
 
 
 @dataclass(slots=True)
 class _Excess:
-    """How much is too much."""
+    """By how many items, and by how many bytes, a limit is exceeded."""
 
     count: int
     size: int
 
     def take(self, size: int) -> bool:
-        """Take one of this size if there is too much; return whether there was."""
+        """Count an item of this size as removed; return False if no limit is exceeded."""
         if self.count <= 0 and self.size <= 0:
             return False
         self.count -= 1
@@ -94,10 +94,12 @@ class _Excess:
 
 
 class Retention:
-    """One pass: iterate over `slices()`; between two of them anything else may happen.
+    """One pass: iterate over `slices()`, with other work in between.
 
-    `removed` counts by kind (picture, violation, occupancy, orphan) what was removed, or with
-    `dry_run` would be.
+    Attributes:
+        removed: how many items of each kind (picture, violation, occupancy, orphan) were removed,
+            or with `dry_run` would be.
+
     """
 
     def __init__(
@@ -113,17 +115,17 @@ class Retention:
         """Prepare a pass.
 
         Args:
-            store: the store to be tidied.
-            rules: how long and how much is kept.
-            now: wall time (UTC) from which ages count.
-            trust_clock: False after the wall clock has jumped: nothing is removed for its age.
+            store: the store.
+            rules: the limits of age and size.
+            now: wall time (UTC) that ages refer to.
+            trust_clock: False after the wall clock has jumped; then nothing is removed by age.
             dry_run: count only.
             free: returns the bytes free on the disk.
 
         """
         self._store = store
         self._rules = rules
-        self._oldest = _Oldest(store.outbox.sinks)
+        self._removable = _Removable(store.outbox.sinks)
         self._now = now
         self._trust_clock = trust_clock
         self._dry_run = dry_run
@@ -131,10 +133,10 @@ class Retention:
         self.removed = {"picture": 0, "violation": 0, "occupancy": 0, "orphan": 0}
 
     def slices(self) -> Iterator[None]:
-        """Do the pass, one bounded slice per step.
+        """Run the pass, one bounded slice per iteration.
 
         Raises:
-            StoreError: the database cannot be used now; begin again later.
+            StoreError: the database cannot be used now; start a new pass later.
 
         """
         yield from self._pictures()
@@ -147,16 +149,16 @@ class Retention:
             yield from self._vacuum()
 
     def _before(self, days: float) -> datetime:
-        """Return the time before which things are too old."""
+        """Return the time before which items are too old."""
         try:
             return self._now - timedelta(days=days) if self._trust_clock else _NEVER
         except OverflowError:
             return _NEVER
 
-    def _step(self, kind: str, done: int) -> bool:
+    def _count(self, kind: str, removed: int) -> bool:
         """Count what a slice removed; return whether there may be more."""
-        self.removed[kind] += done
-        return done == _SLICE
+        self.removed[kind] += removed
+        return removed == _SLICE
 
     # --- pictures -----------------------------------------------------------------------------------
 
@@ -166,13 +168,13 @@ class Retention:
         more, skip = True, 0
         while more:
             with self._store.database.session() as session:
-                oldest = session.scalars(self._oldest.pictures.offset(skip).limit(_SLICE)).all()
+                oldest = session.scalars(self._removable.pictures.offset(skip).limit(_SLICE)).all()
                 chosen = [row for row in oldest if excess.take(row.picture_bytes) or row.at < before]
                 names = [row.picture for row in chosen if row.picture is not None]
                 skip += self._forget_pictures(session, chosen)
-            # Only now, when no row names them any more; cut short here they are orphans.
+            # After the commit, when no row refers to them; after a kill here they are orphans.
             self._unlink(names)
-            more = self._step("picture", len(chosen))
+            more = self._count("picture", len(chosen))
             yield
 
     def _picture_excess(self) -> _Excess:
@@ -180,14 +182,14 @@ class Retention:
             count = session.scalar(select(func.count()).where(ChangeRow.picture.is_not(None))) or 0
         rules, limit = self._rules, self._rules.max_megabytes * _MIB
         size = self._store.database.used_bytes() + self._store.database.picture_bytes()
-        pressed = max(_PRESSURE, 2 * self._store.reserve.target_size) - self._free()
+        missing = max(_MIN_FREE, 2 * self._store.reserve.target_size) - self._free()
         return _Excess(
             count - rules.max_pictures if rules.max_pictures else 0,
-            max(size - limit if limit else 0, pressed),
+            max(size - limit if limit else 0, missing),
         )
 
     def _forget_pictures(self, session: Session, rows: Sequence[ChangeRow]) -> int:
-        """Have the rows name no picture; return how many to skip next time."""
+        """Remove the pictures from their rows; return how many rows the next slice skips."""
         if self._dry_run:
             return len(rows)
         chosen = ChangeRow.id.in_([row.id for row in rows])
@@ -211,7 +213,7 @@ class Retention:
         while more:
             with self._store.database.session() as session:
                 excess = self._row_excess(session, skip)
-                rows = session.execute(self._oldest.violations.offset(skip).limit(_SLICE)).all()
+                rows = session.execute(self._removable.violations.offset(skip).limit(_SLICE)).all()
                 ids = [row.id for row in rows if excess.take(1) or row.ended < before]
                 names = session.scalars(_PICTURES.where(ChangeRow.subject.in_(ids))).all()
                 if self._dry_run:
@@ -219,23 +221,23 @@ class Retention:
                 else:
                     session.execute(delete(ViolationRow).where(ViolationRow.id.in_(ids)))
             self._unlink(name for name in names if name is not None)
-            more = self._step("violation", len(ids))
+            more = self._count("violation", len(ids))
             yield
 
-    def _row_excess(self, session: Session, gone: int) -> _Excess:
-        """Return how many violations are too many, now that pictures have gone before them."""
-        most = self._rules.max_violations
-        count = (session.scalar(select(func.count(ViolationRow.id))) or 0) - gone if most else 0
-        return _Excess(count - most, _SLICE if self._rows_too_large(session) else 0)
+    def _row_excess(self, session: Session, skipped: int) -> _Excess:
+        """Return the excess of violations; pictures were removed before."""
+        limit = self._rules.max_violations
+        count = (session.scalar(select(func.count(ViolationRow.id))) or 0) - skipped if limit else 0
+        return _Excess(count - limit, _SLICE if self._rows_too_large(session) else 0)
 
     def _rows_too_large(self, session: Session) -> bool:
         limit = self._rules.max_megabytes * _MIB
         return not self._dry_run and limit > 0 and used_bytes(session) > limit
 
     def _incidents(self) -> Iterator[None]:
-        """Remove incidents as old as violations may be."""
+        """Remove incidents by the same age as violations."""
         before = self._before(self._rules.violations_days)
-        too_old = self._oldest.incidents.where(IncidentRow.ended < before).limit(_SLICE)
+        too_old = self._removable.incidents.where(IncidentRow.ended < before).limit(_SLICE)
         more = not self._dry_run
         while more:
             with self._store.database.session() as session:
@@ -256,24 +258,24 @@ class Retention:
                     skip += len(keys)
                 else:
                     session.execute(delete(OccupancyRow).where(_MINUTE_KEY.in_(keys)))
-            more = self._step("occupancy", len(keys))
+            more = self._count("occupancy", len(keys))
             yield
 
     # --- files and pages ----------------------------------------------------------------------------
 
     def _orphans(self) -> Iterator[None]:
-        """Sweep files that no row names: left by a kill between picture and commit."""
+        """Remove files that no row refers to: left by a kill between picture and commit."""
         found = orphans(self._store.data_dir.pictures, self._now - _ORPHAN_AGE)
         while names := list(islice(found, _SLICE)):
             with self._store.database.session() as session:
-                known = set(session.scalars(_PICTURES.where(ChangeRow.picture.in_(names))))
-            stray = [name for name in names if name not in known]
-            self._unlink(stray)
-            self.removed["orphan"] += len(stray)
+                stored = set(session.scalars(_PICTURES.where(ChangeRow.picture.in_(names))))
+            unreferenced = [name for name in names if name not in stored]
+            self._unlink(unreferenced)
+            self.removed["orphan"] += len(unreferenced)
             yield
 
     def _vacuum(self) -> Iterator[None]:
-        """Give freed pages back to the disk."""
+        """Return free pages to the disk."""
         before, free = -1, 0
         while free != before:
             before = free

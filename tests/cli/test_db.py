@@ -1,4 +1,4 @@
-"""`maskwatch db`: check, backup and restore."""
+"""`maskwatch db`: check, backup, restore and prune."""
 
 from __future__ import annotations
 
@@ -34,20 +34,22 @@ def count(database: Path) -> int:
         return len(list(events(session, Filter())))
 
 
-def test_a_sound_database_is_described(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_the_contents_of_a_sound_database(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("db", "check", "--data-dir", data) == 0
-    told = capsys.readouterr().out
-    assert "is sound" in told
-    assert "pictures that rows name" not in told
+    output = capsys.readouterr().out
+    assert "is sound" in output
+    assert "missing pictures" not in output
 
 
-def test_a_missing_picture_is_told(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_counts_missing_pictures(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     next(data.glob("pictures/*/*.jpg")).unlink()
     assert run("db", "check", "--data-dir", data) == 0
-    assert "pictures that rows name but the disk has not: 1" in capsys.readouterr().out
+    assert "missing pictures: 1" in capsys.readouterr().out
 
 
-def test_a_damaged_database_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_damaged_database_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = data / "maskwatch.db"
     content = bytearray(database.read_bytes())
     content[8192:40960] = b"\xaa" * 32768
@@ -72,19 +74,19 @@ def test_a_backup_made_while_the_store_is_open_can_be_restored(data: Path, tmp_p
     reopened.close()
 
 
-def test_a_backup_into_a_directory_gets_a_name_and_is_private(data: Path, tmp_path: Path) -> None:
+def test_a_backup_into_a_directory_gets_a_name_and_mode_0600(data: Path, tmp_path: Path) -> None:
     assert run("db", "backup", "--data-dir", data, tmp_path) == 0
     [copy] = tmp_path.glob("maskwatch-*Z.db")
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_backup_overwrites_nothing(data: Path, tmp_path: Path) -> None:
+def test_a_backup_overwrites_no_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     assert run("db", "backup", "--data-dir", data, tmp_path / "precious") == 4
     assert (tmp_path / "precious").read_text() == "kept"
 
 
-def test_nothing_is_restored_while_a_daemon_owns_the_data(
+def test_restore_is_refused_while_a_daemon_owns_the_directory(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("db", "backup", "--data-dir", data, tmp_path / "copy.db") == 0
@@ -93,14 +95,16 @@ def test_nothing_is_restored_while_a_daemon_owns_the_data(
     assert "another maskwatch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["text", "empty", "strange", "newer", "missing"])
-def test_what_is_no_backup_of_ours_is_not_restored(data: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["text", "empty", "foreign", "newer", "missing"])
+def test_restore_refuses_a_file_that_is_not_a_usable_backup(
+    data: Path, tmp_path: Path, kind: str
+) -> None:
     source = tmp_path / "source.db"
     if kind == "text":
         source.write_text("no database " * 1000)
     elif kind == "empty":
         source.touch()
-    elif kind == "strange":
+    elif kind == "foreign":
         with closing(sqlite3.connect(source)) as connection:
             connection.execute("CREATE TABLE t (x)")
     elif kind == "newer":
@@ -112,7 +116,7 @@ def test_what_is_no_backup_of_ours_is_not_restored(data: Path, tmp_path: Path, k
     assert count(data / "maskwatch.db") == 2
 
 
-def test_pruning_says_what_it_would_remove_and_then_removes_it(
+def test_prune_removes_what_its_dry_run_counts(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = make_store(data, sinks=())

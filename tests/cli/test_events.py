@@ -79,7 +79,7 @@ def listed(data: Path, capsys: pytest.CaptureFixture[str], *options: str) -> lis
         (("--since", "2020-01-01", "--until", "2099-01-01T00:00Z"), [3, 2, 1]),
     ],
 )
-def test_a_list_holds_what_was_asked_for_newest_first(
+def test_a_list_contains_the_selected_violations_newest_first(
     data: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], expected: list[int]
 ) -> None:
     assert listed(data, capsys, *options) == expected
@@ -102,35 +102,35 @@ def test_an_export_as_csv_can_be_read_back(data: Path, tmp_path: Path) -> None:
     assert rows[2]["close_reason"] == "left"
 
 
-def test_a_story_tells_each_attempt(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_prints_each_delivery_attempt(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("events", "show", "--data-dir", data, violation_id(1)) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for part in ("without a mask at door, zone hall", "attempt 1: ", "failed", "(gone)", "attempt 2: "):
-        assert part in told
-    assert "Change 2: closed" in told
-    picture = next(line.split()[1] for line in told.splitlines() if line.startswith("  picture"))
+        assert part in output
+    assert "Change 2: closed" in output
+    picture = next(line.split()[1] for line in output.splitlines() if line.startswith("  picture"))
     assert Path(picture).read_bytes() == JPEG
 
 
-def test_a_story_as_json_holds_the_changes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_as_json_contains_the_changes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("events", "show", "--data-dir", data, violation_id(1), "--json") == 0
     steps = json.loads(capsys.readouterr().out)["steps"]
     assert [step["change"]["number"] for step in steps] == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("identifier", "says"),
+    ("identifier", "message"),
     [
         ("019d", "more than one"),
         ("ffff", "there is no violation whose id begins with ffff"),
         ("pancake", "expected 4 to 32 hexadecimal digits"),
     ],
 )
-def test_an_id_that_names_no_single_violation_is_a_clear_error(
-    data: Path, capsys: pytest.CaptureFixture[str], identifier: str, says: str
+def test_an_ambiguous_or_unknown_id_is_a_usage_error(
+    data: Path, capsys: pytest.CaptureFixture[str], identifier: str, message: str
 ) -> None:
     assert run("events", "show", "--data-dir", data, identifier) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_without_a_daemon_an_acknowledgement_is_written_directly(
@@ -142,7 +142,7 @@ def test_without_a_daemon_an_acknowledgement_is_written_directly(
 
 
 def write_config(path: Path, data: Path) -> Path:
-    """A configuration whose daemon would keep its data there."""
+    """Write a configuration with this data directory."""
     path.write_text(
         f"data_dir: {data}\nruntime_dir: {path.parent}\n"
         "cameras:\n  - name: door\n    url: rtsp://camera.invalid/\n"
@@ -150,7 +150,7 @@ def write_config(path: Path, data: Path) -> Path:
     return path
 
 
-def test_with_a_daemon_running_it_is_asked_to_acknowledge(data: Path, tmp_path: Path) -> None:
+def test_a_running_daemon_receives_the_command_to_acknowledge(data: Path, tmp_path: Path) -> None:
     config = write_config(tmp_path / "config.yaml", data)
     answer = CommandDone(ok=True, detail="acknowledged")
     with (
@@ -161,7 +161,7 @@ def test_with_a_daemon_running_it_is_asked_to_acknowledge(data: Path, tmp_path: 
     assert daemon.requests == [RunCommand(verb="acknowledge", target=str(violation_id(1)))]
 
 
-def test_a_daemon_that_refuses_an_acknowledgement_is_an_error(
+def test_a_refused_acknowledgement_is_an_error(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = write_config(tmp_path / "config.yaml", data)
@@ -171,19 +171,19 @@ def test_a_daemon_that_refuses_an_acknowledgement_is_an_error(
     assert "the disk is full" in capsys.readouterr().err
 
 
-def test_a_time_that_is_none_is_a_clear_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_time_is_a_usage_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("events", "list", "--data-dir", data, "--since", "yesterday") == 2
-    assert "'yesterday' is no time" in capsys.readouterr().err
+    assert "'yesterday' is not a time" in capsys.readouterr().err
 
 
-def test_a_directory_without_a_database_is_a_clear_error(
+def test_a_directory_without_a_database_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("events", "list", "--data-dir", tmp_path) == 4
     assert "there is no database" in capsys.readouterr().err
 
 
-def test_a_name_that_a_spreadsheet_would_run_is_exported_as_text(
+def test_a_camera_named_like_a_formula_is_exported_as_text(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = make_store(tmp_path / "data")
@@ -194,9 +194,7 @@ def test_a_name_that_a_spreadsheet_would_run_is_exported_as_text(
 
 
 @pytest.mark.parametrize("verb", [("list", "--format", "jsonl"), ("show", str(violation_id(1)))])
-def test_a_reader_that_goes_away_is_no_trouble_of_the_database(
-    data: Path, verb: tuple[str, ...]
-) -> None:
+def test_a_closed_standard_output_is_not_reported_as_an_error(data: Path, verb: tuple[str, ...]) -> None:
     command = [sys.executable, "-m", "maskwatch", "events", *verb, "--data-dir", str(data)]
     read, write = os.pipe()
     os.close(read)

@@ -114,7 +114,7 @@ def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
             assert VIOLATION not in operator.ears.topics()
             assert any(b'"silent":1' in h.payload for h in operator.ears.messages if h.topic == OPEN)
             story = daemon.run("events show", violation).stdout
-            assert "told to nobody: the camera was snoozed when it began" in story
+            assert "none: the camera was snoozed when it began" in story
 
             assert operator.give("snooze", seconds=0)["ok"]
             assert operator.give("acknowledge", target=violation)["detail"] == "acknowledged"

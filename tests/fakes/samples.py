@@ -1,4 +1,4 @@
-"""Changes, incidents and stores for the tests of this room and the recorder's."""
+"""Changes, incidents and stores for tests."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from maskwatch.store.record import Entry
 from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
-# Young enough for the retention of a real recorder.
+# Young enough for the default retention.
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 JPEG = b"\xff\xd8\xff\xe0" + b"picture" * 100 + b"\xff\xd9"
 
 
 def violation_id(index: int) -> UUID:
-    """A different id of the right form for every index."""
+    """A valid violation id for each index."""
     return UUID(f"019d0000-0000-7000-8000-{index:012x}")
 
 
@@ -67,7 +67,7 @@ def change(
     *,
     closed: bool = False,
 ) -> Change:
-    """The change with this number of the violation with this index; the last one closes it."""
+    """The change with this number of the violation with this index; `closed` ends it."""
     at = started + timedelta(seconds=number - 1)
     state = replace(violation(index, camera, started), readings=5 + number)
     if closed:
@@ -77,7 +77,7 @@ def change(
 
 
 def incident(index: int = 1, number: int = 1, ended: datetime | None = None) -> Incident:
-    """A camera that is offline."""
+    """An incident of an offline camera."""
     return Incident(
         violation_id(1000 + index), number, IncidentKind.CAMERA_OFFLINE, "door", "no route", START, ended
     )
@@ -86,13 +86,13 @@ def incident(index: int = 1, number: int = 1, ended: datetime | None = None) -> 
 def entry(
     subject: Change | Incident | None = None, picture: bytes | None = None, owner: str = "run-1/10"
 ) -> Entry:
-    """An entry as the recorder makes it from a worker's message."""
+    """An entry as the recorder builds it from a worker's message."""
     return Entry(subject or change(), picture, owner, START)
 
 
 @cache
 def empty_database() -> bytes:
-    """A migrated database with nothing in it: migrating for every test would take most of its time."""
+    """An empty migrated database, cached: a migration takes most of the time of a test."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "maskwatch.db"
         upgrade(path)
@@ -107,7 +107,7 @@ def make_store(
     clock: Clock | None = None,
     meter: Meter | None = None,
 ) -> Store:
-    """A store in a new or an old directory, without taking its lock."""
+    """Open a store in a new or existing directory, without its lock."""
     data_dir = DataDir(path)
     data_dir.prepare()
     if not data_dir.database.exists():

@@ -16,7 +16,7 @@ from maskwatch.clock import ManualClock
 from maskwatch.domain import Change
 from maskwatch.recorder.delivery import OutboxDelivery, RetryPolicy
 from maskwatch.recorder.unstored import UnstoredBuffer, key_of
-from maskwatch.store.queries import event_detail, find, read_session
+from maskwatch.store.queries import event_detail, find_violation, read_session
 from maskwatch.store.record import Entry
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
@@ -176,7 +176,7 @@ def test_a_refused_alert_is_parked_with_the_later_changes_of_its_violation(
 def attempts(harness: DeliveryHarness) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
     """Of each delivery: its state, how many attempts there were, and each: number, fate, detail."""
     with read_session(harness.store.data_dir.database) as session:
-        found = event_detail(session, find(session, str(violation_id(1))))
+        found = event_detail(session, find_violation(session, str(violation_id(1))))
     return [
         (p.state, p.attempts, [(a.number, a.fate, a.detail) for a in p.history])
         for step in found.steps

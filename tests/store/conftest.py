@@ -1,4 +1,4 @@
-"""A store in a directory of its own."""
+"""An open store in a temporary directory."""
 
 from __future__ import annotations
 

@@ -21,26 +21,26 @@ def write(folder: Path, jpeg: bytes = JPEG) -> Path:
     return folder / write_picture(folder, violation_id(1), 2, START, jpeg).path
 
 
-def test_a_picture_lies_under_its_day_and_is_named_after_violation_and_change(tmp_path: Path) -> None:
+def test_a_picture_is_stored_by_day_violation_and_change_number(tmp_path: Path) -> None:
     path = write(tmp_path)
     assert path == tmp_path / f"{START:%Y-%m-%d}" / f"{violation_id(1)}-2.jpg"
     assert path.read_bytes() == JPEG
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [item.name for item in path.parent.iterdir()] == [path.name], "nothing is left over"
+    assert [item.name for item in path.parent.iterdir()] == [path.name], "no temporary file remains"
 
 
-def test_a_picture_written_again_replaces_itself(tmp_path: Path) -> None:
+def test_a_picture_written_again_replaces_the_first(tmp_path: Path) -> None:
     write(tmp_path, JPEG + b"old")
     assert write(tmp_path).read_bytes() == JPEG
 
 
-def test_a_half_written_picture_of_a_killed_run_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_partial_picture_of_a_killed_run_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / f"{START:%Y-%m-%d}").mkdir()
     (tmp_path / f"{START:%Y-%m-%d}" / f".{violation_id(1)}-2.jpg.tmp").write_bytes(b"half")
     assert write(tmp_path).read_bytes() == JPEG
 
 
-def test_bytes_that_are_no_jpeg_are_not_written(tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_jpeg_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a JPEG"):
         write(tmp_path, b"<html>")
     assert list(tmp_path.iterdir()) == []
@@ -53,37 +53,37 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def test_a_violation_stands_without_a_picture_that_cannot_be_written(store: Store) -> None:
-    (store.data_dir.pictures / f"{START:%Y-%m-%d}").write_text("in the way")
+def test_a_change_is_recorded_without_a_picture_that_cannot_be_written(store: Store) -> None:
+    (store.data_dir.pictures / f"{START:%Y-%m-%d}").write_text("not a folder")
     store.changes.record([entry(change(1), JPEG), entry(change(2), b"no jpeg"), entry(change(3))])
     waiting = store.outbox.waiting("mqtt", 10)
     assert [item.picture for item in waiting] == [None, None, None]
 
 
-def test_the_reserve_takes_its_space_and_gives_it_back(tmp_path: Path) -> None:
+def test_the_reserve_occupies_its_space_until_it_is_released(tmp_path: Path) -> None:
     reserve = Reserve(DataDir(tmp_path), 1 << 20)
     assert not reserve.complete
     assert reserve.fill()
     assert (tmp_path / "reserve").stat().st_blocks * 512 >= 1 << 20
     assert reserve.release()
     assert reserve.size == 0
-    assert not reserve.release(), "there is nothing left to give"
+    assert not reserve.release(), "it is already released"
 
 
-def test_a_larger_reserve_of_a_former_configuration_is_cut(tmp_path: Path) -> None:
+def test_a_larger_reserve_of_an_earlier_configuration_is_truncated(tmp_path: Path) -> None:
     Reserve(DataDir(tmp_path), 1 << 20).fill()
     smaller = Reserve(DataDir(tmp_path), 1 << 18)
     assert smaller.fill()
     assert smaller.size == 1 << 18
 
 
-def test_the_reserve_is_not_filled_where_it_would_fill_the_disk(tmp_path: Path) -> None:
+def test_the_reserve_is_not_filled_without_twice_its_space(tmp_path: Path) -> None:
     free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
     assert not Reserve(DataDir(tmp_path), free).fill()
     assert list(tmp_path.iterdir()) == []
 
 
-def test_while_the_reserve_is_spent_rows_are_written_without_pictures(tmp_path: Path) -> None:
+def test_changes_are_recorded_without_pictures_while_the_reserve_is_released(tmp_path: Path) -> None:
     meter = Meter()
     store = make_store(tmp_path / "data", reserve=1 << 16, meter=meter)
     store.reserve.release()
@@ -101,8 +101,8 @@ def test_while_the_reserve_is_spent_rows_are_written_without_pictures(tmp_path: 
     assert fates == {"failed": 1, "written": 1}
 
 
-def test_a_picture_whose_name_would_never_be_found_again_is_not_written(tmp_path: Path) -> None:
+def test_a_picture_whose_name_does_not_match_the_pattern_is_refused(tmp_path: Path) -> None:
     for number, at in ((-5, START), (10**11, START), (1, START.replace(year=1))):
-        with pytest.raises(ValueError, match="found again"):
+        with pytest.raises(ValueError, match="does not match the pattern"):
             write_picture(tmp_path, violation_id(1), number, at, JPEG)
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Readers: beside a writer, without one, and on files that are not what they should be."""
+"""Read-only queries: beside a writer, without one, and on damaged files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskwatch.errors import MaskwatchError, StoreDamagedError, StoreError
-from maskwatch.store.queries import Filter, event_detail, events, find, inventory, read_session
+from maskwatch.store.queries import Filter, event_detail, events, find_violation, inventory, read_session
 from tests.fakes.samples import JPEG, change, entry, make_store, violation_id
 
 
@@ -27,11 +27,11 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read_everything(path: Path) -> int:
-    """Do all that the command line does; return how many violations there were."""
+    """Run all queries of the command line; return the number of violations."""
     with read_session(path) as session:
         found = list(events(session, Filter()))
         for event in found:
-            event_detail(session, find(session, str(event.id)))
+            event_detail(session, find_violation(session, str(event.id)))
         inventory(session, path.parent)
     return len(found)
 
@@ -41,7 +41,7 @@ def test_a_reader_cannot_write(sound: Path) -> None:
         session.connection().exec_driver_sql("DELETE FROM violation")
 
 
-def test_a_reader_sees_what_is_committed_while_a_writer_is_open(tmp_path: Path) -> None:
+def test_a_reader_sees_committed_rows_while_a_writer_is_open(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     for index in range(3):
         store.changes.record([entry(change(index))])
@@ -49,34 +49,34 @@ def test_a_reader_sees_what_is_committed_while_a_writer_is_open(tmp_path: Path) 
     store.close()
 
 
-def test_a_reader_does_not_hold_up_the_writer(tmp_path: Path) -> None:
+def test_a_reader_does_not_block_the_writer(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.changes.record([entry(change(1))])
     with read_session(store.data_dir.database) as session:
         assert len(list(events(session, Filter()))) == 1
         store.changes.record([entry(change(2))])
-        assert len(list(events(session, Filter()))) == 1, "it sees one moment"
+        assert len(list(events(session, Filter()))) == 1, "a reader sees one snapshot"
     store.close()
 
 
-def test_a_copy_that_may_only_be_read_can_be_read(sound: Path, tmp_path: Path) -> None:
+def test_a_read_only_file_can_be_read(sound: Path, tmp_path: Path) -> None:
     shutil.copy(sound, tmp_path / "copy.db")
     (tmp_path / "copy.db").chmod(0o400)
     assert read_everything(tmp_path / "copy.db") == 8
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32), bites=st.integers(1, 40))
-def test_rubbish_in_the_file_is_an_error_of_ours_or_harmless(
-    sound: Path, tmp_path: Path, seed: int, bites: int
+@given(seed=st.integers(0, 2**32), damages=st.integers(1, 40))
+def test_random_damage_raises_no_other_error_than_maskwatch_errors(
+    sound: Path, tmp_path: Path, seed: int, damages: int
 ) -> None:
     content = bytearray(sound.read_bytes())
-    chance = random.Random(seed)
-    for _ in range(bites):
-        start = chance.randrange(100, len(content))
-        size = chance.choice([1, 4, 64])
-        content[start : start + size] = chance.randbytes(len(content[start : start + size]))
-    path = tmp_path / "bitten.db"
+    rng = random.Random(seed)
+    for _ in range(damages):
+        start = rng.randrange(100, len(content))
+        size = rng.choice([1, 4, 64])
+        content[start : start + size] = rng.randbytes(len(content[start : start + size]))
+    path = tmp_path / "damaged.db"
     path.write_bytes(content)
     with suppress(MaskwatchError):
         read_everything(path)
@@ -92,8 +92,8 @@ def test_rubbish_in_the_file_is_an_error_of_ours_or_harmless(
         "UPDATE change SET at = 7",
     ],
 )
-def test_a_row_that_is_not_ours_is_told_as_damage(sound: Path, tmp_path: Path, statement: str) -> None:
-    path = tmp_path / "strange.db"
+def test_an_invalid_row_is_reported_as_damage(sound: Path, tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "invalid.db"
     shutil.copy(sound, path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
@@ -105,7 +105,7 @@ def test_a_row_that_is_not_ours_is_told_as_damage(sound: Path, tmp_path: Path, s
         read_everything(path)
 
 
-def test_an_unreadable_delivery_is_parked_and_holds_nothing_up(tmp_path: Path) -> None:
+def test_an_unreadable_delivery_is_parked_and_blocks_no_other(tmp_path: Path) -> None:
     store = make_store(tmp_path)
     store.changes.record([entry(change(1)), entry(change(2))])
     with store.database.session() as session:

@@ -1,4 +1,4 @@
-"""A damaged database is replaced by a sound one that holds what could be read."""
+"""A damaged database is replaced by a sound one with all readable rows."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data(sound: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
+    """A copy that a test may damage."""
     return Path(shutil.copytree(sound, tmp_path / "data"))
 
 
 def damage(database: Path, pages: list[int]) -> None:
-    """Overwrite these pages (from 0) with rubbish."""
+    """Overwrite these pages (from 0) with random bytes."""
     with database.open("r+b") as file:
         for page in pages:
             file.seek(page * PAGE)
@@ -67,7 +67,7 @@ def root_page(database: Path, name: str) -> int:
 
 
 def pending(folder: Path) -> tuple[set[int], str]:
-    """Open the folder's store; return the indexes of undelivered violations, and what was repaired."""
+    """Open the store; return the indexes of undelivered violations, and the repair as text."""
     data_dir = DataDir(folder)
     store, repaired = open_store(
         data_dir, sinks=("mqtt",), reserve_bytes=0, clock=SystemClock(), meter=Meter()
@@ -82,7 +82,7 @@ def pending(folder: Path) -> tuple[set[int], str]:
 UNDELIVERED = set(range(COUNT // 2, COUNT))
 
 
-def test_a_sound_database_is_left_alone(data: Path) -> None:
+def test_a_sound_database_is_not_replaced(data: Path) -> None:
     indexes, repaired = pending(data)
     assert (indexes, repaired) == (UNDELIVERED, "None")
     assert not list(data.glob("*damaged*"))
@@ -91,7 +91,7 @@ def test_a_sound_database_is_left_alone(data: Path) -> None:
 @pytest.mark.parametrize(
     "index", ["ix_violation_started", "uq_change_subject_number", "ix_outbox_pending"]
 )
-def test_with_an_index_damaged_every_row_is_carried_over(data: Path, index: str) -> None:
+def test_with_a_damaged_index_every_row_is_copied(data: Path, index: str) -> None:
     database = data / "maskwatch.db"
     name = "sqlite_autoindex_change_1" if index.startswith("uq") else index
     damage(database, [root_page(database, name)])
@@ -101,7 +101,7 @@ def test_with_an_index_damaged_every_row_is_carried_over(data: Path, index: str)
     assert len(list(data.glob("maskwatch.damaged-*.db"))) == 1
 
 
-def test_with_a_page_of_changes_damaged_the_others_are_carried_over(data: Path) -> None:
+def test_with_a_damaged_page_of_changes_all_others_are_copied(data: Path) -> None:
     database = data / "maskwatch.db"
     content = database.read_bytes()
     needle = str(violation_id(COUNT - 30)).encode()
@@ -114,14 +114,14 @@ def test_with_a_page_of_changes_damaged_the_others_are_carried_over(data: Path) 
         assert len(list(events(session, Filter()))) == COUNT
 
 
-def test_with_the_deliveries_lost_young_changes_are_sent_again(data: Path) -> None:
+def test_young_changes_whose_deliveries_are_lost_are_delivered_again(data: Path) -> None:
     database = data / "maskwatch.db"
     damage(database, [root_page(database, "outbox")])
     indexes, _ = pending(data)
     assert indexes == set(range(COUNT))
 
 
-def test_with_the_first_page_lost_a_new_database_is_begun_and_the_old_one_kept(data: Path) -> None:
+def test_without_its_first_page_a_database_is_replaced_and_kept(data: Path) -> None:
     before = (data / "maskwatch.db").read_bytes()
     damage(data / "maskwatch.db", [0])
     assert pending(data)[0] == set()
@@ -130,11 +130,11 @@ def test_with_the_first_page_lost_a_new_database_is_begun_and_the_old_one_kept(d
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_is_damaged_a_sound_database_comes_of_it(data: Path, seed: int) -> None:
+def test_any_damage_ends_in_a_sound_database(data: Path, seed: int) -> None:
     database = data / "maskwatch.db"
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     pages = database.stat().st_size // PAGE
-    damage(database, chance.sample(range(1, pages), chance.randint(1, 6)))
+    damage(database, rng.sample(range(1, pages), rng.randint(1, 6)))
     indexes, _ = pending(data)
     assert indexes <= set(range(COUNT))
     reopened = make_store(data)
@@ -142,7 +142,7 @@ def test_whatever_is_damaged_a_sound_database_comes_of_it(data: Path, seed: int)
     reopened.close()
 
 
-def test_the_wal_of_a_damaged_database_is_salvaged_too(data: Path, tmp_path: Path) -> None:
+def test_the_wal_of_a_damaged_database_is_copied_too(data: Path, tmp_path: Path) -> None:
     store = make_store(data)
     store.changes.record([entry(change(COUNT))])
     killed = Path(shutil.copytree(data, tmp_path / "killed"))  # as a kill leaves it: with its -wal
@@ -152,7 +152,7 @@ def test_the_wal_of_a_damaged_database_is_salvaged_too(data: Path, tmp_path: Pat
     assert COUNT in pending(killed)[0]
 
 
-def test_a_torn_wal_loses_only_what_it_tore(data: Path, tmp_path: Path) -> None:
+def test_a_truncated_wal_loses_only_its_last_transaction(data: Path, tmp_path: Path) -> None:
     store = make_store(data)
     store.changes.record([entry(change(COUNT))])
     store.changes.record([entry(change(COUNT + 1))])
@@ -165,7 +165,7 @@ def test_a_torn_wal_loses_only_what_it_tore(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", [False, True])
-def test_a_repair_cut_short_at_its_last_step_is_finished_at_the_next_start(
+def test_a_repair_killed_before_its_last_step_is_finished_at_the_next_start(
     data: Path, moved: bool
 ) -> None:
     shutil.copy(data / "maskwatch.db", data / "maskwatch.repaired.db")

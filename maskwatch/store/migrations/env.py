@@ -1,4 +1,4 @@
-"""What Alembic runs: our models, in batch mode, on the connection that `migrate` hands over."""
+"""The script that Alembic runs: batch mode, on the connection of `maskwatch.store.migrate`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from alembic import context
 
 from maskwatch.store.models import Base
 
-# `migrate` owns the transaction: all steps together, or none.
+# `maskwatch.store.migrate` owns the transaction: all steps or none.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Base.metadata,

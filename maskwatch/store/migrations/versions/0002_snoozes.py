@@ -1,4 +1,4 @@
-"""Snoozed cameras, and the violations that nobody was told of meanwhile.
+"""Adds snoozed cameras, and marks the violations that opened during a snooze.
 
 Revision: 0002, after 0001.
 """

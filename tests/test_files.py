@@ -1,4 +1,4 @@
-"""A file that others depend on is replaced whole or not at all, and stays theirs."""
+"""Regular files are read whole or refused, and replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,10 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.files import replace_file
+from maskwatch.files import read_file, replace_file
 
 
-def test_owner_group_and_mode_stay(tmp_path: Path) -> None:
+def test_a_file_of_the_maximum_size_is_read_and_a_larger_one_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 2048)
+    assert read_file(file, 2048) == b"x" * 2048
+    with pytest.raises(OSError, match="larger than 1 KiB"):
+        read_file(file, 1024)
+
+
+def test_pipes_devices_and_directories_are_refused_immediately(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero"), Path("/proc/self/mem").parent):
+        with pytest.raises(OSError, match=r"Not a regular file|Is a directory"):
+            read_file(path, 1024)
+
+
+def test_a_replaced_file_keeps_owner_group_and_mode(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     path.chmod(0o640)
@@ -26,7 +41,7 @@ def test_owner_group_and_mode_stay(tmp_path: Path) -> None:
         assert getattr(after, field) == getattr(before, field)
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_replacing_a_link_replaces_its_target(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     real = tmp_path / "there" / "file"
     real.write_text("old")
@@ -37,7 +52,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert real.read_bytes() == b"new"
 
 
-def test_a_new_file_is_made_as_the_umask_says(tmp_path: Path) -> None:
+def test_a_new_file_has_the_mode_of_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         replace_file(tmp_path / "file", b"new")
@@ -46,7 +61,7 @@ def test_a_new_file_is_made_as_the_umask_says(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_without_space_the_old_contents_stay_and_nothing_is_left_over(tmp_path: Path) -> None:
+def test_without_space_the_old_contents_stay_and_no_temporary_file_remains(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
