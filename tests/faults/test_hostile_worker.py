@@ -143,7 +143,7 @@ def test_a_violation_with_rubbish_for_a_picture_stands_without_it(house: QuickDa
     watchful = Watchful(house)
     watchful.take_over("no_picture")
     wait_until(lambda: (str(violation_id(2)), 1) in stored(house, BAD), 60, "it is stored")
-    assert "not written: the picture is not a JPEG" in watchful.said
+    assert "cannot write the picture of violation" in watchful.said
     assert not list((house.data / "pictures").rglob("*.jpg"))
     watchful.nobody_else_noticed()
 
