@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from maskwatch.domain import Change, ChangeKind, CloseReason, Incident, OccupancyMinute
 from maskwatch.store.database import Database
@@ -43,30 +44,14 @@ class StateQueries:
 
     def open_changes(self, *where: ColumnElement[bool]) -> list[Change]:
         """Return the newest change of every open violation that meets the conditions."""
-        statement = (
-            select(ChangeRow)
-            .join(
-                ViolationRow,
-                (ViolationRow.id == ChangeRow.violation_id) & (ViolationRow.number == ChangeRow.number),
-            )
-            .where(ViolationRow.ended.is_(None), *where)
-            .order_by(ViolationRow.started)
-        )
+        statement = _newest_of_open(ViolationRow, ChangeRow.violation_id).where(*where)
         with self._database.session() as session:
             bodies = [row.decode() for row in session.scalars(statement)]
         return [body for body in bodies if isinstance(body, Change)]
 
     def open_incidents(self, *where: ColumnElement[bool]) -> list[Incident]:
         """Return every open incident that meets the conditions."""
-        statement = (
-            select(ChangeRow)
-            .join(
-                IncidentRow,
-                (IncidentRow.id == ChangeRow.incident_id) & (IncidentRow.number == ChangeRow.number),
-            )
-            .where(IncidentRow.ended.is_(None), *where)
-            .order_by(IncidentRow.started)
-        )
+        statement = _newest_of_open(IncidentRow, ChangeRow.incident_id).where(*where)
         with self._database.session() as session:
             bodies = [row.decode() for row in session.scalars(statement)]
         return [body for body in bodies if isinstance(body, Incident)]
@@ -88,6 +73,15 @@ class StateQueries:
                 for camera in cameras
             )
             return {row.camera: _occupancy_minute(row) for row in rows if row is not None}
+
+
+def _newest_of_open(
+    subject: type[ViolationRow | IncidentRow], subject_id: InstrumentedAttribute[UUID | None]
+) -> Select[ChangeRow]:
+    """Select the newest change of every open subject, in the order of their starts."""
+    is_newest = (subject.id == subject_id) & (subject.number == ChangeRow.number)
+    statement = select(ChangeRow).join(subject, is_newest)
+    return statement.where(subject.ended.is_(None)).order_by(subject.started)
 
 
 def _occupancy_minute(row: OccupancyRow) -> OccupancyMinute:

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.cli.app import main
 from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.queries import Filter, events, read_session
+from tests.fakes.command_line import run
 from tests.fakes.samples import JPEG, change, entry, make_store
-
-
-def run(*arguments: str | Path) -> int:
-    """Run the command line and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
 
 
 @pytest.fixture

@@ -13,20 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.cli.app import main
 from maskwatch.ipc.control import CommandDone, RunCommand
 from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import DeliveryResult
+from tests.fakes.command_line import run
 from tests.fakes.control_server import FakeControlServer
-from tests.fakes.samples import JPEG, START, change, entry, make_store, violation_id
-
-
-def run(*arguments: str | Path) -> int:
-    """Run the command line and return its exit code."""
-    with pytest.raises(SystemExit) as ended:
-        main([str(argument) for argument in arguments])
-    return int(ended.value.code or 0)
+from tests.fakes.samples import JPEG, change, delivery_result, entry, make_store, violation_id
 
 
 @pytest.fixture
@@ -42,16 +34,10 @@ def data(tmp_path: Path) -> Path:
             entry(change(3, camera="gate", started=now)),
         ]
     )
-    failed = DeliveryResult(
-        "mqtt", violation_id(1), 1, OutboxState.PENDING, 1, START, START, "failed", "gone"
-    )
-    taken = DeliveryResult(
-        "mqtt", violation_id(1), 1, OutboxState.DELIVERED, 2, START, START, "accepted"
-    )
-    refused = DeliveryResult(
-        "mqtt", violation_id(3), 1, OutboxState.PARKED, 1, START, START, "refused", "acl"
-    )
-    store.outbox.store_results([failed, taken, refused])
+    failed = delivery_result(1, OutboxState.PENDING, "failed", "gone")
+    accepted = delivery_result(1, attempt=2)
+    refused = delivery_result(3, OutboxState.PARKED, "refused", "acl")
+    store.outbox.store_results([failed, accepted, refused])
     store.close()
     return tmp_path / "data"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -22,7 +23,9 @@ from maskwatch.domain import (
 )
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.migrate import upgrade
+from maskwatch.store.models import OutboxState
 from maskwatch.store.open import open_store
+from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.record import Entry
 from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
@@ -88,6 +91,23 @@ def entry(
 ) -> Entry:
     """An entry as the recorder builds it from a worker's message."""
     return Entry(subject or change(), picture, owner, START)
+
+
+def delivery_result(
+    index: int,
+    state: OutboxState = OutboxState.DELIVERED,
+    fate: str = "accepted",
+    detail: str = "",
+    *,
+    attempt: int = 1,
+) -> DeliveryResult:
+    """The result of an attempt to deliver the first change of the violation with this index."""
+    return DeliveryResult("mqtt", violation_id(index), 1, state, attempt, START, START, fate, detail)
+
+
+def deliver(store: Store, indexes: Iterable[int]) -> None:
+    """Store that the first changes of these violations were delivered."""
+    store.outbox.store_results([delivery_result(index) for index in indexes])
 
 
 @cache

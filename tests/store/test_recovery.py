@@ -15,12 +15,10 @@ from maskwatch.domain import Change
 from maskwatch.errors import StoreError
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.integrity import find_damage, move_aside
-from maskwatch.store.models import OutboxState
 from maskwatch.store.open import open_store
-from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.telemetry.meter import Meter
-from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
+from tests.fakes.samples import START, change, deliver, entry, incident, make_store, violation_id
 
 PAGE = 4096
 COUNT = 120
@@ -33,14 +31,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = make_store(folder)
     store.changes.record([entry(change(index, closed=True)) for index in range(COUNT)])
     store.changes.record([entry(incident())])
-    store.outbox.store_results(
-        [
-            DeliveryResult(
-                "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
-            )
-            for index in range(COUNT // 2)
-        ]
-    )
+    deliver(store, range(COUNT // 2))
     store.close()
     return folder
 

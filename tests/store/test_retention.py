@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 
 from maskwatch.config.schema import RetentionConfig
 from maskwatch.domain import OccupancyMinute
-from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.store.retention import Retention
 from maskwatch.store.store import Store
-from tests.fakes.samples import JPEG, START, change, entry, incident, make_store, violation_id
+from tests.fakes.samples import JPEG, START, change, deliver, entry, incident, make_store, violation_id
 
 DAY = timedelta(days=1)
 PLENTY_FREE = 1 << 40
@@ -39,17 +37,6 @@ def fill(store: Store, count: int = 10, *, pictures: bool = True, delivered: boo
     )
     if delivered:
         deliver(store, range(count))
-
-
-def deliver(store: Store, indexes: range) -> None:
-    store.outbox.store_results(
-        [
-            DeliveryResult(
-                "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
-            )
-            for index in indexes
-        ]
-    )
 
 
 def run_retention(store: Store, rules: RetentionConfig, **options: object) -> dict[str, int]:
@@ -278,14 +265,7 @@ def test_any_rules_remove_the_oldest_first_and_nothing_undelivered(
 ) -> None:
     store = make_store(tmp_path_factory.mktemp("store"))
     fill(store, delivered=False)
-    store.outbox.store_results(
-        [
-            DeliveryResult(
-                "mqtt", violation_id(index), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
-            )
-            for index in set(range(10)) - undelivered
-        ]
-    )
+    deliver(store, set(range(10)) - undelivered)
     run_retention(
         store, RetentionConfig(violations_days=days, max_violations=max_violations, max_megabytes=0)
     )
