@@ -56,7 +56,7 @@ def stream_options(camera: CameraConfig) -> StreamOptions:
 
 
 class LiveCamera:
-    """Reads the newest frame of a camera, whatever the state of the connection.
+    """Reads the newest frame of a camera, and reconnects when that fails.
 
     Args:
         config: the camera, with `rate`, `rotation`, time-outs and transport.

@@ -134,9 +134,9 @@ class FrameNumGaps:
     """Notices that a picture which others build on was left out, by a gap in frame_num.
 
     A camera that is short of time or memory drops whole pictures before it numbers its packets: none
-    is missing in transit, and FFmpeg decodes what follows on the wrong picture without a complaint.
+    is missing in transit, and FFmpeg decodes what follows on the wrong picture without logging it.
     But a reference picture counts frame_num up by one (7.4.3). (H.265 names the pictures that it
-    builds on; there FFmpeg itself complains.)
+    builds on; there FFmpeg itself logs the damage.)
 
     Some cameras count in a way of their own. So gaps are reported only after a whole group of pictures
     without one, and no longer once ten groups in a row had one.

@@ -182,7 +182,7 @@ class LagMeter:
 class PauseDetector:
     """Notices a packet that came after a pause: it holds a picture from before the pause.
 
-    FFmpeg gives a picture out when the next one begins, or when its time-out has passed.
+    FFmpeg returns a picture when the next one begins, or when its time-out has passed.
     """
 
     def __init__(self) -> None:
