@@ -78,8 +78,8 @@ class Site:
 
 
 def _cpu(pid: int) -> float:
-    vitals = read_usage(pid)
-    return vitals.cpu if vitals else 0.0
+    usage = read_usage(pid)
+    return usage.cpu if usage else 0.0
 
 
 def _both(daemon: Daemon, began: float, seen: dict[str, float]) -> bool:

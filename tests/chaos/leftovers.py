@@ -46,5 +46,5 @@ class Leftovers:
 
 
 def _descriptors(pids: Mapping[str, int]) -> dict[str, int]:
-    vitals = {name: read_usage(pid) for name, pid in pids.items()}
-    return {name: found.fds for name, found in vitals.items() if found is not None and found.fds}
+    usage = {name: read_usage(pid) for name, pid in pids.items()}
+    return {name: found.fds for name, found in usage.items() if found is not None and found.fds}

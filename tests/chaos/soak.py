@@ -58,9 +58,9 @@ def watch(daemon: QuickDaemon, duration: float) -> list[Sample]:
             disturb(daemon, turn)
             turn += 1
         for name, pid in processes(daemon, daemon.status()):
-            vitals = read_usage(pid)
-            if vitals is not None and vitals.resident and vitals.fds is not None:  # not just killed
-                samples.append(Sample(now, name, pid, vitals.resident / (1 << 20), vitals.fds))
+            usage = read_usage(pid)
+            if usage is not None and usage.resident and usage.fds is not None:  # not just killed
+                samples.append(Sample(now, name, pid, usage.resident / (1 << 20), usage.fds))
         time.sleep(_EVERY)
     return samples
 
