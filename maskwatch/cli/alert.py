@@ -1,4 +1,4 @@
-"""`maskwatch alert`: tests how alerts leave the house."""
+"""`maskwatch alert`: tests the delivery of alerts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["alert"]
 
 @click.group()
 def alert() -> None:
-    r"""Test how alerts reach brokers and people.
+    r"""Test the delivery of alerts to the broker and to people.
 
     \b
     Examples:
@@ -22,15 +22,15 @@ def alert() -> None:
 
 
 @alert.command()
-@config_option("given")
-@click.option("--only", metavar="NAME", default="", help="Try only `mqtt`, or one channel of `people`.")
-def test(given: Path | None, only: str) -> None:
-    """Try the broker and every channel of `people` once.
+@config_option()
+@click.option("--only", metavar="NAME", default="", help="Test only `mqtt`, or one channel of `people`.")
+def test(config: Path | None, only: str) -> None:
+    """Test the broker and every channel of `people` once.
 
-    The broker is asked whether it lets maskwatch publish; nobody hears of that. People get a message
-    that says it is a test. The daemon may run meanwhile.
+    The test of the broker checks the permission to publish, and reaches no subscriber. People receive
+    a message that is marked as a test. The daemon may keep running.
 
-    The exit code is 0 if everything worked, and 14 if something did not.
+    The exit code is 0 if every test passed, and 14 if one failed.
 
     \b
     Examples:
@@ -41,17 +41,17 @@ def test(given: Path | None, only: str) -> None:
     from maskwatch.config.load import load
     from maskwatch.errors import SinkError, UsageError
 
-    path = find_config(given)
-    config = load(path)
-    if only and only not in sink_names(config):
+    path = find_config(config)
+    loaded = load(path)
+    if only and only not in sink_names(loaded):
         raise UsageError(
-            f"{only!r} is no sink of {path}; expected one of {', '.join(sink_names(config))}"
+            f"{only!r} is no sink of {path}; expected one of {', '.join(sink_names(loaded))}"
         )
-    done = list(run_self_test(config, only))
-    if not done:
+    results = list(run_self_test(loaded, only))
+    if not results:
         raise UsageError(f"{path}: nothing to test; `mqtt` is off, and no channel of `people` is on")
-    for result in done:
+    for result in results:
         click.echo(f"{result.name}: {result.error or 'works'}")
-    failed = [result.name for result in done if result.error]
+    failed = [result.name for result in results if result.error]
     if failed:
-        raise SinkError(f"{len(failed)} of {len(done)} did not work: {', '.join(failed)}")
+        raise SinkError(f"{len(failed)} of {len(results)} did not work: {', '.join(failed)}")

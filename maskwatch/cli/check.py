@@ -1,4 +1,4 @@
-"""`maskwatch check config.yaml`: every problem at once; and `maskwatch schema` for editors."""
+"""`maskwatch check` reports every problem of a configuration; `maskwatch schema` is for editors."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ __all__ = ["check", "schema"]
 @click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
 @config_option("config", "The configuration file, as other verbs take it.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
-@click.option("--strict", is_flag=True, help="Take warnings for problems.")
+@click.option("--strict", is_flag=True, help="Treat warnings as problems.")
 def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -> None:
-    r"""Check the configuration file CONFIG and show every problem at once.
+    r"""Check the configuration file CONFIG and show every problem.
 
-    Nothing is started, and no camera or broker is asked. The exit code is 0 if the file can be
+    The check starts nothing and contacts no camera or broker. The exit code is 0 if the file can be
     used, and 3 if it cannot.
 
     \b
     Examples:
       maskwatch check config.yaml
-      maskwatch check --strict config.yaml    # for a repository's own checks
+      maskwatch check --strict config.yaml    # for continuous integration
       maskwatch check --json config.yaml | jq .problems
     """
     from maskwatch.config.load import check_config
     from maskwatch.errors import ConfigError
 
     if file:
-        refuse({"config"}, "the configuration file is named once: as CONFIG, or by this option")
+        refuse({"config"}, "name the configuration file once: as CONFIG or by this option")
     path = find_config(file or config)
-    examined = check_config(path)
-    sound = examined.config is not None and not (strict and examined.warnings)
+    checked = check_config(path)
+    usable = checked.config is not None and not (strict and checked.warnings)
     if as_json:
-        _print_json(examined, sound)
+        _print_json(checked, usable)
     else:
-        _print_text(path, examined)
-    if not sound:
+        _print_text(path, checked)
+    if not usable:
         raise SystemExit(ConfigError.exit_code)
 
 
@@ -54,7 +54,7 @@ def schema() -> None:
     r"""Print the JSON Schema of the configuration file.
 
     An editor with a YAML language server completes keys, shows their descriptions and marks
-    mistakes if the file's first line names the schema.
+    mistakes if the first line of the file names the schema.
 
     \b
     Examples:
@@ -66,25 +66,25 @@ def schema() -> None:
     click.echo(json_schema(), nl=False)
 
 
-def _print_text(path: Path, examined: CheckedConfig) -> None:
+def _print_text(path: Path, checked: CheckedConfig) -> None:
     from maskwatch.config.summary import summary
 
-    for problem in examined.problems:
+    for problem in checked.problems:
         click.echo(str(problem), err=True)
-    for warning in examined.warnings:
+    for warning in checked.warnings:
         click.echo(f"warning: {warning}", err=True)
-    if examined.config is None:
-        count = len(examined.problems)
+    if checked.config is None:
+        count = len(checked.problems)
         click.echo(f"{path} cannot be used: {count} problem{'s' if count > 1 else ''}.", err=True)
         return
-    noted = len(examined.warnings)
-    with_warnings = f", with {noted} warning{'s' if noted > 1 else ''}" if noted else ""
+    count = len(checked.warnings)
+    with_warnings = f", with {count} warning{'s' if count > 1 else ''}" if count else ""
     click.echo(f"{path} can be used{with_warnings}. It would run:")
-    click.echo(summary(examined.config))
+    click.echo(summary(checked.config))
 
 
-def _print_json(examined: CheckedConfig, sound: bool) -> None:
+def _print_json(checked: CheckedConfig, usable: bool) -> None:
     import msgspec
 
-    found = {"ok": sound, "problems": examined.problems, "warnings": examined.warnings}
+    found = {"ok": usable, "problems": checked.problems, "warnings": checked.warnings}
     click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))

@@ -1,4 +1,4 @@
-"""`maskwatch completion bash|zsh|fish`: the script that teaches a shell our verbs and options."""
+"""`maskwatch completion bash|zsh|fish`: the script with which a shell completes verbs and options."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ import click
 
 from maskwatch.errors import UsageError
 
-__all__ = ["config_option", "find_config", "usual_config"]
+__all__ = ["config_option", "default_config", "find_config"]
 
-_USUAL = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
+_DEFAULT_PATHS = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,31 +21,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 def config_option(
     name: str = "config", about: str = "The daemon's configuration file."
 ) -> Callable[[F], F]:
-    """Give a verb `--config`, as the argument `name`; None if neither it nor the environment has one."""
-    usual = " or ".join(f"./{path}" if not path.is_absolute() else str(path) for path in _USUAL)
+    """Add `--config` to a verb, as the argument `name`; None without option and variable."""
+    defaults = " or ".join(
+        f"./{path}" if not path.is_absolute() else str(path) for path in _DEFAULT_PATHS
+    )
     return click.option(
         "--config",
         "-c",
         name,
         type=click.Path(path_type=Path),
         envvar="MASKWATCH_CONFIG",
-        help=f"{about}  [default: {usual}]",
+        help=f"{about}  [default: {defaults}]",
     )
 
 
-def usual_config() -> Path | None:
-    """Return the configuration file at one of the usual places, None if there is none to be read."""
-    return next((path for path in _USUAL if os.access(path, os.R_OK)), None)
+def default_config() -> Path | None:
+    """Return the first readable configuration file at a default path, None if there is none."""
+    return next((path for path in _DEFAULT_PATHS if os.access(path, os.R_OK)), None)
 
 
-def find_config(given: Path | None) -> Path:
-    """Return the file that was given, or else the one at a usual place.
+def find_config(config: Path | None) -> Path:
+    """Return `config`, or the file at a default path.
 
     Raises:
         UsageError: there is neither.
 
     """
-    path = given or usual_config()
+    path = config or default_config()
     if path is None:
-        raise UsageError("which configuration? Give --config FILE")
+        raise UsageError("no configuration file: give --config FILE")
     return path

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from maskwatch.cli.config_option import config_option, usual_config
+from maskwatch.cli.config_option import config_option, default_config
 
 __all__ = ["daemon_options", "socket_of"]
 
@@ -34,7 +34,7 @@ def socket_of(path: Path | None, runtime_dir: Path | None) -> Path:
     from maskwatch.ipc.control import control_socket
 
     if runtime_dir is None:
-        path = path or usual_config()
+        path = path or default_config()
         runtime_dir = _DEFAULT_DIR if path is None else _runtime_dir_of(path)
     return control_socket(runtime_dir)
 

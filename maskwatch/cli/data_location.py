@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from maskwatch.cli.config_option import config_option, usual_config
+from maskwatch.cli.config_option import config_option, default_config
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def find_data(config: Path | None, data_dir: Path | None) -> DataLocation:
     """
     if data_dir is not None:
         return DataLocation(data_dir)
-    path = config or usual_config()
+    path = config or default_config()
     if path is None:
         raise UsageError("which daemon? Give --config FILE or --data-dir DIRECTORY")
     from maskwatch.config.load import load

@@ -1,4 +1,4 @@
-"""`maskwatch demo`: the whole system at work on this machine, in under a minute."""
+"""`maskwatch demo`: the whole system on this machine, in under a minute."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["demo"]
     help="Folder to write clips, database, pictures and the daemon's log to.",
 )
 def demo(out: Path) -> None:
-    """Show the whole system at work: cameras, daemon, broker, alerts, metrics.
+    """Show the whole system: cameras, daemon, broker, alerts, metrics.
 
     Renders scenes of people with and without masks, serves them as RTSP cameras, runs the real
     daemon on them with a real MQTT broker, and prints each alert as an independent subscriber
-    gets it. Exits 0 only if the alerts are exactly the visits without a mask.
+    receives it. The exit code is 0 only if the alerts are exactly the visits without a mask.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def _line(arrival: Arrival) -> str:
         "closed": f"over: {'put a mask on' if alert.close_reason == 'masked' else alert.close_reason}",
     }
     time = arrival.arrived.astimezone().strftime("%H:%M:%S")
-    # A visit is over once nobody came back for a while; only what is decided on a frame has a latency.
+    # A visit ends a while after the last sight of the person: only other alerts have a latency.
     latency = f"  [{arrival.latency * 1000:.0f} ms after the frame]" if alert.change != "closed" else ""
     return f"  {time}  {alert.camera:<10} {alert.change.upper():<8} {words[alert.change]}{latency}"
 

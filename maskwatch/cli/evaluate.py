@@ -1,4 +1,4 @@
-"""`maskwatch evaluate`: a model on labelled crops, or the whole path on photographs."""
+"""`maskwatch evaluate`: a model on labelled crops, or the whole pipeline on photographs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from maskwatch.vision.interpreter import Interpreter
     from maskwatch.vision.masks import MaskClassifier
 
-    Rival = tuple[str, Interpreter] | None
+    Opponent = tuple[str, Interpreter] | None
 
 __all__ = ["evaluate"]
 
@@ -32,7 +32,7 @@ _Path = click.Path(path_type=Path)
     "--events",
     is_flag=True,
     expose_value=False,
-    help="Judge the whole system on rendered scenes instead (see `evaluate --events --help`).",
+    help="Evaluate the whole system on rendered scenes instead (see `evaluate --events --help`).",
 )
 @click.option("--model", type=_Path, help="Manifest of the model.  [default: the shipped one]")
 @click.option("--data", multiple=True, type=_Path, help="Folder of crops, a sub-folder per class.")
@@ -45,27 +45,29 @@ _Path = click.Path(path_type=Path)
     help="Side of the folder's split.csv.",
 )
 @click.option("--source", multiple=True, help="Only pictures of this source (manifest.csv).")
-@click.option("--leaks", type=_Path, help="CSV of test pictures that are in train too: leave them out.")
+@click.option(
+    "--leaks", type=_Path, help="CSV of test pictures that are left out because they are in train too."
+)
 @click.option("--against", type=_Path, help="Another .tflite file to compare with, image by image.")
 @click.option(
-    "--made", is_flag=True, help="Also make slices: night, infra-red, beard, hand, scarf, glasses."
+    "--made", is_flag=True, help="Add synthetic slices: night, infra-red, beard, hand, scarf, glasses."
 )
 @click.option(
     "--smallest-face",
     type=click.FloatRange(8),
     default=16.0,
     show_default=True,
-    help="Whole path: height in pixels of the smallest face to find.",
+    help="With --scenes: height in pixels of the smallest face to find.",
 )
 @click.option(
     "--score",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.6,
     show_default=True,
-    help="Whole path: least score of a detection.",
+    help="With --scenes: minimum score of a detection.",
 )
 @click.option(
-    "--rounds", type=click.IntRange(0), default=1000, show_default=True, help="Of the bootstrap."
+    "--rounds", type=click.IntRange(0), default=1000, show_default=True, help="Rounds of the bootstrap."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option("--report", type=_Path, help="Write the report as JSON to this file.")
@@ -93,9 +95,9 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     r"""Measure a model on faces with known labels.
 
-    With --data: crops, whole as they are. With --scenes: every boxed face (boxes given), and then
-    the whole path of detector, gate and classifier on the photographs. Figures come with 95 %
-    intervals from drawing whole images anew.
+    With --data: labelled crops. With --scenes: every face with its annotated box, and then the whole
+    pipeline of detector, quality gate and classifier on the photographs. Figures have 95 % intervals
+    from a bootstrap over images.
 
     \b
     Examples:
@@ -105,11 +107,13 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
       maskwatch evaluate --data faces --against runs/cctv-112/masks-112-float.tflite
     """
     if bool(data) == (scenes is not None):
-        raise UsageError("give --data FOLDER (one or more) or --scenes annotations.json, one of the two")
+        raise UsageError("give either --data FOLDER (one or more) or --scenes annotations.json")
     if scenes is not None:
-        refuse({"split", "source", "leaks"}, "go with --data; photographs of --scenes are taken whole")
+        refuse(
+            {"split", "source", "leaks"}, "apply to --data only; all photographs of --scenes are used"
+        )
     else:
-        refuse({"smallest_face", "score"}, "go with --scenes; faces of --data need not be found")
+        refuse({"smallest_face", "score"}, "apply to --scenes only; --data needs no detector")
     _need_plots()
     from maskwatch.lab.training import evaluation
     from maskwatch.vision.masks import MaskClassifier
@@ -135,7 +139,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
 def _need_plots() -> None:
     """Raise DependencyError where the extra `train` is not installed; TensorFlow is not needed."""
     try:
-        import matplotlib  # noqa: F401 - looked for, so that a long evaluation does not end without it
+        import matplotlib  # noqa: F401 - checked first, so that a long evaluation does not fail at its end
     except ImportError as error:
         raise DependencyError(
             f"evaluation needs the extra `train`: pip install 'maskwatch[train]' ({error})"
@@ -151,7 +155,7 @@ def _as_json(done: Evaluation) -> str:
 def _scenes(
     model: MaskClassifier,
     annotations: Path,
-    against: Rival,
+    against: Opponent,
     *,
     made: bool,
     smallest: float,
@@ -163,7 +167,7 @@ def _scenes(
 
     dataset = load_scenes(annotations)
     scenes = read_scenes(annotations)
-    seen, unreadable = look(scenes, model, smallest=smallest, score=score, tell=_tell)
+    seen, unreadable = look(scenes, model, smallest=smallest, score=score, tell=_show_progress)
     path = path_figures(seen, len(scenes), unreadable, rounds)
     done = _evaluated(model, dataset.photos, dataset.unreadable, made=made, rounds=rounds, path=path)
     return _compared(done, model, against, dataset.photos)
@@ -175,7 +179,7 @@ def _crops(
     split: str,
     sources: Sequence[str],
     leaks: Path | None,
-    against: Rival,
+    against: Opponent,
     *,
     made: bool,
     rounds: int,
@@ -192,9 +196,9 @@ def _crops(
 
 
 def _compared(
-    done: Evaluation, model: MaskClassifier, against: Rival, photos: Sequence[Photo]
+    done: Evaluation, model: MaskClassifier, against: Opponent, photos: Sequence[Photo]
 ) -> Evaluation:
-    """Return `done` with the comparison that was asked for."""
+    """Return `done` with the requested comparison."""
     import msgspec
 
     from maskwatch.lab.training.evaluation import compare
@@ -231,7 +235,7 @@ def _evaluated(
     )
 
 
-def _tell(done: int, total: int) -> None:
-    """Write a bar that overwrites itself, on a terminal only."""
+def _show_progress(done: int, total: int) -> None:
+    """Show progress on one line, on a terminal only."""
     if sys.stderr.isatty():
         click.echo(f"\r{done}/{total} photographs" + ("\n" if done == total else ""), nl=False, err=True)

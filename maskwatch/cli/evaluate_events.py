@@ -23,7 +23,11 @@ _Path = click.Path(path_type=Path, exists=True)
     cls=CommandWithRenamedOptions,
     renamed={"--json": "--report", "--picture": "--plot"},
 )
-@click.option("--quick", is_flag=True, help="A few kinds of scenes, one seed, no quiet hour: a minute.")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="A few kinds of scenes, one seed, no footage without events; takes a minute.",
+)
 @click.option(
     "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Clips of each kind."
 )
@@ -31,30 +35,33 @@ _Path = click.Path(path_type=Path, exists=True)
 @click.option("--faces", type=_Path, help="Folder of further portraits.")
 @click.option("--portraits", type=_Path, help="Text file that names the portraits to take, one a line.")
 @click.option(
-    "--quiet-clip", multiple=True, type=_Path, help="Recorded clip without events, for the quiet hour."
+    "--quiet-clip",
+    multiple=True,
+    type=_Path,
+    help="Recorded clip without events, as part of the quiet footage.",
 )
 @click.option(
     "--quiet-minutes",
     type=click.FloatRange(0),
     default=60.0,
     show_default=True,
-    help="Length of footage without events.",
+    help="Length of the quiet footage.",
 )
 @click.option("--model", type=_Path, help="Manifest of the mask model.  [default: the shipped one]")
-@click.option("--jobs", type=click.IntRange(1), help="Processes at once.  [default: one per processor]")
+@click.option(
+    "--jobs", type=click.IntRange(1), help="Number of parallel processes.  [default: one per processor]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the report as JSON to this file.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the figures as an SVG file here.")
 @click.option(
     "--page", type=click.Path(path_type=Path), help="Write the figures as Markdown into this file."
 )
-@click.option(
-    "--keep", type=click.Path(path_type=Path), help="Keep the clips that went wrong in this folder."
-)
+@click.option("--keep", type=click.Path(path_type=Path), help="Folder for the clips with errors.")
 @click.option(
     "--cache",
     type=click.Path(path_type=Path),
-    help="Keep rendered clips in this folder, and find them there the next time.",
+    help="Folder in which rendered clips are kept and reused.",
 )
 def events(  # noqa: PLR0913 - one parameter per option
     *,
@@ -74,11 +81,10 @@ def events(  # noqa: PLR0913 - one parameter per option
     keep: Path | None,
     cache: Path | None,
 ) -> None:
-    r"""Compare what is reported with what should be, on rendered scenes.
+    r"""Compare reports with the expected events on rendered scenes.
 
-    Each scene is rendered from a seed, replayed at 5 frames a second, and judged by rules that
-    know only the ground truth. Figures come with 95 % intervals; every miss, every false alarm
-    and every duplicate is named.
+    Each scene is rendered from a seed, replayed at 5 frames a second, and evaluated by rules on the
+    ground truth alone. Figures have 95 % intervals; every miss, false alarm and duplicate is listed.
 
     \b
     Examples:
@@ -108,7 +114,7 @@ def events(  # noqa: PLR0913 - one parameter per option
         keep=keep,
         cache=cache,
     )
-    done = list(run_plan(todo, casting, jobs=jobs, tell=_tell))
+    done = list(run_plan(todo, casting, jobs=jobs, tell=_show_progress))
     figures = summarise(
         [judged for run, judged in done if run.quiet is None],
         [judged for run, judged in done if run.quiet is not None],
@@ -131,7 +137,7 @@ events.help = (events.help or "").replace("\\b\n", "\b\n")
 
 
 class WithEvents(CommandWithRenamedOptions):
-    """A command that hands over to `events`, which has options of its own, on ``--events``."""
+    """A command that delegates to `events`, with other options, on ``--events``."""
 
     def make_context(
         self,
@@ -140,7 +146,7 @@ class WithEvents(CommandWithRenamedOptions):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Return the context of whichever of the two commands was meant."""
+        """Return the context of the requested command."""
         if "--events" not in args:
             return super().make_context(info_name, args, parent, **extra)
         rest = [arg for arg in args if arg != "--events"]
@@ -152,7 +158,7 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _tell(done: int, total: int) -> None:
-    """Write a bar that overwrites itself, on a terminal only."""
+def _show_progress(done: int, total: int) -> None:
+    """Show progress on one line, on a terminal only."""
     if sys.stderr.isatty():
         click.echo(f"\r{done}/{total} clips" + ("\n" if done == total else ""), nl=False, err=True)

@@ -1,4 +1,4 @@
-"""Which options the user gave: those that do not apply are a mistake, not to be passed over."""
+"""The options on the command line, so that those that do not apply are rejected."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["explicit_options", "refuse"]
 
 
 def explicit_options() -> set[str]:
-    """Return the names of the running command's parameters that stand on the command line."""
+    """Return the names of the running command's parameters that the command line sets."""
     context = click.get_current_context()
-    named = (parameter.name or "" for parameter in context.command.params)
-    return {n for n in named if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}
+    names = (parameter.name or "" for parameter in context.command.params)
+    return {n for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}
 
 
-def refuse(names: Collection[str], why: str) -> None:
-    """Raise UsageError where one of these options was given."""
-    wrong = sorted(f"--{name.replace('_', '-')}" for name in explicit_options() & set(names))
-    if wrong:
-        raise UsageError(f"{', '.join(wrong)}: {why}")
+def refuse(names: Collection[str], reason: str) -> None:
+    """Raise UsageError if the command line sets one of these options."""
+    rejected = sorted(f"--{name.replace('_', '-')}" for name in explicit_options() & set(names))
+    if rejected:
+        raise UsageError(f"{', '.join(rejected)}: {reason}")

@@ -1,4 +1,4 @@
-"""`maskwatch scenes`: render clips of people with and without masks, to try rules on."""
+"""`maskwatch scenes`: render clips of people with and without masks, with ground truth."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scenes() -> None:
 
 @scenes.command("list")
 def list_() -> None:
-    """List the scenes that can be rendered, and what happens in them."""
+    """List the scenes that can be rendered, with their descriptions."""
     from maskwatch.lab.scenes.catalogue import described
 
     for name, line in described().items():
@@ -92,10 +92,10 @@ def render(
     from maskwatch.lab import scenes as room
     from maskwatch.lab.scenes.catalogue import scene_named
 
-    wanted = [scene_named(name, seed) for name in names]
+    chosen = [scene_named(name, seed) for name in names]
     heads = _heads(faces)
     out.mkdir(parents=True, exist_ok=True)
-    for name, scene in zip(names, wanted, strict=True):
+    for name, scene in zip(names, chosen, strict=True):
         path = out / f"{name}-{seed}.mp4"
         truth = room.render(
             scene, path, size=_RESOLUTIONS[resolution], fps=fps, seed=seed, faces=heads, codec=codec
@@ -107,12 +107,12 @@ def render(
 @scenes.command()
 @click.argument("clip", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def expected(clip: Path) -> None:
-    """Print the events that the ground truth beside CLIP asks for."""
+    """Print the events that the ground truth beside CLIP requires."""
     from maskwatch.lab.truth import Truth, truth_path
 
     path = truth_path(clip)
     if not path.is_file():
-        raise UsageError(f"{clip}: no ground truth beside it ({path.name}); was it rendered here?")
+        raise UsageError(f"{clip}: no ground truth beside it ({path.name}); was the clip rendered here?")
     _show(Truth.load(path))
 
 

@@ -1,4 +1,4 @@
-"""`maskwatch serve clip.mp4`: video files as RTSP cameras, to try the daemon and its rules on."""
+"""`maskwatch serve clip.mp4`: video files as RTSP cameras, for tests of the daemon."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ __all__ = ["serve"]
 @click.argument("clips", nargs=-1, required=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8554, show_default=True, help="0: any free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8554,
+    show_default=True,
+    help="Port to listen on; 0: any free one.",
 )
 @click.option("--user", help="Name that clients must log in with; the password is in --password-env.")
 @click.option(
@@ -27,7 +31,11 @@ __all__ = ["serve"]
     help="Environment variable with the password.",
 )
 @click.option(
-    "--auth", type=click.Choice(["digest", "basic"]), default="digest", show_default=True, help="Login."
+    "--auth",
+    type=click.Choice(["digest", "basic"]),
+    default="digest",
+    show_default=True,
+    help="Method of the login.",
 )
 @click.option("--once", is_flag=True, help="Play each clip once and hold its last picture.")
 @click.option(
@@ -35,7 +43,7 @@ __all__ = ["serve"]
     "faults",
     multiple=True,
     metavar="[NAME:]FAULT[=VALUE]",
-    help="From the start; may be given again. Faults can be changed while it runs.",
+    help="Fault from the start; may be given more than once. Standard input changes faults later.",
 )
 def serve(
     clips: tuple[str, ...],
@@ -53,7 +61,7 @@ def serve(
     while clients are connected: `drop=0.05`, `hall:stall`, `hall:clear`. The faults are corrupt
     and drop (share of packets, 0 to 1), omit (share of whole pictures, with no gap in the numbers),
     stall, silent, garbage, drip (bytes a second), status (401, 404, ...), close, no_video; `clear`
-    heals.
+    ends every fault.
 
     \b
     Examples:
@@ -71,11 +79,11 @@ def serve(
         try:
             server.start()
         except OSError as error:
-            raise PortInUseError(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+            raise PortInUseError(f"cannot listen on {host}:{port}: {error.strerror}") from None
         names = _add(server, clips, once)
-        for order in faults:
-            _order(server, names, order)
-        _obey(server, names)
+        for command in faults:
+            _apply(server, names, command)
+        _read_commands(server, names)
 
 
 def _users(user: str | None, password_env: str) -> dict[str, str]:
@@ -93,7 +101,7 @@ def _users(user: str | None, password_env: str) -> dict[str, str]:
 
 
 def _add(server: RtspServer, clips: tuple[str, ...], once: bool) -> list[str]:
-    """Serve every clip, say where, and return the names."""
+    """Serve every clip, print its address, and return the names."""
     from maskwatch.secrets import redact
 
     names = []
@@ -110,22 +118,22 @@ def _add(server: RtspServer, clips: tuple[str, ...], once: bool) -> list[str]:
     return names
 
 
-def _order(server: RtspServer, names: list[str], line: str) -> None:
-    """Carry out one order, for the camera it names or for all. Raises UsageError."""
+def _apply(server: RtspServer, names: list[str], line: str) -> None:
+    """Apply a fault command to the camera that it names, or to all. Raises UsageError."""
     from maskwatch.errors import UsageError
 
-    name, sign, words = line.strip().rpartition(":")
-    if sign and name not in names:
+    name, colon, words = line.strip().rpartition(":")
+    if colon and name not in names:
         raise UsageError(f"no camera {name!r}, expected one of {', '.join(names)}")
     try:
-        for each in [name] if sign else names:
+        for each in [name] if colon else names:
             server.faults(each).order(words)
     except ValueError as error:
         raise UsageError(str(error)) from None
 
 
-def _obey(server: RtspServer, names: list[str]) -> None:
-    """Take orders from standard input until it is interrupted; an end of input changes nothing."""
+def _read_commands(server: RtspServer, names: list[str]) -> None:
+    """Apply commands from standard input until an interrupt; the end of the input is ignored."""
     import signal
     import sys
 
@@ -135,7 +143,7 @@ def _obey(server: RtspServer, names: list[str]) -> None:
     try:
         for line in filter(str.strip, sys.stdin):
             try:
-                _order(server, names, line)
+                _apply(server, names, line)
                 click.echo(f"done: {line.strip()}")
             except UsageError as error:
                 click.echo(str(error), err=True)

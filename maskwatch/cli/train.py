@@ -30,7 +30,7 @@ def need_training() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     try:
-        import matplotlib  # noqa: F401 - looked for, so that a long run does not end without it
+        import matplotlib  # noqa: F401 - checked first, so that a long run does not fail at its end
         import sklearn  # noqa: F401 - the same
         import tensorflow  # noqa: F401 - the same
     except ImportError as error:
@@ -50,7 +50,7 @@ def need_training() -> None:
     "--scenes",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="annotations.json of whole photographs.",
+    help="annotations.json of whole photographs with boxed faces.",
 )
 @click.option(
     "--leaks",
@@ -62,15 +62,17 @@ def need_training() -> None:
     "--hold-out",
     multiple=True,
     metavar="SOURCE",
-    help="Source never trained on; measured in the report.",
+    help="Source that is excluded from training and measured in the report.",
 )
-@click.option("--drop", multiple=True, metavar="SOURCE", help="Source left out altogether.")
+@click.option(
+    "--drop", multiple=True, metavar="SOURCE", help="Source that is excluded from training and report."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder to write the new run to.  [default: runs/RECIPE-SIZE]",
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on with this run folder.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Run folder to continue.")
 @click.option(
     "--recipe",
     type=click.Choice(["cctv", "paper", "features"]),
@@ -95,9 +97,11 @@ def need_training() -> None:
     type=click.FloatRange(0, 1),
     default=0.15,
     show_default=True,
-    help="Added to a face box per side.",
+    help="Margin added to each side of a face box, as a share of it.",
 )
-@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs.")
+@click.option(
+    "--epochs", type=click.IntRange(1), default=20, show_default=True, help="Number of epochs."
+)
 @click.option(
     "--samples",
     type=click.IntRange(0),
@@ -110,7 +114,7 @@ def need_training() -> None:
     type=click.IntRange(0, 16),
     default=0,
     show_default=True,
-    help="Blocks of the network, from below, left as they are: faster.",
+    help="Number of first blocks of the network that are not trained. Larger: faster.",
 )
 @click.option(
     "--threads",
@@ -128,21 +132,21 @@ def need_training() -> None:
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="Of the camera's degradations.",
+    help="Strength of the simulated camera's degradations.",
 )
 @click.option(
     "--lean",
     type=click.FloatRange(-5, 5),
     default=0.0,
     show_default=True,
-    help="Nats added to the logit of no mask; choose it with --hold-out.",
+    help="Nats added to the logit of no mask; choose the value with --hold-out.",
 )
 @click.option(
     "--validation",
     type=click.FloatRange(0, 0.9, min_open=True, max_open=True),
     default=0.1,
     show_default=True,
-    help="Share kept for validation.",
+    help="Share of the data used for validation.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=42, show_default=True, help="Seed of every random choice."
@@ -181,9 +185,9 @@ def train(  # noqa: PLR0913 - one parameter per option
 ) -> None:
     r"""Train a mask model, quantize it and write a report.
 
-    DATA has one sub-folder per class: with_mask, without_mask and, if you like, mask_worn_incorrectly.
-    A split.csv (path, split) beside them keeps its test pictures, and whatever looks like them, out
-    of training; a manifest.csv (path, source, original) names where each picture comes from.
+    DATA has one sub-folder per class: with_mask, without_mask and, optionally, mask_worn_incorrectly.
+    A split.csv (path, split) beside them excludes its test pictures, and pictures similar to them, from
+    training; a manifest.csv (path, source, original) names where each picture comes from.
 
     \b
     Examples:
@@ -195,7 +199,7 @@ def train(  # noqa: PLR0913 - one parameter per option
     if resume is None and not data and not scenes:
         raise UsageError("nothing to train on: give --data FOLDER, --scenes FILE, or --resume RUN")
     if resume is not None:
-        refuse(explicit_options() - {"resume"}, "a run goes on with the settings that it began with")
+        refuse(explicit_options() - {"resume"}, "a run continues with its original settings")
     need_training()
     from maskwatch.lab.training.run import Listener, begin, go_on
     from maskwatch.lab.training.settings import Settings
@@ -203,13 +207,13 @@ def train(  # noqa: PLR0913 - one parameter per option
 
     stop = Stop()
 
-    def tell(state: Progress | Epoch) -> None:
+    def on_progress(state: Progress | Epoch) -> None:
         stop.check()
-        _tell(state)
+        _show_progress(state)
 
-    listener = Listener(click.echo, tell)
+    listener = Listener(click.echo, on_progress)
     folder = resume or out or Path("runs") / f"{recipe}-{size or _SIZES[recipe]}"
-    with _told_of_stop(folder), stop:
+    with _reported_interrupt(folder), stop:
         if resume is not None:
             manifest = go_on(resume, listener)
         else:
@@ -243,23 +247,23 @@ def train(  # noqa: PLR0913 - one parameter per option
 
 
 @contextmanager
-def _told_of_stop(run: Path) -> Iterator[None]:
-    """Say at Ctrl-C what is kept, and end with its code."""
+def _reported_interrupt(run: Path) -> Iterator[None]:
+    """Report at Ctrl-C what is kept, and exit with code 130."""
     from maskwatch.lab.training.history import read_history
 
     try:
         yield
     except KeyboardInterrupt:
         epochs = len(read_history(run))
-        kept = "no epoch was whole, so nothing is kept"
+        kept = "no epoch was complete, so nothing is kept"
         if epochs:
-            kept = f"{epochs} whole epochs are kept: go on with `maskwatch train --resume {run}`"
+            kept = f"{epochs} complete epochs are kept; continue with `maskwatch train --resume {run}`"
         click.echo(f"\nstopped; {kept}", err=True)
         sys.exit(130)
 
 
-def _tell(state: Progress | Epoch) -> None:
-    """Write a bar that overwrites itself on a terminal, and one line per epoch anywhere."""
+def _show_progress(state: Progress | Epoch) -> None:
+    """Show progress on one line of a terminal, and print one line per epoch."""
     from maskwatch.lab.training.history import Epoch
 
     if isinstance(state, Epoch):

@@ -29,7 +29,9 @@ VERBS = (
 def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKWATCH_CONFIG", raising=False)
-    monkeypatch.setattr(config_option, "_USUAL", (Path("config.yaml"), tmp_path / "etc" / "config.yaml"))
+    monkeypatch.setattr(
+        config_option, "_DEFAULT_PATHS", (Path("config.yaml"), tmp_path / "etc" / "config.yaml")
+    )
 
 
 def said(verb: list[str], *options: str, env: dict[str, str] | None = None) -> str:
@@ -61,7 +63,7 @@ def test_a_missing_file_is_a_usage_error_that_names_the_option(verb: list[str]) 
 def test_an_unreadable_default_path_is_skipped(tmp_path: Path) -> None:
     usual = tmp_path / "config.yaml"
     usual.symlink_to(usual)  # not to be opened, by root neither
-    with pytest.raises(UsageError, match="which configuration"):
+    with pytest.raises(UsageError, match="no configuration file"):
         find_config(None)
 
 

@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_served_is_an_error_at_the_start(
         port = str(taken.getsockname()[1])
         cases: list[tuple[list[str], type[Exception], str]] = [
             ([str(text), "--port", "0"], SourceGarbageError, "cannot be read as a video"),
-            ([good, "--port", port], PortInUseError, "cannot be listened on"),
+            ([good, "--port", port], PortInUseError, "cannot listen on"),
             ([good, "--port", "0", "--user", "ann"], SecretError, "MASKWATCH_SERVE_PASSWORD"),
             ([good, "--port", "0", "--fault", "dorp=1"], UsageError, "no fault 'dorp'"),
             ([good, "--port", "0", "--fault", "x:stall"], UsageError, "no camera 'x'"),
