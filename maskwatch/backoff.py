@@ -22,7 +22,6 @@ class Backoff:
         cap: upper bound of every wait.
         floor: lower bound of every wait.
         min_fraction: lower bound of a wait as a fraction of its upper bound; 0 is full jitter.
-
     """
 
     first: float

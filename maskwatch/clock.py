@@ -14,11 +14,9 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Return the wall time, aware, in UTC."""
-        ...
 
     def monotonic(self) -> float:
         """Return seconds that never go back; only differences mean anything."""
-        ...
 
 
 class SystemClock:

@@ -40,7 +40,6 @@ def read_json(path: Path, max_bytes: int, type_: type[T]) -> T:
     Raises:
         OSError: it cannot be read.
         msgspec.DecodeError: it is not JSON, or (ValidationError) does not match the type.
-
     """
     data = read_file(path, max_bytes)
     try:
@@ -66,7 +65,6 @@ def replace_file(path: Path, data: bytes) -> None:
 
     Raises:
         OSError: the file cannot be written; the old file is unchanged.
-
     """
     real = path.resolve()
     handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)

@@ -16,7 +16,6 @@ def make_sinks(config: Config) -> list[Sink]:
     Raises:
         DependencyError: a channel needs Apprise, which is not installed.
         ConfigError: Apprise does not understand a channel's URL.
-
     """
     sinks: list[Sink] = []
     if config.mqtt.enabled:

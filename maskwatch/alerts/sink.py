@@ -119,22 +119,18 @@ class Sink(Protocol):
     @property
     def name(self) -> str:
         """Key of this sink in the outbox and in metrics."""
-        ...
 
     @property
     def window(self) -> int:
         """How many deliveries may be without an outcome."""
-        ...
 
     @property
     def ready(self) -> bool:
         """Whether deliveries are taken now (connected, and publishing verified)."""
-        ...
 
     @property
     def paused(self) -> bool:
         """Whether it takes nothing now on purpose (quiet hours, the pause after a burst)."""
-        ...
 
     def start(
         self,
@@ -143,35 +139,27 @@ class Sink(Protocol):
         run_command: Callable[[Command], None],
     ) -> None:
         """Connect in the background; the callables may be called from any thread."""
-        ...
 
     def send(self, delivery: Delivery) -> None:
         """Take a delivery; its outcome is reported once, also when the connection is lost."""
-        ...
 
     def camera_changed(self, status: CameraStatus) -> None:
         """Publish a camera's new state."""
-        ...
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
         """Publish a counted minute."""
-        ...
 
     def state_changed(self) -> None:
         """Publish open violations, open incidents and snoozes again; `current_state` returns them."""
-        ...
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
         """Publish the picture that a command requested; the command's result follows."""
-        ...
 
     def command_done(self, result: CommandResult) -> None:
         """Publish the result of a command, if it came through this sink."""
-        ...
 
     def stop(self, timeout: float) -> None:
         """Disconnect in order, within `timeout` seconds."""
-        ...
 
 
 class StatelessSink:

@@ -48,7 +48,6 @@ def build_pipeline(
     Raises:
         WeightsError: the face detector's weights are missing or not the pinned ones.
         ManifestError, ModelError: the mask model cannot be used.
-
     """
     return Pipeline(
         camera,

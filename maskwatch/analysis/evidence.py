@@ -43,7 +43,6 @@ class EvidenceLimits:
         miss_rate: nominal share of unmasked people missed (Wald's beta).
         correlation_time: seconds over which readings are correlated (tau).
         incorrect_is_violation: whether a wrongly worn mask is reported.
-
     """
 
     false_alarm_rate: float
@@ -85,7 +84,6 @@ class CorrelationWeight:
 
     Args:
         correlation_time: seconds (tau) of the weight 1 - exp(-dt / tau).
-
     """
 
     __slots__ = ("_correlation_time", "_last")
@@ -117,7 +115,6 @@ class Evidence:
     Attributes:
         verdict: the class accepted last; UNKNOWN until the first.
         readings: number of readings so far.
-
     """
 
     __slots__ = ("_cusums", "_limits", "_prior", "_ratios", "_weight", "readings", "verdict")
@@ -136,7 +133,6 @@ class Evidence:
         Args:
             logits: calibrated class scores.
             moment: seconds of the frame; a moment in the past counts as no time passed.
-
         """
         weight = self._weight.at(moment)
         steps = {pair: weight * self._ratio(logits, pair) for pair in self._ratios}

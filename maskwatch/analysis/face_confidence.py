@@ -33,7 +33,6 @@ class FaceConfidence:
 
     Attributes:
         ratio: log-likelihood ratio of "a face" over "no face", in nats.
-
     """
 
     __slots__ = ("_weight", "ratio")

@@ -52,7 +52,6 @@ class _Candidate:
         first: the face's first box.
         first_shift: shift of the camera's picture at that time, measured over the whole of it.
         carried: the first box, moved along with the picture around it from frame to frame.
-
     """
 
     patch: FacePatch
@@ -83,7 +82,6 @@ class LivenessMonitor:
         Args:
             frame: the frame to analyse.
             faces: the faces of all tracks; their bodies are left out of the measurement.
-
         """
         if not self._candidates:
             return
@@ -102,7 +100,6 @@ class LivenessMonitor:
             frame: the frame that shows it.
             shift: total shift of the camera's picture, in the same pixels.
             others: the faces of all other tracks.
-
         """
         if not visit.motion.alive:
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)

@@ -30,7 +30,6 @@ class Occupancy:
         Args:
             people: zone and verdict of each person by track number.
             at: capture time; one in the past counts into the current minute.
-
         """
         finished = self._advance(at)
         present: dict[str, int] = {}

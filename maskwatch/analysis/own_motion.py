@@ -47,7 +47,6 @@ class MotionEvidence:
 
     Attributes:
         alive: whether motion of its own was ever shown.
-
     """
 
     __slots__ = (
@@ -91,7 +90,6 @@ class MotionEvidence:
                 way of measuring that; in the same pixels.
             change: change of the face's pixels since it was first seen, 1 being what noise
                 explains; None while another person passes in front.
-
         """
         if self._first is None:
             self._first = box

@@ -43,7 +43,6 @@ class FaceDetecting(Protocol):
 
     def detect(self, image: Image) -> list[Detection]:
         """Return the faces in uint8 BGR (height, width, 3), in pixels of it."""
-        ...
 
 
 class Pipeline:
@@ -57,7 +56,6 @@ class Pipeline:
         meter: receives the metrics.
         clock: measures durations for the metrics; no decision depends on it.
         gated: whether frames without motion are skipped.
-
     """
 
     def __init__(
@@ -115,7 +113,6 @@ class Pipeline:
         Args:
             at: wall time (UTC).
             moment: monotonic seconds of the same instant.
-
         """
         result = FrameResult()
         self._end_visits(self._tracker.expire(moment), result, moment)

@@ -26,16 +26,13 @@ class MaskClassifying(Protocol):
     @property
     def id(self) -> str:
         """The model's name, for violations."""
-        ...
 
     @property
     def prior(self) -> MaskLogits:
         """Logarithms of the training shares."""
-        ...
 
     def classify(self, image: Image, detections: Sequence[Detection], /) -> list[Reading]:
         """Return one reading for each detection (pixels of `image`, uint8 BGR (height, width, 3))."""
-        ...
 
 
 class MaskReader:
@@ -46,7 +43,6 @@ class MaskReader:
         correlation_time: seconds over which readings are correlated.
         metrics: counts readings and durations.
         clock: measures durations for the metrics; no decision depends on it.
-
     """
 
     def __init__(

@@ -27,7 +27,6 @@ class TrackView:
         zone: name of the zone it is in, "" outside all.
         obstacle: why no violation may open, "" when one may.
         violation: id of the open violation.
-
     """
 
     number: int
@@ -53,7 +52,6 @@ class FrameResult:
         minutes: finished minutes of the occupancy.
         tracks: every confirmed track.
         detections: all faces found, in pixels of the full picture, doubtful ones included.
-
     """
 
     analysed: bool = False

@@ -38,7 +38,6 @@ class CameraPictures:
     Args:
         camera: which kind of pictures are made, and the vault's key.
         private: outlines (relative, 0 to 1) of what is blackened in every picture.
-
     """
 
     def __init__(self, camera: CameraConfig, private: Sequence[Polygon]) -> None:
@@ -54,7 +53,6 @@ class CameraPictures:
             frame: the frame that shows it.
             faces: (track number, box in pixels of the full picture) of all faces to cover; the
                 number is 0 for a detection that belongs to no track.
-
         """
         visit, score = sighting.visit, sighting.quality.picture_score(sighting.detection)
         best = self._best.get(visit.number)
@@ -84,7 +82,6 @@ class CameraPictures:
             frame: the frame.
             people: faces, in pixels of the full picture, of the people in view.
             faces: see `offer`; a snapshot has no subject, so all of them are covered.
-
         """
         picture, _ = self._anonymizer.picture(frame.full(), people, [box for _, box in faces])
         return _jpeg(picture)

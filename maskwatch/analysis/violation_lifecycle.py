@@ -39,7 +39,6 @@ class ViolationLifecycle:
         violation: the current state.
         update_pending: whether something changed that is worth an update.
         updates_held: number of updates held back by the cooldown.
-
     """
 
     def __init__(self, violation: Violation, cooldown: float) -> None:

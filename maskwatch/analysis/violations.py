@@ -29,7 +29,6 @@ class ViolationReporter:
         ids: source of the violations' ids.
         pictures: the best picture of each open violation.
         metrics: counts violations and updates.
-
     """
 
     def __init__(

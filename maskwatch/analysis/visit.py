@@ -39,7 +39,6 @@ class Visit:
         reading: the reading of this frame, if there is one.
         at_still_place: whether the face is where a still one was: a track that moved onto a poster.
         lifecycle: the violation that is open, or was last.
-
     """
 
     number: int
@@ -95,7 +94,6 @@ class Sighting:
     Attributes:
         detection: the matched detection, in pixels of the full picture.
         quality: what was measured of the face.
-
     """
 
     track: Track

@@ -66,7 +66,6 @@ class LiveCamera:
         delays: how long to wait between attempts.
         rng: for the jitter.
         on_disconnect: called with the reason's short word at each failed connection.
-
     """
 
     def __init__(

@@ -111,7 +111,6 @@ def diagnose(error: Exception, where: str, waited: float, timeout: float) -> Sou
         where: the address without credentials, or the path.
         waited: seconds that the failed call took.
         timeout: seconds after which FFmpeg ends the call; it reports even that as invalid data.
-
     """
     if isinstance(error, SourceError):
         return error

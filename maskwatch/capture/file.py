@@ -37,7 +37,6 @@ class FileSource:
 
     Raises:
         SourceError: the file is missing, or not a video.
-
     """
 
     def __init__(

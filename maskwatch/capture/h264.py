@@ -63,7 +63,6 @@ class SliceReassembler:
 
     Args:
         codec: FFmpeg's name of it.
-
     """
 
     def __init__(self, codec: str) -> None:

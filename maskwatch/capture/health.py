@@ -65,7 +65,6 @@ class View:
         plane: the picture reduced by averaging, float32 (about 36, 64).
         samples: single pixels of it, uint8: noise makes them differ from frame to frame.
         detail: the steepest edges relative to the contrast; independent of brightness.
-
     """
 
     plane: Plane

@@ -32,7 +32,6 @@ class FrameMaker:
     Args:
         fit: from the upright full size to the analysis size.
         rotation: degrees clockwise, in addition to the rotation that the file declares.
-
     """
 
     def __init__(self, fit: Fit, rotation: int) -> None:

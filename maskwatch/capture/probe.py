@@ -41,7 +41,6 @@ class ProbeReport:
         faces: most faces in one picture; None without face detection.
         face_heights: heights in the camera's pixels of the faces in that picture.
         blind: black, covered or frozen; empty if the picture shows something.
-
     """
 
     address: str

@@ -90,7 +90,6 @@ class ReachabilityWait:
         attempt: failures in a row of the worker that this one replaces.
         on_failure: called with the reason's short word at each failed attempt.
         delays: how long to wait between attempts.
-
     """
 
     def __init__(
@@ -120,7 +119,6 @@ class ReachabilityWait:
         Args:
             wait: waits up to the given seconds; returns whether to stop.
             on_change: called when the state of `connection` has changed.
-
         """
         now = self._clock.monotonic()
         if self._address is None:

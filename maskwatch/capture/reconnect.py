@@ -65,7 +65,6 @@ class ConnectionStatus:
         leave_by: the moment by which it must be left or confirmed; None for never.
         retry_at: the moment of the next attempt; it only counts in BACKOFF.
         attempt: failures in a row.
-
     """
 
     state: CameraState

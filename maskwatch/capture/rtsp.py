@@ -33,7 +33,6 @@ class RtspSource:
         fit: from the picture's upright size to the analysis size.
         rotation: degrees clockwise to rotate the picture upright.
         clock: for capture times and deadlines.
-
     """
 
     def __init__(

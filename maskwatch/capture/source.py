@@ -63,22 +63,18 @@ class FrameSource(Protocol):
     @property
     def info(self) -> StreamInfo | None:
         """Properties of the stream, once they are known."""
-        ...
 
     def read(self, timeout: float) -> Frame | None:
         """Return the next frame, or None if there is none within `timeout` seconds.
 
         Raises SourceError when no more will come: SourceEndedError at a file's end.
         """
-        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """Return frame after frame; a file ends, a camera raises SourceError."""
-        ...
 
     def close(self) -> None:
         """Release everything; may be called twice."""
-        ...
 
     def __enter__(self) -> Self: ...
 

@@ -45,7 +45,6 @@ def find_config(config: Path | None) -> Path:
 
     Raises:
         UsageError: there is neither.
-
     """
     path = config or default_config()
     if path is None:

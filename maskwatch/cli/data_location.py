@@ -28,7 +28,6 @@ class DataLocation:
         data_dir: the data directory.
         runtime_dir: the directory of its sockets, None without a configuration.
         retention: the configured retention, None without a configuration.
-
     """
 
     data_dir: Path
@@ -52,7 +51,6 @@ def find_data(config: Path | None, data_dir: Path | None) -> DataLocation:
     Raises:
         ConfigError: the file cannot be used.
         UsageError: neither option was given, and no default configuration file exists.
-
     """
     if data_dir is not None:
         return DataLocation(data_dir)

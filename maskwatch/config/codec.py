@@ -22,7 +22,6 @@ def enc_hook(value: object) -> str:
     Raises:
         NotImplementedError: a message cannot hold `value`; msgspec expects this exception of a
             hook for other types.
-
     """
     if isinstance(value, Secret):
         return value.reveal()
@@ -36,7 +35,6 @@ def dec_hook(kind: type, value: object) -> object:
         NotImplementedError: `kind` is not a secret, as above. msgspec would report a TypeError as a
             wrong message, which hides a programming error.
         ValueError: `value` is not a text.
-
     """
     if not issubclass(kind, Secret):
         raise NotImplementedError(f"a message cannot hold a {kind.__name__}")  # msgspec's protocol
@@ -50,7 +48,6 @@ def for_worker(config: Config, camera: str) -> Config:
 
     Raises:
         KeyError: there is no such camera.
-
     """
     for candidate in config.cameras:
         if candidate.name == camera:

@@ -29,7 +29,6 @@ class Diagnostics:
         literal_secrets: the keys whose secrets are written in the file itself.
         variables: values from the environment, and the reference that messages show instead: a
             value may be a secret that was named in the wrong place.
-
     """
 
     file: str

@@ -29,7 +29,6 @@ class Difference:
         supervision: whether the supervisor's own thresholds changed.
         full_restart: messages about keys that take effect only after a restart of the daemon; the
             old values apply until then.
-
     """
 
     start: tuple[str, ...]

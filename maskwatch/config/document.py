@@ -55,7 +55,6 @@ class Key:
         description: its purpose.
         section: the class of its section, or of the sections in its list.
         listed: whether it takes a list.
-
     """
 
     name: str

@@ -36,7 +36,6 @@ class CheckedConfig:
         problems: in the order of the file.
         warnings: what works, but is insecure or probably a mistake.
         secrets_only: whether every problem is a secret that is not available.
-
     """
 
     config: Config | None
@@ -62,7 +61,6 @@ def load(
     Raises:
         SecretError: secrets that the file names are not available; nothing else is wrong.
         ConfigError: anything else; it carries every problem, each with line and column.
-
     """
     checked = check_config(path, environ=environ, credentials_dir=credentials_dir, secrets=secrets)
     if checked.config is None:
@@ -117,7 +115,6 @@ def _text(path: Path) -> str:
 
     Raises:
         YamlError: the file cannot be read as text.
-
     """
     start = SourceLocation(1, 1)
     try:

@@ -59,7 +59,6 @@ class SubstitutionContext:
         credentials: systemd's credentials directory, if there is one.
         base: the directory of the configuration file; relative paths start there.
         secrets: whether secrets are looked up; if not, references to them read as "withheld".
-
     """
 
     environ: Mapping[str, str]
@@ -73,7 +72,6 @@ class SubstitutionContext:
         Raises:
             SubstitutionError: a variable is not set and has no default, or the default of a secret
                 is itself a secret in the file.
-
         """
         return self._replaced(text, secret=secret, encode=_as_is)
 
@@ -82,7 +80,6 @@ class SubstitutionContext:
 
         Raises:
             SubstitutionError: as `substituted`, or as `read` for a reference.
-
         """
         if not self.secrets and is_reference(text):
             return WITHHELD
@@ -99,7 +96,6 @@ class SubstitutionContext:
 
         Raises:
             SubstitutionError: it is not available.
-
         """
         if not self.secrets and is_reference(text):
             return WITHHELD_SECRET
@@ -112,7 +108,6 @@ class SubstitutionContext:
 
         Raises:
             SubstitutionError: there is no such file, or it is not one short line of text.
-
         """
         kind, _, name = reference.partition(":")
         path = self.path(name) if kind == "file" else self._credential(name)

@@ -49,7 +49,6 @@ class Text:
         plain: whether it was written without quotes, or came from a variable.
         source: the variable it came from, "" if it is written in the file. Such a value is not
             shown: the variable may be a secret that was named in the wrong place.
-
     """
 
     value: str
@@ -75,7 +74,6 @@ def convert(kind: mi.Type, text: Text) -> object:
 
     Raises:
         ValueProblem: it does not fit.
-
     """
     leaf = unwrapped(kind)
     match leaf:

@@ -46,7 +46,6 @@ class Section(yaml.MappingNode):
         entries: key and value nodes by key, in the file's order; of a repeated key the first.
         inherited: the keys that only a merge brings in.
         repeated: the key nodes that occur again.
-
     """
 
     def __init__(self, node: yaml.MappingNode) -> None:
@@ -81,7 +80,6 @@ def parse(text: str) -> yaml.Node | None:
 
     Raises:
         YamlError: at the first fault of the text.
-
     """
     try:
         return yaml.compose(text, Loader=_BoundedLoader)

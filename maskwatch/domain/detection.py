@@ -17,7 +17,6 @@ class Detection:
         box: the face's rectangle.
         score: the detector's confidence, 0 to 1.
         landmarks: right eye, left eye (as the person sees them), nose tip, right and left mouth corner.
-
     """
 
     box: Box

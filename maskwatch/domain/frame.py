@@ -30,7 +30,6 @@ class Frame:
         full: returns uint8 BGR of the whole picture at the camera's size, upright; converted
             at the first call only, so call it only when there is a face.
         full_size: (width, height) in pixels of what `full` returns.
-
     """
 
     sequence: int

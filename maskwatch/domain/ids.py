@@ -27,7 +27,6 @@ class IdSource(Protocol):
 
     def next(self, at: datetime) -> UUID:
         """Return a new id for a violation that began `at` (aware)."""
-        ...
 
 
 class LiveIds:

@@ -45,7 +45,6 @@ class OpenIncidents:
     Args:
         changed: called with every incident that is opened or closed.
         already_open: incidents of an earlier process that are to be closed here.
-
     """
 
     def __init__(

@@ -50,7 +50,6 @@ class Violation:
         face_height: height of the best face in pixels of the full picture.
         box: the best face, relative (0 to 1) to the picture.
         model: id of the mask model.
-
     """
 
     id: UUID
@@ -79,7 +78,6 @@ class Change:
         number: 1 for opened; consumers ignore a number they have seen.
         at: capture time (UTC) of the frame that caused the change.
         violation: the state after the change.
-
     """
 
     number: int

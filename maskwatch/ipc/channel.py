@@ -27,7 +27,6 @@ class Channel(Generic[T]):
         sock: connected, of stream type; the channel owns it from now on.
         decoder: of the messages that may arrive (one of `maskwatch.ipc.wire`).
         limit: bytes that may wait to be sent before `send` refuses `droppable` messages.
-
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Channel(Generic[T]):
 
         Raises:
             WireError: the peer sent an invalid message; `ended` is set.
-
         """
         self.received_bytes = 0
         try:
@@ -90,7 +88,6 @@ class Channel(Generic[T]):
 
         Raises:
             WireError: the message is longer than a peer accepts.
-
         """
         frame = encode(message, blob)
         with self._lock:

@@ -54,7 +54,6 @@ class SupervisorChannel(Channel[ToChild]):
 
         Raises:
             WireError: another message came, none within `timeout` seconds, or the channel ended.
-
         """
         deadline = time.monotonic() + timeout
         messages: list[ToChild] = []
@@ -105,7 +104,6 @@ def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[SupervisorCh
 
     Raises:
         WireError: the descriptor is not a channel to a supervisor, or no configuration came.
-
     """
     for name in _SUPERVISOR_VARIABLES:
         os.environ.pop(name, None)

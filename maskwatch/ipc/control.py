@@ -168,7 +168,6 @@ def ask(path: Path, request: Request, *, timeout: float) -> Answer:
 
     Raises:
         ControlError: no daemon listens there, it does not answer, or it refused.
-
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:

@@ -21,7 +21,6 @@ class HasFileno(Protocol):
 
     def fileno(self) -> int:
         """Return the descriptor."""
-        ...
 
 
 class Wakeup:

@@ -56,7 +56,6 @@ def encode(message: msgspec.Struct, blob: bytes = b"") -> bytes:
 
     Raises:
         WireError: it is larger than a peer accepts.
-
     """
     text = _encoder.encode(message)
     _check(len(text), len(blob))
@@ -92,7 +91,6 @@ class Reader(Generic[T]):
         Raises:
             WireError: a message is invalid, not of this direction, or too long. The stream cannot
                 be read any further.
-
         """
         self._buffer += data
         found: list[tuple[T, bytes]] = []

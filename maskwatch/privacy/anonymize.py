@@ -53,7 +53,6 @@ class Anonymizer:
 
     Args:
         private: outlines (relative, 0 to 1) of what is blackened in every picture.
-
     """
 
     def __init__(self, private: Sequence[Polygon] = ()) -> None:
@@ -69,7 +68,6 @@ class Anonymizer:
             bodies: faces, in pixels of `image`, of the people whose bodies are shown.
             covered: every face that is tracked or was detected with a score of 0.3 or more, except
                 that of a subject whom the operator chose to keep recognizable.
-
         """
         scale = min(1.0, _LONGEST_SIDE / max(image.shape[:2]))
         source = _shrunk(image, scale)

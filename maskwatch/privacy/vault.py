@@ -54,7 +54,6 @@ def seal(public: str, plain: bytes, context: bytes) -> bytes:
     Raises:
         DataError: `public` is not a key.
         DependencyError: the extra `vault` is not installed.
-
     """
     _require_cryptography()
     from cryptography.hazmat.primitives.asymmetric.x25519 import (  # noqa: PLC0415 - an extra

@@ -33,7 +33,6 @@ class CommandHandler:
         state: the current state.
         snoozes: which cameras are snoozed.
         send: sends a message to the supervisor.
-
     """
 
     def __init__(

@@ -24,7 +24,6 @@ class CurrentState:
 
     Attributes:
         cameras: names of the configured cameras.
-
     """
 
     def __init__(

@@ -43,7 +43,6 @@ class RetryPolicy:
         max_strikes: failures of one delivery, each after another one was accepted, that make it poison.
         timeout: seconds after which a delivery without an outcome counts as failed.
         rate: the most deliveries sent per second.
-
     """
 
     backoff: Backoff = _BACKOFF
@@ -85,7 +84,6 @@ class OutboxDelivery:
     Attributes:
         sink: the destination.
         outbox_changed: set it when changes were stored; the outbox is not read before.
-
     """
 
     def __init__(

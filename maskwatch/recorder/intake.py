@@ -56,7 +56,6 @@ class Intake:
 
     Attributes:
         trouble: why the store cannot take entries now: "full", "locked", "io", or "" if it can.
-
     """
 
     def __init__(
@@ -127,7 +126,6 @@ class Intake:
 
         Raises:
             StoreDamagedError: the database must be reopened; everything still waits.
-
         """
         if self.settled:
             return False

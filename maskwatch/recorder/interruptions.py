@@ -29,7 +29,6 @@ class Interruptions:
         intake: takes the closing changes.
         state: has the open violations.
         clock: for the time of the end.
-
     """
 
     def __init__(
@@ -52,7 +51,6 @@ class Interruptions:
 
         Raises:
             StoreError: the database cannot be read now; call again.
-
         """
         newcomers = self._workers.newcomers
         while newcomers and self._intake.settled:

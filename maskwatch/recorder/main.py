@@ -48,7 +48,6 @@ def serve(
         StoreLockedError: another daemon uses the directory.
         StoreTooNewError: a newer version has written the database.
         StoreError: the directory or the database cannot be used.
-
     """
     config = configure.config
     directory = DataDir(Path(config.data_dir))

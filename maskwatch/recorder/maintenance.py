@@ -35,7 +35,6 @@ class ClockJumpDetector:
     Args:
         clock: the clock to check.
         newest: when the newest row was stored, None in an empty database.
-
     """
 
     def __init__(self, clock: Clock, newest: datetime | None) -> None:
@@ -68,7 +67,6 @@ class Maintenance:
         newest: when the newest row was stored, None in an empty database.
         clock: for all times.
         meter: of retention's metrics.
-
     """
 
     def __init__(
@@ -111,7 +109,6 @@ class Maintenance:
 
         Raises:
             StoreError: the database cannot be used now; a pass that has begun is abandoned.
-
         """
         now = self._clock.monotonic()
         if now >= self._checkpoint_at:

@@ -36,7 +36,6 @@ class SupervisorReports:
     Attributes:
         trouble: why the store cannot be written now, "" if it can.
         received: how many messages workers have sent.
-
     """
 
     def __init__(self, supervisor: SupervisorChannel, clock: Clock) -> None:
@@ -89,7 +88,6 @@ class RecorderMetrics:
 
         Raises:
             StoreError: the database cannot be read now.
-
         """
         self._meter.set(catalogue.ALERTS_UNSTORED, len(unstored))
         self._update_store(store)
@@ -152,7 +150,6 @@ class IncidentDetector:
         clock: for the times of incidents.
         changed: called with every incident that is opened or closed.
         already_open: incidents that an earlier recorder of the same run of the daemon left open.
-
     """
 
     def __init__(
@@ -178,7 +175,6 @@ class IncidentDetector:
 
         Raises:
             StoreError: the database cannot be read now.
-
         """
         self._set(IncidentKind.DISK, _disk_reason(store, unstored, trouble))
         self._set(IncidentKind.BACKLOG, self._backlog_reason(store, deliveries))

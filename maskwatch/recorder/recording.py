@@ -32,7 +32,6 @@ class Recording:
 
         Raises:
             StoreError: the database cannot be used now; everything still waits.
-
         """
         changed = self.intake.commit(self.guard.store)
         self.workers.flow(running=self.intake.empty)

@@ -50,7 +50,6 @@ def open_recorder(
 
     Raises:
         StoreError: the database cannot be opened, or the socket cannot be created.
-
     """
     config, sinks = configure.config, list(make_sinks(configure.config))
     meter, loop, unstored = Meter(), EventLoop(clock), UnstoredBuffer()

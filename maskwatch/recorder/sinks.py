@@ -31,7 +31,6 @@ class SinkDeliveries:
         wake: wakes the recorder's loop from any thread.
         clock: for all times.
         meter: counts deliveries.
-
     """
 
     def __init__(

@@ -32,7 +32,6 @@ class SnoozeManager:
         unstored: changes that could not be stored, and are deliverable once the snooze has ended.
         clock: for all times; within one run a snooze does not depend on the wall clock.
         changed: called with every snooze that begins or ends.
-
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class SnoozeManager:
 
         Raises:
             StoreError: the database cannot be written now; nothing was changed.
-
         """
         camera, seconds = command.target, command.seconds
         if not 0 <= seconds <= _MAX_SECONDS:
@@ -94,7 +92,6 @@ class SnoozeManager:
 
         Raises:
             StoreError: the database cannot be written now; call again.
-
         """
         now = self._clock.monotonic()
         expired = [camera for camera, ends_at in self._ends_at.items() if now >= ends_at]

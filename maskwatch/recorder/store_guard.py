@@ -41,7 +41,6 @@ class StoreGuard:
 
     Raises:
         StoreError: it cannot be opened.
-
     """
 
     def __init__(

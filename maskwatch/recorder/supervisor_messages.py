@@ -33,7 +33,6 @@ class SupervisorMessages:
 
     Attributes:
         grace: seconds within which the recorder must end, once the supervisor has sent `Stop`.
-
     """
 
     supervisor: SupervisorChannel

@@ -60,7 +60,6 @@ class _Connection:
         on_message: called with each message and its blob; WireError ends the connection.
         on_end: called once at the end.
         on_misbehaviour: called with the reason when a peer that broke the protocol is disconnected.
-
     """
 
     def __init__(
@@ -152,7 +151,6 @@ def _listen(path: Path) -> socket.socket:
 
     Raises:
         StoreError: the socket cannot be created there.
-
     """
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
@@ -197,7 +195,6 @@ class WorkerEvents:
         minute: takes a count, which is in the intake already.
         snapshot: takes a picture and its JPEG; returns the result of its command.
         misbehaved: takes the id of a process that broke the protocol, and the reason.
-
     """
 
     minute: Callable[[OccupancyMinute], None]
@@ -223,7 +220,6 @@ class WorkerConnections:
 
     Raises:
         StoreError: the socket cannot be created there.
-
     """
 
     def __init__(

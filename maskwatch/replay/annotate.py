@@ -44,7 +44,6 @@ class AnnotatedVideo:
 
     Raises:
         UsageError: the file cannot be written.
-
     """
 
     def __init__(self, path: Path, camera: CameraConfig) -> None:

@@ -43,7 +43,6 @@ class TrackHistory:
         violations: (seconds, change) of its violations.
         extent: the area that its boxes covered, relative to the picture.
         last_box: its latest box, relative.
-
     """
 
     number: int
@@ -87,7 +86,6 @@ class Explanation:
 
     Args:
         camera: whose rules the replay used.
-
     """
 
     def __init__(self, camera: CameraConfig) -> None:

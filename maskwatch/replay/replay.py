@@ -57,7 +57,6 @@ class ReplayedChange(msgspec.Struct, frozen=True, kw_only=True):
         sequence: number of that frame among the analysed ones; None for the file's end.
         box: the subject's face in that frame, in pixels of the picture; None without a detection.
         picture: sha256 of the anonymized JPEG; "" without one.
-
     """
 
     moment: float
@@ -86,7 +85,6 @@ class Replay:
     Raises:
         SourceError: the file is missing or no video (when iterated).
         ModelError: a model cannot be used (when iterated).
-
     """
 
     def __init__(
@@ -185,7 +183,6 @@ def choose_camera(config: Config, name: str | None) -> CameraConfig:
 
     Raises:
         ConfigError: there is no such camera, or several and none was named.
-
     """
     names = [camera.name for camera in config.cameras]
     if name is None and len(names) == 1:

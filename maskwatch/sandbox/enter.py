@@ -67,7 +67,6 @@ def enter(files: Iterable[str], ports: Iterable[int]) -> list[str]:
     Args:
         files: what it must be able to read beside the program itself: models, a recorded file.
         ports: TCP ports of its camera.
-
     """
     layers = [*_limits(), *_no_new_privileges()]
     if "no new privileges" in layers:  # the filters require it

@@ -44,7 +44,6 @@ def restrict(readable: Iterable[Path], writable: Iterable[str], ports: Collectio
         readable: files, and directories with all below them, to be read.
         writable: device files to be read and written.
         ports: TCP ports to be connected to.
-
     """
     version = abi()
     if version == 0:

@@ -32,7 +32,6 @@ def backup(source: Path, target: Path) -> int:
     Raises:
         StoreError: there is no database, the target exists already, or it cannot be written.
         StoreDamagedError: the copy is damaged, because the source is.
-
     """
     if not source.is_file():
         raise StoreError(f"there is no database at {source}")
@@ -74,7 +73,6 @@ def copy_database(
     Raises:
         sqlite3.Error: the source cannot be read, or there is no space.
         StoreError: the target cannot be created.
-
     """
     with translate_errors(target):
         target.unlink(missing_ok=True)
@@ -109,7 +107,6 @@ def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
     Raises:
         StoreError: the backup is missing, of another program, or from a newer version.
         StoreDamagedError: the backup is damaged.
-
     """
     check_backup(source)
     temporary = data_dir.path / ".restore.tmp"

@@ -87,7 +87,6 @@ class DataDir:
 
         Raises:
             StoreError: it cannot be created or written, or is on a network file system.
-
         """
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,7 +154,6 @@ class DirectoryLock:
 
         Raises:
             StoreLockedError: another process holds it; the message names its process id.
-
         """
         self._data_dir = data_dir
         self._handle = self._acquire(timeout)
@@ -178,7 +176,6 @@ class DirectoryLock:
 
         Raises:
             StoreLockedError: another process has locked the present file.
-
         """
         locked = os.fstat(self._handle)
         if self._data_dir.lock.exists() and os.path.samestat(locked, self._data_dir.lock.stat()):

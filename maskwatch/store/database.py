@@ -50,7 +50,6 @@ class Database:
         Raises:
             DiskFullError, StoreBusyError, StoreDamagedError, StoreError: the error of SQLite.
             StoreDisplacedError: the database file was removed or replaced while it was open.
-
         """
         with (
             translate_errors(self._data_dir.database),
@@ -66,7 +65,6 @@ class Database:
 
         Raises:
             DiskFullError: there is no space, not even in the reserve; nothing was written.
-
         """
         try:
             result = transaction()
@@ -115,7 +113,6 @@ class Database:
 
         Raises:
             StoreError: there is no space, or no permission.
-
         """
         self._data_dir.prepare()
         with self._connection() as connection:

@@ -55,7 +55,6 @@ def write_engine(path: Path, *, foreign_keys: bool = True, timeout: float = _BUS
         path: the database.
         foreign_keys: off for migrations, which rebuild tables.
         timeout: seconds to wait for the lock of another program.
-
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
@@ -133,7 +132,6 @@ def translate_errors(path: Path) -> Iterator[None]:
         StoreBusyError: another program holds the database's lock.
         StoreDamagedError: the file is not a sound database.
         StoreError: any other error of SQLite or the file system.
-
     """
     try:
         yield

@@ -29,7 +29,6 @@ class FileIdentity:
 
         Raises:
             StoreDisplacedError: the path names other files now, or none.
-
         """
         inodes = tuple(_inode(file) for file in self._files)
         if self._inodes is None:

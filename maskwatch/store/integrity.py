@@ -31,7 +31,6 @@ def find_damage(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
     Raises:
         StoreBusyError: another program keeps it locked.
         StoreError: it is a sound database of another program, or cannot be read.
-
     """
     try:
         with translate_errors(path):

@@ -53,7 +53,6 @@ def check_revision(connection: Connection, path: Path, *, exact: bool = False) -
     Raises:
         StoreTooNewError: it was written by a newer maskwatch.
         StoreError: it is older, and `exact` is set.
-
     """
     revision = current_revision(connection)
     if revision is not None:
@@ -83,7 +82,6 @@ def upgrade(path: Path, revision: str = "head") -> None:
     Raises:
         StoreTooNewError: it was written by a newer maskwatch.
         StoreError: the error of SQLite.
-
     """
     engine = write_engine(path, foreign_keys=False)
     try:

@@ -30,7 +30,6 @@ def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
     Raises:
         StoreLockedError: a daemon owns the directory: send it a command instead.
         StoreError: the database cannot be written, or has another revision than this version's.
-
     """
     data_dir = DataDir(path)
     with DirectoryLock(data_dir, timeout=0.0):
@@ -52,7 +51,6 @@ def prune(data_dir: DataDir, rules: RetentionConfig, *, dry_run: bool) -> dict[s
     Raises:
         StoreLockedError: a daemon owns the directory (never with `dry_run`).
         StoreError: the database cannot be used.
-
     """
     if dry_run:
         with read_session(data_dir.database):  # checks the revision

@@ -33,7 +33,6 @@ def open_store(
         StoreTooNewError: a newer maskwatch wrote it.
         StoreBusyError: another program keeps it locked.
         StoreError: it cannot be opened.
-
     """
     reserve = Reserve(data_dir, reserve_bytes)
     try:

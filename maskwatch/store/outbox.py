@@ -93,7 +93,6 @@ class Outbox:
 
     Attributes:
         sinks: names of the sinks to which new changes are delivered.
-
     """
 
     def __init__(self, database: Database, sinks: Sequence[str]) -> None:
@@ -153,7 +152,6 @@ class Outbox:
 
         Raises:
             DiskFullError, StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
-
         """
         self._database.with_room(lambda: self._store_results(results))
 

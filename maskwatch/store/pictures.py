@@ -36,7 +36,6 @@ def write_picture(
     Raises:
         OSError: it cannot be written (no space, no permission).
         ValueError: the bytes are not a JPEG, or the name does not match the pattern.
-
     """
     if not jpeg.startswith(_JPEG_START):
         raise ValueError("the picture is not a JPEG")

@@ -143,7 +143,6 @@ def read_session(path: Path) -> Iterator[Session]:
         StoreError: there is no database, or its revision is older than this version's.
         StoreTooNewError: its revision is newer.
         StoreDamagedError: it cannot be read.
-
     """
     if not path.is_file():
         raise StoreError(f"there is no database at {path}: has the daemon run with this data_dir?")
@@ -241,7 +240,6 @@ def find_violation(session: Session, start: str) -> UUID:
 
     Raises:
         UsageError: there is none, or more than one.
-
     """
     digits = start.replace("-", "").lower()
     if not re.fullmatch(r"[0-9a-f]{4,32}", digits):

@@ -45,7 +45,6 @@ class Entry:
         received_at: when the recorder received it (UTC).
         delivered: sinks that accepted it already, while it could not be stored.
         silent: whether its violation, if it is new, has no deliveries: its camera is snoozed.
-
     """
 
     subject: Change | Incident
@@ -108,7 +107,6 @@ class ChangeRecorder:
         Raises:
             DiskFullError: there is no space, not even in the reserve; nothing was stored.
             StoreBusyError, StoreDamagedError, StoreError: nothing was stored.
-
         """
         started = self._clock.monotonic()
         results = self._database.with_room(lambda: self._record(entries, minutes))
@@ -177,7 +175,6 @@ class ChangeRecorder:
 
         Raises:
             ValueError: the violation exists, of another camera.
-
         """
         _check_camera(session, entry.subject)
         silent = update_subject(session, entry.subject, entry.owner, silent=entry.silent)
@@ -235,7 +232,6 @@ def update_subject(
     Returns:
         Whether it has no deliveries, because its camera was snoozed when it opened. `silent`
         decides that for a new violation.
-
     """
     if isinstance(subject, Change):
         return _store_violation(session, subject, owner, silent=silent)

@@ -52,7 +52,6 @@ class Repair:
         kept: the new path of the damaged file, None if there was no file.
         rows: how many were copied, by table; empty if that was not counted.
         losses: tables of which some rows could not be read.
-
     """
 
     kept: Path | None = None
@@ -72,7 +71,6 @@ def repair(data_dir: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
 
     Raises:
         StoreError: the new one cannot be written; the damaged one is still in its place.
-
     """
     new_path = data_dir.partial_repair
     _remove(new_path)

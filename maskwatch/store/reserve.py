@@ -19,7 +19,6 @@ class Reserve:
 
     Attributes:
         target_size: bytes to set aside.
-
     """
 
     def __init__(self, data_dir: DataDir, size: int) -> None:

@@ -99,7 +99,6 @@ class Retention:
     Attributes:
         removed: how many items of each kind (picture, violation, occupancy, orphan) were removed,
             or with `dry_run` would be.
-
     """
 
     def __init__(
@@ -121,7 +120,6 @@ class Retention:
             trust_clock: False after the wall clock has jumped; then nothing is removed by age.
             dry_run: count only.
             free: returns the bytes free on the disk.
-
         """
         self._store = store
         self._rules = rules
@@ -137,7 +135,6 @@ class Retention:
 
         Raises:
             StoreError: the database cannot be used now; start a new pass later.
-
         """
         yield from self._pictures()
         yield from self._violations()

@@ -32,7 +32,6 @@ class Store:
         snoozes: the snoozed cameras.
         acknowledgements: who has acknowledged which violation.
         state: open violations, open incidents and the newest occupancy.
-
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Store:
             clock: the time of storage.
             meter: counts pictures and measures commits.
             engine: a read-only engine, for which the lock need not be held.
-
         """
         database = Database(data_dir, reserve, engine)
         outbox = Outbox(database, sinks)

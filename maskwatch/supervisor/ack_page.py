@@ -54,7 +54,6 @@ class AckPage:
         signer: verifies the tokens of links.
         now: the wall time in UTC.
         acknowledge: acknowledges a violation and returns the result; may take seconds.
-
     """
 
     methods: tuple[str, ...] = ("GET", "POST")
@@ -113,7 +112,6 @@ class AckPageServer(ConfiguredServer):
         now: the wall time in UTC.
         run: runs a command, and replies once; called from the threads of requests.
         timeout: seconds to wait for the reply.
-
     """
 
     def __init__(

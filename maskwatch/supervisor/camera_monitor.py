@@ -30,7 +30,6 @@ class CameraMonitor(ChildEvents):
         statuses: of all cameras.
         incidents: of all cameras.
         snoozes: by camera, as the recorder reports them.
-
     """
 
     def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:

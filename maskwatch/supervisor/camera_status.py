@@ -20,7 +20,6 @@ class CameraStatusTable:
     Args:
         now: the wall time in UTC.
         changed: called with every changed status.
-
     """
 
     def __init__(self, now: Callable[[], datetime], changed: Callable[[CameraStatus], None]) -> None:

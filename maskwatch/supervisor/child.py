@@ -80,7 +80,6 @@ class _Run:
         kill_at: when an orderly end must be over; None while none was asked for.
         kill_cause: why it was killed, in words; "" while it was not.
         end_reason: the reason of its end for `ChildEvents.ended`, if known beforehand.
-
     """
 
     process: ChildProcess
@@ -111,7 +110,6 @@ class ManagedChild:
         events: gets what happens.
         timeouts: how long to wait.
         policy: decides how long to pause after a failure.
-
     """
 
     def __init__(

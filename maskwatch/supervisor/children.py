@@ -33,7 +33,6 @@ class ChildProcesses(ChildEvents):
         launcher: starts processes.
         timeouts: how long to wait.
         clock: for all deadlines.
-
     """
 
     def __init__(

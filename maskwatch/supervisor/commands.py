@@ -26,15 +26,12 @@ class Executor(Protocol):
 
     def switch(self, camera: str, *, on: bool, seconds: float) -> str:
         """Start or stop watching a camera, for `seconds` (0: no end); return "" or the reason not to."""
-        ...
 
     def forward(self, command: Command) -> str:
         """Send the command to the child that executes it; return "" or the reason why not."""
-        ...
 
     def reload(self, done: Callable[[bool, str], None]) -> None:
         """Start a reload; `done` is called at its end with its success and a summary."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,6 @@ class CommandRouter:
         executor: executes and forwards commands.
         timeout: seconds that a child may take.
         counted: called with the verb and the success of each command that ended.
-
     """
 
     def __init__(self, executor: Executor, timeout: float, counted: Callable[[str, bool], None]) -> None:

@@ -33,7 +33,6 @@ class ControlServer:
         path: of the socket.
         handler: answers requests.
         children: the process ids of the daemon's children now.
-
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class ControlServer:
 
         Raises:
             ConfigError: the socket cannot be made there.
-
         """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:

@@ -34,7 +34,6 @@ class ChildEventRouter(ChildEvents):
         commands: gets commands and their results.
         metrics: gets metrics.
         clock: for the deadlines of commands.
-
     """
 
     def __init__(

@@ -16,7 +16,6 @@ class CommandExecutor:
     Args:
         children: which are switched, and which commands are forwarded to.
         reload: starts a reload; calls back with its success and a summary.
-
     """
 
     def __init__(

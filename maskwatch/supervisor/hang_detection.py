@@ -20,7 +20,6 @@ class HangDetector:
         started: when the process was started.
         stall_after: seconds without a new frame while LIVE or BLIND that count as a hang, or None
             for a child that may be idle (the recorder).
-
     """
 
     def __init__(self, timeouts: Timeouts, started: float, stall_after: float | None) -> None:

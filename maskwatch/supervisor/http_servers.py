@@ -31,7 +31,6 @@ class ConfiguredServer(ABC):
 
         Raises:
             PortInUseError, ConfigError: that is impossible; the former server continues.
-
         """
         former = self._served
         same_port = self._server is not None and self._server.port == self._port(config)
@@ -73,7 +72,6 @@ class MetricsEndpoint(ConfiguredServer):
     Args:
         collector: holds the metrics.
         readiness: answers /healthz and /readyz.
-
     """
 
     def __init__(self, collector: Collector, readiness: Readiness) -> None:
@@ -114,7 +112,6 @@ class HttpServers:
 
         Raises:
             PortInUseError, ConfigError: one of them cannot be served.
-
         """
         self._metrics.serve(config)
         self._ack_page.serve(config)
@@ -124,7 +121,6 @@ class HttpServers:
 
         Raises:
             PortInUseError, ConfigError: that is so.
-
         """
         if changes.links:
             self._ack_page.serve(new)

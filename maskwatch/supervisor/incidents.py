@@ -29,7 +29,6 @@ class IncidentTracker:
 
     Args:
         changed: called with every incident that is opened or closed.
-
     """
 
     def __init__(self, changed: Callable[[Incident], None]) -> None:

@@ -62,7 +62,6 @@ def serve(config: Config, path: Path, *, timeouts: Timeouts | None = None, spawn
         StoreLockedError: another daemon uses the runtime directory.
         PortInUseError, ConfigError: metrics, acknowledge page or control socket cannot be served.
         ModelError: a model does not match its manifest.
-
     """
     os.umask(0o077)
     # Until reloads are possible, a request for one must not end the process.
@@ -99,7 +98,6 @@ class Supervisor:
         timeouts: how long to wait.
         clock: for all times.
         spawn: starts a child process.
-
     """
 
     def __init__(
@@ -153,7 +151,6 @@ class Supervisor:
 
         Raises:
             PortInUseError, ConfigError, ModelError: see `serve`.
-
         """
         try:
             self._start_signal_handlers()

@@ -24,7 +24,6 @@ class SupervisorMetrics(ChildEvents):
 
     Args:
         clock: for the times of the start and of reloads.
-
     """
 
     def __init__(self, clock: Clock) -> None:

@@ -20,7 +20,6 @@ def check_model(config: Config) -> None:
 
     Raises:
         ModelError: they do not match; the message names the file and the mismatch.
-
     """
     command = [sys.executable, "-m", "maskwatch.worker.model_check", config.model, config.face_weights]
     try:

@@ -80,7 +80,6 @@ class ProcessLauncher:
         loop: watches the channels.
         clock: for the time at which a channel became readable.
         spawn: starts a process; tests pass their own.
-
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn = spawn) -> None:
@@ -95,7 +94,6 @@ class ProcessLauncher:
 
         Raises:
             OSError: the system cannot start a process now.
-
         """
         process = self._spawn(module, configure)
         fd = process.channel.fileno()

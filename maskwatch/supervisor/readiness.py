@@ -53,7 +53,6 @@ class Readiness:
             recorder_runs: whether the recorder is ready.
             all_started: whether every camera's worker has been started.
             store_trouble: why the recorder cannot store now, "" if it can.
-
         """
         enabled = [status for status in cameras if status.state is not CameraState.DISABLED]
         live = [s for s in enabled if s.state in (CameraState.LIVE, CameraState.BLIND)]

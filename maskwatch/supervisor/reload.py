@@ -31,7 +31,6 @@ class Reloader:
     Attributes:
         path: the configuration file.
         problem: why the newest reload was refused, "" if it succeeded.
-
     """
 
     def __init__(

@@ -20,7 +20,6 @@ class RuntimeDir:
     Raises:
         ConfigError: it cannot be created or used.
         StoreLockedError: another daemon holds it.
-
     """
 
     def __init__(self, path: Path) -> None:

@@ -28,7 +28,6 @@ class StartUp(ChildEvents):
         timeouts: how long to wait.
         clock: for deadlines.
         recorder_failed: called with the exit code of a recorder that never became ready.
-
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class StartUp(ChildEvents):
 
         Raises:
             ModelError: a model does not match its manifest.
-
         """
         await asyncio.to_thread(check_model, self._config)
         self._models_checked = True

@@ -18,7 +18,6 @@ class SystemdNotifier:
 
     Args:
         environ: holds systemd's variables; default: this process's environment.
-
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:

@@ -31,7 +31,6 @@ class Timeouts:
         max_quarantine: bound of every quarantine.
         measure_interval: between two measurements of the processes.
         command: for a child to answer a command.
-
     """
 
     tick: float = 0.25

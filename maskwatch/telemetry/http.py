@@ -60,7 +60,6 @@ class Site(Protocol):
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a request of one of `methods`."""
-        ...
 
 
 class WebServer:

@@ -21,7 +21,6 @@ def assign(costs: Sequence[Sequence[float]], unpaired: float) -> list[tuple[int,
     Args:
         costs: one row of equal length for each track; `FORBIDDEN` where no pair is allowed.
         unpaired: finite cost of leaving a row unpaired.
-
     """
     rows = len(costs)
     if not rows:

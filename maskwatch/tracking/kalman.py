@@ -14,7 +14,6 @@ class Axis:
         position: first measurement.
         variance: of that measurement.
         speed: standard deviation of the unknown initial velocity, per second.
-
     """
 
     __slots__ = ("_covariance", "_position_variance", "_velocity_variance", "position", "velocity")

@@ -32,7 +32,6 @@ class Track:
         detection: the detection matched in this frame; None while the track coasts.
         hits: number of matched frames.
         first_moment, last_moment: moments of the first and of the latest match.
-
     """
 
     __slots__ = (

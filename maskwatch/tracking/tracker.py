@@ -32,7 +32,6 @@ class Tracker:
 
     Attributes:
         tracks: every live track.
-
     """
 
     def __init__(self, score: float, reassociate: float) -> None:

@@ -110,7 +110,6 @@ class CameraMotion:
         Args:
             image: uint8 BGR (height, width, 3).
             bodies: what moves by itself, in pixels of `image`.
-
         """
         before, self._last = self._last, _small(image)
         if before is None or before.shape != self._last.shape:

@@ -45,7 +45,6 @@ class FacePatch:
     Args:
         image: uint8 BGR (height, width, 3) at analysis size.
         box: the face in pixels of it.
-
     """
 
     __slots__ = ("_first", "_gradient")
@@ -66,7 +65,6 @@ class FacePatch:
         Args:
             image: uint8 BGR (height, width, 3) at analysis size.
             box: where the first face would be now if only the camera had moved.
-
         """
         now = _aligned(self._first, _patch(image, box))
         if now is None:

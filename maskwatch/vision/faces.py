@@ -39,7 +39,6 @@ def analysis_size(full_size: tuple[int, int], smallest_face: float) -> tuple[int
     Args:
         full_size: (width, height) in pixels of the camera's picture.
         smallest_face: its height in pixels of the camera's picture; under 32 the picture is enlarged.
-
     """
     width, height = full_size
     scale = _MIN_FACE / smallest_face
@@ -55,7 +54,6 @@ class FaceDetector:
 
     Raises:
         WeightsError: the weights are missing or not the pinned ones.
-
     """
 
     def __init__(self, score: float = 0.6, *, weights: Path | None = None) -> None:

@@ -108,7 +108,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         prior: share of each label in training; the evidence subtracts its logarithm.
         thresholds: calibrated probability per label; at ``mask_worn_incorrectly`` a reading
             counts as incorrect.
-
     """
 
     format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
@@ -220,7 +219,6 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     Raises:
         ManifestError: it would not be accepted.
         OSError: it cannot be written; an existing file is unchanged.
-
     """
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
     try:

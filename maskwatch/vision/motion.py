@@ -35,7 +35,6 @@ class MotionGate:
     Args:
         max_interval: maximum seconds between two analysed frames.
         hold: seconds for which frames are analysed after a motion.
-
     """
 
     def __init__(self, max_interval: float = 2.0, hold: float = 1.0) -> None:
@@ -53,7 +52,6 @@ class MotionGate:
             image: uint8 BGR (height, width, 3) at analysis size.
             moment: seconds of the frame; a frame from before the last one is analysed.
             awake: whether a person is in view, so that every frame is analysed.
-
         """
         grid = _grid(image)
         if moment < self._analysed_at:  # the clock went back

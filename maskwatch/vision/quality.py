@@ -39,7 +39,6 @@ class Quality:
         sharpness: 0 (smeared) and up; comparable between faces of any size.
         frontal: 1 for a face that looks at the camera, 0 for a profile.
         facing: whether it is judged, and turned no further than about 45 degrees.
-
     """
 
     gate: GateReason | None
@@ -58,7 +57,6 @@ class QualityGate:
     Args:
         smallest_face: minimum height of a face in pixels of the full picture; its box may be lower.
         score: minimum score of the detector.
-
     """
 
     def __init__(self, smallest_face: float, score: float) -> None:
@@ -71,7 +69,6 @@ class QualityGate:
             image: uint8 BGR (height, width, 3), the analysed picture.
             detection: in pixels of `image`.
             scale: pixels of the full picture per pixel of `image`.
-
         """
         yaw, roll, eyes = pose(detection)
         frontal = max(0.0, 1.0 - abs(yaw))

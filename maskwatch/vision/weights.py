@@ -45,7 +45,6 @@ class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         input: what the network takes.
         made_by: the command that made the file out of `source`.
         source: the file as its authors published it.
-
     """
 
     format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
@@ -83,7 +82,6 @@ def yunet_bytes(path: Path | None = None) -> bytes:
 
     Raises:
         WeightsError: the file is missing, unreadable, or neither of the two.
-
     """
     manifest = face_detector_manifest()
     shipped = _manifest_path().with_name(manifest.file)

@@ -43,7 +43,6 @@ class CameraLoop:
         clock: for all times.
         attempt: failures in a row of the worker that this one replaces.
         delays: how long to wait between attempts to connect.
-
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class CameraLoop:
 
         Raises:
             ModelError: the models cannot be used.
-
         """
         if self._wait_until_reachable():
             source = self._connect()

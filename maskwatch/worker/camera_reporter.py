@@ -27,7 +27,6 @@ class CameraReporter:
     Attributes:
         meter: the metrics of the main thread.
         status: as last reported.
-
     """
 
     def __init__(self, camera: str, reporter: StatusReporter, clock: Clock) -> None:
@@ -68,7 +67,6 @@ class CameraReporter:
         Args:
             status: of the source.
             earlier_failures: failures in a row from before this source was made.
-
         """
         self._report(replace(status, attempt=status.attempt + earlier_failures))
 

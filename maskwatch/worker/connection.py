@@ -42,7 +42,6 @@ class WorkerConnection:
         recorder: hands changes, minutes and snapshots to the recorder.
         stopping: set once the supervisor has sent `Stop`.
         grace: seconds from then until the supervisor kills this process.
-
     """
 
     def __init__(

@@ -36,7 +36,6 @@ def main(
         arguments: of the command line.
         delays: how long to wait between attempts to connect to the camera.
         on_recorded: called after each acknowledgement of the recorder, on the connection's thread.
-
     """
     parser = argparse.ArgumentParser(prog="maskwatch-worker")
     parser.add_argument("--fd", type=int, required=True, help="the inherited socket to the supervisor")

@@ -49,7 +49,6 @@ class RecorderLink:
         clock: for retries and latencies.
         answer: passes the result of a command on to the supervisor.
         on_recorded: called on the connection's thread after each acknowledgement.
-
     """
 
     def __init__(

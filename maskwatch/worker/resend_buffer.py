@@ -36,7 +36,6 @@ class ResendBuffer:
 
     Attributes:
         dropped: changes dropped since the start.
-
     """
 
     def __init__(self, max_changes: int = 2000, max_picture_bytes: int = 64 * 1024 * 1024) -> None:

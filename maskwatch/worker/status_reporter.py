@@ -30,7 +30,6 @@ class StatusReporter:
         loop: of the connection's thread.
         clock: for deadlines.
         connection_metrics: returns what the connection's own thread has counted.
-
     """
 
     def __init__(

@@ -18,7 +18,6 @@ class Leftovers:
     Attributes:
         env: has the daemon's processes put temporary files where they are seen.
         faults: in words, what was left over.
-
     """
 
     def __init__(self, temporary: Path) -> None:

@@ -52,7 +52,6 @@ class FakedClock:
 
     Attributes:
         eras: what the clock has been set to so far.
-
     """
 
     def __init__(self, folder: Path) -> None:

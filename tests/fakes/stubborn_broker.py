@@ -24,7 +24,6 @@ class Behaviour:
         echo_canary: whether the canary comes back.
         v5: which version the client speaks.
         garbage: bytes sent instead of a CONNACK.
-
     """
 
     connack: int | None = 0

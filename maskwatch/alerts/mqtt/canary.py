@@ -20,7 +20,6 @@ def verify_publishing(connection: MqttConnection, probe: Message, timeout: float
 
     Raises:
         SinkError: a step was refused, or did not happen within `timeout` seconds.
-
     """
     canary = _Canary(connection, probe, time.monotonic() + timeout)
     canary.subscribe()

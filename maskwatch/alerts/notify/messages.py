@@ -40,7 +40,6 @@ class Notification:
         picture: file of the anonymized JPEG to attach, if any.
         alerts: the JSON of each alert, as published by MQTT.
         links: URL that acknowledges each violation, by its id; empty if links are off.
-
     """
 
     title: str

@@ -45,7 +45,6 @@ class NotificationTransport(Protocol):
 
     def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
         """Send a notification; return its status, and details without secrets."""
-        ...
 
 
 def make_transport(channel: ChannelConfig) -> NotificationTransport:
@@ -54,7 +53,6 @@ def make_transport(channel: ChannelConfig) -> NotificationTransport:
     Raises:
         DependencyError: Apprise is not installed.
         ConfigError: Apprise does not know the URL's scheme.
-
     """
     if channel.webhook:
         return WebhookTransport(channel.webhook, channel.key)

@@ -27,7 +27,6 @@ class ClipCache:
     Args:
         folder: where they lie; made when the first one comes.
         portraits: fingerprint of the casting.
-
     """
 
     def __init__(self, folder: Path, portraits: str) -> None:

@@ -25,7 +25,6 @@ def uncovered(face: Box, subject: Box, covered: Sequence[Box], size: tuple[int, 
         subject: the face whose body is shown.
         covered: the faces that became a mosaic.
         size: width and height of the picture in pixels.
-
     """
     x1, y1, x2, y2 = (round(v) for v in (face.x1, face.y1, face.x2, face.y2))
     if x2 <= x1 or y2 <= y1:

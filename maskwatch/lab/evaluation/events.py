@@ -66,7 +66,6 @@ class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
         duplicates: further reports of an event that was reported already.
         missed: required events that were not reported.
         false_alarms: reports of nothing that may be reported.
-
     """
 
     kind: str

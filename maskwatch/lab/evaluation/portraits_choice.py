@@ -27,7 +27,6 @@ class PortraitsChoice:
     Attributes:
         folder: of further portraits; None for the packaged ones alone.
         names: which of the folder, relative to it; None for all.
-
     """
 
     folder: Path | None = None

@@ -40,7 +40,6 @@ class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
         accused: masked people first called unmasked, of all masked ones.
         acquitted: unmasked people first called masked, of all unmasked ones.
         undecided: people about whom nothing was ever decided, of all.
-
     """
 
     false_alarm: float
@@ -79,7 +78,6 @@ class EventFigures(msgspec.Struct, frozen=True, kw_only=True):
         false_per_hour: false alarms per hour of footage in which nothing may be reported.
         quiet_gate: the gate over that footage.
         uncovered: faces of the truth that pictures of violations show, of all in them.
-
     """
 
     model: str

@@ -41,7 +41,6 @@ class ResultCache:
     Args:
         folder: where the folders of all fingerprints lie.
         fingerprint: of model, code and libraries.
-
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:

@@ -79,7 +79,6 @@ class EvaluationPlan:
         model: manifest of the mask model; "" for the shipped one.
         keep: folder for the clips that went wrong, with their truth.
         cache: folder of rendered clips and of results; None renders each and keeps none.
-
     """
 
     runs: tuple[Run, ...]

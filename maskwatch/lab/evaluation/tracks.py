@@ -41,7 +41,6 @@ class TrackFindings(msgspec.Struct, frozen=True, kw_only=True):
         fragments: a person got another track during one visit.
         verdicts: of each person who could be judged for long enough.
         faces, uncovered: in pictures of violations, those of the truth, and how many were shown.
-
     """
 
     frames: int

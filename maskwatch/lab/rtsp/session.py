@@ -32,11 +32,9 @@ class Mounts(Protocol):
     @property
     def authenticator(self) -> Authenticator:
         """Who may come in."""
-        ...
 
     def find(self, path: str) -> Mount | None:
         """The mount of a path as it stands in a request."""
-        ...
 
 
 class Session:

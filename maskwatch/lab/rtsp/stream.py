@@ -24,15 +24,12 @@ class Outlet(Protocol):
 
     async def rtp(self, packet: bytes) -> None:
         """Send a packet of the stream. Raises ConnectionError."""
-        ...
 
     async def rtcp(self, packet: bytes) -> None:
         """Send a packet of control. Raises ConnectionError."""
-        ...
 
     def close(self) -> None:
         """Give back what belongs to this outlet."""
-        ...
 
 
 class TcpOutlet:

@@ -210,7 +210,6 @@ class Augment:
         margin: the serving margin around a face box.
         strength: 0 leaves only mirror and crop jitter; 1 is the full surveillance camera.
         smallest: height in pixels of the smallest face to be simulated.
-
     """
 
     size: int

@@ -52,7 +52,6 @@ class Photo:
         print: perceptual hash, 64 values of 0 or 1.
         face: the face that the detector found in a picture without a box, if it looked.
         file: where it lies, links followed.
-
     """
 
     image: Image

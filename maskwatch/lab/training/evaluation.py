@@ -154,7 +154,6 @@ def rival(model: MaskClassifier, path: Path) -> Interpreter:
     Raises:
         ModelError: it cannot be.
         DataError: it takes or gives something else than the model.
-
     """
     other = Interpreter.from_file(path)
     size, labels = model.manifest.input.size, len(model.manifest.labels)

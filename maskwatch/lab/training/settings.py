@@ -46,7 +46,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
             or "" for those that Keras downloads.
         teacher: `.keras` file of a run whose answers are learnt beside the labels, or "".
-
     """
 
     data: tuple[str, ...] = ()
