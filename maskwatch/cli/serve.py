@@ -127,7 +127,7 @@ def _apply(server: RtspServer, names: list[str], line: str) -> None:
         raise UsageError(f"no camera {name!r}, expected one of {', '.join(names)}")
     try:
         for each in [name] if colon else names:
-            server.faults(each).order(words)
+            server.faults(each).apply(words)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

@@ -127,7 +127,7 @@ def test_a_stall_is_noticed_and_reported_and_ends(
 def test_the_camera_is_live_again_after_each_fault(
     server: RtspServer, clip_of: ClipOf, watch: Watch, fault: str
 ) -> None:
-    server.add("hall", clip_of()).order(fault)
+    server.add("hall", clip_of()).apply(fault)
     watcher = watch(server.url("hall"))
     watcher.watch(5.0, lambda: len(watcher.reasons) >= 1)
     assert watcher.reasons

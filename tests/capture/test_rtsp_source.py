@@ -186,7 +186,7 @@ def test_pictures_that_a_camera_omits_cause_no_wrong_picture(
 def test_each_way_to_fail_on_opening_has_its_own_message(
     server: RtspServer, clip_of: ClipOf, fault: str, error: type[SourceError], words: str
 ) -> None:
-    server.add("hall", clip_of()).order(fault)
+    server.add("hall", clip_of()).apply(fault)
     begun = time.monotonic()
     found = failure(RtspSource(options(server.url("hall"))))
     assert type(found) is error
@@ -200,7 +200,7 @@ def test_each_failure_in_mid_stream_is_noticed_in_time(
     server: RtspServer, clip_of: ClipOf, fault: str, transport: Transport, later: Later
 ) -> None:
     faults = server.add("hall", clip_of())
-    later(0.5, lambda: faults.order(fault))
+    later(0.5, lambda: faults.apply(fault))
     begun = time.monotonic()
     found = failure(RtspSource(options(server.url("hall"), transport=transport)))
     assert isinstance(found, SourceSilentError | SourceEndedError | SourceGarbageError)

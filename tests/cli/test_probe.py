@@ -94,7 +94,7 @@ def test_a_black_picture_is_a_warning(server: RtspServer, clip_of: ClipOf) -> No
 def test_a_failing_camera_is_explained_with_exit_code_8(
     server: RtspServer, clip_of: ClipOf, fault: str, reason: str, words: str
 ) -> None:
-    server.add("hall", clip_of()).order(fault)
+    server.add("hall", clip_of()).apply(fault)
     result = run(server.url("hall"), "--no-faces", "--json")
     assert isinstance(result.exception, SourceError)
     assert result.exception.exit_code == 8

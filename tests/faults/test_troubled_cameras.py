@@ -92,7 +92,7 @@ def test_many_faulty_cameras_disturb_no_other_worker(
         for codec in CODECS.values()
     }
     for name, fault in LOST.items():
-        site.server.faults(name).order(fault)
+        site.server.faults(name).apply(fault)
     site.server.disconnect("hangs-up")
     site.server.faults("torn").drop = 0.3
     for name, codec in CODECS.items():

@@ -1,4 +1,4 @@
-"""RTSP cameras to test against: recorded clips served live, with faults on demand.
+"""RTSP cameras to test with: recorded clips served live, with faults on demand.
 
 >>> with RtspServer(users={"admin": "secret"}) as server:
 ...     server.add("hall", "hall.mp4")
@@ -11,7 +11,7 @@ from __future__ import annotations
 from maskwatch.lab.rtsp.auth import AuthScheme
 from maskwatch.lab.rtsp.clip import Clip, Codec
 from maskwatch.lab.rtsp.faults import Faults
-from maskwatch.lab.rtsp.mount import Counts, Start
+from maskwatch.lab.rtsp.playback import Counts, Start
 from maskwatch.lab.rtsp.server import RtspServer, Started
 
 __all__ = [

@@ -17,14 +17,14 @@ _REALM = "camera"
 
 
 class AuthScheme(enum.Enum):
-    """How a client proves who it is."""
+    """The scheme of HTTP authentication that clients use."""
 
     BASIC = "basic"
     DIGEST = "digest"
 
 
 class Authenticator:
-    """Says whether a request is allowed; without users everything is."""
+    """Checks the Authorization header of requests; without users every request is allowed."""
 
     def __init__(self, users: Mapping[str, str], scheme: AuthScheme) -> None:
         self.users = dict(users)
@@ -32,13 +32,13 @@ class Authenticator:
         self._nonce = secrets.token_hex(16)
 
     def challenge(self) -> str:
-        """The value of WWW-Authenticate that goes with a 401."""
+        """Return the value of WWW-Authenticate for a reply of 401."""
         if self.scheme is AuthScheme.BASIC:
             return f'Basic realm="{_REALM}"'
         return f'Digest realm="{_REALM}", nonce="{self._nonce}", algorithm=MD5'
 
     def allows(self, method: str, authorization: str) -> bool:
-        """Whether the Authorization header of a request names a known user."""
+        """Return whether the Authorization header is right for a user and this method."""
         if not self.users:
             return True
         if self.scheme is AuthScheme.BASIC:
@@ -61,8 +61,8 @@ def _basic(user: str, password: str) -> str:
     return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _same(given: str, expected: str) -> bool:
-    return hmac.compare_digest(given.encode(), expected.encode())
+def _same(actual: str, expected: str) -> bool:
+    return hmac.compare_digest(actual.encode(), expected.encode())
 
 
 def _md5(text: str) -> str:

@@ -1,25 +1,29 @@
-"""Read a recorded video into access units that a camera can send.
+"""Read a recorded video, or a still made from it, into access units that a camera can send.
 
-The whole clip is kept in memory, compressed: about half a megabyte for a second
-of 1080p at 4 Mbit/s. Nothing is decoded or encoded here.
+The whole clip is kept in memory, compressed: about half a megabyte for a second of 1080p at
+4 Mbit/s.
 """
 
 from __future__ import annotations
 
 import enum
+import io
 import re
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import av
 from av.bitstream import BitStreamFilterContext
+from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
 
-__all__ = ["CLOCK_RATE", "AccessUnit", "Clip", "Codec", "split_nals"]
+__all__ = ["CLOCK_RATE", "AccessUnit", "Clip", "Codec", "first_still", "last_still", "split_nals"]
 
 CLOCK_RATE = 90_000
 """Ticks a second of every RTP video clock (RFC 6184, RFC 7798)."""
@@ -35,21 +39,22 @@ class Codec(enum.Enum):
     H265 = "H265"
 
     def nal_type(self, nal: bytes) -> int:
-        """Type of a NAL unit, from its header."""
+        """Return the type of a NAL unit, from its header."""
         return nal[0] & 0x1F if self is Codec.H264 else nal[0] >> 1 & 0x3F
 
     @property
     def parameter_set_types(self) -> tuple[int, ...]:
-        """NAL types without which no frame can be decoded, in sending order."""
+        """NAL types that a decoder requires, in sending order."""
         return (7, 8) if self is Codec.H264 else (32, 33, 34)
 
     @property
     def to_annex_b(self) -> str:
-        """FFmpeg's bitstream filter that makes start codes of MP4's lengths."""
+        """FFmpeg's bitstream filter that replaces MP4's lengths with start codes."""
         return "h264_mp4toannexb" if self is Codec.H264 else "hevc_mp4toannexb"
 
 
 _CODECS = {"h264": Codec.H264, "hevc": Codec.H265}
+_ENCODERS = {Codec.H264: "libx264", Codec.H265: "libx265"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Clip:
 
     @classmethod
     def load(cls, path: str | Path) -> Clip:
-        """Read a file that FFmpeg can demux; raises SourceError if it cannot be served."""
+        """Read a file that FFmpeg can demux; raise SourceError if it cannot be served."""
         try:
             with av.open(str(path)) as container:
                 return cls.read(container, str(path))
@@ -107,7 +112,7 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """Length of one pass in seconds."""
+        """Duration of one pass in seconds."""
         return self.length / CLOCK_RATE
 
     @property
@@ -116,13 +121,13 @@ class Clip:
         return len(self.units) / self.seconds
 
     def key_before(self, ticks: int) -> int:
-        """Index of the last key frame that is due at or before `ticks`."""
+        """Return the index of the last key frame that is due at or before `ticks`."""
         index = bisect_right(self.units, ticks, key=lambda unit: unit.decode) - 1
         return self.keys[max(0, bisect_right(self.keys, index) - 1)]
 
 
 def split_nals(annex_b: bytes) -> tuple[bytes, ...]:
-    """NAL units of an Annex B byte stream, without start codes or padding."""
+    """Return the NAL units of an Annex B byte stream, without start codes or padding."""
     parts = (part.rstrip(b"\x00") for part in _START_CODE.split(annex_b))
     return tuple(part for part in parts if len(part) > 1)
 
@@ -130,20 +135,20 @@ def split_nals(annex_b: bytes) -> tuple[bytes, ...]:
 def _annex_b_packets(
     container: av.container.InputContainer, stream: av.VideoStream, codec: Codec
 ) -> Iterator[_Packet]:
-    """Packets with start codes, from the first key frame on."""
+    """Yield packets with start codes, from the first key frame on."""
     to_annex_b = BitStreamFilterContext(codec.to_annex_b, stream)
-    begun = False
+    started = False
     for packet in container.demux(stream):
         if packet.dts is None:
             continue
         for filtered in to_annex_b.filter(packet):
-            begun = begun or filtered.is_keyframe
-            if begun:
+            started = started or filtered.is_keyframe
+            if started:
                 yield filtered
 
 
 def _units(packets: Iterator[_Packet]) -> tuple[AccessUnit, ...]:
-    """Access units whose times begin at the first one's decoding time."""
+    """Return access units whose times count from the first one's decoding time."""
     units: list[AccessUnit] = []
     first = 0
     for packet in packets:
@@ -156,13 +161,13 @@ def _units(packets: Iterator[_Packet]) -> tuple[AccessUnit, ...]:
 
 
 def _ticks(packet: _Packet, stamp: int | None) -> int:
-    assert stamp is not None  # packets without a time are left out on reading
+    assert stamp is not None  # _annex_b_packets skips packets without a time
     assert packet.time_base is not None  # a demuxed packet has one
     return round(stamp * packet.time_base * CLOCK_RATE)
 
 
 def _length(units: tuple[AccessUnit, ...], stream: av.VideoStream) -> int:
-    """Ticks of one pass: the last frame lasts as long as the mean of the others."""
+    """Return the ticks of one pass: the last frame lasts as long as the mean of the others."""
     if len(units) > 1:
         return units[-1].decode + round(units[-1].decode / (len(units) - 1))
     rate = stream.average_rate or 25
@@ -175,12 +180,55 @@ def _parameter_sets(codec: Codec, units: tuple[AccessUnit, ...], path: str) -> t
         found.setdefault(codec.nal_type(nal), nal)
         if all(kind in found for kind in codec.parameter_set_types):
             return tuple(found[kind] for kind in codec.parameter_set_types)
-    raise SourceGarbageError(f"{path}: no parameter sets, no decoder could play it")
+    raise SourceGarbageError(f"{path}: no parameter sets, so that no decoder can play it")
 
 
 def _self_contained(unit: AccessUnit, codec: Codec, sets: tuple[bytes, ...]) -> AccessUnit:
-    """A key frame carries its parameter sets, so that a client may join at it."""
+    """Return a key frame with its parameter sets, so that a client may join at it."""
     present = {codec.nal_type(nal) for nal in unit.nals}
     if not unit.key or present.issuperset(codec.parameter_set_types):
         return unit
     return AccessUnit(unit.decode, unit.present, sets + unit.nals, unit.key)
+
+
+def first_still(path: str | Path, like: Clip) -> Clip:
+    """Return one second of the first frame of `path`, coded like the clip `like`."""
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0), None)
+    return _still(frame, path, like)
+
+
+def last_still(path: str | Path, like: Clip) -> Clip:
+    """Return one second of the last frame of `path`, coded like the clip `like`."""
+    last: deque[av.VideoFrame] = deque(maxlen=1)
+    with av.open(str(path)) as container:
+        last.extend(container.decode(video=0))
+    return _still(next(iter(last), None), path, like)
+
+
+def _still(frame: av.VideoFrame | None, path: str | Path, like: Clip) -> Clip:
+    if frame is None:
+        raise SourceGarbageError(f"{path}: no frame can be decoded")
+    with av.open(_encode(frame, like), "r") as container:
+        return Clip.read(container, str(path))
+
+
+def _encode(frame: av.VideoFrame, like: Clip) -> io.BytesIO:
+    """Return a second of MP4: one key frame, then repetitions at the rate of `like`."""
+    rate = Fraction(like.rate).limit_denominator(1001)
+    target = io.BytesIO()
+    with av.open(target, "w", format="mp4") as container:
+        options = {"preset": "ultrafast", "tune": "zerolatency", "g": "1000", "bf": "0"}
+        if like.codec is Codec.H265:
+            options |= {"x265-params": "log-level=none"}
+        stream = container.add_stream(_ENCODERS[like.codec], rate=rate, options=options)
+        assert isinstance(stream, av.VideoStream)  # both encoders make video
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
+        picture = frame.reformat(format="yuv420p")
+        picture.pict_type = PictureType.NONE  # otherwise each repetition becomes a key frame
+        for index in range(max(1, round(rate))):
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    target.seek(0)
+    return target

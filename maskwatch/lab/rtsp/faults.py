@@ -1,4 +1,4 @@
-"""What can go wrong with a camera, to be turned on and off while clients are connected."""
+"""Faults of a camera, which can be switched on and off while clients are connected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Faults"]
 
 _DAMAGED_BYTES = 8
 _SWITCHES = ("stall", "silent", "garbage", "close", "no_video")
-# For each: its type, the least and the most that makes sense.
+# Type, minimum and maximum of each.
 _NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
     "corrupt": (float, 0, 1),
     "drop": (float, 0, 1),
@@ -24,7 +24,7 @@ _NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
 class Faults:
     """The faults of one path; each field may be set at any time from any thread.
 
-    Replies and pictures obey at once: a client that plays already feels the change too.
+    A change applies immediately, also to clients that are already playing.
     """
 
     corrupt: float = 0.0
@@ -32,37 +32,37 @@ class Faults:
     drop: float = 0.0
     """Share of the RTP packets, 0 to 1, that are never sent."""
     omit: float = 0.0
-    """Share of the pictures, 0 to 1, that are left out without a gap in the packets' numbers."""
+    """Share of the frames, 0 to 1, that are not sent, without a gap in the sequence numbers."""
     stall: bool = False
-    """Pictures stop; the connection stays up and requests are answered."""
+    """No frame is sent; the connection stays open and requests are answered."""
     silent: bool = False
-    """Connections are accepted and nothing is ever sent on them."""
+    """Connections are accepted, but nothing is sent on them."""
     garbage: bool = False
-    """Random bytes are sent in place of replies and pictures."""
+    """Random bytes are sent in place of replies and frames."""
     drip: float | None = None
-    """Bytes a second to which replies and pictures are held down."""
+    """Bytes a second to which replies and frames are limited."""
     status: int | None = None
     """Every request but OPTIONS is answered with this code, such as 401, 404 or 503."""
     close: bool = False
-    """Each connection is closed as soon as it has asked for this path."""
+    """Each connection is closed as soon as it requests this path."""
     no_video: bool = False
-    """The description lists a sound track only."""
+    """The description lists only a sound track."""
     refuse: str = ""
-    """The transport that is not offered: `tcp` or `udp`; clients are answered 461."""
+    """The transport that is refused with 461: `tcp` or `udp`."""
     clock_offset: float = 0.0
-    """Seconds added to the RTP time: a camera whose clock is set."""
+    """Seconds added to the RTP time, as when a camera's clock is set."""
 
     def clear(self) -> None:
-        """Heal everything."""
+        """Switch every fault off."""
         for field in fields(self):
             setattr(self, field.name, field.default)
 
-    def order(self, words: str) -> None:
-        """Obey an operator: `stall`, `stall=off`, `drop=0.05`, `status=404`, `clear`.
+    def apply(self, text: str) -> None:
+        """Set one fault: `stall`, `stall=off`, `drop=0.05`, `status=404`, or `clear` all.
 
-        Raises ValueError if there is no such fault, or the value makes no sense for it.
+        Raises ValueError for an unknown fault or an invalid value.
         """
-        name, _, value = words.strip().partition("=")
+        name, _, value = text.strip().partition("=")
         if name == "clear":
             self.clear()
         elif name in _SWITCHES:
@@ -76,7 +76,7 @@ class Faults:
             raise ValueError(f"no fault {name!r}, expected one of {known}")
 
     def damage(self, payload: bytes, rng: random.Random) -> bytes | None:
-        """The payload as it arrives: whole, with bytes overwritten, or None if lost."""
+        """Return the payload to send: intact, with bytes overwritten, or None if dropped."""
         if self.drop and rng.random() < self.drop:
             return None
         if self.corrupt and rng.random() < self.corrupt:
@@ -97,18 +97,18 @@ def _transport(value: str) -> str:
 
 
 def _number(name: str, value: str) -> float | int:
-    kind, least, most = _NUMBERS[name]
+    kind, minimum, maximum = _NUMBERS[name]
     try:
         number = kind(value)
     except ValueError:
         raise ValueError(f"{name}: expected a number, found {value!r}") from None
-    if not least <= number <= most:
-        raise ValueError(f"{name}: expected {least:g} to {most:g}, found {value}")
+    if not minimum <= number <= maximum:
+        raise ValueError(f"{name}: expected {minimum:g} to {maximum:g}, found {value}")
     return number
 
 
 def _overwrite(payload: bytes, rng: random.Random) -> bytes:
-    """Damage the body but not the header: what the decoder gets, not what is thrown away."""
+    """Return the payload with random bytes after its header, so that the decoder receives it."""
     damaged = bytearray(payload)
     if len(damaged) > 3:
         for _ in range(_DAMAGED_BYTES):

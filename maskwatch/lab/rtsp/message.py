@@ -1,13 +1,28 @@
-"""RTSP requests and replies (RFC 2326) as they stand on the wire."""
+"""RTSP requests and replies (RFC 2326), and descriptions of clips (SDP, RFC 4566)."""
 
 from __future__ import annotations
 
 import re
 from asyncio import StreamReader
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["MessageError", "Request", "read_request", "reply"]
+from maskwatch.lab.rtsp.clip import CLOCK_RATE, Clip, Codec
+from maskwatch.lab.rtsp.rtp import PAYLOAD_TYPE
+
+__all__ = [
+    "TRACK",
+    "MessageError",
+    "Request",
+    "describe",
+    "describe_without_video",
+    "read_request",
+    "reply",
+]
+
+TRACK = "track1"
+"""Name of the one track in every description."""
 
 _REASONS = {
     200: "OK",
@@ -22,13 +37,13 @@ _REASONS = {
     501: "Not Implemented",
     503: "Service Unavailable",
 }
-_MOST_HEADERS = 64
-_MOST_BODY = 65_536
+_MAX_HEADERS = 64
+_MAX_BODY = 65_536
 _HOST = re.compile(r"^rtsps?://[^/]*/?", re.IGNORECASE)
 
 
 class MessageError(ValueError):
-    """What the client sent is no RTSP request."""
+    """The client sent something that is not an RTSP request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +56,7 @@ class Request:
 
     @property
     def path(self) -> str:
-        """What follows the host, without slashes at its ends: `cam1/main?x=1`."""
+        """The URL after the host, without slashes at its ends: `cam1/main?x=1`."""
         return _HOST.sub("", self.url).strip("/")
 
     @property
@@ -51,9 +66,9 @@ class Request:
 
 
 async def read_request(reader: StreamReader) -> Request | None:
-    """The next request, None at the end; RTCP inside the connection is skipped.
+    """Return the next request, None at the end of the stream; interleaved RTCP is skipped.
 
-    Raises MessageError, and asyncio's own errors if the client goes away in the midst.
+    Raises MessageError, and asyncio.IncompleteReadError if the stream ends within a request.
     """
     while first := await reader.read(1):
         if first == b"$":
@@ -76,8 +91,8 @@ async def _read_rest(reader: StreamReader, first: bytes) -> Request:
     while line := await _line(reader):
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-        if len(headers) > _MOST_HEADERS:
-            raise MessageError(f"more than {_MOST_HEADERS} headers")
+        if len(headers) > _MAX_HEADERS:
+            raise MessageError(f"more than {_MAX_HEADERS} headers")
     await _skip_body(reader, headers.get("content-length", "0"))
     return Request(words[0], words[1], headers)
 
@@ -91,15 +106,49 @@ async def _line(reader: StreamReader, first: bytes = b"") -> str:
 
 
 async def _skip_body(reader: StreamReader, length: str) -> None:
-    if not length.isdecimal() or int(length) > _MOST_BODY:
-        raise MessageError(f"a Content-Length that makes no sense: {length[:20]}")
+    if not length.isdecimal() or int(length) > _MAX_BODY:
+        raise MessageError(f"an invalid Content-Length: {length[:20]}")
     await reader.readexactly(int(length))
 
 
 def reply(code: int, sequence: str, headers: Mapping[str, str], body: str = "") -> bytes:
-    """A reply as bytes, with the length of its body."""
+    """Return a reply as bytes, with the length of its body."""
     lines = [f"RTSP/1.0 {code} {_REASONS.get(code, 'Status')}", f"CSeq: {sequence}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body:
         lines.append(f"Content-Length: {len(body.encode())}")
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
+
+
+_HEAD = ("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0", "a=control:*")
+
+
+def describe(clip: Clip) -> str:
+    """Return the session description of a clip (formats of RFC 6184 and RFC 7798)."""
+    media = (
+        f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
+        f"a=rtpmap:{PAYLOAD_TYPE} {clip.codec.value}/{CLOCK_RATE}",
+        f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(clip)}",
+        f"a=framerate:{clip.rate:.3f}",
+        f"a=control:{TRACK}",
+    )
+    return _lines(*_HEAD, *media)
+
+
+def describe_without_video() -> str:
+    """Return the description of a session with sound only, such as an intercom's."""
+    return _lines(*_HEAD, "m=audio 0 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", f"a=control:{TRACK}")
+
+
+def _format_parameters(clip: Clip) -> str:
+    sets = [b64encode(nal).decode() for nal in clip.parameter_sets]
+    if clip.codec is Codec.H264:
+        profile = clip.parameter_sets[0][1:4].hex()
+        joined = ",".join(sets)
+        return f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={joined}"
+    names = ("sprop-vps", "sprop-sps", "sprop-pps")
+    return ";".join(f"{name}={value}" for name, value in zip(names, sets, strict=True))
+
+
+def _lines(*lines: str) -> str:
+    return "".join(f"{line}\r\n" for line in lines)

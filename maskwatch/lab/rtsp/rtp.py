@@ -1,4 +1,4 @@
-"""RTP packets of H.264 (RFC 6184) and H.265 (RFC 7798), and the one RTCP packet needed."""
+"""RTP packets of H.264 (RFC 6184) and H.265 (RFC 7798), and RTCP's BYE."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["PAYLOAD_TYPE", "RtpStream", "interleave", "payloads"]
 
 PAYLOAD_TYPE = 96
 _MTU = 1400
-_PIECE = _MTU - 3  # a unit that needs fragments gives two at least, as RFC 6184 and RFC 7798 demand
+_PIECE = _MTU - 3  # a fragmented unit has two fragments or more, as RFC 6184 and RFC 7798 demand
 _FIRST, _LAST = 0x80, 0x40
 _FU_A, _FU_H265 = 28, 49
 
 
 def payloads(codec: Codec, nals: tuple[bytes, ...]) -> Iterator[tuple[bytes, bool]]:
-    """Payloads of one access unit, each with True if it is the last one."""
+    """Yield the payloads of one access unit, each with whether it is the last one."""
     for number, nal in enumerate(nals, start=1):
         pieces = list(_pieces(codec, nal))
         for piece_number, piece in enumerate(pieces, start=1):
@@ -26,7 +26,7 @@ def payloads(codec: Codec, nals: tuple[bytes, ...]) -> Iterator[tuple[bytes, boo
 
 
 def _pieces(codec: Codec, nal: bytes) -> Iterator[bytes]:
-    """The NAL unit whole if it fits a packet, else as fragmentation units."""
+    """Yield the NAL unit whole if it fits a packet, otherwise as fragmentation units."""
     if len(nal) <= _MTU:
         yield nal
         return
@@ -49,25 +49,25 @@ class RtpStream:
         self._base = rng.getrandbits(31)
 
     def timestamp(self, ticks: int) -> int:
-        """The 32-bit RTP time of a moment in the stream, in ticks of its clock."""
+        """Return the 32-bit RTP time of a moment in the stream, in ticks of its clock."""
         return (self._base + ticks) & 0xFFFFFFFF
 
     def packet(self, payload: bytes, ticks: int, *, last: bool) -> bytes:
-        """The next packet; `last` marks the end of an access unit."""
+        """Return the next packet; `last` marks the end of an access unit."""
         kind = PAYLOAD_TYPE | (0x80 if last else 0)
         fields = 0x80, kind, self.sequence, self.timestamp(ticks), self.ssrc
-        self.lose()
+        self.skip()
         return struct.pack(">BBHII", *fields) + payload
 
-    def lose(self) -> None:
-        """Use up a sequence number: the client sees that a packet is missing."""
+    def skip(self) -> None:
+        """Skip a sequence number, so that the client detects a missing packet."""
         self.sequence = (self.sequence + 1) & 0xFFFF
 
-    def goodbye(self) -> bytes:
-        """RTCP: an empty receiver report, then BYE (RFC 3550, 6.6)."""
+    def bye(self) -> bytes:
+        """Return RTCP: an empty receiver report, then BYE (RFC 3550, 6.6)."""
         return struct.pack(">BBHI BBHI", 0x80, 201, 1, self.ssrc, 0x81, 203, 1, self.ssrc)
 
 
 def interleave(channel: int, packet: bytes) -> bytes:
-    """A packet as it travels inside the RTSP connection (RFC 2326, 10.12)."""
+    """Return a packet framed for the RTSP connection (RFC 2326, 10.12)."""
     return b"$" + struct.pack(">BH", channel, len(packet)) + packet

@@ -1,4 +1,4 @@
-"""An RTSP camera, or a building full of them, in a thread of this process."""
+"""An RTSP server with one or more cameras, in a thread of this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,23 +17,21 @@ from typing import Self, TypeVar
 from urllib.parse import quote, unquote
 
 from maskwatch.lab.rtsp.auth import Authenticator, AuthScheme
-from maskwatch.lab.rtsp.clip import Clip
+from maskwatch.lab.rtsp.clip import Clip, first_still, last_still
 from maskwatch.lab.rtsp.faults import Faults
-from maskwatch.lab.rtsp.mount import Counts, Mount, Start
-from maskwatch.lab.rtsp.playback import Playback
+from maskwatch.lab.rtsp.playback import Counts, Mount, Playback, Start
 from maskwatch.lab.rtsp.session import Session
-from maskwatch.lab.rtsp.still import first_still, last_still
 
 __all__ = ["RtspServer", "Started"]
 
 _T = TypeVar("_T")
-_ROUNDS = 3  # of the loop, in which transports closed just now give back their sockets
-_PLAIN = "/?=&"  # stay as they are in a path
+_ITERATIONS = 3  # of the loop, in which closed transports release their sockets
+_UNQUOTED = "/?=&"  # characters of a path
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """When the first frame of a clip was due: what its ground truth is counted from."""
+    """When the first frame of a clip was due: time zero of its ground truth."""
 
     monotonic: float
     """Seconds of `time.monotonic()`."""
@@ -71,7 +69,7 @@ class RtspServer:
         self._closing = threading.Lock()
 
     def start(self) -> None:
-        """Listen; raises OSError if the port is taken."""
+        """Start to listen. Raises OSError if the port is in use."""
         self._thread.start()
         try:
             self.online()
@@ -87,7 +85,7 @@ class RtspServer:
         self.close()
 
     def close(self) -> None:
-        """Send every client away and stop; may be called twice."""
+        """Close every connection and stop; may be called twice."""
         with self._closing:
             if not self._loop.is_closed():
                 self.offline()
@@ -106,10 +104,10 @@ class RtspServer:
         start: Start | str = Start.CLIENT,
         hold_last: bool = False,
     ) -> Faults:
-        """Serve a file under a name; returns its faults. Raises SourceError.
+        """Serve a file under a name; return its faults. Raises SourceError.
 
-        A clip that does not loop ends by closing its connections, and answers 404 from then
-        on, unless `hold_last` keeps its last frame in view for ever.
+        At the end of a clip that does not loop, connections are closed and requests are answered
+        with 404, unless `hold_last` repeats its last frame.
         """
         start = Start(start)
         clip = Clip.load(path)
@@ -127,7 +125,7 @@ class RtspServer:
         return mount.faults
 
     def url(self, name: str, *, user: str | None = None, password: str | None = None) -> str:
-        """Where a client finds a camera, with the given or else the first user's login."""
+        """Return the URL of a camera, with the login given here or otherwise the first user's."""
         users = self.authenticator.users
         user = next(iter(users), None) if user is None else user
         login = ""
@@ -135,22 +133,22 @@ class RtspServer:
             secret = users.get(user, "") if password is None else password
             login = f"{quote(user, safe='')}:{quote(secret, safe='')}@"
         scheme = "rtsps" if self._tls else "rtsp"
-        return f"{scheme}://{login}{self.host}:{self.port}/{quote(name.strip('/'), safe=_PLAIN)}"
+        return f"{scheme}://{login}{self.host}:{self.port}/{quote(name.strip('/'), safe=_UNQUOTED)}"
 
     def faults(self, name: str) -> Faults:
-        """The faults of a camera, to be changed at any time."""
+        """Return the faults of a camera, which may be changed at any time."""
         return self._mounts[name].faults
 
     def counts(self, name: str) -> Counts:
-        """What happened on a camera so far."""
+        """Return what clients requested and received on a camera so far."""
         return self._mounts[name].counts
 
     def clip(self, name: str) -> Clip:
-        """The clip of a camera."""
+        """Return the clip of a camera."""
         return self._mounts[name].playback.clip
 
     def find(self, path: str) -> Mount | None:
-        """The mount of a request's path, which may go on with a track's name."""
+        """Return the mount of a request's path, which may end with a track's name."""
         path = unquote(path)
         names = (path, path.rpartition("/")[0], path.partition("?")[0])
         return next((self._mounts[name] for name in names if name in self._mounts), None)
@@ -158,56 +156,36 @@ class RtspServer:
     # -- time ------------------------------------------------------------------------------
 
     def play(self, name: str, *, after: float = 0.0) -> Started:
-        """Begin a clip (again) from its first frame, `after` seconds from now."""
+        """Play a clip from its first frame, `after` seconds from now; return when that is."""
         self._mounts[name].playback.play(time.monotonic() + after)
         started = self.started(name)
         assert started is not None  # play() has just set it
         return started
 
     def started(self, name: str) -> Started | None:
-        """When a clip began, or will begin; None if it still waits for that."""
-        began = self._mounts[name].playback.started
-        if began is None:
+        """Return when a clip started, or will start; None if it still waits."""
+        started = self._mounts[name].playback.started
+        if started is None:
             return None
-        ago = timedelta(seconds=time.monotonic() - began)
-        return Started(began, datetime.now(UTC) - ago)
+        ago = timedelta(seconds=time.monotonic() - started)
+        return Started(started, datetime.now(UTC) - ago)
 
-    def wait_started(self, name: str, timeout: float) -> Started:
-        """Wait until a clip has begun; raises TimeoutError."""
-        self._wait(lambda: self.started(name) is not None, timeout, f"{name} has not begun")
-        started = self.started(name)
-        assert started is not None  # just waited for
-        return started
-
-    def wait_playing(self, name: str, timeout: float, clients: int = 1) -> None:
-        """Wait until that many clients play; raises TimeoutError."""
-        counts = self.counts(name)
-        self._wait(lambda: counts.playing >= clients, timeout, f"{name} has too few clients")
-
-    @staticmethod
-    def _wait(condition: Callable[[], bool], timeout: float, complaint: str) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{complaint} after {timeout:g} s")
-            time.sleep(0.005)
-
-    # -- trouble ---------------------------------------------------------------------------
+    # -- faults ----------------------------------------------------------------------------
 
     def switch(self, name: str, path: str | Path) -> None:
-        """Go on with another clip in mid-stream, whatever its size and codec. Raises SourceError."""
+        """Continue with another clip, of any size and codec, mid-stream. Raises SourceError."""
         self._mounts[name].playback.switch(Clip.load(path), time.monotonic())
 
     def set_users(self, users: Mapping[str, str]) -> None:
-        """Change the logins; who plays already goes on, as with a real camera."""
+        """Replace the logins; clients that play continue, as with a real camera."""
         self.authenticator.users = dict(users)
 
     def disconnect(self, name: str | None = None) -> None:
-        """Close the connections of one camera, or all; new ones are welcome."""
+        """Close the connections of one camera, or of all; new ones are accepted."""
         self._call(self._disconnect(name))
 
     def offline(self) -> None:
-        """Stop listening and close every connection: the next client is refused."""
+        """Stop listening and close every connection: new connections are refused."""
         self._call(self._offline())
 
     def online(self) -> None:
@@ -232,7 +210,7 @@ class RtspServer:
             self._listener.close()
             self._listener = None
         await self._disconnect(None)
-        for _ in range(_ROUNDS):
+        for _ in range(_ITERATIONS):
             await asyncio.sleep(0)
 
     async def _disconnect(self, name: str | None) -> None:

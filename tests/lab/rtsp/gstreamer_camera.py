@@ -1,12 +1,11 @@
-"""A camera that is not ours: GStreamer's RTSP server, run with the system's own Python.
+"""A foreign camera: GStreamer's RTSP server, run with the system's own Python.
 
 Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic] [--repeat-sets]
 
 Prints `ready PORT` when it listens on 127.0.0.1, and serves each file as rtsp://…/NAME, looped,
 H.264 or H.265, over TCP and UDP; with --repeat-sets the payloader repeats the parameter sets with
 every key picture, and before each of its slices if it has several (config-interval=-1). Needs
-gir1.2-gst-rtsp-server-1.0 and the base, good and bad plugins; imports nothing of maskwatch, which
-is the point of it.
+gir1.2-gst-rtsp-server-1.0 and the base, good and bad plugins; imports nothing of maskwatch.
 """
 
 from __future__ import annotations
@@ -62,20 +61,20 @@ def load(path: str) -> Recording:
 
 
 class Player:
-    """Pushes a recording into one media pipeline, in time and for ever."""
+    """Pushes a recording into one media pipeline, in time and in a loop."""
 
     def __init__(self, source: Gst.Element, recording: Recording) -> None:
         self.on = True
         self._source = source
         self._recording = recording
-        self._begun = GLib.get_monotonic_time()
+        self._start = GLib.get_monotonic_time()
         self._number = 0
         self._due = 0
         GLib.timeout_add(_TICK_MS, self._tick)
 
     def _tick(self) -> bool:
-        passed = (GLib.get_monotonic_time() - self._begun) * _NANOSECONDS
-        while self.on and self._due <= passed:
+        elapsed = (GLib.get_monotonic_time() - self._start) * _NANOSECONDS
+        while self.on and self._due <= elapsed:
             self._push()
         return self.on
 
@@ -110,15 +109,15 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         )
 
     def do_configure(self, media: GstRtspServer.RTSPMedia) -> None:
-        """Start to push when a media is made, and end with it."""
+        """Push frames while the media exists."""
         source = media.get_element().get_by_name("src")
         source.set_property("caps", Gst.Caps.from_string(self._recording.caps))
         player = Player(source, self._recording)
         media.connect("unprepared", lambda *_: setattr(player, "on", False))
 
 
-def door(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
-    """Who may come in: `user` is NAME:PASSWORD."""
+def authentication(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
+    """Return the authentication of one user, NAME:PASSWORD."""
     name, _, password = user.partition(":")
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
@@ -131,11 +130,13 @@ def door(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
     return auth
 
 
-def mount(server: GstRtspServer.RTSPServer, clip: str, *, guarded: bool, repeat_sets: bool) -> None:
+def mount(
+    server: GstRtspServer.RTSPServer, clip: str, *, authenticated: bool, repeat_sets: bool
+) -> None:
     """Serve NAME=FILE."""
     name, _, path = clip.partition("=")
     camera = Camera(path, repeat_sets=repeat_sets)
-    if guarded:
+    if authenticated:
         permissions = GstRtspServer.RTSPPermissions()
         for right in ("media.factory.access", "media.factory.construct"):
             permissions.add_permission_for_role(_ROLE, right, True)
@@ -150,15 +151,15 @@ def main() -> None:
     parser.add_argument("--user")
     parser.add_argument("--basic", action="store_true")
     parser.add_argument("--repeat-sets", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service("0")
-    if given.user:
-        server.set_auth(door(given.user, basic=given.basic))
-    for clip in given.clips:
-        mount(server, clip, guarded=bool(given.user), repeat_sets=given.repeat_sets)
+    if options.user:
+        server.set_auth(authentication(options.user, basic=options.basic))
+    for clip in options.clips:
+        mount(server, clip, authenticated=bool(options.user), repeat_sets=options.repeat_sets)
     server.attach(None)
     print("ready", server.get_bound_port(), flush=True)  # noqa: T201 - what the test waits for
     GLib.MainLoop().run()

@@ -1,4 +1,4 @@
-"""The parts of the RTSP server that need no network: clips, packets, descriptions, logins, time."""
+"""The parts of the RTSP server without a network: clips, packets, descriptions, logins, time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,26 @@ from hypothesis import strategies as st
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
 from maskwatch.lab.rtsp.auth import Authenticator, AuthScheme
-from maskwatch.lab.rtsp.clip import CLOCK_RATE, AccessUnit, Clip, Codec, split_nals
+from maskwatch.lab.rtsp.clip import (
+    CLOCK_RATE,
+    AccessUnit,
+    Clip,
+    Codec,
+    first_still,
+    last_still,
+    split_nals,
+)
 from maskwatch.lab.rtsp.faults import Faults
-from maskwatch.lab.rtsp.message import MessageError, Request, read_request, reply
+from maskwatch.lab.rtsp.message import (
+    MessageError,
+    Request,
+    describe,
+    describe_without_video,
+    read_request,
+    reply,
+)
 from maskwatch.lab.rtsp.playback import Playback, Segment
 from maskwatch.lab.rtsp.rtp import RtpStream, payloads
-from maskwatch.lab.rtsp.sdp import describe, describe_without_video
-from maskwatch.lab.rtsp.still import first_still, last_still
 from tests.fakes.clips import make_sound
 
 ClipOf = Callable[..., Path]
@@ -44,14 +57,14 @@ def _clip(frames: int = 10, gop: int = 5) -> Clip:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "codec", "found"),
+    ("suffix", "name", "codec"),
     [("mp4", "h264", Codec.H264), ("ts", "h264", Codec.H264), ("mp4", "hevc", Codec.H265)],
 )
 def test_a_file_becomes_access_units_that_keep_its_times(
-    clip_of: ClipOf, suffix: str, codec: str, found: Codec
+    clip_of: ClipOf, suffix: str, name: str, codec: Codec
 ) -> None:
-    clip = Clip.load(clip_of(suffix, codec=codec))
-    assert (clip.codec, clip.width, clip.height, len(clip.units)) == (found, 320, 240, 50)
+    clip = Clip.load(clip_of(suffix, codec=name))
+    assert (clip.codec, clip.width, clip.height, len(clip.units)) == (codec, 320, 240, 50)
     assert [unit.decode for unit in clip.units] == [n * _FRAME for n in range(50)]
     assert clip.seconds == pytest.approx(2.0)
     assert clip.rate == pytest.approx(25.0)
@@ -66,7 +79,9 @@ def test_every_key_frame_carries_its_parameter_sets(clip_of: ClipOf) -> None:
             assert kinds.issuperset(clip.codec.parameter_set_types)
 
 
-def test_what_cannot_be_served_is_refused_in_plain_words(clip_of: ClipOf, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
+    clip_of: ClipOf, tmp_path: Path
+) -> None:
     with pytest.raises(SourceNotFoundError, match="no such file"):
         Clip.load(tmp_path / "missing.mp4")
     (tmp_path / "text.mp4").write_text("not a video")
@@ -78,13 +93,13 @@ def test_what_cannot_be_served_is_refused_in_plain_words(clip_of: ClipOf, tmp_pa
         Clip.load(clip_of(codec="mpeg4"))
 
 
-def test_start_codes_of_three_and_four_bytes_part_nal_units() -> None:
+def test_start_codes_of_three_and_four_bytes_separate_nal_units() -> None:
     stream = b"\x00\x00\x00\x01\x67ab\x00\x00\x01\x68cd\x00\x00\x00\x01\x65e\x00\x00"
     assert split_nals(stream) == (b"\x67ab", b"\x68cd", b"\x65e")
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
-def test_a_still_is_a_second_of_one_picture_in_the_clip_s_codec(clip_of: ClipOf, codec: str) -> None:
+def test_a_still_is_a_second_of_one_frame_in_the_codec_of_the_clip(clip_of: ClipOf, codec: str) -> None:
     path = clip_of(codec=codec)
     clip = Clip.load(path)
     for still in (first_still(path, clip), last_still(path, clip)):
@@ -145,14 +160,14 @@ def test_h265_payloads_reassemble_to_the_same_nal_units(bodies: list[bytes]) -> 
 def test_sequence_numbers_have_a_gap_for_each_lost_packet(lost: list[bool], seed: int) -> None:
     stream = RtpStream(random.Random(seed))
     start = stream.sequence
-    seen = []
+    sent = []
     for index, is_lost in enumerate(lost):
         if is_lost:
-            stream.lose()
+            stream.skip()
         else:
             packet = stream.packet(b"x", 0, last=False)
-            seen.append((index, int.from_bytes(packet[2:4], "big")))
-    assert all(number == (start + index) & 0xFFFF for index, number in seen)
+            sent.append((index, int.from_bytes(packet[2:4], "big")))
+    assert all(number == (start + index) & 0xFFFF for index, number in sent)
 
 
 # -- descriptions ------------------------------------------------------------------------------
@@ -189,26 +204,30 @@ def _digest(challenge: str, user: str, password: str, method: str, uri: str) -> 
     )
 
 
-def test_a_digest_login_needs_user_password_method_and_nonce_of_this_server() -> None:
-    door = Authenticator({"anna": "secret"}, AuthScheme.DIGEST)
-    good = _digest(door.challenge(), "anna", "secret", "PLAY", "rtsp://h/x")
-    assert door.allows("PLAY", good)
-    assert not door.allows("SETUP", good)
-    assert not door.allows("PLAY", _digest(door.challenge(), "anna", "wrong", "PLAY", "rtsp://h/x"))
-    assert not door.allows("PLAY", _digest(door.challenge(), "bert", "secret", "PLAY", "rtsp://h/x"))
+def test_a_digest_login_needs_user_password_method_and_nonce_of_the_server() -> None:
+    authenticator = Authenticator({"anna": "secret"}, AuthScheme.DIGEST)
+    good = _digest(authenticator.challenge(), "anna", "secret", "PLAY", "rtsp://h/x")
+    assert authenticator.allows("PLAY", good)
+    assert not authenticator.allows("SETUP", good)
+    assert not authenticator.allows(
+        "PLAY", _digest(authenticator.challenge(), "anna", "wrong", "PLAY", "rtsp://h/x")
+    )
+    assert not authenticator.allows(
+        "PLAY", _digest(authenticator.challenge(), "bert", "secret", "PLAY", "rtsp://h/x")
+    )
     other = Authenticator({"anna": "secret"}, AuthScheme.DIGEST)
     assert not other.allows("PLAY", good)
 
 
 def test_a_basic_login_needs_user_and_password() -> None:
-    door = Authenticator({"anna": "se:cret"}, AuthScheme.BASIC)
-    assert door.allows("PLAY", "Basic YW5uYTpzZTpjcmV0")
-    assert not door.allows("PLAY", "Basic YW5uYTp3cm9uZw==")
-    assert not door.allows("PLAY", "")
+    authenticator = Authenticator({"anna": "se:cret"}, AuthScheme.BASIC)
+    assert authenticator.allows("PLAY", "Basic YW5uYTpzZTpjcmV0")
+    assert not authenticator.allows("PLAY", "Basic YW5uYTp3cm9uZw==")
+    assert not authenticator.allows("PLAY", "")
 
 
 @given(st.text(max_size=200), st.sampled_from(AuthScheme))
-def test_no_nonsense_opens_the_door(header: str, scheme: AuthScheme) -> None:
+def test_no_malformed_authorization_is_accepted(header: str, scheme: AuthScheme) -> None:
     assert not Authenticator({"anna": "secret"}, scheme).allows("PLAY", header)
 
 
@@ -243,7 +262,7 @@ def test_a_request_is_read_past_interleaved_packets_and_with_its_body() -> None:
         b"A rtsp://h RTSP/1.0\r\n" + b"".join(b"h%d: 1\r\n" % n for n in range(100)) + b"\r\n",
     ],
 )
-def test_what_is_no_request_is_refused(data: bytes) -> None:
+def test_a_malformed_request_is_refused(data: bytes) -> None:
     with pytest.raises(MessageError):
         _parse(data)
 
@@ -267,14 +286,14 @@ def test_a_client_joins_at_the_last_key_frame_that_is_due(now: float, frames: in
 
 
 @given(st.integers(2, 40), st.floats(0, 1000))
-def test_times_go_on_evenly_over_the_seam_of_a_loop(frames: int, start: float) -> None:
+def test_times_continue_evenly_from_one_pass_of_a_loop_to_the_next(frames: int, start: float) -> None:
     segment = Segment(_clip(frames), start, loops=True)
     stamps = [segment.present_ticks(number, 0.0) for number in range(3 * frames)]
     assert {later - earlier for earlier, later in pairwise(stamps)} == {_FRAME}
     assert segment.due(frames) == pytest.approx(start + frames / 25)
 
 
-def test_a_clip_that_waits_shows_a_still_then_plays_then_holds_its_end() -> None:
+def test_a_waiting_clip_shows_a_still_then_plays_then_holds_its_last_frame() -> None:
     before, clip, after = _clip(1), _clip(10), _clip(2)
     playback = Playback(clip, loop=False, epoch=100.0, before=before, after=after)
     assert _shown(playback, 105.0) is before
@@ -287,7 +306,7 @@ def test_a_clip_that_waits_shows_a_still_then_plays_then_holds_its_end() -> None
 
 def test_a_clip_played_once_is_over_and_may_be_played_again() -> None:
     playback = Playback(_clip(10), loop=False, epoch=0.0)
-    assert not playback.over(5.0)  # it has not begun
+    assert not playback.over(5.0)  # it has not started
     playback.play(10.0)
     assert not playback.over(10.3)
     assert playback.over(10.4)
@@ -311,19 +330,19 @@ def _shown(playback: Playback, now: float) -> Clip | None:
 # -- faults ------------------------------------------------------------------------------------
 
 
-def test_faults_obey_orders_and_heal() -> None:
+def test_faults_are_set_and_cleared_by_text() -> None:
     faults = Faults()
-    for order in ("stall", "drop=0.25", "status=404", "drip=20"):
-        faults.order(order)
+    for text in ("stall", "drop=0.25", "status=404", "drip=20"):
+        faults.apply(text)
     assert (faults.stall, faults.drop, faults.status, faults.drip) == (True, 0.25, 404, 20.0)
-    faults.order("stall=off")
+    faults.apply("stall=off")
     assert not faults.stall
-    faults.order("clear")
+    faults.apply("clear")
     assert faults == Faults()
 
 
 @pytest.mark.parametrize(
-    ("order", "complaint"),
+    ("text", "message"),
     [
         ("dorp=0.1", "no fault 'dorp', expected one of stall, "),
         ("drop=2", "drop: expected 0 to 1, found 2"),
@@ -332,13 +351,13 @@ def test_faults_obey_orders_and_heal() -> None:
         ("status=200", "status: expected 400 to 599"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(order: str, complaint: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(complaint)):
-        Faults().order(order)
+def test_an_invalid_fault_is_refused_with_the_reason(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Faults().apply(text)
 
 
 @given(st.binary(min_size=4, max_size=100), st.integers())
-def test_damage_spares_length_and_header(payload: bytes, seed: int) -> None:
+def test_damage_keeps_length_and_header(payload: bytes, seed: int) -> None:
     damaged = Faults(corrupt=1.0).damage(payload, random.Random(seed))
     assert damaged is not None
     assert len(damaged) == len(payload)
@@ -346,6 +365,6 @@ def test_damage_spares_length_and_header(payload: bytes, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("drop", "kept"), [(0.0, 1000), (1.0, 0)])
-def test_the_share_of_lost_packets_is_what_was_asked_for(drop: float, kept: int) -> None:
+def test_the_share_of_dropped_packets_is_the_one_that_was_set(drop: float, kept: int) -> None:
     faults, rng = Faults(drop=drop), random.Random(0)
     assert sum(faults.damage(b"data", rng) is not None for _ in range(1000)) == kept
