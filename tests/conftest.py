@@ -1,4 +1,4 @@
-"""What every test may ask for."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from maskwatch import secrets
 
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-# How long one example takes says more about the machine's other work than about the code.
+# The time of one example depends on the load of the machine.
 settings.register_profile("maskwatch", deadline=None)
 settings.load_profile("maskwatch")
 
@@ -39,21 +39,44 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def clip_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Make, or find again, a small clip of numbered pictures; the arguments are `make_clip`'s."""
-    from tests.fakes.clips import make_clip  # not every test needs PyAV
+    """Make a small clip of numbered pictures, cached; the arguments are those of `make_clip`."""
+    from tests.fakes.clips import make_clip  # few tests need PyAV
 
     folder = tmp_path_factory.mktemp("clips")
 
     @functools.cache
-    def clip_of(suffix: str = "mp4", **wanted: Any) -> Path:
-        return make_clip(folder / f"{abs(hash(tuple(wanted.items())))}.{suffix}", **wanted)
+    def clip_of(suffix: str = "mp4", **options: Any) -> Path:
+        return make_clip(folder / f"{abs(hash(tuple(options.items())))}.{suffix}", **options)
 
     return clip_of
 
 
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the files of `make_certificates`."""
+    from tests.fakes.certificates import make_certificates  # few tests need cryptography
+
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def visitor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of seven seconds: a person without a mask approaches the camera and leaves."""
+    from maskwatch.lab.scenes import Scene, default_heads, render  # few tests need a rendered scene
+    from maskwatch.lab.scenes.script import Figure, Step
+
+    path = tmp_path_factory.mktemp("visitor") / "visitor.mp4"
+    steps = (Step(0.3, -0.9, 7.0), Step(4.6, -0.4, 2.9), Step(5.8, -0.2, 1.0))
+    scene = Scene(name="visitor", kind="e2e", seconds=7, figures=(Figure(steps, face=0),))
+    render(scene, path, size=(960, 540), fps=15.0, faces=default_heads())
+    return path
+
+
 @pytest.fixture
 def later() -> Iterator[Callable[[float, Callable[[], object]], None]]:
-    """Do something in so many seconds; the test does not end before it is done."""
+    """Run an action after a delay in seconds; the test ends only when the action has run."""
     timers: list[threading.Timer] = []
 
     def later(seconds: float, action: Callable[[], object]) -> None:
@@ -67,7 +90,7 @@ def later() -> Iterator[Callable[[float, Callable[[], object]], None]]:
 
 @pytest.fixture(autouse=True)
 def _forget_secrets() -> Iterator[None]:
-    """A secret of one test must not turn words of another test's messages into stars."""
+    """Redact no secret of one test in the messages of another."""
     registry = secrets._registry
     secrets._registry = secrets._SecretRegistry()
     yield
@@ -76,29 +99,29 @@ def _forget_secrets() -> Iterator[None]:
 
 @pytest.fixture
 def fresh_logging() -> Iterator[None]:
-    """Let a test set up the log of a process, and take everything back after it."""
-    root, ours = logging.getLogger(), logging.getLogger("maskwatch")
-    handlers, levels = list(root.handlers), (root.level, ours.level)
+    """Let a test set up the log of a process, and restore the previous setup after it."""
+    root, package = logging.getLogger(), logging.getLogger("maskwatch")
+    handlers, levels = list(root.handlers), (root.level, package.level)
     hooks, raising = (sys.excepthook, threading.excepthook), logging.raiseExceptions
     yield
     root.handlers[:] = handlers
     root.setLevel(levels[0])
-    ours.setLevel(levels[1])
+    package.setLevel(levels[1])
     sys.excepthook, threading.excepthook = hooks
     logging.raiseExceptions = raising
     logging.captureWarnings(capture=False)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """With MASKWATCH_NO_SKIPS, a skip is a failure, but for tests that need the shared data."""
+    """With MASKWATCH_NO_SKIPS, a skip is a failure, except of a test that needs the shared data."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or hasattr(session.config, "workerinput"):
         return
     skipped = reporter.stats.get("skipped", [])
-    wrong = [report for report in skipped if "shared" not in report.keywords]
+    failures = [report for report in skipped if "shared" not in report.keywords]
     if skipped:
-        reporter.write_line(f"\nskipped for want of ../shared: {len(skipped) - len(wrong)}")
-    if wrong and os.environ.get("MASKWATCH_NO_SKIPS"):
-        for report in wrong:
+        reporter.write_line(f"\nskipped because ../shared is absent: {len(skipped) - len(failures)}")
+    if failures and os.environ.get("MASKWATCH_NO_SKIPS"):
+        for report in failures:
             reporter.write_line(f"skipped, which is a failure here: {report.nodeid}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

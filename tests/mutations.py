@@ -95,7 +95,7 @@ MUTATIONS = (
         "session.begin(state.subscriptions)",
         "session.begin(() if self._last_error else state.subscriptions)",
         "tests/faults/test_long_absence.py"
-        "::test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state",
+        "::test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state",
     ),
     Mutation(
         "a backlog let loose",
@@ -165,7 +165,7 @@ MUTATIONS = (
         "if not _NAME.fullmatch(entry.name) or not",
         "if not",
         "tests/faults/test_retention_live.py"
-        "::test_only_files_named_like_ours_are_swept_and_only_after_an_hour",
+        "::test_only_files_named_like_pictures_are_swept_and_only_after_an_hour",
     ),
     Mutation(
         "no parent-death signal",

@@ -15,7 +15,7 @@ def planned(seed: int, duration: float) -> Counter[str]:
 
 
 @pytest.mark.parametrize("duration", [60.0, 150.0, FULL])
-def test_a_storm_of_any_length_plans_more_than_it_must_have_had(duration: float) -> None:
+def test_a_run_of_any_length_schedules_more_faults_than_it_requires(duration: float) -> None:
     plan = planned(1, duration)
     # Every second death inside `record` is a recorder's, the others are workers'.
     plan["recorder"] += plan["inside record"] // 2
@@ -24,12 +24,12 @@ def test_a_storm_of_any_length_plans_more_than_it_must_have_had(duration: float)
     assert all(least(LEAST[kind], FULL) == 50 for kind in KILLS)
 
 
-def test_the_seed_alone_decides_what_happens_when() -> None:
+def test_the_seed_alone_determines_the_schedule() -> None:
     assert timetable(random.Random(7), FULL) == timetable(random.Random(7), FULL)
     assert timetable(random.Random(7), FULL) != timetable(random.Random(8), FULL)
 
 
-def test_everything_happens_within_its_gust_and_in_order() -> None:
+def test_every_fault_is_scheduled_within_its_burst_in_order() -> None:
     for gust in timetable(random.Random(3), FULL):
         moments = [at for at, _ in gust]
         assert moments == sorted(moments)

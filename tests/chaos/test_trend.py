@@ -22,11 +22,11 @@ def soaked(growth: float, *, leak: float = 0.0) -> list[Sample]:
     return samples
 
 
-def test_a_restless_process_that_is_replaced_counts_as_flat() -> None:
+def test_a_noisy_process_that_is_replaced_counts_as_flat() -> None:
     assert judge(soaked(0.0)) == 0
 
 
-def test_memory_that_grows_fails_the_soak_with_its_slope_about_right() -> None:
+def test_growing_memory_fails_the_soak_with_a_slope_near_the_true_one() -> None:
     samples = soaked(90.0)
     assert judge(samples) == 1
     (memory,) = [trend for trend in trends(samples) if trend.what == "MiB"]
@@ -38,7 +38,7 @@ def test_a_descriptor_lost_every_minute_fails_the_soak() -> None:
     assert judge(soaked(0.0, leak=60.0)) == 1
 
 
-def test_a_soak_too_short_to_see_a_slope_is_no_success() -> None:
+def test_a_soak_too_short_to_fit_a_slope_fails() -> None:
     assert judge([sample for sample in soaked(0.0) if sample.second < 310]) == 1
 
 

@@ -42,7 +42,7 @@ def test_nothing_is_published_beyond_this_machine() -> None:
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
-def test_the_container_is_locked_in() -> None:
+def test_the_container_has_a_read_only_root_and_no_capabilities() -> None:
     daemon = SERVICES["maskwatch"]
     assert daemon["read_only"]
     assert daemon["cap_drop"] == ["ALL"]

@@ -21,7 +21,7 @@ def answer(_expr: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_every_query_of_the_chosen_rows_is_asked_and_none_of_the_others() -> None:
+def test_exactly_the_queries_of_the_chosen_rows_are_run() -> None:
     asked: list[str] = []
 
     def ask(expr: str) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def test_every_query_of_the_chosen_rows_is_asked_and_none_of_the_others() -> Non
     assert not [expr for expr in asked if "resident_memory" in expr]
 
 
-def test_titles_legends_and_sums_stand_in_the_picture() -> None:
+def test_the_picture_shows_titles_legends_and_sums() -> None:
     figure = draw(json.loads(BOARD.read_text("utf-8")), ("Now", "Cameras"), answer, SPAN)
     words = {text.get_text() for text in figure.texts}
     assert {"maskwatch / fleet", "Cameras live", "4", "State of each camera"} <= words

@@ -34,7 +34,7 @@ def test_panels_have_titles_of_their_own_a_description_and_no_overlap(name: str)
 
 
 @pytest.mark.parametrize("name", dashboards())
-def test_every_panel_asks_the_datasource_that_the_viewer_chose(name: str) -> None:
+def test_every_panel_uses_the_datasource_that_the_viewer_chose(name: str) -> None:
     for panel in dashboards()[name]["panels"]:
         if panel["type"] != "row":
             assert panel["datasource"] == {"type": "prometheus", "uid": "$datasource"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig
 from maskwatch.secrets import Secret, SecretUrl
 from tests.deploy.queries import DEPLOY
-from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mosquitto import Listener, Mosquitto, password_lines
 from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import change
 
@@ -26,19 +25,14 @@ COMMAND = "maskwatch/gate/camera/door/command/disable"
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """Mosquitto with the shipped files; only paths and the port are this test's."""
     (tmp_path / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
-    (tmp_path / "passwords").touch()
-    for user in ("gate", "yard", "viewer", "operator", "homeassistant"):
-        command = ["mosquitto_passwd", "-b", str(tmp_path / "passwords"), user, PASSWORD]
-        subprocess.run(command, check=True, capture_output=True)
+    password_lines(tmp_path, ("gate", "yard", "viewer", "operator", "homeassistant"), PASSWORD)
     shipped = (DEPLOY / "mosquitto/mosquitto.conf").read_text("utf-8")
     text = shipped.replace("/mosquitto/config", str(tmp_path)).replace("/mosquitto/data", str(tmp_path))
     lines = [
         line for line in text.splitlines() if not line.startswith(("listener", "log_", "max_queued"))
     ]
-    started = Mosquitto(tmp_path, lines)
-    started.start()
-    yield started
-    started.stop()
+    with Mosquitto(tmp_path, lines) as broker:
+        yield broker
 
 
 def listen(broker: Mosquitto, user: str) -> Listener:
@@ -95,7 +89,7 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
         ("homeassistant", "gate", "maskwatch/gate/command/reload", False),
     ],
 )
-def test_an_account_can_do_what_it_is_for_and_no_more(
+def test_an_account_has_the_rights_it_needs_and_no_others(
     broker: Mosquitto, sender: str, hearer: str, topic: str, passes: bool
 ) -> None:
     assert hears(broker, sender, hearer, topic) is passes

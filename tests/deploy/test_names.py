@@ -21,12 +21,12 @@ EVERY = [*panel_queries(), *variable_queries(), *alert_queries(), *record_querie
 
 
 @pytest.mark.parametrize("query", EVERY, ids=lambda query: query.where)
-def test_a_query_reads_only_what_there_is(query: Query) -> None:
+def test_a_query_reads_only_existing_series(query: Query) -> None:
     assert query.names <= series()
 
 
 @pytest.mark.parametrize("query", EVERY, ids=lambda query: query.where)
-def test_a_query_asks_only_for_label_values_that_there_are(query: Query) -> None:
+def test_a_query_selects_only_existing_label_values(query: Query) -> None:
     """A closed set misspelt (`state="ofline"`) would never match, and nobody would notice."""
     for name, selector in re.findall(r"(maskwatch_\w+)\{([^}]*)\}", query.expr):
         base = re.sub(r"_(bucket|sum|count)$", "", name) if name not in METRICS else name

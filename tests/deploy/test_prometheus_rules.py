@@ -18,7 +18,7 @@ def run(*command: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_rules_are_sound() -> None:
+def test_the_rules_are_valid() -> None:
     run("promtool", "check", "rules", "rules.yml", cwd=DEPLOY / "prometheus")
 
 
@@ -27,7 +27,7 @@ def test_the_rules_pass_their_unit_tests() -> None:
     run("promtool", "test", "rules", *UNIT_TESTS, cwd=DEPLOY / "prometheus")
 
 
-def test_every_alert_is_seen_to_speak_and_to_be_quiet_in_the_unit_tests() -> None:
+def test_every_alert_fires_and_stays_silent_in_the_unit_tests() -> None:
     texts = [(DEPLOY / "prometheus" / name).read_text("utf-8") for name in UNIT_TESTS]
     tests = [test for text in texts for test in yaml.safe_load(text)["tests"]]
     cases = [case for test in tests for case in test.get("alert_rule_test", [])]
@@ -36,9 +36,9 @@ def test_every_alert_is_seen_to_speak_and_to_be_quiet_in_the_unit_tests() -> Non
     assert {case["alertname"] for case in cases if not case.get("exp_alerts")} == alerts
 
 
-def test_prometheus_takes_its_configuration() -> None:
+def test_prometheus_accepts_its_configuration() -> None:
     run("promtool", "check", "config", "prometheus.yml", cwd=DEPLOY / "prometheus")
 
 
-def test_alertmanager_takes_its_configuration() -> None:
+def test_alertmanager_accepts_its_configuration() -> None:
     run("amtool", "check-config", "alertmanager.yml", cwd=DEPLOY / "alertmanager")

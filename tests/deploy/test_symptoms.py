@@ -15,18 +15,18 @@ from tests.deploy.symptoms import ALERTS, PANELS, RECORDS, Fault, Reading, Sympt
 A, B = {"camera": "a"}, {"camera": "b"}
 
 
-def test_every_query_of_every_panel_has_its_symptom_and_there_are_no_others() -> None:
+def test_every_panel_query_has_a_symptom_and_there_are_no_others() -> None:
     asked = Counter(query.where for query in panel_queries())
     assert {panel: len(symptoms) for panel, symptoms in PANELS.items()} == dict(asked)
 
 
-def test_every_rule_has_its_symptom_and_there_are_no_others() -> None:
+def test_every_rule_has_a_symptom_and_there_are_no_others() -> None:
     assert set(RECORDS) == {query.where for query in record_queries()}
     assert set(ALERTS) == {query.where for query in alert_queries()}
     assert {symptom.way for symptom in ALERTS.values()} == {Way.APPEARS}
 
 
-def test_a_rule_with_a_time_that_is_too_long_for_a_test_is_found() -> None:
+def test_a_rule_with_a_duration_too_long_for_a_test_is_refused() -> None:
     with pytest.raises(AssertionError, match="too long"):
         hastened(SHIPPED + "        expr: increase(maskwatch_people_total[2h]) > 1\n")
     with pytest.raises(AssertionError, match="too long"):
@@ -59,7 +59,7 @@ def test_a_rule_with_a_time_that_is_too_long_for_a_test_is_found() -> None:
         (Symptom(Fault.GONE, Way.RISES, B), 1, 2, False),
     ],
 )
-def test_a_symptom_is_seen_where_it_is_and_nowhere_else(
+def test_a_symptom_is_detected_only_where_it_occurs(
     symptom: Symptom, before: float | None, after: float | None, shown: bool
 ) -> None:
     old = [(A, before)] if before is not None else []

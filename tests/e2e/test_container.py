@@ -22,7 +22,7 @@ from maskwatch.lab.broker import free_port
 from maskwatch.lab.rtsp import RtspServer
 from tests.deploy.containers import DOCKERFILE, SERVICES
 from tests.deploy.queries import DEPLOY
-from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mosquitto import Listener, Mosquitto, password_lines
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = [
@@ -31,6 +31,7 @@ pytestmark = [
 ]
 
 USER = 10001
+PASSWORD = "throw-away"
 SCRIPT = Path(__file__).with_name("container.sh")
 
 
@@ -39,16 +40,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """Mosquitto with the shipped access list."""
     folder = tmp_path / "broker"
     folder.mkdir()
-    passwords = folder / "passwords"
-    passwords.touch(mode=0o600)
-    for user in ("gate", "viewer"):
-        subprocess.run(["mosquitto_passwd", "-b", str(passwords), user, "throw-away"], check=True)
+    lines = password_lines(folder, ("gate", "viewer"), PASSWORD)
     (folder / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
-    lines = ["allow_anonymous false", f"password_file {passwords}", f"acl_file {folder}/acl"]
-    started = Mosquitto(folder, lines)
-    started.start()
-    yield started
-    started.stop()
+    with Mosquitto(folder, [*lines, f"acl_file {folder}/acl"]) as broker:
+        yield broker
 
 
 def configuration(folder: Path, broker: Mosquitto, metrics: int, guards: int) -> None:
@@ -80,13 +75,13 @@ def rights(pid: int) -> dict[str, str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
+def test_the_daemon_runs_unprivileged_on_a_read_only_root(
     tmp_path: Path, visitor: Path, broker: Mosquitto, root: Path
 ) -> None:
     assert SERVICES["maskwatch"]["cap_drop"] == ["ALL"]
     assert SERVICES["maskwatch"]["read_only"]
     (tmp_path / "secrets").mkdir()
-    (tmp_path / "secrets/mqtt_password").write_text("throw-away")
+    (tmp_path / "secrets/mqtt_password").write_text(PASSWORD)
     metrics = free_port()
     guards = WebPeer()
     configuration(tmp_path, broker, metrics, guards.port)
@@ -94,7 +89,7 @@ def test_the_daemon_runs_as_nobody_without_rights_on_a_read_only_root(
     command = ["-m", "maskwatch", "run", "--config", "/run/config.yaml"]
     with RtspServer() as server, (tmp_path / "log").open("wb") as log:
         server.add("door", visitor)
-        viewer = Listener(broker.port, username="viewer", password="throw-away")
+        viewer = Listener(broker.port, username="viewer", password=PASSWORD)
         process = subprocess.Popen(
             ["unshare", "-m", "--propagation", "private", "sh", str(SCRIPT), *places, *command],
             env={

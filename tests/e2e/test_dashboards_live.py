@@ -54,7 +54,7 @@ NEAR = ((0.3, 7.0), (3.4, 2.9), (4.4, 1.0))
 AWAY = ((0.3, 12.5), (4.4, 10.5))
 
 
-def test_the_three_stories_have_every_fault() -> None:
+def test_the_three_scenarios_induce_every_fault() -> None:
     assert sorted((*CAMERAS, *PEOPLE, *STORE)) == sorted(Fault)
 
 
@@ -140,7 +140,7 @@ def killer(daemon: QuickDaemon, camera: str) -> Callable[[], None]:
 
 
 @pytest.mark.long
-def test_panels_and_rules_show_what_befalls_cameras_and_no_counter_falls(
+def test_panels_and_rules_show_camera_faults_and_no_counter_decreases(
     tmp_path: Path, film: Render
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
@@ -190,7 +190,7 @@ def other_model(folder: Path) -> Path:
 
 
 @pytest.mark.long
-def test_panels_and_rules_show_people_and_what_operators_do(
+def test_panels_and_rules_show_people_and_operator_actions(
     tmp_path: Path, film: Render, mosquitto: Mosquitto
 ) -> None:
     floor = "zones: [{name: floor, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}]"
@@ -267,7 +267,7 @@ class SmallWorld(SmallDiskDaemon):
         self.program = folder / "program"
         shutil.copytree(ROOT / "maskwatch", self.program / "maskwatch")
         shutil.copytree(ROOT / "models", self.program / "models")
-        self.change("worker/outbox.py", "most: int = 2000", "most: int = 3")
+        self.change("worker/resend_buffer.py", "max_changes: int = 2000", "max_changes: int = 3")
         env = {"PYTHONPATH": f"{self.program}{os.pathsep}{ROOT}"}
         super().__init__(folder, cameras, more, env, megabytes=8192, **timeouts)
 
@@ -327,7 +327,7 @@ class SmallWorld(SmallDiskDaemon):
 
 
 @pytest.mark.long
-def test_panels_and_rules_show_what_befalls_the_store_and_its_peers(
+def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
     tmp_path: Path, film: Render, mosquitto: Mosquitto
 ) -> None:
     tickets = WebPeer()

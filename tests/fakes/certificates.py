@@ -1,7 +1,8 @@
-"""A certificate for 127.0.0.1, made on the spot."""
+"""Certificates for 127.0.0.1: a self-signed one for a camera, and those of a test authority."""
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["self_signed"]
+__all__ = ["make_certificates", "self_signed"]
 
 
 def self_signed(folder: Path) -> Path:
@@ -41,3 +42,22 @@ def self_signed(folder: Path) -> Path:
         )
     )
     return path
+
+
+def make_certificates(folder: Path) -> None:
+    """Create an authority `ca`, its server certificates `good` and `expired`, and a `client`'s."""
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    authority = ("-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority")
+    _openssl(folder, "req", "-x509", *key, *authority)
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1")
+    for name, days in (("good", "2"), ("expired", "-1"), ("client", "2")):
+        _openssl(
+            folder, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
+        )
+        sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san"]
+        files = ["-in", f"{name}.csr", "-out", f"{name}.crt"]
+        _openssl(folder, "x509", "-req", *files, *sign, "-days", days)
+
+
+def _openssl(folder: Path, *arguments: str) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=60)

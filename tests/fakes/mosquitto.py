@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,20 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from maskwatch.lab.broker import free_port
-from tests.fakes.waiting import SLACK
+from tests.fakes.waiting import SLACK, wait_until
+
+__all__ = [
+    "CANARY_PASSWORD",
+    "GatedMosquitto",
+    "Listener",
+    "Mosquitto",
+    "ReceivedMessage",
+    "password_lines",
+    "tls_lines",
+]
+
+CANARY_PASSWORD = "hunter2-canary"
+"""The password of every account of `password_lines`; no log may contain it."""
 
 # Debian puts it where an ordinary user's PATH does not look.
 _PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
@@ -65,12 +78,12 @@ class Mosquitto:
             self._process = subprocess.Popen(
                 ["mosquitto", "-c", str(self.config)], stderr=log, env={**os.environ, "PATH": _PATH}
             )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline and self._process.poll() is None:
-            if all(map(_is_open, self._ports)):
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"mosquitto did not start: {self.log()}")
+        process = self._process
+        wait_until(lambda: process.poll() is not None or self._is_up(), 10, "Mosquitto starts")
+        assert process.poll() is None, f"mosquitto did not start: {self.log()}"
+
+    def _is_up(self) -> bool:
+        return all(map(_is_open, self._ports))
 
     def stop(self) -> None:
         if self._process is not None:
@@ -118,6 +131,30 @@ class GatedMosquitto(Mosquitto):
         self.reload()
 
 
+def password_lines(
+    directory: Path,
+    users: Iterable[str] = ("node", "reader"),
+    password: str = CANARY_PASSWORD,
+) -> list[str]:
+    """Write a password file with these users; return the configuration lines that use it."""
+    path = directory / "passwords"
+    path.touch(mode=0o600)
+    for user in users:
+        command = ["mosquitto_passwd", "-b", str(path), user, password]
+        subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PATH": _PATH})
+    return ["allow_anonymous false", f"password_file {path}"]
+
+
+def tls_lines(certificates: Path, server: str = "good") -> list[str]:
+    """Return the configuration lines for TLS with a server certificate of `make_certificates`."""
+    return [
+        "allow_anonymous true",
+        f"cafile {certificates}/ca.crt",
+        f"certfile {certificates}/{server}.crt",
+        f"keyfile {certificates}/{server}.key",
+    ]
+
+
 def _is_open(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -158,7 +195,7 @@ class Listener:
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        assert self._subscribed.wait(10), "the subscriber of the test could not subscribe"
+        assert self._subscribed.wait(10 * SLACK), "the subscriber of the test could not subscribe"
 
     def __enter__(self) -> Self:
         return self
@@ -216,7 +253,7 @@ class Listener:
             properties.CorrelationData = correlation
         self._client.publish(
             topic, payload, qos=1, retain=retain, properties=properties
-        ).wait_for_publish(5)
+        ).wait_for_publish(5 * SLACK)
 
     def close(self) -> None:
         self._client.disconnect()

@@ -20,7 +20,7 @@ _TIMEOUTS = {"initial_backoff": 0.05, "max_backoff": 0.1, "restart_budget": 1000
 
 @pytest.mark.long
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-def test_hostile_sessions_are_one_camera_s_trouble_and_it_is_live_again_after(
+def test_hostile_sessions_affect_one_camera_which_recovers_afterwards(
     tmp_path: Path, transport: str
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)

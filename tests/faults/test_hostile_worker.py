@@ -130,7 +130,7 @@ def stored(daemon: QuickDaemon, camera: str, more: str = "") -> list[tuple[str, 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("deed", "why"), [*TO_SUPERVISOR.items(), *TO_RECORDER.items()])
-def test_who_breaks_the_rules_is_killed_and_replaced_and_nobody_else_notices(
+def test_a_worker_that_violates_the_protocol_is_replaced_without_side_effects(
     house: QuickDaemon, deed: str, why: str
 ) -> None:
     watchful = Watchful(house)
@@ -139,7 +139,7 @@ def test_who_breaks_the_rules_is_killed_and_replaced_and_nobody_else_notices(
     watchful.nobody_else_noticed()
 
 
-def test_a_violation_with_rubbish_for_a_picture_stands_without_it(house: QuickDaemon) -> None:
+def test_a_violation_with_an_invalid_picture_is_stored_without_it(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("no_picture")
     wait_until(lambda: (str(violation_id(2)), 1) in stored(house, BAD), 60, "it is stored")
@@ -149,7 +149,7 @@ def test_a_violation_with_rubbish_for_a_picture_stands_without_it(house: QuickDa
 
 
 @pytest.mark.long
-def test_a_flood_of_changes_holds_nobody_up_nor_does_closing_what_it_left_open(
+def test_neither_a_flood_of_changes_nor_closing_them_delays_another_worker(
     house: QuickDaemon,
 ) -> None:
     watchful = Watchful(house)
@@ -162,7 +162,7 @@ def test_a_flood_of_changes_holds_nobody_up_nor_does_closing_what_it_left_open(
     watchful.nobody_else_noticed()
 
 
-def test_half_a_picture_that_never_ends_holds_nobody_up(house: QuickDaemon) -> None:
+def test_an_incomplete_picture_delays_no_other_worker(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("half_a_picture")
     wait_until(lambda: watchful.said.count("sandboxed") >= 1, 60, "it is at it")
@@ -170,7 +170,7 @@ def test_half_a_picture_that_never_ends_holds_nobody_up(house: QuickDaemon) -> N
 
 
 @pytest.mark.long
-def test_a_worker_has_no_say_at_the_control_socket(house: QuickDaemon) -> None:
+def test_a_worker_cannot_use_the_control_socket(house: QuickDaemon) -> None:
     watchful = Watchful(house)
     watchful.take_over("control_socket")
     wait_until(lambda: "from the child process" in watchful.said, 60, "it is refused")

@@ -119,7 +119,7 @@ def test_a_camera_whose_picture_turns_black_is_one_incident_with_its_end(site: S
     wait_until(site.well, 60, "the camera is live again")
 
 
-def test_a_quarantine_is_one_incident_that_ends_when_somebody_forgives(site: Site) -> None:
+def test_a_quarantine_is_one_incident_that_ends_when_the_camera_is_enabled(site: Site) -> None:
     def kill_again_and_again() -> None:
         def quarantined() -> bool:
             if pid := site.daemon.pid_of("dead"):

@@ -34,7 +34,7 @@ def shown(listener: Listener, topic: Topic, **names: str) -> Any:
 
 
 @pytest.mark.long
-def test_a_broker_that_was_away_for_a_day_gets_all_alerts_in_order_and_the_state(
+def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
     tmp_path: Path,
 ) -> None:
     guards = WebPeer()

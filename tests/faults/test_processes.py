@@ -56,7 +56,7 @@ def test_kill_9_of_the_supervisor_ends_even_children_that_hang(daemon: QuickDaem
 
 
 @pytest.mark.long
-def test_an_offline_camera_is_told_once_after_the_set_time_and_stored(tmp_path: Path) -> None:
+def test_an_offline_camera_is_one_stored_incident_after_the_configured_time(tmp_path: Path) -> None:
     trouble = "mqtt: {enabled: false}\nsupervision: {offline_after: 3}"
     with QuickDaemon(tmp_path, dead_cameras(1), trouble) as daemon:
         wait_started(daemon)
@@ -253,7 +253,7 @@ def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
 
 
 @pytest.mark.long
-def test_sockets_that_somebody_removed_are_there_again(tmp_path: Path) -> None:
+def test_removed_sockets_are_created_again(tmp_path: Path) -> None:
     with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
         wait_started(daemon)
         with daemon.connect_worker("door") as connected:
@@ -281,7 +281,7 @@ class UnheardDaemon(QuickDaemon):
         return redirected if verb == "run" else command
 
 
-def test_a_log_that_nobody_reads_holds_up_neither_watching_nor_the_end(tmp_path: Path) -> None:
+def test_a_full_log_pipe_blocks_neither_supervision_nor_shutdown(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "unread")
     pipe = os.open(tmp_path / "unread", os.O_RDWR | os.O_NONBLOCK)
     try:

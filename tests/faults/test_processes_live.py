@@ -17,14 +17,11 @@ import pytest
 from maskwatch.ipc.control import CommandDone, RunCommand, ask, control_socket
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.store.queries import Filter, events, read_session
-from tests.e2e.conftest import visitor
 from tests.fakes.clips import make_clip
 from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, is_alive, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
-
-__all__ = ["visitor"]  # a fixture
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 

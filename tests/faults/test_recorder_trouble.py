@@ -100,7 +100,7 @@ def test_on_a_full_disk_rows_then_memory_carry_alerts_and_all_is_stored_later(
     assert taken(small_disk) == list(range(sent + 1)), "what went out from memory is not sent again"
 
 
-def test_a_violation_whose_picture_cannot_be_written_stands_without_it(tmp_path: Path) -> None:
+def test_a_violation_whose_picture_cannot_be_written_is_stored_without_it(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         pictures = recorder.data / "pictures"
         if pictures.is_dir():
@@ -313,7 +313,7 @@ def test_a_database_without_a_file_is_restored_once_there_is_space(
 
 
 @pytest.mark.long
-def test_a_second_daemon_on_the_same_data_is_refused_and_told_who_owns_it(tmp_path: Path) -> None:
+def test_a_second_recorder_on_the_same_data_is_refused_with_the_owner_s_pid(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "one").ready() as first:
         with RecorderProcess(tmp_path / "two", data=first.data) as second:
             assert second.process.wait(30) == 6
@@ -338,7 +338,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Pa
         assert database.read_bytes() == before
 
 
-def test_a_worker_that_sends_rubbish_loses_its_connection_and_nobody_else_does(tmp_path: Path) -> None:
+def test_a_worker_that_sends_garbage_loses_its_connection_and_no_other_does(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         good, bad, liar = recorder.worker(), recorder.worker("gate"), recorder.worker("gate")
         os.write(bad.channel.fileno(), b"\xff" * 100)

@@ -13,15 +13,12 @@ import pytest
 
 from maskwatch.domain import Change
 from maskwatch.lab.rtsp import RtspServer
-from tests.e2e.conftest import visitor
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
-
-__all__ = ["visitor"]  # a fixture
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
@@ -110,7 +107,7 @@ def narrow(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 @pytest.mark.long
-def test_an_alert_larger_than_the_broker_takes_is_parked_with_no_connection_lost(
+def test_an_alert_larger_than_the_broker_accepts_is_parked_without_a_disconnect(
     tmp_path: Path, narrow: Mosquitto
 ) -> None:
     more = f"mqtt: {{port: {narrow.port}}}"
@@ -150,7 +147,7 @@ def test_an_alert_that_makes_a_broker_disconnect_holds_no_other_back(
 
 
 @pytest.mark.long
-def test_a_webhook_that_refuses_one_violation_is_told_all_others_also_in_digests(
+def test_a_webhook_that_refuses_one_violation_receives_all_others_in_digests(
     tmp_path: Path, guards: WebPeer
 ) -> None:
     bad, _ = alert(3)

@@ -150,7 +150,7 @@ def test_retention_removes_the_oldest_first_and_keeps_what_is_open(
 
 
 @pytest.mark.long
-def test_only_files_named_like_ours_are_swept_and_only_after_an_hour(keeper: Keeper) -> None:
+def test_only_files_named_like_pictures_are_swept_and_only_after_an_hour(keeper: Keeper) -> None:
     day = keeper.daemon.data / "pictures" / "2020-01-01"
     other = day.with_name("2020-01-01 copy")
     outside = keeper.daemon.folder / "somebody's.jpg"

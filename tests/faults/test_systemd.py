@@ -104,7 +104,7 @@ def test_every_setting_of_the_service_has_a_comment_above_it_or_above_its_group(
             assert line.split("=")[0] in ("ExecStart", "User", "Group"), f"not explained: {line}"
 
 
-def test_the_users_and_directories_files_are_ones_systemd_takes(root: Path) -> None:
+def test_systemd_accepts_the_sysusers_and_tmpfiles_configuration(root: Path) -> None:
     for command, name in (
         (["systemd-sysusers", "--dry-run"], "maskwatch.sysusers"),
         (["systemd-tmpfiles", "--create", "--dry-run"], "maskwatch.tmpfiles"),

@@ -12,16 +12,20 @@ import pytest
 
 from maskwatch.alerts.mqtt.topics import Topic
 from maskwatch.lab.broker import free_port
-from tests.alerts.mqtt.test_connection_faults import CANARY_PASSWORD, certificates, passwords, tls_lines
-from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
+from tests.fakes.mosquitto import (
+    CANARY_PASSWORD,
+    GatedMosquitto,
+    Listener,
+    Mosquitto,
+    password_lines,
+    tls_lines,
+)
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
 from tests.fakes.stubborn_broker import Behaviour, StubbornBroker
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
-
-__all__ = ["certificates"]  # a fixture
 
 STATE = 20
 """Publications of what is retained that may be out beside the alerts."""
@@ -103,7 +107,7 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
     tmp_path: Path, certificates: Path
 ) -> None:
     port, plain = free_port(), free_port()
-    entry, *only_known = passwords(tmp_path)
+    entry, *only_known = password_lines(tmp_path)
     users = tmp_path / "passwords"
     both = users.read_text()
     without_us = "".join(line for line in both.splitlines(True) if not line.startswith("node:"))
@@ -190,7 +194,7 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
     everything = [alert(index, number) for number in (1, 2) for index in range(15)]
     reader = {"username": "reader", "password": CANARY_PASSWORD}
     with (
-        GatedMosquitto(tmp_path, passwords(tmp_path)) as broker,
+        GatedMosquitto(tmp_path, password_lines(tmp_path)) as broker,
         Listener(broker.port, **reader) as listener,
     ):
         more = (

@@ -19,12 +19,12 @@ _QUICK = [(name, seed) for name, seed in _SEEDS if name != "database"]  # which 
 @pytest.mark.parametrize(
     ("name", "seed"), _SEEDS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(_SEEDS)]
 )
-def test_a_seed_and_what_was_once_found_is_read_or_refused(name: str, seed: bytes) -> None:
+def test_seeds_and_earlier_findings_are_read_or_refused(name: str, seed: bytes) -> None:
     run(name, seed)
 
 
 @given(st.sampled_from(_QUICK), st.integers(0, 5000), st.binary(max_size=6), st.integers(0, 8))
-def test_a_seed_that_was_tampered_with_is_read_or_refused(
+def test_a_corrupted_seed_is_read_or_refused(
     chosen: tuple[str, bytes], at: int, put: bytes, gone: int
 ) -> None:
     name, seed = chosen
@@ -33,7 +33,7 @@ def test_a_seed_that_was_tampered_with_is_read_or_refused(
 
 
 @given(st.sampled_from(_QUICK), st.integers(0, 2**32))
-def test_a_seed_of_another_content_in_the_same_form_is_read_or_refused(
+def test_a_seed_with_other_values_in_the_same_form_is_read_or_refused(
     chosen: tuple[str, bytes], seed: int
 ) -> None:
     name, data = chosen

@@ -30,7 +30,7 @@ def test_a_message_published_with_qos_1_reaches_a_subscriber() -> None:
     assert arrived == [b"hello"]
 
 
-def test_nobody_listens_once_the_context_is_left() -> None:
+def test_the_port_is_closed_after_the_context() -> None:
     with EmbeddedBroker() as broker:
         socket.create_connection(("127.0.0.1", broker.port), timeout=5).close()
     with pytest.raises(OSError, match="refused"):

@@ -40,7 +40,7 @@ def test_a_short_outage_is_not_an_incident() -> None:
     assert harness.changes == []
 
 
-def test_a_long_outage_is_one_incident_whatever_states_it_passes_through() -> None:
+def test_a_long_outage_is_one_incident_across_all_states_it_passes() -> None:
     harness = Harness()
     harness.hold(10, CameraState.LIVE)
     for _ in range(30):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +19,13 @@ from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.secrets import Secret
 from tests.alerts.conftest import MakeSink
-from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mosquitto import CANARY_PASSWORD, Listener, Mosquitto, password_lines, tls_lines
 from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import change
 from tests.fakes.stubborn_broker import Behaviour, StubbornBroker
 from tests.fakes.waiting import wait_until
 
 ROOT = "maskwatch/gate%201"
-CANARY_PASSWORD = "hunter2-canary"
 
 Start = Callable[..., Mosquitto]
 
@@ -62,17 +60,6 @@ def stubborn() -> Iterator[Callable[[Behaviour], StubbornBroker]]:
         each.close()
 
 
-def passwords(directory: Path) -> list[str]:
-    """Write a password file with the users `node` and `reader`; return the configuration lines."""
-    path = directory / "passwords"
-    path.write_text("")
-    for user in ("node", "reader"):
-        subprocess.run(
-            ["mosquitto_passwd", "-b", str(path), user, CANARY_PASSWORD], check=True, capture_output=True
-        )
-    return ["allow_anonymous false", f"password_file {path}"]
-
-
 def wait_for_warning(caplog: pytest.LogCaptureFixture, words: str) -> None:
     """Wait for the warning; check that it is logged once and without the password."""
     wait_until(lambda: any(words in record.getMessage() for record in caplog.records))
@@ -90,7 +77,7 @@ def test_a_wrong_password_is_one_warning_and_the_sink_is_not_ready(
     version: MqttVersion,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broker = start(passwords(tmp_path))
+    broker = start(password_lines(tmp_path))
     sink = make_sink(broker.port, version=version, username="node", password=Secret("hunter3-canary"))
     recorder.start(sink, ready=False)
     wait_for_warning(caplog, "refused the connection: not authorized")
@@ -102,7 +89,7 @@ def test_a_wrong_password_is_one_warning_and_the_sink_is_not_ready(
 def test_the_right_password_is_accepted(
     start: Start, tmp_path: Path, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
 ) -> None:
-    broker = start(passwords(tmp_path))
+    broker = start(password_lines(tmp_path))
     sink = make_sink(broker.port, version=version, username="node", password=Secret(CANARY_PASSWORD))
     recorder.start(sink)
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
@@ -119,7 +106,7 @@ def test_the_canary_detects_an_acl_that_drops_publications(
     """A 3.1.1 broker acknowledges what it drops: without the canary all would count as delivered."""
     acl = tmp_path / "acl"
     acl.write_text(f"user node\ntopic read {ROOT}/#\n")
-    broker = start([*passwords(tmp_path), f"acl_file {acl}"])
+    broker = start([*password_lines(tmp_path), f"acl_file {acl}"])
     sink = make_sink(
         broker.port, version=version, username="node", password=Secret(CANARY_PASSWORD), ack_timeout=1.0
     )
@@ -138,7 +125,7 @@ def test_an_alert_that_an_acl_refuses_in_mqtt_5_is_refused(
 ) -> None:
     acl = tmp_path / "acl"
     acl.write_text(f"user node\ntopic readwrite {ROOT}/canary\ntopic readwrite {ROOT}/status\n")
-    broker = start([*passwords(tmp_path), f"acl_file {acl}"])
+    broker = start([*password_lines(tmp_path), f"acl_file {acl}"])
     sink = make_sink(broker.port, username="node", password=Secret(CANARY_PASSWORD))
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, change(1)))
@@ -278,37 +265,6 @@ def test_a_peer_that_misbehaves_is_one_warning(
 
 
 # --- TLS ----------------------------------------------------------------------------------------------
-
-
-def openssl(directory: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True, timeout=60)
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create an authority, a valid and an expired server certificate, and a client's."""
-    path = tmp_path_factory.mktemp("certificates")
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        path, "req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test authority"
-    )
-    (path / "san").write_text("subjectAltName=IP:127.0.0.1")
-    for name, days in (("good", "2"), ("expired", "-1"), ("client", "2")):
-        openssl(
-            path, "req", *key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
-        )
-        sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "san"]
-        openssl(path, "x509", "-req", "-in", f"{name}.csr", *sign, "-days", days, "-out", f"{name}.crt")
-    return path
-
-
-def tls_lines(certificates: Path, server: str = "good") -> list[str]:
-    return [
-        "allow_anonymous true",
-        f"cafile {certificates}/ca.crt",
-        f"certfile {certificates}/{server}.crt",
-        f"keyfile {certificates}/{server}.key",
-    ]
 
 
 def test_alerts_are_sent_over_tls_with_a_client_certificate(

@@ -101,7 +101,7 @@ def test_a_poster_a_mannequin_and_thin_air_are_named() -> None:
     assert outcome.visits == 0
 
 
-def test_a_report_long_after_somebody_left_is_false() -> None:
+def test_a_report_long_after_the_person_left_is_false() -> None:
     outcome = judge_clip(_truth("bb----"), [Reported(5.0, Box(100, 50, 140, 100))])
     assert len(outcome.false_alarms) == 1
 

@@ -32,7 +32,7 @@ def test_a_visit_reported_once_in_its_time_balances() -> None:
     assert len(account.found) == 1
 
 
-def test_a_visit_that_nobody_reported_is_missed() -> None:
+def test_a_visit_without_a_report_is_missed() -> None:
     account = balance([_due(2, 8)], [])
     assert not account.exact
     assert account.missed == (_due(2, 8),)
@@ -60,7 +60,7 @@ def test_a_visit_too_short_to_insist_on_may_be_reported_or_not() -> None:
     assert balance([short], [_report(2.5)]).exact
 
 
-def test_of_two_visits_at_once_each_report_takes_one() -> None:
+def test_each_report_matches_one_of_two_simultaneous_visits() -> None:
     assert balance([_due(0, 9), _due(1, 6)], [_report(3), _report(5)]).exact
 
 

@@ -49,7 +49,7 @@ def test_no_pass_is_like_another_and_none_asks_for_an_event(footage: Path, tmp_p
     assert len(means) == 3
 
 
-def test_a_rendered_pass_shows_posters_and_nobody(tmp_path: Path) -> None:
+def test_a_rendered_pass_shows_posters_and_no_people(tmp_path: Path) -> None:
     truth = write_pass(QuietPass(None, 3, 1.0), tmp_path / "a.mp4", default_heads())
     assert truth.visits == ()
     assert {fake.kind for fake in truth.fakes} == {"poster"}

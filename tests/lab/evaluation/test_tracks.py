@@ -105,6 +105,6 @@ def test_who_is_in_view_for_too_short_is_not_asked_about() -> None:
     assert _told(_truth(_BARE, frames=3), [_view(1, 0, Verdict.MASK)]).verdicts == ()
 
 
-def test_nobody_is_followed_on_footage_without_a_truth_of_people() -> None:
+def test_no_person_is_tracked_on_footage_without_a_truth_of_people() -> None:
     told = _told(_truth(frames=0), [_view(1, 0)], [_view(2, 0)])
     assert (told.swaps, told.fragments, told.verdicts) == (0, 0, ())

@@ -127,7 +127,7 @@ def test_a_standing_person_moves_and_a_mannequin_does_not(tmp_path: Path) -> Non
     assert [visit.alive for visit in truth.visits] == [True, False]
 
 
-def test_putting_a_mask_on_is_seen_and_said() -> None:
+def test_putting_a_mask_on_is_visible_and_in_the_truth() -> None:
     """The lower face changes while the eyes stay; the truth passes through `changing`."""
     scene = demo_scenes()[1]
     stage = Stage(scene, _SIZE, 10.0, 0, default_heads())
@@ -151,7 +151,7 @@ def test_a_pillar_hides_for_about_a_second_and_the_truth_says_so() -> None:
     assert 0.8 <= middle[-1] - middle[0] <= 2.5
 
 
-def test_a_hand_before_the_mouth_hides_it_and_nobody_can_judge_then() -> None:
+def test_a_hand_before_the_mouth_hides_it_and_no_verdict_is_due() -> None:
     cough = _scene(Figure((Step(0.0, 0.0, 2.6), Step(9.0, 0.0, 2.6)), coughs=(1.0,)), seconds=3.0)
     plain = _scene(Figure((Step(0.0, 0.0, 2.6), Step(9.0, 0.0, 2.6))), seconds=3.0)
     with_hand, without = (

@@ -42,7 +42,7 @@ def test_a_manifest_names_sources_and_a_split_keeps_test_pictures(faces: Callabl
     assert [p.split for p in data.photos] == ["train", "test", "train"]
 
 
-def test_pictures_of_a_split_that_are_not_there_are_said(faces: Callable[..., Path]) -> None:
+def test_missing_pictures_of_a_split_are_reported(faces: Callable[..., Path]) -> None:
     """Their names may be mistyped, and the pictures that were meant would be trained on."""
     folder = faces(with_mask=2)
     rows = [{"path": f"with_mask/{name}.png", "split": "test"} for name in ("000", "01", "001")]

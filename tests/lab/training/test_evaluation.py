@@ -38,7 +38,7 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-def test_boxed_faces_are_told_by_height(model: MaskClassifier, hall: Path) -> None:
+def test_boxed_faces_are_grouped_by_height(model: MaskClassifier, hall: Path) -> None:
     """Each band has the faces of its height; every face is in `all`."""
     rows = {r.name: r for r in evaluate_faces(model, load_scenes(hall).photos, Wanted(rounds=20))}
     assert rows["all faces"].faces == 4

@@ -139,7 +139,7 @@ def test_a_teacher_of_another_kind_is_refused_by_name(
         loop._teacher(path, pupil)
 
 
-def test_a_run_whose_state_is_damaged_is_said_so(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+def test_a_damaged_state_of_a_run_is_reported(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     train(photos, tmp_path, 1)
     for harm in (b"no model", None):
         state = tmp_path / "state.keras"
@@ -149,7 +149,7 @@ def test_a_run_whose_state_is_damaged_is_said_so(photos: tuple[Photo, ...], tmp_
 
 
 @pytest.mark.parametrize("text", ["epoch\n1\n", "epoch,loss\nx,y\n", "epoch\n\x00\n"])
-def test_a_history_that_is_none_is_said_so(tmp_path: Path, text: str) -> None:
+def test_an_invalid_history_is_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.csv").write_text(text)
     with pytest.raises(DataError, match=r"history\.csv: is no history"):
         read_history(tmp_path)

@@ -89,7 +89,7 @@ def test_the_interval_repeats_itself_and_survives_undefined_draws() -> None:
 
 
 @given(st.lists(st.floats(-500, 500, width=32), min_size=2, max_size=5))
-def test_probabilities_sum_to_one_whatever_the_logits(row: list[float]) -> None:
+def test_probabilities_sum_to_one_for_all_logits(row: list[float]) -> None:
     """No overflow, no nan."""
     found = metrics.softmax(np.array([row], np.float32))
     assert found.sum() == pytest.approx(1, abs=1e-5)

@@ -166,7 +166,7 @@ def test_hands_and_beards_can_be_painted_onto_boxed_faces(portrait: Path) -> Non
     assert [photo.face for photo in with_faces(photos)] == [None] * 3
 
 
-def test_a_class_that_is_missing_is_said_before_any_training(faces: Callable[..., Path]) -> None:
+def test_a_missing_class_is_reported_before_training(faces: Callable[..., Path]) -> None:
     """Also one that only --drop takes away."""
     rest = faces("rest", with_mask=4, mask_worn_incorrectly=4)
     bare = faces("bare", without_mask=4)

@@ -147,7 +147,7 @@ def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: P
     assert not out.exists()
 
 
-def test_a_folder_in_which_a_run_failed_before_its_first_epoch_can_be_used_again(
+def test_a_folder_of_a_run_that_failed_before_its_first_epoch_is_reusable(
     faces: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, out = faces(with_mask=12, without_mask=12), tmp_path / "run"

@@ -28,7 +28,7 @@ def photo(label: int, source: str, number: int = 0, face: Detection | None = Non
     return Photo(image, label, source, name, name, None, "train", 48.0, fingerprint(image), face)
 
 
-def test_classes_get_their_share_whatever_their_number() -> None:
+def test_classes_get_their_share_regardless_of_their_size() -> None:
     """Forty masked against two incorrect ones."""
     photos = [photo(0, "a", i) for i in range(40)] + [photo(1, "a", i) for i in range(10)]
     photos += [photo(2, "a", i) for i in range(2)]

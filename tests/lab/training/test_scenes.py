@@ -79,7 +79,7 @@ def test_a_box_reaches_no_further_than_its_photograph(hall: Path) -> None:
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=4, max_size=4))
-def test_whatever_a_box_says_it_is_a_face_inside_or_refused(box: list[float]) -> None:
+def test_any_box_becomes_a_face_inside_the_picture_or_is_refused(box: list[float]) -> None:
     """Never a picture of nothing, and never more of one than there is."""
     with tempfile.TemporaryDirectory() as folder:
         cv2.imwrite(f"{folder}/a.png", np.zeros((20, 30, 3), np.uint8))

@@ -62,7 +62,7 @@ def test_recall_misses_what_is_not_found_or_kept_back() -> None:
     assert figures.gated == {"turned_away": 1}
 
 
-def test_nobody_is_called_bare_whom_the_detector_hardly_takes_for_a_face(
+def test_a_face_with_a_low_detection_score_is_never_judged_no_mask(
     hall: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fold of cloth found with 0.7 is kept back, a face found with 0.9 is not; masks need neither."""
