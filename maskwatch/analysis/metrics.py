@@ -54,7 +54,7 @@ class PipelineMetrics:
 
     def duration(self, name: str, seconds: float) -> None:
         """Add a duration to the histogram of that name."""
-        self._meter.observe(name, seconds, catalogue.METRICS[name].buckets, self._labels)
+        self._meter.observe(name, seconds, self._labels)
 
     def _by_zone_and_verdict(self, visit: Visit) -> dict[str, str]:
         return self._labels | {"zone": visit.zone.name, "verdict": visit.verdict.value}

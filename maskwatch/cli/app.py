@@ -16,59 +16,35 @@ from maskwatch.secrets import redact
 
 __all__ = ["cli", "main"]
 
-# verb: (module, attribute, one line for the overview). Kept here so that --help imports nothing.
-_VERBS: dict[str, tuple[str, str, str]] = {
-    "run": ("maskwatch.cli.run", "run", "Run the daemon."),
-    "status": ("maskwatch.cli.status", "status", "Show the state of a running daemon."),
-    "reload": (
-        "maskwatch.cli.reload",
-        "reload",
-        "Reload the configuration of a running daemon.",
-    ),
-    "check": (
-        "maskwatch.cli.check",
-        "check",
-        "Check a configuration file; show every error at once.",
-    ),
-    "schema": ("maskwatch.cli.check", "schema", "Print the JSON Schema of the configuration."),
-    "probe": (
-        "maskwatch.cli.probe",
-        "probe",
-        "Look at a camera: codec, size, rate, faces, what is wrong.",
-    ),
-    "replay": ("maskwatch.cli.replay", "replay", "Run the pipeline over a recorded file."),
-    "events": ("maskwatch.cli.events", "events", "List, show, export and acknowledge violations."),
-    "vault": ("maskwatch.cli.vault", "vault", "Make the review vault's key; open sealed faces."),
-    "db": ("maskwatch.cli.db", "db", "Check, back up and restore the database."),
-    "alert": ("maskwatch.cli.alert", "alert", "Test how alerts reach people."),
-    "train": ("maskwatch.cli.train", "train", "Train a mask model (extra: train)."),
-    "evaluate": (
-        "maskwatch.cli.evaluate",
-        "evaluate",
-        "Measure a model or the whole path (extra: train).",
-    ),
-    "models": ("maskwatch.cli.models", "models", "List, show, verify and choose models."),
-    "scenes": (
-        "maskwatch.cli.scenes",
-        "scenes",
-        "Render test scenes with ground truth (extra: demo).",
-    ),
-    "serve": (
-        "maskwatch.cli.serve",
-        "serve",
-        "Serve video files as RTSP cameras, with faults on demand.",
-    ),
-    "demo": (
-        "maskwatch.cli.demo",
-        "demo",
-        "Show the whole system at work on this machine (extra: demo).",
-    ),
-    "completion": (
-        "maskwatch.cli.completion",
-        "completion",
-        "Print the completion script for a shell.",
-    ),
+# The overview's line of each verb. Kept here so that --help imports nothing.
+_VERBS = {
+    "run": "Run the daemon.",
+    "status": "Show the state of a running daemon.",
+    "reload": "Reload the configuration of a running daemon.",
+    "check": "Check a configuration file; show every error at once.",
+    "schema": "Print the JSON Schema of the configuration.",
+    "probe": "Look at a camera: codec, size, rate, faces, what is wrong.",
+    "replay": "Run the pipeline over a recorded file.",
+    "events": "List, show, export and acknowledge violations.",
+    "vault": "Make the review vault's key; open sealed faces.",
+    "db": "Check, back up and restore the database.",
+    "alert": "Test how alerts reach people.",
+    "train": "Train a mask model (extra: train).",
+    "evaluate": "Measure a model or the whole path (extra: train).",
+    "models": "List, show, verify and choose models.",
+    "scenes": "Render test scenes with ground truth (extra: demo).",
+    "serve": "Serve video files as RTSP cameras, with faults on demand.",
+    "demo": "Show the whole system at work on this machine (extra: demo).",
+    "completion": "Print the completion script for a shell.",
 }
+
+
+def _load(verb: str) -> click.Command:
+    """Import and return a verb's command: it has the name of its module, except `schema`."""
+    module = importlib.import_module(f"maskwatch.cli.{'check' if verb == 'schema' else verb}")
+    command = getattr(module, verb)
+    assert isinstance(command, click.Command), verb
+    return _with_line_breaks(command)
 
 
 class _LazyGroup(click.Group):
@@ -80,12 +56,7 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Import and return the verb's command."""
-        if cmd_name not in _VERBS:
-            return None
-        module, attribute, _ = _VERBS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command), cmd_name
-        return _with_line_breaks(command)
+        return _load(cmd_name) if cmd_name in _VERBS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -100,13 +71,13 @@ class _LazyGroup(click.Group):
         """Complete verbs from the table; nothing is imported, since a shell waits for this."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
-        found = [(name, line) for name, (_, _, line) in _VERBS.items() if name.startswith(incomplete)]
-        return [CompletionItem(name, help=line) for name, line in found]
+        found = [name for name in _VERBS if name.startswith(incomplete)]
+        return [CompletionItem(name, help=_VERBS[name]) for name in found]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the overview from the table, without importing a verb."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in _VERBS.items()])
+            formatter.write_dl(list(_VERBS.items()))
 
 
 def _with_line_breaks(command: click.Command) -> click.Command:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,37 +28,13 @@ _COLUMNS = (
     "alerts",
     "acknowledged",
 )
-_FIELDS = (
-    "id",
-    "camera",
-    "zone",
-    "verdict",
-    "first_seen",
-    "started",
-    "ended",
-    "close_reason",
-    "confidence",
-    "evidence",
-    "readings",
-    "face_height",
-    "model",
-    "changes",
-    "acknowledged_at",
-    "acknowledged_by",
-    "picture",
-    "alerts",
-    "silenced",
-)
+_FIELDS = tuple(field.name for field in fields(Event))
 _VERDICTS = {Verdict.NO_MASK: "without a mask", Verdict.INCORRECT: "with the mask worn wrongly"}
 
 
 def as_json_line(value: Event | EventDetail) -> str:
     """Return one JSON object; times are RFC 3339, UTC."""
     return msgspec.json.encode(value).decode()
-
-
-def _json_lines(events: Iterator[Event]) -> Iterator[str]:
-    return (as_json_line(event) for event in events)
 
 
 def _csv_lines(events: Iterator[Event]) -> Iterator[str]:
@@ -119,7 +97,7 @@ def _alerts(event: Event) -> str:
 
 FORMS: dict[str, Callable[[Iterator[Event]], Iterator[str]]] = {
     "table": _table,
-    "jsonl": _json_lines,
+    "jsonl": partial(map, as_json_line),
     "csv": _csv_lines,
 }
 """The functions that format violations as lines, by name of the format."""

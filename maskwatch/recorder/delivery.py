@@ -172,9 +172,8 @@ class OutboxDelivery:
         self._sink_timer.succeeded()
         if isinstance(sent.subject, Change):
             elapsed = (self._clock.now() - sent.subject.at).total_seconds()
-            bounds = catalogue.METRICS[catalogue.CAPTURE_TO_PUBLISH_SECONDS].buckets
             labels = {"sink": self.sink.name}
-            self._meter.observe(catalogue.CAPTURE_TO_PUBLISH_SECONDS, max(0.0, elapsed), bounds, labels)
+            self._meter.observe(catalogue.CAPTURE_TO_PUBLISH_SECONDS, max(0.0, elapsed), labels)
 
     def _failed(self, key: Key, detail: str) -> OutboxState:
         now = self._clock.monotonic()

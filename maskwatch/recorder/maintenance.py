@@ -150,8 +150,7 @@ class Maintenance:
     def _finish(self, retention: Retention) -> None:
         for kind, count in retention.removed.items():
             self._meter.add(catalogue.RETENTION_REMOVED, {"kind": kind}, by=count)
-        bounds = catalogue.METRICS[catalogue.RETENTION_SECONDS].buckets
-        self._meter.observe(catalogue.RETENTION_SECONDS, self._spent, bounds)
+        self._meter.observe(catalogue.RETENTION_SECONDS, self._spent)
         self._meter.set(catalogue.RETENTION_LAST_SUCCESS, self._clock.now().timestamp())
         if any(retention.removed.values()):
             _log.info("retention removed %s", retention.removed)

@@ -111,8 +111,7 @@ class ChangeRecorder:
         started = self._clock.monotonic()
         results = self._database.with_room(lambda: self._record(entries, minutes))
         elapsed = self._clock.monotonic() - started
-        bounds = catalogue.METRICS[catalogue.COMMIT_SECONDS].buckets
-        self._meter.observe(catalogue.COMMIT_SECONDS, elapsed, bounds)
+        self._meter.observe(catalogue.COMMIT_SECONDS, elapsed)
         return results
 
     def last_stored_at(self) -> datetime | None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from maskwatch.ipc.messages import Command, CommandResult
+from maskwatch.supervisor.children import ChildProcesses
 
-__all__ = ["CommandRouter", "Executor", "Reply"]
+__all__ = ["CommandExecutor", "CommandRouter", "Reply"]
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +21,28 @@ Reply = Callable[[CommandResult], None]
 _MAX_PENDING = 100
 
 
-class Executor(Protocol):
-    """Executes the supervisor's own commands, and forwards the others to their child."""
+class CommandExecutor:
+    """Executes the supervisor's own commands, and forwards the others to their child.
 
-    def switch(self, camera: str, *, on: bool, seconds: float) -> str:
-        """Start or stop watching a camera, for `seconds` (0: no end); return "" or the reason not to."""
+    `reload` starts a reload, and calls back at its end with its success and a summary.
+    """
+
+    def __init__(
+        self, children: ChildProcesses, reload: Callable[[Callable[[bool, str], None]], None]
+    ) -> None:
+        self._children = children
+        self.switch = children.switch
+        self.reload = reload
 
     def forward(self, command: Command) -> str:
         """Send the command to the child that executes it; return "" or the reason why not."""
-
-    def reload(self, done: Callable[[bool, str], None]) -> None:
-        """Start a reload; `done` is called at its end with its success and a summary."""
+        worker = self._children.workers.get(command.target)
+        if command.verb == "acknowledge" or (command.verb == "snooze" and worker is not None):
+            sent = self._children.recorder.send(command)
+            return "" if sent else "the recorder does not run"
+        if worker is None:
+            return f"there is no camera {command.target!r}"
+        return "" if worker.send(command) else f"the camera {command.target} has no running process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,9 @@ class CommandRouter:
         counted: called with the verb and the success of each command that ended.
     """
 
-    def __init__(self, executor: Executor, timeout: float, counted: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self, executor: CommandExecutor, timeout: float, counted: Callable[[str, bool], None]
+    ) -> None:
         self._executor = executor
         self._timeout = timeout
         self._counted = counted

@@ -9,7 +9,7 @@ from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.supervisor.readiness import Readiness
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import MetricsServer, WebServer
+from maskwatch.telemetry.http import MetricsPages, WebServer
 
 __all__ = ["ConfiguredServer", "HttpServers", "MetricsEndpoint"]
 
@@ -86,13 +86,10 @@ class MetricsEndpoint(ConfiguredServer):
         metrics = config.metrics
         if not metrics.enabled:
             return None
-        return MetricsServer(
-            metrics.host,
-            metrics.port,
-            self._collector,
-            healthy=self._readiness.healthy,
-            ready=self._readiness.ready,
+        pages = MetricsPages(
+            self._collector, healthy=self._readiness.healthy, ready=self._readiness.ready
         )
+        return WebServer(metrics.host, metrics.port, pages, section="metrics")
 
 
 class HttpServers:

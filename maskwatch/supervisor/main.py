@@ -24,14 +24,13 @@ from maskwatch.supervisor.ack_page import AckPageServer
 from maskwatch.supervisor.camera_monitor import CameraMonitor
 from maskwatch.supervisor.child_factory import recorder_socket
 from maskwatch.supervisor.children import ChildProcesses
-from maskwatch.supervisor.commands import CommandRouter, Reply
+from maskwatch.supervisor.commands import CommandExecutor, CommandRouter, Reply
 from maskwatch.supervisor.control_handler import ControlHandler
 from maskwatch.supervisor.control_server import ControlServer
 from maskwatch.supervisor.events import ChildEventRouter
-from maskwatch.supervisor.executor import CommandExecutor
 from maskwatch.supervisor.http_servers import HttpServers, MetricsEndpoint
 from maskwatch.supervisor.metrics import SupervisorMetrics
-from maskwatch.supervisor.process import ProcessLauncher, Spawn, spawn
+from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, Spawn
 from maskwatch.supervisor.process_monitor import ProcessMonitor
 from maskwatch.supervisor.readiness import Readiness
 from maskwatch.supervisor.reload import Reloader
@@ -49,7 +48,9 @@ _SOCKET_CHECK_INTERVAL = 5.0
 _END_TICK = 0.02
 
 
-def serve(config: Config, path: Path, *, timeouts: Timeouts | None = None, spawn: Spawn = spawn) -> int:
+def serve(
+    config: Config, path: Path, *, timeouts: Timeouts | None = None, spawn: Spawn = ChildProcess
+) -> int:
     """Run the daemon until SIGTERM or SIGINT; return its exit code.
 
     Args:

@@ -20,7 +20,7 @@ class SupervisorMetrics(ChildEvents):
     """Counts what the supervisor sees; used by its main thread only.
 
     Attributes:
-        collector: holds all values, for `maskwatch.telemetry.http.MetricsServer`.
+        collector: holds all values, for `maskwatch.telemetry.http.MetricsPages`.
 
     Args:
         clock: for the times of the start and of reloads.

@@ -15,7 +15,7 @@ from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.wire import TO_SUPERVISOR
 
-__all__ = ["ChildProcess", "ProcessLauncher", "Spawn", "child_environment", "describe_exit", "spawn"]
+__all__ = ["ChildProcess", "ProcessLauncher", "Spawn", "child_environment", "describe_exit"]
 
 # Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
@@ -35,6 +35,9 @@ class ChildProcess:
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
     To be made in the main thread: the kernel ties the child's life to the thread that started it.
+
+    Raises:
+        OSError: the system cannot start a process now.
     """
 
     def __init__(self, module: str, configure: Configure) -> None:
@@ -68,11 +71,6 @@ class ChildProcess:
 Spawn = Callable[[str, Configure], ChildProcess]
 
 
-def spawn(module: str, configure: Configure) -> ChildProcess:
-    """Start a child; raises OSError if the system cannot."""
-    return ChildProcess(module, configure)
-
-
 class ProcessLauncher:
     """Starts child processes and has the event loop read their channels.
 
@@ -82,7 +80,7 @@ class ProcessLauncher:
         spawn: starts a process; tests pass their own.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn = spawn) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn) -> None:
         self._loop = loop
         self._clock = clock
         self._spawn = spawn

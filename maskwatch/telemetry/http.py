@@ -24,7 +24,7 @@ from prometheus_client.registry import Collector
 
 from maskwatch.errors import ConfigError, PortInUseError
 
-__all__ = ["HealthStatus", "MetricsServer", "Request", "Response", "Site", "WebServer"]
+__all__ = ["HealthStatus", "MetricsPages", "Request", "Response", "Site", "WebServer"]
 
 log = logging.getLogger(__name__)
 
@@ -209,43 +209,24 @@ class HealthStatus:
     detail: str
 
 
-class MetricsServer(WebServer):
-    """Serves metrics and health from `start` to `stop`.
+class MetricsPages:
+    """The site with /metrics, /healthz and /readyz.
 
     `healthy` returns whether the process works (else it should be restarted), `ready` whether
     cameras are watched and alerts delivered.
-
-    Raises:
-        PortInUseError: another program listens there.
-        ConfigError: the address is not one of this machine, or needs a privilege.
     """
-
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        collector: Collector,
-        *,
-        healthy: Callable[[], HealthStatus],
-        ready: Callable[[], HealthStatus],
-    ) -> None:
-        registry = CollectorRegistry()
-        registry.register(collector)
-        super().__init__(host, port, _Pages(registry, healthy, ready), section="metrics")
-
-
-class _Pages:
-    """The site of `MetricsServer`: /metrics, /healthz and /readyz."""
 
     methods: tuple[str, ...] = ("GET",)
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        collector: Collector,
+        *,
         healthy: Callable[[], HealthStatus],
         ready: Callable[[], HealthStatus],
     ) -> None:
-        self._registry = registry
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
         self._healthy = healthy
         self._ready = ready
 

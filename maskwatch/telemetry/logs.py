@@ -20,6 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
@@ -110,15 +111,13 @@ class RepeatFilter(logging.Filter):
         return count
 
 
+@dataclass(slots=True)
 class _RepeatCount:
     """How often one kind of event was shown and hidden in the current window."""
 
-    __slots__ = ("hidden", "shown", "since")
-
-    def __init__(self, since: float) -> None:
-        self.since = since
-        self.shown = 0
-        self.hidden = 0
+    since: float
+    shown: int = 0
+    hidden: int = 0
 
 
 class _LineFormatter(logging.Formatter):

@@ -7,7 +7,7 @@ buckets are those of the catalogue; the supervisor rejects and counts others.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, Labels], float] = {}
-        self._histograms: dict[tuple[str, Labels], tuple[Sequence[float], list[int], list[float]]] = {}
+        self._histograms: dict[tuple[str, Labels], HistogramBuffer] = {}
 
     def add(self, name: str, labels: Mapping[str, str] | None = None, by: float = 1.0) -> None:
         """Raise a counter by `by` (not negative)."""
@@ -92,37 +92,24 @@ class Meter:
         self._values = {key: v for key, v in self._values.items() if pair not in key[1]}
         self._histograms = {key: h for key, h in self._histograms.items() if pair not in key[1]}
 
-    def observe(
-        self,
-        name: str,
-        value: float,
-        bounds: Sequence[float] | None = None,
-        labels: Mapping[str, str] | None = None,
-    ) -> None:
-        """Count `value` into the histogram with these ascending upper bounds (the catalogue's)."""
+    def observe(self, name: str, value: float, labels: Mapping[str, str] | None = None) -> None:
+        """Count `value` into a histogram."""
         key = (name, _labels(labels))
         if key not in self._histograms:
-            edges = METRICS[name].buckets if bounds is None else tuple(bounds)
-            self._histograms[key] = (edges, [0] * (len(edges) + 1), [0.0])
-        own_bounds, counts, total = self._histograms[key]
-        counts[bisect_left(own_bounds, value)] += 1
-        total[0] += value
+            self._histograms[key] = HistogramBuffer(name)
+        self._histograms[key].observe(value)
 
     def take(self, buffer: HistogramBuffer, labels: Mapping[str, str] | None = None) -> None:
-        """Copy the current values of a buffer."""
-        self._histograms[buffer.name, _labels(labels)] = (
-            buffer.bounds,
-            list(buffer.counts),
-            [buffer.total],
-        )
+        """Include the values of a buffer in snapshots."""
+        self._histograms[buffer.name, _labels(labels)] = buffer
 
     def snapshot(self) -> MetricsSnapshot:
         """Return the current values of all metrics."""
         return MetricsSnapshot(
             tuple(Sample(name, labels, value) for (name, labels), value in self._values.items()),
             tuple(
-                HistogramSample(name, labels, tuple(bounds), tuple(counts), total[0])
-                for (name, labels), (bounds, counts, total) in self._histograms.items()
+                HistogramSample(name, labels, each.bounds, tuple(each.counts), each.total)
+                for (name, labels), each in self._histograms.items()
             ),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -25,8 +24,8 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 def _all_commands() -> dict[str, click.Command]:
     found: dict[str, click.Command] = {"evaluate --events": evaluate_events}
-    for verb, (module, attribute, _) in app._VERBS.items():
-        found |= dict(_commands(verb, getattr(importlib.import_module(module), attribute)))
+    for verb in app._VERBS:
+        found |= dict(_commands(verb, app._load(verb)))
     return found
 
 

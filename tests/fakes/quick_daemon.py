@@ -26,7 +26,7 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.lab.broker import free_port
 from maskwatch.supervisor import child_factory
 from maskwatch.supervisor.main import serve
-from maskwatch.supervisor.process import ChildProcess, spawn
+from maskwatch.supervisor.process import ChildProcess
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 from tests.fakes.daemon import Daemon
@@ -175,7 +175,7 @@ def _spawn_test_module(module: str, configure: Configure) -> ChildProcess:
         "maskwatch.recorder": "MASKWATCH_TEST_RECORDER",
     }
     module = os.environ.get(variable[module], module)
-    return spawn(module, msgspec.structs.replace(configure, config=config))
+    return ChildProcess(module, msgspec.structs.replace(configure, config=config))
 
 
 def _load(path: Path, worker_megabytes: int) -> Config:

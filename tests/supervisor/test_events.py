@@ -18,9 +18,8 @@ from maskwatch.ipc.messages import (
     WorkerMisbehaved,
 )
 from maskwatch.supervisor.camera_monitor import CameraMonitor
-from maskwatch.supervisor.commands import CommandRouter
+from maskwatch.supervisor.commands import CommandExecutor, CommandRouter
 from maskwatch.supervisor.events import ChildEventRouter
-from maskwatch.supervisor.executor import CommandExecutor
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from tests.fakes.child_process import ChildrenHarness, FakeProcess, config_with_cameras
 

@@ -13,7 +13,7 @@ import pytest
 from maskwatch.errors import ConfigError, PortInUseError
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import HealthStatus, MetricsServer
+from maskwatch.telemetry.http import HealthStatus, MetricsPages, WebServer
 
 
 class House:
@@ -24,10 +24,9 @@ class House:
         self.healthy = HealthStatus(ok=True, detail="ok")
         self.ready = HealthStatus(ok=False, detail="0 of 2 cameras live")
 
-    def server(self, host: str = "127.0.0.1", port: int = 0) -> MetricsServer:
-        return MetricsServer(
-            host, port, self.collector, healthy=lambda: self.healthy, ready=lambda: self.ready
-        )
+    def server(self, host: str = "127.0.0.1", port: int = 0) -> WebServer:
+        pages = MetricsPages(self.collector, healthy=lambda: self.healthy, ready=lambda: self.ready)
+        return WebServer(host, port, pages, section="metrics")
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def house() -> House:
 
 
 @pytest.fixture
-def server(house: House) -> Iterator[MetricsServer]:
+def server(house: House) -> Iterator[WebServer]:
     started = house.server()
     started.start()
     yield started
@@ -54,7 +53,7 @@ def get(url: str, accept: str = "") -> tuple[int, str, str]:
 
 
 def test_metrics_are_served_in_the_format_that_prometheus_requests(
-    house: House, server: MetricsServer
+    house: House, server: WebServer
 ) -> None:
     house.collector.own.set(catalogue.RELOAD_OK, 1)
     house.collector.publish_own()
@@ -67,14 +66,14 @@ def test_metrics_are_served_in_the_format_that_prometheus_requests(
     assert text.endswith("# EOF\n")
 
 
-def test_health_and_readiness_show_the_owners_status(house: House, server: MetricsServer) -> None:
+def test_health_and_readiness_show_the_owners_status(house: House, server: WebServer) -> None:
     assert get(f"{server.url}/healthz")[::2] == (200, "ok\n")
     assert get(f"{server.url}/readyz")[::2] == (503, "0 of 2 cameras live\n")
     house.ready = HealthStatus(ok=True, detail="2 of 2 cameras live")
     assert get(f"{server.url}/readyz?verbose")[0] == 200
 
 
-def test_other_pages_do_not_exist_and_other_methods_are_refused(server: MetricsServer) -> None:
+def test_other_pages_do_not_exist_and_other_methods_are_refused(server: WebServer) -> None:
     assert get(f"{server.url}/")[0] == 404
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"{server.url}/metrics", data=b"x", timeout=10)
@@ -82,7 +81,7 @@ def test_other_pages_do_not_exist_and_other_methods_are_refused(server: MetricsS
         assert error.code == 501
 
 
-def test_a_port_in_use_is_a_clear_error(house: House, server: MetricsServer) -> None:
+def test_a_port_in_use_is_a_clear_error(house: House, server: WebServer) -> None:
     with pytest.raises(PortInUseError, match=f"metrics.port {server.port}: another program"):
         house.server(port=server.port)
 
@@ -101,14 +100,14 @@ def test_the_port_is_free_again_after_the_end(house: House) -> None:
     second.stop()
 
 
-def test_silent_clients_do_not_delay_a_scrape(server: MetricsServer) -> None:
+def test_silent_clients_do_not_delay_a_scrape(server: WebServer) -> None:
     idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
     assert get(f"{server.url}/metrics")[0] == 200
     for each in idle:
         each.close()
 
 
-def test_connections_beyond_the_limit_are_closed_without_new_threads(server: MetricsServer) -> None:
+def test_connections_beyond_the_limit_are_closed_without_new_threads(server: WebServer) -> None:
     before = threading.active_count()
     many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
     closed = 0
@@ -122,7 +121,7 @@ def test_connections_beyond_the_limit_are_closed_without_new_threads(server: Met
 
 
 def test_a_client_that_disconnects_during_an_answer_is_not_logged(
-    server: MetricsServer, capfd: pytest.CaptureFixture[str]
+    server: WebServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(5):
         each = socket.create_connection(("127.0.0.1", server.port))
