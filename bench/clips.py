@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maskwatch.lab.scenes import Scene, default_heads, render
-from maskwatch.lab.scenes.script import Figure, Step
+from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Wear
 
 __all__ = ["SECONDS", "crowd", "crowd_clip"]

@@ -65,7 +65,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def visitor(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clip of seven seconds: a person without a mask approaches the camera and leaves."""
     from maskwatch.lab.scenes import Scene, default_heads, render  # few tests need a rendered scene
-    from maskwatch.lab.scenes.script import Figure, Step
+    from maskwatch.lab.scenes.scene import Figure, Step
 
     path = tmp_path_factory.mktemp("visitor") / "visitor.mp4"
     steps = (Step(0.3, -0.9, 7.0), Step(4.6, -0.4, 2.9), Step(5.8, -0.2, 1.0))

@@ -17,7 +17,7 @@ from maskwatch.alerts.mqtt.payloads import ViolationPayload
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.scenes import Scene, default_heads, render
-from maskwatch.lab.scenes.script import Figure, Step
+from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Truth
 from maskwatch.store.record import Entry
 from tests.fakes.mosquitto import Mosquitto

@@ -24,7 +24,7 @@ import pytest
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.scenes import Scene, default_heads, render
-from maskwatch.lab.scenes.script import Figure, Step
+from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Wear
 from tests.deploy.prometheus import empty
 from tests.deploy.queries import Query, panel_queries, record_queries, variable_queries

@@ -11,7 +11,7 @@ import pytest
 
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.scenes import Scene, default_heads, render
-from maskwatch.lab.scenes.script import Figure, Step
+from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Wear
 from tests.fakes.daemon import Daemon
 from tests.fakes.waiting import wait_until

@@ -29,7 +29,7 @@ from maskwatch.lab.evaluation.results import ClipResult, ResultCache, replay_fin
 from maskwatch.lab.evaluation.rules import Rules
 from maskwatch.lab.evaluation.tracks import TrackEvaluation, TrackFindings
 from maskwatch.lab.scenes import Head, scene_named
-from maskwatch.lab.scenes.kinds import KINDS
+from maskwatch.lab.scenes.catalogue import KINDS
 from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay
 from maskwatch.secrets import SecretUrl

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from maskwatch.lab.scenes.catalogue import DEMO, demo_scenes, described, scene_named
 from maskwatch.lab.scenes.portraits import Head, default_heads, heads_from
-from maskwatch.lab.scenes.script import Scene
-from maskwatch.lab.scenes.stage import render
+from maskwatch.lab.scenes.renderer import render
+from maskwatch.lab.scenes.scene import Scene
 
 __all__ = [
     "DEMO",

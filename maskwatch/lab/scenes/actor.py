@@ -11,11 +11,9 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.body import PHASES, Body, Outfit, random_outfit
-from maskwatch.lab.scenes.masks import draw_mask
-from maskwatch.lab.scenes.portraits import Head
-from maskwatch.lab.scenes.script import Figure
-from maskwatch.lab.scenes.styles import random_style
-from maskwatch.lab.scenes.turning import back_of
+from maskwatch.lab.scenes.masks import draw_mask, random_style
+from maskwatch.lab.scenes.portraits import Head, back_of
+from maskwatch.lab.scenes.scene import Figure
 from maskwatch.lab.truth import Wear
 
 __all__ = ["CHANGE_TIME", "Actor", "Bearing"]

@@ -10,15 +10,19 @@ from dataclasses import replace
 import numpy as np
 
 from maskwatch.errors import UsageError
-from maskwatch.lab.scenes.kinds import KINDS
-from maskwatch.lab.scenes.place import Block, Panel, Place, Side
-from maskwatch.lab.scenes.script import Figure, Poster, Scene, Step, WearChange
+from maskwatch.lab.scenes.kind_parts import Kind
+from maskwatch.lab.scenes.people import PEOPLE
+from maskwatch.lab.scenes.room import Block, Panel, Place, Side
+from maskwatch.lab.scenes.scene import Figure, Poster, Scene, Step, WearChange
+from maskwatch.lab.scenes.settings import SETTINGS
 from maskwatch.lab.truth import Wear
 
-__all__ = ["DEMO", "demo_scenes", "described", "scene_named"]
+__all__ = ["DEMO", "KINDS", "demo_scenes", "described", "scene_named"]
 
 DEMO = ("reception", "entrance", "hall")
 """Names of the demo's scenes, one for each camera."""
+KINDS: dict[str, Kind] = {**PEOPLE.kinds, **SETTINGS.kinds}
+"""Every kind; a scene of a kind depends only on the kind's name and the seed."""
 
 
 def demo_scenes() -> tuple[Scene, ...]:

@@ -7,20 +7,72 @@ it is shaded where a real one is and not a flat patch of colour.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Floats, Image, Points, blend, blobs, shade
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, blobs, shade
 from maskwatch.lab.scenes.portraits import CANVAS, Head
-from maskwatch.lab.scenes.styles import COLOURS, MaskStyle
 from maskwatch.lab.truth import Wear
 
-__all__ = ["draw_mask"]
+__all__ = ["MaskStyle", "draw_mask", "random_style"]
+
+
+class MaskStyle(StrEnum):
+    """The masks that people wear."""
+
+    SURGICAL_BLUE = "surgical_blue"
+    SURGICAL_WHITE = "surgical_white"
+    SURGICAL_BLACK = "surgical_black"
+    FFP2_WHITE = "ffp2_white"
+    FFP2_BLACK = "ffp2_black"
+    CLOTH_BLACK = "cloth_black"
+    CLOTH_GREY = "cloth_grey"
+    CLOTH_NAVY = "cloth_navy"
+    CLOTH_RED = "cloth_red"
+    DOTTED = "dotted"
+    CHECKED = "checked"
+    STRIPED = "striped"
+
+
+_COLOURS: dict[MaskStyle, Colour] = {
+    MaskStyle.SURGICAL_BLUE: (208, 192, 152),
+    MaskStyle.SURGICAL_WHITE: (226, 228, 226),
+    MaskStyle.SURGICAL_BLACK: (42, 40, 40),
+    MaskStyle.FFP2_WHITE: (232, 234, 236),
+    MaskStyle.FFP2_BLACK: (38, 37, 38),
+    MaskStyle.CLOTH_BLACK: (34, 32, 32),
+    MaskStyle.CLOTH_GREY: (128, 124, 120),
+    MaskStyle.CLOTH_NAVY: (84, 50, 36),
+    MaskStyle.CLOTH_RED: (52, 44, 148),
+    MaskStyle.DOTTED: (120, 70, 50),
+    MaskStyle.CHECKED: (170, 170, 176),
+    MaskStyle.STRIPED: (206, 210, 214),
+}
+_SHARES: dict[MaskStyle, float] = {
+    MaskStyle.SURGICAL_BLUE: 6,
+    MaskStyle.SURGICAL_WHITE: 3,
+    MaskStyle.SURGICAL_BLACK: 2,
+    MaskStyle.FFP2_WHITE: 4,
+    MaskStyle.FFP2_BLACK: 1.5,
+    MaskStyle.CLOTH_BLACK: 3,
+    MaskStyle.CLOTH_GREY: 2,
+    MaskStyle.CLOTH_NAVY: 1.5,
+    MaskStyle.CLOTH_RED: 1,
+    MaskStyle.DOTTED: 1,
+    MaskStyle.CHECKED: 1,
+    MaskStyle.STRIPED: 1,
+}
+
+
+def random_style(rng: np.random.Generator) -> MaskStyle:
+    """Return a style about as often as it is met in the street."""
+    styles, shares = list(_SHARES), np.array(list(_SHARES.values()))
+    return styles[int(rng.choice(len(styles), p=shares / shares.sum()))]
+
 
 _SIZE = CANVAS[::-1]
-
-
 _DROP = {Wear.MASKED: 0.0, Wear.UNDER_NOSE: 1.0, Wear.ON_CHIN: 2.0}
 
 
@@ -209,7 +261,7 @@ def _portrait_light(head: Head, face: _Face) -> tuple[float, float]:
 def _cloth(style: MaskStyle, face: _Face, cover: Floats, rng: np.random.Generator) -> Floats:
     """Return the unlit cloth: its colour, print and stains, BGR floats."""
     x, y = _grid()
-    colour = np.asarray(COLOURS[style], np.float32) * float(rng.uniform(0.93, 1.05))
+    colour = np.asarray(_COLOURS[style], np.float32) * float(rng.uniform(0.93, 1.05))
     cloth = np.broadcast_to(colour, (*_SIZE, 3)).astype(np.float32)
     u, v = x - face.cx, y - float(face.mouth[1])
     ink = _print(style, u, v)
@@ -247,7 +299,7 @@ def _shadow(picture: Floats, cover: Floats) -> Floats:
 
 def _straps(picture: Floats, face: _Face, outline: Points, style: MaskStyle) -> Floats:
     """Return the picture with the loops from the mask's corners to the ears."""
-    dark = sum(COLOURS[style]) < 330
+    dark = sum(_COLOURS[style]) < 330
     colour = (50, 48, 48) if dark else (226, 228, 230)
     steps = len(outline) // 12
     loops = np.zeros(_SIZE, np.float32)

@@ -6,21 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from maskwatch.lab.scenes.place import Block
-from maskwatch.lab.scenes.register import Register
-from maskwatch.lab.scenes.script import (
+from maskwatch.lab.scenes.kind_parts import (
+    WORN,
+    Register,
+    any_wear,
+    scene_of,
+    stop,
+    walk,
+)
+from maskwatch.lab.scenes.room import Block
+from maskwatch.lab.scenes.scene import (
     Figure,
     Look,
     Scene,
     Step,
     WearChange,
-)
-from maskwatch.lab.scenes.ways import (
-    WORN,
-    any_wear,
-    scene_of,
-    stop,
-    walk,
 )
 from maskwatch.lab.truth import Wear
 

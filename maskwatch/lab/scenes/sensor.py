@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from maskwatch.lab.scenes.arrays import Floats, Image
-from maskwatch.lab.scenes.script import Conditions
+from maskwatch.lab.scenes.scene import Conditions
 
 __all__ = ["Sensor"]
 

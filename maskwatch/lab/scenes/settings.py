@@ -6,22 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from maskwatch.lab.scenes.place import Panel, Side
-from maskwatch.lab.scenes.register import Register
-from maskwatch.lab.scenes.script import (
+from maskwatch.lab.scenes.kind_parts import (
+    Register,
+    everyday,
+    scene_of,
+    shallow,
+    shelves,
+    walk,
+)
+from maskwatch.lab.scenes.room import Panel, Side
+from maskwatch.lab.scenes.scene import (
     Conditions,
     Figure,
     Poster,
     Scene,
     Screen,
     Step,
-)
-from maskwatch.lab.scenes.ways import (
-    everyday,
-    scene_of,
-    shallow,
-    shelves,
-    walk,
 )
 from maskwatch.lab.truth import Wear
 

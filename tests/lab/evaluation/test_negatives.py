@@ -11,7 +11,7 @@ import pytest
 from maskwatch.lab.evaluation.negatives import QuietPass, quiet_passes, write_pass
 from maskwatch.lab.evaluation.rules import expected_events
 from maskwatch.lab.scenes import default_heads, render
-from maskwatch.lab.scenes.script import Scene
+from maskwatch.lab.scenes.scene import Scene
 
 
 @pytest.fixture

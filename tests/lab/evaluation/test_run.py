@@ -15,7 +15,7 @@ from maskwatch.lab.evaluation.negatives import QuietPass
 from maskwatch.lab.evaluation.portraits_choice import PortraitsChoice
 from maskwatch.lab.evaluation.run import EvaluationPlan, camera_for, plan, run_plan
 from maskwatch.lab.scenes import default_heads, render, scene_named
-from maskwatch.lab.scenes.kinds import KINDS
+from maskwatch.lab.scenes.catalogue import KINDS
 from maskwatch.lab.truth import Truth
 
 

@@ -13,10 +13,10 @@ import pytest
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.rules import Duty, expected_events
 from maskwatch.lab.scenes import Scene, default_heads, demo_scenes, render, scene_named
-from maskwatch.lab.scenes.kinds import KINDS
-from maskwatch.lab.scenes.script import Conditions, Figure, Step
+from maskwatch.lab.scenes.catalogue import KINDS
+from maskwatch.lab.scenes.renderer import Stage
+from maskwatch.lab.scenes.scene import Conditions, Figure, Step
 from maskwatch.lab.scenes.sensor import Sensor
-from maskwatch.lab.scenes.stage import Stage
 from maskwatch.lab.truth import PersonFrame, Truth, Wear, truth_path
 from maskwatch.vision.faces import FaceDetector
 

@@ -15,14 +15,11 @@ from maskwatch.errors import DataError, UsageError
 from maskwatch.lab.scenes import Head, default_heads, described, heads_from, scene_named
 from maskwatch.lab.scenes.arrays import blobs, smoothstep
 from maskwatch.lab.scenes.body import CANVAS, PHASES, Body, Garment, Pose, random_outfit
-from maskwatch.lab.scenes.camera import View
-from maskwatch.lab.scenes.masks import draw_mask
-from maskwatch.lab.scenes.pictures import put_shelf
-from maskwatch.lab.scenes.place import Block, Panel, Place, Side, build
-from maskwatch.lab.scenes.portraits import EYES, IPD
-from maskwatch.lab.scenes.sprites import level_for, place
-from maskwatch.lab.scenes.styles import MaskStyle, random_style
-from maskwatch.lab.scenes.turning import back_of, turned
+from maskwatch.lab.scenes.figure import level_for, place
+from maskwatch.lab.scenes.masks import MaskStyle, draw_mask, random_style
+from maskwatch.lab.scenes.panels import put_shelf
+from maskwatch.lab.scenes.portraits import EYES, IPD, back_of, turned
+from maskwatch.lab.scenes.room import Block, Panel, Place, Side, View, build
 from maskwatch.lab.truth import Wear
 
 

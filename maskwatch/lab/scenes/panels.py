@@ -9,12 +9,10 @@ import cv2
 import numpy as np
 
 from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blend, blobs
-from maskwatch.lab.scenes.masks import draw_mask
-from maskwatch.lab.scenes.place import Panel, Room
-from maskwatch.lab.scenes.portraits import CANVAS, Head
-from maskwatch.lab.scenes.script import Poster, Screen
-from maskwatch.lab.scenes.styles import random_style
-from maskwatch.lab.scenes.turning import turned
+from maskwatch.lab.scenes.masks import draw_mask, random_style
+from maskwatch.lab.scenes.portraits import CANVAS, Head, turned
+from maskwatch.lab.scenes.room import Panel, Room
+from maskwatch.lab.scenes.scene import Poster, Screen
 from maskwatch.lab.truth import Fake, Wear
 
 __all__ = ["Showing", "hang_poster", "play_screen", "put_shelf"]

@@ -11,13 +11,12 @@ import numpy as np
 
 from maskwatch.lab.scenes.actor import Actor
 from maskwatch.lab.scenes.arrays import Image
-from maskwatch.lab.scenes.camera import View
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.scenes.figure import draw_actor
-from maskwatch.lab.scenes.pictures import Showing, hang_poster, play_screen, put_shelf
-from maskwatch.lab.scenes.place import Layer, build
+from maskwatch.lab.scenes.panels import Showing, hang_poster, play_screen, put_shelf
 from maskwatch.lab.scenes.portraits import Head
-from maskwatch.lab.scenes.script import Scene
+from maskwatch.lab.scenes.room import Layer, View, build
+from maskwatch.lab.scenes.scene import Scene
 from maskwatch.lab.scenes.sensor import Sensor
 from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
 

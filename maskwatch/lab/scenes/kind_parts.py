@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from maskwatch.lab.scenes.place import Block, Panel, Place, Side
-from maskwatch.lab.scenes.script import Conditions, Figure, Scene, Step
+from maskwatch.lab.scenes.room import Block, Panel, Place, Side
+from maskwatch.lab.scenes.scene import Conditions, Figure, Scene, Step
 from maskwatch.lab.truth import Wear
 
-__all__ = ["WORN", "any_wear", "everyday", "scene_of", "shallow", "shelves", "stop", "walk"]
+__all__ = [
+    "WORN",
+    "Kind",
+    "Register",
+    "any_wear",
+    "everyday",
+    "scene_of",
+    "shallow",
+    "shelves",
+    "stop",
+    "walk",
+]
 
 WORN = (Wear.BARE, Wear.MASKED)
 _TAIL = 1.0
 """Seconds that a clip goes on after the last person has left."""
+
+Kind = Callable[[np.random.Generator], Scene]
+"""Makes a scene from a seeded generator; the docstring's first line says what happens."""
+
+
+class Register:
+    """Kinds by name, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self.kinds: dict[str, Kind] = {}
+
+    def add(self, build: Kind) -> Kind:
+        """Add a kind under the name of its function."""
+        self.kinds[build.__name__] = build
+        return build
 
 
 def walk(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from maskwatch.lab.scenes.place import Panel, Place
-from maskwatch.lab.scenes.styles import MaskStyle
+from maskwatch.lab.scenes.masks import MaskStyle
+from maskwatch.lab.scenes.room import Panel, Place
 from maskwatch.lab.truth import Wear
 
 __all__ = [
