@@ -38,9 +38,7 @@ _ZONE_COLOURS = {
 class AnnotatedVideo:
     """An MP4 file of the analysed frames; a context manager.
 
-    Args:
-        path: where it is written.
-        camera: its zones are drawn, and its rate is the video's.
+    `camera`: its zones are drawn, and its rate is the video's.
 
     Raises:
         UsageError: the file cannot be written.

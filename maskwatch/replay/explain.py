@@ -82,11 +82,7 @@ class TrackHistory:
 
 
 class Explanation:
-    """Collects the steps of a replay and explains each track.
-
-    Args:
-        camera: whose rules the replay used.
-    """
+    """Collects the steps of a replay and explains each track."""
 
     def __init__(self, camera: CameraConfig) -> None:
         self._limits = EvidenceLimits.from_config(camera.decision)

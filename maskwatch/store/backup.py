@@ -12,8 +12,6 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection
-
 from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.files import fsync_directory
 from maskwatch.store.data_dir import DataDir
@@ -51,7 +49,7 @@ def backup(source: Path, target: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with closing(_open_source(source)) as connection, translate_errors(source):
+    with translate_errors(source), closing(connect(source, "mode=ro", timeout=10.0)) as connection:
         copy_database(connection, target)
 
 
@@ -64,11 +62,8 @@ def copy_database(
 ) -> None:
     """Copy into a new file of mode 0600, without -wal, and fsync it.
 
-    Args:
-        source: an open database.
-        target: the new file.
-        pages: how many are copied between two calls of `progress`; -1: all in one step.
-        progress: as `sqlite3.Connection.backup` calls it.
+    `progress` is called as `sqlite3.Connection.backup` does, after each `pages` pages (-1: all at
+    the end).
 
     Raises:
         sqlite3.Error: the source cannot be read, or there is no space.
@@ -83,17 +78,8 @@ def copy_database(
         with translate_errors(target):
             # The copied header selects WAL mode, which would need a second file beside the copy.
             copy.execute("PRAGMA journal_mode = DELETE").fetchall()
-    with translate_errors(target):
-        handle = os.open(target, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _open_source(source: Path) -> sqlite3.Connection:
-    with translate_errors(source):
-        return connect(source, "mode=ro", timeout=10.0)
+    with translate_errors(target), target.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
@@ -130,12 +116,8 @@ def check_backup(source: Path) -> None:
     engine = read_engine(source)
     try:
         with translate_errors(source), engine.connect() as connection:
-            _check_not_empty(connection, source)
+            if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
+                raise StoreError(f"the backup {source} is empty")
             check_revision(connection, source)
     finally:
         engine.dispose()
-
-
-def _check_not_empty(connection: Connection, source: Path) -> None:
-    if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar():
-        raise StoreError(f"the backup {source} is empty")

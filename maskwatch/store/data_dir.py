@@ -148,9 +148,7 @@ class DirectoryLock:
     def __init__(self, data_dir: DataDir, *, timeout: float = 3.0) -> None:
         """Take the lock.
 
-        Args:
-            data_dir: the directory.
-            timeout: seconds to wait for a previous owner that is ending.
+        `timeout`: seconds to wait for a previous owner that is ending.
 
         Raises:
             StoreLockedError: another process holds it; the message names its process id.

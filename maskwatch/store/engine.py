@@ -51,10 +51,8 @@ def connect(
 def write_engine(path: Path, *, foreign_keys: bool = True, timeout: float = _BUSY_SECONDS) -> Engine:
     """Return a read-write engine; a missing file is created with mode 0600.
 
-    Args:
-        path: the database.
-        foreign_keys: off for migrations, which rebuild tables.
-        timeout: seconds to wait for the lock of another program.
+    `foreign_keys` are off for migrations, which rebuild tables. `timeout`: seconds to wait for the
+    lock of another program.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

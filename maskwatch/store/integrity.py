@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from maskwatch.errors import StoreBusyError, StoreError
+from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.files import fsync_directory
 from maskwatch.store.engine import APPLICATION_ID, connect, translate_errors
 
 __all__ = ["find_damage", "move_aside", "wal_and_shm"]
-
-_DAMAGE_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 def wal_and_shm(path: Path) -> tuple[Path, Path]:
@@ -32,29 +30,16 @@ def find_damage(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
         StoreBusyError: another program keeps it locked.
         StoreError: it is a sound database of another program, or cannot be read.
     """
+    check = "integrity_check" if thorough else "quick_check"
     try:
-        with translate_errors(path):
-            return _check(path, thorough=thorough, options=options)
-    except StoreBusyError:
-        raise
-    except StoreError as error:
-        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
-        if code in _DAMAGE_CODES:
-            return str(error.__cause__)
-        raise
-
-
-def _check(path: Path, *, thorough: bool, options: str) -> str:
-    connection = connect(path, options)
-    try:
-        rows = connection.execute("PRAGMA integrity_check(5)" if thorough else "PRAGMA quick_check(5)")
-        findings = [str(row[0]) for row in rows.fetchall()]
-        if findings != ["ok"]:
-            return "; ".join(findings)
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        owner = connection.execute("PRAGMA application_id").fetchone()[0]
-    finally:
-        connection.close()
+        with translate_errors(path), closing(connect(path, options)) as connection:
+            findings = [str(row[0]) for row in connection.execute(f"PRAGMA {check}(5)").fetchall()]
+            if findings != ["ok"]:
+                return "; ".join(findings)
+            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            owner = connection.execute("PRAGMA application_id").fetchone()[0]
+    except StoreDamagedError as error:
+        return str(error.__cause__)
     if tables and owner != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program: set another data_dir")
     return ""

@@ -45,10 +45,7 @@ def current_revision(connection: Connection) -> str | None:
 def check_revision(connection: Connection, path: Path, *, exact: bool = False) -> None:
     """Check that this version supports the revision of the database.
 
-    Args:
-        connection: an open connection.
-        path: the database, for the message.
-        exact: also refuse an older revision, because a reader cannot migrate.
+    With `exact` an older revision is refused too, because a reader cannot migrate.
 
     Raises:
         StoreTooNewError: it was written by a newer maskwatch.

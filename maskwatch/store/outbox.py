@@ -91,8 +91,7 @@ def add_delivery(
 class Outbox:
     """The deliveries to all sinks.
 
-    Attributes:
-        sinks: names of the sinks to which new changes are delivered.
+    New changes are delivered to those in `sinks`.
     """
 
     def __init__(self, database: Database, sinks: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -212,27 +212,9 @@ def _with_deliveries(session: Session, rows: Sequence[ViolationRow]) -> Iterator
 
 
 def _event(row: ViolationRow, picture: str | None, alerts: dict[str, int]) -> Event:
-    return Event(
-        id=row.id,
-        camera=row.camera,
-        zone=row.zone,
-        verdict=row.verdict,
-        first_seen=row.first_seen,
-        started=row.started,
-        ended=row.ended,
-        close_reason=row.close_reason,
-        confidence=row.confidence,
-        evidence=row.evidence,
-        readings=row.readings,
-        face_height=row.face_height,
-        model=row.model,
-        changes=row.number,
-        acknowledged_at=row.acknowledged_at,
-        acknowledged_by=row.acknowledged_by,
-        picture=picture,
-        alerts={state.value: alerts[state.value] for state in OutboxState if state.value in alerts},
-        silenced=row.silenced,
-    )
+    sorted_alerts = {state.value: alerts[state.value] for state in OutboxState if state in alerts}
+    same = {each.name: getattr(row, each.name) for each in fields(Event) if hasattr(row, each.name)}
+    return Event(**same, changes=row.number, picture=picture, alerts=sorted_alerts)
 
 
 def find_violation(session: Session, start: str) -> UUID:
@@ -269,13 +251,8 @@ def event_detail(session: Session, violation: UUID) -> EventDetail:
 def _change_summary(row: ChangeRow) -> ChangeSummary:
     body = row.decode()
     assert not isinstance(body, Incident)
-    return ChangeSummary(
-        body,
-        row.received_at,
-        row.stored_at,
-        row.picture,
-        tuple(_delivery_state(delivery) for delivery in row.deliveries),
-    )
+    deliveries = tuple(_delivery_state(delivery) for delivery in row.deliveries)
+    return ChangeSummary(body, row.received_at, row.stored_at, row.picture, deliveries)
 
 
 def _delivery_state(row: OutboxRow) -> DeliveryState:

@@ -257,12 +257,8 @@ def _copy_violation(row: ViolationRow, violation: Violation) -> None:
     row.first_seen, row.started, row.ended = violation.first_seen, violation.started, violation.ended
     row.close_reason = violation.close_reason.value if violation.close_reason else None
     row.confidence = min(1.0, max(0.0, violation.confidence))
-    row.evidence = violation.evidence
-    row.readings, row.face_height, row.model = (
-        violation.readings,
-        violation.face_height,
-        violation.model,
-    )
+    row.evidence, row.readings = violation.evidence, violation.readings
+    row.face_height, row.model = violation.face_height, violation.model
 
 
 def _store_incident(session: Session, incident: Incident, owner: str) -> None:

@@ -26,14 +26,7 @@ from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import connect, translate_errors, write_engine
 from maskwatch.store.integrity import move_aside, wal_and_shm
 from maskwatch.store.migrate import head_revision, upgrade
-from maskwatch.store.models import (
-    AttemptRow,
-    Base,
-    ChangeRow,
-    IncidentRow,
-    OutboxRow,
-    ViolationRow,
-)
+from maskwatch.store.models import AttemptRow, Base, ChangeRow, IncidentRow, OutboxRow, ViolationRow
 from maskwatch.store.outbox import add_delivery
 from maskwatch.store.record import update_subject
 

@@ -16,9 +16,6 @@ class Reserve:
     """The reserve file of one data directory.
 
     It is filled with random bytes: zeros would take no space on a file system that compresses.
-
-    Attributes:
-        target_size: bytes to set aside.
     """
 
     def __init__(self, data_dir: DataDir, size: int) -> None:

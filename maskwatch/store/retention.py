@@ -113,13 +113,8 @@ class Retention:
     ) -> None:
         """Prepare a pass.
 
-        Args:
-            store: the store.
-            rules: the limits of age and size.
-            now: wall time (UTC) that ages refer to.
-            trust_clock: False after the wall clock has jumped; then nothing is removed by age.
-            dry_run: count only.
-            free: returns the bytes free on the disk.
+        `now` is the wall time (UTC) that ages refer to. Without `trust_clock`, after the wall clock
+        has jumped, nothing is removed by age. `free` returns the bytes free on the disk.
         """
         self._store = store
         self._rules = rules

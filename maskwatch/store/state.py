@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -19,6 +19,7 @@ from maskwatch.store.record import Entry
 __all__ = ["OpenViolation", "StateQueries", "interruptions"]
 
 _OWNER = "recorder"
+_MINUTE_FIELDS = tuple(field.name for field in fields(OccupancyMinute))
 
 
 class OpenViolation(NamedTuple):
@@ -72,7 +73,11 @@ class StateQueries:
                 session.scalars(newest.where(OccupancyRow.camera == camera)).first()
                 for camera in cameras
             )
-            return {row.camera: _occupancy_minute(row) for row in rows if row is not None}
+            return {
+                row.camera: OccupancyMinute(**{n: getattr(row, n) for n in _MINUTE_FIELDS})
+                for row in rows
+                if row is not None
+            }
 
 
 def _newest_of_open(
@@ -82,21 +87,6 @@ def _newest_of_open(
     is_newest = (subject.id == subject_id) & (subject.number == ChangeRow.number)
     statement = select(ChangeRow).join(subject, is_newest)
     return statement.where(subject.ended.is_(None)).order_by(subject.started)
-
-
-def _occupancy_minute(row: OccupancyRow) -> OccupancyMinute:
-    return OccupancyMinute(
-        camera=row.camera,
-        zone=row.zone,
-        minute=row.minute,
-        seen=row.seen,
-        judged=row.judged,
-        masked=row.masked,
-        unmasked=row.unmasked,
-        incorrect=row.incorrect,
-        unknown=row.unknown,
-        peak=row.peak,
-    )
 
 
 def interruptions(

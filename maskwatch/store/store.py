@@ -21,18 +21,7 @@ __all__ = ["Store"]
 
 
 class Store:
-    """The parts of an open store; each of their methods is one transaction, durable on return.
-
-    Attributes:
-        data_dir: the directory of the database.
-        reserve: the space set aside for a full disk.
-        database: transactions, checkpoints and copies.
-        changes: records changes and occupancy.
-        outbox: the deliveries to the sinks.
-        snoozes: the snoozed cameras.
-        acknowledgements: who has acknowledged which violation.
-        state: open violations, open incidents and the newest occupancy.
-    """
+    """The parts of an open store; each of their methods is one transaction, durable on return."""
 
     def __init__(
         self,
@@ -46,13 +35,8 @@ class Store:
     ) -> None:
         """Open it; `open_store` checks and migrates the database before.
 
-        Args:
-            data_dir: a prepared directory whose lock the caller holds.
-            sinks: names of the sinks to which changes are delivered.
-            reserve: the space set aside for a full disk.
-            clock: the time of storage.
-            meter: counts pictures and measures commits.
-            engine: a read-only engine, for which the lock need not be held.
+        The caller holds the lock of `data_dir`, except with a read-only `engine`. `sinks`: names of
+        the sinks to which changes are delivered.
         """
         database = Database(data_dir, reserve, engine)
         outbox = Outbox(database, sinks)

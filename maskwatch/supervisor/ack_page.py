@@ -50,10 +50,7 @@ _BUTTON = '<form method="post"><button type="submit">Acknowledge</button></form>
 class AckPage:
     """Implements `maskwatch.telemetry.http.Site`.
 
-    Args:
-        signer: verifies the tokens of links.
-        now: the wall time in UTC.
-        acknowledge: acknowledges a violation and returns the result; may take seconds.
+    `acknowledge` returns the result; it may take seconds.
     """
 
     methods: tuple[str, ...] = ("GET", "POST")
@@ -108,10 +105,7 @@ def _page(status: int, title: str, text: str, form: str = "") -> Response:
 class AckPageServer(ConfiguredServer):
     """Serves the page while the configuration enables it.
 
-    Args:
-        now: the wall time in UTC.
-        run: runs a command, and replies once; called from the threads of requests.
-        timeout: seconds to wait for the reply.
+    `run` replies once; it is called from the threads of requests.
     """
 
     def __init__(

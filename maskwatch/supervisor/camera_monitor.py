@@ -24,13 +24,7 @@ _TEXTS = {state: f"camera {state}" for state in CameraState}
 
 
 class CameraMonitor(ChildEvents):
-    """Logs and counts every change of a camera's state, and sends it to the recorder.
-
-    Attributes:
-        statuses: of all cameras.
-        incidents: of all cameras.
-        snoozes: by camera, as the recorder reports them.
-    """
+    """Logs and counts every change of a camera's state, and sends it to the recorder."""
 
     def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:
         self.statuses = CameraStatusTable(clock.now, self._status_changed)

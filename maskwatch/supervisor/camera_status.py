@@ -15,12 +15,7 @@ _MAX_REASON = 300
 
 
 class CameraStatusTable:
-    """Keeps the newest status of each camera, and reports each change of state or reason once.
-
-    Args:
-        now: the wall time in UTC.
-        changed: called with every changed status.
-    """
+    """Keeps the newest status of each camera, and reports each change of state or reason once."""
 
     def __init__(self, now: Callable[[], datetime], changed: Callable[[CameraStatus], None]) -> None:
         self._now = now

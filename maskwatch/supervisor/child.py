@@ -102,14 +102,6 @@ class ManagedChild:
     """Keeps one child in the phase that it should have.
 
     `configuration` is what its next process is given; `reason` is why it is not running.
-
-    Args:
-        kind: what child it is.
-        configuration: what it is given when it starts.
-        launcher: starts processes.
-        events: gets what happens.
-        timeouts: how long to wait.
-        policy: decides how long to pause after a failure.
     """
 
     def __init__(

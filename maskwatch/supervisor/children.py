@@ -27,12 +27,6 @@ class ChildProcesses(ChildEvents):
         config: what is to run; `apply` changes it.
         recorder: the recorder.
         workers: by camera; those of disabled cameras are idle.
-
-    Args:
-        config: see above.
-        launcher: starts processes.
-        timeouts: how long to wait.
-        clock: for all deadlines.
     """
 
     def __init__(

@@ -60,10 +60,8 @@ class _Pending:
 class CommandRouter:
     """Holds the commands that wait for a child's result; times are monotonic seconds.
 
-    Args:
-        executor: executes and forwards commands.
-        timeout: seconds that a child may take.
-        counted: called with the verb and the success of each command that ended.
+    `timeout`: seconds that a child may take. `counted` is called with the verb and the success of
+    each command that ended.
     """
 
     def __init__(

@@ -29,10 +29,7 @@ class ControlServer:
     Only this user and root are answered, even if the file's mode was changed; and none of the
     daemon's children: a compromised worker must not switch off other cameras.
 
-    Args:
-        path: of the socket.
-        handler: answers requests.
-        children: the process ids of the daemon's children now.
+    `children` returns the process ids of the daemon's children.
     """
 
     def __init__(

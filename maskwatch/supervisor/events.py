@@ -26,15 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class ChildEventRouter(ChildEvents):
-    """Receives the messages of all children.
-
-    Args:
-        children: whose messages they are.
-        cameras: gets snoozes.
-        commands: gets commands and their results.
-        metrics: gets metrics.
-        clock: for the deadlines of commands.
-    """
+    """Receives the messages of all children."""
 
     def __init__(
         self,

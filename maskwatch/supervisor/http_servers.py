@@ -67,12 +67,7 @@ class ConfiguredServer(ABC):
 
 
 class MetricsEndpoint(ConfiguredServer):
-    """Serves /metrics, /healthz and /readyz.
-
-    Args:
-        collector: holds the metrics.
-        readiness: answers /healthz and /readyz.
-    """
+    """Serves /metrics, /healthz and /readyz."""
 
     def __init__(self, collector: Collector, readiness: Readiness) -> None:
         super().__init__()

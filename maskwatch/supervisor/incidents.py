@@ -27,8 +27,7 @@ class CameraHealth:
 class IncidentTracker:
     """Decides when a camera's trouble is an incident; times are monotonic seconds and UTC.
 
-    Args:
-        changed: called with every incident that is opened or closed.
+    `changed` is called with every incident that is opened or closed.
     """
 
     def __init__(self, changed: Callable[[Incident], None]) -> None:

@@ -53,11 +53,7 @@ def serve(
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; return its exit code.
 
-    Args:
-        config: as read from `path`.
-        path: the file that a reload reads again.
-        timeouts: how long to wait; tests use shorter ones.
-        spawn: starts a child process; tests pass their own.
+    A reload reads `path` again. Tests pass their own `timeouts` and `spawn`.
 
     Raises:
         StoreLockedError: another daemon uses the runtime directory.
@@ -91,15 +87,7 @@ class _Periodic:
 
 
 class Supervisor:
-    """The daemon's main process; to be made on the running event loop, and run once.
-
-    Args:
-        config: what is to run.
-        path: the file that it came from.
-        timeouts: how long to wait.
-        clock: for all times.
-        spawn: starts a child process.
-    """
+    """The daemon's main process; to be made on the running event loop, and run once."""
 
     def __init__(
         self, config: Config, path: Path, timeouts: Timeouts, clock: Clock, spawn: Spawn

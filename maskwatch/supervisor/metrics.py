@@ -17,14 +17,7 @@ __all__ = ["SupervisorMetrics"]
 
 
 class SupervisorMetrics(ChildEvents):
-    """Counts what the supervisor sees; used by its main thread only.
-
-    Attributes:
-        collector: holds all values, for `maskwatch.telemetry.http.MetricsPages`.
-
-    Args:
-        clock: for the times of the start and of reloads.
-    """
+    """Counts what the supervisor sees; used by its main thread only."""
 
     def __init__(self, clock: Clock) -> None:
         self.collector = Collector()

@@ -72,13 +72,7 @@ Spawn = Callable[[str, Configure], ChildProcess]
 
 
 class ProcessLauncher:
-    """Starts child processes and has the event loop read their channels.
-
-    Args:
-        loop: watches the channels.
-        clock: for the time at which a channel became readable.
-        spawn: starts a process; tests pass their own.
-    """
+    """Starts child processes and has the event loop read their channels."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn) -> None:
         self._loop = loop

@@ -48,11 +48,7 @@ class Readiness:
     ) -> HealthStatus:
         """Judge the daemon's state, and return what `ready` returns from now on.
 
-        Args:
-            cameras: the status of every camera.
-            recorder_runs: whether the recorder is ready.
-            all_started: whether every camera's worker has been started.
-            store_trouble: why the recorder cannot store now, "" if it can.
+        `store_trouble`: why the recorder cannot store now, "" if it can.
         """
         enabled = [status for status in cameras if status.state is not CameraState.DISABLED]
         live = [s for s in enabled if s.state in (CameraState.LIVE, CameraState.BLIND)]

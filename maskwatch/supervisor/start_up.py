@@ -19,15 +19,10 @@ __all__ = ["StartUp"]
 class StartUp(ChildEvents):
     """Starts the workers once the recorder runs, or takes too long.
 
+    `recorder_failed` is called with the exit code of a recorder that never became ready.
+
     Attributes:
         complete: whether the models passed their check and every worker has been started.
-
-    Args:
-        config: whose models and cameras to check.
-        children: which are to be started.
-        timeouts: how long to wait.
-        clock: for deadlines.
-        recorder_failed: called with the exit code of a recorder that never became ready.
     """
 
     def __init__(

@@ -16,8 +16,7 @@ class SystemdNotifier:
 
     `watchdog` is the number of seconds within which `alive` must be called, 0 without a watchdog.
 
-    Args:
-        environ: holds systemd's variables; default: this process's environment.
+    `environ` holds systemd's variables; default: this process's environment.
     """
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:

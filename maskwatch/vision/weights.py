@@ -33,18 +33,8 @@ class PublishedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the shipped face detector comes from and how to recognize it.
 
-    Attributes:
-        format: version of this layout.
-        id: name of the model.
-        description: one line.
-        licence: SPDX id of the weights' licence.
-        copyright: the notice that the licence requires.
-        file: the .onnx file's name, in the manifest's folder.
-        size: bytes of that file.
-        sha256: of that file.
-        input: what the network takes.
-        made_by: the command that made the file out of `source`.
-        source: the file as its authors published it.
+    `made_by` is the command that made the file out of `source`; `copyright` is the notice that the
+    licence requires.
     """
 
     format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
