@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from maskwatch.capture.file import FileSource
 from maskwatch.capture.health import HealthLimits, HealthMonitor, edge_correlation, measure
 from maskwatch.domain import BlindReason
-from tests.fakes.views import SPOILT, scene
+from tests.fakes.views import FAULTY_VIEWS, scene
 
 Image = npt.NDArray[np.uint8]
 
@@ -47,9 +47,9 @@ def test_a_good_view_is_healthy() -> None:
     ("picture", "reason"),
     [
         (lambda at: scene(moment=at) // 30, BlindReason.BLACK),
-        (SPOILT[BlindReason.COVERED], BlindReason.COVERED),
-        (SPOILT[BlindReason.OUT_OF_FOCUS], BlindReason.OUT_OF_FOCUS),
-        (SPOILT[BlindReason.MOVED], BlindReason.MOVED),
+        (FAULTY_VIEWS[BlindReason.COVERED], BlindReason.COVERED),
+        (FAULTY_VIEWS[BlindReason.OUT_OF_FOCUS], BlindReason.OUT_OF_FOCUS),
+        (FAULTY_VIEWS[BlindReason.MOVED], BlindReason.MOVED),
         (lambda at: np.roll(scene(moment=at), 60, axis=1), BlindReason.MOVED),
     ],
 )
@@ -64,7 +64,7 @@ def test_a_fault_is_reported_once_it_has_lasted_until_it_is_over(
 
 
 def test_a_picture_in_which_no_pixel_changes_is_frozen() -> None:
-    monitored, still = LearntMonitor(), SPOILT[BlindReason.FROZEN]
+    monitored, still = LearntMonitor(), FAULTY_VIEWS[BlindReason.FROZEN]
     assert monitored.show(still, 4.8) is None
     assert monitored.show(still, 1.0) is BlindReason.FROZEN
     assert monitored.show(lambda at: scene(moment=at), 2.0) is None

@@ -1,9 +1,9 @@
-"""The real worker, locked in, but taken over once: it does what a file says.
+"""The real sandboxed worker, compromised once: it runs the attack that a file names.
 
-`python -m tests.fakes.hostile_worker --fd N`, started by the supervisor in the worker's place. The file
-that `MASKWATCH_TEST_MISCHIEF` names holds a deed; the next worker to start takes it away before it is
-locked in, does the deed in place of watching, and then goes on saying that all is well. The one after
-it finds no file, and is honest.
+`python -m tests.fakes.hostile_worker --fd N`, started by the supervisor instead of the worker. The file
+`MASKWATCH_TEST_ATTACK` names a method of `HostileLoop`. The next worker removes the file before it is
+sandboxed, runs the attack instead of the camera loop, and continues its heartbeats. Its successor finds
+no file and is sound.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from maskwatch.worker import main
 from maskwatch.worker.connection import WorkerConnection
 from tests.fakes.samples import change
 
-OTHER = "good"  # the camera in whose name it tries to speak
-STOLEN = 77  # index of the violation of that camera that it knows
+OTHER = "good"  # the camera that it impersonates
+STOLEN = 77  # index of a violation of that camera
 FLOOD = 1000
 
 
-class Mischief:
-    """Takes the place of `CameraLoop`."""
+class HostileLoop:
+    """Replaces `CameraLoop`."""
 
-    deed = ""
+    attack = ""
 
     def __init__(
         self,
-        config: Config,  # noqa: ARG002 - the real one's signature
+        config: Config,  # noqa: ARG002 - the signature of `CameraLoop`
         camera: CameraConfig,
         connection: WorkerConnection,
         clock: Clock,  # noqa: ARG002
@@ -57,14 +57,14 @@ class Mischief:
         self._rng = random.Random(7)
 
     def run(self) -> None:
-        getattr(self, self.deed)()
-        while True:  # the connection's thread goes on sending heartbeats
+        getattr(self, self.attack)()
+        while True:  # the connection's thread continues its heartbeats
             time.sleep(1)
 
     # --- to the supervisor -------------------------------------------------------------------------
 
-    def _up(self, data: bytes) -> None:
-        """Write to the supervisor as fast as it reads, whatever else is said there."""
+    def _send_up(self, data: bytes) -> None:
+        """Write to the supervisor as fast as it reads, between any two messages."""
         line = self._connection._supervisor
         with line._lock:
             line.socket.setblocking(True)
@@ -72,31 +72,33 @@ class Mischief:
             line.socket.setblocking(False)
 
     def garbage(self) -> None:
-        self._up(self._rng.randbytes(100_000))
+        self._send_up(self._rng.randbytes(100_000))
 
     def oversize(self) -> None:
-        self._up(b"\xff\xff\xff\xf0\x00\x00\x00\x00" + b" " * 65536)
+        self._send_up(b"\xff\xff\xff\xf0\x00\x00\x00\x00" + b" " * 65536)
 
     def wrong_type(self) -> None:
-        self._up(encode(self._record()))
+        self._send_up(encode(self._record()))
 
     def odd_times(self) -> None:
-        self._up(_altered(self._beat(), since="0001-01-01T00:00:00", last_frame="0001-01-01T00:00:00"))
+        self._send_up(
+            _altered(self._heartbeat(), since="0001-01-01T00:00:00", last_frame="0001-01-01T00:00:00")
+        )
 
-    def not_its_to_say(self) -> None:
+    def forbidden_message(self) -> None:
         snooze = {"camera": OTHER, "until": "2099-01-01T00:00:00Z"}
-        self._up(_frame({"type": "snooze_changed", "snooze": snooze}))
+        self._send_up(_frame({"type": "snooze_changed", "snooze": snooze}))
 
-    def half_a_message(self) -> None:
+    def incomplete_message(self) -> None:
         self._connection._supervisor._lock.acquire()
         self._connection._supervisor.socket.setblocking(True)
         self._connection._supervisor.socket.sendall(b"\x00\x00\xff\x00\x00\x00\x00\x00{")
 
-    def flood_of_beats(self) -> None:
+    def flood_of_heartbeats(self) -> None:
         states = [CameraState.LIVE, CameraState.BACKOFF]
-        flips = b"".join(encode(self._beat(states[i % 2], f"reason {i}")) for i in range(1000))
+        flips = b"".join(encode(self._heartbeat(states[i % 2], f"reason {i}")) for i in range(1000))
         while True:
-            self._up(flips)
+            self._send_up(flips)
 
     def flood_of_labels(self) -> None:
         for turn in range(30):
@@ -104,13 +106,13 @@ class Mischief:
                 Sample(catalogue.VIOLATIONS, self._labels(f"{turn} {index}"), 1.0)
                 for index in range(5000)
             )
-            self._up(encode(Metrics(snapshot=MetricsSnapshot(samples))))
+            self._send_up(encode(Metrics(snapshot=MetricsSnapshot(samples))))
             time.sleep(0.05)
 
     def _labels(self, zone: str) -> tuple[tuple[str, str], ...]:
         return (("camera", self._camera), ("verdict", "no_mask"), ("zone", zone))
 
-    def _beat(self, state: CameraState = CameraState.LIVE, reason: str = "") -> Heartbeat:
+    def _heartbeat(self, state: CameraState = CameraState.LIVE, reason: str = "") -> Heartbeat:
         now = datetime.now(UTC)
         return Heartbeat(
             state=state, reason=reason, since=now, leave_by=None, frames=1, last_frame=now, attempt=0
@@ -128,7 +130,7 @@ class Mischief:
     def _record(self, index: int = 1, camera: str = "") -> Record:
         return Record(change=change(index, camera=camera or self._camera, started=datetime.now(UTC)))
 
-    def rubbish(self) -> None:
+    def garbage_to_recorder(self) -> None:
         self._keep(self._line(self._camera), self._rng.randbytes(100_000))
 
     def oversize_to_recorder(self) -> None:
@@ -147,7 +149,7 @@ class Mischief:
     def path_in_a_name(self) -> None:
         self._keep(self._line(self._camera), _altered_change(self._record(), zone="../../../tmp/x"))
 
-    def half_a_picture(self) -> None:
+    def incomplete_picture(self) -> None:
         self._keep(self._line(self._camera), b"\x00\x00\x00\x02\x00\xff\xff\xff{}" + b"x" * 200_000)
 
     def many_connections(self) -> None:
@@ -155,7 +157,7 @@ class Mischief:
         for line in self._kept:
             line.connect(self._connection.recorder._path)
 
-    def no_picture(self) -> None:
+    def invalid_picture(self) -> None:
         self._keep(self._line(self._camera), encode(self._record(2), b"<svg onload=alert(1)>" * 100))
 
     def flood_of_changes(self) -> None:
@@ -169,7 +171,7 @@ class Mischief:
         try:
             line.sendall(data)
         except OSError:
-            return  # it had enough of us
+            return  # the recorder closed the connection
 
     # --- to the control socket ---------------------------------------------------------------------
 
@@ -186,7 +188,7 @@ def _frame(content: object) -> bytes:
 
 
 def _altered(message: msgspec.Struct, **fields: object) -> bytes:
-    """Return the frame of a message with fields that it could not be made with."""
+    """Return the frame of a message with fields that its type does not allow."""
     content = msgspec.json.decode(encode(message)[8:])
     return _frame({**content, **fields})
 
@@ -197,21 +199,21 @@ def _altered_change(record: Record, **fields: object) -> bytes:
     return _frame(content)
 
 
-def _deed() -> str:
-    """Return what to do, and take it away."""
-    path = Path(os.environ["MASKWATCH_TEST_MISCHIEF"])
+def _take_attack() -> str:
+    """Return the name of the attack, empty without a file, and remove the file."""
+    path = Path(os.environ["MASKWATCH_TEST_ATTACK"])
     try:
-        deed = path.read_text().strip()
+        attack = path.read_text().strip()
         path.unlink()
     except OSError:
         return ""
-    return deed
+    return attack
 
 
 if __name__ == "__main__":
-    Mischief.deed = _deed()
-    if Mischief.deed:
-        main.CameraLoop = Mischief  # type: ignore[assignment, misc]
+    HostileLoop.attack = _take_attack()
+    if HostileLoop.attack:
+        main.CameraLoop = HostileLoop  # type: ignore[assignment, misc]
     code = main.main(sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)

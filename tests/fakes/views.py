@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from maskwatch.domain import BlindReason
 
-__all__ = ["SPOILT", "scene"]
+__all__ = ["FAULTY_VIEWS", "scene"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -37,10 +37,10 @@ def _room(seed: int) -> npt.NDArray[np.float32]:
     return image.astype(np.float32)
 
 
-SPOILT: dict[BlindReason, Callable[[float], Image]] = {
+FAULTY_VIEWS: dict[BlindReason, Callable[[float], Image]] = {
     BlindReason.FROZEN: lambda _: scene(moment=1.0),
     BlindReason.COVERED: lambda at: np.clip(scene(moment=at) / 60 + 150, 0, 255).astype(np.uint8),
     BlindReason.OUT_OF_FOCUS: lambda at: cv2.GaussianBlur(scene(moment=at), (0, 0), 4),
     BlindReason.MOVED: lambda at: scene(seed=5, moment=at),
 }
-"""For each fault the picture at a moment (seconds); a black one depends on the test."""
+"""For each fault, a function from a moment (seconds) to the picture; a dark one depends on the test."""

@@ -1,4 +1,4 @@
-"""Cameras that send pictures of nothing: each is found blind, with its reason, and told once."""
+"""Cameras with an unusable picture: each is blind, with its reason, and is one incident."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tests.fakes.clips import write_clip
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import incidents_of
 from tests.fakes.quick_daemon import QuickDaemon
-from tests.fakes.views import SPOILT, scene
+from tests.fakes.views import FAULTY_VIEWS, scene
 from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 RATE = 10
 LEARNT = 20
-"""Analysed pictures, one a second, after which a worker knows its camera's usual view."""
+"""Analysed pictures, one a second, from which a worker learns its camera's usual view."""
 
 
 def clip(path: Path, reason: BlindReason | None) -> Path:
-    """A clip of the room, well or not; one picture of a frozen one is to the bit like the next."""
-    paint = SPOILT[reason] if reason else lambda at: scene(moment=at)
-    images = [paint(number / RATE) for number in range(3 * RATE)]
+    """Write a clip of the room with a fault of the picture; a frozen one repeats identical bytes."""
+    render = FAULTY_VIEWS[reason] if reason else lambda at: scene(moment=at)
+    images = [render(number / RATE) for number in range(3 * RATE)]
     return write_clip(path, images, rate=RATE, gop=1 if reason is BlindReason.FROZEN else RATE)
 
 
@@ -34,13 +34,13 @@ def clip(path: Path, reason: BlindReason | None) -> Path:
 def test_a_frozen_covered_blurred_or_turned_camera_is_one_blind_incident(
     tmp_path: Path,
 ) -> None:
-    well = clip(tmp_path / "well.mp4", None)
-    spoilt = {reason: clip(tmp_path / f"{reason}.mp4", reason) for reason in SPOILT}
+    healthy = clip(tmp_path / "healthy.mp4", None)
+    faulty = {reason: clip(tmp_path / f"{reason}.mp4", reason) for reason in FAULTY_VIEWS}
     with RtspServer() as server, Mosquitto(tmp_path) as broker, Listener(broker.port) as listener:
-        for reason in SPOILT:
-            server.add(reason, well)
+        for reason in FAULTY_VIEWS:
+            server.add(reason, healthy)
         cameras = "\n".join(
-            f"  - {{name: {reason}, url: '{server.url(reason)}', rate: 1}}" for reason in SPOILT
+            f"  - {{name: {reason}, url: '{server.url(reason)}', rate: 1}}" for reason in FAULTY_VIEWS
         )
         more = f"mqtt: {{port: {broker.port}}}\nsupervision: {{blind_after: 1}}"
         with QuickDaemon(tmp_path, cameras, more) as daemon:
@@ -53,26 +53,26 @@ def test_a_frozen_covered_blurred_or_turned_camera_is_one_blind_incident(
                 return {str(each.state) for each in reports().values()} == {"live"}
 
             wait_until(all_live, 90, "all are live")
-            server.switch(BlindReason.FROZEN, spoilt[BlindReason.FROZEN])  # that takes half a minute
-            others = SPOILT.keys() - {BlindReason.FROZEN}
+            server.switch(BlindReason.FROZEN, faulty[BlindReason.FROZEN])  # takes half a minute
+            others = FAULTY_VIEWS.keys() - {BlindReason.FROZEN}
             wait_until(
                 lambda: min(reports()[reason].frames for reason in others) >= LEARNT,
                 90,
-                "the others' usual views are learnt",
+                "the usual views of the others are learnt",
             )
             for reason in others:
-                server.switch(reason, spoilt[reason])
-            listener.wait(lambda _: all(incidents_of(listener, reason) for reason in SPOILT), 120)
+                server.switch(reason, faulty[reason])
+            listener.wait(lambda _: all(incidents_of(listener, reason) for reason in FAULTY_VIEWS), 120)
             seen = {name: (str(each.state), each.reason) for name, each in reports().items()}
-            assert seen == {reason: ("blind", reason) for reason in SPOILT}
+            assert seen == {reason: ("blind", reason) for reason in FAULTY_VIEWS}
 
-            for reason in SPOILT:
-                server.switch(reason, well)
-            listener.wait(lambda _: all(len(incidents_of(listener, r)) > 1 for r in SPOILT), 120)
+            for reason in FAULTY_VIEWS:
+                server.switch(reason, healthy)
+            listener.wait(lambda _: all(len(incidents_of(listener, r)) > 1 for r in FAULTY_VIEWS), 120)
             wait_until(all_live, 60, "all are live again")
             assert not daemon.status().incidents
             assert daemon.stop() == 0
-        for reason in SPOILT:
+        for reason in FAULTY_VIEWS:
             opened, closed = incidents_of(listener, reason)
             assert (opened.kind, opened.reason) == (IncidentKind.CAMERA_BLIND, reason)
             assert (opened.number, opened.change) == (1, "opened")

@@ -1,4 +1,4 @@
-"""The wall clock jumps by hours while everything runs; what is waited for goes by the other clock."""
+"""The wall clock jumps by hours while the daemon runs; its waits use the monotonic clock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.fakes.waiting import wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 
-def shown(daemon: QuickDaemon) -> float:
-    """Hours by which the newest frame's time is ahead of the true time."""
+def hours_ahead(daemon: QuickDaemon) -> float:
+    """Return the hours by which the newest frame's time is ahead of the true time."""
     last = daemon.camera("a").last_frame
     return 0.0 if last is None else (last - datetime.now(UTC)) / timedelta(hours=1)
 
@@ -37,7 +37,7 @@ def test_a_clock_jump_of_hours_disturbs_neither_frames_nor_processes(
             processes = set(daemon.children())
             for hours in (5, -7, 0):
                 clock.jump_to(hours * 3600)
-                wait_until(lambda h=hours: abs(shown(daemon) - h) < 0.1, 30, "the jump is seen")
+                wait_until(lambda h=hours: abs(hours_ahead(daemon) - h) < 0.1, 30, "the jump is seen")
                 before, until = daemon.camera("a").frames, time.monotonic() + 3
                 while time.monotonic() < until:
                     assert daemon.state_of("a") == "live"

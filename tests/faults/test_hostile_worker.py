@@ -1,4 +1,4 @@
-"""A worker that was taken over, on its real lines: nobody dies, nobody waits, nobody is spoken for."""
+"""A compromised worker on its real connections: no other process ends, waits or is impersonated."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tests.fakes.waiting import wait_until
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 BAD = "bad"
-# Enough for what is held by design (96 MiB would be pictures), far less than what is sent.
-_MOST_GROWTH = 64 << 20
+# Enough for the bounded buffers, far less than what is sent.
+_MAX_GROWTH = 64 << 20
 TO_SUPERVISOR = {
     "garbage": "sent an invalid message",
     "oversize": "at most 1048576 are accepted",
     "wrong_type": "sent an invalid message",
     "odd_times": "has no zone, or is out of range",
-    "not_its_to_say": "sent a SnoozeChanged",
-    "half_a_message": "sent no heartbeat",
-    "flood_of_beats": "sent more than 64 KiB a second",
+    "forbidden_message": "sent a SnoozeChanged",
+    "incomplete_message": "sent no heartbeat",
+    "flood_of_heartbeats": "sent more than 64 KiB a second",
     "flood_of_labels": "sent more than 64 KiB a second",
 }
 TO_RECORDER = {
-    "rubbish": "violated the protocol",
+    "garbage_to_recorder": "violated the protocol",
     "oversize_to_recorder": "a blob of 4294967295 bytes",
     "other_s_name": "without its token",
     "other_s_camera": "sent a message about 'good'",
@@ -46,9 +46,9 @@ TO_RECORDER = {
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
     """A daemon with two live cameras, and a violation of the good one in its database."""
-    folder = tmp_path_factory.mktemp("house")
+    folder = tmp_path_factory.mktemp("daemon")
     store = make_store(folder / "data")
     store.changes.record([entry(change(STOLEN, number, OTHER, closed=number == 2)) for number in (1, 2)])
     store.close()
@@ -66,112 +66,115 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
         rows = "\n".join(f"  - {{name: {n}, url: '{server.url(n)}', rate: 2}}" for n in (BAD, OTHER))
         env = {
             "MASKWATCH_TEST_WORKER": "tests.fakes.hostile_worker",
-            "MASKWATCH_TEST_MISCHIEF": str(folder / "mischief"),
+            "MASKWATCH_TEST_ATTACK": str(folder / "attack"),
         }
-        with QuickDaemon(folder, rows, env=env, **timeouts) as daemon:
-            daemon.wait_ready(120)
-            wait_until(lambda: daemon.state_of(OTHER) == "live", 120, "the good one is live")
-            yield daemon
+        with QuickDaemon(folder, rows, env=env, **timeouts) as running:
+            running.wait_ready(120)
+            wait_until(lambda: running.state_of(OTHER) == "live", 120, "the good camera is live")
+            yield running
 
 
-class Watchful:
-    """Has the bad worker taken over, and sees that the others went on as if nothing were."""
+class Takeover:
+    """Has the bad worker compromised, and checks that the other processes are not affected."""
 
     def __init__(self, daemon: QuickDaemon) -> None:
         self.daemon = daemon
         self._before = daemon.camera(OTHER)
         self._recorder = daemon.status().recorder.pid or 0
-        self._grown = {pid: _resident(pid) for pid in (daemon.process.pid, self._recorder)}
-        self._heard = len(daemon.log())
-        wait_until(lambda: daemon.pid_of(BAD) != 0, 30, "there is a worker to take over")
+        self._resident_before = {pid: _resident(pid) for pid in (daemon.process.pid, self._recorder)}
+        self._log_start = len(daemon.log())
+        wait_until(lambda: daemon.pid_of(BAD) != 0, 30, "the bad camera has a worker")
 
     @property
-    def said(self) -> str:
-        """What was logged since."""
-        return self.daemon.log()[self._heard :]
+    def log(self) -> str:
+        """The log since the start of the test."""
+        return self.daemon.log()[self._log_start :]
 
-    def take_over(self, deed: str) -> None:
-        (self.daemon.folder / "mischief").write_text(deed)
+    def start(self, attack: str) -> None:
+        """Replace the bad worker by one that runs this attack."""
+        (self.daemon.folder / "attack").write_text(attack)
         os.kill(self.daemon.pid_of(BAD), signal.SIGKILL)
-        wait_until(lambda: not (self.daemon.folder / "mischief").exists(), 60, "a worker took it up")
+        wait_until(lambda: not (self.daemon.folder / "attack").exists(), 60, "the attack starts")
 
-    def replaced(self, why: str) -> None:
-        """The worker was killed, with the reason in the log, and its camera has another one."""
-        wait_until(lambda: why in self.said and "killing it" in self.said, 90, f"it is told: {why}")
-        wait_until(lambda: self.said.count("sandboxed") >= 2, 60, "an honest worker takes its place")
+    def wait_replaced(self, reason: str) -> None:
+        """Wait until the worker was killed for this reason and its camera has another one."""
+        wait_until(lambda: reason in self.log and "killing it" in self.log, 90, f"the log has: {reason}")
+        wait_until(lambda: self.log.count("sandboxed") >= 2, 60, "a sound worker replaces it")
 
-    def nobody_else_noticed(self) -> None:
+    def check_others(self) -> None:
         daemon = self.daemon
         assert daemon.process.poll() is None
         assert daemon.status().recorder.pid == self._recorder
         assert is_alive(self._recorder)
         now = daemon.camera(OTHER)
         assert (now.worker.pid, now.since) == (self._before.worker.pid, self._before.since)
-        wait_until(lambda: daemon.camera(OTHER).frames > now.frames, 20, "the good one's frames go on")
+        wait_until(lambda: daemon.camera(OTHER).frames > now.frames, 20, "its frames continue")
         assert daemon.state_of(OTHER) == "live"
-        assert not [pid for pid, size in self._grown.items() if _resident(pid) > size + _MOST_GROWTH]
-        honest = [line for line in self.said.splitlines() if f"[{BAD}]" not in line]
-        assert "Traceback" not in "\n".join(honest)
+        assert not [
+            pid for pid, size in self._resident_before.items() if _resident(pid) > size + _MAX_GROWTH
+        ]
+        other_lines = [line for line in self.log.splitlines() if f"[{BAD}]" not in line]
+        assert "Traceback" not in "\n".join(other_lines)
         assert stored(daemon, OTHER) == [(str(violation_id(STOLEN)), 2)]
 
 
 def _resident(pid: int) -> int:
-    vitals = read_usage(pid)
-    assert vitals is not None
-    return vitals.resident
+    usage = read_usage(pid)
+    assert usage is not None
+    return usage.resident
 
 
 def stored(daemon: QuickDaemon, camera: str, more: str = "") -> list[tuple[str, int]]:
-    """The violations of a camera, and their newest changes."""
+    """Return the ids of a camera's violations with the numbers of their newest changes."""
     with contextlib.closing(sqlite3.connect(daemon.data / "maskwatch.db")) as database:
-        wanted = f"SELECT id, number FROM violation WHERE camera = ? {more}"
-        return [(str(UUID(id_)), number) for id_, number in database.execute(wanted, (camera,))]
+        query = f"SELECT id, number FROM violation WHERE camera = ? {more}"
+        return [(str(UUID(id_)), number) for id_, number in database.execute(query, (camera,))]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("deed", "why"), [*TO_SUPERVISOR.items(), *TO_RECORDER.items()])
+@pytest.mark.parametrize(("attack", "reason"), [*TO_SUPERVISOR.items(), *TO_RECORDER.items()])
 def test_a_worker_that_violates_the_protocol_is_replaced_without_side_effects(
-    house: QuickDaemon, deed: str, why: str
+    daemon: QuickDaemon, attack: str, reason: str
 ) -> None:
-    watchful = Watchful(house)
-    watchful.take_over(deed)
-    watchful.replaced(why)
-    watchful.nobody_else_noticed()
+    takeover = Takeover(daemon)
+    takeover.start(attack)
+    takeover.wait_replaced(reason)
+    takeover.check_others()
 
 
-def test_a_violation_with_an_invalid_picture_is_stored_without_it(house: QuickDaemon) -> None:
-    watchful = Watchful(house)
-    watchful.take_over("no_picture")
-    wait_until(lambda: (str(violation_id(2)), 1) in stored(house, BAD), 60, "it is stored")
-    assert "cannot write the picture of violation" in watchful.said
-    assert not list((house.data / "pictures").rglob("*.jpg"))
-    watchful.nobody_else_noticed()
+def test_a_violation_with_an_invalid_picture_is_stored_without_it(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("invalid_picture")
+    wait_until(lambda: (str(violation_id(2)), 1) in stored(daemon, BAD), 60, "it is stored")
+    assert "cannot write the picture of violation" in takeover.log
+    assert not list((daemon.data / "pictures").rglob("*.jpg"))
+    takeover.check_others()
 
 
 @pytest.mark.long
 def test_neither_a_flood_of_changes_nor_closing_them_delays_another_worker(
-    house: QuickDaemon,
+    daemon: QuickDaemon,
 ) -> None:
-    watchful = Watchful(house)
-    before = len(stored(house, BAD))
-    watchful.take_over("flood_of_changes")
-    wait_until(lambda: len(stored(house, BAD)) > before + 300, 90, "the flood has begun")
-    watchful.nobody_else_noticed()
-    os.kill(house.pid_of(BAD), signal.SIGKILL)
-    wait_until(lambda: not stored(house, BAD, "AND ended IS NULL"), 90, "what it opened is closed")
-    watchful.nobody_else_noticed()
+    takeover = Takeover(daemon)
+    before = len(stored(daemon, BAD))
+    takeover.start("flood_of_changes")
+    wait_until(lambda: len(stored(daemon, BAD)) > before + 300, 90, "the flood has begun")
+    takeover.check_others()
+    os.kill(daemon.pid_of(BAD), signal.SIGKILL)
+    wait_until(lambda: not stored(daemon, BAD, "AND ended IS NULL"), 90, "its violations are closed")
+    takeover.check_others()
 
 
-def test_an_incomplete_picture_delays_no_other_worker(house: QuickDaemon) -> None:
-    watchful = Watchful(house)
-    watchful.take_over("half_a_picture")
-    wait_until(lambda: watchful.said.count("sandboxed") >= 1, 60, "it is at it")
-    watchful.nobody_else_noticed()
+def test_an_incomplete_picture_delays_no_other_worker(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("incomplete_picture")
+    wait_until(lambda: takeover.log.count("sandboxed") >= 1, 60, "the attack runs")
+    takeover.check_others()
 
 
 @pytest.mark.long
-def test_a_worker_cannot_use_the_control_socket(house: QuickDaemon) -> None:
-    watchful = Watchful(house)
-    watchful.take_over("control_socket")
-    wait_until(lambda: "from the child process" in watchful.said, 60, "it is refused")
-    watchful.nobody_else_noticed()
+def test_a_worker_cannot_use_the_control_socket(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("control_socket")
+    wait_until(lambda: "from the child process" in takeover.log, 60, "it is refused")
+    takeover.check_others()

@@ -1,4 +1,4 @@
-"""Trouble reaches people by the broker: once when it begins, once when it ends."""
+"""Each incident is published once when it opens and once when it closes."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 
 @dataclass
-class Site:
-    """A daemon with a camera `a` that a test may spoil and one, `dead`, that nobody finds."""
+class Harness:
+    """A daemon with a camera `a`, whose faults a test controls, and an unreachable camera `dead`."""
 
     daemon: QuickDaemon
     server: RtspServer
     listener: Listener
     clips: Path
 
-    def told(self, kind: IncidentKind, camera: str = "a") -> list[PublishedIncident]:
-        """What an independent subscriber was told of this trouble, also if it was told twice."""
+    def published(self, kind: IncidentKind, camera: str = "a") -> list[PublishedIncident]:
+        """Return the incidents that an independent subscriber received, with repetitions."""
         return [each for each in incidents_of(self.listener, camera) if each.kind == kind]
 
-    def well(self) -> bool:
-        """Whether nothing is wrong with `a`, and everybody knows."""
+    def is_healthy(self) -> bool:
+        """Return whether `a` is live and every incident of it was published as closed."""
         open_now = [each for each in self.daemon.status().incidents if each.camera == "a"]
-        heard_all = all(len(self.told(kind)) % 2 == 0 for kind in IncidentKind)
-        return self.daemon.state_of("a") == "live" and not open_now and heard_all
+        all_closed = all(len(self.published(kind)) % 2 == 0 for kind in IncidentKind)
+        return self.daemon.state_of("a") == "live" and not open_now and all_closed
 
-    def suffers(
+    def check_incident(
         self,
         kind: IncidentKind,
         begin: Callable[[], object],
         end: Callable[[], object],
         camera: str = "a",
     ) -> None:
-        """Bring a trouble about and end it again; hold that each was told, once."""
-        before = len(self.told(kind, camera))
+        """Cause an incident and end it; check that each was published once."""
+        before = len(self.published(kind, camera))
         begin()
-        self.listener.wait(lambda _: len(self.told(kind, camera)) == before + 1, 90)
+        self.listener.wait(lambda _: len(self.published(kind, camera)) == before + 1, 90)
         assert kind in {each.kind for each in self.daemon.status().incidents if each.camera == camera}
         end()
-        self.listener.wait(lambda _: len(self.told(kind, camera)) == before + 2, 120)
-        opened, closed = self.told(kind, camera)[before:]
+        self.listener.wait(lambda _: len(self.published(kind, camera)) == before + 2, 120)
+        opened, closed = self.published(kind, camera)[before:]
         assert opened.id == closed.id
         assert (opened.number, opened.change) == (1, "opened")
         assert (closed.number, closed.change) == (2, "closed")
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    folder = tmp_path_factory.mktemp("harness")
     clips = {
         name: make_clip(folder / f"{name}.mp4", frames=50, rate=10, gop=10, black=name == "black")
         for name in ("a", "black")
@@ -89,72 +89,78 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         }
         daemon = stack.enter_context(QuickDaemon(folder, cameras, more, **timeouts))
         daemon.wait_ready(90)
-        yield Site(daemon, server, listener, folder)
+        yield Harness(daemon, server, listener, folder)
         assert daemon.stop() == 0
 
 
 @pytest.fixture(autouse=True)
-def well(site: Site) -> None:
-    """A slow start, or the test before, may have been an incident of its own."""
-    wait_until(site.well, 90, "nothing is wrong with the camera")
+def _healthy(harness: Harness) -> None:
+    """Wait for the end of an incident of a slow start, or of the previous test."""
+    wait_until(harness.is_healthy, 90, "the camera is live without an incident")
 
 
 @pytest.mark.long
-def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(site: Site) -> None:
+def test_a_camera_that_goes_offline_and_comes_back_is_one_incident_with_its_end(
+    harness: Harness,
+) -> None:
     def unplug() -> None:
-        site.server.faults("a").close = True
-        site.server.disconnect("a")
+        harness.server.faults("a").close = True
+        harness.server.disconnect("a")
 
-    site.suffers(IncidentKind.CAMERA_OFFLINE, unplug, site.server.faults("a").clear)
-    wait_until(site.well, 60, "the camera is live again")
+    harness.check_incident(IncidentKind.CAMERA_OFFLINE, unplug, harness.server.faults("a").clear)
+    wait_until(harness.is_healthy, 60, "the camera is live again")
 
 
 @pytest.mark.long
-def test_a_camera_whose_picture_turns_black_is_one_incident_with_its_end(site: Site) -> None:
-    site.suffers(
+def test_a_camera_whose_picture_turns_black_is_one_incident_with_its_end(
+    harness: Harness,
+) -> None:
+    harness.check_incident(
         IncidentKind.CAMERA_BLIND,
-        lambda: site.server.switch("a", site.clips / "black.mp4"),
-        lambda: site.server.switch("a", site.clips / "a.mp4"),
+        lambda: harness.server.switch("a", harness.clips / "black.mp4"),
+        lambda: harness.server.switch("a", harness.clips / "a.mp4"),
     )
-    wait_until(site.well, 60, "the camera is live again")
+    wait_until(harness.is_healthy, 60, "the camera is live again")
 
 
-def test_a_quarantine_is_one_incident_that_ends_when_the_camera_is_enabled(site: Site) -> None:
+def test_a_quarantine_is_one_incident_that_ends_when_the_camera_is_enabled(
+    harness: Harness,
+) -> None:
     def kill_again_and_again() -> None:
         def quarantined() -> bool:
-            if pid := site.daemon.pid_of("dead"):
+            if pid := harness.daemon.pid_of("dead"):
                 os.kill(pid, signal.SIGKILL)
-            return site.daemon.state_of("dead") == "quarantined"
+            return harness.daemon.state_of("dead") == "quarantined"
 
         wait_until(quarantined, 60, "its worker is quarantined")
 
-    def forgive() -> None:
-        socket = control_socket(site.daemon.runtime)
+    def enable() -> None:
+        socket = control_socket(harness.daemon.runtime)
         ask(socket, RunCommand(verb="enable", target="dead"), timeout=10)
 
-    site.suffers(IncidentKind.QUARANTINE, kill_again_and_again, forgive, camera="dead")
+    harness.check_incident(IncidentKind.QUARANTINE, kill_again_and_again, enable, camera="dead")
 
 
 @pytest.mark.long
-def test_notifications_go_out_while_another_program_locks_the_database(site: Site) -> None:
+def test_notifications_go_out_while_another_program_locks_the_database(harness: Harness) -> None:
     def unplug() -> None:
-        site.server.faults("a").close = True
-        site.server.disconnect("a")
+        harness.server.faults("a").close = True
+        harness.server.disconnect("a")
 
     def heal() -> None:
-        site.listener.wait(lambda _: site.told(IncidentKind.DISK, camera=""), 60)
-        assert "(cannot store now: locked)" in site.daemon.run("status").stdout
-        assert not site.daemon.ready()
-        stranger.execute("ROLLBACK")
-        site.server.faults("a").clear()
+        harness.listener.wait(lambda _: harness.published(IncidentKind.DISK, camera=""), 60)
+        assert "(cannot store now: locked)" in harness.daemon.run("status").stdout
+        assert not harness.daemon.ready()
+        other.execute("ROLLBACK")
+        harness.server.faults("a").clear()
 
-    recorder = site.daemon.status().recorder.pid
-    with closing(sqlite3.connect(site.daemon.data / "maskwatch.db", isolation_level=None)) as stranger:
-        stranger.execute("BEGIN IMMEDIATE")
-        site.suffers(IncidentKind.CAMERA_OFFLINE, unplug, heal)
-    site.listener.wait(lambda _: len(site.told(IncidentKind.DISK, camera="")) == 2, 60)
-    opened, closed = site.told(IncidentKind.DISK, camera="")
+    recorder = harness.daemon.status().recorder.pid
+    with closing(sqlite3.connect(harness.daemon.data / "maskwatch.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        harness.check_incident(IncidentKind.CAMERA_OFFLINE, unplug, heal)
+    harness.listener.wait(lambda _: len(harness.published(IncidentKind.DISK, camera="")) == 2, 60)
+    opened, closed = harness.published(IncidentKind.DISK, camera="")
     assert opened.id == closed.id
     assert "keeps the database locked" in opened.reason
-    wait_until(site.daemon.ready, 60, "it is ready again")
-    assert site.daemon.status().recorder.pid == recorder
+    wait_until(harness.daemon.ready, 60, "the daemon is ready again")
+    assert harness.daemon.status().recorder.pid == recorder

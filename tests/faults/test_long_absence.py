@@ -1,4 +1,4 @@
-"""The broker is away for more than a day, by the daemon's clock; in the end nothing is missing."""
+"""The broker is unreachable for more than a day of the daemon's clock; no alert is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RATE = 40
 
 
 def shown(listener: Listener, topic: Topic, **names: str) -> Any:
-    """What a retained topic shows."""
+    """Return the content of a retained topic."""
     return json.loads(listener.wait_for(TOPICS.of(topic, **names), seconds=60).payload)
 
 
@@ -47,13 +47,15 @@ def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
         with QuickDaemon(tmp_path, IDLE_CAMERA, more, {**clock.env, **KEY}) as daemon:
             wait_started(daemon)
             wait_until(
-                lambda: daemon.metric("maskwatch_sink_ready", sink="mqtt") == 1, 60, "it is there"
+                lambda: daemon.metric("maskwatch_sink_ready", sink="mqtt") == 1,
+                60,
+                "it is connected",
             )
-            broker.kill()  # and what it had retained is lost
+            broker.kill()  # its retained messages are lost
             with daemon.connect_worker("door") as worker:
                 for number, offset in ((1, 0), (2, 7 * 3600), (3, 26 * 3600)):
                     clock.jump_to(offset)
-                    time.sleep(1.5)  # until every process sees it
+                    time.sleep(1.5)  # until every process sees the jump
                     for index in range(VISITS):
                         worker.send(change(index, number, closed=number == 3 and index > 0))
                     worker.wait(number * VISITS)
@@ -61,7 +63,7 @@ def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
                 wait_until(
                     lambda: daemon.metric("maskwatch_outbox_pending", **sink) == 3 * VISITS + 1,
                     30,
-                    "the backlog is a metric: the alerts, and the incident that it is",
+                    "the metric counts the alerts and the incident of the backlog",
                 )
                 assert daemon.metric("maskwatch_outbox_oldest_seconds", **sink) > 25 * 3600
                 assert daemon.metric("maskwatch_sink_ready", **sink) == 0
@@ -72,25 +74,27 @@ def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
                     broker.admit()
                     every = {alert(i, n) for i in range(VISITS) for n in (1, 2, 3)}
                     listener.wait(lambda _: set(alerts_of(listener)) >= every, 120)
-                    came = sorted(alerts_of(listener), key=itemgetter(0))
-                    for _, group in groupby(came, key=itemgetter(0)):
+                    received = sorted(alerts_of(listener), key=itemgetter(0))
+                    for _, group in groupby(received, key=itemgetter(0)):
                         assert [number for _, number in group] == [1, 2, 3]
-                    lives = [
+                    expiries = [
                         each.expiry for each in listener.messages if each.topic == violation_topic()
                     ]
-                    assert min(lives) > DAY - 600, "a message expires a day after it was sent, not made"
+                    assert min(expiries) > DAY - 600, "a message expires a day after its delivery"
 
                     assert listener.wait_for(TOPICS.of(Topic.STATUS), seconds=60).payload == b"online"
                     command = TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snooze")
                     listener.publish(command, b'{"id": "after", "seconds": 0}')
                     result = shown(listener, Topic.COMMAND_RESULT)
-                    assert (result["id"], result["ok"]) == ("after", True), "commands are heard again"
+                    assert (result["id"], result["ok"]) == ("after", True), "commands are received again"
                     assert shown(listener, Topic.CAMERA_STATE, camera="door")["state"] == "disabled"
                     listener.wait(lambda _: len(set(incidents_of(listener))) == 2, 60)
-                    opened, closed = dict.fromkeys(incidents_of(listener))  # one may come twice
+                    opened, closed = dict.fromkeys(incidents_of(listener))  # one may be received twice
                     assert (opened.kind, opened.change, opened.number) == ("backlog", "opened", 1)
-                    assert closed == replace(opened, change="closed", number=2), "of the same id"
-                    wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none waits")
+                    assert closed == replace(opened, change="closed", number=2), "the same id"
+                    wait_until(
+                        lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none is pending"
+                    )
                     assert daemon.metric("maskwatch_outbox_oldest_seconds", **sink) == 0
                 with Listener(broker.port) as late:
                     open_now = shown(late, Topic.OPEN_VIOLATIONS, camera="door")
@@ -98,14 +102,14 @@ def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
                     wait_until(
                         lambda: shown(late, Topic.NODE_OPEN_INCIDENTS)["count"] == 0,
                         60,
-                        "no incident stands: the list may be a moment behind the alert",
+                        "no incident is open: the list may follow the alert",
                     )
             assert daemon.stop() == 0
     guards.close()
 
 
 def connected_at(broker: Mosquitto) -> int:
-    """The second since the epoch, rounded down, in which began what brought the first alert."""
+    """Return when the connection that published the first alert began (whole seconds since 1970)."""
     before, _, _ = broker.log().partition(violation_topic())
     lines = [
         line for line in before.splitlines() if "connected from" in line and "as maskwatch-" in line
@@ -117,7 +121,7 @@ def connected_at(broker: Mosquitto) -> int:
 def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
     tmp_path: Path,
 ) -> None:
-    """A second's worth at once, then so many a second: a machine that is slow can only be later."""
+    """A burst of one second's alerts, then the limit: a slow machine can only be later."""
     env = {"MASKWATCH_TEST_RECORDER": "tests.fakes.thrifty_recorder", "MASKWATCH_TEST_RATE": str(RATE)}
     everything = [alert(index) for index in range(6 * RATE)]
     broker = GatedMosquitto(tmp_path)
@@ -132,9 +136,9 @@ def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
             broker.admit()
             listener.wait(lambda _: len(alerts_of(listener)) >= len(everything), 120)
             assert sorted(alerts_of(listener)) == sorted(everything), "each once"
-            times = [heard.at for heard in listener.messages if heard.topic == violation_topic()]
+            times = [each.at for each in listener.messages if each.topic == violation_topic()]
             began = connected_at(broker)
-            for place, at in enumerate(times, 1):
-                assert at >= began + (place - RATE) / RATE, f"number {place} came too early"
-            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none waits")
+            for number, at in enumerate(times, 1):
+                assert at >= began + (number - RATE) / RATE, f"alert {number} is too early"
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 30, "none is pending")
             assert daemon.stop() == 0

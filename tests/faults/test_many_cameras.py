@@ -1,4 +1,4 @@
-"""A hundred cameras that nobody finds, in the real daemon, before one that is there."""
+"""A hundred unreachable cameras in the real daemon, before one that is reachable."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
 
 
 def cpu_seconds(pids: list[int]) -> float:
-    vitals = [read_usage(pid) for pid in pids]
-    assert None not in vitals
-    return sum(each.cpu for each in vitals if each is not None)
+    usages = [read_usage(pid) for pid in pids]
+    assert None not in usages
+    return sum(usage.cpu for usage in usages if usage is not None)
 
 
 @pytest.mark.long
@@ -43,7 +43,7 @@ def test_a_hundred_unreachable_cameras_delay_nothing_and_use_little(
 ) -> None:
     wait_started(daemon, 240)
     begun = re.findall(r"started the worker of (\w+)", daemon.log())
-    assert begun[0] == "a", "who is there comes first"
+    assert begun[0] == "a", "a reachable camera starts first"
     daemon.wait_ready(120)
     status = daemon.status()
     dead = [c.worker.pid for c in status.cameras if c.worker.pid and c.name != "a"]

@@ -1,4 +1,4 @@
-"""Live cameras: what changes, dies or grows is replaced, and the others' frames go on."""
+"""Workers of live cameras are replaced one by one; frames of the other cameras continue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
-    """Two cameras that show the same moving texture for ever."""
+    """Serve two cameras that repeat the same moving texture."""
     clip = make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=50, rate=10, gop=10)
     with RtspServer() as running:
         running.add("a", clip)
@@ -64,7 +64,7 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
         wait_until(lambda: daemon.state_of("b") == "live", 60, "b is live")
         assert daemon.pid_of("a") == first
         assert daemon.camera("a").since == live_since, "it was live all the time"
-        wait_until(lambda: daemon.camera("a").frames > frames, 10, "its frames went on")
+        wait_until(lambda: daemon.camera("a").frames > frames, 10, "its frames continue")
         assert daemon.metric("maskwatch_camera_disconnects_total", camera="a") == 0
 
         daemon.config.write_text(text.replace("name: a", "name: a, rate: lots"))
@@ -76,7 +76,7 @@ def test_a_reload_touches_only_what_changed_and_a_bad_file_nothing(
         assert "rate" in daemon.status().problem
         assert daemon.pid_of("a") == first
         assert {camera.name for camera in daemon.status().cameras} == {"a", "b"}
-        wait_until(lambda: daemon.camera("a").frames > before, 10, "a's frames go on")
+        wait_until(lambda: daemon.camera("a").frames > before, 10, "frames of a continue")
 
         daemon.config.write_text(text.replace("name: a", "name: a, rate: 3"))
         second = daemon.pid_of("b")
@@ -196,7 +196,7 @@ def test_repeated_kills_of_the_recorder_lose_nothing_acknowledged(tmp_path: Path
 
 
 def _changes_in(database: Path) -> set[tuple[str, str]]:
-    """Every change that is in the database, as (violation, number)."""
+    """Return every change in the database, as (violation, number)."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     rows = connection.execute("SELECT id, number FROM violation").fetchall()
     connection.close()

@@ -1,4 +1,4 @@
-"""The recorder on a full disk, beside a stranger's lock, on damaged files, next to another daemon."""
+"""The recorder with a full disk, a locked database, damaged files, and a second daemon."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ TMPFS = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
 
 
 def stored(database: Path) -> set[int]:
-    """The indexes of the violations in a database."""
+    """Return the indexes of the violations in a database."""
     with read_session(database) as session:
         return {event.id.int & 0xFFFFFF for event in events(session, Filter())}
 
 
 def taken(recorder: RecorderProcess) -> list[int]:
-    """The indexes of the violations whose first change the sink took, in order."""
-    ours = re.compile(r"019d0000-0000-7000-8000-([0-9a-f]{12}):1")
-    return [int(found[1], 16) for alert in recorder.taken if (found := ours.fullmatch(alert))]
+    """Return the indexes of the violations whose first change the sink took, in order."""
+    first_change = re.compile(r"019d0000-0000-7000-8000-([0-9a-f]{12}):1")
+    return [int(found[1], 16) for alert in recorder.taken if (found := first_change.fullmatch(alert))]
 
 
 # --- full disk --------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ def taken(recorder: RecorderProcess) -> list[int]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[RecorderProcess]:
-    """A recorder that alone sees a disk of 8 MiB under its data directory, 1 MiB of it in reserve."""
+    """Run a recorder with a private disk of 8 MiB as data directory, 1 MiB of it reserved."""
     data = tmp_path / "data"
     data.mkdir()
     prefix = ("unshare", "--mount", "sh", "-c", TMPFS, "8m", str(data))
@@ -56,12 +56,12 @@ def small_disk(tmp_path: Path) -> Iterator[RecorderProcess]:
 
 
 def inside(recorder: RecorderProcess) -> Path:
-    """The data directory as the recorder sees it."""
+    """Return the data directory as the recorder sees it."""
     return Path(f"/proc/{recorder.process.pid}/root{recorder.data}")
 
 
 def stored_inside(recorder: RecorderProcess) -> set[int]:
-    """The indexes of the violations in the recorder's database, by the command line beside it."""
+    """Return the indexes of the violations in the recorder's database, by the command line."""
     command = ["nsenter", "--target", str(recorder.process.pid), "--mount", sys.executable]
     command += ["-m", "maskwatch", "events", "export", "--data-dir", str(recorder.data)]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout.splitlines()
@@ -79,25 +79,25 @@ def test_on_a_full_disk_rows_then_memory_carry_alerts_and_all_is_stored_later(
     assert (data / "reserve").stat().st_size == MIB
     with full_disk(data):
         sent = 1
-        while all(told.stored for told in worker.acknowledged):
+        while all(receipt.stored for receipt in worker.acknowledged):
             worker.send(change(sent, closed=True), JPEG)
             sent += 1
             worker.wait(sent, 60)
             assert sent < 3000, "a disk of 8 MiB cannot hold that many"
-        assert not (data / "reserve").exists(), "the reserve was given up first"
-        assert sent > 100, "and lasted for rows"
+        assert not (data / "reserve").exists(), "the reserve is released first"
+        assert sent > 100, "it has space for rows"
         for _ in range(20):
             worker.send(change(sent, closed=True))
             sent += 1
-        assert [told.stored for told in worker.wait(sent, 60)[-20:]] == [False] * 20
+        assert [receipt.stored for receipt in worker.wait(sent, 60)[-20:]] == [False] * 20
         wait_until(lambda: len(taken(small_disk)) == sent, 60)
-        assert taken(small_disk) == list(range(sent)), "none is lost, none is late, none comes twice"
+        assert taken(small_disk) == list(range(sent)), "each once, in order"
     wait_until(lambda: stored_inside(small_disk) == set(range(sent)), 60)
     wait_until((data / "reserve").exists, 60)
     worker.send(change(sent, closed=True))
     assert worker.wait(sent + 1)[-1].stored
     wait_until(lambda: len(taken(small_disk)) == sent + 1)
-    assert taken(small_disk) == list(range(sent + 1)), "what went out from memory is not sent again"
+    assert taken(small_disk) == list(range(sent + 1)), "what was sent from memory is not sent again"
 
 
 def test_a_violation_whose_picture_cannot_be_written_is_stored_without_it(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_violation_whose_picture_cannot_be_written_is_stored_without_it(tmp_pa
         pictures = recorder.data / "pictures"
         if pictures.is_dir():
             pictures.rmdir()
-        pictures.write_text("somebody's file in the place of our folder")
+        pictures.write_text("a file in place of the folder")
         worker = recorder.worker()
         worker.send(change(1), JPEG)
         assert worker.wait(1)[0].stored
@@ -115,7 +115,7 @@ def test_a_violation_whose_picture_cannot_be_written_is_stored_without_it(tmp_pa
         wait_until(lambda: taken(recorder) == [1])
 
 
-# --- a stranger's lock ------------------------------------------------------------------------------
+# --- a locked database ------------------------------------------------------------------------------
 
 
 @pytest.mark.long
@@ -127,8 +127,8 @@ def test_a_locked_database_acknowledges_nothing_and_loses_nothing(
         worker.send(change(0))
         worker.wait(1)
         database = recorder.data / "maskwatch.db"
-        with closing(sqlite3.connect(database, isolation_level=None)) as stranger:
-            stranger.execute("BEGIN IMMEDIATE")
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
             for index in range(1, 6):
                 worker.send(change(index))
             recorder.messages.clear()
@@ -136,7 +136,7 @@ def test_a_locked_database_acknowledges_nothing_and_loses_nothing(
             worker.receive()
             assert len(worker.acknowledged) == 1
             assert any(isinstance(beat, Heartbeat) and beat.reason == "locked" for beat in beats)
-            stranger.execute("ROLLBACK")
+            other.execute("ROLLBACK")
         worker.wait(6)
         assert stored(database) == set(range(6))
         wait_until(lambda: taken(recorder) == list(range(6)))
@@ -146,27 +146,27 @@ def test_a_locked_database_acknowledges_nothing_and_loses_nothing(
 def test_a_lasting_lock_sends_alerts_from_memory_and_opens_an_incident(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         worker = recorder.worker()
-        with closing(sqlite3.connect(recorder.data / "maskwatch.db", isolation_level=None)) as stranger:
-            stranger.execute("BEGIN IMMEDIATE")
+        with closing(sqlite3.connect(recorder.data / "maskwatch.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
             worker.send(change(0))
             worker.send(change(0, 2, closed=True))
-            told = worker.wait(2, 60)
-            assert [each.stored for each in told] == [False, False]
+            receipts = worker.wait(2, 60)
+            assert [receipt.stored for receipt in receipts] == [False, False]
             wait_until(lambda: recorder.taken[:1] == [change(0).alert_id], 60)
             wait_until(lambda: change(0, 2).alert_id in recorder.taken, 60)
             wait_until(lambda: len(recorder.taken) == 3, 60)  # and the incident
-            stranger.execute("ROLLBACK")
+            other.execute("ROLLBACK")
         wait_until(lambda: stored(recorder.data / "maskwatch.db") == {0}, 60)
         wait_until(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.DISK], 60)
         assert "keeps the database locked" in incidents(recorder)[0][1]
-        assert taken(recorder) == [0], "what went out from memory is not sent again"
+        assert taken(recorder) == [0], "what was sent from memory is not sent again"
 
 
 # --- damage -----------------------------------------------------------------------------------------
 
 
 def overwrite(database: Path) -> None:
-    """Put rubbish on every page but the first."""
+    """Overwrite every page but the first."""
     size = database.stat().st_size
     with database.open("r+b") as file:
         file.seek(4096)
@@ -180,11 +180,11 @@ def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_
         worker.send(change(1))
         worker.wait(1)
         database = recorder.data / "maskwatch.db"
-        with closing(sqlite3.connect(database, isolation_level=None)) as stranger:
-            stranger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with closing(sqlite3.connect(database, isolation_level=None)) as other:
+            other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             overwrite(database)
-            # A commit by somebody else has the recorder read its pages anew.
-            stranger.execute("PRAGMA user_version = 7")
+            # A commit by another process makes the recorder read its pages again.
+            other.execute("PRAGMA user_version = 7")
         worker.send(change(2))
         assert worker.wait(2)[1].stored
         assert list(recorder.data.glob("maskwatch.damaged-*.db"))
@@ -240,8 +240,8 @@ def lose_the_directory(data: Path) -> None:
     data.rename(data.with_name("elsewhere"))
 
 
-def put_another_there(data: Path) -> None:
-    """As somebody does who copies a backup back without stopping the daemon."""
+def replace_the_database(data: Path) -> None:
+    """Restore a backup without stopping the daemon."""
     other = data / "other.db"
     with closing(sqlite3.connect(data / "maskwatch.db")) as of, closing(sqlite3.connect(other)) as to:
         of.backup(to)
@@ -258,7 +258,7 @@ def put_another_there(data: Path) -> None:
         lose_the_database_alone,
         lose_the_wal,
         lose_the_directory,
-        put_another_there,
+        replace_the_database,
     ],
 )
 def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
@@ -285,7 +285,7 @@ def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
 
 
 def incidents(recorder: RecorderProcess) -> list[tuple[str, str]]:
-    """Kind and reason of each incident that is stored."""
+    """Return kind and reason of each stored incident."""
     with read_session(recorder.data / "maskwatch.db") as session:
         found = session.connection().exec_driver_sql("SELECT kind, reason FROM incident").all()
     return [(kind, reason) for kind, reason in found]
@@ -340,11 +340,11 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: Pa
 
 def test_a_worker_that_sends_garbage_loses_its_connection_and_no_other_does(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        good, bad, liar = recorder.worker(), recorder.worker("gate"), recorder.worker("gate")
+        good, bad, impostor = recorder.worker(), recorder.worker("gate"), recorder.worker("gate")
         os.write(bad.channel.fileno(), b"\xff" * 100)
         wait_until(lambda: bad.receive() or bad.channel.ended)
-        liar.send(change(1, camera="door"))
-        wait_until(lambda: liar.receive() or liar.channel.ended)
+        impostor.send(change(1, camera="door"))
+        wait_until(lambda: impostor.receive() or impostor.channel.ended)
         good.send(change(2))
         assert good.wait(1)[0].stored
         assert stored(recorder.data / "maskwatch.db") == {2}
@@ -362,7 +362,7 @@ def test_a_restarted_recorder_closes_nothing_of_a_worker_that_lives_on(tmp_path:
         recorder.restart()
         time.sleep(1)
         assert open_in(recorder) == {1}, "a restarted recorder closes nothing of a living worker"
-        again = recorder.worker()  # the same process speaks: the worker has only connected anew
+        again = recorder.worker()  # the same process: the worker has only connected again
         again.send(change(1, 2))
         again.wait(1)
         assert open_in(recorder) == {1}
@@ -384,7 +384,7 @@ time.sleep(60)
 
 @contextmanager
 def worker_process(recorder: RecorderProcess, *arguments: str) -> Iterator[None]:
-    """A worker that is a process of its own: it opens a violation if told to, stays, is killed."""
+    """Run a worker as a process; `arguments` is the index of a violation that it opens."""
     command = [sys.executable, "-c", SUCCESSOR, str(recorder.socket), *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

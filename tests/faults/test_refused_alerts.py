@@ -1,4 +1,4 @@
-"""Alerts that a peer refuses are parked, counted and shown; all else goes on."""
+"""Alerts that a peer refuses are parked, counted and listed; other alerts are delivered."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def guards() -> Iterator[WebPeer]:
     peer.close()
 
 
-def told(peer: WebPeer) -> list[tuple[str, int]]:
-    """Violation and number of each alert that a webhook took."""
+def accepted_alerts(peer: WebPeer) -> list[tuple[str, int]]:
+    """Return violation and number of each alert that a webhook accepted."""
     alerts = [alert for request in peer.taken() for alert in json.loads(request.body)["alerts"]]
     return [(alert["id"], alert["number"]) for alert in alerts]
 
@@ -70,7 +70,7 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
             wait_until(
                 lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 2,
                 90,
-                "the beginning and the end of the visit to the door are parked, and counted",
+                "both changes of the violation at the door are parked",
             )
             listener.wait(lambda _: len(alerts_of(listener, "yard")) == 2, 60)
             guards.wait(4, 60)
@@ -79,70 +79,70 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
             (refused,) = listed(daemon, "--parked")
             assert refused["camera"] == "door"
             assert refused["alerts"] == {"delivered": 2, "parked": 2}
-            story = daemon.run("events show", refused["id"]).stdout
-            assert "not authorized" in story
-            assert "an earlier change was refused" in story
+            shown = daemon.run("events show", refused["id"]).stdout
+            assert "not authorized" in shown
+            assert "an earlier change was refused" in shown
             assert daemon.stop() == 0
         assert alerts_of(listener) == []
         ((first, _), (second, _)) = alerts_of(listener, "yard")
         assert first == second != refused["id"]
-        assert sorted(told(guards)) == sorted(
+        assert sorted(accepted_alerts(guards)) == sorted(
             (violation, number) for violation in (first, refused["id"]) for number in (1, 2)
         )
 
 
-def long_winded(index: int) -> Change:
-    """A change of which an alert of more than 4000 bytes comes: a person in a great many zones."""
-    said = change(index)
+def large_change(index: int) -> Change:
+    """Return a change whose alert has more than 4000 bytes: a person in eighty zones."""
+    small = change(index)
     return replace(
-        said, violation=replace(said.violation, zones=tuple(f"zone {n:050}" for n in range(80)))
+        small, violation=replace(small.violation, zones=tuple(f"zone {n:050}" for n in range(80)))
     )
 
 
 @pytest.fixture
-def narrow(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that cuts off whoever sends it more than 3000 bytes at a time."""
+def small_packets(tmp_path: Path) -> Iterator[Mosquitto]:
+    """Run a broker that disconnects a client after a packet of more than 3000 bytes."""
     with Mosquitto(tmp_path, ["allow_anonymous true", "max_packet_size 3000"]) as broker:
         yield broker
 
 
 @pytest.mark.long
 def test_an_alert_larger_than_the_broker_accepts_is_parked_without_a_disconnect(
-    tmp_path: Path, narrow: Mosquitto
+    tmp_path: Path, small_packets: Mosquitto
 ) -> None:
-    more = f"mqtt: {{port: {narrow.port}}}"
-    with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+    more = f"mqtt: {{port: {small_packets.port}}}"
+    with Listener(small_packets.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
         wait_started(daemon)
         with daemon.connect_worker("door") as worker:
-            worker.send(long_winded(0))
+            worker.send(large_change(0))
             worker.send(change(1, closed=True))
             worker.wait(2)
         listener.wait(lambda _: alerts_of(listener) == [alert(1)], 60)
         wait_until(lambda: daemon.metric("maskwatch_outbox_parked") == 1, 20, "it is parked")
-        told = daemon.run("events show", alert(0)[0]).stdout
-        assert "the broker takes no more than 3000" in told
+        shown = daemon.run("events show", alert(0)[0]).stdout
+        assert "the broker takes no more than 3000" in shown
         assert daemon.log().count("connected, publishing works") == 1
         assert daemon.stop() == 0
 
 
 @pytest.mark.long
 def test_an_alert_that_makes_a_broker_disconnect_holds_no_other_back(
-    tmp_path: Path, narrow: Mosquitto
+    tmp_path: Path, small_packets: Mosquitto
 ) -> None:
-    """MQTT 3.1.1 knows no limit beforehand: it is tried again, ever more seldom, until it is poison."""
-    more = f"mqtt: {{port: {narrow.port}, version: '3.1.1'}}"
-    with Listener(narrow.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+    """MQTT 3.1.1 announces no limit: the alert is retried with growing pauses until it is parked."""
+    more = f"mqtt: {{port: {small_packets.port}, version: '3.1.1'}}"
+    with Listener(small_packets.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
         wait_started(daemon)
         with daemon.connect_worker("door") as worker:
-            worker.send(long_winded(0))
+            worker.send(large_change(0))
             for index in range(1, 21):
                 worker.send(change(index, closed=True))
                 worker.wait(index + 1)
                 time.sleep(0.1)
-        wanted = {alert(index) for index in range(1, 21)}
-        listener.wait(lambda _: set(alerts_of(listener)) == wanted, 90)
+        expected = {alert(index) for index in range(1, 21)}
+        listener.wait(lambda _: set(alerts_of(listener)) == expected, 90)
         assert "the connection is lost" in daemon.log()
-        wait_until(lambda: daemon.metric("maskwatch_outbox_pending") <= 1, 20, "none of them waits")
+        wait_until(lambda: daemon.metric("maskwatch_outbox_pending") <= 1, 20, "none of them is pending")
         assert daemon.stop() == 0
 
 
@@ -158,20 +158,24 @@ def test_a_webhook_that_refuses_one_violation_receives_all_others_in_digests(
     )
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
         wait_started(daemon)
-        everybody = range(1, 11)
+        indexes = range(1, 11)
         with daemon.connect_worker("door") as worker:
-            for index in everybody:
+            for index in indexes:
                 worker.send(change(index))
             worker.wait(10)
             sink = {"sink": "people-guards"}
             wait_until(lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 1, 60, "it is parked")
-            for index in everybody:
+            for index in indexes:
                 worker.send(change(index, 2, closed=True))
             worker.wait(20)
-        wanted = {alert(i, n) for i in everybody if i != 3 for n in (1, 2)}
-        wait_until(lambda: set(told(guards)) == wanted, 60, "all the others are told")
-        wait_until(lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 2, 20, "with its end")
-        assert len(told(guards)) == len(wanted), "none twice"
+        expected = {alert(i, n) for i in indexes if i != 3 for n in (1, 2)}
+        wait_until(lambda: set(accepted_alerts(guards)) == expected, 60, "all others are accepted")
+        wait_until(
+            lambda: daemon.metric("maskwatch_outbox_parked", **sink) == 2,
+            20,
+            "its end too",
+        )
+        assert len(accepted_alerts(guards)) == len(expected), "each once"
         assert any(len(json.loads(request.body)["alerts"]) > 1 for request in guards.taken())
         assert daemon.metric("maskwatch_outbox_pending") == 0
         assert daemon.stop() == 0

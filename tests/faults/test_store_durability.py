@@ -1,4 +1,4 @@
-"""Once `record()` has returned nothing is lost: what is synced before it does, and kills in between."""
+"""After `record()` has returned nothing is lost: what is synced before, and kills in between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 @contextmanager
 def traced(pid: int, output: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Attach strace to a process that runs already."""
+    """Attach strace to a running process."""
     command = ["strace", "-f", "-y", "-qq", "-o", str(output), "-p", str(pid), *options]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as tracer:
         status = Path(f"/proc/{pid}/status")
@@ -36,7 +36,7 @@ def traced(pid: int, output: Path, *options: str) -> Iterator[subprocess.Popen[b
 
 
 def first(lines: list[str], pattern: str) -> int:
-    """The index of the first line that matches."""
+    """Return the index of the first line that matches."""
     found = [index for index, line in enumerate(lines) if re.search(pattern, line)]
     assert found, f"nothing matches {pattern} in\n" + "\n".join(lines)
     return found[0]
@@ -47,9 +47,9 @@ def test_picture_directory_and_wal_are_synced_before_the_acknowledgement(
 ) -> None:
     trace = tmp_path / "trace"
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")  # no other write comes in between
+        recorder.mood("away")  # so that no other write is in between
         worker = recorder.worker()
-        worker.send(change(1), JPEG)  # makes the folder of the day
+        worker.send(change(1), JPEG)  # creates the folder of the day
         worker.wait(1)
         calls = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write"
         with traced(recorder.process.pid, trace, "-e", calls):
@@ -92,7 +92,7 @@ def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, 
         assert len(worker.acknowledged) == 1
         recorder.restart()
         again = recorder.worker()
-        again.send(change(2), JPEG)  # as a worker does with what was not acknowledged
+        again.send(change(2), JPEG)  # as a worker resends what was not acknowledged
         assert again.wait(1)[0].stored
         wait_until(lambda: change(2).alert_id in recorder.taken)
         assert recorder.stop() == 0
@@ -100,7 +100,7 @@ def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, 
 
 
 def assert_whole(recorder: RecorderProcess, changes: list[Change]) -> None:
-    """Every change is stored once, with its picture, and was taken at least once."""
+    """Check that every change is stored once with its picture, and was delivered at least once."""
     with read_session(recorder.data / "maskwatch.db") as session:
         stored = {
             step.change.alert_id: step.picture
@@ -114,37 +114,37 @@ def assert_whole(recorder: RecorderProcess, changes: list[Change]) -> None:
     assert set(recorder.taken) == stored.keys()
 
 
-class PatientWorker:
-    """Sends changes, and what was not acknowledged again to each new recorder, as a worker does."""
+class ResendingWorker:
+    """Sends changes, and resends to each new recorder what was not acknowledged."""
 
     def __init__(self, recorder: RecorderProcess, changes: list[Change]) -> None:
         self._recorder = recorder
-        self._left = {item.alert_id: item for item in changes}
+        self._unacknowledged = {item.alert_id: item for item in changes}
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self) -> None:
         deadline = time.monotonic() + 150
-        while self._left and time.monotonic() < deadline:
+        while self._unacknowledged and time.monotonic() < deadline:
             try:
                 self._session(FakeWorker(self._recorder.socket))
             except OSError:
                 time.sleep(0.05)
 
     def _session(self, worker: FakeWorker) -> None:
-        for item in self._left.values():
+        for item in self._unacknowledged.values():
             worker.send(item, JPEG)
-        while self._left and not worker.channel.ended:
+        while self._unacknowledged and not worker.channel.ended:
             worker.receive()
-            for told in worker.acknowledged:
-                self._left.pop(f"{told.violation}:{told.number}", None)
+            for receipt in worker.acknowledged:
+                self._unacknowledged.pop(f"{receipt.violation}:{receipt.number}", None)
             worker.acknowledged.clear()
         worker.close()
 
     def join(self) -> bool:
-        """Wait; return whether everything was acknowledged."""
+        """Wait for the end; return whether everything was acknowledged."""
         self._thread.join(160)
-        return not self._left
+        return not self._unacknowledged
 
 
 @pytest.mark.long
@@ -152,7 +152,7 @@ def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> 
     changes = [change(index, number, closed=number == 3) for index in range(25) for number in (1, 2, 3)]
     chance = random.Random(20260301)
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        worker = PatientWorker(recorder, changes)
+        worker = ResendingWorker(recorder, changes)
         for _ in range(5):
             time.sleep(chance.uniform(0.02, 0.6))
             recorder.kill()
@@ -166,5 +166,5 @@ def test_kills_at_random_instants_lose_nothing_that_was_sent(tmp_path: Path) -> 
             violation, _, number = alert.partition(":")
             assert int(number) >= seen.get(violation, 0), "in order within a violation"
             seen[violation] = int(number)
-        # A kill may repeat what was out: no more than the sink's window each time.
+        # A kill may repeat the alerts in flight: at most the sink's window.
         assert len(recorder.taken) - len(changes) <= 5 * 4

@@ -1,4 +1,4 @@
-"""The unit file, judged by systemd itself and run by a real (user) manager."""
+"""The unit file, checked by systemd and run by a real user manager."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 PROGRAM = "/opt/maskwatch/bin/maskwatch"
 CONFIG = "/etc/maskwatch/config.yaml"
-# A user manager in a borrowed namespace cannot change users, nor mount over what a container hides.
+# A user manager in this namespace cannot change users, nor mount over what a container hides.
 NEEDS_SYSTEM_MANAGER = re.compile(
     r"^(User|Group|Private\w+|Protect\w+|StateDirectory\w*|RuntimeDirectory\w*|"
     r"ConfigurationDirectory\w*|DevicePolicy|KeyringMode|RemoveIPC)=.*\n",
@@ -58,7 +58,7 @@ def unit(root: Path) -> str:
 
 @pytest.fixture
 def installed(unit: str, tmp_path: Path) -> Path:
-    """The unit with a program that exists on this machine."""
+    """Write the unit with a program that exists on this machine."""
     path = tmp_path / "maskwatch.service"
     path.write_text(unit.replace(PROGRAM, str(Path(sys.executable).with_name("maskwatch"))))
     return path
@@ -66,7 +66,7 @@ def installed(unit: str, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[RtspServer]:
-    """A camera that asks for what only systemd hands over."""
+    """Serve a camera whose password only systemd passes to the daemon."""
     with RtspServer(users={"ann": "CANARY-4711"}) as server:
         server.add("c0", make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10))
         yield server
@@ -136,9 +136,9 @@ def test_a_real_systemd_manager_runs_the_daemon_with_its_credentials(
     service = service.replace("WatchdogSec=30", "WatchdogSec=4")
     service = service.replace("TimeoutAbortSec=10", "TimeoutAbortSec=1")
     (tmp_path / "credential").write_text("CANARY-4711\n")
-    asked = "LoadCredential=mqtt-password\n"  # the others are not there, which is no obstacle
-    assert asked in service
-    service = service.replace(asked, f"{asked[:-1]}:{tmp_path}/credential\n")
+    setting = "LoadCredential=mqtt-password\n"  # the other files are absent, which is allowed
+    assert setting in service
+    service = service.replace(setting, f"{setting[:-1]}:{tmp_path}/credential\n")
     log = f"[Service]\nStandardError=append:{tmp_path}/daemon.log\n"
     (tmp_path / "unit" / "maskwatch.service").write_text(service.replace("[Service]\n", log))
     (tmp_path / "steps").write_text(STEPS.replace("FOLDER", str(tmp_path)))
@@ -161,9 +161,9 @@ def test_a_real_systemd_manager_runs_the_daemon_with_its_credentials(
             check=False,
             start_new_session=True,
         )
-    said = (tmp_path / "out").read_text()
-    lines = dict(line.split(" ", 1) for line in said.splitlines() if " " in line)
-    everything = said + (tmp_path / "daemon.log").read_text()
+    output = (tmp_path / "out").read_text()
+    lines = dict(line.split(" ", 1) for line in output.splitlines() if " " in line)
+    everything = output + (tmp_path / "daemon.log").read_text()
     assert lines["start"] == "0", everything
     assert "ActiveState=active" in lines["started"], everything
     assert "1 of 1 cameras live" in lines["running"], everything

@@ -1,4 +1,4 @@
-"""All that cameras do wrong, at once, to one daemon: each is noticed, told in words and left behind."""
+"""All faults of cameras at the same time: each is detected and reported, and ends without a restart."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ LOST = {
     "drips": "drip=20",
     "hangs-up": "close",
 }
-"""Cameras that give no more pictures, and how."""
+"""Cameras that send no more pictures, and their faults."""
 CODECS = {"wider": "h264", "recoded": "hevc"}
-"""Cameras that go on with pictures of another size, and of that codec."""
-NAMES = (*LOST, *CODECS, "torn", "well")
+"""Cameras that continue with pictures of another size, in this codec."""
+NAMES = (*LOST, *CODECS, "torn", "healthy")
 
 
 @dataclass
-class Site:
+class Harness:
     daemon: QuickDaemon
     server: RtspServer
     locked: RtspServer
-    """It asks for a password; its one camera is `locked`."""
+    """Requires a password; its one camera is `locked`."""
     folder: Path
 
     def reports(self) -> dict[str, CameraReport]:
@@ -45,21 +45,21 @@ class Site:
         return {name: report.worker.pid for name, report in self.reports().items()}
 
     def live(self, *names: str) -> bool:
-        """Whether all give pictures; one whose picture changed may be taken for a moved one."""
+        """Return whether all send pictures; one whose picture changed may count as moved."""
         return all(self.reports()[name].state in ("live", "blind") for name in names)
 
-    def frames_go_on(self, *names: str) -> None:
+    def wait_for_frames(self, *names: str) -> None:
         before = self.reports()
         wait_until(
             lambda: all(self.reports()[name].frames > before[name].frames + 2 for name in names),
             90,
-            f"frames of {names} go on",
+            f"frames of {names} continue",
         )
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("site")
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    folder = tmp_path_factory.mktemp("harness")
     clip = make_clip(folder / "clip.mp4", frames=50, rate=10, gop=10)
     with ExitStack() as stack:
         server = stack.enter_context(RtspServer())
@@ -73,80 +73,80 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         rows = "\n".join(f"  - {{name: {name}, url: '{url}', {more}}}" for name, url in urls.items())
         daemon = stack.enter_context(QuickDaemon(folder, rows))
         daemon.wait_ready(120)
-        site = Site(daemon, server, locked, folder)
-        wait_until(lambda: site.live(*urls), 180, "all cameras are live")
-        yield site
+        harness = Harness(daemon, server, locked, folder)
+        wait_until(lambda: harness.live(*urls), 180, "all cameras are live")
+        yield harness
         assert daemon.stop() == 0
         assert not [word for word in ("CANARY", "Traceback") if word in daemon.log()]
 
 
 @pytest.mark.long
 def test_many_faulty_cameras_disturb_no_other_worker(
-    site: Site,
+    harness: Harness,
 ) -> None:
-    pids, since = site.pids(), site.reports()["well"].since
+    pids, since = harness.pids(), harness.reports()["healthy"].since
     wider = {
         codec: make_clip(
-            site.folder / f"{codec}.mp4", frames=50, rate=10, gop=10, codec=codec, size=(480, 320)
+            harness.folder / f"{codec}.mp4", frames=50, rate=10, gop=10, codec=codec, size=(480, 320)
         )
         for codec in CODECS.values()
     }
     for name, fault in LOST.items():
-        site.server.faults(name).apply(fault)
-    site.server.disconnect("hangs-up")
-    site.server.faults("torn").drop = 0.3
+        harness.server.faults(name).apply(fault)
+    harness.server.disconnect("hangs-up")
+    harness.server.faults("torn").drop = 0.3
     for name, codec in CODECS.items():
-        site.server.switch(name, wider[codec])
+        harness.server.switch(name, wider[codec])
     reasons: dict[str, str] = {}
 
-    def all_told() -> bool:
-        reports = site.reports()
+    def all_reported() -> bool:
+        reports = harness.reports()
         lost = [name for name in LOST if reports[name].state in ("stalled", "backoff")]
         reasons.update({name: reports[name].reason for name in lost if reports[name].reason})
         return reasons.keys() == LOST.keys()
 
-    wait_until(all_told, 120, "each loss is told")
-    damaged = "maskwatch_frames_total"
+    wait_until(all_reported, 120, "each loss is reported")
+    frames = "maskwatch_frames_total"
     wait_until(
-        lambda: site.daemon.metric(damaged, camera="torn", fate="damaged") > 0, 60, "lost packets show"
+        lambda: harness.daemon.metric(frames, camera="torn", fate="damaged") > 0, 60, "lost packets show"
     )
-    site.frames_go_on("well", *CODECS)
+    harness.wait_for_frames("healthy", *CODECS)
     for name in (*LOST, "torn"):
-        site.server.faults(name).clear()
+        harness.server.faults(name).clear()
     back: set[str] = set()
 
-    def all_back() -> bool:  # not at one moment: on a busy machine one may stall again
-        back.update(name for name in NAMES if site.live(name))
+    def all_back() -> bool:  # one after the other: on a busy machine one may stall again
+        back.update(name for name in NAMES if harness.live(name))
         return back == set(NAMES)
 
-    wait_until(all_back, 300, "each is live again")  # the pauses grew meanwhile
-    site.frames_go_on(*NAMES)
-    assert site.pids() == pids, "no worker had to be replaced"
-    assert site.reports()["well"].since == since
+    wait_until(all_back, 300, "each is live again")  # the pauses have grown
+    harness.wait_for_frames(*NAMES)
+    assert harness.pids() == pids, "no worker had to be replaced"
+    assert harness.reports()["healthy"].since == since
 
 
 @pytest.mark.long
 def test_a_wrong_password_is_tried_once_so_that_the_camera_locks_nothing_out(
-    site: Site,
+    harness: Harness,
 ) -> None:
-    site.locked.set_users({"ann": "CANARY-new"})
-    refused = site.locked.counts("locked").refused
-    site.locked.disconnect("locked")
+    harness.locked.set_users({"ann": "CANARY-new"})
+    refused = harness.locked.counts("locked").refused
+    harness.locked.disconnect("locked")
 
-    def told() -> bool:
-        report = site.reports()["locked"]
+    def reported() -> bool:
+        report = harness.reports()["locked"]
         return report.state == "backoff" and "user name or password" in report.reason
 
-    wait_until(told, 60, "the reason is told")
-    attempts = site.locked.counts("locked").refused
+    wait_until(reported, 60, "the reason is reported")
+    attempts = harness.locked.counts("locked").refused
     assert attempts > refused
     others = [name for name in NAMES if name != "locked"]
     for _ in range(3):
-        site.frames_go_on(*others)
-    assert told()
-    assert site.locked.counts("locked").refused == attempts, "it is not tried again and again"
-    config = site.daemon.config
+        harness.wait_for_frames(*others)
+    assert reported()
+    assert harness.locked.counts("locked").refused == attempts, "it is not retried"
+    config = harness.daemon.config
     config.write_text(config.read_text().replace("CANARY-old", "CANARY-new"))
-    done = site.daemon.run("reload", "--wait")
+    done = harness.daemon.run("reload", "--wait")
     assert done.returncode == 0, done.stderr
-    wait_until(lambda: site.live("locked"), 60, "the camera is live with its new password")
+    wait_until(lambda: harness.live("locked"), 60, "the camera is live with its new password")

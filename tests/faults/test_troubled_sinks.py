@@ -1,4 +1,4 @@
-"""A way out that hangs, refuses or is not who it should be holds up no other, and loses nothing."""
+"""A sink that hangs, refuses or fails its TLS checks delays no other sink and loses no alert."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 STATE = 20
-"""Publications of what is retained that may be out beside the alerts."""
+"""Retained publications that may be in flight beside the alerts."""
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
 
 
-class Mute:
-    """A web server that takes connections and requests, and answers only once it is `released`."""
+class HangingPeer:
+    """A web server that reads requests and answers only once it is `released`."""
 
     def __init__(self) -> None:
         self.released = threading.Event()
@@ -51,8 +51,8 @@ class Mute:
 
 
 @pytest.fixture
-def mute() -> Iterator[Mute]:
-    peer = Mute()
+def hanging() -> Iterator[HangingPeer]:
+    peer = HangingPeer()
     yield peer
     peer.close()
 
@@ -66,16 +66,16 @@ def good() -> Iterator[WebPeer]:
 
 @pytest.mark.long
 def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
-    tmp_path: Path, mute: Mute, good: WebPeer
+    tmp_path: Path, hanging: HangingPeer, good: WebPeer
 ) -> None:
     closed = free_port()
     with Mosquitto(tmp_path) as broker, Listener(broker.port) as listener:
         channels = ", ".join(
             channel(name, port, burst=99, ended="true")
             for name, port in (
-                ("mute", mute.port),
-                ("mute-2", mute.port),
-                ("mute-3", mute.port),
+                ("hanging", hanging.port),
+                ("hanging-2", hanging.port),
+                ("hanging-3", hanging.port),
                 ("closed", closed),
                 ("good", good.port),
             )
@@ -91,14 +91,14 @@ def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
             listener.wait(lambda _: len(alerts_of(listener)) == 20, 60)
             good.wait(20, 60)
 
-            sinks = {"mqtt": 0, "people-good": 0, "people-mute": 20, "people-closed": 20}
+            sinks = {"mqtt": 0, "people-good": 0, "people-hanging": 20, "people-closed": 20}
 
             def pending() -> dict[str, float]:
                 return {sink: daemon.metric("maskwatch_outbox_pending", sink=sink) for sink in sinks}
 
-            wait_until(lambda: pending() == sinks, 30, "what waits is counted for each")
-            assert not mute.peer.taken()
-            assert daemon.stop() == 0, "not even the end waits for them"
+            wait_until(lambda: pending() == sinks, 30, "pending alerts are counted by sink")
+            assert not hanging.peer.taken()
+            assert daemon.stop() == 0, "they do not delay the end of the daemon"
             assert "took too long to end" not in daemon.log()
 
 
@@ -107,18 +107,18 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
     tmp_path: Path, certificates: Path
 ) -> None:
     port, plain = free_port(), free_port()
-    entry, *only_known = password_lines(tmp_path)
+    entry, *user_lines = password_lines(tmp_path)
     users = tmp_path / "passwords"
     both = users.read_text()
-    without_us = "".join(line for line in both.splitlines(True) if not line.startswith("node:"))
+    without_node = "".join(line for line in both.splitlines(True) if not line.startswith("node:"))
     more = (
         f"mqtt: {{port: {port}, tls: true, ca_file: '{certificates}/ca.crt', ack_timeout: 2,"
         " username: node, password: '${BROKER}'}"
     )
 
-    def broker(certificate: str, known: str) -> GatedMosquitto:
-        users.write_text(known)
-        lines = [entry, *only_known, *tls_lines(certificates, certificate)[1:]]
+    def broker(certificate: str, users_text: str) -> GatedMosquitto:
+        users.write_text(users_text)
+        lines = [entry, *user_lines, *tls_lines(certificates, certificate)[1:]]
         return GatedMosquitto(tmp_path, [*lines, f"listener {plain} 127.0.0.1"], port=port)
 
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, {"BROKER": CANARY_PASSWORD}) as daemon:
@@ -126,20 +126,20 @@ def test_alerts_wait_while_the_certificate_or_password_of_the_broker_is_wrong(
         with daemon.connect_worker("door") as worker:
             wrong = (
                 ("expired", both, "certificate has expired"),
-                ("good", without_us, "not authorized"),
+                ("good", without_node, "not authorized"),
             )
-            for index, (certificate, known, complaint) in enumerate(wrong):
+            for index, (certificate, users_text, message) in enumerate(wrong):
                 worker.send(change(index))
                 assert worker.wait(index + 1)[-1].stored
-                with broker(certificate, known):
-                    wait_until(lambda said=complaint: said in daemon.log(), 60, complaint)
-        wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 2, 20, "they wait")
+                with broker(certificate, users_text):
+                    wait_until(lambda text=message: text in daemon.log(), 60, message)
+        wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 2, 20, "both wait")
         assert daemon.metric("maskwatch_sink_ready") == 0
         with (
-            broker("good", both) as mended,
+            broker("good", both) as repaired,
             Listener(plain, username="reader", password=CANARY_PASSWORD) as listener,
         ):
-            mended.admit()
+            repaired.admit()
             listener.wait(lambda _: alerts_of(listener) == [alert(0), alert(1)], 90)
             assert daemon.stop() == 0
         assert CANARY_PASSWORD not in daemon.log()
@@ -160,7 +160,7 @@ def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
                 worker.send(change(index))
             worker.wait(len(everything))
 
-        def offered() -> list[str]:
+        def sent_ids() -> list[str]:
             bodies = [
                 json.loads(body)
                 for name, body in list(silent.seen.publications)
@@ -168,29 +168,29 @@ def test_alerts_that_a_broker_never_acknowledged_go_to_its_replacement(
             ]
             return [body["id"] for body in bodies]
 
-        wait_until(lambda: len(offered()) > len(set(offered())), 60, "what was offered is offered again")
+        wait_until(lambda: len(sent_ids()) > len(set(sent_ids())), 60, "an alert is sent again")
         wait_until(lambda: daemon.metric("maskwatch_outbox_pending", sink="mqtt") == 40, 20, "all wait")
         assert "no acknowledgement" in daemon.log()
-        assert silent.seen.max_pending <= 3 + STATE, "no more is out than the window"
+        assert silent.seen.max_pending <= 3 + STATE, "no more than the window is in flight"
         silent.close()
         with GatedMosquitto(tmp_path, port=silent.port) as broker, Listener(broker.port) as listener:
             broker.admit()
             listener.wait(lambda _: set(alerts_of(listener)) == everything, 90)
-            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "no alert is pending")
             assert daemon.stop() == 0
 
 
 def dropped(broker: Mosquitto) -> list[str]:
-    """What the broker says of each publication of the daemon's that it dropped, all acknowledged."""
-    words = "Denied PUBLISH from maskwatch-test"
-    return [line for line in broker.log().splitlines() if words in line]
+    """Return the broker's log lines about publications of the daemon that it dropped."""
+    text = "Denied PUBLISH from maskwatch-test"
+    return [line for line in broker.log().splitlines() if text in line]
 
 
 @pytest.mark.long
 def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
     tmp_path: Path,
 ) -> None:
-    """An MQTT 3.1.1 broker has no other answer: only what the daemon hears of itself tells."""
+    """An MQTT 3.1.1 broker acknowledges what it drops: only the canary detects it."""
     everything = [alert(index, number) for number in (1, 2) for index in range(15)]
     reader = {"username": "reader", "password": CANARY_PASSWORD}
     with (
@@ -208,12 +208,12 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
                     worker.send(change(index))
                     worker.send(change(index, 2, closed=True))
                 assert all(receipt.stored for receipt in worker.wait(len(everything)))
-            wait_until(lambda: len(dropped(broker)) > 2, 90, "it tries again and again")
+            wait_until(lambda: len(dropped(broker)) > 2, 90, "the canary is retried")
             sink = {"sink": "mqtt"}
             wait_until(
                 lambda: daemon.metric("maskwatch_outbox_pending", **sink) == len(everything),
                 20,
-                "all of them wait",
+                "all of them are pending",
             )
             assert daemon.metric("maskwatch_sink_ready", **sink) == 0
             assert daemon.metric("maskwatch_alerts_total", **sink, fate="accepted") == 0
@@ -223,10 +223,10 @@ def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
 
             broker.admit()
             listener.wait(lambda _: len(alerts_of(listener)) == len(everything), 120)
-            came = alerts_of(listener)
-            assert sorted(came) == sorted(everything), "each once"
-            assert sorted(came, key=itemgetter(0)) == sorted(came), "and in order"
-            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "none waits")
+            received = alerts_of(listener)
+            assert sorted(received) == sorted(everything), "each once"
+            assert sorted(received, key=itemgetter(0)) == sorted(received), "in order"
+            wait_until(lambda: daemon.metric("maskwatch_outbox_pending") == 0, 20, "no alert is pending")
             assert daemon.metric("maskwatch_alerts_total", **sink, fate="accepted") == len(everything)
             assert "publishing works" in daemon.log()
             assert daemon.stop() == 0
