@@ -39,9 +39,9 @@ def demo(out: Path) -> None:
     """
     from maskwatch.lab.demo import Demo
 
-    stage = Demo(out.resolve(), click.echo, lambda arrival: click.echo(_line(arrival)))
-    result = stage.run()
-    _summary(result, stage)
+    system = Demo(out.resolve(), click.echo, lambda arrival: click.echo(_line(arrival)))
+    result = system.run()
+    _summary(result, system)
     sys.exit(0 if result.account.exact and result.exit_code == 0 else 1)
 
 
@@ -59,7 +59,7 @@ def _line(arrival: Arrival) -> str:
     return f"  {time}  {alert.camera:<10} {alert.change.upper():<8} {words[alert.change]}{latency}"
 
 
-def _summary(result: DemoResult, stage: Demo) -> None:
+def _summary(result: DemoResult, system: Demo) -> None:
     account, metrics = result.account, result.metrics
     opened = sorted(a.latency for a in result.arrivals if a.alert.change == "opened")
     click.echo("\nSummary")
@@ -76,8 +76,8 @@ def _summary(result: DemoResult, stage: Demo) -> None:
         click.echo(
             f"  latency    {opened[len(opened) // 2] * 1000:.0f} ms from frame to message (median)"
         )
-    click.echo(f"  pictures   {len(result.pictures)} anonymized, in {stage.data / 'pictures'}")
-    click.echo(f"  database   {stage.data / 'maskwatch.db'}; daemon's log {stage.log}")
+    click.echo(f"  pictures   {len(result.pictures)} anonymized, in {system.data / 'pictures'}")
+    click.echo(f"  database   {system.data / 'maskwatch.db'}; daemon's log {system.log}")
     click.echo(f"  daemon     ended with exit code {result.exit_code}")
     for visit in account.missed:
         click.secho(f"  MISSED     {visit.camera}: {visit.person}", fg="red")

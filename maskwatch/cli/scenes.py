@@ -89,7 +89,7 @@ def render(
     faces: Path | None,
 ) -> None:
     """Render the scenes NAMES (see `list`), each into NAME-SEED.mp4 and its .truth.json."""
-    from maskwatch.lab import scenes as room
+    from maskwatch.lab import scenes as lab_scenes
     from maskwatch.lab.scenes.catalogue import scene_named
 
     chosen = [scene_named(name, seed) for name in names]
@@ -97,7 +97,7 @@ def render(
     out.mkdir(parents=True, exist_ok=True)
     for name, scene in zip(names, chosen, strict=True):
         path = out / f"{name}-{seed}.mp4"
-        truth = room.render(
+        truth = lab_scenes.render(
             scene, path, size=_RESOLUTIONS[resolution], fps=fps, seed=seed, faces=heads, codec=codec
         )
         click.echo(f"{path}: {truth.seconds:g} s, {len(truth.visits)} visits")
@@ -117,9 +117,9 @@ def expected(clip: Path) -> None:
 
 
 def _heads(folder: Path | None) -> tuple[Head, ...]:
-    from maskwatch.lab import scenes as room
+    from maskwatch.lab import scenes as lab_scenes
 
-    return room.heads_from(folder) if folder else room.default_heads()
+    return lab_scenes.heads_from(folder) if folder else lab_scenes.default_heads()
 
 
 def _show(truth: Truth) -> None:

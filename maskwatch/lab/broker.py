@@ -1,7 +1,7 @@
-"""A real MQTT broker (3.1.1) that comes by pip, so that a first try needs nothing installed.
+"""A real MQTT broker (3.1.1) that pip installs, so that the demo needs no other installation.
 
-It is amqtt (extra: demo), on the loopback address, for demonstrations; a process of its own, so
-that it neither slows nor litters the one that started it. A service wants Mosquitto or another
+It is amqtt (extra: demo), on the loopback address, in a process of its own, so that it neither
+slows its parent nor logs there. It is for demonstrations; a service needs Mosquitto or another
 broker: see docs/mqtt.md.
 """
 
@@ -33,7 +33,7 @@ def free_port() -> int:
 
 
 class EmbeddedBroker:
-    """A broker on 127.0.0.1, running from entering to leaving the context.
+    """A broker on 127.0.0.1 that runs within its context.
 
     Raises:
         DependencyError: amqtt is not installed.
@@ -48,7 +48,7 @@ class EmbeddedBroker:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        answer = self._answer(10)
+        answer = self._read_line(10)
         if answer != _READY:
             self.__exit__(None, None, None)
             if self._process.returncode == DependencyError.exit_code:
@@ -61,7 +61,7 @@ class EmbeddedBroker:
     ) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()  # the child takes this as the end
+        self._process.stdin.close()  # the child ends at the end of its input
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:
@@ -69,7 +69,7 @@ class EmbeddedBroker:
             self._process.wait()
         self._process.stdout.close()
 
-    def _answer(self, timeout: float) -> str:
+    def _read_line(self, timeout: float) -> str:
         assert self._process.stdout is not None
         if not select.select([self._process.stdout], [], [], timeout)[0]:
             return ""
@@ -80,33 +80,33 @@ async def _serve(port: int) -> None:
     from amqtt.broker import Broker  # noqa: PLC0415 - an extra, needed in the child only
 
     listener = {"type": "tcp", "bind": f"127.0.0.1:{port}"}
-    anyone = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-    broker = Broker({"listeners": {"default": listener}, "plugins": anyone})
+    plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
+    broker = Broker({"listeners": {"default": listener}, "plugins": plugins})
     await broker.start()
-    _say(_READY)
+    _write_line(_READY)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
     with contextlib.suppress(asyncio.TimeoutError):
         await asyncio.wait_for(broker.shutdown(), 3)
 
 
-def _say(line: str) -> None:
+def _write_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def _child(port: int) -> int:
-    """Serve until standard input ends; answer `ready` or one line that says why not."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then closes our stdin
+    """Serve until standard input ends; write `ready`, or one line with the reason of a failure."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at Ctrl-C the parent closes standard input
     logging.disable(logging.CRITICAL)
     try:
         from amqtt.errors import BrokerError  # noqa: PLC0415 - an extra, needed in the child only
     except ImportError:
-        _say("the embedded broker needs amqtt: pip install 'maskwatch[demo]'")
+        _write_line("the embedded broker needs amqtt: pip install 'maskwatch[demo]'")
         return DependencyError.exit_code
     try:
         asyncio.run(_serve(port))
     except (OSError, BrokerError) as error:
-        _say(str(error).replace("\n", " "))
+        _write_line(str(error).replace("\n", " "))
         return 1
     return 0
 

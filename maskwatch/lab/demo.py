@@ -1,7 +1,7 @@
-"""The whole system on one machine: rendered cameras, the real daemon, a real broker, a witness.
+"""The whole system on one machine: rendered cameras, the daemon, a broker, and a subscriber.
 
-Nothing here stands in for the product: the daemon is `maskwatch run` in processes of its own, the
-cameras are RTSP with Digest authentication, the alerts are read back by an independent subscriber.
+Nothing of the product is replaced: the daemon is `maskwatch run` in its own processes, the cameras
+are RTSP with Digest authentication, and an independent subscriber receives the alerts.
 """
 
 from __future__ import annotations
@@ -36,20 +36,18 @@ from maskwatch.lab.truth import Truth, truth_path
 
 __all__ = ["Demo", "DemoResult"]
 
-Say = Callable[[str], None]
-
 _NODE = "demo"
 _USER = "viewer"
 _PASSWORD_VARIABLE = "MASKWATCH_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
 _FPS = 15.0
 _SIZE = (1280, 720)
-# After the last person left: long enough for the daemon to be sure that they will not come back.
-_AFTERMATH = 5.0
+# Seconds after the last person left, in which the daemon closes the last visit.
+_CLOSING_TIME = 5.0
 
 
 @dataclass(slots=True)
 class DemoResult:
-    """What the demo showed."""
+    """The results of a demo."""
 
     account: Account
     arrivals: list[Arrival] = field(default_factory=list)
@@ -61,9 +59,11 @@ class DemoResult:
 class Demo:
     """Runs in `folder`, whose clips are kept for the next run and whose data is replaced."""
 
-    def __init__(self, folder: Path, say: Say, on_arrival: Callable[[Arrival], None]) -> None:
+    def __init__(
+        self, folder: Path, log: Callable[[str], None], on_arrival: Callable[[Arrival], None]
+    ) -> None:
         self.folder = folder
-        self._say = say
+        self._print = log
         self._on_arrival = on_arrival
         self._password = secrets.token_urlsafe(12)
         self._metrics_port = free_port()
@@ -75,11 +75,11 @@ class Demo:
 
     @property
     def log(self) -> Path:
-        """The daemon's log."""
+        """The daemon's log file."""
         return self.folder / "daemon.log"
 
     def run(self) -> DemoResult:
-        """Run it all; raises MaskwatchError when a part does not start."""
+        """Run the demo; raise MaskwatchError if a part does not start."""
         clips = self._clips()
         for old in (self.data, self.folder / "run"):
             shutil.rmtree(old, ignore_errors=True)
@@ -91,13 +91,13 @@ class Demo:
             listener = stack.enter_context(
                 Listener("127.0.0.1", broker.port, Topics("maskwatch", _NODE))
             )
-            self._say(f"Broker on port {broker.port}; cameras on rtsp://{server.host}:{server.port}")
+            self._print(f"Broker on port {broker.port}; cameras on rtsp://{server.host}:{server.port}")
             config = self._write_config(server, list(clips), broker.port)
             result = DemoResult(Account((), (), ()))
             with self._daemon(config, result) as process:
                 self._wait_live(server, list(clips), process)
                 due = self._play(server, clips)
-                self._watch(listener, due, result)
+                self._collect(listener, due, result)
                 result.metrics = self._scrape()
         reports = [
             ReportedVisit(a.alert.camera, str(a.alert.id), a.alert.at)
@@ -120,7 +120,7 @@ class Demo:
         clips = {name: folder / f"{name}.mp4" for name in DEMO}
         missing = [i for i, clip in enumerate(clips.values()) if not truth_path(clip).exists()]
         if missing:
-            self._say(f"Rendering {len(missing)} scenes of people (kept for next time) ...")
+            self._print(f"Rendering {len(missing)} scenes of people (kept for next time) ...")
             with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
                 list(pool.map(_render, missing, [folder] * len(missing)))
         return clips
@@ -166,28 +166,27 @@ class Demo:
                 result.exit_code = process.wait()
 
     def _wait_live(self, server: RtspServer, names: list[str], process: subprocess.Popen[bytes]) -> None:
-        self._say("Starting the daemon ...")
+        self._print("Starting the daemon ...")
         deadline = time.monotonic() + 30
         while not self._ready() or any(server.counts(name).playing < 1 for name in names):
             if process.poll() is not None:
                 raise MaskwatchError(
-                    f"the daemon ended with exit code {process.returncode}; its last words:\n"
-                    + self._last_words()
+                    f"the daemon ended with exit code {process.returncode}; the end of its log:\n"
+                    + self._log_tail()
                 )
             if time.monotonic() > deadline:
                 raise MaskwatchError(
-                    f"the daemon was not ready within 30 s; its log is {self.log}:\n"
-                    + self._last_words()
+                    f"the daemon was not ready within 30 s; its log is {self.log}:\n" + self._log_tail()
                 )
             time.sleep(0.1)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-10:])
 
     def _ready(self) -> bool:
         try:
-            with urllib.request.urlopen(self._url("readyz"), timeout=2) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(self._url("readyz"), timeout=2) as response:
+                return bool(response.status == 200)
         except OSError:
             return False
 
@@ -198,14 +197,14 @@ class Demo:
             started = server.play(name, after=0.5)
             due += due_visits(name, expected_events(truth), started.wall)
         longest = max(truth.seconds for truth in truths.values())
-        self._say(
+        self._print(
             f"{len(clips)} cameras live, playing {longest:.0f} s; metrics at {self._url('metrics')}\n"
         )
-        self._ends = time.monotonic() + 0.5 + longest + _AFTERMATH
+        self._ends = time.monotonic() + 0.5 + longest + _CLOSING_TIME
         return due
 
-    def _watch(self, listener: Listener, due: list[DueVisit], result: DemoResult) -> None:
-        """Note alerts until every clip is over and every reported visit has been closed."""
+    def _collect(self, listener: Listener, due: list[DueVisit], result: DemoResult) -> None:
+        """Collect alerts until every clip has ended, or every reported visit has been closed."""
         open_ids: set[str] = set()
         last = max((visit.ends for visit in due), default=datetime.now(UTC))
         while time.monotonic() < self._ends:
@@ -215,7 +214,7 @@ class Demo:
                 self._on_arrival(arrival)
                 change = open_ids.discard if arrival.alert.change is ChangeKind.CLOSED else open_ids.add
                 change(str(arrival.alert.id))
-            elif not open_ids and (datetime.now(UTC) - last).total_seconds() > _AFTERMATH:
+            elif not open_ids and (datetime.now(UTC) - last).total_seconds() > _CLOSING_TIME:
                 break
 
     # -- after -------------------------------------------------------------------------------
@@ -224,10 +223,10 @@ class Demo:
         return f"http://127.0.0.1:{self._metrics_port}/{path}"
 
     def _scrape(self) -> dict[str, float]:
-        """Return what /metrics says, summed over cameras: `name`, and `name fate` where there is one."""
+        """Return the metrics summed over cameras, as `name`, or `name fate` where labelled so."""
         try:
-            with urllib.request.urlopen(self._url("metrics"), timeout=5) as answer:
-                text = answer.read().decode()
+            with urllib.request.urlopen(self._url("metrics"), timeout=5) as response:
+                text = response.read().decode()
         except urllib.error.URLError as error:
             raise MaskwatchError(f"{self._url('metrics')} does not answer: {error.reason}") from error
         sums: defaultdict[str, float] = defaultdict(float)
@@ -244,5 +243,4 @@ def _render(number: int, folder: Path) -> None:
 
     scene = demo_scenes()[number]
     target = folder / f"{scene.name}.mp4"
-    # The truth is written last and its presence says that the clip is whole.
     render(scene, target, size=_SIZE, fps=_FPS, faces=default_heads())

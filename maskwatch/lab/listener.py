@@ -1,4 +1,4 @@
-"""An MQTT subscriber that notes every alert and when it came: the demo's and the tests' witness."""
+"""An MQTT subscriber that records every alert and its time of arrival, for the demo and tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Arrival", "Listener"]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One alert as it reached the subscriber."""
+    """One alert as the subscriber received it."""
 
     alert: ViolationPayload
     arrived: datetime
@@ -46,9 +46,9 @@ class Listener:
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
         self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_connect = self._connected
-        self._client.on_subscribe = self._confirmed
-        self._client.on_message = self._arrived
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_message = self._on_message
 
     def __enter__(self) -> Self:
         try:
@@ -69,19 +69,19 @@ class Listener:
         self._client.loop_stop()
 
     def next(self, timeout: float) -> Arrival | None:
-        """Return the next alert, or None if none comes within `timeout` seconds."""
+        """Return the next alert, or None after `timeout` seconds."""
         try:
             return self._arrivals.get(timeout=timeout)
         except queue.Empty:
             return None
 
-    def _connected(self, client: mqtt.Client, *_rest: object) -> None:
+    def _on_connect(self, client: mqtt.Client, *_rest: object) -> None:
         client.subscribe(self._filter, qos=1)
 
-    def _confirmed(self, *_rest: object) -> None:
+    def _on_subscribe(self, *_rest: object) -> None:
         self._subscribed.set()
 
-    def _arrived(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         arrived = datetime.now(UTC)
         alert = msgspec.json.decode(message.payload, type=ViolationPayload)
         self._arrivals.put(Arrival(alert, arrived))

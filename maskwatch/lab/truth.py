@@ -1,7 +1,7 @@
-"""The ground truth of a rendered clip: who is where in every frame, and what can be seen of them.
+"""The ground truth of a rendered clip: every person in every frame, and how visible they are.
 
-Written as JSON beside the clip (`clip.mp4` -> `clip.truth.json`). It says what is there, not what
-a detector or tracker should make of it; what should be reported follows from it by `rules`.
+Written as JSON beside the clip (`clip.mp4` -> `clip.truth.json`). `evaluation.rules` derives the
+expected events from it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from maskwatch.files import MIB, read_json
 __all__ = ["Fake", "PersonFrame", "Truth", "TruthFrame", "Visit", "Wear", "truth_path"]
 
 _VERSION = 1
-_LARGEST = 256 * MIB
+_MAX_BYTES = 256 * MIB
 Rect = tuple[float, float, float, float]
 
 
@@ -36,11 +36,11 @@ class PersonFrame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     Attributes:
         visit: index into `Truth.visits`.
-        face: the face as a detector would box it, also where something hides it; None when the
-            back of the head is to be seen.
+        face: the face as a detector would box it, also where something hides it; None when only
+            the back of the head is visible.
         body: the whole person, clipped to the picture.
-        mask: how the mask sits.
-        visible: share of the face that is inside the picture and covered by nothing, 0 to 1.
+        mask: how the mask is worn.
+        visible: share of the face that is inside the picture and not covered, 0 to 1.
         yaw: degrees that the face is turned from the camera.
     """
 
@@ -61,11 +61,11 @@ class TruthFrame(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Visit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One stay of one person in the picture.
+    """One visit of one person.
 
     Attributes:
-        person: name; the same name again is the same person coming back.
-        portrait: whose portrait was used.
+        person: name; the same name again is the same person who returns.
+        portrait: name of the portrait.
         style: the mask that was drawn ("" if none is ever worn).
         alive: False for a mannequin.
     """
@@ -85,13 +85,13 @@ class Fake(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All that is true of one clip.
+    """The ground truth of one clip.
 
     Attributes:
         name, kind, seed: of the scene.
         size: width and height in pixels.
         rate: frames per second of the clip.
-        ignore: polygons (relative) that an operator would set to be ignored: the screens.
+        ignore: polygons (relative) that an operator would exclude by ignore zones: the screens.
     """
 
     name: str
@@ -107,16 +107,16 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     version: int = _VERSION
 
     def save(self, path: Path) -> None:
-        """Write the truth as JSON, whole or not at all."""
+        """Write the truth as JSON, atomically."""
         unfinished = path.with_suffix(".part")
         unfinished.write_bytes(msgspec.json.encode(self))
         unfinished.replace(path)
 
     @staticmethod
     def load(path: Path) -> Truth:
-        """Read a truth file; raises DataError when it is missing, malformed or of another version."""
+        """Read a truth file; raise DataError when it is missing, malformed or of another version."""
         try:
-            truth = read_json(path, _LARGEST, Truth)
+            truth = read_json(path, _MAX_BYTES, Truth)
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
         except msgspec.DecodeError as error:
@@ -130,5 +130,5 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def truth_path(clip: Path) -> Path:
-    """Return where the ground truth of `clip` lies."""
+    """Return the path of the ground truth of `clip`."""
     return clip.with_suffix(".truth.json")

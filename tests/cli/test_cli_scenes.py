@@ -1,4 +1,4 @@
-"""`maskwatch scenes` renders what is asked for and says in plain words what should be reported."""
+"""`maskwatch scenes` renders clips and prints the events that should be reported."""
 
 from __future__ import annotations
 

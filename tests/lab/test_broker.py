@@ -1,4 +1,4 @@
-"""The broker that the demo brings along."""
+"""The embedded broker of the demo."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def test_a_message_published_with_qos_1_reaches_a_subscriber() -> None:
         client.connect("127.0.0.1", broker.port)
         client.loop_start()
         client.subscribe("a/#", qos=1)
-        assert subscribed.wait(5)
-        client.publish("a/b", b"hello", qos=1).wait_for_publish(5)
-        assert done.wait(5)
+        assert subscribed.wait(30)
+        client.publish("a/b", b"hello", qos=1).wait_for_publish(30)
+        assert done.wait(30)
         client.disconnect()
         client.loop_stop()
     assert arrived == [b"hello"]
@@ -38,7 +38,7 @@ def test_the_port_is_closed_after_the_context() -> None:
 
 
 def test_a_port_in_use_is_a_clear_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(MaskwatchError, match="broker did not start"), EmbeddedBroker(port):
             pass

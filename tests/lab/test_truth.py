@@ -1,4 +1,4 @@
-"""The ground truth is written and read back as it was, and a wrong file is refused in words."""
+"""The ground truth is read back as it was written, and an invalid file is refused with the reason."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _truth() -> Truth:
     )
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_truth_is_loaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "a.truth.json"
     _truth().save(path)
     assert Truth.load(path) == _truth()
@@ -52,37 +52,38 @@ def test_the_truth_lies_beside_its_clip() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"{", "not a ground truth file"),
         (b'{"name": "a"}', "missing required field"),
         (b"[]", "Expected `object`"),
     ],
 )
-def test_a_malformed_file_is_refused_with_its_name(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_malformed_file_is_refused_with_its_name(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.truth.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         Truth.load(path)
     assert "bad.truth.json" in str(caught.value)
 
 
-def test_an_unknown_key_is_refused_rather_than_ignored(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (b'"seed"', b'"seeds"', "seed"),
+        (b'"version":1', b'"version":2', "render the scene again"),
+    ],
+)
+def test_an_unknown_key_and_another_version_are_refused(
+    tmp_path: Path, before: bytes, after: bytes, message: str
+) -> None:
     path = tmp_path / "a.truth.json"
     _truth().save(path)
-    path.write_bytes(path.read_bytes().replace(b'"seed"', b'"seeds"'))
-    with pytest.raises(DataError, match="seed"):
+    path.write_bytes(path.read_bytes().replace(before, after))
+    with pytest.raises(DataError, match=message):
         Truth.load(path)
 
 
-def test_another_version_is_refused_and_the_remedy_named(tmp_path: Path) -> None:
-    path = tmp_path / "a.truth.json"
-    _truth().save(path)
-    path.write_bytes(path.read_bytes().replace(b'"version":1', b'"version":2'))
-    with pytest.raises(DataError, match="render the scene again"):
-        Truth.load(path)
-
-
-def test_a_missing_file_is_an_error_of_the_users(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         Truth.load(tmp_path / "none.truth.json")

@@ -1,4 +1,4 @@
-"""Scenes: clips of people walking past a camera, made to order, with the truth beside them."""
+"""Scenes: rendered clips of people walking past a camera, with their ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names for the arrays of this package, and the few operations that all its modules share."""
+"""Types of the arrays of this package, and the operations that its modules share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Colour", "Floats", "Image", "Points", "blend", "blobs", "shade", "smoothstep"]
+__all__ = ["Colour", "Floats", "Image", "Points", "blend", "shade", "smooth_noise", "smoothstep"]
 
-# cv2 types all that it returns as arrays of any number: the checker cannot hold these apart, but
-# the reader can.
+# cv2's stubs type every result as an array of any number, so that these names only inform readers.
 _Array = npt.NDArray[Any]
 Image = _Array
-"""uint8 BGR (height, width, 3), or another number of channels where it is said."""
+"""uint8 BGR (height, width, 3), or another number of channels where documented."""
 Floats = _Array
 """float32 of any shape; mattes are (height, width), 0 to 1."""
 Points = _Array
@@ -30,7 +29,7 @@ def smoothstep(value: Floats, start: float, end: float) -> Floats:
     return result
 
 
-def blobs(rng: np.random.Generator, size: tuple[int, int], grain: float) -> Floats:
+def smooth_noise(rng: np.random.Generator, size: tuple[int, int], grain: float) -> Floats:
     """Return smooth noise of (width, height) `size`, mean 0, deviation 1, blobs `grain` px wide."""
     width, height = size
     small = (max(2, round(width / grain) + 2), max(2, round(height / grain) + 2))

@@ -1,7 +1,7 @@
-"""Bodies for the heads: clothes, arms and legs as shaded sprites, one for each phase of the walk.
+"""Bodies: clothes, arms and legs as shaded sprites, one for each phase of the walk.
 
-Every part is a soft outline blown up into a height field and lit, so that it looks round; folds
-are noise in that field. A body stands on a canvas of 300 pixels per metre with the base of the
+Every part is a soft outline, raised to a height field and lit so that it looks round; folds are
+noise in that field. A body is drawn on a canvas of 300 pixels per metre with the base of the
 neck at a fixed place.
 """
 
@@ -15,7 +15,7 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, blobs, shade
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, shade, smooth_noise
 
 __all__ = ["CANVAS", "NECK", "PHASES", "SCALE", "Body", "Garment", "Outfit", "Pose", "random_outfit"]
 
@@ -24,7 +24,7 @@ SCALE = 300.0
 CANVAS = (330, 540)
 """Width and height of the canvas in pixels."""
 NECK = (165.0, 40.0)
-"""Where the middle of the neck's base lies on the canvas."""
+"""Position of the middle of the neck's base on the canvas."""
 PHASES = 10
 """Sprites in one cycle of two steps."""
 
@@ -44,9 +44,9 @@ class Pose(StrEnum):
 
     FRONT = "front"
     BACK = "back"
-    HANDS_UP = "hands_up"  # no arms: they are in HANDS, which goes over the head
+    HANDS_UP = "hands_up"  # without arms: HANDS has them and is drawn over the head
     HANDS = "hands"
-    HAND_UP = "hand_up"  # one arm only: the other is in HAND, which goes over the mouth
+    HAND_UP = "hand_up"  # with one arm: HAND has the other and is drawn over the mouth
     HAND = "hand"
 
 
@@ -98,22 +98,22 @@ def random_outfit(rng: np.random.Generator, skin: Colour, height: float) -> Outf
 
 
 class Body:
-    """The sprites of one person's body, drawn when first asked for."""
+    """The sprites of one person's body, drawn on first use."""
 
     def __init__(self, outfit: Outfit) -> None:
         self.outfit = outfit
         rng = np.random.default_rng(outfit.seed)
-        self._folds = 0.7 * blobs(rng, CANVAS, 9) + 2.2 * blobs(rng, CANVAS, 26)
+        self._folds = 0.7 * smooth_noise(rng, CANVAS, 9) + 2.2 * smooth_noise(rng, CANVAS, 26)
         self._weave = 1 + 0.015 * rng.standard_normal(CANVAS[::-1]).astype(np.float32)
         self.sprite = functools.lru_cache(maxsize=None)(self._sprite)
 
     def _sprite(self, phase: int, pose: Pose = Pose.FRONT) -> Image:
-        """Return uint8 (540, 330, 4), BGR times matte and matte, for a phase of the walk."""
+        """Return premultiplied BGRA, uint8 (540, 330, 4), for a phase of the walk."""
         swing = math.sin(2 * math.pi * phase / PHASES)
         lift = math.cos(2 * math.pi * phase / PHASES)
         canvas = _Canvas(self._folds, self._weave)
         if pose in (Pose.HANDS, Pose.HAND):
-            self._raised(canvas, pose)
+            self._raised_arms(canvas, pose)
             return canvas.premultiplied()
         self._legs(canvas, swing, lift)
         if pose is not Pose.HANDS_UP:
@@ -125,7 +125,7 @@ class Body:
         o = self.outfit
         length = 0.47 * o.height
         hip_y = o.height * 0.84 - length
-        # The leg that is behind first, so that the one in front covers it.
+        # The rear leg first, so that the front one covers it.
         for side in sorted((-1, 1), key=lambda s: s * swing):
             ahead, up = side * swing, max(0.0, side * lift) * 0.06
             x = 0.085 * side * o.breadth
@@ -148,8 +148,8 @@ class Body:
             hand = (wrist[0] - side * 0.008, wrist[1] + 0.065)
             self._arm(canvas, shoulder, elbow, wrist, hand)
 
-    def _raised(self, canvas: _Canvas, pose: Pose) -> None:
-        """Draw both hands at the sides of the face, or one before the mouth."""
+    def _raised_arms(self, canvas: _Canvas, pose: Pose) -> None:
+        """Draw both hands at the sides of the face, or one in front of the mouth."""
         o = self.outfit
         if pose is Pose.HAND:
             shoulder, elbow = (0.185 * o.breadth, 0.075), (0.25 * o.breadth, 0.25)
@@ -176,7 +176,7 @@ class Body:
         o = self.outfit
         hem = {Garment.COAT: 0.86, Garment.JACKET: 0.62, Garment.HOODIE: 0.6}.get(o.garment, 0.58)
         if o.garment is Garment.HOODIE:
-            canvas.lay(canvas.blob((0, -0.01), (0.15, 0.07)), o.top, 0.85)
+            canvas.lay(canvas.ellipse((0, -0.01), (0.15, 0.07)), o.top, 0.85)
         canvas.lay(canvas.limb((0, -0.12), (0, 0.03), 0.049, 0.058), o.skin, 0.78, relief=0.7)
         outline = [
             (0.06, -0.045), (0.11, -0.012), (0.175, 0.022), (0.213, 0.08), (0.205, 0.2),
@@ -205,7 +205,7 @@ class Body:
             canvas.crease([(-0.1, 0.55), (-0.07, 0.4), (0.07, 0.4), (0.1, 0.55)], 0.45)
             canvas.crease([(-0.06, -0.02), (0, 0.06), (0.06, -0.02)], 0.5)
         else:
-            throat = canvas.blob((0, -0.03), (0.056, 0.04))
+            throat = canvas.ellipse((0, -0.03), (0.056, 0.04))
             canvas.lay(throat, o.skin, 0.88, relief=0.5)
 
 
@@ -213,7 +213,7 @@ Spot = tuple[float, float]
 
 
 class _Canvas:
-    """Parts laid one over the other, in metres from the neck's base (y down)."""
+    """Parts drawn over each other, in metres from the neck's base (y down)."""
 
     def __init__(self, folds: Floats, weave: Floats) -> None:
         self._folds, self._weave = folds, weave
@@ -231,7 +231,7 @@ class _Canvas:
         return cv2.fillPoly(matte, [self._pixels(spots)], 1.0, lineType=cv2.LINE_AA, shift=4)
 
     def mirrored(self, right: list[Spot], neck: float) -> Floats:
-        """Return the matte of an outline given by its right half from the neck downward."""
+        """Return the matte of an outline from its right half, from the neck downward."""
         left = [(-x, y) for x, y in reversed(right)]
         matte = self.polygon([*right, *left, (0.0, neck)])
         return cv2.GaussianBlur(matte, (0, 0), 1.6)
@@ -244,7 +244,7 @@ class _Canvas:
         hull = cv2.convexHull(rings)[:, 0]
         return self.polygon([(float(x), float(y)) for x, y in hull])
 
-    def blob(self, centre: Spot, radii: Spot) -> Floats:
+    def ellipse(self, centre: Spot, radii: Spot) -> Floats:
         """Return the matte of an ellipse."""
         along = np.linspace(0, 2 * np.pi, 24)
         return self.polygon(
@@ -252,7 +252,7 @@ class _Canvas:
         )
 
     def lay(self, matte: Floats, colour: Colour, bright: float, relief: float = 1.0) -> None:
-        """Lay a part over what is there, lit from above."""
+        """Draw a part over the others, lit from above."""
         ys, xs = np.nonzero(matte > 0.01)
         if not len(xs):
             return
@@ -280,7 +280,7 @@ class _Canvas:
         self._bgr *= 1 - depth * cv2.GaussianBlur(line, (0, 0), 1.1)[..., None]
 
     def premultiplied(self) -> Image:
-        """Return BGR times matte, and the matte, as four uint8 channels."""
+        """Return premultiplied BGRA, uint8."""
         alpha = cv2.GaussianBlur(self._alpha, (0, 0), 0.7)[..., None]
         whole = np.concatenate([np.clip(self._bgr, 0, 255) * alpha, alpha * 255], axis=2)
         result: Image = np.round(whole).astype(np.uint8)

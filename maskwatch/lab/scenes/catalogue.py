@@ -1,4 +1,4 @@
-"""Scenes by name: those of the demo, and one of any kind from a seed."""
+"""Scenes by name: those of the demo, and scenes of any kind drawn from a seed."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def demo_scenes() -> tuple[Scene, ...]:
 
 
 def described() -> dict[str, str]:
-    """Return every scene's name with a line that says what happens in it."""
-    every: dict[str, Callable[..., Scene]] = {**_DEMO_SCENES, **KINDS}
-    return {name: (build.__doc__ or "").strip().splitlines()[0] for name, build in every.items()}
+    """Return every scene's name with one line about what happens in it."""
+    builders: dict[str, Callable[..., Scene]] = {**_DEMO_SCENES, **KINDS}
+    return {name: (build.__doc__ or "").strip().splitlines()[0] for name, build in builders.items()}
 
 
 def scene_named(name: str, seed: int = 0) -> Scene:
-    """Return the scene of that name; a kind's details are drawn from `seed`.
+    """Return the scene of that name; the details of a kind are drawn from `seed`.
 
     Raises UsageError for an unknown name.
     """
@@ -52,7 +52,7 @@ def scene_named(name: str, seed: int = 0) -> Scene:
 
 
 def reception() -> Scene:
-    """A bare visitor; a masked one; a bare one who is hidden by a pillar for a second."""
+    """A bare visitor, a masked one, and a bare one who is hidden by a pillar for a second."""
     return Scene(
         name="reception",
         kind="demo",
@@ -79,7 +79,7 @@ def reception() -> Scene:
 
 
 def entrance() -> Scene:
-    """Two at once, one bare; then somebody who takes the mask off in front of the camera."""
+    """Two visitors together, one bare; then one who takes the mask off in front of the camera."""
     return Scene(
         name="entrance",
         kind="demo",
@@ -111,7 +111,7 @@ def entrance() -> Scene:
 
 
 def hall() -> Scene:
-    """Masked people only, one of them with a mask of another colour, past a bare poster."""
+    """Only masked visitors, who pass the poster of a bare face."""
     return Scene(
         name="hall",
         kind="demo",

@@ -1,4 +1,4 @@
-"""Writes a clip as an IP camera sends it: H.264 or H.265, no B-frames, a key frame every 2 s."""
+"""Writes a clip as an IP camera encodes it: H.264 or H.265, no B-frames, a key frame every 2 s."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CODECS = {"h264": "libx264", "hevc": "libx265"}
 class ClipWriter:
     """Writes planar YUV frames into an MP4 file; the same frames give the same bytes.
 
-    `damage` is the share of packets (never the first) whose payload is broken, drawn from `rng`.
+    `damage` is the share of packets, except the first, whose payload is corrupted, drawn from `rng`.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class ClipWriter:
     def _mux(self, packet: av.Packet[Any]) -> None:
         number = round(float((packet.pts or 0) * packet.time_base) / float(self._base))
         if number and self._damage and self._rng.random() < self._damage:
-            packet = self._broken(packet)
+            packet = self._corrupted(packet)
             self.damaged.append(number)
         self._container.mux(packet)
 
-    def _broken(self, packet: av.Packet[Any]) -> av.Packet[Any]:
+    def _corrupted(self, packet: av.Packet[Any]) -> av.Packet[Any]:
         """Return the packet with a third of its payload overwritten, headers kept."""
         data = np.frombuffer(bytes(packet), np.uint8).copy()
         start = min(len(data) - 1, 12 + len(data) // 3)
         end = min(len(data), start + max(4, len(data) // 3))
         data[start:end] = self._rng.integers(0, 256, end - start, dtype=np.uint8)
-        broken = av.Packet(data.tobytes())
-        broken.stream, broken.time_base = packet.stream, packet.time_base
-        broken.pts, broken.dts, broken.duration = packet.pts, packet.dts, packet.duration
-        broken.is_keyframe = packet.is_keyframe
-        return broken
+        corrupted = av.Packet(data.tobytes())
+        corrupted.stream, corrupted.time_base = packet.stream, packet.time_base
+        corrupted.pts, corrupted.dts, corrupted.duration = packet.pts, packet.dts, packet.duration
+        corrupted.is_keyframe = packet.is_keyframe
+        return corrupted
 
     def __enter__(self) -> Self:
         return self
@@ -97,6 +97,6 @@ def _options(codec: str, rate: float, rate_factor: float) -> dict[str, str]:
     if codec == "h264":
         options |= {"profile": "main", "sc_threshold": "0", "keyint_min": group}
     else:
-        quiet = "bframes=0:scenecut=0:pools=none:frame-threads=1:log-level=error:info=0"
-        options |= {"x265-params": f"{quiet}:keyint={group}:min-keyint={group}"}
+        common = "bframes=0:scenecut=0:pools=none:frame-threads=1:log-level=error:info=0"
+        options |= {"x265-params": f"{common}:keyint={group}:min-keyint={group}"}
     return options

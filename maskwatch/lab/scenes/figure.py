@@ -1,4 +1,4 @@
-"""Draws one person into a frame and knows afterwards what can be seen of them."""
+"""Draws one person into a frame, and measures afterwards how much of them is visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from maskwatch.lab.scenes import body, portraits
-from maskwatch.lab.scenes.actor import Actor, Bearing
+from maskwatch.lab.scenes.actor import Actor, ActorState
 from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.body import Pose
 from maskwatch.lab.scenes.portraits import FACE_GONE, turned
@@ -20,13 +20,13 @@ from maskwatch.lab.truth import PersonFrame, Wear
 __all__ = ["Drawn", "Placed", "draw_actor", "level_for", "place"]
 
 Rect = tuple[float, float, float, float]
-_BEHIND_HAND = 0.6  # share of a face in view beside the hand before its mouth
+_VISIBLE_BESIDE_HAND = 0.6  # share of a face that is visible beside a hand over its mouth
 _TURN = np.linspace(0, 2 * math.pi, 12, endpoint=False)
 _DISC = np.array([(r * math.cos(a), r * math.sin(a)) for r in (0.3, 0.6, 0.88) for a in _TURN])
 
 
-class _Set(Protocol):
-    """What a person needs to know of the stage."""
+class _Surroundings(Protocol):
+    """What drawing a person uses of the scene's renderer."""
 
     room: Room
     size: tuple[int, int]
@@ -39,23 +39,23 @@ class _Set(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One person as drawn: their boxes before anything else covers them."""
+    """One person as drawn: their boxes, without regard to what covers them."""
 
     visit: int
-    bearing: Bearing
+    state: ActorState
     face: Rect | None
     body: Rect
     size: tuple[int, int]
 
     def truth(self, owners: Image) -> PersonFrame:
-        """Return the person's truth, given who owns each pixel (quarter size) in the end."""
+        """Return the person's truth, given the finished map of owners (quarter size)."""
         return PersonFrame(
             visit=self.visit,
             face=_rounded(self.face) if self.face else None,
             body=_rounded(self.body),
-            mask=self.bearing.mask,
+            mask=self.state.mask,
             visible=round(self._visible(owners), 2),
-            yaw=round(self.bearing.yaw, 1),
+            yaw=round(self.state.yaw, 1),
         )
 
     def _visible(self, owners: Image) -> float:
@@ -63,11 +63,11 @@ class Drawn:
             return 0.0
         x1, y1, x2, y2 = self.face
         middle, radii = ((x1 + x2) / 2, (y1 + y2) / 2), ((x2 - x1) / 2, (y2 - y1) / 2)
-        spots = _DISC * radii + middle
-        inside = ((spots >= 0) & (spots < np.asarray(self.size))).all(axis=1)
-        x, y = (spots[inside] // 4).astype(int).T
+        points = _DISC * radii + middle
+        inside = ((points >= 0) & (points < np.asarray(self.size))).all(axis=1)
+        x, y = (points[inside] // 4).astype(int).T
         own = float((owners[y, x] == self.visit + 1).sum()) / len(_DISC)
-        return own * (_BEHIND_HAND if self.bearing.coughing else 1.0)
+        return own * (_VISIBLE_BESIDE_HAND if self.state.coughing else 1.0)
 
 
 def _rounded(rect: Rect) -> Rect:
@@ -76,48 +76,48 @@ def _rounded(rect: Rect) -> Rect:
 
 
 def draw_actor(
-    picture: Image, owners: Image, visit: int, actor: Actor, bearing: Bearing, stage: _Set
+    picture: Image, owners: Image, visit: int, actor: Actor, state: ActorState, scene: _Surroundings
 ) -> Drawn | None:
-    """Draw the person into `picture` and `owners`; None when nothing of them is in the picture."""
-    view = stage.room.view
-    gain = stage.light(bearing.x, bearing.z)
-    onto, scale = _body_map(actor, bearing, stage.room)
-    foot = view.project(bearing.x, 0.0, bearing.z)
+    """Draw the person into `picture` and `owners`; return None if they are outside the picture."""
+    view = scene.room.view
+    gain = scene.light(state.x, state.z)
+    transform, scale = _body_map(actor, state, scene.room)
+    foot = view.project(state.x, 0.0, state.z)
     shadow(picture, foot[0], foot[1], 0.36 * foot[2], 0.10 * foot[2])
-    smear = tuple(v * stage.smear * scale for v in (bearing.speed[0], 0.15 * bearing.speed[1]))
+    smear = tuple(v * scene.smear * scale for v in (state.speed[0], 0.15 * state.speed[1]))
     motion = (float(smear[0]), float(smear[1]))
     parts = [
-        _body(actor, bearing, pose, onto, stage.size, scale, gain, motion) for pose in _poses(bearing)
+        _body(actor, state, pose, transform, scene.size, scale, gain, motion) for pose in _poses(state)
     ]
-    head_map, head_scale = _head_map(actor, bearing, stage.room)
-    head = _head(actor, bearing, head_map, head_scale, stage.size, gain, motion)
+    head_map, head_scale = _head_map(actor, state, scene.room)
+    head = _head(actor, state, head_map, head_scale, scene.size, gain, motion)
     parts.insert(1, head)
-    laid = [part for part in parts if part is not None]
-    for part in laid:
-        part.lay(picture)
-        part.stamp(owners, visit + 1)
-    if not laid:
+    placed = [part for part in parts if part is not None]
+    for part in placed:
+        part.blend_into(picture)
+        part.mark(owners, visit + 1)
+    if not placed:
         return None
-    box = _union(laid)
-    return Drawn(visit, bearing, _face_box(actor, bearing, head_map), box, stage.size)
+    box = _union(placed)
+    return Drawn(visit, state, _face_box(actor, state, head_map), box, scene.size)
 
 
-def _poses(bearing: Bearing) -> tuple[Pose, ...]:
-    if abs(bearing.heading) > 90:
+def _poses(state: ActorState) -> tuple[Pose, ...]:
+    if abs(state.heading) > 90:
         return (Pose.BACK,)
-    if bearing.mask is Wear.CHANGING:
+    if state.mask is Wear.CHANGING:
         return Pose.HANDS_UP, Pose.HANDS
-    if bearing.coughing:
+    if state.coughing:
         return Pose.HAND_UP, Pose.HAND
     return (Pose.FRONT,)
 
 
-def _body_map(actor: Actor, bearing: Bearing, room: Room) -> tuple[Floats, float]:
+def _body_map(actor: Actor, state: ActorState, room: Room) -> tuple[Floats, float]:
     """Return the map from the body's canvas to the picture, and pixels per metre at the chest."""
-    bob = bearing.eyes - actor.neck - 0.158
-    un, vn, scale = room.view.project(bearing.x, actor.neck + bob, bearing.z)
-    uf, vf, _ = room.view.project(bearing.x, 0.0, bearing.z)
-    narrow = 0.74 + 0.26 * abs(math.cos(math.radians(bearing.heading)))
+    bob = state.eyes - actor.neck - 0.158
+    un, vn, scale = room.view.project(state.x, actor.neck + bob, state.z)
+    uf, vf, _ = room.view.project(state.x, 0.0, state.z)
+    narrow = 0.74 + 0.26 * abs(math.cos(math.radians(state.heading)))
     height = actor.neck * body.SCALE
     x, y = body.NECK
     source = np.array([(x, y), (x + 100, y), (x, y + height)], np.float32)
@@ -128,60 +128,60 @@ def _body_map(actor: Actor, bearing: Bearing, room: Room) -> tuple[Floats, float
 
 def _body(
     actor: Actor,
-    bearing: Bearing,
+    state: ActorState,
     pose: Pose,
-    onto: Floats,
+    transform: Floats,
     size: tuple[int, int],
     scale: float,
     gain: float,
     motion: tuple[float, float],
 ) -> Placed | None:
     level = level_for(scale / body.SCALE)
-    sprite = actor.body_sprite(bearing.phase, pose, level)
-    return place(sprite, onto, level, size, gain, motion)
+    sprite = actor.body_sprite(state.phase, pose, level)
+    return place(sprite, transform, level, size, gain, motion)
 
 
-def _head_map(actor: Actor, bearing: Bearing, room: Room) -> tuple[Floats, float]:
+def _head_map(actor: Actor, state: ActorState, room: Room) -> tuple[Floats, float]:
     """Return the map from the head's canvas (a millimetre per pixel) to the picture."""
-    u, v, metre = room.view.project(bearing.x, bearing.eyes, bearing.z)
+    u, v, metre = room.view.project(state.x, state.eyes, state.z)
     scale = metre / 1000 * actor.size
-    turn: Floats = cv2.getRotationMatrix2D(portraits.EYES, -bearing.roll, scale)
+    turn: Floats = cv2.getRotationMatrix2D(portraits.EYES, -state.roll, scale)
     turn[:, 2] += np.array((u, v)) - portraits.EYES
     return turn, scale
 
 
 def _head(
     actor: Actor,
-    bearing: Bearing,
-    onto: Floats,
+    state: ActorState,
+    transform: Floats,
     scale: float,
     size: tuple[int, int],
     gain: float,
     motion: tuple[float, float],
 ) -> Placed | None:
     level = min(2, level_for(scale))
-    away = abs(bearing.yaw) >= FACE_GONE
-    sprite = actor.sprite(-2 if away else bearing.sprite, level)
+    away = abs(state.yaw) >= FACE_GONE
+    sprite = actor.sprite(-2 if away else state.sprite, level)
     if not away:
-        sprite = turned(sprite, level, bearing.yaw, bearing.pitch)
-    return place(sprite, onto, level, size, gain, motion)
+        sprite = turned(sprite, level, state.yaw, state.pitch)
+    return place(sprite, transform, level, size, gain, motion)
 
 
-def _face_box(actor: Actor, bearing: Bearing, onto: Floats) -> Rect | None:
-    if abs(bearing.yaw) >= FACE_GONE:
+def _face_box(actor: Actor, state: ActorState, transform: Floats) -> Rect | None:
+    if abs(state.yaw) >= FACE_GONE:
         return None
     x1, y1, x2, y2 = actor.head.box
-    shift = 40 * math.sin(math.radians(float(np.clip(bearing.yaw, -40, 40))))
-    nod = 24 * math.sin(math.radians(bearing.pitch))
+    shift = 40 * math.sin(math.radians(float(np.clip(state.yaw, -40, 40))))
+    nod = 24 * math.sin(math.radians(state.pitch))
     corners = np.array([[[x1, y1], [x2, y1], [x2, y2], [x1, y2]]], np.float32)
     corners += np.array((shift, nod), np.float32)
-    spots = cv2.transform(corners, onto)[0]
-    (left, top), (right, bottom) = spots.min(axis=0), spots.max(axis=0)
+    points = cv2.transform(corners, transform)[0]
+    (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
 
 
 def _union(parts: list[Placed]) -> Rect:
-    """Return the box around what the sprites really cover."""
+    """Return the box around the pixels that the sprites cover."""
     boxes = []
     for part in parts:
         x, y, width, height = cv2.boundingRect((part.pixels[..., 3] > 127).astype(np.uint8))
@@ -192,13 +192,13 @@ def _union(parts: list[Placed]) -> Rect:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A sprite as it lies in the picture: upper left corner, and uint8 (h, w, 4) pixels."""
+    """A sprite placed in the picture: upper left corner, and uint8 (h, w, 4) pixels."""
 
     x: int
     y: int
     pixels: Image
 
-    def lay(self, picture: Image) -> None:
+    def blend_into(self, picture: Image) -> None:
         """Blend the sprite into `picture` (uint8 BGR), in place."""
         height, width = self.pixels.shape[:2]
         area = picture[self.y : self.y + height, self.x : self.x + width]
@@ -206,7 +206,7 @@ class Placed:
         below = cv2.multiply(area, clear, scale=1 / 255)
         cv2.add(below, cv2.cvtColor(self.pixels, cv2.COLOR_BGRA2BGR), dst=area)
 
-    def stamp(self, owners: Image, owner: int) -> None:
+    def mark(self, owners: Image, owner: int) -> None:
         """Mark in the quarter-size map `owners` (uint8) which pixels the sprite covers."""
         y0, x0 = -self.y % 4, -self.x % 4
         covered = self.pixels[y0::4, x0::4, 3] > 127
@@ -222,26 +222,26 @@ def level_for(scale: float) -> int:
 
 def place(
     sprite: Image,
-    onto: Floats,
+    transform: Floats,
     level: int,
     size: tuple[int, int],
     gain: float = 1.0,
     smear: tuple[float, float] = (0.0, 0.0),
 ) -> Placed | None:
-    """Return the sprite laid by `onto`, or None when nothing of it is in the picture.
+    """Return the sprite as `transform` places it, or None if it is outside the picture.
 
-    `onto` is the 2x3 map from pixels of the sprite's full size (`sprite` itself is that of
+    `transform` is the 2x3 map from pixels of the sprite's full size (`sprite` itself is that of
     pyramid `level`) to pixels of a picture of `size`; `smear` is the motion in pixels during the
     exposure, across and down.
     """
     height, width = sprite.shape[:2]
-    turn = onto.astype(np.float64).copy()
+    turn = transform.astype(np.float64).copy()
     turn[:, :2] *= 2**level
     corners = np.array([[[0, 0], [width, 0], [width, height], [0, height]]], np.float64)
-    spots = cv2.transform(corners, turn)[0]
+    points = cv2.transform(corners, turn)[0]
     margin = 2 + max(abs(smear[0]), abs(smear[1]))
-    x1, y1 = np.floor(np.maximum(spots.min(axis=0) - margin, 0)).astype(int)
-    x2, y2 = np.ceil(np.minimum(spots.max(axis=0) + margin, size)).astype(int)
+    x1, y1 = np.floor(np.maximum(points.min(axis=0) - margin, 0)).astype(int)
+    x2, y2 = np.ceil(np.minimum(points.max(axis=0) + margin, size)).astype(int)
     if x2 - x1 < 2 or y2 - y1 < 2:
         return None
     turn[:, 2] -= (x1, y1)

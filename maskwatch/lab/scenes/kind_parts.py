@@ -1,4 +1,4 @@
-"""What the kinds of scenes have in common: ways through a room, rooms, two ordinary visitors."""
+"""What the kinds of scenes share: their register, paths through a room, rooms, usual visitors."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TAIL = 1.0
 """Seconds that a clip goes on after the last person has left."""
 
 Kind = Callable[[np.random.Generator], Scene]
-"""Makes a scene from a seeded generator; the docstring's first line says what happens."""
+"""Makes a scene from a seeded generator; its docstring is the scene's description."""
 
 
 class Register:
-    """Kinds by name, in the order in which they were added."""
+    """Kinds by name, added by its decorator."""
 
     def __init__(self) -> None:
         self.kinds: dict[str, Kind] = {}
@@ -54,7 +54,7 @@ def walk(
     far: float | None = None,
     near: float = 1.15,
 ) -> tuple[Step, ...]:
-    """Return a way towards the camera and past it; `lane` from -1 (left) to 1 (right)."""
+    """Return a path towards the camera and past it; `lane` is from -1 (left) to 1 (right)."""
     far = float(rng.uniform(6.5, 8.5)) if far is None else far
     angles = lane * 0.24 + rng.uniform(-0.05, 0.05, 3)
     depths = (far, (far + near) * 0.45, near)
@@ -68,19 +68,19 @@ def walk(
 
 
 def stop(path: tuple[Step, ...], z: float, seconds: float) -> tuple[tuple[Step, ...], float]:
-    """Return the way with a stop of `seconds` at the depth `z`, and when it begins."""
-    for i, (one, two) in enumerate(pairwise(path)):
-        if two.z <= z <= one.z:
-            part = (one.z - z) / (one.z - two.z)
-            at = one.at + part * (two.at - one.at)
-            x = one.x + part * (two.x - one.x)
+    """Return the path with a stop of `seconds` at the depth `z`, and when the stop starts."""
+    for i, (before, after) in enumerate(pairwise(path)):
+        if after.z <= z <= before.z:
+            part = (before.z - z) / (before.z - after.z)
+            at = before.at + part * (after.at - before.at)
+            x = before.x + part * (after.x - before.x)
             later = tuple(replace(step, at=step.at + seconds) for step in path[i + 1 :])
             return (*path[: i + 1], Step(at, x, z), Step(at + seconds, x + 0.02, z - 0.02), *later), at
-    raise ValueError(f"the way does not pass the depth {z}")
+    raise ValueError(f"the path does not pass the depth {z}")
 
 
 def any_wear(rng: np.random.Generator) -> Wear:
-    """Return bare or masked, one as likely as the other."""
+    """Return bare or masked, with equal probability."""
     return WORN[int(rng.random() < 0.5)]
 
 
@@ -113,7 +113,7 @@ def shelves(rng: np.random.Generator, count: int, depth: float) -> tuple[Panel, 
 def scene_of(
     kind: str, rng: np.random.Generator, *figures: Figure, blocks: tuple[Block, ...] = ()
 ) -> Scene:
-    """Return a scene of these people, long enough for all of them, in a room of its own."""
+    """Return a scene of these people, long enough for all of them, in a random room."""
     last = max((figure.path[-1].at for figure in figures), default=8.0)
     place = _room(rng, *blocks)
     return Scene(
@@ -130,7 +130,7 @@ def scene_of(
 
 
 def shallow(scene: Scene, depth: float) -> Scene:
-    """Return the scene in a room of this depth, so that what hangs at its end is near enough."""
+    """Return the scene in a room of this depth, so that panels on its back wall are close enough."""
     shelves = tuple(one for one in scene.shelves if one.along + one.width / 2 < depth)
     return replace(scene, place=replace(scene.place, depth=depth, doors=()), shelves=shelves)
 

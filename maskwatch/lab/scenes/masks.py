@@ -1,7 +1,7 @@
-"""Masks drawn on a head by its landmarks: outline, cloth, shading, straps.
+"""Masks: their styles, and how one is drawn on a head by its landmarks.
 
-A mask is built as a height field over the face, lit like the face and folded like cloth, so that
-it is shaded where a real one is and not a flat patch of colour.
+A mask is a height field over the face, lit like the face and folded like cloth, so that it is
+shaded like a real one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, blobs, shade
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, shade, smooth_noise
 from maskwatch.lab.scenes.portraits import CANVAS, Head
 from maskwatch.lab.truth import Wear
 
-__all__ = ["MaskStyle", "draw_mask", "random_style"]
+__all__ = ["DROP", "MaskStyle", "draw_mask", "random_style"]
 
 
 class MaskStyle(StrEnum):
@@ -67,18 +67,19 @@ _SHARES: dict[MaskStyle, float] = {
 
 
 def random_style(rng: np.random.Generator) -> MaskStyle:
-    """Return a style about as often as it is met in the street."""
+    """Return a style with about its frequency in the street."""
     styles, shares = list(_SHARES), np.array(list(_SHARES.values()))
     return styles[int(rng.choice(len(styles), p=shares / shares.sum()))]
 
 
 _SIZE = CANVAS[::-1]
-_DROP = {Wear.MASKED: 0.0, Wear.UNDER_NOSE: 1.0, Wear.ON_CHIN: 2.0}
+DROP = {Wear.MASKED: 0.0, Wear.UNDER_NOSE: 1.0, Wear.ON_CHIN: 2.0}
+"""How far a mask has been pulled down: 0 on the nose, 2 on the chin."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """The measures of a face that a mask follows, in pixels of the canvas."""
+    """Measures of a face that shape a mask, in pixels of the canvas."""
 
     bridge: Points  # where the upper edge crosses the nose
     nose: Points
@@ -121,8 +122,8 @@ def draw_mask(
     putting it on or off. The same `rng` state draws the same mask.
     """
     face = _measure(head)
-    fall = min(2.0, _DROP[wear] + drop)
-    outline = _outline(face, style, fall, float(rng.uniform(-1, 1)))
+    drop = min(2.0, DROP[wear] + drop)
+    outline = _outline(face, style, drop, float(rng.uniform(-1, 1)))
     cover = _fill(outline)
     cloth = _cloth(style, face, cover, rng) * _light(head, face, cover, style, rng)[..., None]
     picture = head.bgr.astype(np.float32)
@@ -134,18 +135,18 @@ def draw_mask(
     return np.clip(picture, 0, 255).astype(np.uint8), alpha.astype(np.float32)
 
 
-def _outline(face: _Face, style: MaskStyle, fall: float, slant: float) -> Points:
+def _outline(face: _Face, style: MaskStyle, drop: float, slant: float) -> Points:
     """Return the mask's edge as a closed smooth curve (N, 2)."""
     pointed = style in (MaskStyle.FFP2_WHITE, MaskStyle.FFP2_BLACK)
-    below = 5.0 if fall < 1 else 8.0
-    top = _fallen_top(face, fall)
-    depth = float(face.chin[1]) + below + 5.0 * max(0.0, fall - 1) - top
+    below = 5.0 if drop < 1 else 8.0
+    top = _upper_edge(face, drop)
+    depth = float(face.chin[1]) + below + 5.0 * max(0.0, drop - 1) - top
     side_top = top + (0.2 if pointed else 0.12) * depth + 2.0 * slant
     side_low = top + (0.66 if pointed else 0.7) * depth
-    inset = (0.06 if pointed else 0.025) + 0.07 * max(0.0, fall - 1)
+    inset = (0.06 if pointed else 0.025) + 0.07 * max(0.0, drop - 1)
     inset *= face.right - face.left
     left, right = face.left + inset, face.right - inset
-    narrow = 0.16 * (face.right - face.left) * (1 + 0.5 * max(0.0, fall - 1))
+    narrow = 0.16 * (face.right - face.left) * (1 + 0.5 * max(0.0, drop - 1))
     cx, bx = float(face.chin[0]), float(face.bridge[0])
     wide = 0.24 * (right - left)
     knots = [
@@ -165,11 +166,11 @@ def _outline(face: _Face, style: MaskStyle, fall: float, slant: float) -> Points
     return _smooth(np.array(knots, np.float32))
 
 
-def _fallen_top(face: _Face, fall: float) -> float:
+def _upper_edge(face: _Face, drop: float) -> float:
     """Return the height of the upper edge: on the bridge, under the nose, or under the lip."""
     lip = float(face.nose[1] + 0.42 * (face.mouth[1] - face.nose[1]))
     chin = float(face.mouth[1] + 0.36 * (face.chin[1] - face.mouth[1]))
-    return float(np.interp(fall, (0, 1, 2), (float(face.bridge[1]), lip, chin)))
+    return float(np.interp(drop, (0, 1, 2), (float(face.bridge[1]), lip, chin)))
 
 
 def _smooth(knots: Points, steps: int = 8) -> Points:
@@ -178,12 +179,12 @@ def _smooth(knots: Points, steps: int = 8) -> Points:
     slope = 0.36 * (after - before)
     t = np.linspace(0, 1, steps, endpoint=False, dtype=np.float32)[None, :, None]
     start, end = knots[:, None], after[:, None]
-    go, come = slope[:, None], np.roll(slope, -1, 0)[:, None]
+    leaving, arriving = slope[:, None], np.roll(slope, -1, 0)[:, None]
     curve = (
         (2 * t**3 - 3 * t**2 + 1) * start
-        + (t**3 - 2 * t**2 + t) * go
+        + (t**3 - 2 * t**2 + t) * leaving
         + (-2 * t**3 + 3 * t**2) * end
-        + (t**3 - t**2) * come
+        + (t**3 - t**2) * arriving
     )
     result: Points = curve.reshape(-1, 2).astype(np.float32)
     return result
@@ -209,7 +210,7 @@ def _light(head: Head, face: _Face, cover: Floats, style: MaskStyle, rng: np.ran
     ridge = 15 * np.exp(-(((x - face.cx) / (0.13 * width)) ** 2))
     ridge *= np.exp(-(np.clip((y - float(face.nose[1]) - 6) / 30, 0, None) ** 2))
     height = bulge + _round(x, face, width) + ridge + _folds(style, face, x, y, rng)
-    height += 0.35 * blobs(rng, CANVAS, 14) + 0.7 * blobs(rng, CANVAS, 38)
+    height += 0.35 * smooth_noise(rng, CANVAS, 14) + 0.7 * smooth_noise(rng, CANVAS, 38)
     level, side = _portrait_light(head, face)
     light = shade(cv2.GaussianBlur(height, (0, 0), 1.0), (side, -0.55, 1.0), 1.0)
     weave = 1 + 0.012 * rng.standard_normal(_SIZE).astype(np.float32)
@@ -240,7 +241,7 @@ def _folds(style: MaskStyle, face: _Face, x: Floats, y: Floats, rng: np.random.G
     if style.value.startswith("ffp2"):
         emboss = 0.5 * np.sin(x * 0.9) * (np.abs(y - low + 14) < 3)
         return (seam + 1.6 * tent + emboss).astype(np.float32)
-    wrinkle = 1.1 * np.sin((y + 0.35 * np.abs(x - face.cx)) / 4.6 + 2 * blobs(rng, CANVAS, 60))
+    wrinkle = 1.1 * np.sin((y + 0.35 * np.abs(x - face.cx)) / 4.6 + 2 * smooth_noise(rng, CANVAS, 60))
     edges = np.clip(np.abs(x - face.cx) / 40 - 0.55, 0, 0.5)
     cloth: Floats = 0.5 * seam + 0.7 * tent + wrinkle * edges * 1.6
     return cloth.astype(np.float32)

@@ -1,4 +1,4 @@
-"""What hangs on the walls: posters and screens with faces, and shelves full of goods."""
+"""Panels on the walls: posters and screens with faces, and shelves of goods."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blend, blobs
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blend, smooth_noise
 from maskwatch.lab.scenes.masks import draw_mask, random_style
 from maskwatch.lab.scenes.portraits import CANVAS, Head, turned
 from maskwatch.lab.scenes.room import Panel, Room
 from maskwatch.lab.scenes.scene import Poster, Screen
 from maskwatch.lab.truth import Fake, Wear
 
-__all__ = ["Showing", "hang_poster", "play_screen", "put_shelf"]
+__all__ = ["PlayingScreen", "draw_poster", "draw_shelf", "start_screen"]
 
 _SHEET = (360, 480)
 """Width and height of a poster's or screen's picture in pixels."""
@@ -42,7 +42,7 @@ def _sheet(bgr: Image, alpha: Floats, ground: Floats, at: tuple[float, float]) -
     return np.clip(blend(sheet, face, matte), 0, 255).astype(np.uint8)
 
 
-def _ground(rng: np.random.Generator) -> Floats:
+def _background(rng: np.random.Generator) -> Floats:
     colour: Colour = (
         float(rng.uniform(90, 230)),
         float(rng.uniform(90, 230)),
@@ -66,18 +66,18 @@ def _paste(picture: Image, sheet: Image, turn: Floats, corners: Floats) -> None:
         return
     here = np.array([[1, 0, -x1], [0, 1, -y1], [0, 0, 1]], np.float64) @ turn
     area = (int(x2 - x1), int(y2 - y1))
-    # Shrink first: the warp itself does not average.
+    # Shrink first, since the warp does not average.
     ratio = max(1.0, _SHEET[0] / max(1.0, float(np.ptp(corners[:, 0]))))
     small = cv2.resize(sheet, None, fx=1 / ratio, fy=1 / ratio, interpolation=cv2.INTER_AREA)
     here = here @ np.diag([_SHEET[0] / small.shape[1], _SHEET[1] / small.shape[0], 1.0])
-    laid = cv2.warpPerspective(
+    warped = cv2.warpPerspective(
         small, here, area, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     matte = np.zeros((area[1], area[0]), np.float32)
     points = np.round((corners - (x1, y1)) * 16).astype(np.int32)
     cv2.fillPoly(matte, [points], 1.0, lineType=cv2.LINE_AA, shift=4)
     part = picture[y1:y2, x1:x2]
-    part[:] = part * (1 - matte[..., None]) + laid * matte[..., None]
+    part[:] = part * (1 - matte[..., None]) + warped * matte[..., None]
 
 
 def _fake(kind: str, head: Head, wear: Wear, turn: Floats, at: tuple[float, float]) -> Fake:
@@ -89,25 +89,25 @@ def _fake(kind: str, head: Head, wear: Wear, turn: Floats, at: tuple[float, floa
     return Fake(kind=kind, box=box, mask=wear)
 
 
-def hang_poster(
+def draw_poster(
     picture: Image, room: Room, poster: Poster, head: Head, rng: np.random.Generator
 ) -> Fake:
-    """Paint a poster into the empty room's picture, in place; return its face."""
+    """Draw a poster into the empty room's picture, in place; return its face."""
     bgr, alpha = _portrait(head, poster.wear, rng)
     at = ((_SHEET[0] - CANVAS[0]) / 2, 40.0)
-    sheet = _sheet(bgr, alpha, _ground(rng), at).astype(np.float32)
+    sheet = _sheet(bgr, alpha, _background(rng), at).astype(np.float32)
     cv2.rectangle(sheet, (0, 0), (_SHEET[0] - 1, _SHEET[1] - 1), (238, 240, 240), 10)
-    sheet *= (0.94 + 0.015 * blobs(rng, _SHEET, 60))[..., None]
+    sheet *= (0.94 + 0.015 * smooth_noise(rng, _SHEET, 60))[..., None]
     corners = room.corners(poster.panel)
     turn = _fit(corners)
     _paste(picture, np.clip(sheet, 0, 255).astype(np.uint8), turn, corners)
     return _fake("poster", head, poster.wear, turn, at)
 
 
-def put_shelf(picture: Image, room: Room, panel: Panel, rng: np.random.Generator) -> None:
-    """Paint a shelf full of goods into the empty room's picture, in place: clutter, no face."""
+def draw_shelf(picture: Image, room: Room, panel: Panel, rng: np.random.Generator) -> None:
+    """Draw a shelf of goods, without a face, into the empty room's picture, in place."""
     tone = _muted(rng, 60, 150) * np.ones((_SHEET[1], _SHEET[0], 1))
-    sheet: Floats = (tone * (0.8 + 0.06 * blobs(rng, _SHEET, 50))[..., None]).astype(np.float32)
+    sheet: Floats = (tone * (0.8 + 0.06 * smooth_noise(rng, _SHEET, 50))[..., None]).astype(np.float32)
     boards = int(rng.integers(3, 6))
     for row in range(boards):
         floor = (row + 1) * _SHEET[1] // boards - 8
@@ -131,7 +131,7 @@ def _muted(rng: np.random.Generator, low: float, high: float) -> Floats:
 
 
 def _goods(sheet: Floats, rng: np.random.Generator, box: tuple[int, int, int, int]) -> None:
-    """Paint one thing into `box`: a carton, a bottle or a ball, with a label and a highlight."""
+    """Draw one item into `box`: a carton, a bottle or a ball, with a label and a highlight."""
     x1, y1, x2, y2 = box
     colour = _muted(rng, 25, 235)
     middle, radii = ((x1 + x2) // 2, (y1 + y2) // 2), ((x2 - x1) // 2, (y2 - y1) // 2)
@@ -153,8 +153,8 @@ def _goods(sheet: Floats, rng: np.random.Generator, box: tuple[int, int, int, in
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
-    """A screen at work; `ignore` is its outline relative to the picture."""
+class PlayingScreen:
+    """A screen that plays; `ignore` is its outline relative to the picture."""
 
     bgr: Image
     alpha: Floats
@@ -166,7 +166,7 @@ class Showing:
     ignore: tuple[tuple[float, float], ...]
 
     def draw(self, picture: Image, at: float) -> None:
-        """Paint what the screen shows at a time into `picture`, in place."""
+        """Draw what the screen shows at a time into `picture`, in place."""
         a = at + self.phase
         four = np.dstack([self.bgr, (self.alpha * 255).astype(np.uint8)])
         moved = turned(four, 0, 16 * math.sin(1.1 * a) + 6 * math.sin(2.7 * a), 5 * math.sin(1.9 * a))
@@ -176,7 +176,7 @@ class Showing:
         _paste(picture, sheet, self.turn, self.corners)
 
 
-def play_screen(room: Room, screen: Screen, head: Head, rng: np.random.Generator) -> Showing:
+def start_screen(room: Room, screen: Screen, head: Head, rng: np.random.Generator) -> PlayingScreen:
     """Return a screen that shows a talking head."""
     bgr, alpha = _portrait(head, screen.wear, rng)
     corners = room.corners(screen.panel)
@@ -184,10 +184,10 @@ def play_screen(room: Room, screen: Screen, head: Head, rng: np.random.Generator
     middle = corners.mean(axis=0)
     size = np.array((room.view.width, room.view.height), np.float32)
     outline = np.clip((middle + (corners - middle) * 1.15) / size, 0, 1)
-    return Showing(
+    return PlayingScreen(
         bgr=bgr,
         alpha=alpha,
-        ground=_ground(rng),
+        ground=_background(rng),
         turn=turn,
         corners=corners,
         phase=float(rng.uniform(0, 20)),

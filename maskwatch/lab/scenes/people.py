@@ -1,4 +1,4 @@
-"""Kinds of scenes by what people do: come alone or together, hide, move their masks."""
+"""Kinds of scenes by what people do: walk alone or together, be hidden, move their masks."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ def looking_about(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def cough(rng: np.random.Generator) -> Scene:
-    """A bare person coughs into the hand twice; the hand is no mask."""
+    """A bare person coughs into the hand twice; the hand is not a mask."""
     path, at = stop(walk(rng, 0.3, float(rng.uniform(-0.5, 0.5))), 2.8, 4.0)
     return scene_of("cough", rng, Figure(path, coughs=(at - 0.2, at + 2.2)))
 
 
 @PEOPLE.add
 def walking_off(rng: np.random.Generator) -> Scene:
-    """Somebody is seen from behind only, walking away: nothing can be judged."""
+    """A person walks away, seen only from behind: nothing can be judged."""
     ahead = walk(rng, 0.3, float(rng.uniform(-0.7, 0.7)))
     end = ahead[-1].at + 0.3
     path = tuple(replace(step, at=end - step.at) for step in reversed(ahead))
@@ -97,7 +97,7 @@ def fast(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def far(rng: np.random.Generator) -> Scene:
-    """Two bare people who stay far from the camera; one at last comes near."""
+    """Two bare people stay far from the camera; then one comes near."""
     away = tuple(
         Step(0.3 + 1.6 * i, x, z) for i, (x, z) in enumerate(((-1.6, 8.5), (-1.2, 6.9), (-1.4, 8.6)))
     )
@@ -148,7 +148,7 @@ def group(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def crowd(rng: np.random.Generator) -> Scene:
-    """Seven people at once, who hide each other now and then."""
+    """Seven people at once, who sometimes hide each other."""
     lanes = (-0.9, 0.1, 0.9, -0.45, 0.5, -0.1, 0.75)
     figures = [
         Figure(walk(rng, 0.3 + 0.75 * i, lane, far=8.0), any_wear(rng)) for i, lane in enumerate(lanes)
@@ -178,7 +178,7 @@ def crossing(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def passing_behind(rng: np.random.Generator) -> Scene:
-    """Somebody stands near while another passes behind them and is hidden for a moment."""
+    """A person stands near while another passes behind them and is hidden for a moment."""
     near_wear, far_wear = any_wear(rng), any_wear(rng)
     stand, _ = stop(walk(rng, 0.3, 0.0, far=6.0), 2.6, 4.0)
     behind = (Step(2.4, -1.6, 6.8), Step(5.0, -0.55, 4.6), Step(7.2, 0.75, 3.3), Step(9.2, 0.4, 1.15))
@@ -190,7 +190,7 @@ def passing_behind(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def pillar(rng: np.random.Generator) -> Scene:
-    """Somebody is hidden by a pillar for about a second and comes out again."""
+    """A person is hidden by a pillar for about a second and appears again."""
     path = (Step(0.3, -0.2, 8.4), Step(4.2, 1.35, 4.7), Step(6.4, 0.8, 2.6), Step(7.9, 0.3, 1.15))
     block = Block(0.5, 3.0, 0.32, 0.32)
     return scene_of("pillar", rng, Figure(path, any_wear(rng)), blocks=(block,))
@@ -198,7 +198,7 @@ def pillar(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def behind_pillar(rng: np.random.Generator) -> Scene:
-    """Somebody close to the camera stops behind a pillar for two seconds and goes on."""
+    """A person close to the camera stops behind a pillar for two seconds and walks on."""
     path = (
         Step(0.3, -1.0, 6.5),
         Step(3.0, -0.5, 3.7),
@@ -213,7 +213,7 @@ def behind_pillar(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def counter(rng: np.random.Generator) -> Scene:
-    """Somebody comes to a counter that hides them up to the chest, and waits there."""
+    """A person waits at a counter that hides them up to the chest."""
     path = (Step(0.3, -1.5, 7.5), Step(4.4, 0.2, 3.5), Step(9.0, 0.25, 3.45), Step(12.5, 1.9, 6.0))
     desk = Block(0.2, 2.6, 2.6, 0.6, 1.12, (92, 118, 150))
     return scene_of("counter", rng, Figure(path, any_wear(rng)), blocks=(desk,))
@@ -221,7 +221,7 @@ def counter(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def half_hidden(rng: np.random.Generator) -> Scene:
-    """A face half behind a pillar for three seconds before it comes out."""
+    """A face is half hidden by a pillar for three seconds before it is fully visible."""
     path = (
         Step(0.3, 0.15, 6.5),
         Step(3.2, 0.36, 3.2),
@@ -235,10 +235,10 @@ def half_hidden(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def reentry(rng: np.random.Generator) -> Scene:
-    """A bare person leaves and comes back after eight seconds: two visits."""
+    """A bare person leaves and returns after eight seconds: two visits."""
     first = Figure(walk(rng, 0.3, -0.4, far=6.5), person="same")
-    again = Figure(walk(rng, first.path[-1].at + 8.0, 0.4, far=6.5), person="same")
-    return scene_of("reentry", rng, first, again)
+    second = Figure(walk(rng, first.path[-1].at + 8.0, 0.4, far=6.5), person="same")
+    return scene_of("reentry", rng, first, second)
 
 
 # ---------------------------------------------------------------- masks
@@ -269,7 +269,7 @@ def mask_on_early(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def under_nose(rng: np.random.Generator) -> Scene:
-    """Somebody wears the mask under the nose; another wears it properly."""
+    """A person wears the mask under the nose; another wears it correctly."""
     return scene_of(
         "under_nose",
         rng,
@@ -280,5 +280,5 @@ def under_nose(rng: np.random.Generator) -> Scene:
 
 @PEOPLE.add
 def on_chin(rng: np.random.Generator) -> Scene:
-    """Somebody wears the mask on the chin."""
+    """A person wears the mask on the chin."""
     return scene_of("on_chin", rng, Figure(walk(rng, 0.3, float(rng.uniform(-0.6, 0.6))), Wear.ON_CHIN))

@@ -1,7 +1,8 @@
-"""Heads for the people of a scene: a portrait, its face found, its head cut out.
+"""Heads: cut out of portraits, and turned.
 
-A head is kept on a fixed canvas of about one pixel per millimetre, eyes level and at the same
-place, so that masks, turning and lighting need know nothing of the photograph it came from.
+A head lies on a fixed canvas of about one pixel per millimetre, with its eyes level and at a fixed
+position, so that masks, turning and lighting do not depend on the photograph. It is turned by
+mapping it onto an ellipsoid; from about 62 degrees on the back of the head replaces it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy.typing as npt
 
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError, DependencyError
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blobs, shade, smoothstep
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, shade, smooth_noise, smoothstep
 from maskwatch.vision.faces import FaceDetector
 
 __all__ = [
@@ -42,16 +43,16 @@ __all__ = [
 CANVAS = (320, 384)
 """Width and height of a head's canvas in pixels."""
 EYES = (160.0, 172.0)
-"""Where on the canvas the middle between the eyes lies."""
+"""Position of the middle between the eyes on the canvas."""
 IPD = 64.0
 """Distance between the eyes on the canvas; people's is 63 mm, so a pixel is about a millimetre."""
 
 FACE_GONE = 62.0
-"""Degrees of turning from which no face is to be seen any more."""
-_TURNED_MOST = 40.0
+"""Yaw in degrees from which no face is visible."""
+_MAX_YAW = 40.0
 _CENTRE = (EYES[0], EYES[1] + 22.0)
 _RADII = (84.0, 118.0)
-_DETECT_AT = 640  # px: longer pictures are shrunk to this before the face is looked for
+_DETECT_AT = 640  # px: larger pictures are shrunk to this for face detection
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
@@ -60,7 +61,7 @@ class Head:
     """One cut-out head on the canvas.
 
     Attributes:
-        name: where the portrait came from, for the ground truth.
+        name: of the portrait, for the ground truth.
         bgr: uint8 (384, 320, 3).
         alpha: float32 (384, 320), 0 to 1.
         landmarks: float32 (5, 2): eyes (image left first), nose tip, corners of the mouth.
@@ -79,7 +80,7 @@ class Head:
 
 
 def packaged_portraits() -> tuple[Path, ...]:
-    """Return where the public-domain portraits inside scikit-image and matplotlib lie, if anywhere."""
+    """Return the installed public-domain portraits inside scikit-image and matplotlib."""
     portraits = (
         ("skimage", "data/astronaut.png"),
         ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
@@ -117,7 +118,7 @@ def portrait_files(folder: Path, names: Sequence[str] | None = None) -> tuple[Pa
 def heads_from(folder: Path, names: Sequence[str] | None = None) -> tuple[Head, ...]:
     """Return a head for each image under `folder` with exactly one frontal face, in name order.
 
-    `names` (relative to the folder) chooses the images. Raises DataError when there is no head.
+    `names` (relative to the folder) chooses the images. Raises DataError if there is no such image.
     """
     heads = [head for path in portrait_files(folder, names) for head in _heads_of(path)]
     if not heads:
@@ -129,7 +130,7 @@ def heads_from(folder: Path, names: Sequence[str] | None = None) -> tuple[Head, 
 
 
 def faces_in(path: Path) -> list[Detection]:
-    """Return the faces that are found in the image at `path`; none where it is no image."""
+    """Return the faces in the image at `path`; none if it is not an image."""
     image = _image(path)
     return [] if image is None else _faces(image)
 
@@ -185,7 +186,7 @@ def _usable(face: Detection, image: Image) -> bool:
 
 
 def cut_out(image: Image, face: Detection, name: str) -> Head:
-    """Return the head around `face` in `image` (uint8 BGR), brought to the canvas and cut out."""
+    """Return the head around `face` in `image` (uint8 BGR), mapped to the canvas and cut out."""
     turn = _to_canvas(face)
     bgr = cv2.warpAffine(image, turn, CANVAS, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     landmarks = cv2.transform(_marks(face)[None], turn)[0].astype(np.float32)
@@ -207,11 +208,11 @@ def _extent(points: Points) -> tuple[tuple[float, float], tuple[float, float]]:
 
 
 def _to_canvas(face: Detection) -> Floats:
-    """Return the 2x3 similarity that puts the eyes level on their place."""
+    """Return the 2x3 similarity that moves the eyes to their position, level."""
     marks = _marks(face)
     (ax, ay), (bx, by) = marks[:2]
     mouth, middle = marks[3:].mean(axis=0), marks[:2].mean(axis=0)
-    # A face half turned has narrow eyes but keeps its length: take the larger estimate.
+    # A half-turned face has narrow eyes but keeps its length: take the larger estimate.
     span = max(float(np.hypot(bx - ax, by - ay)), 0.9 * float(np.linalg.norm(mouth - middle)))
     angle = np.degrees(np.arctan2(by - ay, bx - ax))
     turn = cv2.getRotationMatrix2D((float(middle[0]), float(middle[1])), angle, IPD / span)
@@ -234,7 +235,7 @@ def _mean(bgr: Image, weight: Floats) -> Colour:
 
 
 def _matte(bgr: Image, box: tuple[float, float, float, float], inside: Image) -> Floats:
-    """Return the head's matte: GrabCut between a sure face and a sure surrounding, softened.
+    """Return the head's matte: GrabCut between certain face and certain background, softened.
 
     `inside` is 0 where the canvas reaches beyond the photograph.
     """
@@ -256,7 +257,7 @@ def _matte(bgr: Image, box: tuple[float, float, float, float], inside: Image) ->
     inner, outer = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(bgr, labels, (0, 0, 1, 1), inner, outer, 4, cv2.GC_INIT_WITH_MASK)
     kept = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.uint8)
-    # Where the surroundings look like hair the cut runs out to the rim: keep what is near.
+    # Background that looks like hair extends the cut to the rim: then keep only what is near.
     rim = (around > 0) & (cv2.erode(around, np.ones((9, 9))) == 0)
     if kept[rim].mean() > 0.06:
         kept &= (near > 0).astype(np.uint8)
@@ -264,7 +265,7 @@ def _matte(bgr: Image, box: tuple[float, float, float, float], inside: Image) ->
 
 
 def _largest(kept: Image) -> Image:
-    """Return the largest piece of a 0/1 mask, its holes closed and its whiskers cut."""
+    """Return the largest piece of a 0/1 mask, with its holes closed and thin parts removed."""
     round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     kept = cv2.morphologyEx(kept, cv2.MORPH_OPEN, round_brush)
     _, pieces, stats, _ = cv2.connectedComponentsWithStats(kept)
@@ -284,7 +285,7 @@ def _soften(kept: Image, chin: float, height: float) -> Floats:
 
 
 def _clean(bgr: Image, alpha: Floats) -> Image:
-    """Return the picture with the old background's colour taken out of the matte's edge."""
+    """Return the picture with the old background's colour removed from the matte's edge."""
     solid = (alpha > 0.97).astype(np.uint8)
     weight = cv2.GaussianBlur(solid.astype(np.float32), (0, 0), 4)
     spread: Floats = cv2.GaussianBlur(bgr.astype(np.float32) * solid[..., None], (0, 0), 4)
@@ -314,7 +315,7 @@ def turned(sprite: Image, level: int, yaw: float, pitch: float) -> Image:
     Positive `yaw` turns it towards the right of the picture, positive `pitch` down.
     """
     x, y, depth = _globe(level)
-    a = math.radians(float(np.clip(yaw, -_TURNED_MOST, _TURNED_MOST)))
+    a = math.radians(float(np.clip(yaw, -_MAX_YAW, _MAX_YAW)))
     b = math.radians(float(np.clip(pitch, -25, 25)))
     step = 2**level
     centre = (_CENTRE[0] / step - 0.5, _CENTRE[1] / step - 0.5)
@@ -326,7 +327,7 @@ def turned(sprite: Image, level: int, yaw: float, pitch: float) -> Image:
 def back_of(head: Head) -> Image:
     """Return the back of a head: its silhouette filled with hair, uint8 BGR."""
     rng = np.random.default_rng(zlib.crc32(head.name.encode()))
-    strands = blobs(rng, (CANVAS[0], CANVAS[1] // 8), 5)
+    strands = smooth_noise(rng, (CANVAS[0], CANVAS[1] // 8), 5)
     strands = cv2.resize(strands, CANVAS, interpolation=cv2.INTER_CUBIC)
     solid = cv2.GaussianBlur(head.alpha, (0, 0), 14) * 60
     light = shade(solid + 0.8 * strands, (-0.2, -0.8, 0.9), 1.0)

@@ -1,4 +1,4 @@
-"""Plays a scene: draws every frame and says what is true in it."""
+"""Renders a scene: draws every frame, and records its ground truth."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from maskwatch.lab.scenes.actor import Actor
 from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.scenes.figure import draw_actor
-from maskwatch.lab.scenes.panels import Showing, hang_poster, play_screen, put_shelf
+from maskwatch.lab.scenes.panels import PlayingScreen, draw_poster, draw_shelf, start_screen
 from maskwatch.lab.scenes.portraits import Head
 from maskwatch.lab.scenes.room import Layer, View, build
 from maskwatch.lab.scenes.scene import Scene
 from maskwatch.lab.scenes.sensor import Sensor
 from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
 
-__all__ = ["Stage", "render"]
+__all__ = ["SceneRenderer", "render"]
 
-_HIDDEN = 255  # owner of what a block covers
+_HIDDEN = 255  # owner of pixels that a block covers
 
 
-class Stage:
-    """A scene set up for one camera: call `frames` to play it from the start."""
+class SceneRenderer:
+    """A scene in front of one camera: `frames` renders it from its start."""
 
     def __init__(
         self, scene: Scene, size: tuple[int, int], rate: float, seed: int, faces: Sequence[Head]
@@ -38,16 +38,16 @@ class Stage:
         view = View(*size, mount=scene.mount, tilt=scene.tilt, field=scene.field_of_view)
         self.room = build(scene.place, view, rng)
         self._faces = faces
-        # Of its own, so that two cameras on one person choose the same portrait.
+        # A generator of its own, so that two cameras on one person choose the same portrait.
         self._chosen = np.random.default_rng((*self._seed, 0)).permutation(len(faces))
-        self.actors = self._cast()
+        self.actors = self._make_actors()
         self.fakes: list[Fake] = []
-        self.screens: list[Showing] = []
-        self._furnish(rng)
+        self.screens: list[PlayingScreen] = []
+        self._draw_panels(rng)
         self._sensor = Sensor(scene.conditions, size, self.rate, rng)
         self._order = sorted(self.room.layers, key=lambda layer: -layer.z)
 
-    def _cast(self) -> list[Actor]:
+    def _make_actors(self) -> list[Actor]:
         names = [figure.person or str(i) for i, figure in enumerate(self.scene.figures)]
         return [
             Actor(
@@ -58,28 +58,28 @@ class Stage:
             for i, figure in enumerate(self.scene.figures)
         ]
 
-    def _furnish(self, rng: np.random.Generator) -> None:
-        """Hang shelves, posters and screens on the walls."""
+    def _draw_panels(self, rng: np.random.Generator) -> None:
+        """Draw shelves and posters, and start the screens."""
         picture = self.room.picture
         for panel in self.scene.shelves:
-            put_shelf(picture, self.room, panel, rng)
+            draw_shelf(picture, self.room, panel, rng)
         for i, poster in enumerate(self.scene.posters):
             head = self._portrait(poster.face, len(self.actors) + i)
-            self.fakes.append(hang_poster(picture, self.room, poster, head, rng))
+            self.fakes.append(draw_poster(picture, self.room, poster, head, rng))
         for i, screen in enumerate(self.scene.screens):
             head = self._portrait(screen.face, 7 + i)
-            self.screens.append(play_screen(self.room, screen, head, rng))
+            self.screens.append(start_screen(self.room, screen, head, rng))
         self.fakes += [screen.fake for screen in self.screens]
 
-    def _portrait(self, asked: int | None, number: int) -> Head:
-        """Return the portrait that is asked for, or the one that fell to `number`."""
-        chosen = int(self._chosen[number % len(self._chosen)]) if asked is None else asked
+    def _portrait(self, face: int | None, number: int) -> Head:
+        """Return the portrait `face`, or the one that the seed assigns to `number`."""
+        chosen = int(self._chosen[number % len(self._chosen)]) if face is None else face
         return self._faces[chosen % len(self._faces)]
 
     def _rng_of(self, person: str, number: int) -> np.random.Generator:
-        """Return the randomness of one person: the same for each visit of a named one."""
-        own = zlib.crc32(person.encode()) if person else number + 1
-        return np.random.default_rng((*self._seed, own))
+        """Return the generator of one person: the same for each visit of a named one."""
+        key = zlib.crc32(person.encode()) if person else number + 1
+        return np.random.default_rng((*self._seed, key))
 
     def frames(self) -> Iterator[tuple[Image, TruthFrame]]:
         """Yield each frame as planar YUV (see `Sensor.expose`) with its truth."""
@@ -94,20 +94,20 @@ class Stage:
         owners = np.zeros((-(-self.size[1] // 4), -(-self.size[0] // 4)), np.uint8)
         for screen in self.screens:
             screen.draw(picture, at)
-        there = [(i, actor.bearing(at)) for i, actor in enumerate(self.actors) if actor.present(at)]
+        present = [(i, actor.state(at)) for i, actor in enumerate(self.actors) if actor.present(at)]
         drawn = []
         layers = list(self._order)
-        for i, bearing in sorted(there, key=lambda pair: -pair[1].z):
-            while layers and layers[0].z > bearing.z:
+        for i, state in sorted(present, key=lambda pair: -pair[1].z):
+            while layers and layers[0].z > state.z:
                 _cover(picture, owners, layers.pop(0))
-            drawn.append(draw_actor(picture, owners, i, self.actors[i], bearing, self))
+            drawn.append(draw_actor(picture, owners, i, self.actors[i], state, self))
         for layer in layers:
             _cover(picture, owners, layer)
-        people = [one.truth(owners) for one in drawn if one is not None]
+        people = [person.truth(owners) for person in drawn if person is not None]
         return picture, tuple(sorted(people, key=lambda person: person.visit))
 
     def light(self, x: float, z: float) -> float:
-        """Return the brightness of a person at a place: from the lamps, or the camera's own."""
+        """Return the brightness of a person at a place: by the lamps, or by the camera's infra-red."""
         if self.scene.conditions.infrared:
             return float(np.clip((3.4 / max(z, 0.8)) ** 1.25, 0.3, 1.7))
         return self.room.light_at(x, z)
@@ -153,43 +153,43 @@ def render(
     """Render `scene` into `path` (MP4) and its ground truth beside it; return the truth.
 
     The same arguments give the same clip, byte for byte, with the same libraries. The truth is
-    written last: where it lies beside a clip, the clip is whole.
+    written last: a clip with a truth file is complete.
     """
-    stage = Stage(scene, size, fps, seed, faces)
+    renderer = SceneRenderer(scene, size, fps, seed, faces)
     conditions = scene.conditions
     frames: list[TruthFrame] = []
     unfinished = path.with_suffix(".part.mp4")
     with ClipWriter(
         unfinished,
         size,
-        stage.rate,
+        renderer.rate,
         rate_factor=conditions.rate_factor,
         codec=codec,
         damage=conditions.damage,
         rng=np.random.default_rng(seed),
     ) as writer:
-        for planes, true in stage.frames():
+        for planes, frame in renderer.frames():
             writer.write(planes)
-            frames.append(true)
+            frames.append(frame)
     truth = Truth(
         name=scene.name,
         kind=scene.kind,
         seed=seed,
         size=size,
-        rate=stage.rate,
+        rate=renderer.rate,
         seconds=scene.seconds,
-        visits=stage.visits(),
-        frames=_marked(frames, writer.damaged, max(1, round(2 * stage.rate))),
-        fakes=tuple(stage.fakes),
-        ignore=tuple(screen.ignore for screen in stage.screens),
+        visits=renderer.visits(),
+        frames=_mark_damaged(frames, writer.damaged, max(1, round(2 * renderer.rate))),
+        fakes=tuple(renderer.fakes),
+        ignore=tuple(screen.ignore for screen in renderer.screens),
     )
     unfinished.replace(path)
     truth.save(truth_path(path))
     return truth
 
 
-def _marked(frames: list[TruthFrame], damaged: list[int], group: int) -> tuple[TruthFrame, ...]:
-    """Return the frames with those marked that damage reaches: on to the next key frame."""
+def _mark_damaged(frames: list[TruthFrame], damaged: list[int], group: int) -> tuple[TruthFrame, ...]:
+    """Return the frames, with those up to the key frame after each damaged one marked."""
     reached = {n for first in damaged for n in range(first, (first // group + 1) * group)}
     return tuple(
         TruthFrame(at=frame.at, people=frame.people, damaged=i in reached)

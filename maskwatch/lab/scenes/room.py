@@ -1,7 +1,10 @@
-"""The room behind the people: a corridor or hall, cast ray by ray once per scene.
+"""The room behind the people, ray-cast once per scene, and the camera that views it.
 
 Floor, ceiling and walls are planes with procedural surfaces (tiles, paint, doors, lamps); pillars
-and counters are boxes in front of them. Lamps in the ceiling light everything, people included.
+and counters are boxes in front of them. Lamps in the ceiling light everything, including people.
+
+Coordinates are metres: X to the right, Y up from the floor, Z away from the camera, which is
+mounted above the origin.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blobs
+from maskwatch.lab.scenes.arrays import Colour, Floats, Image, smooth_noise
 
 __all__ = ["Block", "Layer", "Panel", "Place", "Room", "Side", "View", "build"]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A camera's place and lens.
+    """Position and lens of a pinhole camera.
 
     Attributes:
         width, height: of the picture in pixels.
@@ -71,7 +74,7 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A pillar or a counter that can hide people: its middle, its size (metres), its colour."""
+    """A pillar or a counter that can hide people: centre and size in metres, colour."""
 
     x: float
     z: float
@@ -97,7 +100,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A room, in metres and BGR colours."""
+    """Dimensions (metres) and colours (BGR) of a room."""
 
     half_width: float = 2.6
     depth: float = 13.0
@@ -112,7 +115,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A block as it covers the picture: matte (height, width), colours, and its distance."""
+    """A block as seen by the camera: matte (height, width), colours, and its distance."""
 
     z: float
     matte: Floats
@@ -122,7 +125,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A place as one camera sees it: the empty picture, what stands in front, the lamps."""
+    """A place as seen by one camera: the picture without people, and the blocks as layers."""
 
     place: Place
     view: View
@@ -138,8 +141,8 @@ class Room:
         ends = (-panel.width / 2, panel.width / 2)
         top, low = panel.up + panel.height / 2, panel.up - panel.height / 2
         first, last = (ends[1], ends[0]) if panel.side == Side.RIGHT else ends
-        spots = [(first, top), (last, top), (last, low), (first, low)]
-        pixels = [self.view.project(*self._point(panel, a, y))[:2] for a, y in spots]
+        points = [(first, top), (last, top), (last, low), (first, low)]
+        pixels = [self.view.project(*self._point(panel, a, y))[:2] for a, y in points]
         return np.array(pixels, np.float32)
 
     def _point(self, panel: Panel, offset: float, y: float) -> tuple[float, float, float]:
@@ -150,12 +153,12 @@ class Room:
 
 
 def build(place: Place, view: View, rng: np.random.Generator) -> Room:
-    """Return the place as `view` sees it, with the random marks of wear that `rng` gives."""
+    """Return the place as `view` sees it, with stains drawn from `rng`."""
     picture: Floats = np.zeros((view.height, view.width, 3), np.float32)
     x, y, z = view.rays()
     reach = _reach(place, view, x, y, z)
     nearest = np.min(np.stack(list(reach.values())), axis=0)
-    stains = blobs(rng, (view.width, view.height), view.width / 9)
+    stains = smooth_noise(rng, (view.width, view.height), view.width / 9)
     for name, distance in reach.items():
         here = distance <= nearest
         at = (x[here] * distance[here], view.mount + y[here] * distance[here])
@@ -167,7 +170,7 @@ def build(place: Place, view: View, rng: np.random.Generator) -> Room:
 
 
 def _reach(place: Place, view: View, x: Floats, y: Floats, z: Floats) -> dict[str, Floats]:
-    """Return for each plane how far every ray goes until it meets it (infinite if never)."""
+    """Return the distance of every ray to each plane (infinite if it does not meet the plane)."""
 
     def until(gap: float, speed: Floats) -> Floats:
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -209,7 +212,7 @@ def _lamp_light(place: Place, x: Floats | float, y: Floats | float, z: Floats | 
 
 
 def _lines(value: Floats, step: float, width: float, fade: Floats) -> Floats:
-    """Return how much of a joint lies at `value`; joints blur away where they get too fine."""
+    """Return the share of a joint at `value`; joints finer than `fade` are blurred."""
     off = np.abs((value / step + 0.5) % 1.0 - 0.5) * step
     soft = np.maximum(width, fade)
     result: Floats = (np.clip(1.5 - off / soft, 0, 1) * np.minimum(1, width / soft)).astype(np.float32)
@@ -223,7 +226,7 @@ def _floor(place: Place, x: Floats, z: Floats) -> Floats:
     tint = 1 + 0.035 * np.sin(column * 12.9898 + row * 78.233)
     colour = np.asarray(place.floor, np.float32) * tint[:, None]
     lit = colour * _lamp_light(place, x, np.zeros_like(x), z)[:, None] * 1.05
-    # A polished floor mirrors the lamps: what a ray meets at the ceiling after the floor.
+    # A polished floor mirrors the lamps: follow the ray from the floor to the ceiling.
     far = z * (2.3 + place.ceiling) / 2.3
     shine = _lamp_mask(place, x * (2.3 + place.ceiling) / 2.3, far, soft=0.5) * 46
     result: Floats = lit * (1 - 0.28 * joint[:, None]) + shine[:, None]
@@ -262,7 +265,7 @@ def _wall(place: Place, side: str, along: Floats, y: Floats) -> Floats:
 
 
 def _door(colour: Floats, across: Floats, y: Floats) -> None:
-    """Paint a door, its frame and its handle into the wall's colours, in place."""
+    """Draw a door, its frame and its handle into the wall's colours, in place."""
     frame = (np.abs(across) < 0.54) & (y < 2.14)
     leaf = (np.abs(across) < 0.46) & (y < 2.06)
     colour[frame] = np.array((112, 122, 130), np.float32)
@@ -272,7 +275,7 @@ def _door(colour: Floats, across: Floats, y: Floats) -> None:
 
 
 def _layer(block: Block, place: Place, view: View) -> Layer:
-    """Return a block as it covers the picture: its front and its visible side."""
+    """Return a block as seen by the camera: its front, visible side and top."""
     near, far = block.z - block.depth / 2, block.z + block.depth / 2
     left, right = block.x - block.width / 2, block.x + block.width / 2
     matte: Floats = np.zeros((view.height, view.width), np.float32)

@@ -1,6 +1,6 @@
-"""What a scene is: who comes when, walks where, wears what; what the room and the camera do.
+"""A scene as data: people with their paths and masks, the room, the camera and its conditions.
 
-A scene is data. `catalogue` makes scenes of named kinds from a seed, `stage` renders one.
+`catalogue` makes scenes of named kinds from a seed, and `renderer` renders one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a person is at a time: seconds, then metres to the right and away from the camera."""
+    """Position of a person at a time: seconds, then metres to the right and away from the camera."""
 
     at: float
     x: float
@@ -34,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class WearChange:
-    """From `at` (seconds) the mask is being moved; it sits as `wear` 0.9 s later."""
+    """From `at` (seconds) the mask is being moved; 0.9 s later it is worn as `wear`."""
 
     at: float
     wear: Wear
@@ -42,7 +42,7 @@ class WearChange:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """From `at` (seconds) the person looks `yaw` degrees aside of where they walk.
+    """From `at` (seconds) the person looks `yaw` degrees aside of their direction.
 
     180 turns the face away from the camera.
     """
@@ -56,15 +56,15 @@ class Figure:
     """One person's visit.
 
     Attributes:
-        path: where they are when; they are in the scene from the first to the last step.
-        wear: how the mask sits at the start.
+        path: positions over time; the person is in the scene from the first to the last step.
+        wear: how the mask is worn at the start.
         changes: when it is put on, taken off or pulled down.
         looks: when they look aside.
         style: the mask; None draws one from the seed.
         face: number of the portrait; None draws one from the seed.
         alive: False for a mannequin, which neither sways nor bobs.
-        coughs: when a hand is held before the mouth, for 1.4 s each (seconds).
-        person: name in the ground truth; the same name twice is one person coming again.
+        coughs: when a hand covers the mouth, for 1.4 s each (seconds).
+        person: name in the ground truth; the same name twice is one person who returns.
     """
 
     path: tuple[Step, ...]
@@ -80,7 +80,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Poster:
-    """A printed portrait on a wall; `wear` says whether the printed face wears a mask."""
+    """A printed portrait on a wall; `wear` is how the printed face wears a mask."""
 
     panel: Panel
     wear: Wear = Wear.BARE
@@ -89,7 +89,7 @@ class Poster:
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A television on a wall showing a moving, talking face."""
+    """A television on a wall that shows a moving face."""
 
     panel: Panel
     wear: Wear = Wear.BARE
@@ -106,13 +106,13 @@ class Conditions:
         noise: standard deviation of the sensor's noise in grey levels.
         infrared: night mode: no colour, light from the camera itself.
         flicker: depth of the lamps' flicker, 0 to 1.
-        shake: the camera's trembling in pixels at 1280 wide.
+        shake: standard deviation of the camera's motion in pixels at 1280 wide.
         rain: streaks per picture.
-        exposure: share of the frame time the shutter is open: motion blur.
+        exposure: share of the frame time that the shutter is open: motion blur.
         blur: softness of the lens in pixels at 1280 wide.
         rate_factor: constant-rate factor of the encoder; larger is worse.
-        keep: every n-th frame is kept, the rest never arrive (a low frame rate).
-        damage: share of the packets that arrive broken.
+        keep: only every n-th frame is sent (a low frame rate).
+        damage: share of the packets that are corrupted.
     """
 
     brightness: float = 1.0
@@ -137,7 +137,7 @@ class Scene:
         name: unique; names the file.
         kind: of the catalogue.
         seconds: length.
-        figures, posters, screens, shelves: what is to be seen.
+        figures, posters, screens, shelves: its visible contents.
         mount, tilt, field_of_view: of the camera: metres, degrees down, degrees wide.
     """
 

@@ -1,4 +1,4 @@
-"""Kinds of scenes by what is around people: pictured faces, light, weather, the stream."""
+"""Kinds of scenes by surroundings: pictured faces, light, weather, the stream."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def poster_and_visitor(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def mannequin(rng: np.random.Generator) -> Scene:
-    """A mannequin with a bare face stands in the shop while a masked person passes."""
+    """A mannequin with a bare face stands in the room while a masked person passes."""
     stand = (Step(-1.0, -0.7, 3.4), Step(99.0, -0.7, 3.4))
     walker = Figure(walk(rng, 1.5, 0.6), Wear.MASKED)
-    doll = Figure(stand, Wear.BARE, alive=False)
+    figure = Figure(stand, Wear.BARE, alive=False)
     scene = scene_of("mannequin", rng, walker)
-    return replace(scene, figures=(walker, doll), seconds=scene.seconds + 2)
+    return replace(scene, figures=(walker, figure), seconds=scene.seconds + 2)
 
 
 @SETTINGS.add
 def shop(rng: np.random.Generator) -> Scene:
-    """Shelves full of goods, a trembling camera, and a masked customer."""
+    """Shelves of goods, a shaking camera, and a masked customer."""
     scene = scene_of("shop", rng, Figure(walk(rng, 1.5, float(rng.uniform(-0.5, 0.5))), Wear.MASKED))
     back = tuple(Panel(Side.BACK, x, 1.3, 1.5, 2.4) for x in (-1.7, 0.0, 1.7))
     room = replace(scene.place, depth=8.3, half_width=2.5, doors=())
@@ -88,7 +88,7 @@ def screen(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def empty(rng: np.random.Generator) -> Scene:
-    """No person comes; a poster hangs there, the light changes a little."""
+    """No person comes; posters hang on the walls, and the light flickers slightly."""
     scene = scene_of("empty", rng)
     panels = (Poster(Panel(Side.BACK, -0.6, 1.65, 1.3, 1.73)), Poster(_side_panel(rng)))
     conditions = Conditions(flicker=0.05, noise=3.5)
@@ -127,7 +127,7 @@ def flicker(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def shake(rng: np.random.Generator) -> Scene:
-    """A camera on a pole that trembles, with a poster that trembles along."""
+    """A shaking camera, and a poster on the wall."""
     scene = everyday("shake", rng, Conditions(shake=float(rng.uniform(2.0, 4.0))))
     scene = shallow(scene, 8.5)
     return replace(scene, posters=(Poster(Panel(Side.BACK, 0.0, 1.65, 1.2, 1.6)),))
@@ -141,7 +141,7 @@ def rain(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def soft_lens(rng: np.random.Generator) -> Scene:
-    """A lens out of focus and a stream of low quality."""
+    """A lens out of focus, and a stream of low quality."""
     return everyday("soft_lens", rng, Conditions(blur=float(rng.uniform(1.2, 1.8)), rate_factor=31))
 
 
@@ -153,7 +153,7 @@ def low_rate(rng: np.random.Generator) -> Scene:
 
 @SETTINGS.add
 def damaged(rng: np.random.Generator) -> Scene:
-    """A bad link: some packets arrive broken."""
+    """A bad connection: some packets arrive corrupted."""
     return everyday("damaged", rng, Conditions(damage=float(rng.uniform(0.02, 0.05))))
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from maskwatch.errors import DataError, UsageError
 from maskwatch.lab.scenes import Head, default_heads, described, heads_from, scene_named
-from maskwatch.lab.scenes.arrays import blobs, smoothstep
+from maskwatch.lab.scenes.arrays import smooth_noise, smoothstep
 from maskwatch.lab.scenes.body import CANVAS, PHASES, Body, Garment, Pose, random_outfit
 from maskwatch.lab.scenes.figure import level_for, place
 from maskwatch.lab.scenes.masks import MaskStyle, draw_mask, random_style
-from maskwatch.lab.scenes.panels import put_shelf
+from maskwatch.lab.scenes.panels import draw_shelf
 from maskwatch.lab.scenes.portraits import EYES, IPD, back_of, turned
 from maskwatch.lab.scenes.room import Block, Panel, Place, Side, View, build
 from maskwatch.lab.truth import Wear
@@ -40,7 +40,7 @@ def heads() -> tuple[Head, ...]:
 def test_a_ray_through_a_projected_point_meets_the_point(
     x: float, z: float, tilt: float, field: float
 ) -> None:
-    """Projection and rays are each other's inverse, so that people stand on the floor they cast on."""
+    """Projection and rays are inverse to each other, so that people stand on the floor."""
     view = View(640, 360, mount=2.3, tilt=tilt, field=field)
     u, v, _ = view.project(x, 0.0, z)
     column, row = round(u - 0.5), round(v - 0.5)
@@ -56,7 +56,7 @@ def test_a_ray_through_a_projected_point_meets_the_point(
 
 
 @given(near=st.floats(1, 4), step=st.floats(0.1, 4))
-def test_what_is_nearer_is_larger_and_lower(near: float, step: float) -> None:
+def test_a_nearer_point_is_larger_and_lower(near: float, step: float) -> None:
     view = View(1280, 720)
     _, low, large = view.project(0.3, 0.0, near)
     _, high, small = view.project(0.3, 0.0, near + step)
@@ -67,7 +67,7 @@ def test_what_is_nearer_is_larger_and_lower(near: float, step: float) -> None:
 # ---------------------------------------------------------------- heads
 
 
-def test_the_packaged_portraits_are_brought_to_the_canvas(heads: tuple[Head, ...]) -> None:
+def test_the_packaged_portraits_are_mapped_to_the_canvas(heads: tuple[Head, ...]) -> None:
     assert len(heads) == 2
     for head in heads:
         eyes = head.landmarks[:2]
@@ -76,7 +76,7 @@ def test_the_packaged_portraits_are_brought_to_the_canvas(heads: tuple[Head, ...
         assert head.alpha[int(EYES[1]), int(EYES[0])] == 1.0
 
 
-def test_the_background_is_cut_away(heads: tuple[Head, ...]) -> None:
+def test_the_background_is_removed(heads: tuple[Head, ...]) -> None:
     for head in heads:
         assert head.alpha[:, :20].max() < 0.05
         assert head.alpha[-30:].max() < 0.05
@@ -86,7 +86,7 @@ def test_the_background_is_cut_away(heads: tuple[Head, ...]) -> None:
 def test_a_folder_of_portraits_gives_a_head_for_each_face(
     tmp_path: Path, heads: tuple[Head, ...]
 ) -> None:
-    """An image without a face, and a file that is no image, are passed over."""
+    """An image without a face, and a file that is not an image, are skipped."""
     head = heads[0]
     alpha = head.alpha[..., None]
     portrait = (head.bgr * alpha + 150 * (1 - alpha)).astype(np.uint8)
@@ -94,16 +94,16 @@ def test_a_folder_of_portraits_gives_a_head_for_each_face(
     cv2.imwrite(str(tmp_path / "wall.png"), np.full((300, 300, 3), 150, np.uint8))
     (tmp_path / "notes.jpg").write_text("no image")
     found = heads_from(tmp_path)
-    assert [one.name for one in found] == ["ann"]
+    assert [head.name for head in found] == ["ann"]
 
 
-def test_a_folder_without_faces_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_folder_without_faces_is_refused_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="give a folder of portraits"):
         heads_from(tmp_path)
 
 
-def test_a_head_turns_towards_the_side_that_is_asked_for(heads: tuple[Head, ...]) -> None:
-    """The nose, marked, moves right for a positive yaw and down for a positive pitch."""
+def test_a_head_turns_in_the_direction_of_yaw_and_pitch(heads: tuple[Head, ...]) -> None:
+    """The marked nose moves right for a positive yaw and down for a positive pitch."""
     marked = np.zeros((*heads[0].alpha.shape, 3), np.uint8)
     nose = tuple(int(v) for v in heads[0].landmarks[2])
     cv2.circle(marked, nose, 6, (255, 255, 255), -1)
@@ -149,7 +149,7 @@ def _changed(head: Head, wear: Wear, mark: np.ndarray) -> float:
     return float(change[y - 4 : y + 4, x - 4 : x + 4].mean())
 
 
-def test_under_the_nose_the_nose_is_bare_and_on_the_chin_the_mouth_too(
+def test_a_mask_under_the_nose_bares_the_nose_and_on_the_chin_the_mouth_too(
     heads: tuple[Head, ...],
 ) -> None:
     for head in heads:
@@ -174,7 +174,7 @@ def test_the_same_random_state_draws_the_same_mask(heads: tuple[Head, ...]) -> N
     assert np.array_equal(one, two)
 
 
-def test_surgical_blue_is_met_most_and_every_style_now_and_then() -> None:
+def test_surgical_blue_is_the_most_frequent_style_and_every_style_occurs() -> None:
     rng = np.random.default_rng(0)
     drawn = [random_style(rng) for _ in range(800)]
     counts = {style: drawn.count(style) for style in MaskStyle}
@@ -193,12 +193,12 @@ def test_a_body_walks_and_is_clothed(garment: Garment) -> None:
     front, later = body.sprite(0), body.sprite(PHASES // 2)
     assert front.shape == (CANVAS[1], CANVAS[0], 4)
     assert not np.array_equal(front, later)
-    assert (front[..., :3] <= front[..., 3:]).mean() > 0.999  # colours are times the matte
+    assert (front[..., :3] <= front[..., 3:]).mean() > 0.999  # colours are premultiplied
     chest = front[120, CANVAS[0] // 2 - 40]
     assert chest[3] == 255
 
 
-def test_raised_hands_lie_on_a_sprite_of_their_own() -> None:
+def test_raised_hands_have_a_separate_sprite() -> None:
     body = Body(random_outfit(np.random.default_rng(0), (120.0, 150.0, 200.0), 1.7))
     hands = body.sprite(0, Pose.HANDS)[..., 3] > 0
     assert 0.01 < hands.mean() < 0.2
@@ -218,14 +218,14 @@ def test_a_sprite_outside_the_picture_is_not_placed() -> None:
     assert place(sprite, beyond, 0, (640, 360)) is None
 
 
-def test_a_sprite_covers_what_it_lies_on_and_is_stamped_there() -> None:
+def test_a_sprite_covers_the_picture_and_is_marked_in_the_owners() -> None:
     picture = np.full((80, 80, 3), 100, np.uint8)
     owners = np.zeros((20, 20), np.uint8)
     sprite = np.full((20, 20, 4), 255, np.uint8)
     placed = place(sprite, np.array([[1, 0, 30], [0, 1, 40]], np.float32), 0, (80, 80))
     assert placed is not None
-    placed.lay(picture)
-    placed.stamp(owners, 7)
+    placed.blend_into(picture)
+    placed.mark(owners, 7)
     assert picture[50, 40].tolist() == [255, 255, 255]
     assert picture[10, 10].tolist() == [100, 100, 100]
     assert owners[12, 10] == 7
@@ -235,13 +235,13 @@ def test_a_sprite_covers_what_it_lies_on_and_is_stamped_there() -> None:
 # ---------------------------------------------------------------- rooms
 
 
-def test_a_room_has_a_floor_walls_and_lamps_that_light_it() -> None:
+def test_a_room_is_lit_by_its_lamps() -> None:
     room = build(Place(), View(320, 180), np.random.default_rng(0))
     assert room.picture.std() > 15
     assert room.light_at(0.0, 3.6) > room.light_at(2.4, 3.6)
 
 
-def test_a_block_covers_what_is_behind_it_up_to_its_height() -> None:
+def test_a_block_covers_the_picture_up_to_its_height() -> None:
     view = View(320, 180)
     place_ = Place(blocks=(Block(0.0, 3.0, 1.0, 0.5, 1.0),))
     (layer,) = build(place_, view, np.random.default_rng(0)).layers
@@ -252,7 +252,7 @@ def test_a_block_covers_what_is_behind_it_up_to_its_height() -> None:
 
 
 @pytest.mark.parametrize("side", [Side.LEFT, Side.RIGHT, Side.BACK])
-def test_a_panel_is_seen_upright_and_not_mirrored(side: str) -> None:
+def test_a_panel_is_upright_and_not_mirrored(side: str) -> None:
     room = build(Place(), View(640, 360), np.random.default_rng(0))
     along = 0.5 if side == Side.BACK else 8.0
     upper_left, upper_right, lower_right, lower_left = room.corners(Panel(side, along, 1.5, 1, 1))
@@ -261,11 +261,11 @@ def test_a_panel_is_seen_upright_and_not_mirrored(side: str) -> None:
     assert upper_left[1] < lower_left[1]
 
 
-def test_a_shelf_is_full_of_things_of_every_colour() -> None:
+def test_a_shelf_adds_clutter_only_within_its_panel() -> None:
     room = build(Place(depth=6.0), View(640, 360), np.random.default_rng(0))
     before = room.picture.copy()
     panel = Panel(Side.BACK, 0.0, 1.2, 2.0, 2.2)
-    put_shelf(room.picture, room, panel, np.random.default_rng(1))
+    draw_shelf(room.picture, room, panel, np.random.default_rng(1))
     corners = room.corners(panel)
     (x1, y1), (x2, y2) = corners.min(axis=0).astype(int) + 3, corners.max(axis=0).astype(int) - 3
     shelf, wall = room.picture[y1:y2, x1:x2].astype(int), before[y1:y2, x1:x2].astype(int)
@@ -273,25 +273,25 @@ def test_a_shelf_is_full_of_things_of_every_colour() -> None:
     assert np.array_equal(room.picture[:, : x1 - 20], before[:, : x1 - 20])
 
 
-# ---------------------------------------------------------------- small things
+# ---------------------------------------------------------------- noise, steps, names
 
 
-def test_noise_has_mean_nought_and_deviation_one() -> None:
-    field = blobs(np.random.default_rng(0), (200, 100), 8)
+def test_noise_has_mean_zero_and_deviation_one() -> None:
+    field = smooth_noise(np.random.default_rng(0), (200, 100), 8)
     assert field.shape == (100, 200)
     assert abs(float(field.mean())) < 1e-4
     assert abs(float(field.std()) - 1) < 1e-3
 
 
 @given(st.floats(-2, 3))
-def test_smoothstep_stays_between_nought_and_one(value: float) -> None:
+def test_smoothstep_stays_between_zero_and_one(value: float) -> None:
     up = float(smoothstep(np.float32([value]), 0.0, 1.0)[0])
     down = float(smoothstep(np.float32([value]), 1.0, 0.0)[0])
     assert 0 <= up <= 1
     assert up == pytest.approx(1 - down, abs=1e-5)
 
 
-def test_an_unknown_scene_is_refused_with_the_nearest_name() -> None:
+def test_an_unknown_scene_is_refused_with_the_closest_name() -> None:
     with pytest.raises(UsageError, match="did you mean 'crossing'"):
         scene_named("crosing")
 
