@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reports its use to its makers unless told not to; a camera's host tells nobody.
+# ONNX Runtime sends usage data to its makers unless this is set; a camera host sends none.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -106,7 +106,7 @@ class CommandHandler:
         """Send a camera's picture to the sink that requested it; return the result of its command."""
         sink = self._forwarded.get(taken.command)
         if sink is None:
-            return _refused(taken.command, "nobody on the broker waits for this picture")
+            return _refused(taken.command, "no client of the broker waits for this picture")
         sink.snapshot_taken(CameraSnapshot(taken.command, taken.camera, taken.at, jpeg))
         when = taken.at.isoformat(timespec="milliseconds")
         return CommandResult(id=taken.command, ok=True, detail=f"taken at {when}, {len(jpeg)} bytes")

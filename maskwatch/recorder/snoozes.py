@@ -107,7 +107,7 @@ class SnoozeManager:
         self._ends_at[camera] = self._clock.monotonic() + seconds
         _log.info("camera snoozed for %.0f s: no alerts are sent", seconds, extra={"camera": camera})
         self._changed(snooze)
-        return f"nobody is told of {camera} until {until.isoformat(timespec='seconds')}"
+        return f"no alerts of {camera} until {until.isoformat(timespec='seconds')}"
 
     def _end(self, store: Store, camera: str) -> str:
         store.snoozes.end(camera)
@@ -119,4 +119,4 @@ class SnoozeManager:
             count, context = len(silent), {"camera": camera}
             _log.info("snooze ended: alerts of %d open violations are sent now", count, extra=context)
             self._changed(Snooze(camera))
-        return f"people are told of {camera} again"
+        return f"alerts of {camera} are on again"

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,7 +129,8 @@ def test_a_quarantine_is_one_incident_that_ends_when_the_camera_is_enabled(
     def kill_again_and_again() -> None:
         def quarantined() -> bool:
             if pid := harness.daemon.pid_of("dead"):
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
             return harness.daemon.state_of("dead") == "quarantined"
 
         wait_until(quarantined, 60, "its worker is quarantined")

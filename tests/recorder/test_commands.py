@@ -99,7 +99,7 @@ def test_other_verbs_are_forwarded_and_their_results_answered_once(harness: Comm
 def test_a_snapshot_goes_only_to_the_sink_that_requested_it(harness: CommandHarness) -> None:
     taken = SnapshotTaken(command="7", camera="door", at=START)
     refusal = harness.handler.deliver_snapshot(taken, b"jpeg")
-    assert refusal.detail == "nobody on the broker waits for this picture"
+    assert refusal.detail == "no client of the broker waits for this picture"
     command = Command(id="7", verb="snapshot", target="door")
     harness.handler.run(harness.store, harness.sink, command)
     assert harness.handler.deliver_snapshot(taken, b"jpeg").ok

@@ -153,7 +153,7 @@ def test_an_open_violation_is_sent_from_its_first_change_when_the_snooze_ends(
 def test_zero_seconds_end_a_snooze(harness: SnoozeHarness) -> None:
     harness.snooze(3600)
     harness.add(change(1))
-    assert harness.snooze(0).detail == "people are told of door again"
+    assert harness.snooze(0).detail == "alerts of door are on again"
     assert harness.outbox() == [(1, 1)]
     assert not harness.snoozes.is_snoozed("door")
 

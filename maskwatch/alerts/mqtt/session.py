@@ -99,6 +99,9 @@ class _InFlight:
     def __len__(self) -> int:
         return len(self._publications)
 
+    def __contains__(self, mid: int) -> bool:
+        return mid in self._publications
+
     def add(self, mid: int, topic: str, delivery: int | None) -> None:
         self._publications[mid] = _Publication(topic, time.monotonic() + self._ack_timeout, delivery)
 
@@ -142,13 +145,21 @@ class MqttSession:
         self._waiting: deque[Delivery] = deque()
         self._without_outcome: set[int] = set()
         self._in_flight = _InFlight(config.ack_timeout)
+        self._received: list[Received] = []  # while the subscriptions were confirmed
 
     def begin(self, subscriptions: Sequence[str]) -> None:
-        """Verify that publishing works, then subscribe."""
+        """Verify that publishing works, then subscribe; return once the broker has confirmed it.
+
+        Raises:
+            SinkError: the broker refuses or does not answer.
+        """
         probe = self._builder.message(Topic.CANARY, secrets.token_hex(8).encode())
         verify_publishing(self._connection, probe, self._config.ack_timeout)
         if subscriptions:
-            self._connection.subscribe(list(subscriptions))
+            mid = self._connection.subscribe(list(subscriptions))
+            self._in_flight.add(mid, "the subscriptions", None)
+            while mid in self._in_flight:
+                self._received = self.poll(self._config.ack_timeout)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
         """Receive no more messages of these topics."""
@@ -172,12 +183,13 @@ class MqttSession:
         """Let the connection work until something happens; return the messages that arrived."""
         self._publish_waiting()
         timeout = min(timeout, self._in_flight.seconds_left())
-        received = []
+        received, self._received = self._received, []
         for event in self._connection.poll(timeout, wakeup):
             match event:
                 case Acknowledged():
                     self._acknowledged(event)
-                case Subscribed(_, refusal):
+                case Subscribed(mid, refusal):
+                    self._in_flight.remove(mid)
                     if refusal:
                         self._warn(f"refuses a subscription: {refusal}")
                 case Received():

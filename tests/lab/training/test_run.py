@@ -142,7 +142,7 @@ def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: P
         )
     with pytest.raises(UsageError, match="not a run folder"):
         run("--resume", str(tmp_path))
-    with pytest.raises(UsageError, match="--epochs, --seed: a run goes on with the settings"):
+    with pytest.raises(UsageError, match="--epochs, --seed: a run continues with its original settings"):
         run("--resume", str(tmp_path), "--seed", "7", "--epochs", "9")
     assert not out.exists()
 
