@@ -1,4 +1,4 @@
-"""When each camera was well: only then must a visit have been found."""
+"""The intervals in which each camera was healthy: only visits in them must be found."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from tests.fakes.quick_daemon import QuickDaemon
 
 __all__ = ["Health"]
 
-_GAP = 1.5  # seconds between two looks that still count as one healthy stretch
-# Frames a second, of the five that are asked for: a machine that does less is overloaded, and sees
-# too little of people who pass by. Heartbeats come once a second, so look further back.
-_LEAST_RATE = 3.0
-_LOOK_BACK = 3.0
-_LEAST_BACK = 2.0
+_GAP = 1.5  # seconds between two checks that belong to the same interval
+# Frames a second, of the configured five: an overloaded machine analyses fewer, and misses visits.
+# Heartbeats come once a second, so the rate is measured over several seconds.
+_MIN_RATE = 3.0
+_WINDOW_S = 3.0
+_MIN_WINDOW = 2.0
 
 
 class Health:
-    """Looks at the daemon's status again and again, and remembers the healthy stretches."""
+    """Polls the daemon's status and keeps the healthy intervals."""
 
     def __init__(self, daemon: QuickDaemon) -> None:
         self._daemon = daemon
         self._counts: dict[str, deque[tuple[float, int]]] = defaultdict(deque)
-        self.well: dict[str, list[list[float]]] = defaultdict(list)
+        self._healthy: dict[str, list[list[float]]] = defaultdict(list)
         self.pids: dict[str, int] = {}
 
-    def look(self) -> bool:
-        """Ask once; return whether all cameras are live and the recorder runs."""
+    def poll(self) -> bool:
+        """Poll once; return whether all cameras are live and the recorder runs."""
         now = time.monotonic()
         try:
             status = self._daemon.status()
@@ -46,11 +46,11 @@ class Health:
         advances = self._advances(camera, frames, now)
         if not (live and advances):
             return
-        stretches = self.well[camera]
-        if stretches and now - stretches[-1][1] <= _GAP:
-            stretches[-1][1] = now
+        intervals = self._healthy[camera]
+        if intervals and now - intervals[-1][1] <= _GAP:
+            intervals[-1][1] = now
         else:
-            stretches.append([now, now])
+            intervals.append([now, now])
 
     def _advances(self, camera: str, frames: int, now: float) -> bool:
         """Return whether enough frames were analysed lately."""
@@ -58,11 +58,11 @@ class Health:
         if counts and frames < counts[-1][1]:  # a replaced worker counts from 0 again
             counts.clear()
         counts.append((now, frames))
-        while len(counts) > 1 and counts[1][0] <= now - _LOOK_BACK:
+        while len(counts) > 1 and counts[1][0] <= now - _WINDOW_S:
             counts.popleft()
         passed = now - counts[0][0]
-        return passed >= _LEAST_BACK and frames - counts[0][1] >= _LEAST_RATE * passed
+        return passed >= _MIN_WINDOW and frames - counts[0][1] >= _MIN_RATE * passed
 
-    def was_well(self, camera: str, begin: float, end: float) -> bool:
-        """Return whether one healthy stretch covers all of [begin, end] (monotonic seconds)."""
-        return any(first <= begin and end <= last for first, last in self.well[camera])
+    def was_healthy(self, camera: str, begin: float, end: float) -> bool:
+        """Return whether one healthy interval covers all of [begin, end] (monotonic seconds)."""
+        return any(first <= begin and end <= last for first, last in self._healthy[camera])

@@ -1,4 +1,4 @@
-"""What a storm may not leave behind: descriptors, temporary files, sockets."""
+"""Leaks of a storm: descriptors, temporary files, sockets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from maskwatch.supervisor.process_usage import read_usage
 
 __all__ = ["Leftovers"]
 
-_MORE = 3  # descriptors: a connection may just be there or not
+_MAX_MORE = 3  # descriptors: connections vary
 
 
 class Leftovers:
-    """Compares what there is after the storm with what there was before it.
+    """Compares descriptors and files after the storm with those before it.
 
     Attributes:
-        env: has the daemon's processes put temporary files where they are seen.
-        faults: in words, what was left over.
+        env: the environment in which the daemon's temporary files are found.
+        faults: descriptions of the leaks.
     """
 
     def __init__(self, temporary: Path) -> None:
@@ -32,13 +32,13 @@ class Leftovers:
         self._before = _descriptors(pids)
 
     def after(self, pids: Mapping[str, int]) -> None:
-        """Count them again in the processes that the storm has left."""
+        """Compare the descriptors of the present processes."""
         for name, count in _descriptors(pids).items():
-            if count > self._before[name] + _MORE:
+            if count > self._before[name] + _MAX_MORE:
                 self.faults.append(f"{name} has {count} descriptors, {self._before[name]} before")
 
     def files(self, files: Sequence[Path]) -> None:
-        """Judge what lies about now that everything has ended."""
+        """Report the files that remain after the end of the daemon."""
         left = [*files, *self._temporary.iterdir()]
         if left:
             self.faults.append("left over: " + ", ".join(map(str, left)))

@@ -1,4 +1,4 @@
-"""The storm: what is done to a daemon, when, and what must have been seen of it in the end."""
+"""The storm: injects faults into a running daemon, and lists the visits that it must have found."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from maskwatch.lab.evaluation.matching import DueVisit, ReportedVisit
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, expected_events
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.truth import Truth
-from tests.chaos.account import read_journal
+from tests.chaos.environment import CAMERAS, Disk, Subscriber, make_broker, make_daemon, render_crowd
 from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
-from tests.chaos.stage import CAMERAS, Disk, Subscriber, crowd, make_broker, make_daemon
-from tests.chaos.timetable import GUST, LIFE, timetable
+from tests.chaos.reconciliation import read_journal
+from tests.chaos.schedule import CALM, PHASE, make_schedule
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.waiting import wait_until
 
 __all__ = ["Storm"]
 
-_LOOK = 0.4
-_LONGEST_GUST = 60.0
-_LONGEST_CALM = 90.0
+_POLL_INTERVAL = 0.4
+_MAX_PHASE = 60.0
+_MAX_CALM = 90.0
 _HOURS = (*range(-12, 0), *range(1, 13))
 _OPENED = re.compile(r"violation opened violation=(\S+)")
 
 
 class Storm:
-    """All there is, and what may be done to it."""
+    """The environment, and the faults that are injected into it."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.rng = folder, random.Random(seed)
-        clip, self.truth = crowd(folder)
+        clip, self.truth = render_crowd(folder)
         self.server = RtspServer(seed=seed)
         self.server.__enter__()
         for number, name in enumerate(CAMERAS):
@@ -61,14 +61,14 @@ class Storm:
         self.health = Health(self.daemon)
         self._hours = self.rng.sample(_HOURS, len(_HOURS))
         self.done: Counter[str] = Counter()
-        self._mending: list[tuple[float, Callable[[], None]]] = []
+        self._repairs: list[tuple[float, Callable[[], None]]] = []
         self.begun = time.monotonic()
         self.took = 0.0
 
-    # -- doing harm ----------------------------------------------------------------------------
+    # -- faults --------------------------------------------------------------------------------
 
-    def harm(self, kind: str) -> bool:
-        """Do one of the timetable's kinds; counts it if there was something to do it to."""
+    def inject(self, kind: str) -> bool:
+        """Inject one fault of the schedule; count it if there was something to inject it into."""
         if getattr(self, "_" + kind.replace(" ", "_"))():
             self.done[kind] += 1
             return True
@@ -97,7 +97,7 @@ class Storm:
         return True
 
     def _inside_record(self) -> bool:
-        """Hold the recorder still until a worker waits for it, then kill the one or the other."""
+        """Stop the recorder until a worker waits for it, then kill one of the two."""
         pid = self.health.pids.get("recorder", 0)
         if not pid:
             return False
@@ -106,7 +106,9 @@ class Storm:
             os.kill(pid, signal.SIGSTOP)
             until = time.monotonic() + 4
             while time.monotonic() < until:
-                waiting = set(_OPENED.findall(self._log_from(begin))) - {k for k, _ in self._noted()}
+                waiting = set(_OPENED.findall(self._log_from(begin))) - {
+                    k for k, _ in self._acknowledged()
+                }
                 if waiting:
                     turn = self.done["inside record"] % 2
                     victim = self.rng.choice(CAMERAS) if turn else "recorder"
@@ -123,7 +125,7 @@ class Storm:
             file.seek(offset)
             return file.read().decode(errors="replace")
 
-    def _noted(self) -> set[tuple[str, int]]:
+    def _acknowledged(self) -> set[tuple[str, int]]:
         return read_journal(self.journal)
 
     def _camera(self) -> bool:
@@ -146,7 +148,7 @@ class Storm:
         return True
 
     def _broker(self) -> bool:
-        if any(mend == self.broker.start for _, mend in self._mending):
+        if any(repair == self.broker.start for _, repair in self._repairs):
             return False
         self.broker.stop()
         self._later(self.rng.uniform(0.5, 6), self.broker.start)
@@ -158,66 +160,66 @@ class Storm:
         return True
 
     def _clock(self) -> bool:
-        """Jump to where the clock never was before: so each time shown has one meaning."""
+        """Jump to a new offset, so that each time shown is unambiguous."""
         if not self._hours:
             return False
         self.clock.jump_to(self._hours.pop() * 3600)
         return True
 
-    def _later(self, seconds: float, mend: Callable[[], None]) -> None:
-        self._mending.append((time.monotonic() + seconds, mend))
+    def _later(self, seconds: float, repair: Callable[[], None]) -> None:
+        self._repairs.append((time.monotonic() + seconds, repair))
 
-    # -- course of events ----------------------------------------------------------------------
+    # -- phases -------------------------------------------------------------------------------
 
-    def rage(self, duration: float) -> None:
-        """Harm as much as belongs to `duration` seconds, in an order that the seed decides."""
+    def run(self, duration: float) -> None:
+        """Inject the faults of a storm of `duration` seconds, in an order that the seed determines."""
         self.daemon.start()
-        wait_until(self.health.look, 180, "every camera is live before the storm")
+        wait_until(self.health.poll, 180, "every camera is live before the storm")
         self.leftovers.before(self.health.pids | {"supervisor": self.daemon.process.pid})
         self.begun = time.monotonic()
-        for gust in timetable(self.rng, duration):
-            self._blow(gust)
-            self._live()
+        for phase in make_schedule(self.rng, duration):
+            self._run_phase(phase)
+            self._calm()
         self.took = time.monotonic() - self.begun
 
-    def _blow(self, gust: list[tuple[float, str]]) -> None:
-        """Do what the gust has; what finds nothing to be done to is tried again."""
-        begun, to_come, owed = time.monotonic(), list(gust), list[str]()
-        while (now := time.monotonic() - begun) < GUST or (owed and now < _LONGEST_GUST):
-            self._turn()
-            while to_come and to_come[0][0] <= now:
-                owed.append(to_come.pop(0)[1])
-            for kind in sorted(set(owed)):
-                if self.harm(kind):
-                    owed.remove(kind)
-            time.sleep(_LOOK)
+    def _run_phase(self, phase: list[tuple[float, str]]) -> None:
+        """Inject the faults of a phase; one that finds no target is retried."""
+        begun, scheduled, due = time.monotonic(), list(phase), list[str]()
+        while (now := time.monotonic() - begun) < PHASE or (due and now < _MAX_PHASE):
+            self._poll()
+            while scheduled and scheduled[0][0] <= now:
+                due.append(scheduled.pop(0)[1])
+            for kind in sorted(set(due)):
+                if self.inject(kind):
+                    due.remove(kind)
+            time.sleep(_POLL_INTERVAL)
 
-    def _live(self) -> None:
-        """Give every camera time to come back and live a little, however slow the machine is today."""
-        until, well_since = time.monotonic() + _LONGEST_CALM, time.monotonic()
-        while (now := time.monotonic()) < until and now - well_since < LIFE:
-            if not self._turn():
-                well_since = time.monotonic()
-            time.sleep(_LOOK)
+    def _calm(self) -> None:
+        """Wait until every camera was live without a break for `CALM` seconds."""
+        until, live_since = time.monotonic() + _MAX_CALM, time.monotonic()
+        while (now := time.monotonic()) < until and now - live_since < CALM:
+            if not self._poll():
+                live_since = time.monotonic()
+            time.sleep(_POLL_INTERVAL)
 
-    def _turn(self) -> bool:
-        self._mend(time.monotonic())
-        return self.health.look()
+    def _poll(self) -> bool:
+        self._repair(time.monotonic())
+        return self.health.poll()
 
-    def _mend(self, now: float) -> None:
-        for at, mend in list(self._mending):
+    def _repair(self, now: float) -> None:
+        for at, repair in list(self._repairs):
             if at <= now:
-                self._mending.remove((at, mend))
-                mend()
+                self._repairs.remove((at, repair))
+                repair()
 
     def heal(self) -> None:
-        """Mend everything, wait until all is well and delivered, and end the daemon in order."""
-        self._mend(float("inf"))
-        wait_until(self.health.look, 180, "every camera is live after the storm")
+        """Repair everything, wait until all alerts are delivered, and stop the daemon."""
+        self._repair(float("inf"))
+        wait_until(self.health.poll, 180, "every camera is live after the storm")
         for name in CAMERAS:
-            self.server.faults(name).stall = True  # nobody new: let what is open be closed
+            self.server.faults(name).stall = True  # no new visits, so that open violations close
         wait_until(self._drained, 180, "the outbox drains after the storm")
-        self.health.look()
+        self.health.poll()
         self.leftovers.after(self.health.pids | {"supervisor": self.daemon.process.pid})
         children = self.daemon.children()
         code = self.daemon.stop(30)
@@ -232,7 +234,7 @@ class Storm:
         self.server.__exit__(None, None, None)
 
     def abandon(self) -> None:
-        """End at once what would outlive this process."""
+        """Kill what would outlive this process."""
         self.daemon.process.kill()
         self.broker.stop()
         self.clock.__exit__(None, None, None)
@@ -243,10 +245,10 @@ class Storm:
             return waiting == 0 and self.daemon.metric("maskwatch_violations_open") == 0
         return False
 
-    # -- account -------------------------------------------------------------------------------
+    # -- results -------------------------------------------------------------------------------
 
     def in_true_time(self, reported: list[ReportedVisit]) -> list[ReportedVisit]:
-        """Return the visits with the moments at which the jumping clock showed what was stored."""
+        """Return the visits with the moments at which the jumping clock shdue what was stored."""
         return [
             replace(visit, at=datetime.fromtimestamp(moment, UTC))
             for visit in reported
@@ -254,7 +256,7 @@ class Storm:
         ]
 
     def due_in_health(self) -> list[DueVisit]:
-        """Return the visits that fell wholly into healthy time of their camera."""
+        """Return the visits that are within a healthy interval of their camera."""
         events = [e for e in expected_events(self.truth) if e.duty is Duty.REQUIRED]
         return [visit for name in CAMERAS for visit in self._visits(name, events, self.truth)]
 
@@ -266,7 +268,7 @@ class Storm:
             for event in events:
                 lead = lap * truth.seconds
                 begin, end = lead + event.begins, lead + event.ends
-                if self.health.was_well(name, started.monotonic + begin, started.monotonic + end):
+                if self.health.was_healthy(name, started.monotonic + begin, started.monotonic + end):
                     wall = [started.wall + timedelta(seconds=at) for at in (begin, end)]
                     visits.append(
                         DueVisit(name, f"{event.person}, lap {lap}", wall[0], wall[1], must=True)

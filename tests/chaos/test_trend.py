@@ -1,4 +1,4 @@
-"""The soak's judgement: it must tell what grows from what is merely restless."""
+"""The result of the soak: growth is distinguished from noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def soaked(growth: float, *, leak: float = 0.0) -> list[Sample]:
     for pid, begin, end in ((1, 0, 840), (2, 840, 1800)):
         for second in range(begin, end, 5):
             hours = (second - begin) / 3600
-            cold = 30.0 if second - begin < 240 else 0.0  # what a warm-up adds is no growth
+            cold = 30.0 if second - begin < 240 else 0.0  # the warm-up is not growth
             megabytes = 60 + growth * hours + rng.gauss(0, 0.3) - cold
             samples.append(Sample(second, "recorder", pid, megabytes, 20 + int(leak * hours)))
     return samples

@@ -1,4 +1,4 @@
-"""From samples of what processes use to trends with their errors, a table and a plot."""
+"""Trends with standard errors of what processes use, a table and a plot."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 __all__ = ["BOUNDS", "Sample", "Trend", "draw", "trends", "write"]
 
 BOUNDS = {"MiB": 6.0, "descriptors": 6.0}
-"""By how much a process may grow in an hour and still count as flat."""
-_WARM_UP = 300.0  # seconds of each process that are left out: what it holds by design fills so long
-_BIN = 30.0  # samples this close are alike: their mean is one observation
-_LEAST_BINS = 3
+"""The growth in an hour up to which a process counts as flat."""
+_WARM_UP = 300.0  # seconds of each process that are left out: its bounded caches fill in this time
+_BIN = 30.0  # seconds; samples within one bin are correlated, so their mean is one observation
+_MIN_BINS = 3
 
 Numbers = npt.NDArray[np.float64]
 
@@ -34,7 +34,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trend:
-    """A slope per hour with its standard error, over all processes that bore one name in turn."""
+    """A slope per hour with its standard error, over all successive processes of one name."""
 
     name: str
     what: str
@@ -44,12 +44,12 @@ class Trend:
 
 
 def trends(samples: Sequence[Sample]) -> Iterator[Trend]:
-    """Fit one slope for each name: each of its processes has a level of its own, all share the slope."""
+    """Fit one slope for each name; each of its processes has its own level."""
     for name in sorted({sample.name for sample in samples}):
         mine = [sample for sample in samples if sample.name == name]
         for what in BOUNDS:
             stretches = [_binned(mine, pid, what) for pid in sorted({sample.pid for sample in mine})]
-            found = [each for each in stretches if len(each[0]) >= _LEAST_BINS]
+            found = [each for each in stretches if len(each[0]) >= _MIN_BINS]
             if found:
                 yield _fit(name, what, found)
 
@@ -96,7 +96,7 @@ def draw(samples: Sequence[Sample], path: Path) -> None:
         for index, pid in enumerate(sorted({s.pid for s in samples if s.name == name})):
             mine = [sample for sample in samples if (sample.name, sample.pid) == (name, pid)]
             minutes = [sample.second / 60 for sample in mine]
-            style = {"color": f"C{_place(samples, name)}", "label": "" if index else name}
+            style = {"color": f"C{_colour_index(samples, name)}", "label": "" if index else name}
             memory.plot(minutes, [sample.megabytes for sample in mine], **style)
             descriptors.plot(minutes, [sample.descriptors for sample in mine], **style)
     memory.set_ylabel("resident memory, MiB")
@@ -108,5 +108,5 @@ def draw(samples: Sequence[Sample], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _place(samples: Sequence[Sample], name: str) -> int:
+def _colour_index(samples: Sequence[Sample], name: str) -> int:
     return sorted({sample.name for sample in samples}).index(name)

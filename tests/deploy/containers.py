@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile, as the tests read them."""
+"""The parsed compose.yaml and the Dockerfile."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""A real Prometheus of a test's own."""
+"""A real Prometheus for one test."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
 
 from maskwatch.lab.broker import free_port
 from tests.deploy.queries import RULES, Query
+from tests.fakes.waiting import wait_until
 
 SHIPPED = RULES.read_text("utf-8")
 
 
 class Prometheus:
-    """The real one, in a directory of its own, with the text of a rules file."""
+    """The real Prometheus in its own directory, with the text of a rules file."""
 
     def __init__(self, directory: Path, target: str, rules: str = SHIPPED) -> None:
         directory.mkdir(exist_ok=True)
@@ -49,15 +49,14 @@ class Prometheus:
         return found
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).close()
-            except OSError:
-                assert time.monotonic() < deadline, "Prometheus did not start"
-                time.sleep(0.1)
-            else:
-                return
+        wait_until(self._is_ready, 30, "Prometheus is ready")
+
+    def _is_ready(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.url}/-/ready", timeout=2).close()
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         self._process.terminate()
@@ -66,4 +65,5 @@ class Prometheus:
 
 
 def empty(prometheus: Prometheus, queries: list[Query]) -> list[str]:
+    """Return where the queries without any result are."""
     return [query.where for query in queries if not prometheus.ask(query.concrete())]

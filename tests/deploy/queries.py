@@ -1,4 +1,4 @@
-"""What the dashboards and the rules ask Prometheus."""
+"""The queries of the dashboards and the rules."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _NAME = re.compile(r"\bmaskwatch[_:][a-z0-9_:]+")
 
 @dataclass(frozen=True)
 class Query:
-    """One expression and where it stands."""
+    """One expression and the panel, variable or rule that contains it."""
 
     where: str
     expr: str
 
     @property
     def names(self) -> set[str]:
-        """The series that it reads."""
+        """The names of the series that it reads."""
         return set(_NAME.findall(self.expr))
 
     def concrete(self, interval: str = "1m") -> str:
-        """The expression as Grafana would send it with everything selected."""
+        """Return the expression as Grafana sends it with all values selected."""
         text = re.sub(r"\$(instance|camera|sink)\b", ".*", self.expr)
         return text.replace("$__rate_interval", interval)
 
@@ -73,7 +73,7 @@ def record_queries() -> list[Query]:
 
 
 def series() -> set[str]:
-    """Every name that the catalogue and the recording rules give to series."""
+    """Return the names of all series of the catalogue and of the recording rules."""
     names = {query.where for query in record_queries()}
     for metric in METRICS.values():
         if metric.kind is MetricKind.HISTOGRAM:

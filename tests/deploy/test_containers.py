@@ -1,4 +1,4 @@
-"""compose.yaml and the Dockerfile, as far as they can be checked without building."""
+"""Checks of compose.yaml and the Dockerfile that need no build."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboards are what their generator writes, and whole."""
+"""The dashboards are what their generator writes, and complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy/mosquitto with a real Mosquitto: each account can do what it is for, and no more."""
+"""deploy/mosquitto with a real Mosquitto: each account has the rights it needs, and no others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMAND = "maskwatch/gate/camera/door/command/disable"
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Mosquitto with the shipped files; only paths and the port are this test's."""
+    """Run Mosquitto with the shipped files; only paths and the port differ."""
     (tmp_path / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
     password_lines(tmp_path, ("gate", "yard", "viewer", "operator", "homeassistant"), PASSWORD)
     shipped = (DEPLOY / "mosquitto/mosquitto.conf").read_text("utf-8")
@@ -39,16 +39,16 @@ def listen(broker: Mosquitto, user: str) -> Listener:
     return Listener(broker.port, username=user, password=PASSWORD)
 
 
-def hears(broker: Mosquitto, sender: str, hearer: str, topic: str) -> bool:
-    """Whether what one account publishes reaches another, told apart by a message that surely does."""
-    ears, mouth = listen(broker, hearer), listen(broker, sender)
+def is_delivered(broker: Mosquitto, sender: str, receiver: str, topic: str) -> bool:
+    """Return whether a publication of one account reaches another before a later allowed one."""
+    subscriber, publisher = listen(broker, receiver), listen(broker, sender)
     node = listen(broker, "gate")
-    mouth.publish(topic, b"x")
+    publisher.publish(topic, b"x")
     node.publish("maskwatch/gate/end", b"end")
-    ears.wait_for("maskwatch/gate/end", b"end")
-    for each in (ears, mouth, node):
+    subscriber.wait_for("maskwatch/gate/end", b"end")
+    for each in (subscriber, publisher, node):
         each.close()
-    return topic in ears.topics()
+    return topic in subscriber.topics()
 
 
 def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) -> None:
@@ -65,7 +65,7 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
     recorder.start(sink)
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED
     viewer.wait_for("maskwatch/gate/camera/door/violation")
-    home.wait(lambda heard: any(each.topic.startswith("homeassistant/") for each in heard))
+    home.wait(lambda messages: any(each.topic.startswith("homeassistant/") for each in messages))
     operator = listen(broker, "operator")
     operator.publish(COMMAND)
     assert recorder.wait_command().verb == "disable"
@@ -75,7 +75,7 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
 
 
 @pytest.mark.parametrize(
-    ("sender", "hearer", "topic", "passes"),
+    ("sender", "receiver", "topic", "passes"),
     [
         ("gate", "viewer", STATE, True),
         ("yard", "viewer", STATE, False),
@@ -90,6 +90,6 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
     ],
 )
 def test_an_account_has_the_rights_it_needs_and_no_others(
-    broker: Mosquitto, sender: str, hearer: str, topic: str, passes: bool
+    broker: Mosquitto, sender: str, receiver: str, topic: str, passes: bool
 ) -> None:
-    assert hears(broker, sender, hearer, topic) is passes
+    assert is_delivered(broker, sender, receiver, topic) is passes

@@ -1,4 +1,4 @@
-"""Rules and configuration, by Prometheus's own tools."""
+"""Rules and configuration, checked by Prometheus's own tools."""
 
 from __future__ import annotations
 

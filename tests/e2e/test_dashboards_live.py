@@ -1,8 +1,8 @@
 """A real Prometheus scrapes the real daemon: every query has data, and changes by its fault.
 
-`tests/deploy/symptoms.py` says of every panel's query and every rule which fault it is about. Here
-each fault is induced, in three stories, and each of those changes is seen; before, they are seen
-not to come by themselves. The rules are the shipped ones with shorter times (`tests/deploy/haste.py`).
+`tests/deploy/symptoms.py` assigns a fault to every panel query and every rule. Three scenarios induce
+each fault and check these changes, which must not occur without the fault. The rules are the shipped
+ones with shorter durations (`tests/deploy/short_rules.py`).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 Render = Callable[[str], Path]
 F = Fault
 CAMERAS = (F.GONE, F.BLACK, F.TORN, F.STUCK, F.LOOPING, F.SLOW)
-PEOPLE = (F.MASKED, F.BARE, F.FAR, F.SNOOZED, F.BAD_FILE, F.OTHER_MODEL, F.FEWER_KEPT)
+PEOPLE = (F.MASKED, F.NO_MASK, F.FAR, F.SNOOZED, F.BAD_FILE, F.OTHER_MODEL, F.FEWER_KEPT)
 STORE = (
     *(F.RECORDER_STUCK, F.BROKER_AWAY, F.BROKER_BACK, F.REFUSED, F.STARVED, F.LOCKED),
     *(F.LOW, F.FULL, F.UPGRADED, F.DOWN, F.RESTARTED),
 )
-# Who vanished has left at once; little is asked of the processor.
-SOON = "decision: {reassociate: 0.5}"
+# A person who vanished counts as left soon; the processor load is low.
+SHORT_VISITS = "decision: {reassociate: 0.5}"
 LIGHT = "rate: 4, smallest_face: 40"
 NEAR = ((0.3, 7.0), (3.4, 2.9), (4.4, 1.0))
 AWAY = ((0.3, 12.5), (4.4, 10.5))
@@ -60,7 +60,7 @@ def test_the_three_scenarios_induce_every_fault() -> None:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Render five seconds of a corridor: `nobody`, or two people who are `masked`, `bare`, `far`."""
+    """Render five seconds of a corridor: `empty`, or two people who are `masked`, `bare` or `far`."""
     folder = tmp_path_factory.mktemp("films")
 
     def film(who: str) -> Path:
@@ -76,7 +76,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Render:
                 )
                 for side, face in ((-1, 0), (1, 1))
             )
-            scene = Scene(who, "e2e", 5, figures=() if who == "nobody" else figures)
+            scene = Scene(who, "e2e", 5, figures=() if who == "empty" else figures)
             render(scene, path, size=(960, 540), fps=15.0, faces=default_heads())
         return path
 
@@ -119,7 +119,7 @@ def starved(pid: int, stopped: float) -> Iterator[None]:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Let a process stand still; it may be killed for that meanwhile."""
+    """Stop a process; it may be killed for that meanwhile."""
     os.kill(pid, signal.SIGSTOP)
     yield
     with suppress(ProcessLookupError):
@@ -127,14 +127,14 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def killer(daemon: QuickDaemon, camera: str) -> Callable[[], None]:
-    """Return what kills the camera's process, once each time that there is a new one."""
-    known = {0}
+    """Return a function that kills each process of the camera once."""
+    killed = {0}
 
     def kill() -> None:
         pid = daemon.pid_of(camera)
-        if pid not in known:
+        if pid not in killed:
             os.kill(pid, signal.SIGKILL)
-            known.add(pid)
+            killed.add(pid)
 
     return kill
 
@@ -158,19 +158,19 @@ def test_panels_and_rules_show_camera_faults_and_no_counter_decreases(
         ):
             watcher.wait_for('sum(maskwatch_camera_state{state="live"}) == 6')
             watcher.wait_quiet(*CAMERAS)
-            with watcher.during(*CAMERAS) as sight, starved(daemon.pid_of("slow"), 0.3):
+            with watcher.during(*CAMERAS) as pending, starved(daemon.pid_of("slow"), 0.3):
                 server.faults("gone").close = True
                 server.disconnect("gone")
                 server.switch("black", black)
                 server.faults("torn").corrupt = 0.3
                 os.kill(daemon.pid_of("stuck"), signal.SIGSTOP)
-                sight.wait(nudge=killer(daemon, "looping"))
+                pending.wait(repeat=killer(daemon, "looping"))
             server.faults("torn").clear()
             frames = 'maskwatch_frames_total{camera="torn",fate="decoded"}'
             os.kill(daemon.pid_of("torn"), signal.SIGKILL)
             watcher.wait_for('maskwatch_process_restarts_total{camera="torn",reason="killed"} > 0')
             before = watcher.value(frames)
-            assert before > 0, "the new process begins with what the old one counted"
+            assert before > 0, "the new process continues the counts of the old one"
             watcher.wait_for(f"{frames} > {before}")
             assert watcher.fallen() == []
             assert watcher.faults == set(CAMERAS)
@@ -180,12 +180,12 @@ def test_panels_and_rules_show_camera_faults_and_no_counter_decreases(
 
 
 def other_model(folder: Path) -> Path:
-    """The shipped model under another name."""
+    """Write the shipped model under another name; return its manifest."""
     (manifest,) = (ROOT / "models").glob("masks-*.json")
-    told = json.loads(manifest.read_text("utf-8"))
-    shutil.copy(manifest.with_name(told["file"]), folder)
+    content = json.loads(manifest.read_text("utf-8"))
+    shutil.copy(manifest.with_name(content["file"]), folder)
     path = folder / "another.json"
-    path.write_text(json.dumps({**told, "id": "another"}))
+    path.write_text(json.dumps({**content, "id": "another"}))
     return path
 
 
@@ -198,10 +198,10 @@ def test_panels_and_rules_show_people_and_operator_actions(
         f"mqtt: {{port: {mosquitto.port}, commands: true}}\n"
         "store: {retention: {max_pictures: 1000, interval: 100000}}"
     )
-    films = {who: film(who) for who in ("nobody", "masked", "bare", "far")}
+    films = {who: film(who) for who in ("empty", "masked", "bare", "far")}
     with RtspServer() as server:
-        server.add("door", films["nobody"])
-        camera = f"  - {{name: door, url: '{server.url('door')}', {floor}, {SOON}, {LIGHT}}}"
+        server.add("door", films["empty"])
+        camera = f"  - {{name: door, url: '{server.url('door')}', {floor}, {SHORT_VISITS}, {LIGHT}}}"
         with Daemon(tmp_path, camera, more) as daemon, watch(daemon, tmp_path) as watcher:
             daemon.wait_ready()
             watcher.wait_for('maskwatch_camera_state{camera="door",state="live"} == 1')
@@ -211,7 +211,7 @@ def test_panels_and_rules_show_people_and_operator_actions(
             watcher.wait_for(
                 "maskwatch:compliance:ratio6h == 1 and maskwatch:people_judged:increase6h >= 2"
             )
-            with watcher.during(F.BARE):
+            with watcher.during(F.NO_MASK):
                 server.switch("door", films["bare"])
             queries = [*panel_queries(), *record_queries()]
             wait_until(lambda: empty(watcher.prometheus, queries) == [], 300, "every query has data")
@@ -241,13 +241,13 @@ def test_panels_and_rules_show_people_and_operator_actions(
 
 
 def values(watcher: Watcher, query: Query) -> set[str]:
-    """What a dashboard's variable offers: the values of a label."""
+    """Return the values of a dashboard's variable."""
     selector, label = query.concrete().removeprefix("label_values(").removesuffix(")").rsplit(",", 1)
     return {labels[label.strip()] for labels, _ in watcher.ask(selector)}
 
 
 def check_text(daemon: Daemon) -> None:
-    """Prometheus's own linter has nothing to say of what the daemon serves."""
+    """Check the daemon's metrics with Prometheus's own linter."""
     text = daemon.fetch("metrics").encode()
     command = ["promtool", "check", "metrics"]
     checked = subprocess.run(command, input=text, capture_output=True, check=False, timeout=60)
@@ -257,10 +257,10 @@ def check_text(daemon: Daemon) -> None:
 # --- recorder, store, peers ---------------------------------------------------------------------------
 
 
-class SmallWorld(SmallDiskDaemon):
-    """The daemon from a copy of the program, with its data on a file system that can be resized.
+class ModifiedDaemon(SmallDiskDaemon):
+    """A daemon that runs a copy of the program, with its data on a resizable file system.
 
-    In the copy a worker keeps 3 changes for a recorder that is away, and not 2,000.
+    In the copy a worker keeps 3 changes for an unreachable recorder, instead of 2,000.
     """
 
     def __init__(self, folder: Path, cameras: str, more: str, **timeouts: float) -> None:
@@ -278,11 +278,11 @@ class SmallWorld(SmallDiskDaemon):
         path.write_text(text.replace(old, new), "utf-8")
 
     def _enter(self) -> list[str]:
-        """What a command begins with that is to see the daemon's file systems."""
+        """Return the prefix of a command that runs in the daemon's mount namespace."""
         return ["nsenter", "--target", str(self.process.pid), "--mount"]
 
     def resize(self, size: int) -> None:
-        """Have the file system be of so many bytes."""
+        """Set the size of the file system in bytes."""
         subprocess.run(
             [*self._enter(), "mount", "-o", f"remount,size={size}", str(self.data)],
             check=False,
@@ -290,7 +290,7 @@ class SmallWorld(SmallDiskDaemon):
         )
 
     def fill(self) -> None:
-        """Leave nothing, not even the room in a write-ahead log that was read into the database."""
+        """Leave no space, also not in the write-ahead log: truncate it first."""
         shrink = (
             "import sqlite3, sys\n"
             "sqlite3.connect(sys.argv[1], timeout=1).execute('PRAGMA wal_checkpoint(TRUNCATE)')\n"
@@ -311,19 +311,19 @@ class SmallWorld(SmallDiskDaemon):
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the database's lock, as a stranger's shell might."""
+        """Hold the database's write lock from another process."""
         hold = (
             "import sqlite3, sys\n"
-            "stranger = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
-            "stranger.execute('BEGIN IMMEDIATE')\n"
+            "other = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n"
+            "other.execute('BEGIN IMMEDIATE')\n"
             "print('held', flush=True)\n"
             "sys.stdin.read()\n"
         )
-        with self._python(hold) as stranger:
-            assert stranger.stdout is not None
-            assert stranger.stdout.readline() == b"held\n"
+        with self._python(hold) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline() == b"held\n"
             yield
-            stranger.communicate()
+            other.communicate()
 
 
 @pytest.mark.long
@@ -341,7 +341,7 @@ def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
         server.add("door", film("bare"))
         camera = f"  - {{name: door, url: '{server.url('door')}', decision: {{reassociate: 0.5}}}}"
         with (
-            SmallWorld(tmp_path, camera, more, heartbeat=25.0) as daemon,
+            ModifiedDaemon(tmp_path, camera, more, heartbeat=25.0) as daemon,
             watch(daemon, tmp_path) as watcher,
         ):
             daemon.wait_ready()
@@ -354,17 +354,17 @@ def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
                 tickets.answers.clear()
                 mosquitto.start()
             with watcher.during(F.LOCKED), daemon.locked():
-                time.sleep(4)  # in which people come and go
+                time.sleep(4)  # people come and go meanwhile
             watcher.wait_for("sum(maskwatch_changes_unacknowledged) == 0")
-            with watcher.during(F.RECORDER_STUCK) as sight, stopped(daemon.recorder()):
-                sight.wait()
+            with watcher.during(F.RECORDER_STUCK) as pending, stopped(daemon.recorder()):
+                pending.wait()
             watcher.wait_for("sum(maskwatch_changes_unacknowledged) == 0")
-            with watcher.during(F.STARVED) as sight, starved(daemon.recorder(), 0.6):
-                sight.wait()
+            with watcher.during(F.STARVED) as pending, starved(daemon.recorder(), 0.6):
+                pending.wait()
             with watcher.during(F.LOW):
                 daemon.resize(900 << 20)
-            with watcher.during(F.FULL) as sight:
-                sight.wait(nudge=daemon.fill)
+            with watcher.during(F.FULL) as pending:
+                pending.wait(repeat=daemon.fill)
             daemon.resize(8 << 30)
             watcher.wait_for("maskwatch_alerts_unstored == 0")
             with watcher.during(F.UPGRADED):

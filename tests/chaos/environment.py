@@ -1,4 +1,4 @@
-"""What the storm rages on: cameras, broker, daemon, a small disk, a witness."""
+"""The environment of storm and soak: cameras, broker, daemon, a small disk, a subscriber."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from maskwatch.store.record import Entry
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.samples import change, make_store
+from tests.fakes.waiting import SLACK
 
-__all__ = ["CAMERAS", "Disk", "Subscriber", "crowd", "live_in", "make_broker", "make_daemon"]
+__all__ = ["CAMERAS", "Disk", "Subscriber", "make_broker", "make_daemon", "prefill", "render_crowd"]
 
 CAMERAS = ("north", "south")
-# Restarts must keep pace with the kills, or the storm would only test the quarantine.
+# Restarts must keep pace with the kills; otherwise the storm tests the quarantine only.
 _TIMEOUTS = {
     "restart_budget": 1000,
     "max_backoff": 1.0,
@@ -38,7 +39,7 @@ _TIMEOUTS = {
 }
 
 
-def crowd(folder: Path) -> tuple[Path, Truth]:
+def render_crowd(folder: Path) -> tuple[Path, Truth]:
     """Return a clip of five seconds in which five people without a mask come and go, and its truth."""
     path = folder / "crowd.mp4"
     lanes = ((0.1, -1.4), (0.3, 0.7), (0.5, 0.0), (0.7, -0.7), (0.9, 1.4))
@@ -62,7 +63,7 @@ class Disk:
         )
 
     def fill(self) -> None:
-        """Leave no byte."""
+        """Fill it to the last byte."""
         with self._filler.open("ab", buffering=0) as file:
             try:
                 while file.write(b"\0" * 65536):
@@ -75,11 +76,11 @@ class Disk:
         self._filler.unlink(missing_ok=True)
 
 
-def live_in(data: Path, violations: int = 1500) -> None:
-    """Have a data directory look lived in: so many violations of today, all told.
+def prefill(data: Path, violations: int = 1500) -> None:
+    """Fill a data directory with delivered violations of today.
 
-    What the recorder remembers of a day (a thousand violations at most) and what SQLite caches is then
-    full soon after its start, as it is on a machine that has run for a week.
+    The bounded caches of the recorder and of SQLite are then full soon after the start, as after a week
+    of operation.
     """
     store, now = make_store(data), datetime.now(UTC)
     entries = [
@@ -125,7 +126,7 @@ def make_daemon(
 
 @dataclass
 class Subscriber:
-    """An independent subscriber with a session of its own, so that a broker's restart loses nothing."""
+    """An independent subscriber with a persistent session, which survives restarts of the broker."""
 
     port: int
     alerts: deque[tuple[str, int]] = field(default_factory=deque)
@@ -133,20 +134,20 @@ class Subscriber:
     def __post_init__(self) -> None:
         self._subscribed = threading.Event()
         self._filter = Topics("maskwatch", "test").filter(Topic.VIOLATION)
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="witness", clean_session=False)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="chaos", clean_session=False)
         self._client.on_connect = lambda client, *_: client.subscribe(self._filter, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._arrived
         self._client.reconnect_delay_set(1, 1)
         self._client.connect("127.0.0.1", self.port)
         self._client.loop_start()
-        assert self._subscribed.wait(10)
+        assert self._subscribed.wait(10 * SLACK)
 
     def _arrived(self, _client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
         alert = msgspec.json.decode(message.payload, type=ViolationPayload)
         self.alerts.append((str(alert.id), alert.number))
 
     def close(self) -> None:
-        """Say goodbye."""
+        """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()

@@ -1,4 +1,4 @@
-"""After the storm: what was recorded, stored, delivered and found, and whether it all agrees."""
+"""After the storm: compares what was acknowledged, stored and received."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from uuid import UUID
 
 from maskwatch.lab.evaluation.matching import ReportedVisit
 
-__all__ = ["Ledger", "Stored", "read_journal", "read_store"]
+__all__ = ["Reconciliation", "Stored", "read_journal", "read_store"]
 
 Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What the database holds: changes with their delivery's state, and opened violations."""
+    """The database's content: changes with the states of their deliveries, and opened violations."""
 
     changes: dict[Key, str]
     opened: list[ReportedVisit]
@@ -55,8 +55,8 @@ def read_store(path: Path) -> Stored:
 
 
 @dataclass
-class Ledger:
-    """The account; `faults` says in words what does not agree."""
+class Reconciliation:
+    """Compares journal, database and received alerts; `faults` describes the differences."""
 
     journal: set[Key]
     stored: Stored
@@ -66,29 +66,29 @@ class Ledger:
     faults: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Compare everything with everything."""
+        """Compare, and append the differences to `faults`."""
         stored = set(self.stored.changes)
         distinct = set(self.received)
         # A later change of the same violation went out first: consumers have its final state.
         superseded = {key for key, state in self.stored.changes.items() if state == "superseded"}
-        self._none("recorded (acknowledged) but not stored", self.journal - stored)
-        self._none("stored but not received", stored - superseded - distinct)
-        self._none("received but not stored", distinct - stored)
+        self._expect_none("recorded (acknowledged) but not stored", self.journal - stored)
+        self._expect_none("stored but not received", stored - superseded - distinct)
+        self._expect_none("received but not stored", distinct - stored)
         parked = {key for key, state in self.stored.changes.items() if state in ("parked", "pending")}
-        self._none("parked or still waiting", parked)
+        self._expect_none("parked or still waiting", parked)
         if self.stored.out_of_order:
             self.faults.append(f"{self.stored.out_of_order} violations lack a change in the middle")
         duplicates = len(self.received) - len(distinct)
         if duplicates > self.all_kills * self.window:
             self.faults.append(f"{duplicates} duplicates are more than kills times the window")
 
-    def _none(self, what: str, keys: set[Key]) -> None:
+    def _expect_none(self, what: str, keys: set[Key]) -> None:
         if keys:
             sample = ", ".join(f"{id}:{number}" for id, number in sorted(keys)[:3])  # noqa: A001 - the field's name
             self.faults.append(f"{len(keys)} changes {what}: {sample}")
 
     def lines(self) -> list[str]:
-        """Return the account in words."""
+        """Return the summary that is printed."""
         states = Counter(self.stored.changes.values())
         unnoted = len(set(self.stored.changes) - self.journal)
         return [
