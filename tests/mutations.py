@@ -1,4 +1,4 @@
-"""`python -m tests.mutations [NAME ...]`: breaks promises one by one, and sees that tests notice.
+"""`python -m tests.mutations [NAME ...]`: breaks promises one by one, and checks that a test fails.
 
 Each mutation is a small change of one file in a scratch copy of this checkout. The test beside it must
 pass without the change and fail with it; the exit code is 1 if any does not.
@@ -23,7 +23,7 @@ _FAILED = 1  # pytest's exit code when tests ran and some failed
 
 @dataclass(frozen=True)
 class Mutation:
-    """In `file`, `before` (which must stand there once) becomes `after`; `test` must notice."""
+    """In `file`, `before` (which must occur once) becomes `after`; then `test` must fail."""
 
     name: str
     file: str

@@ -1,4 +1,4 @@
-"""What people have the real daemon do: a picture on demand, silence for a while, an end of alarm."""
+"""Commands to the real daemon: a snapshot, a snooze, an acknowledgement."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ OPEN = TOPICS.of(Topic.OPEN_VIOLATIONS, camera="door")
 
 
 class Operator:
-    """Gives commands and reads their results."""
+    """Sends commands and reads their results."""
 
     def __init__(self, port: int) -> None:
-        self.ears = Listener(port)
-        self._given = 0
+        self.listener = Listener(port)
+        self._sent = 0
 
-    def give(self, verb: str, **payload: object) -> dict[str, Any]:
-        """Give a command to the camera, or to the node if it names a target; return its result."""
-        self._given += 1
-        key = f"op-{self._given}"
+    def send(self, verb: str, **payload: object) -> dict[str, Any]:
+        """Send a command to the camera, or to the node if it has a target; return its result."""
+        self._sent += 1
+        key = f"op-{self._sent}"
         node = "target" in payload
         topic = (
             TOPICS.of(Topic.NODE_COMMAND, verb=verb)
             if node
             else TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb=verb)
         )
-        self.ears.publish(topic, json.dumps({"id": key, **payload}).encode())
+        self.listener.publish(topic, json.dumps({"id": key, **payload}).encode())
 
-        def mine(heard: list[Any]) -> bool:
-            return any(each.topic == RESULT and key in each.payload.decode() for each in heard)
+        def has_result(messages: list[Any]) -> bool:
+            return any(each.topic == RESULT and key in each.payload.decode() for each in messages)
 
-        found = [each for each in self.ears.wait(mine, 30) if mine([each])]
+        found = [each for each in self.listener.wait(has_result, 30) if has_result([each])]
         result: dict[str, Any] = json.loads(found[0].payload)
         return result
 
     def open_now(self) -> dict[str, Any]:
-        shown: dict[str, Any] = json.loads(self.ears.wait_for(OPEN).payload)
+        shown: dict[str, Any] = json.loads(self.listener.wait_for(OPEN).payload)
         return shown
 
 
@@ -65,7 +65,7 @@ class Operator:
 def operator(mosquitto: Mosquitto) -> Iterator[Operator]:
     opened = Operator(mosquitto.port)
     yield opened
-    opened.ears.close()
+    opened.listener.close()
 
 
 def stored(daemon: Daemon) -> list[dict[str, Any]]:
@@ -86,15 +86,15 @@ def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
             daemon.wait_ready()
             wait_until(lambda: daemon.state_of("door") == "live", 40, "the camera is live")
 
-            result = operator.give("snapshot")
+            result = operator.send("snapshot")
             assert result["ok"], result
-            picture = operator.ears.wait_for(SNAPSHOT)
+            picture = operator.listener.wait_for(SNAPSHOT)
             image = cv2.imdecode(np.frombuffer(picture.payload, np.uint8), cv2.IMREAD_COLOR)
             assert image is not None
             assert f"{len(picture.payload)} bytes" in result["detail"]
-            assert "too many snapshots" in operator.give("snapshot")["detail"]
+            assert "too many snapshots" in operator.send("snapshot")["detail"]
 
-            result = operator.give("snooze", seconds=3600)
+            result = operator.send("snooze", seconds=3600)
             assert result["ok"], result
             assert "snoozed until" in daemon.run("status").stdout
             assert daemon.stop() == 0
@@ -108,16 +108,16 @@ def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
             violation = stored(daemon)[0]["id"]
             wait_until(lambda: bool(stored(daemon)[0]["ended"]), 60, "the visit is over")
             silenced = "maskwatch_changes_silenced_total"
-            wait_until(lambda: daemon.metric(silenced, camera="door") >= 2, 20, "silence is counted")
+            wait_until(lambda: daemon.metric(silenced, camera="door") >= 2, 20, "they are counted")
             assert daemon.metric("maskwatch_camera_snoozed", camera="door") == 1
             assert daemon.metric("maskwatch_violations_total", camera="door") == 1
-            assert VIOLATION not in operator.ears.topics()
-            assert any(b'"silent":1' in h.payload for h in operator.ears.messages if h.topic == OPEN)
-            story = daemon.run("events show", violation).stdout
-            assert "none: the camera was snoozed when it began" in story
+            assert VIOLATION not in operator.listener.topics()
+            assert any(b'"silent":1' in h.payload for h in operator.listener.messages if h.topic == OPEN)
+            shown = daemon.run("events show", violation).stdout
+            assert "none: the camera was snoozed when it began" in shown
 
-            assert operator.give("snooze", seconds=0)["ok"]
-            assert operator.give("acknowledge", target=violation)["detail"] == "acknowledged"
+            assert operator.send("snooze", seconds=0)["ok"]
+            assert operator.send("acknowledge", target=violation)["detail"] == "acknowledged"
             counted = {"verb": "acknowledge", "result": "ok"}
             wait_until(
                 lambda: daemon.metric("maskwatch_commands_total", **counted) == 1, 20, "it is counted"
@@ -125,10 +125,10 @@ def test_a_snapshot_is_taken_and_a_snooze_survives_a_restart(
 
             server.offline()
             wait_until(lambda: daemon.state_of("door") != "live", 60, "the camera is gone")
-            refused = operator.give("snapshot")
+            refused = operator.send("snapshot")
             assert not refused["ok"]
             assert "there is no picture to take" in refused["detail"]
-            assert VIOLATION not in operator.ears.topics()
+            assert VIOLATION not in operator.listener.topics()
             assert daemon.stop() == 0
 
 
@@ -139,7 +139,7 @@ def http(url: str, method: str) -> tuple[int, str]:
 
 
 def escalation(daemon: Daemon, violation: str) -> str:
-    """What `events show` says last of the manager's way to hear of a violation's first change."""
+    """Return the last line of `events show` about the first change for the manager, if escalated."""
     first = daemon.run("events show", violation).stdout.split("Change 2")[0].split("people-manager")[1]
     return first.strip().splitlines()[-1] if "attempt 2" in first else ""
 
@@ -172,11 +172,11 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
             for name in ("door", "yard"):
                 wait_until(lambda n=name: daemon.state_of(n) == "live", 40, f"{name} is live")
             server.play("door")
-            letter = json.loads(guards.wait(1, 60)[0].body)
-            ((violation, link),) = letter["acknowledge"].items()
-            assert link in letter["text"]
+            message = json.loads(guards.wait(1, 60)[0].body)
+            ((violation, link),) = message["acknowledge"].items()
+            assert link in message["text"]
             assert http(link, "GET")[0] == 200
-            assert stored(daemon)[0]["acknowledged_by"] is None, "a scanner's visit does nothing"
+            assert stored(daemon)[0]["acknowledged_by"] is None, "a GET request acknowledges nothing"
             assert "It is acknowledged." in http(link, "POST")[1]
             assert "acknowledged before" in http(link, "POST")[1]
             assert stored(daemon)[0]["acknowledged_by"] == "link:guards"
@@ -184,12 +184,12 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
                 http(link[:-1] + ("A" if link[-1] != "A" else "B"), "POST")
 
             server.play("yard")
-            told = json.loads(manager.wait(1, 60)[0].body)
-            assert [alert["camera"] for alert in told["alerts"]] == ["yard"]
-            assert violation not in json.dumps(told)
+            escalated = json.loads(manager.wait(1, 60)[0].body)
+            assert [alert["camera"] for alert in escalated["alerts"]] == ["yard"]
+            assert violation not in json.dumps(escalated)
             for each, ends in (
                 (violation, "(acknowledged meanwhile, so not sent)"),
-                (told["alerts"][0]["id"], "(answered 200)"),
+                (escalated["alerts"][0]["id"], "(answered 200)"),
             ):
                 wait_until(lambda i=each, e=ends: escalation(daemon, i).endswith(e), 20, ends)
             assert daemon.stop() == 0

@@ -1,7 +1,7 @@
-"""What the container's settings mean for the real daemon: nobody's user, no rights, a read-only root.
+"""The real daemon with the container's settings: its own user, no capabilities, a read-only root.
 
-No Docker daemon is at hand, so a mount namespace plays the container: the command, the user, the health
-check and the writable places are those of the Dockerfile and of compose.yaml.
+A mount namespace replaces the container, since there is no Docker daemon. The command, the user, the
+health check and the writable paths are those of the Dockerfile and of compose.yaml.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from maskwatch.lab.rtsp import RtspServer
 from tests.deploy.containers import DOCKERFILE, SERVICES
 from tests.deploy.queries import DEPLOY
 from tests.fakes.mosquitto import Listener, Mosquitto, password_lines
+from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = [
@@ -37,7 +37,7 @@ SCRIPT = Path(__file__).with_name("container.sh")
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """Mosquitto with the shipped access list."""
+    """Run Mosquitto with the shipped access list."""
     folder = tmp_path / "broker"
     folder.mkdir()
     lines = password_lines(folder, ("gate", "viewer"), PASSWORD)
@@ -47,7 +47,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 def configuration(folder: Path, broker: Mosquitto, metrics: int, guards: int) -> None:
-    """The shipped one; only names of this network's machines, ports and a channel are this test's."""
+    """Write the shipped configuration; only hosts, ports and a channel differ."""
     text = (DEPLOY / "maskwatch/config.yaml").read_text("utf-8")
     text = text.replace("host: mosquitto", f"host: 127.0.0.1\n  port: {broker.port}")
     text = text.replace("host: 0.0.0.0", f"host: 127.0.0.1\n  port: {metrics}")
@@ -57,7 +57,7 @@ def configuration(folder: Path, broker: Mosquitto, metrics: int, guards: int) ->
 
 
 def health_check(metrics: int) -> list[str]:
-    """The Dockerfile's, with this Python and this port."""
+    """Return the Dockerfile's health check, with this Python and this port."""
     (text,) = re.findall(r"HEALTHCHECK .* CMD \\\n\s*(\[.*\])", DOCKERFILE)
     command: list[str] = json.loads(text)
     return [sys.executable, *(part.replace("9464", str(metrics)) for part in command[1:])]
@@ -85,13 +85,13 @@ def test_the_daemon_runs_unprivileged_on_a_read_only_root(
     metrics = free_port()
     guards = WebPeer()
     configuration(tmp_path, broker, metrics, guards.port)
-    places = [str(tmp_path), str(root), sys.prefix, sys.base_prefix]
+    paths = [str(tmp_path), str(root), sys.prefix, sys.base_prefix]
     command = ["-m", "maskwatch", "run", "--config", "/run/config.yaml"]
     with RtspServer() as server, (tmp_path / "log").open("wb") as log:
         server.add("door", visitor)
         viewer = Listener(broker.port, username="viewer", password=PASSWORD)
         process = subprocess.Popen(
-            ["unshare", "-m", "--propagation", "private", "sh", str(SCRIPT), *places, *command],
+            ["unshare", "-m", "--propagation", "private", "sh", str(SCRIPT), *paths, *command],
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": "/run/code",
@@ -101,24 +101,23 @@ def test_the_daemon_runs_unprivileged_on_a_read_only_root(
             stderr=log,
         )
         try:
-            deadline = time.monotonic() + 60
             check = health_check(metrics)
-            while subprocess.run(check, capture_output=True, check=False).returncode != 0:
+
+            def is_healthy() -> bool:
                 assert process.poll() is None, (tmp_path / "log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.3)
+                return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+            wait_until(is_healthy, 60, "the health check succeeds")
             state = "maskwatch/gate/camera/front%20door/state"
-            viewer.wait(
-                lambda heard: any(h.topic == state and b'"live"' in h.payload for h in heard), 60
-            )
+            viewer.wait(lambda seen: any(m.topic == state and b'"live"' in m.payload for m in seen), 60)
             viewer.wait_for("maskwatch/gate/camera/front%20door/violation", seconds=60)
-            # Apprise works in there, too, and finds the picture.
-            told = json.loads(guards.wait(1, 60)[0].body)
-            assert "front door" in told["title"]
-            assert [each["mimetype"] for each in told["attachments"]] == ["image/jpeg"]
-            family = [process.pid, *children(process.pid)]
-            assert len(family) >= 3
-            for pid in family:
+            # Apprise works under these restrictions too, and finds the picture.
+            notification = json.loads(guards.wait(1, 60)[0].body)
+            assert "front door" in notification["title"]
+            assert [each["mimetype"] for each in notification["attachments"]] == ["image/jpeg"]
+            pids = [process.pid, *children(process.pid)]
+            assert len(pids) >= 3
+            for pid in pids:
                 found = rights(pid)
                 assert found["Uid"].split() == [str(USER)] * 4
                 assert int(found["CapEff"], 16) == int(found["CapBnd"], 16) == 0
@@ -131,6 +130,6 @@ def test_the_daemon_runs_unprivileged_on_a_read_only_root(
                 process.wait()
             viewer.close()
             guards.close()
-    said = (tmp_path / "log").read_text()
-    assert "Read-only file system" not in said
-    assert "Traceback" not in said
+    log_text = (tmp_path / "log").read_text()
+    assert "Read-only file system" not in log_text
+    assert "Traceback" not in log_text

@@ -23,11 +23,11 @@ _ZONES = (
     "      - {name: left, rule: required, polygon: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}\n"
     "      - {name: right, rule: required, polygon: [[0.5, 0], [1, 0], [1, 1], [0.5, 1]]}\n"
 )
-_NEAR = 1.5  # s: the daemon samples other frames than the replay does, and fewer when it is busy
+_TOLERANCE_S = 1.5  # seconds: the daemon samples other frames than the replay, and fewer under load
 
 
-class Told(NamedTuple):
-    """What a violation says of a person, and when they came, in seconds after the first one."""
+class ReportedPerson(NamedTuple):
+    """A person's violation; `came` is in seconds after the first person."""
 
     zone: str
     verdict: str
@@ -37,7 +37,7 @@ class Told(NamedTuple):
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A bare visitor on the left, a masked one on the right, a bare one on the right; then nobody."""
+    """Render a bare visitor on the left, then a masked and a bare one on the right, then no one."""
 
     def walk(start: float, side: float) -> tuple[Step, ...]:
         steps = ((0.0, 7.0), (3.6, 3.2), (5.2, 1.1))
@@ -54,11 +54,11 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def _told(violations: list[dict[str, str]]) -> list[Told]:
+def _reported(violations: list[dict[str, str]]) -> list[ReportedPerson]:
     violations = sorted(violations, key=lambda one: one["first_seen"])
     came = [datetime.fromisoformat(one["first_seen"]) for one in violations]
     return [
-        Told(one["zone"], one["verdict"], one["close_reason"], (at - came[0]).total_seconds())
+        ReportedPerson(one["zone"], one["verdict"], one["close_reason"], (at - came[0]).total_seconds())
         for one, at in zip(violations, came, strict=True)
     ]
 
@@ -74,7 +74,7 @@ def test_the_daemon_reports_over_rtsp_what_a_replay_of_the_file_reports(
         with Daemon(tmp_path, camera) as daemon:
             replayed = daemon.run("replay", str(clip), "--json").stdout.splitlines()
             closed = [json.loads(line)["change"] for line in replayed]
-            expected = _told([one["violation"] for one in closed if one["kind"] == "closed"])
+            expected = _reported([one["violation"] for one in closed if one["kind"] == "closed"])
 
             daemon.wait_ready()
             wait_until(lambda: daemon.state_of("hall") == "live", 30, "the camera is live")
@@ -88,11 +88,13 @@ def test_the_daemon_reports_over_rtsp_what_a_replay_of_the_file_reports(
                 return len(stored()) >= len(expected) and all(one["ended"] for one in stored())
 
             wait_until(all_closed, 60, "every violation is closed")
-            told = _told(stored())
+            reported = _reported(stored())
             assert daemon.stop() == 0
     assert [(one.zone, one.verdict, one.reason) for one in expected] == [
         ("left", "no_mask", "left"),
         ("right", "no_mask", "left"),
     ]
-    assert [one[:3] for one in told] == [one[:3] for one in expected]
-    assert [one.came for one in told] == pytest.approx([one.came for one in expected], abs=_NEAR)
+    assert [one[:3] for one in reported] == [one[:3] for one in expected]
+    assert [one.came for one in reported] == pytest.approx(
+        [one.came for one in expected], abs=_TOLERANCE_S
+    )

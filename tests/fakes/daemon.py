@@ -1,4 +1,4 @@
-"""The real daemon in a directory of a test's own, and what may be asked of it from outside."""
+"""The real daemon in a directory of one test, with its interfaces to the outside."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Self
 
 from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_socket
 from maskwatch.lab.broker import free_port
-from tests.fakes.waiting import wait_until
+from tests.fakes.waiting import SLACK, wait_until
 
 __all__ = ["Daemon"]
 
 
 class Daemon:
-    """`maskwatch run` with a configuration whose cameras and other sections a test gives as YAML."""
+    """`maskwatch run` with a configuration: `cameras` and `more` are YAML."""
 
     def __init__(
         self, folder: Path, cameras: str, more: str = "", env: dict[str, str] | None = None
@@ -68,7 +68,7 @@ class Daemon:
         ]
 
     def run(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another verb on the same configuration."""
+        """Run another command with the same configuration."""
         return subprocess.run(
             self.command(verb, *arguments),
             env=self._env,
@@ -106,7 +106,7 @@ class Daemon:
         return next(str(report.state) for report in self.status().cameras if report.name == camera)
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of this name that carry these labels."""
+        """Return the sum of the samples of this name with these labels."""
         total = 0.0
         for line in self.fetch("metrics").splitlines():
             head, _, value = line.rpartition(" ")
@@ -115,7 +115,7 @@ class Daemon:
         return total
 
     def children(self) -> list[int]:
-        """Ids of all processes that descend from the daemon."""
+        """Return the ids of all descendants of the daemon."""
         listing = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
         pairs = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()[1:]]
         found, frontier = [], {self.process.pid}
@@ -128,6 +128,6 @@ class Daemon:
         return self.log_file.read_text(errors="replace")
 
     def stop(self, timeout: float = 20) -> int:
-        """Ask it to end as systemd does; return its exit code."""
+        """Send SIGTERM, as systemd does; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout)
+        return self.process.wait(timeout * SLACK)

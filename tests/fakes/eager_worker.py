@@ -1,4 +1,4 @@
-"""The real, sandboxed worker, which tries its camera again after a fraction of a second."""
+"""The real sandboxed worker, which reconnects to its camera after a fraction of a second."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A sink that writes what it takes to a file, one alert id a line, and does as another file says.
+"""A sink that appends alert ids to a file, and behaves as another file configures.
 
-Run as a program it is the real recorder with this sink in place of the configured ones:
-`python -m tests.fakes.file_sink FOLDER --fd N`. FOLDER/mood holds `accept` (also without the
-file), `refuse`, `fail`, `silent` or `away`; FOLDER/taken gets the lines `alert-id stored`.
+As a program it is the real recorder with this sink instead of the configured ones:
+`python -m tests.fakes.file_sink FOLDER --fd N`. FOLDER/behaviour contains `accept` (the default),
+`refuse`, `fail`, `silent` or `away`. FOLDER/taken receives lines `alert-id stored`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from maskwatch.domain import Change
 from maskwatch.ipc.messages import Command
 from maskwatch.recorder.main import main
 
-_FATES = {
+_STATUSES = {
     "accept": DeliveryStatus.ACCEPTED,
     "refuse": DeliveryStatus.REFUSED,
     "fail": DeliveryStatus.FAILED,
@@ -38,18 +38,18 @@ class FileSink(StatelessSink):
     paused = False
 
     def __init__(self, folder: Path) -> None:
-        self._mood_file = folder / "mood"
+        self._behaviour_file = folder / "behaviour"
         self._taken = folder / "taken"
-        self._state = folder / "standing"
+        self._state = folder / "open_violations"
         self._report: Report = print
 
     @property
-    def _mood(self) -> str:
-        return self._mood_file.read_text().strip() if self._mood_file.exists() else "accept"
+    def _behaviour(self) -> str:
+        return self._behaviour_file.read_text().strip() if self._behaviour_file.exists() else "accept"
 
     @property
     def ready(self) -> bool:
-        return self._mood != "away"
+        return self._behaviour != "away"
 
     def start(
         self,
@@ -63,13 +63,13 @@ class FileSink(StatelessSink):
     def send(self, delivery: Delivery) -> None:
         subject = delivery.subject
         name = subject.violation.id if isinstance(subject, Change) else subject.id
-        mood = self._mood
-        if mood == "silent":
+        behaviour = self._behaviour
+        if behaviour == "silent":
             return
-        if mood == "accept":
+        if behaviour == "accept":
             with self._taken.open("a") as file:
                 file.write(f"{name}:{subject.number} {delivery.stored}\n")
-        self._report(DeliveryOutcome(delivery.id, _FATES[mood], mood))
+        self._report(DeliveryOutcome(delivery.id, _STATUSES[behaviour], behaviour))
 
     def stop(self, timeout: float) -> None: ...
 

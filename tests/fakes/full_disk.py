@@ -1,4 +1,4 @@
-"""A disk that another program has filled to the last byte."""
+"""A disk that is full to the last byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real, sandboxed worker, which notes each change that the recorder has acknowledged.
+"""The real sandboxed worker, which journals each change that the recorder has acknowledged.
 
 The file that MASKWATCH_TEST_JOURNAL names gets a line for each, `violation-id change-number stored`. A
 line is appended with a single write, so that any number of workers may share the file and a kill
@@ -29,14 +29,14 @@ def journal_environment(journal: Path) -> dict[str, str]:
 def _open_journal(path: str) -> Callable[[Recorded], object]:
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def note(recorded: Recorded) -> None:
+    def append(recorded: Recorded) -> None:
         os.write(fd, f"{recorded.violation} {recorded.number} {recorded.stored}\n".encode())
 
-    return note
+    return append
 
 
 if __name__ == "__main__":
-    # Opened before the sandbox takes the right to open files.
+    # Opened before the sandbox removes the right to open files.
     code = main(sys.argv[1:], on_recorded=_open_journal(os.environ[_VARIABLE]))
     sys.stderr.flush()
     os._exit(code)

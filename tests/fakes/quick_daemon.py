@@ -53,7 +53,7 @@ KEY = {"HOOK_KEY": "what-signs-requests"}
 
 
 class QuickDaemon(Daemon):
-    """The real daemon with timeouts of a test's own."""
+    """The real daemon with timeouts that a test sets."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class QuickDaemon(Daemon):
         ]
 
     def is_serving(self) -> bool:
-        """Whether it answers on its metrics port."""
+        """Return whether it answers on its metrics port."""
         try:
             self.fetch("healthz")
         except OSError:
@@ -150,7 +150,7 @@ def wait_started(daemon: QuickDaemon, timeout: float = 60) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -170,11 +170,7 @@ def _spawn_test_module(module: str, configure: Configure) -> ChildProcess:
     Children get the default `supervision`: they would refuse `worker_megabytes` of a test.
     """
     config = msgspec.structs.replace(configure.config, supervision=SupervisionConfig())
-    variable = {
-        "maskwatch.worker": "MASKWATCH_TEST_WORKER",
-        "maskwatch.recorder": "MASKWATCH_TEST_RECORDER",
-    }
-    module = os.environ.get(variable[module], module)
+    module = os.environ.get(_MODULE_VARIABLES[module], module)
     return ChildProcess(module, msgspec.structs.replace(configure, config=config))
 
 

@@ -1,4 +1,4 @@
-"""Stands in for the supervisor and for workers around a real recorder process."""
+"""A real recorder process with a fake supervisor and fake workers."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ from maskwatch.ipc.messages import Configure, Ready, Record, Recorded, Stop, ToS
 from maskwatch.ipc.wire import FROM_RECORDER, TO_SUPERVISOR
 from maskwatch.ipc.worker_tokens import worker_token
 from maskwatch.secrets import Secret, SecretUrl
-from tests.fakes.waiting import SLACK
+from tests.fakes.waiting import SLACK, wait_until
 
 KEY = Secret("the key to all tokens")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class FakeWorker:
-    """Speaks for one camera; also notes the order of what it was told."""
+    """A connection to the recorder as the worker of one camera.
+
+    Attributes:
+        acknowledged: the acknowledgements, in the order of their arrival.
+
+    """
 
     def __init__(self, path: Path, camera: str = "door") -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -47,19 +52,22 @@ class FakeWorker:
         self.channel.send(Record(change=change), picture)
 
     def receive(self, seconds: float = 0.05) -> None:
-        """Take in what arrives within `seconds`."""
+        """Receive acknowledgements for up to `seconds`."""
         self.channel.flush()
         if not self.channel.ended:
             select.select([self.channel], [], [], seconds)
             self.acknowledged += [message for message, _ in self.channel.receive()]
 
     def wait(self, count: int, seconds: float = 20.0) -> list[Recorded]:
-        """Wait until so many acknowledgements have arrived."""
-        deadline = time.monotonic() + seconds * SLACK
-        while len(self.acknowledged) < count:
-            assert time.monotonic() < deadline, f"{len(self.acknowledged)} of {count}"
+        """Wait until `count` acknowledgements have arrived; return them."""
+
+        def arrived() -> bool:
             assert not self.channel.ended, "the recorder closed the connection"
             self.receive()
+            return len(self.acknowledged) >= count
+
+        if len(self.acknowledged) < count:
+            wait_until(arrived, seconds, f"{count} acknowledgements")
         return self.acknowledged
 
     def close(self) -> None:
@@ -67,7 +75,7 @@ class FakeWorker:
 
 
 class RecorderProcess:
-    """A real recorder, its supervisor's end, and a folder for everything."""
+    """A real recorder, the supervisor's end of its channel, and a folder for its files."""
 
     def __init__(
         self, folder: Path, *, prefix: Sequence[str] = (), reserve: int = 0, data: Path | None = None
@@ -87,42 +95,42 @@ class RecorderProcess:
         )
         self.messages: list[ToSupervisor] = []
         self._workers: list[FakeWorker] = []
-        self.line: Channel[ToSupervisor] | None = None
+        self.supervisor: Channel[ToSupervisor] | None = None
         self.start()
 
     def start(self) -> None:
-        """Start it and hand it its configuration."""
-        ours, theirs = socket.socketpair()
+        """Start it and send its configuration."""
+        own, child = socket.socketpair()
         command = [sys.executable, "-m", "tests.fakes.file_sink", str(self.folder)]
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(
-                [*self._prefix, *command, "--fd", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
+                [*self._prefix, *command, "--fd", str(child.fileno())],
+                pass_fds=[child.fileno()],
                 cwd=ROOT,
                 stderr=log,
             )
-        theirs.close()
-        if self.line is not None:
-            self.line.close()
-        self.line = Channel(ours, TO_SUPERVISOR)
-        self.line.send(Configure(config=self._config, recorder=str(self.socket), token=KEY))
+        child.close()
+        if self.supervisor is not None:
+            self.supervisor.close()
+        self.supervisor = Channel(own, TO_SUPERVISOR)
+        self.supervisor.send(Configure(config=self._config, recorder=str(self.socket), token=KEY))
 
     def ready(self) -> Self:
-        """Wait until it has said so."""
+        """Wait until it is ready."""
         self.await_message(Ready)
         return self
 
     def await_message(self, kind: type[msgspec.Struct], seconds: float = 30.0) -> ToSupervisor:
-        """Wait for the next message of this kind; what comes before it is kept in `messages`."""
-        deadline = time.monotonic() + seconds
+        """Wait for the next message of this kind; earlier ones stay in `messages`."""
+        deadline = time.monotonic() + seconds * SLACK
         while True:
             for index, message in enumerate(self.messages):
                 if isinstance(message, kind):
                     return self.messages.pop(index)
             assert time.monotonic() < deadline, f"no {kind.__name__}: {self.log}"
-            assert not self.line.ended, f"the recorder ended: {self.log}"
-            select.select([self.line], [], [], 0.1)
-            self.messages += [message for message, _ in self.line.receive()]
+            assert not self.supervisor.ended, f"the recorder ended: {self.log}"
+            select.select([self.supervisor], [], [], 0.1)
+            self.messages += [message for message, _ in self.supervisor.receive()]
 
     @property
     def log(self) -> str:
@@ -134,11 +142,11 @@ class RecorderProcess:
         path = self.folder / "taken"
         return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
 
-    def mood(self, mood: str) -> None:
-        """Have the sink behave like this from now on."""
-        new = self.folder / "mood.new"
-        new.write_text(mood)
-        new.rename(self.folder / "mood")
+    def set_behaviour(self, behaviour: str) -> None:
+        """Set the behaviour of the sink: see `tests.fakes.file_sink`."""
+        new = self.folder / "behaviour.new"
+        new.write_text(behaviour)
+        new.rename(self.folder / "behaviour")
 
     def worker(self, camera: str = "door") -> FakeWorker:
         worker = FakeWorker(self.socket, camera)
@@ -146,10 +154,10 @@ class RecorderProcess:
         return worker
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL and wait for the end."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(20)
-        self.line.close()
+        self.supervisor.close()
 
     def restart(self) -> None:
         self.messages.clear()
@@ -157,10 +165,10 @@ class RecorderProcess:
         self.ready()
 
     def stop(self, grace: float = 5.0) -> int:
-        """Tell it to stop; return its exit code."""
-        self.line.send(Stop(grace=grace))
-        code = self.process.wait(grace + 10)
-        self.line.close()
+        """Send a stop message; return the exit code."""
+        self.supervisor.send(Stop(grace=grace))
+        code = self.process.wait((grace + 10) * SLACK)
+        self.supervisor.close()
         return code
 
     def __enter__(self) -> Self:
@@ -172,6 +180,6 @@ class RecorderProcess:
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait(20)
-        self.line.close()
+        self.supervisor.close()
         for worker in self._workers:
             worker.close()

@@ -45,7 +45,7 @@ class FakeSink(StatelessSink):
     def end(
         self, delivery: Delivery, status: DeliveryStatus = DeliveryStatus.ACCEPTED, detail: str = ""
     ) -> None:
-        """Report the outcome of something that is out."""
+        """Report the outcome of a delivery that is in flight."""
         self.out.remove(delivery)
         self.report(DeliveryOutcome(delivery.id, status, detail))
 

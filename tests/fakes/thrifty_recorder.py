@@ -1,7 +1,7 @@
-"""The real recorder, which hands each sink no more alerts a second than MASKWATCH_TEST_RATE says.
+"""The real recorder with the rate limit MASKWATCH_TEST_RATE (alerts a second for each sink).
 
-`python -m tests.fakes.thrifty_recorder --fd N`, started by the supervisor in the recorder's place: a
-machine need not be fast, then, to come to the bound.
+`python -m tests.fakes.thrifty_recorder --fd N`, started by the supervisor instead of the recorder: also
+a slow machine reaches a low limit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Waiting for events: bounds are generous, since a busy machine is slow, not wrong."""
+"""Waiting for events, with bounds that a busy machine meets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 __all__ = ["SLACK", "wait_until"]
 
 SLACK = 4.0
-"""Every time-out of a wait is multiplied by this; only what fails waits that long."""
+"""Factor of every timeout of a wait; only a failing test waits that long."""
 
 
 def wait_until(condition: Callable[[], object], timeout: float = 20.0, what: str = "") -> None:

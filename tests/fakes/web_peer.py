@@ -1,4 +1,4 @@
-"""An HTTP server that takes requests, remembers them, and answers as a test asks."""
+"""An HTTP server that records requests and answers as a test configures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fakes.waiting import SLACK
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
@@ -21,7 +21,7 @@ class Request:
 
 
 class WebPeer:
-    """Serves on the loopback address; `answers` are the next status codes, then what `judge` says."""
+    """Serves on the loopback address; `answers` are the next status codes, then `judge` decides."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -58,14 +58,14 @@ class WebPeer:
             self._changed.notify_all()
             status = self.answers.pop(0) if self.answers else None
         if status is None:
-            status = self.judge(request)  # which may take its time
+            status = self.judge(request)  # may block
         if status < 300:
             with self._changed:
                 self._taken.append(request)
         return status
 
     def taken(self) -> list[Request]:
-        """What was answered with a success."""
+        """Return the requests that were answered with a success."""
         with self._changed:
             return list(self._taken)
 

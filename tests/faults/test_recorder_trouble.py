@@ -175,7 +175,7 @@ def overwrite(database: Path) -> None:
 
 def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         worker.send(change(1))
         worker.wait(1)
@@ -189,7 +189,7 @@ def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_
         assert worker.wait(2)[1].stored
         assert list(recorder.data.glob("maskwatch.damaged-*.db"))
         assert 2 in stored(database)
-        recorder.mood("accept")
+        recorder.set_behaviour("accept")
         wait_until(lambda: 2 in taken(recorder))
         [(kind, reason)] = incidents(recorder)
         assert kind == IncidentKind.STORE_DAMAGED
@@ -200,7 +200,7 @@ def test_a_database_damaged_while_it_is_in_use_is_replaced_and_work_goes_on(tmp_
 @pytest.mark.long
 def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         for index in range(30):
             worker.send(change(index, closed=True))
@@ -214,7 +214,7 @@ def test_undelivered_alerts_survive_damage_found_at_the_start(tmp_path: Path) ->
         with database.open("r+b") as file:
             file.seek((root - 1) * 4096)
             file.write(b"\x5a" * 4096)
-        recorder.mood("accept")
+        recorder.set_behaviour("accept")
         recorder.restart()
         wait_until(lambda: set(taken(recorder)) >= set(range(30)))
         assert recorder.stop() == 0
@@ -265,7 +265,7 @@ def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
     tmp_path: Path, harm: Callable[[Path], None]
 ) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         for index in range(5):
             worker.send(change(index, closed=True))
@@ -276,7 +276,7 @@ def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
         recorder.kill()
         assert stored(recorder.data / "maskwatch.db") == set(range(6))
         assert recorder.log.count("was removed or replaced while it was in use") == 1
-        recorder.mood("accept")
+        recorder.set_behaviour("accept")
         recorder.restart()
         wait_until(lambda: set(taken(recorder)) == set(range(6)))
         wait_until(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.STORE_DAMAGED])
@@ -353,7 +353,7 @@ def test_a_worker_that_sends_garbage_loses_its_connection_and_no_other_does(tmp_
 @pytest.mark.long
 def test_a_restarted_recorder_closes_nothing_of_a_worker_that_lives_on(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         worker.send(change(1))
         worker.wait(1)
@@ -416,7 +416,7 @@ def open_in(recorder: RecorderProcess) -> set[int]:
 @pytest.mark.long
 def test_the_backlog_the_space_and_the_fates_are_measured(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         worker.send(change(1), JPEG)
         worker.wait(1)

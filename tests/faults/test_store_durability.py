@@ -47,7 +47,7 @@ def test_picture_directory_and_wal_are_synced_before_the_acknowledgement(
 ) -> None:
     trace = tmp_path / "trace"
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")  # so that no other write is in between
+        recorder.set_behaviour("away")  # so that no other write is in between
         worker = recorder.worker()
         worker.send(change(1), JPEG)  # creates the folder of the day
         worker.wait(1)

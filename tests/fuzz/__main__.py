@@ -19,7 +19,7 @@ _FOLDER = Path(".fuzz")
 
 
 def _fuzz(name: str, seconds: int) -> None:
-    """Run one target in this process, for ever or until `seconds` are over."""
+    """Run one target in this process for `seconds`, or without end if that is 0."""
     import atheris  # installed by `make fuzz` only
 
     with atheris.instrument_imports(include=["maskwatch", "yaml"]):
@@ -33,16 +33,15 @@ def _fuzz(name: str, seconds: int) -> None:
     limits = [f"-max_total_time={seconds}", "-max_len=65536", "-timeout=10", "-rss_limit_mb=2048"]
     prefix = f"-artifact_prefix={_FOLDER}/{name}-"
 
-    def mutated(data: bytes, most: int, seed: int) -> bytes:
-        """Keep the form of two inputs in three, one of them a seed's; give the third any bytes.
+    def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+        """Mutate two of three inputs within their form, the third byte by byte.
 
-        libFuzzer itself forgets a seed that covers no line of Python which a shorter input does not:
-        decoders are C.
+        The base may be a seed: libFuzzer drops seeds without coverage of their own, as decoders are C.
         """
         rng = random.Random(seed)
         base = rng.choice([data, rng.choice(TARGETS[name])])
         made = mutate(name, base, rng) if seed % 3 else None
-        return made if made is not None and len(made) <= most else atheris.Mutate(data, most)
+        return made if made is not None and len(made) <= max_size else atheris.Mutate(data, max_size)
 
     atheris.Setup(
         [sys.argv[0], *limits, prefix, str(corpus)],
@@ -58,23 +57,23 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--one", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        _fuzz(given.one, given.seconds)
+    options = parser.parse_args()
+    if options.one:
+        _fuzz(options.one, options.seconds)
         return
     from tests.fuzz.targets import TARGETS  # not before: a target's process must import it instrumented
 
-    unknown = set(given.targets) - set(TARGETS)
+    unknown = set(options.targets) - set(TARGETS)
     if unknown:
         parser.error(f"no target {min(unknown)}; there are {', '.join(TARGETS)}")
     failed = []
-    for name in given.targets or TARGETS:
+    for name in options.targets or TARGETS:
         print(f"=== {name}", flush=True)
-        command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--seconds", str(given.seconds)]
+        command = [sys.executable, "-m", "tests.fuzz", "--one", name, "--seconds", str(options.seconds)]
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
     if failed:
-        raise SystemExit(f"failed: {', '.join(failed)}; the inputs lie in {_FOLDER}")
+        raise SystemExit(f"failed: {', '.join(failed)}; the inputs are in {_FOLDER}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Mutations that know the form of an input: JSON stays JSON, a frame's lengths stay right.
+"""Mutations that keep the form of an input: JSON stays JSON, a frame's lengths stay valid.
 
-Bytes flipped at random hardly ever survive a JSON decoder, so nothing behind it would be tried.
+Randomly flipped bytes rarely pass a JSON decoder, so that the code behind it would not be tested.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 __all__ = ["mutate"]
 
 _HEADER = struct.Struct(">II")
-_ODD: tuple[object, ...] = (
+_EXTREME_VALUES: tuple[object, ...] = (
     *(
         None,
         True,
@@ -37,7 +37,7 @@ _ODD: tuple[object, ...] = (
     *("0001-01-01T00:00:00", "9999-12-31T23:59:59.999999+00:00", "2026-11-25T12:00:00-23:59"),
     *("00000000-0000-0000-0000-000000000000", "rtsp://u:p@[::1]:99999/", [], {}, [[]], [1, 2, 3, 4]),
 )
-Place = tuple[Any, Any]  # what holds a value, and its key or index there
+Place = tuple[Any, Any]  # a container, and the key or index of a value in it
 
 
 def mutate(name: str, data: bytes, rng: random.Random) -> bytes | None:
@@ -49,7 +49,7 @@ def mutate(name: str, data: bytes, rng: random.Random) -> bytes | None:
         return None
     try:
         for _ in range(rng.choice((1, 1, 2, 4))):
-            rng.choice(_WAYS)(rng, list(_places(whole)))
+            rng.choice(_MUTATIONS)(rng, list(_places(whole)))
         made = json.dumps(whole[0] if whole else None).encode()
     except RecursionError:
         return None
@@ -59,7 +59,7 @@ def mutate(name: str, data: bytes, rng: random.Random) -> bytes | None:
 
 
 def _parts(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return what stands before the JSON, the JSON, and what follows it."""
+    """Return the bytes before the JSON, the JSON, and the bytes after it."""
     if name == "wire" and len(data) >= _HEADER.size:
         length, _ = _HEADER.unpack_from(data)
         end = _HEADER.size + int(length)
@@ -71,27 +71,27 @@ def _parts(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 def _places(node: Any) -> Iterator[Place]:
-    waiting = [node]
-    while waiting:
-        holder = waiting.pop()
+    pending = [node]
+    while pending:
+        holder = pending.pop()
         keys = list(holder) if isinstance(holder, dict) else range(len(holder))
         for key in keys:
             yield holder, key
             if isinstance(holder[key], dict | list):
-                waiting.append(holder[key])
+                pending.append(holder[key])
 
 
-def _odd(rng: random.Random) -> Any:
-    return _copy(rng.choice(_ODD))  # what is put in may be altered there
+def _extreme_value(rng: random.Random) -> Any:
+    return _copy(rng.choice(_EXTREME_VALUES))  # a later mutation may change the value
 
 
 def _copy(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def _set_odd(rng: random.Random, places: list[Place]) -> None:
+def _set_extreme_value(rng: random.Random, places: list[Place]) -> None:
     holder, key = rng.choice(places)
-    holder[key] = _odd(rng)
+    holder[key] = _extreme_value(rng)
 
 
 def _set_other(rng: random.Random, places: list[Place]) -> None:
@@ -108,8 +108,8 @@ def _remove(rng: random.Random, places: list[Place]) -> None:
 def _add(rng: random.Random, places: list[Place]) -> None:
     holder, key = rng.choice(places)
     if isinstance(holder, dict):
-        holder[rng.choice([f"{key}x", "type", "id", ""])] = _odd(rng)
-    elif holder is not places[0][0]:  # the outermost list is ours
+        holder[rng.choice([f"{key}x", "type", "id", ""])] = _extreme_value(rng)
+    elif holder is not places[0][0]:  # the outermost list is not part of the input
         holder.append(_copy(holder[key]))
 
 
@@ -126,11 +126,11 @@ def _nudge(rng: random.Random, places: list[Place]) -> None:
                 value[:at] + rng.choice(["", "\x00", "0", "-", "\u00e9", value]) + value[at + 1 :]
             )
         case _:
-            holder[key] = _odd(rng)
+            holder[key] = _extreme_value(rng)
 
 
-_WAYS: tuple[Callable[[random.Random, list[Place]], None], ...] = (
-    _set_odd,
+_MUTATIONS: tuple[Callable[[random.Random, list[Place]], None], ...] = (
+    _set_extreme_value,
     _set_other,
     _remove,
     _add,

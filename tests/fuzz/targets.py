@@ -1,4 +1,4 @@
-"""What is fuzzed: each reader of untrusted bytes, and the only errors that it may raise."""
+"""The fuzzed readers of untrusted bytes, and the errors that each may raise."""
 
 from __future__ import annotations
 
@@ -164,12 +164,12 @@ TARGETS: dict[str, list[bytes]] = {
 
 
 def run(name: str, data: bytes) -> None:
-    """Let the target `name` read `data`; raises what it should not."""
+    """Let the target `name` read `data`; an unexpected error is raised."""
     _READERS[name](data)
 
 
-def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[bytes], None]:
-    """A target that reads a file."""
+def _file(read: Callable[[Path], object], *allowed: type[Exception]) -> Callable[[bytes], None]:
+    """Return a target that reads a file and may raise these errors."""
 
     def target(data: bytes) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -177,14 +177,14 @@ def _file(read: Callable[[Path], object], *may: type[Exception]) -> Callable[[by
             path.write_bytes(data)
             try:
                 read(path)
-            except may:
+            except allowed:
                 return
 
     return target
 
 
 def _handler(data: bytes) -> None:
-    """A flood of one message: no more run than the burst, all answered in JSON."""
+    """Repeat one message: only the burst is run, and every answer is JSON."""
     topics = Topics("maskwatch", "gate")
     handler = MqttCommandHandler(MessageBuilder(topics, "gate"))
     tail, _, payload = data.partition(b"\n")
@@ -228,15 +228,15 @@ def _control(data: bytes) -> None:
 
 
 def _link(data: bytes) -> None:
-    tickets = AckTokenSigner(_KEY, "gate", "", 60.0)
-    found = tickets.verify(data.decode(errors="replace"), START)
-    if isinstance(found, AckToken):  # only what we signed ourselves
-        assert data.decode().endswith(tickets.url(found.violation, found.channel, START))
+    signer = AckTokenSigner(_KEY, "gate", "", 60.0)
+    found = signer.verify(data.decode(errors="replace"), START)
+    if isinstance(found, AckToken):  # only links that this signer signed
+        assert data.decode().endswith(signer.url(found.violation, found.channel, START))
 
 
 @cache
-def _a_house() -> tuple[Path, bytes]:
-    """A folder for everything, and the bytes of a sound database with changes in it."""
+def _sample_store() -> tuple[Path, bytes]:
+    """Return a temporary folder, and the bytes of a valid database with changes."""
     folder = Path(tempfile.mkdtemp(prefix="maskwatch-fuzz-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     store = make_store(folder / "sound")
@@ -254,8 +254,8 @@ def _read_all(path: Path) -> None:
 
 
 def _body(data: bytes) -> None:
-    """A row with any contents, as `maskwatch events` and the deliveries read it."""
-    folder, sound = _a_house()
+    """Read a row with any content, as `maskwatch events` and the deliveries do."""
+    folder, sound = _sample_store()
     path = folder / "maskwatch.db"
     path.write_bytes(sound)
     with closing(sqlite3.connect(path)) as database, database:
@@ -268,8 +268,8 @@ def _body(data: bytes) -> None:
 
 
 def _database(data: bytes) -> None:
-    """A database with altered bytes (place, place, value; thrice as often on a page's head)."""
-    folder, sound = _a_house()
+    """Read a database with altered bytes; `data` are triples of position (2 bytes) and value."""
+    folder, sound = _sample_store()
     data_dir = DataDir(folder / "altered")
     shutil.rmtree(data_dir.path, ignore_errors=True)
     data_dir.prepare()
@@ -290,7 +290,7 @@ def _database(data: bytes) -> None:
         store.changes.record([entry(change(99))])
         store.state.open_changes()
         store.outbox.waiting("mqtt", 50)
-    with suppress(StoreError):  # a row of sound pages may still hold nonsense: told when it is read
+    with suppress(StoreError):  # a row on valid pages may be invalid: an error when it is read
         _read_all(data_dir.database)
 
 

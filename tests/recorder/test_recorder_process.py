@@ -24,13 +24,13 @@ def test_a_change_is_acknowledged_stored_and_delivered(tmp_path: Path) -> None:
 
 def test_what_was_acknowledged_before_a_kill_is_delivered_after_it(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
-        recorder.mood("away")
+        recorder.set_behaviour("away")
         worker = recorder.worker()
         for index in range(5):
             worker.send(change(index, closed=True))
         worker.wait(5)
         recorder.kill()
-        recorder.mood("accept")
+        recorder.set_behaviour("accept")
         recorder.restart()
         wait_until(lambda: len(recorder.taken) == 5)
         assert recorder.taken == [change(index).alert_id for index in range(5)]

@@ -16,8 +16,8 @@ from maskwatch.telemetry.collector import Collector
 from maskwatch.telemetry.http import HealthStatus, MetricsPages, WebServer
 
 
-class House:
-    """The owner's answers, to be changed by a test."""
+class ServerHarness:
+    """A collector and health states that a test changes."""
 
     def __init__(self) -> None:
         self.collector = Collector()
@@ -30,13 +30,13 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def harness() -> ServerHarness:
+    return ServerHarness()
 
 
 @pytest.fixture
-def server(house: House) -> Iterator[WebServer]:
-    started = house.server()
+def server(harness: ServerHarness) -> Iterator[WebServer]:
+    started = harness.server()
     started.start()
     yield started
     started.stop()
@@ -53,10 +53,10 @@ def get(url: str, accept: str = "") -> tuple[int, str, str]:
 
 
 def test_metrics_are_served_in_the_format_that_prometheus_requests(
-    house: House, server: WebServer
+    harness: ServerHarness, server: WebServer
 ) -> None:
-    house.collector.own.set(catalogue.RELOAD_OK, 1)
-    house.collector.publish_own()
+    harness.collector.own.set(catalogue.RELOAD_OK, 1)
+    harness.collector.publish_own()
     status, kind, text = get(f"{server.url}/metrics")
     assert status == 200
     assert kind.startswith("text/plain; version=")
@@ -66,10 +66,10 @@ def test_metrics_are_served_in_the_format_that_prometheus_requests(
     assert text.endswith("# EOF\n")
 
 
-def test_health_and_readiness_show_the_owners_status(house: House, server: WebServer) -> None:
+def test_health_and_readiness_show_the_owners_status(harness: ServerHarness, server: WebServer) -> None:
     assert get(f"{server.url}/healthz")[::2] == (200, "ok\n")
     assert get(f"{server.url}/readyz")[::2] == (503, "0 of 2 cameras live\n")
-    house.ready = HealthStatus(ok=True, detail="2 of 2 cameras live")
+    harness.ready = HealthStatus(ok=True, detail="2 of 2 cameras live")
     assert get(f"{server.url}/readyz?verbose")[0] == 200
 
 
@@ -81,22 +81,22 @@ def test_other_pages_do_not_exist_and_other_methods_are_refused(server: WebServe
         assert error.code == 501
 
 
-def test_a_port_in_use_is_a_clear_error(house: House, server: WebServer) -> None:
+def test_a_port_in_use_is_a_clear_error(harness: ServerHarness, server: WebServer) -> None:
     with pytest.raises(PortInUseError, match=f"metrics.port {server.port}: another program"):
-        house.server(port=server.port)
+        harness.server(port=server.port)
 
 
-def test_an_address_of_another_machine_is_a_clear_error(house: House) -> None:
+def test_an_address_of_another_machine_is_a_clear_error(harness: ServerHarness) -> None:
     with pytest.raises(ConfigError, match=r"metrics.host 192.0.2.1.*cannot listen"):
-        house.server(host="192.0.2.1")
+        harness.server(host="192.0.2.1")
 
 
-def test_the_port_is_free_again_after_the_end(house: House) -> None:
-    first = house.server()
+def test_the_port_is_free_again_after_the_end(harness: ServerHarness) -> None:
+    first = harness.server()
     first.start()
     port = first.port
     first.stop()
-    second = house.server(port=port)
+    second = harness.server(port=port)
     second.stop()
 
 
