@@ -72,8 +72,8 @@ class Faults:
         elif name in _NUMBERS:
             setattr(self, name, _number(name, value))
         else:
-            known = ", ".join((*_SWITCHES, *_NUMBERS, "refuse", "clear"))
-            raise ValueError(f"no fault {name!r}, expected one of {known}")
+            names = ", ".join((*_SWITCHES, *_NUMBERS, "refuse", "clear"))
+            raise ValueError(f"no fault {name!r}, expected one of {names}")
 
     def damage(self, payload: bytes, rng: random.Random) -> bytes | None:
         """Return the payload to send: intact, with bytes overwritten, or None if dropped."""

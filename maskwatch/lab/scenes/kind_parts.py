@@ -13,10 +13,10 @@ from maskwatch.lab.scenes.scene import Conditions, Figure, Scene, Step
 from maskwatch.lab.truth import Wear
 
 __all__ = [
-    "WORN",
     "Kind",
     "Register",
     "any_wear",
+    "both_wears",
     "everyday",
     "scene_of",
     "shallow",
@@ -25,7 +25,7 @@ __all__ = [
     "walk",
 ]
 
-WORN = (Wear.BARE, Wear.MASKED)
+_WEARS = (Wear.BARE, Wear.MASKED)
 _TAIL = 1.0
 """Seconds that a clip goes on after the last person has left."""
 
@@ -81,7 +81,13 @@ def stop(path: tuple[Step, ...], z: float, seconds: float) -> tuple[tuple[Step, 
 
 def any_wear(rng: np.random.Generator) -> Wear:
     """Return bare or masked, with equal probability."""
-    return WORN[int(rng.random() < 0.5)]
+    return _WEARS[int(rng.random() < 0.5)]
+
+
+def both_wears(rng: np.random.Generator) -> tuple[Wear, Wear]:
+    """Return bare and masked in random order."""
+    bare, masked = _WEARS
+    return (bare, masked) if rng.random() < 0.5 else (masked, bare)
 
 
 def _room(rng: np.random.Generator, *blocks: Block) -> Place:
@@ -137,9 +143,7 @@ def shallow(scene: Scene, depth: float) -> Scene:
 
 def everyday(kind: str, rng: np.random.Generator, conditions: Conditions) -> Scene:
     """Return two visitors, one bare and one masked, under these conditions."""
-    order = [Wear.BARE, Wear.MASKED]
-    if rng.random() < 0.5:
-        order.reverse()
-    first = Figure(walk(rng, 0.3, -0.6), order[0])
-    second = Figure(walk(rng, 2.2, 0.6), order[1])
+    right, left = both_wears(rng)
+    first = Figure(walk(rng, 0.3, -0.6), left)
+    second = Figure(walk(rng, 2.2, 0.6), right)
     return replace(scene_of(kind, rng, first, second), conditions=conditions)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from maskwatch.lab.scenes.kind_parts import (
-    WORN,
     Register,
     any_wear,
+    both_wears,
     scene_of,
     stop,
     walk,
@@ -108,7 +108,7 @@ def far(rng: np.random.Generator) -> Scene:
 def near(rng: np.random.Generator) -> Scene:
     """Two people appear at the edge of the picture close to the camera, one masked."""
     figures = []
-    for i, wear in enumerate(WORN if rng.random() < 0.5 else reversed(WORN)):
+    for i, wear in enumerate(both_wears(rng)):
         side = -1 if i else 1
         start = 0.3 + 3.2 * i
         steps = (
@@ -127,7 +127,7 @@ def near(rng: np.random.Generator) -> Scene:
 @PEOPLE.add
 def pair(rng: np.random.Generator) -> Scene:
     """Two people side by side, one with and one without a mask."""
-    first, second = (Wear.BARE, Wear.MASKED) if rng.random() < 0.5 else (Wear.MASKED, Wear.BARE)
+    first, second = both_wears(rng)
     return scene_of(
         "pair",
         rng,
@@ -170,7 +170,7 @@ def queue(rng: np.random.Generator) -> Scene:
 @PEOPLE.add
 def crossing(rng: np.random.Generator) -> Scene:
     """Two people cross in front of the camera, one with and one without a mask."""
-    first, second = (Wear.BARE, Wear.MASKED) if rng.random() < 0.5 else (Wear.MASKED, Wear.BARE)
+    first, second = both_wears(rng)
     left = (Step(0.3, -1.9, 7.5), Step(4.1, 0.0, 4.0), Step(7.0, 0.42, 1.15))
     right = (Step(0.6, 1.9, 7.0), Step(4.3, -0.1, 3.6), Step(6.9, -0.42, 1.15))
     return scene_of("crossing", rng, Figure(left, first), Figure(right, second))
