@@ -22,7 +22,7 @@ from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
 from maskwatch.lab.listener import Listener
 from maskwatch.lab.rtsp import RtspServer
-from tests.chaos.stage import crowd
+from tests.chaos.environment import render_crowd
 from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Mosquitto
 from tests.fakes.waiting import wait_until
@@ -49,7 +49,7 @@ def fsync_ms(folder: Path, rounds: int = 50) -> float:
 
 def latencies(folder: Path, seconds: float) -> tuple[list[float], float]:
     """Return the seconds of each opened alert, and the mean seconds of a commit."""
-    clip, _ = crowd(folder)
+    clip, _ = render_crowd(folder)
     broker_folder = folder / "broker"
     broker_folder.mkdir()
     broker = Mosquitto(broker_folder)

@@ -226,7 +226,7 @@ def test_read_returns_in_time_from_a_silent_camera(
         begun = time.monotonic()
         watcher.camera.read(0.1)
         waits.append(time.monotonic() - begun)
-    assert max(waits) < 0.5
+    assert max(waits) < 2.0
 
 
 def test_the_status_has_the_moment_by_which_a_state_must_be_left(

@@ -83,7 +83,7 @@ def test_a_stop_ends_the_wait_for_a_silent_host() -> None:
     waiting = Waiting("rtsp://192.0.2.1/x")
     began = time.monotonic()
     assert not waiting.reachability.attempt_when_due(lambda _: True, lambda: None)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 6.0
     assert waiting.failures[0] in ("silent", "unreachable", "refused")
 
 

@@ -12,6 +12,7 @@ from maskwatch.errors import WireError
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Command, Ready, Stop, ToChild, ToSupervisor
 from maskwatch.ipc.wire import TO_CHILD, TO_SUPERVISOR
+from tests.fakes.waiting import SLACK
 
 Pair = tuple[Channel[ToChild], Channel[ToSupervisor]]
 
@@ -27,7 +28,7 @@ def pair() -> Iterator[Pair]:
 
 def received(channel: Channel[ToChild], count: int) -> list[ToChild]:
     arrived: list[ToChild] = []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 5 * SLACK
     while len(arrived) < count and time.monotonic() < deadline:
         arrived += [message for message, _ in channel.receive()]
     return arrived

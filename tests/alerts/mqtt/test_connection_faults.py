@@ -355,7 +355,7 @@ def test_an_unreachable_broker_does_not_delay_the_recorder(
         before = time.monotonic()
         for index in range(100):
             recorder.send(sink, change(index))
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 2.0
         assert not sink.ready
         for each in full:
             each.close()
