@@ -1,1 +1,1 @@
-"""Benchmarks, each one command: `python -m bench.NAME`. Figures are ratios against a peer run beside."""
+"""Benchmarks, each one command: `python -m bench.NAME`. Most report ratios to a reference."""

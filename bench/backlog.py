@@ -1,11 +1,11 @@
-"""How long a backlog of alerts takes to drain to a broker: nothing lost, in order within a violation.
+"""Measures how long a backlog of alerts takes to drain to a broker, and checks completeness and order.
 
     python -m bench.backlog                  # 10,000 alerts of 2,500 violations
     python -m bench.backlog --alerts 1000
 
-The real database (synchronous, on this directory's file system), the real delivery and MQTT sink, a
-real Mosquitto, and an independent subscriber that checks what arrives. Beside it, as the peer: the
-same messages published by paho alone, at the same window, from memory.
+The real database (synchronous, on this directory's file system), delivery, MQTT sink and Mosquitto;
+an independent subscriber checks what arrives. The reference is paho alone, which publishes the same
+messages from memory with the same window.
 """
 
 from __future__ import annotations
@@ -55,21 +55,21 @@ def fill(store: Store, alerts: int) -> None:
 
 
 def drain(store: Store, config: Config) -> float:
-    """Deliver all that waits, as the recorder does; return the seconds it took."""
+    """Deliver the whole outbox as the recorder does; return the seconds it took."""
     delivery = OutboxDelivery(MqttSink(config), UnstoredBuffer(), clock=SystemClock(), meter=Meter())
-    news = threading.Event()
+    reported = threading.Event()
 
     def report(outcome: DeliveryOutcome) -> None:
         delivery.report(outcome)
-        news.set()
+        reported.set()
 
     delivery.sink.start(report, lambda: StateSnapshot((), (), (), {}), lambda _: None)
     while not delivery.sink.ready:
         time.sleep(0.01)
     began = time.perf_counter()
     while store.outbox.backlog("mqtt").pending:
-        news.wait(0.05)
-        news.clear()
+        reported.wait(0.05)
+        reported.clear()
         delivery.collect()
         delivery.write(store)
         delivery.send_due(store)
@@ -97,12 +97,12 @@ def publish_alone(port: int, alerts: int) -> float:
 
 
 def faults(listener: Listener, alerts: int) -> list[str]:
-    """Return what is wrong with what arrived."""
+    """Return the faults in what arrived: missing alerts, and alerts out of order."""
     seen: dict[str, int] = {}
     arrived = set()
     wrong = []
-    for heard in listener.messages:
-        alert = json.loads(heard.payload)
+    for message in listener.messages:
+        alert = json.loads(message.payload)
         arrived.add(alert["alert_id"])
         if alert["number"] < seen.get(alert["id"], 0):
             wrong.append(f"out of order: {alert['alert_id']}")
@@ -117,16 +117,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--alerts", type=int, default=10_000)
     alerts = parser.parse_args().alerts // PER_VIOLATION * PER_VIOLATION
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as place:
-        broker = Mosquitto(Path(place))
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        broker = Mosquitto(Path(folder))
         broker.start()
         listener = Listener(broker.port, "maskwatch/bench/camera/+/violation")
-        store = make_store(Path(place) / "data")
+        store = make_store(Path(folder) / "data")
         fill(store, alerts)
         camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
         mqtt_config = MqttConfig(port=broker.port, window=WINDOW)
         seconds = drain(store, Config(node="bench", cameras=(camera,), mqtt=mqtt_config))
-        listener.wait(lambda heard: len(heard) >= alerts, 10)
+        listener.wait(lambda messages: len(messages) >= alerts, 10)
         alone = publish_alone(broker.port, alerts)
         wrong = faults(listener, alerts)
         listener.close()

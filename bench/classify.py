@@ -25,7 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from maskwatch.domain import Box, Detection, Point
-from maskwatch.lab.training.evaluation import machine
+from maskwatch.lab.machine import machine
 from maskwatch.lab.training.network import build
 from maskwatch.lab.training.quantize import to_int8
 from maskwatch.lab.training.settings import Settings

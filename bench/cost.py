@@ -1,4 +1,4 @@
-"""What watching one camera costs, as a ratio to decoding alone.
+"""Measures the processor time of watching one camera, as a ratio to decoding alone.
 
     python -m bench.cost [--rounds 5] [--rate 5] [--smallest-face 32] [--height 1080] [--json]
 
@@ -33,7 +33,7 @@ from maskwatch.vision.faces import analysis_size
 
 
 def decode_only(clip: Path) -> float:
-    """Decode every frame and look at none; return the processor seconds."""
+    """Decode every frame without analysis; return the processor seconds."""
     began = time.process_time()
     with av.open(str(clip)) as container:
         stream = container.streams.video[0]
@@ -53,7 +53,7 @@ class Watcher:
         self.config = Config(cameras=(self.camera,))
 
     def __call__(self, clip: Path) -> float:
-        """Watch the clip from end to end; return the processor seconds, set-up left out."""
+        """Watch the whole clip; return the processor seconds without the set-up."""
         pipeline = build_pipeline(self.config, self.camera, ids=LiveIds(), meter=Meter())
         fit = partial(analysis_size, smallest_face=self.camera.smallest_face)
         began = time.process_time()

@@ -1,11 +1,11 @@
-"""How many damaged pictures are judged, and how many sound ones are not.
+"""Measures how many damaged pictures are judged, and how many intact ones are not.
 
     python -m bench.damage [--seconds 60] [--rate 50] [--json]
 
-Our RTSP server sends numbered pictures with one fault each; the decoding thread of a worker reads
-them. Every picture that it lets pass is compared with the one of the same number in the clip: a sound
-picture is the same to the last bit, one that differs was damaged and would be judged. All streams
-run at once over TCP, where a packet that was altered or left out arrives at the decoder as such.
+The lab's RTSP server sends numbered pictures with one kind of fault; the decoding thread of a worker
+reads them. Every accepted picture is compared with the one of the same number in the clip: an intact
+picture is identical, one that differs is damaged and would be judged. All streams run in parallel
+over TCP, which delivers altered packets, and gaps for omitted ones, to the decoder.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _truth(clip: Path) -> dict[int, Image]:
 
 
 def measure(folder: Path, seconds: float, rate: int) -> list[Row]:
-    """Watch every kind of stream with every fault at once."""
+    """Read streams of every kind with every fault in parallel."""
     rows, readers = [], []
     with RtspServer(seed=1) as server:
         clips = {
@@ -113,16 +113,16 @@ def measure(folder: Path, seconds: float, rate: int) -> list[Row]:
         for number, (kind, fault) in enumerate(product(_KINDS, _FAULTS)):
             row, counts, name = Row(kind, fault), SourceCounts(), f"camera-{number}"
             faults = server.add(name, clips[kind])
-            options = StreamOptions(SecretUrl(server.url(name)), stall_timeout=seconds)
+            stream = StreamOptions(SecretUrl(server.url(name)), stall_timeout=seconds)
             judge = Judge(truths[kind], row)
-            reader = StreamReader(options, 1e6, judge, counts, SystemClock())
+            reader = StreamReader(stream, 1e6, judge, counts, SystemClock())
             threading.Thread(target=reader.run, daemon=True).start()
             rows.append(row)
             readers.append((reader, counts, faults, name))
-        time.sleep(3)  # every stream has begun whole
+        time.sleep(3)  # every stream begins without faults
         for row, (_, _, faults, _) in zip(rows, readers, strict=True):
-            for what, share in _FAULTS[row.fault].items():
-                setattr(faults, what, share)
+            for kind, share in _FAULTS[row.fault].items():
+                setattr(faults, kind, share)
         time.sleep(seconds)
         for row, (reader, counts, _, name) in zip(rows, readers, strict=True):
             reader.stop()
@@ -139,10 +139,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=int, default=50)
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder), given.seconds, given.rate)
-    if given.json:
+        rows = measure(Path(folder), options.seconds, options.rate)
+    if options.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return
     print("| stream | fault | faults | decoded | held back | passed | of these wrong | visibly |")

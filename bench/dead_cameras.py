@@ -1,12 +1,12 @@
-"""What a hundred unreachable cameras cost beside one that is live.
+"""Measures the cost of a hundred unreachable cameras beside one that is live.
 
     python -m bench.dead_cameras [--dead 100] [--settle 120] [--seconds 60]
 
-The real daemon with one live camera (our RTSP server, the crowd of five people) and many dead ones: at
-every second address the connection is refused, at the others it is accepted and never answered. The
-report says when the daemon was ready and the camera live (with and without the dead ones), the
-processor seconds of each kind of process in the first minute after that and, once the backoff has
-grown for `--settle` seconds, in a window of `--seconds`; and the memory (PSS).
+The real daemon with one live camera (the lab's RTSP server, a crowd of five people) and many dead
+ones: every second address refuses connections, the others never answer. The report shows when the
+daemon was ready and the camera live (with and without the dead ones), the processor seconds of each
+kind of process in the first minute after that and, after `--settle` seconds of growing backoff, in a
+window of `--seconds`; and the memory (PSS).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from tests.fakes.daemon import Daemon
 from tests.fakes.waiting import wait_until
 
 _FIRST = 60.0
-_PATIENCE = 300.0
+_TIMEOUT = 300.0
 
 
 @contextmanager
-def swallowing() -> Iterator[int]:
-    """Give a port at which connections are neither taken nor refused: its queue is full."""
+def unresponsive_port() -> Iterator[int]:
+    """Yield a port that neither accepts nor refuses connections, since its queue is full."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         port: int = server.getsockname()[1]
@@ -82,10 +82,10 @@ def _cpu(pid: int) -> float:
     return usage.cpu if usage else 0.0
 
 
-def _both(daemon: Daemon, began: float, seen: dict[str, float]) -> bool:
-    """Note when the daemon was ready and the camera live; return whether both are."""
+def _ready_and_live(daemon: Daemon, began: float, seen: dict[str, float]) -> bool:
+    """Record when the daemon is ready and the camera live; return whether both are."""
     log, passed = daemon.log(), time.monotonic() - began
-    if "every camera has been given its worker" in log:
+    if "ready: " in log:
         seen.setdefault("ready", passed)
     if re.search(r"supervisor\[live\]: camera live", log):
         seen.setdefault("live", passed)
@@ -94,16 +94,22 @@ def _both(daemon: Daemon, began: float, seen: dict[str, float]) -> bool:
 
 @contextmanager
 def site(clip: Path, dead: int) -> Iterator[Site]:
-    """Run the daemon with the live camera last, behind all the dead ones."""
-    with RtspServer() as server, swallowing() as swallow, tempfile.TemporaryDirectory() as folder:
+    """Run the daemon with the live camera listed last, after all dead ones."""
+    with (
+        RtspServer() as server,
+        unresponsive_port() as unresponsive,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         server.add("live", clip)
-        ports = (free_port(), swallow)
+        ports = (free_port(), unresponsive)
         rows = [f"  - {{name: d{i}, url: 'rtsp://127.0.0.1:{ports[i % 2]}/{i}'}}" for i in range(dead)]
         rows.append(f"  - {{name: live, url: '{server.url('live')}'}}")
         began = time.monotonic()
         with Daemon(Path(folder), "\n".join(rows), "mqtt: {enabled: false}") as daemon:
             seen: dict[str, float] = {}
-            wait_until(lambda: _both(daemon, began, seen), _PATIENCE, "ready, and the camera live")
+            wait_until(
+                lambda: _ready_and_live(daemon, began, seen), _TIMEOUT, "ready, and the camera live"
+            )
             yield Site(daemon, seen["ready"], seen["live"])
             daemon.stop(60)
 

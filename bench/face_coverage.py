@@ -1,12 +1,12 @@
-"""How much of the faces in photographs and scenes an anonymized picture leaves uncovered.
+"""Measures how many faces in photographs and scenes an anonymized picture shows.
 
     python bench/face_coverage.py photographs ../shared/data/scenes
     python bench/face_coverage.py scenes CLIP.mp4 [CLIP.mp4 ...]
 
-Photographs: every annotated face that the detector finds is taken as the subject of a picture in
-turn; every other annotated face counts. Scenes: the pictures of a replay's violations, against the
-ground truth beside the clip. A face is uncovered when more than a tenth of its box lies within the
-subject's body box and under no mosaic; elsewhere the whole picture is coarse.
+Photographs: every annotated face that the detector finds is the subject of a picture in turn; all
+annotated faces count. Scenes: the pictures of a replay's violations, compared with the ground truth
+of the clip. A face is uncovered if more than a tenth of its box is inside the subject's body box and
+under no mosaic; outside the body box the picture is pixelated.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ import cv2
 
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
+from maskwatch.lab.evaluation.rules import MIN_VISIBLE
 from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay, default_config
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
-
-_SEEN = 0.15  # least share of a face in view that counts as a face
 
 
 def photographs(folder: Path) -> Iterator[float]:
@@ -35,7 +34,7 @@ def photographs(folder: Path) -> Iterator[float]:
         image = cv2.imread(str(folder / entry["file"]))
         size = (entry["width"], entry["height"])
         faces = [Box(*box) for box in entry["boxes"]]
-        # Twice the size, as a camera whose smallest face of interest is 16 px is looked at.
+        # Detect at twice the size, as for a camera with a smallest face of 16 px.
         found = [d.scaled(0.5).box for d in detector.detect(cv2.resize(image, None, fx=2, fy=2))]
         for subject in faces:
             if any(box.iou(subject) > 0.4 for box in found):
@@ -51,7 +50,7 @@ def scenes(clips: Sequence[Path]) -> Iterator[float]:
             tracks = {view.number: view.box for view in step.result.tracks}
             covered = [*tracks.values(), *(d.box for d in step.result.detections)]
             frame = min(truth.frames, key=lambda frame: abs(frame.at - step.moment))
-            faces = [Box(*p.face) for p in frame.people if p.face and p.visible > _SEEN]
+            faces = [Box(*p.face) for p in frame.people if p.face and p.visible > MIN_VISIBLE]
             for change, picture in step.result.changes:
                 subject = tracks.get(change.violation.track)
                 if picture is not None and subject is not None and step.frame is not None:

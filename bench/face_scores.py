@@ -1,12 +1,12 @@
-"""What the face detector's score says about there being a face: the constants of tracking/faceness.
+"""Fits the probability of a face to the detector's score: the constants of analysis/face_confidence.
 
     python bench/face_scores.py ../shared/data/scenes
 
-Takes photographs in which every face is boxed, finds faces at twice their size, and calls those of 32
-pixels and more true that overlap a box by 0.3 or more; one that shares a third of its area with a box
-is left out, since it is neither. Prints counts by score and the logistic regression with both sides
-given equal weight. Many that count as false are half-hidden heads without a box: the fit is on
-the careful side.
+Detects faces at twice the size of photographs in which every face is boxed. Detections of at least 32
+pixels are true if they overlap a box by 0.3 or more; one that shares a third of its area with a box
+but does not overlap it enough is ignored. Prints counts by score and a logistic regression with equal
+weight for true and false. Many false ones are half-hidden heads without a box, so the fit is
+conservative.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""From the arrival of the deciding frame to the alert in an independent subscriber.
+"""Measures the time from the arrival of the deciding frame to the alert at a subscriber.
 
     python -m bench.latency [--seconds 60] [--json]
 
-The real daemon with two live cameras (our RTSP server, three people every ten seconds on each), a
-real Mosquitto and a subscriber of its own. The capture time in an alert is the arrival of the frame
-that decided it; both ends are read from this machine's clock. Beside it, what one fsync of a small
-file and of its directory cost on the same file system, and the daemon's own time to commit.
+The real daemon with two live cameras (the lab's RTSP server, three people every ten seconds on each),
+a real Mosquitto and an independent subscriber. The capture time in an alert is the arrival of the
+frame that decided it; both times are from this machine's clock. For comparison it reports the time of
+an fsync of a small file and its directory on the same file system, and the daemon's commit time.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def main() -> None:
         sync = fsync_ms(folder)
         found, commit = latencies(folder, options.seconds)
     if len(found) < 4:
-        raise SystemExit(f"only {len(found)} alerts: too few to say anything")
+        raise SystemExit(f"only {len(found)} alerts: too few for a statistic")
     marks = statistics.quantiles(found, n=20, method="inclusive")
     result = {
         "alerts": len(found),

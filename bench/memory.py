@@ -25,7 +25,7 @@ from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_sock
 from maskwatch.lab.rtsp import RtspServer
 
 _SETTLE = 10.0
-_PATIENCE = 120.0
+_TIMEOUT = 120.0
 
 
 def pss(pid: int) -> float:
@@ -38,7 +38,7 @@ def pss(pid: int) -> float:
 
 def settled(runtime: Path) -> StatusReport:
     """Return the daemon's status once every camera has processed a few seconds of frames."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _TIMEOUT
     while time.monotonic() < deadline:
         if control_socket(runtime).exists():
             status = ask(control_socket(runtime), StatusRequest(), timeout=10)
@@ -50,7 +50,7 @@ def settled(runtime: Path) -> StatusReport:
                 time.sleep(_SETTLE)
                 return status
         time.sleep(0.2)
-    raise SystemExit(f"not every camera was live within {_PATIENCE:.0f} s")
+    raise SystemExit(f"not every camera was live within {_TIMEOUT:.0f} s")
 
 
 def measure(cameras: int, clip: Path) -> dict[str, float]:

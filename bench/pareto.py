@@ -1,12 +1,12 @@
-"""Accuracy against time per face of several trained models, and which of them form the Pareto front.
+"""Compares accuracy and time per face of trained models, and finds their Pareto front.
 
     python -m bench.pareto --scenes ../shared/data/scenes/annotations.json runs/sweep-*/masks-*.json
 
 Accuracy is balanced over mask and no mask, of the int8 model, on boxed faces of 16 px and more that
-none of the models has seen (train them with `--hold-out`). So that no model gains by where its
-threshold happens to lie, it is taken at the best offset of "no mask" for that model; the area under
-the ROC curve stands beside it. Time is that of one face through the int8 model on one core, beside the
-paper's float Keras model in the same run.
+none of the models has seen (train them with `--hold-out`). It is taken at each model's best offset of
+"no mask", so that the choice of a threshold does not matter; the area under the ROC curve is shown
+too. Time is that of one face through the int8 model on one core, compared with the paper's float Keras
+model in the same run.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.classify import milliseconds, paper, pin
+from maskwatch.lab.machine import machine
 from maskwatch.lab.training.dataset import Photo, load_scenes
-from maskwatch.lab.training.evaluation import machine
 from maskwatch.lab.training.measure import crops_of
 from maskwatch.vision.masks import MaskClassifier
 
-LEAST = 16.0  # px
+MIN_HEIGHT = 16.0  # px
 OFFSETS = np.arange(-2.0, 4.01, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One model: what it costs and what it is worth."""
+    """One model's time per face, balanced accuracy and area under the ROC curve."""
 
     name: str
     milliseconds: float
@@ -49,8 +49,9 @@ def area_under_roc(margin: npt.NDArray[np.float64], bare: npt.NDArray[np.bool_])
 
 def best_balanced(margin: npt.NDArray[np.float64], bare: npt.NDArray[np.bool_]) -> float:
     """Return the balanced accuracy at the best of `OFFSETS`."""
-    said = margin[None] + OFFSETS[:, None] > 0
-    return float(((said[:, bare].mean(axis=1) + (~said[:, ~bare]).mean(axis=1)) / 2).max())
+    predicted = margin[None] + OFFSETS[:, None] > 0
+    sensitivity, specificity = predicted[:, bare].mean(axis=1), (~predicted[:, ~bare]).mean(axis=1)
+    return float(((sensitivity + specificity) / 2).max())
 
 
 def measure(path: Path, photos: list[Photo]) -> Point:
@@ -70,7 +71,7 @@ def measure(path: Path, photos: list[Photo]) -> Point:
 
 
 def front(points: list[Point]) -> set[str]:
-    """Return the names of the points that no cheaper one equals or beats."""
+    """Return the names of the points that no faster one equals or beats."""
     best, names = 0.0, set()
     for point in sorted(points, key=lambda p: (p.milliseconds, -p.balanced)):
         if point.balanced > best:
@@ -80,8 +81,8 @@ def front(points: list[Point]) -> set[str]:
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """Write the picture: time to the right, accuracy upwards, the front as a line."""
-    import matplotlib as mpl  # noqa: PLC0415 - half a second that a table needs not
+    """Draw accuracy over time, with the front as a line."""
+    import matplotlib as mpl  # noqa: PLC0415 - the import takes half a second
 
     mpl.use("svg")
     from matplotlib import pyplot as plt  # noqa: PLC0415
@@ -105,14 +106,14 @@ def draw(points: list[Point], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table, and draw it where asked to."""
+    """Print the table, and draw it with `--picture`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, help="manifests")
     parser.add_argument("--scenes", required=True, type=Path, help="annotations of the unseen source")
     parser.add_argument("--picture", type=Path, help="write the plot to this .svg")
     options = parser.parse_args()
     pin()
-    photos = [p for p in load_scenes(options.scenes).photos if p.height >= LEAST and p.label < 2]
+    photos = [p for p in load_scenes(options.scenes).photos if p.height >= MIN_HEIGHT and p.label < 2]
     print(f"{machine()}, one core, {time.strftime('%Y-%m-%d')}; {len(photos)} faces")
     points = [measure(path, photos) for path in options.models]
     theirs, leading = paper(), front(points)

@@ -1,12 +1,12 @@
-"""Does a mask model do as well on rendered faces as on photographs? 3 points apart at most.
+"""Compares a mask model's recall on rendered faces and photographs: at most 3 points apart.
 
     python bench/scene_realism.py                                  packaged portraits only
     python bench/scene_realism.py --faces DIR [--portraits LIST]   further portraits
         [--photos DIR/annotations.json]                            photographs to compare with
-        [--model MANIFEST]                                         one that did not learn from those
+        [--model MANIFEST]                                         a model not trained on those
 
-Both sides go the same way: YuNet finds the faces, those of 32 pixels and more that overlap a true
-face are classified, with a mask or without. Prints recall of both classes and their mean.
+On both, YuNet detects the faces, and those of at least 32 pixels that overlap a true face are
+classified. Prints the recall of both classes and their mean.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Labelled = list[tuple[Box, bool]]  # face, masked
 
 
 def rendered(faces: tuple[Head, ...], seeds: int) -> Iterator[tuple[np.ndarray, Labelled]]:
-    """Give every third frame of everyday scenes with the faces that a careful eye could judge."""
+    """Yield the frames (6 a second) of everyday scenes with their judgeable faces."""
     for kind in KINDS:
         for seed in range(100, 100 + seeds):
             with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,7 @@ def rendered(faces: tuple[Head, ...], seeds: int) -> Iterator[tuple[np.ndarray, 
 
 
 def photographed(annotations: Path) -> Iterator[tuple[np.ndarray, Labelled]]:
-    """Give every photograph with its boxed faces; masks worn incorrectly are left out."""
+    """Yield every photograph with its boxed faces, without masks worn incorrectly."""
     for entry in json.loads(annotations.read_text())["images"]:
         image = cv2.imread(str(annotations.parent / entry["file"]))
         pairs = zip(entry["boxes"], entry["classes"], strict=True)
@@ -64,34 +64,34 @@ def photographed(annotations: Path) -> Iterator[tuple[np.ndarray, Labelled]]:
 def measure(
     pictures: Iterator[tuple[np.ndarray, Labelled]], manifest: Path | None
 ) -> dict[str, list[int]]:
-    """Return for each class: right, classified, faces."""
+    """Return for each class the numbers of correct, classified and all faces."""
     detector, model = FaceDetector(0.6), MaskClassifier(manifest)
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for image, labelled in pictures:
         found = detector.detect(image)
         readings = model.classify(image, found) if found else []
         for face, masked in labelled:
-            tally = counts["masked" if masked else "bare"]
-            tally[2] += 1
+            count = counts["masked" if masked else "no mask"]
+            count[2] += 1
             best = max(range(len(found)), key=lambda i: found[i].box.iou(face), default=None)
             if best is None or found[best].box.iou(face) < 0.4:
                 continue
             logits = readings[best].logits
             assert logits is not None
-            tally[1] += 1
-            tally[0] += (logits.mask > logits.no_mask) == masked
+            count[1] += 1
+            count[0] += (logits.mask > logits.no_mask) == masked
     return counts
 
 
 def show(name: str, counts: dict[str, list[int]]) -> None:
     """Print a row."""
     parts = []
-    for label in ("masked", "bare"):
-        right, judged, faces = counts[label]
+    for label in ("masked", "no mask"):
+        correct, judged, faces = counts[label]
         parts.append(
-            f"{label} {share(right, judged).text()} of {judged} (found {judged / max(1, faces):.2f})"
+            f"{label} {share(correct, judged).text()} of {judged} (found {judged / max(1, faces):.2f})"
         )
-    mean = np.mean([counts[c][0] / max(1, counts[c][1]) for c in ("masked", "bare")])
+    mean = np.mean([counts[c][0] / max(1, counts[c][1]) for c in ("masked", "no mask")])
     print(f"{name:12} {parts[0]}   {parts[1]}   mean {mean:.3f}")
 
 

@@ -1,4 +1,4 @@
-"""Runs the daemon with cameras, broker and Prometheus, lets things go wrong, and draws the dashboard.
+"""Runs the daemon with cameras, broker and Prometheus, injects failures and draws the dashboard.
 
     python -m tools.dashboard_picture docs/images/dashboard.png --minutes 8
 
@@ -26,17 +26,17 @@ from tools.draw_dashboard import BOARD, draw_board
 ROWS = ("Now", "Cameras")
 
 
-class House:
-    """Three cameras, of which one can go away, and all that watches them."""
+class Site:
+    """Cameras that can go offline, broker, daemon and Prometheus."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         clips = _clips(folder)
         self.servers = {name: stack.enter_context(RtspServer()) for name in clips}
         for name, clip in clips.items():
             self.servers[name].add(name, clip, start="now")
-        place = folder / "broker"
-        place.mkdir()
-        self.broker = Mosquitto(place)
+        broker_folder = folder / "broker"
+        broker_folder.mkdir()
+        self.broker = Mosquitto(broker_folder)
         self.broker.start()
         stack.callback(self.broker.stop)
         cameras = "\n".join(
@@ -53,7 +53,7 @@ class House:
         self.prometheus.wait_ready()
 
     def crash(self, camera: str) -> None:
-        """Kill a camera's process, as a decoder might."""
+        """Kill a camera's process."""
         reports = {report.name: report for report in self.daemon.status().cameras}
         pid = reports[camera].worker.pid
         if pid is not None:
@@ -69,27 +69,27 @@ def _clips(folder: Path) -> dict[str, Path]:
 
 
 def run(minutes: float, target: Path) -> None:
-    """Let `minutes` pass, with a camera away, a crash and a broker away, and draw them."""
+    """Draw `minutes` in which a camera goes offline, a worker crashes and the broker stops."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        house = House(Path(folder), stack)
+        site = Site(Path(folder), stack)
         began, part = time.time(), minutes * 60 / 10
-        first, second, *_ = house.servers
-        for what in (
-            house.servers[first].offline,
+        first, second, *_ = site.servers
+        for action in (
+            site.servers[first].offline,
             None,
-            house.servers[first].online,
-            lambda: house.crash(second),
-            house.broker.stop,
+            site.servers[first].online,
+            lambda: site.crash(second),
+            site.broker.stop,
             None,
-            house.broker.start,
+            site.broker.start,
             None,
             None,
         ):
             time.sleep(part)
-            if what is not None:
-                what()
+            if action is not None:
+                action()
         time.sleep(part)
-        draw_board(BOARD, ROWS, house.prometheus.url, (began, time.time()), target)
+        draw_board(BOARD, ROWS, site.prometheus.url, (began, time.time()), target)
 
 
 def main() -> None:

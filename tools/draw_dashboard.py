@@ -3,7 +3,7 @@
     python -m tools.draw_dashboard http://127.0.0.1:9090 docs/images/dashboard.png --minutes 10
 
 It reads the dashboard's JSON: each panel's queries go to Prometheus as Grafana would send them, and the
-answers are drawn where the panel stands. `tools/dashboard_picture.py` makes the series.
+results are drawn at the panel's position. `tools/dashboard_picture.py` makes the series.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ class Series:
     points: tuple[tuple[float, float], ...]
 
 
-Ask = Callable[[str], list[dict[str, Any]]]
+Query = Callable[[str], list[dict[str, Any]]]
 
 
-def fetch(url: str, begin: float, end: float, step: float) -> Ask:
-    """Return what asks a Prometheus for a range."""
+def fetch(url: str, begin: float, end: float, step: float) -> Query:
+    """Return a function that sends range queries to a Prometheus."""
 
     def ask(expr: str) -> list[dict[str, Any]]:
         query = {"query": expr, "start": begin, "end": end, "step": step}
@@ -71,7 +71,7 @@ def fetch(url: str, begin: float, end: float, step: float) -> Ask:
     return ask
 
 
-def draw(board: dict[str, Any], rows: Sequence[str], ask: Ask, span: tuple[float, float]) -> Figure:
+def draw(board: dict[str, Any], rows: Sequence[str], ask: Query, span: tuple[float, float]) -> Figure:
     """Return the figure of these rows of a dashboard between two Unix times."""
     panels = list(_chosen(board, rows))
     top = min(panel["gridPos"]["y"] for panel in panels)
@@ -106,7 +106,7 @@ def _panel(
     size: tuple[float, float],
     top: int,
     panel: dict[str, Any],
-    ask: Ask,
+    ask: Query,
     span: tuple[float, float],
 ) -> None:
     at = panel["gridPos"]
@@ -151,7 +151,7 @@ def _card(figure: Figure, box: tuple[float, float, float, float]) -> None:
     figure.patches.append(card)
 
 
-def _series(target: dict[str, Any], ask: Ask) -> Iterator[Series]:
+def _series(target: dict[str, Any], ask: Query) -> Iterator[Series]:
     expr = re.sub(r"\$(instance|camera|sink)\b", ".*", target["expr"])
     for row in ask(expr.replace("$__rate_interval", "1m")):
         points = tuple((float(at), float(value)) for at, value in row["values"])

@@ -1,7 +1,7 @@
 """Runs the core of Home Assistant with its MQTT integration; run by tools.try_home_assistant.
 
-It needs a Python environment of its own (see there), and is given a folder and a broker's port. It
-writes one JSON line per entity when the first alert has come, presses what can be pressed, and ends.
+It needs its own Python environment (see there); its arguments are a folder and a broker's port. After
+the first alert it writes one JSON line per entity, operates the controls, and ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from homeassistant.helpers import (
     translation,
 )
 
-PRESSED = (
+ACTIONS = (
     ("switch", "turn_off", "switch.front_door_enabled", {}),
     ("number", "set_value", "number.front_door_snooze", {"value": 15}),
     ("button", "press", "button.front_door_take_snapshot", {}),
@@ -32,21 +32,21 @@ PRESSED = (
 )
 
 
-class NoWeb:
-    """Stands in for the web server, which the image platform wants to tell of its pictures."""
+class FakeHttp:
+    """Replaces the web server, with which the image platform registers its views."""
 
     def register_view(self, view: object) -> None:
-        """Show nothing."""
+        """Ignore the view."""
 
 
 async def home(folder: str, port: int) -> core.HomeAssistant:
     """Return a core that is connected to the broker."""
     hass = core.HomeAssistant(folder)
     hass.config.skip_pip = True
-    hass.http = NoWeb()
+    hass.http = FakeHttp()
     hass.config.components.update({"http", "file_upload"})
-    for room in (loader, entity, template, translation):
-        room.async_setup(hass)
+    for module in (loader, entity, template, translation):
+        module.async_setup(hass)
     hass.config_entries = config_entries.ConfigEntries(hass, {})
     await hass.config_entries.async_initialize()
     registries = (area_registry, device_registry, entity_registry, issue_registry, restore_state)
@@ -68,14 +68,14 @@ async def home(folder: str, port: int) -> core.HomeAssistant:
 
 
 async def main(folder: str, port: int) -> None:
-    """Wait for an alert, tell the states, press everything."""
+    """Wait for an alert, write the states, and operate all controls."""
     hass = await home(folder, port)
     while not any(state.state == "blind" for state in hass.states.async_all()):
         await asyncio.sleep(0.2)
     await asyncio.sleep(1)
     for state in hass.states.async_all():
         sys.stdout.write(json.dumps({"entity": state.entity_id, "state": state.state}) + "\n")
-    for domain, service, target, data in PRESSED:
+    for domain, service, target, data in ACTIONS:
         await hass.services.async_call(domain, service, {"entity_id": target, **data}, blocking=True)
     await asyncio.sleep(1)
 

@@ -1,9 +1,9 @@
-"""Writes the parts of the documentation that the code knows better: run it after a change.
+"""Writes the generated parts of the documentation. Run it after a change of topics or metrics.
 
     python -m tools.reference
 
 It fills the marked blocks of docs/mqtt.md and docs/metrics.md, and writes docs/schemas. A test
-fails when one of them is not what it would write.
+fails if one of them is not up to date.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _meaning(metric: Metric) -> str:
 
 
 def filled(text: str, block: str, content: str) -> str:
-    """Return `text` with what stands between the marks of `block` replaced."""
+    """Return `text` with the content between the marks of `block` replaced."""
     begin, end = f"<!-- {block} -->\n", f"<!-- end of {block} -->"
     head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)
@@ -80,7 +80,7 @@ def filled(text: str, block: str, content: str) -> str:
 
 
 def reference() -> Iterator[tuple[Path, bytes]]:
-    """Yield every file that the code knows, with its content as it must be."""
+    """Yield every file with generated parts, with its up-to-date content."""
     for path, block, content in (
         (ROOT / "docs/mqtt.md", "topics", topic_table()),
         (ROOT / "docs/metrics.md", "metrics", metric_tables()),

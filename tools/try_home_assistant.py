@@ -1,4 +1,4 @@
-"""Tries discovery against the core of Home Assistant and a real Mosquitto.
+"""Tests discovery with the core of Home Assistant and a real Mosquitto.
 
     python3.11 -m venv ha
     ha/bin/pip install homeassistant==2024.3.3 paho-mqtt==1.6.1 janus==1.0.0 aiohttp-cors==0.7.0 \
@@ -6,7 +6,7 @@
         fnv-hash-fast pillow 'numpy<2' PyTurboJPEG ha-av
     .venv/bin/python -m tools.try_home_assistant ha/bin/python
 
-2024.3 is the last release that runs on Python 3.11. Not a part of `make test`: it is a quarter of a
+2024.3 is the last release for Python 3.11. It is not a part of `make test`, since it has a quarter of a
 gigabyte. It fails if an entity is missing or has the wrong state, or if a command does not arrive.
 """
 
@@ -58,8 +58,8 @@ COMMANDS = [
 
 def main(python: str) -> int:
     """Run the broker, the sink and Home Assistant; return 0 if all is as expected."""
-    with tempfile.TemporaryDirectory() as place:
-        broker, recorder = Mosquitto(Path(place)), FakeRecorder()
+    with tempfile.TemporaryDirectory() as folder:
+        broker, recorder = Mosquitto(Path(folder)), FakeRecorder()
         broker.start()
         camera = CameraConfig(name=CAMERA, url=SecretUrl("rtsp://x/1"))
         mqtt = MqttConfig(port=broker.port, home_assistant=True, send_pictures=True, commands=True)
@@ -67,11 +67,11 @@ def main(python: str) -> int:
         recorder.cameras = [status(CAMERA)]
         recorder.occupancy = {CAMERA: minute(CAMERA)}
         recorder.start(sink)
-        (Path(place) / "configuration.yaml").write_text("homeassistant:\n  name: trial\n")
+        (Path(folder) / "configuration.yaml").write_text("homeassistant:\n  name: trial\n")
         script = str(Path(__file__).with_name("home_assistant_core.py"))
-        home = subprocess.Popen([python, script, place, str(broker.port)], stdout=subprocess.PIPE)
+        home = subprocess.Popen([python, script, folder, str(broker.port)], stdout=subprocess.PIPE)
         time.sleep(15)
-        picture = Path(place) / "a.jpg"
+        picture = Path(folder) / "a.jpg"
         picture.write_bytes(JPEG)
         recorder.open_violations = [change(1, camera=CAMERA)]
         recorder.send(sink, change(1, camera=CAMERA), picture=picture)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from maskwatch.vision.interpreter import Interpreter
     from maskwatch.vision.masks import MaskClassifier
 
-    Opponent = tuple[str, Interpreter] | None
+    OtherModel = tuple[str, Interpreter] | None
 
 __all__ = ["evaluate"]
 
@@ -119,7 +119,7 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     from maskwatch.vision.masks import MaskClassifier
 
     classifier = MaskClassifier(model)
-    other = None if against is None else (against.name, evaluation.rival(classifier, against))
+    other = None if against is None else (against.name, evaluation.load_other(classifier, against))
     if scenes is not None:
         done = _scenes(
             classifier, scenes, other, made=made, smallest=smallest_face, score=score, rounds=rounds
@@ -155,7 +155,7 @@ def _as_json(done: Evaluation) -> str:
 def _scenes(
     model: MaskClassifier,
     annotations: Path,
-    against: Opponent,
+    against: OtherModel,
     *,
     made: bool,
     smallest: float,
@@ -163,12 +163,14 @@ def _scenes(
     rounds: int,
 ) -> Evaluation:
     from maskwatch.lab.training.dataset import load_scenes, read_scenes
-    from maskwatch.lab.training.wholepath import look, path_figures
+    from maskwatch.lab.training.wholepath import judge_scenes, path_figures
 
     dataset = load_scenes(annotations)
     scenes = read_scenes(annotations)
-    seen, unreadable = look(scenes, model, smallest=smallest, score=score, tell=_show_progress)
-    path = path_figures(seen, len(scenes), unreadable, rounds)
+    judgements, unreadable = judge_scenes(
+        scenes, model, smallest=smallest, score=score, on_progress=_show_progress
+    )
+    path = path_figures(judgements, len(scenes), unreadable, rounds)
     done = _evaluated(model, dataset.photos, dataset.unreadable, made=made, rounds=rounds, path=path)
     return _compared(done, model, against, dataset.photos)
 
@@ -179,7 +181,7 @@ def _crops(
     split: str,
     sources: Sequence[str],
     leaks: Path | None,
-    against: Opponent,
+    against: OtherModel,
     *,
     made: bool,
     rounds: int,
@@ -196,7 +198,7 @@ def _crops(
 
 
 def _compared(
-    done: Evaluation, model: MaskClassifier, against: Opponent, photos: Sequence[Photo]
+    done: Evaluation, model: MaskClassifier, against: OtherModel, photos: Sequence[Photo]
 ) -> Evaluation:
     """Return `done` with the requested comparison."""
     import msgspec
@@ -217,6 +219,7 @@ def _evaluated(
     rounds: int,
     path: object = None,
 ) -> Evaluation:
+    from maskwatch.lab.machine import machine
     from maskwatch.lab.training import evaluation
     from maskwatch.lab.training.wholepath import PathFigures
 
@@ -225,11 +228,13 @@ def _evaluated(
         model=model.id,
         sha256=model.manifest.sha256,
         command=shlex.join(["maskwatch", *sys.argv[1:]]),
-        machine=evaluation.machine(),
+        machine=machine(),
         date=evaluation.today(),
         unreadable=unreadable,
         sets=tuple(
-            evaluation.evaluate_faces(model, photos, evaluation.Wanted(made=made, rounds=rounds))
+            evaluation.evaluate_faces(
+                model, photos, evaluation.EvaluationOptions(made=made, rounds=rounds)
+            )
         ),
         path=path,
     )

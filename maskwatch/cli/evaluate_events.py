@@ -98,13 +98,13 @@ def events(  # noqa: PLR0913 - one parameter per option
     from maskwatch.lab.evaluation.picture import events_svg
     from maskwatch.lab.evaluation.portraits_choice import choose_portraits
     from maskwatch.lab.evaluation.report import summarise
-    from maskwatch.lab.evaluation.run import plan, run_plan
+    from maskwatch.lab.evaluation.run import make_plan, run_plan
     from maskwatch.lab.evaluation.text import as_text
     from maskwatch.vision.masks import MaskClassifier
 
-    casting = choose_portraits(faces, portraits)
+    chosen = choose_portraits(faces, portraits)
     name = MaskClassifier(model).id
-    todo = plan(
+    plan = make_plan(
         seeds=seeds,
         quick=quick,
         kinds=kinds,
@@ -114,10 +114,10 @@ def events(  # noqa: PLR0913 - one parameter per option
         keep=keep,
         cache=cache,
     )
-    done = list(run_plan(todo, casting, jobs=jobs, tell=_show_progress))
+    results = list(run_plan(plan, chosen, jobs=jobs, on_progress=_show_progress))
     figures = summarise(
-        [judged for run, judged in done if run.quiet is None],
-        [judged for run, judged in done if run.quiet is not None],
+        [result for clip, result in results if clip.negative is None],
+        [result for clip, result in results if clip.negative is not None],
         model=name,
         command=shlex.join(["maskwatch", *sys.argv[1:]]),
     )

@@ -201,21 +201,21 @@ def train(  # noqa: PLR0913 - one parameter per option
     if resume is not None:
         refuse(explicit_options() - {"resume"}, "a run continues with its original settings")
     need_training()
-    from maskwatch.lab.training.run import Listener, begin, go_on
+    from maskwatch.lab.training.interrupt import InterruptGuard
+    from maskwatch.lab.training.run import ProgressReport, resume_run, start_run
     from maskwatch.lab.training.settings import Settings
-    from maskwatch.lab.training.stop import Stop
 
-    stop = Stop()
+    interrupt = InterruptGuard()
 
     def on_progress(state: Progress | Epoch) -> None:
-        stop.check()
+        interrupt.check()
         _show_progress(state)
 
-    listener = Listener(click.echo, on_progress)
+    report = ProgressReport(click.echo, on_progress)
     folder = resume or out or Path("runs") / f"{recipe}-{size or _SIZES[recipe]}"
-    with _reported_interrupt(folder), stop:
+    with _reported_interrupt(folder), interrupt:
         if resume is not None:
-            manifest = go_on(resume, listener)
+            manifest = resume_run(resume, report)
         else:
             settings = Settings(
                 data=tuple(map(str, data)),
@@ -240,7 +240,7 @@ def train(  # noqa: PLR0913 - one parameter per option
                 weights=weights,
                 teacher=teacher,
             )
-            manifest = begin(settings, folder, listener)
+            manifest = start_run(settings, folder, report)
     click.echo((manifest.parent / "report.txt").read_text(encoding="utf-8"))
     click.echo(f"model: {manifest}")
     click.echo(f"use it: maskwatch models use {manifest} --config config.yaml")

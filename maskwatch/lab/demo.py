@@ -28,7 +28,13 @@ from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
 from maskwatch.errors import DependencyError, MaskwatchError
 from maskwatch.lab.broker import EmbeddedBroker, free_port
-from maskwatch.lab.evaluation.matching import Account, DueVisit, ReportedVisit, balance, due_visits
+from maskwatch.lab.evaluation.matching import (
+    DueVisit,
+    Matching,
+    ReportedVisit,
+    due_visits,
+    match_reports,
+)
 from maskwatch.lab.evaluation.rules import expected_events
 from maskwatch.lab.listener import Arrival, Listener
 from maskwatch.lab.rtsp import RtspServer
@@ -49,7 +55,7 @@ _CLOSING_TIME = 5.0
 class DemoResult:
     """The results of a demo."""
 
-    account: Account
+    account: Matching
     arrivals: list[Arrival] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
@@ -93,7 +99,7 @@ class Demo:
             )
             self._print(f"Broker on port {broker.port}; cameras on rtsp://{server.host}:{server.port}")
             config = self._write_config(server, list(clips), broker.port)
-            result = DemoResult(Account((), (), ()))
+            result = DemoResult(Matching((), (), ()))
             with self._daemon(config, result) as process:
                 self._wait_live(server, list(clips), process)
                 due = self._play(server, clips)
@@ -104,7 +110,7 @@ class Demo:
             for a in result.arrivals
             if a.alert.change is ChangeKind.OPENED
         ]
-        result.account = balance(due, reports)
+        result.account = match_reports(due, reports)
         result.pictures = sorted(self.data.glob("pictures/**/*.jpg"))
         return result
 

@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from maskwatch.lab.evaluation.matching import balance
+from maskwatch.lab.evaluation.matching import match_reports
 from tests.chaos.reconciliation import Reconciliation, read_journal, read_store
 from tests.chaos.schedule import FULL, KILLS, MIN_FAULTS, MIN_VIOLATIONS, MIN_VISITS, required
 from tests.chaos.storm import Storm
@@ -63,7 +63,7 @@ def _judge(storm: Storm, duration: float) -> int:
     for visit in result.stored.opened:
         if visit.id not in {other.id for other in reported}:
             result.faults.append(f"{visit.camera}: {visit.at} was never shown by the clock")
-    found, due = len(balance(due_visits, reported).found), len(due_visits)
+    found, due = len(match_reports(due_visits, reported).found), len(due_visits)
     if found < _FOUND * due:
         result.faults.append(f"only {found} of {due} visits in healthy time were found")
     if due < required(MIN_VISITS, duration):

@@ -12,18 +12,18 @@ from maskwatch.privacy.anonymize import body_box, face_area
 __all__ = ["UNCOVERED", "uncovered"]
 
 UNCOVERED = 0.1
-"""Share of a face's box from which on it counts as shown."""
+"""Minimum visible share of a face's box for the face to count as shown."""
 
 
-def uncovered(face: Box, subject: Box, covered: Sequence[Box], size: tuple[int, int]) -> float:
-    """Return the share of `face` that lies in the subject's body box and under no mosaic.
+def uncovered(face: Box, subject: Box, mosaics: Sequence[Box], size: tuple[int, int]) -> float:
+    """Return the share of `face` inside the subject's body box that no mosaic hides.
 
-    Elsewhere the whole picture is coarse.
+    The picture is pixelated outside the body box.
 
     Args:
-        face: the face that is asked about, in pixels.
+        face: the face to check, in pixels.
         subject: the face whose body is shown.
-        covered: the faces that became a mosaic.
+        mosaics: the faces that are replaced by a mosaic.
         size: width and height of the picture in pixels.
     """
     x1, y1, x2, y2 = (round(v) for v in (face.x1, face.y1, face.x2, face.y2))
@@ -32,7 +32,7 @@ def uncovered(face: Box, subject: Box, covered: Sequence[Box], size: tuple[int, 
     shown = np.zeros((y2 - y1, x2 - x1), bool)
     for box, value in [
         (body_box(subject).clipped(*size), True),
-        *((face_area(c), False) for c in covered),
+        *((face_area(mosaic), False) for mosaic in mosaics),
     ]:
         rows = slice(max(0, round(box.y1) - y1), max(0, round(box.y2) - y1))
         columns = slice(max(0, round(box.x1) - x1), max(0, round(box.x2) - x1))

@@ -1,6 +1,6 @@
-"""Compares the events that were reported on a clip with those that its ground truth asks for.
+"""Compares the events that were reported on a clip with those that its ground truth requires.
 
-Knows no tracker and no model: only where and when something was reported.
+The comparison uses only time and place of each report, neither tracks nor model outputs.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from maskwatch.domain import Box
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, Rules, expected_events
 from maskwatch.lab.truth import PersonFrame, Truth
 
-__all__ = ["NEAR", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
+__all__ = ["MIN_FACE_OVERLAP", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
 
-_LATE = 1.5
-"""Seconds after its end in which an event may still be reported: the evidence may come last."""
-NEAR = 0.25
-"""Least overlap (IoU) of a reported box with a face for the report to be about that face."""
+_REPORT_DELAY = 1.5
+"""Seconds after the end of an event in which a report of it still counts."""
+MIN_FACE_OVERLAP = 0.25
+"""Minimum overlap (IoU) of a reported box with a face for the report to be about that face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,14 @@ class Missed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FalseAlarm(msgspec.Struct, frozen=True, kw_only=True):
-    """A report that no expected event accounts for; `about` says who or what was there."""
+    """A report that matches no expected event; `about` names who or what was there."""
 
     at: float
     about: str
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """A report of an expected event, seconds after a careful eye could first judge the face."""
+    """A report of an expected event; `delay` is in seconds from the first judgeable face."""
 
     person: str
     at: float
@@ -54,18 +54,19 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of one clip.
+    """The result of one clip.
 
     Attributes:
         kind, seed, seconds: of the scene.
         rate: frames of the clip per second.
-        portraits: whose faces the people in it have.
-        visits: people in the clip, mannequins left out.
+        portraits: names of the portraits that the people have.
+        visits: people in the clip, without mannequins.
         required: events that had to be reported.
         alerts: expected events that were reported, once each.
-        duplicates: further reports of an event that was reported already.
+        duplicates: further reports of an event that is already reported.
         missed: required events that were not reported.
-        false_alarms: reports of nothing that may be reported.
+        false_alarms: reports that match no expected event.
+
     """
 
     kind: str
@@ -87,19 +88,19 @@ class ClipOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wrong(self) -> bool:
-        """Whether anything was missed, reported twice, or reported of nothing."""
+        """Whether there is a miss, a duplicate or a false alarm."""
         return bool(self.missed or self.false_alarms or self.duplicates)
 
 
 def judge_clip(truth: Truth, reports: list[Reported], rules: Rules | None = None) -> ClipOutcome:
-    """Return what came of the clip, given everything that was reported on it."""
+    """Return the result of the clip for all reports on it."""
     expected = expected_events(truth, rules or Rules())
     first: dict[ExpectedEvent, float] = {}
-    duplicates, strange = 0, []
-    for report in sorted(reports, key=lambda one: one.at):
+    duplicates, false_alarms = 0, []
+    for report in sorted(reports, key=lambda report: report.at):
         event = _event_of(truth, expected, report)
         if event is None:
-            strange.append(FalseAlarm(at=round(report.at, 3), about=_about(truth, report)))
+            false_alarms.append(FalseAlarm(at=round(report.at, 3), about=_about(truth, report)))
         elif event in first:
             duplicates += 1
         else:
@@ -117,7 +118,7 @@ def judge_clip(truth: Truth, reports: list[Reported], rules: Rules | None = None
         missed=tuple(
             _missed(event) for event in expected if event.duty is Duty.REQUIRED and event not in first
         ),
-        false_alarms=tuple(strange),
+        false_alarms=tuple(false_alarms),
     )
 
 
@@ -138,24 +139,24 @@ def _missed(event: ExpectedEvent) -> Missed:
 def _event_of(
     truth: Truth, expected: tuple[ExpectedEvent, ...], report: Reported
 ) -> ExpectedEvent | None:
-    """Return the event that the report is about: of the person whose face is there, at that time."""
-    open_then = [event for event in expected if event.begins <= report.at <= event.ends + _LATE]
+    """Return the expected event of the person whose face is at the report's time and place."""
+    candidates = [event for event in expected if event.begins <= report.at <= event.ends + _REPORT_DELAY]
     visit = _visit_at(truth, report)
     if visit is not None:
-        open_then = [event for event in open_then if event.visit == visit]
-    # Without a place (the face was hidden just then), the report may be about anybody due.
-    return min(open_then, key=lambda event: event.begins, default=None)
+        candidates = [event for event in candidates if event.visit == visit]
+    # A report without a box (the face was hidden) may be about any person at that time.
+    return min(candidates, key=lambda event: event.begins, default=None)
 
 
 def _people_at(truth: Truth, at: float) -> tuple[PersonFrame, ...]:
-    """Return who is in the picture; recorded footage without people has no frames in its truth."""
+    """Return the people in the picture; the truth of footage without people has no frames."""
     if not truth.frames:
         return ()
     return truth.frames[min(max(round(at * truth.rate), 0), len(truth.frames) - 1)].people
 
 
 def _visit_at(truth: Truth, report: Reported) -> int | None:
-    """Return whose face the report's box lies on; -1 for no person's; None when it has no box."""
+    """Return the visit of the face at the report's box; -1 if there is none; None without a box."""
     if report.box is None:
         return None
     overlaps = [
@@ -164,17 +165,17 @@ def _visit_at(truth: Truth, report: Reported) -> int | None:
         if person.face is not None
     ]
     best = max(overlaps, default=(0.0, -1))
-    return best[1] if best[0] >= NEAR else -1
+    return best[1] if best[0] >= MIN_FACE_OVERLAP else -1
 
 
 def _about(truth: Truth, report: Reported) -> str:
-    """Return in words what is to be seen where a strange report lies."""
+    """Describe what is at the place of a false alarm."""
     visit = _visit_at(truth, report)
     if visit is not None and visit >= 0:
         states = [p.mask.value for p in _people_at(truth, report.at) if p.visit == visit]
         name = truth.visits[visit].person
         return f"{name} ({states[0]})" if truth.visits[visit].alive else "a mannequin"
     for fake in truth.fakes:
-        if report.box is not None and report.box.iou(Box(*fake.box)) >= NEAR:
+        if report.box is not None and report.box.iou(Box(*fake.box)) >= MIN_FACE_OVERLAP:
             return f"a {fake.kind}"
     return "no person" if report.box is not None else "a person who is not visible"

@@ -1,4 +1,4 @@
-"""Sets alerts against the ground truth: was each visit without a mask reported, once, and no other?"""
+"""Matches alerts with the ground truth: each visit without a mask must be reported exactly once."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent
 
-__all__ = ["Account", "DueVisit", "ReportedVisit", "balance", "due_visits"]
+__all__ = ["DueVisit", "Matching", "ReportedVisit", "due_visits", "match_reports"]
 
-# An alert may be about a visit from the moment its face was to be seen until it was gone; capture
-# stamps a frame on arrival, so both ends have this much room for network and decoding.
-_ROOM = timedelta(seconds=1.0)
+# A report's time must lie between the visit's first and last sight. Capture stamps frames on arrival,
+# so network and decoding may add this much at both ends.
+_SLACK = timedelta(seconds=1.0)
 
 
 @dataclass(frozen=True, slots=True)
 class DueVisit:
-    """A visit without a mask that must, or may, be reported; in wall time."""
+    """A visit without a mask that must (`must`) or may be reported; in wall-clock time."""
 
     camera: str
     person: str
@@ -27,7 +27,7 @@ class DueVisit:
 
     def covers(self, report: ReportedVisit) -> bool:
         """Return whether the report can be about this visit."""
-        return self.camera == report.camera and self.begins - _ROOM <= report.at <= self.ends + _ROOM
+        return self.camera == report.camera and self.begins - _SLACK <= report.at <= self.ends + _SLACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class ReportedVisit:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Visits found, visits missed, and reports without a visit."""
+class Matching:
+    """Visits found with their reports, visits missed, and reports without a visit."""
 
     found: tuple[tuple[DueVisit, ReportedVisit], ...]
     missed: tuple[DueVisit, ...]
@@ -54,7 +54,7 @@ class Account:
 
 
 def due_visits(camera: str, events: Iterable[ExpectedEvent], began: datetime) -> list[DueVisit]:
-    """Return the events of one camera in wall time, its clip having begun at `began` (UTC)."""
+    """Return one camera's events in wall-clock time; its clip began at `began` (UTC)."""
     return [
         DueVisit(
             camera,
@@ -67,19 +67,19 @@ def due_visits(camera: str, events: Iterable[ExpectedEvent], began: datetime) ->
     ]
 
 
-def balance(due: Sequence[DueVisit], reports: Iterable[ReportedVisit]) -> Account:
-    """Pair each report, in order of time, with the first visit that it fits and that has no report yet.
+def match_reports(due: Sequence[DueVisit], reports: Iterable[ReportedVisit]) -> Matching:
+    """Pair each report, in order of time, with the first visit in its range that has no report yet.
 
-    Visits that must be reported come before those that may. A second report of one visit is surplus.
+    Visits that must be reported come first. A second report of one visit is surplus.
     """
-    free = sorted(due, key=lambda visit: (not visit.must, visit.ends))
+    unmatched = sorted(due, key=lambda visit: (not visit.must, visit.ends))
     found: list[tuple[DueVisit, ReportedVisit]] = []
     surplus: list[ReportedVisit] = []
     for report in sorted(reports, key=lambda report: report.at):
-        visit = next((visit for visit in free if visit.covers(report)), None)
+        visit = next((visit for visit in unmatched if visit.covers(report)), None)
         if visit is None:
             surplus.append(report)
         else:
-            free.remove(visit)
+            unmatched.remove(visit)
             found.append((visit, report))
-    return Account(tuple(found), tuple(visit for visit in free if visit.must), tuple(surplus))
+    return Matching(tuple(found), tuple(visit for visit in unmatched if visit.must), tuple(surplus))

@@ -1,7 +1,7 @@
-"""Footage in which nothing may be reported, never twice the same: for counting false alarms.
+"""Negative footage: clips in which nothing may be reported, for counting false alarms.
 
-Two sources: recorded clips without any event, changed at each pass (cut, brightness, noise, where
-they start), and empty rendered rooms with posters.
+There are two sources: recorded clips without events, changed in each pass (crop, brightness, noise,
+start), and empty rendered rooms with posters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.truth import Truth, truth_path
 
-__all__ = ["QuietPass", "quiet_passes", "write_pass"]
+__all__ = ["NegativePass", "negative_passes", "write_pass"]
 
 _ROOM_SECONDS = 60.0
 _FPS = 10.0
@@ -27,25 +27,25 @@ _SIZE = (960, 540)
 
 
 @dataclass(frozen=True, slots=True)
-class QuietPass:
-    """One pass: over `clip`, or (None) over a rendered room with posters."""
+class NegativePass:
+    """One pass over `clip`, or over a rendered room with posters if `clip` is None."""
 
     clip: Path | None
     seed: int
     seconds: float
 
 
-def quiet_passes(footage: Sequence[Path], seconds: float) -> list[QuietPass]:
-    """Return passes of `seconds` in all: half over `footage` where there is some, half rendered."""
-    passes: list[QuietPass] = []
+def negative_passes(footage: Sequence[Path], seconds: float) -> list[NegativePass]:
+    """Return passes of `seconds` in total: half over `footage` if any, the rest rendered."""
+    passes: list[NegativePass] = []
     filled, limit = 0.0, seconds / 2 if footage else 0.0
     lengths = [_length(clip) for clip in footage]
     while filled < limit:
-        which = len(passes) % len(footage)
-        passes.append(QuietPass(footage[which], len(passes), lengths[which]))
-        filled += lengths[which]
+        index = len(passes) % len(footage)
+        passes.append(NegativePass(footage[index], len(passes), lengths[index]))
+        filled += lengths[index]
     while filled < seconds:
-        passes.append(QuietPass(None, len(passes), _ROOM_SECONDS))
+        passes.append(NegativePass(None, len(passes), _ROOM_SECONDS))
         filled += _ROOM_SECONDS
     return passes
 
@@ -55,14 +55,14 @@ def _length(clip: Path) -> float:
         return float(container.duration or 0) / 1e6
 
 
-def write_pass(quiet: QuietPass, path: Path, faces: Sequence[Head]) -> Truth:
-    """Write the pass as a clip at `path`, its truth beside it; return that: it asks for nothing."""
-    if quiet.clip is None:
-        scene = replace(scene_named("empty", quiet.seed), seconds=quiet.seconds)
-        return render(scene, path, size=_SIZE, fps=_FPS, seed=quiet.seed, faces=faces)
-    rng = np.random.default_rng((quiet.seed, 7))
-    change = _Change(rng)
-    with av.open(str(quiet.clip)) as container:
+def write_pass(negative: NegativePass, path: Path, faces: Sequence[Head]) -> Truth:
+    """Write the pass as a clip at `path`, with a ground truth that requires no event; return that."""
+    if negative.clip is None:
+        scene = replace(scene_named("empty", negative.seed), seconds=negative.seconds)
+        return render(scene, path, size=_SIZE, fps=_FPS, seed=negative.seed, faces=faces)
+    rng = np.random.default_rng((negative.seed, 7))
+    variation = _Variation(rng)
+    with av.open(str(negative.clip)) as container:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 10)
         size = (stream.width // 2 * 2, stream.height // 2 * 2)
@@ -70,19 +70,19 @@ def write_pass(quiet: QuietPass, path: Path, faces: Sequence[Head]) -> Truth:
         with ClipWriter(path, size, rate, rate_factor=float(rng.uniform(22, 30))) as writer:
             written = 0
             for picture in _pictures(container, skip):
-                writer.write(change(picture, size))
+                writer.write(variation(picture, size))
                 written += 1
     truth = Truth(
-        name=quiet.clip.stem,
+        name=negative.clip.stem,
         kind="quiet",
-        seed=quiet.seed,
+        seed=negative.seed,
         size=size,
         rate=rate,
         seconds=written / rate,
         visits=(),
         frames=(),
     )
-    truth.save(truth_path(path))  # last, as for a rendered clip: where it lies, the clip is whole
+    truth.save(truth_path(path))  # last, as for a rendered clip: it marks the clip as complete
     return truth
 
 
@@ -92,8 +92,8 @@ def _pictures(container: av.container.InputContainer, skip: int) -> Iterator[Ima
             yield frame.to_ndarray(format="bgr24")
 
 
-class _Change:
-    """One way of being filmed a little differently, kept for a whole pass."""
+class _Variation:
+    """Random crop, brightness, noise and mirroring, constant for one pass."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -106,12 +106,12 @@ class _Change:
         self._flip = bool(rng.random() < 0.5)
 
     def __call__(self, picture: Image, size: tuple[int, int]) -> Image:
-        """Return the picture cut, toned and noisy, as planar YUV 4:2:0."""
+        """Return the varied picture as planar YUV 4:2:0."""
         width, height = size
-        room = (self._zoom - 1) * np.array(size) / 2
-        move = -room + self._shift * room
-        turn = np.array([[self._zoom, 0, move[0]], [0, self._zoom, move[1]]], np.float64)
-        picture = cv2.warpAffine(picture, turn, size)
+        margin = (self._zoom - 1) * np.array(size) / 2
+        offset = -margin + self._shift * margin
+        matrix = np.array([[self._zoom, 0, offset[0]], [0, self._zoom, offset[1]]], np.float64)
+        picture = cv2.warpAffine(picture, matrix, size)
         picture = cv2.LUT(cv2.flip(picture, 1) if self._flip else picture, self._tone)
         planes = cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420)
         noise = self._rng.normal(0, self._sigma, (height, width)).round().astype(np.int16)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 from maskwatch.lab.evaluation.intervals import Estimate
 from maskwatch.lab.evaluation.report import EventFigures, KindFigures
 from maskwatch.lab.evaluation.text import faults
+from maskwatch.lab.machine import machine
 
-__all__ = ["as_page", "machine"]
+__all__ = ["as_page"]
 
 _INTRODUCTION = """\
 # What the events suite measured
@@ -30,31 +28,16 @@ def as_page(figures: EventFigures, day: date, picture: str = "") -> str:
         _INTRODUCTION,
         *_provenance(figures, day),
         "",
-        *_required(figures),
+        *_required_figures(figures),
         *drawn,
         "",
-        *_beside(figures),
+        *_further_figures(figures),
         "",
         *_kinds(figures.kinds),
         "",
-        *_named(figures),
+        *_faults(figures),
     ]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def machine() -> str:
-    """Return processor, cores, system and Python version of this machine."""
-    cores = os.cpu_count() or 1
-    return f"{_processor()}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
 
 
 def _provenance(f: EventFigures, day: date) -> Iterator[str]:
@@ -70,7 +53,7 @@ def _provenance(f: EventFigures, day: date) -> Iterator[str]:
     )
 
 
-def _required(f: EventFigures) -> Iterator[str]:
+def _required_figures(f: EventFigures) -> Iterator[str]:
     minutes = f"{f.quiet_seconds / 60:.0f}"
     yield from _table(
         ("figure", "measured", "at least", "aim"),
@@ -82,8 +65,8 @@ def _required(f: EventFigures) -> Iterator[str]:
     )
 
 
-def _beside(f: EventFigures) -> Iterator[str]:
-    rates, scenes, quiet = f.errors, f.gate, f.quiet_gate
+def _further_figures(f: EventFigures) -> Iterator[str]:
+    rates, scenes, empty = f.errors, f.gate, f.quiet_gate
     missed = f"{scenes.missed_on} / {scenes.missed_off}"
     yield from _table(
         ("further figures", "measured", "of", "nominal"),
@@ -92,7 +75,12 @@ def _beside(f: EventFigures) -> Iterator[str]:
         ("people without a verdict", *_of(rates.undecided), ""),
         ("required events missed, motion gate on / off", missed, f"{f.recall.of}", ""),
         ("detector runs saved in scenes", f"{scenes.saved:.1%}", f"{scenes.frames} frames", ""),
-        ("detector runs saved in quiet footage", f"{quiet.saved:.1%}", f"{quiet.frames} frames", ""),
+        (
+            "detector runs saved in quiet footage",
+            f"{empty.saved:.1%}",
+            f"{empty.frames} frames",
+            "",
+        ),
         ("tracks that moved to another person", f"{f.swaps}", f"{f.visits} visits", ""),
         ("tracks that ended too early", f"{f.fragments}", f"{f.visits} visits", ""),
         ("faces that pictures of violations show", *_of(f.uncovered), ""),
@@ -123,8 +111,8 @@ def _row(k: KindFigures) -> tuple[str, ...]:
     return (k.kind, *(str(count) for count in counts), delay, *gate, str(k.swaps))
 
 
-def _named(f: EventFigures) -> Iterator[str]:
-    lines = list(faults([one.outcome for one in f.judged]))
+def _faults(f: EventFigures) -> Iterator[str]:
+    lines = list(faults([result.outcome for result in f.judged]))
     if not lines:
         yield "Nothing was missed, reported twice, or reported without a person."
         return

@@ -1,4 +1,4 @@
-"""Draws the figures of an event evaluation as an SVG file, without any plotting library."""
+"""Draws the figures of an event evaluation as an SVG file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["events_svg"]
 _WIDTH, _ROW, _TOP = 760, 15, 172
 _NAMES, _BARS = 150, 520
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"
-_MOST_DELAY = 4.0  # s
+_MAX_DELAY = 4.0  # s
+_BOLD = ' font-weight="bold"'
 
 
 def events_svg(figures: EventFigures) -> str:
@@ -27,8 +28,8 @@ def events_svg(figures: EventFigures) -> str:
     )
 
 
-def _text(x: float, y: float, words: str, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}"{more}>{words}</text>'
+def _text(x: float, y: float, text: str, attributes: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{text}</text>'
 
 
 def _line(ends: tuple[float, float, float, float], colour: str, width: float = 1.0) -> str:
@@ -40,7 +41,7 @@ def _line(ends: tuple[float, float, float, float], colour: str, width: float = 1
 
 
 def _shares(f: EventFigures) -> Iterator[str]:
-    """Give recall and precision, each with its interval and the two marks asked for."""
+    """Yield recall and precision, each with its interval and marks at 0.95 and 0.99."""
     yield _text(8, 18, "Recall and precision (95 % interval; grey: required, and aim)", _BOLD)
     for row, (name, value) in enumerate((("recall", f.recall), ("precision", f.precision))):
         y = 42 + 26 * row
@@ -60,43 +61,43 @@ def _interval(value: Estimate, y: float) -> Iterator[str]:
 
 
 def _share_x(share: float) -> float:
-    """Return where a share from 0.9 to 1 stands."""
+    """Return the x coordinate of a share, clipped to 0.9 to 1."""
     return 80 + (min(max(share, 0.9), 1.0) - 0.9) / 0.1 * 230
 
 
 def _delays(f: EventFigures) -> Iterator[str]:
-    """Give the share of alerts that were there after so many seconds, as a staircase."""
+    """Yield the cumulative share of alerts by their delay, as a step line."""
     values = sorted(
         alert.delay
-        for one in f.judged
-        for alert in one.outcome.alerts
+        for result in f.judged
+        for alert in result.outcome.alerts
         if alert.required and alert.delay is not None
     )
     yield _text(8, 100, "Alerts by seconds from the first judgeable face", _BOLD)
-    yield _line((_delay_x(0), 150, _delay_x(_MOST_DELAY), 150), _GREY)
+    yield _line((_delay_x(0), 150, _delay_x(_MAX_DELAY), 150), _GREY)
     for second in (0.0, 0.6, 1.2, 2.0, 3.0, 4.0):
         yield _line((_delay_x(second), 110, _delay_x(second), 150), "#dddddd")
         yield _text(_delay_x(second) - 8, 163, f"{second:g} s")
-    steps = " ".join(_stair(values))
+    steps = " ".join(_step_points(values))
     if steps:
         yield f'<polyline fill="none" stroke="{_BLUE}" stroke-width="2" points="{steps}"/>'
 
 
-def _stair(values: Sequence[float]) -> Iterator[str]:
+def _step_points(values: Sequence[float]) -> Iterator[str]:
     for number, value in enumerate(values):
-        x = _delay_x(min(value, _MOST_DELAY))
+        x = _delay_x(min(value, _MAX_DELAY))
         yield f"{x:.1f},{150 - 40 * number / len(values):.1f}"
         yield f"{x:.1f},{150 - 40 * (number + 1) / len(values):.1f}"
 
 
 def _delay_x(seconds: float) -> float:
-    return 80 + seconds / _MOST_DELAY * 600
+    return 80 + seconds / _MAX_DELAY * 600
 
 
 def _kinds(kinds: Sequence[KindFigures]) -> Iterator[str]:
-    """Give a bar of required events for each kind: found, missed, and false alarms beyond it."""
+    """Yield a bar for each kind: required events found and missed, and false alarms after them."""
     yield _text(8, _TOP + 12, "Each kind of scene: found (blue), missed or false (orange)", _BOLD)
-    most = max((k.required + k.false_alarms for k in kinds), default=1) or 1
+    longest = max((k.required + k.false_alarms for k in kinds), default=1) or 1
     for row, kind in enumerate(kinds, 1):
         y = _TOP + _ROW * row + 8
         yield _text(8, y + 9, kind.kind)
@@ -107,11 +108,8 @@ def _kinds(kinds: Sequence[KindFigures]) -> Iterator[str]:
         )
         x = float(_NAMES)
         for count, colour in parts:
-            wide = count / most * _BARS
+            width = count / longest * _BARS
             if count:
-                yield f'<rect x="{x:.1f}" y="{y}" width="{wide - 1:.1f}" height="10" fill="{colour}"/>'
-            x += wide
+                yield f'<rect x="{x:.1f}" y="{y}" width="{width - 1:.1f}" height="10" fill="{colour}"/>'
+            x += width
         yield _text(x + 4, y + 9, f"{kind.found} of {kind.required}")
-
-
-_BOLD = ' font-weight="bold"'

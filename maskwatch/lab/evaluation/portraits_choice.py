@@ -1,4 +1,4 @@
-"""Whose faces play in the scenes: the packaged portraits and those that are asked for."""
+"""The portraits of the people in the scenes: the packaged ones and those of a chosen folder."""
 
 from __future__ import annotations
 
@@ -22,45 +22,46 @@ __all__ = ["PortraitsChoice", "choose_portraits"]
 
 @dataclass(frozen=True, slots=True)
 class PortraitsChoice:
-    """A choice of portraits. To cut them out takes half a second each, so it is done on demand.
+    """A choice of portraits. Cutting one out takes half a second, so `heads` does it on demand.
 
     Attributes:
-        folder: of further portraits; None for the packaged ones alone.
-        names: which of the folder, relative to it; None for all.
+        folder: of additional portraits; None for the packaged ones only.
+        names: of the chosen files, relative to the folder; None for all.
+
     """
 
     folder: Path | None = None
     names: tuple[str, ...] | None = None
 
     def heads(self) -> tuple[Head, ...]:
-        """Cut the portraits out, the packaged ones first. Raises DataError where there is none."""
-        further = heads_from(self.folder, self.names) if self.folder else ()
-        return default_heads() + further
+        """Cut the portraits out, the packaged ones first. Raises DataError if there are none."""
+        additional = heads_from(self.folder, self.names) if self.folder else ()
+        return default_heads() + additional
 
     def fingerprint(self) -> str:
-        """Return the sha256 over the portraits' files and the faces found in them, in their order."""
+        """Return the sha256 over the portraits' files and the faces found in them, in order."""
         digest = hashlib.sha256()
-        further = portrait_files(self.folder, self.names) if self.folder else ()
-        for path in (*packaged_portraits(), *further):
+        additional = portrait_files(self.folder, self.names) if self.folder else ()
+        for path in (*packaged_portraits(), *additional):
             digest.update(hashlib.sha256(path.read_bytes()).digest())
             digest.update(f"{path.stem} {faces_in(path)}".encode())
         return digest.hexdigest()
 
 
 def choose_portraits(folder: Path | None, listed: Path | None) -> PortraitsChoice:
-    """Return the packaged portraits and those of `folder`; the file `listed` names which, one a line.
+    """Return the packaged portraits and those of `folder` that the file `listed` names, one a line.
 
-    Raises DataError when one that is listed is not there.
+    Raises DataError if a listed file is missing.
     """
     if folder is None or listed is None:
         return PortraitsChoice(folder)
     try:
         text = read_file(listed, MIB).decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{listed}: is not text; expected a picture's name on each line") from None
+        raise DataError(f"{listed}: not UTF-8 text; expected a picture name per line") from None
     lines = (line.strip() for line in text.splitlines())
     names = tuple(line for line in lines if line and not line.startswith("#"))
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise DataError(f"{listed}: {missing[0]} and {len(missing) - 1} more are not in {folder}")
+        raise DataError(f"{listed}: {missing[0]} and {len(missing) - 1} others are missing in {folder}")
     return PortraitsChoice(folder, names)

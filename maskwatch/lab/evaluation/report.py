@@ -19,7 +19,7 @@ __all__ = ["ErrorRates", "EventFigures", "GateFigures", "KindFigures", "summaris
 
 
 class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The motion gate, on and off: required events that were missed, looks of the detector."""
+    """The motion gate: required events missed with it on and off, frames, and detector runs."""
 
     missed_on: int
     missed_off: int
@@ -28,18 +28,19 @@ class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def saved(self) -> float:
-        """Share of the detector's looks that the gate saves."""
+        """Share of the detector runs that the gate saves."""
         return 1 - self.looked / self.frames if self.frames else 0.0
 
 
 class ErrorRates(msgspec.Struct, frozen=True, kw_only=True):
-    """What was first decided about people who could be judged, beside what the operator set.
+    """First verdicts about judgeable people, beside the nominal error rates.
 
     Attributes:
         false_alarm, miss: nominal (Wald's alpha and beta).
-        accused: masked people first called unmasked, of all masked ones.
-        acquitted: unmasked people first called masked, of all unmasked ones.
-        undecided: people about whom nothing was ever decided, of all.
+        accused: share of masked people with the first verdict "no mask".
+        acquitted: share of people without a mask with the first verdict "mask".
+        undecided: share of people without any verdict.
+
     """
 
     false_alarm: float
@@ -69,15 +70,16 @@ class EventFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a whole run.
 
     Attributes:
-        faces: different portraits that people in the clips have.
+        faces: number of different portraits.
         recall: required events that were reported, of all required.
-        precision: reported events that were expected, of all reported; duplicates stand apart.
-        duplicates: duplicates per visit that was rightly reported.
-        delay: seconds from the first judgeable face to the alert, median of required events, in
-            clips of the evaluation's 5 frames a second and more.
-        false_per_hour: false alarms per hour of footage in which nothing may be reported.
-        quiet_gate: the gate over that footage.
-        uncovered: faces of the truth that pictures of violations show, of all in them.
+        precision: reported events that were expected, of all reported without duplicates.
+        duplicates: duplicates per correctly reported visit.
+        delay: seconds from the first judgeable face to the alert, median of required events in clips
+            of at least 5 frames a second, the rate of the evaluation.
+        false_per_hour: false alarms per hour of negative footage.
+        quiet_gate: the gate over negative footage.
+        uncovered: share of true faces in pictures of violations that are not anonymized.
+
     """
 
     model: str
@@ -103,14 +105,15 @@ class EventFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarise(
-    scenes: Sequence[ClipResult], quiet: Sequence[ClipResult], *, model: str, command: str
+    scenes: Sequence[ClipResult], negatives: Sequence[ClipResult], *, model: str, command: str
 ) -> EventFigures:
-    """Return the figures of the scenes and of the hour without events (`quiet`)."""
-    outcomes, calm = [one.outcome for one in scenes], [one.outcome for one in quiet]
-    seen = [one.findings for one in (*scenes, *quiet)]
+    """Return the figures of the scenes and of the negative footage."""
+    outcomes = [result.outcome for result in scenes]
+    negative_outcomes = [result.outcome for result in negatives]
+    findings = [result.findings for result in (*scenes, *negatives)]
     alerts = sum(len(outcome.alerts) for outcome in outcomes)
-    strange = sum(len(outcome.false_alarms) for outcome in outcomes)
-    quiet_seconds = sum(outcome.seconds for outcome in calm)
+    false_alarms = sum(len(outcome.false_alarms) for outcome in outcomes)
+    negative_seconds = sum(outcome.seconds for outcome in negative_outcomes)
     return EventFigures(
         model=model,
         command=command,
@@ -119,19 +122,21 @@ def summarise(
         seconds=round(sum(outcome.seconds for outcome in outcomes), 1),
         faces=len({name for outcome in outcomes for name in outcome.portraits}),
         recall=share(sum(o.found for o in outcomes), sum(o.required for o in outcomes)),
-        precision=share(alerts, alerts + strange),
+        precision=share(alerts, alerts + false_alarms),
         duplicates=ratio([(o.duplicates, len(o.alerts)) for o in outcomes]),
         delay=median([_delays(o) for o in outcomes if o.rate >= RATE]),
-        false_per_hour=rate_per_hour(sum(len(o.false_alarms) for o in calm), quiet_seconds),
-        quiet_seconds=round(quiet_seconds, 1),
-        quiet_gate=_gate(quiet),
+        false_per_hour=rate_per_hour(
+            sum(len(o.false_alarms) for o in negative_outcomes), negative_seconds
+        ),
+        quiet_seconds=round(negative_seconds, 1),
+        quiet_gate=_gate(negatives),
         gate=_gate(scenes),
         errors=_errors(scenes),
-        swaps=sum(one.swaps for one in seen),
-        fragments=sum(one.fragments for one in seen),
-        uncovered=share(sum(one.uncovered for one in seen), sum(one.faces for one in seen)),
+        swaps=sum(f.swaps for f in findings),
+        fragments=sum(f.fragments for f in findings),
+        uncovered=share(sum(f.uncovered for f in findings), sum(f.faces for f in findings)),
         kinds=tuple(_by_kind(scenes)),
-        judged=(*scenes, *quiet),
+        judged=(*scenes, *negatives),
     )
 
 
@@ -141,19 +146,19 @@ def _delays(outcome: ClipOutcome) -> list[float]:
 
 def _gate(group: Sequence[ClipResult]) -> GateFigures:
     return GateFigures(
-        missed_on=sum(len(one.outcome.missed) for one in group),
-        missed_off=sum(len(one.ungated.missed) for one in group if one.ungated),
-        frames=sum(one.findings.frames for one in group),
-        looked=sum(one.findings.looked for one in group),
+        missed_on=sum(len(result.outcome.missed) for result in group),
+        missed_off=sum(len(result.ungated.missed) for result in group if result.ungated),
+        frames=sum(result.findings.frames for result in group),
+        looked=sum(result.findings.looked for result in group),
     )
 
 
 def _errors(scenes: Sequence[ClipResult]) -> ErrorRates:
     nominal = DecisionConfig()
-    first = [verdict for one in scenes for verdict in one.findings.verdicts]
-    masked = [one.verdict for one in first if one.masked]
-    bare = [one.verdict for one in first if not one.masked]
-    unknown = sum(one.verdict is Verdict.UNKNOWN for one in first)
+    first = [verdict for result in scenes for verdict in result.findings.verdicts]
+    masked = [f.verdict for f in first if f.masked]
+    bare = [f.verdict for f in first if not f.masked]
+    unknown = sum(f.verdict is Verdict.UNKNOWN for f in first)
     return ErrorRates(
         false_alarm=nominal.false_alarm_rate,
         miss=nominal.miss_rate,
@@ -165,14 +170,14 @@ def _errors(scenes: Sequence[ClipResult]) -> ErrorRates:
 
 def _by_kind(scenes: Iterable[ClipResult]) -> Iterable[KindFigures]:
     groups: dict[str, list[ClipResult]] = defaultdict(list)
-    for one in scenes:
-        groups[one.outcome.kind].append(one)
+    for result in scenes:
+        groups[result.outcome.kind].append(result)
     for kind, group in groups.items():
-        yield _of_kind(kind, group)
+        yield _kind_figures(kind, group)
 
 
-def _of_kind(kind: str, group: Sequence[ClipResult]) -> KindFigures:
-    outcomes = [one.outcome for one in group]
+def _kind_figures(kind: str, group: Sequence[ClipResult]) -> KindFigures:
+    outcomes = [result.outcome for result in group]
     delays = [delay for outcome in outcomes for delay in _delays(outcome)]
     return KindFigures(
         kind=kind,
@@ -184,6 +189,6 @@ def _of_kind(kind: str, group: Sequence[ClipResult]) -> KindFigures:
         false_alarms=sum(len(o.false_alarms) for o in outcomes),
         delay=round(statistics.median(delays), 2) if delays else None,
         gate=_gate(group),
-        swaps=sum(one.findings.swaps for one in group),
-        fragments=sum(one.findings.fragments for one in group),
+        swaps=sum(result.findings.swaps for result in group),
+        fragments=sum(result.findings.fragments for result in group),
     )

@@ -1,7 +1,7 @@
-"""Remembers what came of each clip, so that an evaluation that was cut off goes on where it was.
+"""Stores the result of each clip, so that an interrupted evaluation resumes where it stopped.
 
-A result holds for one model, one state of the code and one set of libraries: a replay repeats
-itself to the byte, so the same again would be the same. Anything else is another folder.
+A result is valid for one model, one version of the code and one set of libraries, since replays are
+byte-identical. Each such combination has its own folder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 import maskwatch
-from maskwatch.lab.evaluation.clip_cache import meaning_of
+from maskwatch.lab.evaluation.clip_cache import canonical_code
 from maskwatch.lab.evaluation.events import ClipOutcome
 from maskwatch.lab.evaluation.tracks import TrackFindings
 
@@ -22,9 +22,9 @@ __all__ = ["ClipResult", "ResultCache", "replay_fingerprint"]
 
 
 class ClipResult(msgspec.Struct, frozen=True, kw_only=True):
-    """As the daemon would see it, and (`ungated`) without the motion gate.
+    """The result of one clip with the motion gate, and (`ungated`) without it.
 
-    A quiet pass is not replayed without the gate: there is no visit to miss.
+    Negative footage has no visit to miss and is not replayed without the gate.
     """
 
     outcome: ClipOutcome
@@ -39,7 +39,7 @@ class ResultCache:
     """A folder of results, one file for each clip.
 
     Args:
-        folder: where the folders of all fingerprints lie.
+        folder: parent of one folder per fingerprint.
         fingerprint: of model, code and libraries.
     """
 
@@ -47,19 +47,19 @@ class ResultCache:
         self._folder = folder / fingerprint[:16]
 
     def find(self, clip: Path) -> ClipResult | None:
-        """Return what came of the clip, if it is known; a file that cannot be read is not."""
+        """Return the stored result of the clip; None if there is none or it cannot be read."""
         try:
             return msgspec.json.decode(self._path(clip).read_bytes(), type=ClipResult)
         except (OSError, msgspec.DecodeError):
             return None
 
-    def keep(self, clip: Path, judged: ClipResult) -> None:
-        """Remember what came of the clip: whole or not at all."""
+    def store(self, clip: Path, result: ClipResult) -> None:
+        """Store the result of the clip, atomically."""
         path = self._path(clip)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        unfinished.write_bytes(msgspec.json.encode(judged))
-        unfinished.replace(path)
+        temporary = path.with_suffix(".part")
+        temporary.write_bytes(msgspec.json.encode(result))
+        temporary.replace(path)
 
     def _path(self, clip: Path) -> Path:
         return self._folder / f"{clip.stem}.json"
@@ -68,9 +68,8 @@ class ResultCache:
 def replay_fingerprint(model: Iterable[Path]) -> str:
     """Return the sha256 over the package's code, the model's files and the libraries' versions."""
     digest = hashlib.sha256()
-    code = sorted(Path(maskwatch.__file__).parent.rglob("*.py"))
-    for path in code:
-        digest.update(meaning_of(path))
+    for path in sorted(Path(maskwatch.__file__).parent.rglob("*.py")):
+        digest.update(canonical_code(path))
     for path in model:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     for library in _LIBRARIES:

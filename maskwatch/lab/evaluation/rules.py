@@ -1,7 +1,7 @@
-"""What a guard would report, from the ground truth alone.
+"""The events that must be reported, derived from the ground truth only.
 
-This module knows nothing of detection, tracking or evidence, so that the system is never judged
-by its own output.
+This module does not use detection, tracking or evidence, so that the system is never judged by its
+own output.
 """
 
 from __future__ import annotations
@@ -11,14 +11,25 @@ from enum import StrEnum
 
 from maskwatch.lab.truth import PersonFrame, Truth, Wear
 
-__all__ = ["Duty", "Ending", "ExpectedEvent", "Rules", "expected_events", "judgeable"]
+__all__ = [
+    "MIN_VISIBLE",
+    "Duty",
+    "Ending",
+    "ExpectedEvent",
+    "Rules",
+    "expected_events",
+    "judgeable",
+]
+
+MIN_VISIBLE = 0.15
+"""Minimum visible share of a face for the face to count as being in view."""
 
 
 class Duty(StrEnum):
     """Whether an event must be reported."""
 
-    REQUIRED = "required"  # missing it is a miss
-    ALLOWED = "allowed"  # too short or too small to insist on; reporting it is no false alarm
+    REQUIRED = "required"  # not reporting it is a miss
+    ALLOWED = "allowed"  # too short or too small to require; reporting it is no false alarm
 
 
 class Ending(StrEnum):
@@ -26,18 +37,18 @@ class Ending(StrEnum):
 
     LEFT = "left"
     MASKED = "masked"
-    MOVED = "moved"  # the mask now sits in another wrong way
+    MOVED = "moved"  # the mask is now worn incorrectly in another way
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When a face can be judged, and what of it is asked for.
+    """When a face is judgeable, and which events are required.
 
     Attributes:
-        smallest_face: height of the face box in pixels of the clip.
-        seconds: how long in total the bare face must be judgeable before it must be reported.
-        visible: least share of the face in view.
-        turned: most degrees of turning.
+        smallest_face: minimum height of the face box in pixels of the clip.
+        seconds: total judgeable time from which the event is required.
+        visible: minimum visible share of the face.
+        turned: maximum yaw in degrees.
         incorrect_is_violation: whether a mask under the nose or on the chin must be reported.
     """
 
@@ -50,17 +61,17 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedEvent:
-    """One stretch of one visit without the mask that was asked for; seconds of the clip.
+    """One interval of one visit without a correctly worn mask; times in seconds of the clip.
 
     Attributes:
         visit: index into `Truth.visits`.
         person: their name.
         duty: whether it must be reported.
-        state: how the mask sat (bare, under the nose, on the chin).
-        begins: when anything of the bare face was first to be seen.
-        judgeable_from: first moment at which a careful eye could judge it; None if there is none.
-        judgeable_seconds: how long in total it could be judged.
-        ends: when the person had left, or had put the mask on.
+        state: how the mask is worn (not at all, under the nose, on the chin).
+        begins: first moment at which any part of the face is visible.
+        judgeable_from: first moment at which the face is judgeable; None if there is none.
+        judgeable_seconds: total time for which it is judgeable.
+        ends: when the person left, or wears the mask correctly.
     """
 
     visit: int
@@ -74,12 +85,12 @@ class ExpectedEvent:
     ending: Ending
 
 
-_Sighting = tuple[float, PersonFrame, bool]  # seconds, who, frame damaged
-_WRONG = {Wear.BARE, Wear.UNDER_NOSE, Wear.ON_CHIN}
+_Sighting = tuple[float, PersonFrame, bool]  # seconds, person, whether the frame is damaged
+_NOT_MASKED = {Wear.BARE, Wear.UNDER_NOSE, Wear.ON_CHIN}
 
 
 def judgeable(person: PersonFrame, rules: Rules) -> bool:
-    """Return whether a careful eye could tell in this frame if a mask is worn."""
+    """Return whether a careful observer could see in this frame if a mask is worn."""
     return (
         _big_enough(person, rules.smallest_face)
         and person.visible >= rules.visible
@@ -89,13 +100,13 @@ def judgeable(person: PersonFrame, rules: Rules) -> bool:
 
 
 def expected_events(truth: Truth, rules: Rules | None = None) -> tuple[ExpectedEvent, ...]:
-    """Return the events that `truth` asks for or allows, in order of their beginning."""
+    """Return the required and allowed events of `truth`, in order of their beginning."""
     rules = rules or Rules()
     events: list[ExpectedEvent] = []
     for number, visit in enumerate(truth.visits):
         if visit.alive:
-            for spell in _spells(_sightings(truth, number), rules):
-                events += _events(truth, number, spell, rules)
+            for interval in _intervals(_sightings(truth, number), rules):
+                events += _events(truth, number, interval, rules)
     return tuple(sorted(events, key=lambda event: (event.begins, event.visit)))
 
 
@@ -112,53 +123,53 @@ def _sightings(truth: Truth, visit: int) -> list[_Sighting]:
     ]
 
 
-def _spells(sightings: list[_Sighting], rules: Rules) -> list[list[_Sighting]]:
-    """Return the stretches without a proper mask, parted where a mask was worn properly.
+def _intervals(sightings: list[_Sighting], rules: Rules) -> list[list[_Sighting]]:
+    """Return the intervals without a correctly worn mask, separated where one is worn.
 
-    Bare and badly worn are one stretch when neither or both must be reported; else two.
+    No mask and an incorrectly worn one are one interval if both must be reported, else two.
     """
-    spells: list[list[_Sighting]] = []
-    before: str = ""
+    intervals: list[list[_Sighting]] = []
+    previous = ""
     for sighting in sightings:
         mask = sighting[1].mask
         if mask is Wear.CHANGING:
             continue
-        now = _sort(mask, rules)
-        if now and now != before:
-            spells.append([])
-        if now:
-            spells[-1].append(sighting)
-        before = now
-    return spells
+        kind = _interval_kind(mask, rules)
+        if kind and kind != previous:
+            intervals.append([])
+        if kind:
+            intervals[-1].append(sighting)
+        previous = kind
+    return intervals
 
 
-def _sort(mask: Wear, rules: Rules) -> str:
-    """Return "" for a proper mask; else the kind of stretch that this state belongs to."""
-    if mask not in _WRONG:
+def _interval_kind(mask: Wear, rules: Rules) -> str:
+    """Return the kind of interval that the state belongs to; "" for a correctly worn mask."""
+    if mask not in _NOT_MASKED:
         return ""
     return "wrong" if rules.incorrect_is_violation else mask.value
 
 
-def _events(truth: Truth, visit: int, spell: list[_Sighting], rules: Rules) -> list[ExpectedEvent]:
-    """Return the stretch's event, or nothing when it may not be reported or is not to be seen."""
-    state = spell[0][1].mask
+def _events(truth: Truth, visit: int, interval: list[_Sighting], rules: Rules) -> list[ExpectedEvent]:
+    """Return the interval's event; no event if it may not be reported or is not visible."""
+    state = interval[0][1].mask
     if state is Wear.UNDER_NOSE and not rules.incorrect_is_violation:
         return []
-    glimpses = [at for at, person, _ in spell if person.face and person.visible > 0.15]
-    if not glimpses:
+    in_view = [at for at, person, _ in interval if person.face and person.visible > MIN_VISIBLE]
+    if not in_view:
         return []
     step = 1 / truth.rate
-    clear = [at for at, person, damaged in spell if judgeable(person, rules) and not damaged]
+    clear = [at for at, person, damaged in interval if judgeable(person, rules) and not damaged]
     must = state is Wear.BARE or rules.incorrect_is_violation
     enough = len(clear) * step >= rules.seconds
-    ends, ending = _end(truth, visit, spell[-1][0])
+    ends, ending = _end(truth, visit, interval[-1][0])
     return [
         ExpectedEvent(
             visit=visit,
             person=truth.visits[visit].person,
             duty=Duty.REQUIRED if must and enough else Duty.ALLOWED,
             state=state,
-            begins=glimpses[0],
+            begins=in_view[0],
             judgeable_from=clear[0] if clear else None,
             judgeable_seconds=round(len(clear) * step, 3),
             ends=ends,
@@ -168,7 +179,7 @@ def _events(truth: Truth, visit: int, spell: list[_Sighting], rules: Rules) -> l
 
 
 def _end(truth: Truth, visit: int, last: float) -> tuple[float, Ending]:
-    """Return when and why a stretch ends whose last moment is `last`."""
+    """Return when and why an interval ends whose last sighting is at `last`."""
     for at, person, _ in _sightings(truth, visit):
         if at > last and person.mask is not Wear.CHANGING:
             return at, Ending.MASKED if person.mask is Wear.MASKED else Ending.MOVED

@@ -1,4 +1,4 @@
-"""Runs the event evaluation: makes the clips, replays them, judges what was reported."""
+"""Runs the event evaluation: makes the clips, replays them and judges the reports."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ from maskwatch.analysis.build import build_detector
 from maskwatch.analysis.pipeline import FaceDetecting
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig, ZoneRule
 from maskwatch.domain import Detection
-from maskwatch.lab.evaluation.clip_cache import ClipCache
+from maskwatch.lab.evaluation.clip_cache import ClipCache, PlannedClip, cached_path, ensure_clip
 from maskwatch.lab.evaluation.events import ClipOutcome, judge_clip
-from maskwatch.lab.evaluation.footage import Run, made, place_of
-from maskwatch.lab.evaluation.negatives import quiet_passes
+from maskwatch.lab.evaluation.negatives import negative_passes
 from maskwatch.lab.evaluation.portraits_choice import PortraitsChoice
 from maskwatch.lab.evaluation.results import ClipResult, ResultCache, replay_fingerprint
 from maskwatch.lab.evaluation.rules import Rules
@@ -38,22 +37,22 @@ from maskwatch.vision.manifest import default_manifest, read_manifest
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["RATE", "CachedDetector", "EvaluationPlan", "camera_for", "plan", "run_plan"]
+__all__ = ["RATE", "CachedDetector", "EvaluationPlan", "camera_for", "make_plan", "run_plan"]
 
 
 class CachedDetector:
-    """Answers as `detector` does; the same picture again is answered from memory."""
+    """Wraps a detector and keeps its detections of every picture."""
 
     def __init__(self, detector: FaceDetecting) -> None:
         self._detector = detector
-        self._known: dict[tuple[tuple[int, ...], bytes], tuple[Detection, ...]] = {}
+        self._cached: dict[tuple[tuple[int, ...], bytes], tuple[Detection, ...]] = {}
 
     def detect(self, image: Image) -> list[Detection]:
-        """Return the faces in uint8 BGR (height, width, 3), in pixels of it."""
+        """Return the faces in a picture (uint8 BGR, height x width x 3), in its pixels."""
         key = (image.shape, hashlib.blake2b(image.tobytes(), digest_size=16).digest())
-        if key not in self._known:
-            self._known[key] = tuple(self._detector.detect(image))
-        return list(self._known[key])
+        if key not in self._cached:
+            self._cached[key] = tuple(self._detector.detect(image))
+        return list(self._cached[key])
 
 
 RATE = 5.0
@@ -72,22 +71,23 @@ _QUICK = (
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What to run, with which model, and where clips are kept.
+    """The clips to evaluate, the model, and where clips are kept.
 
     Attributes:
-        runs: the clips.
+        clips: the planned clips.
         model: manifest of the mask model; "" for the shipped one.
-        keep: folder for the clips that went wrong, with their truth.
-        cache: folder of rendered clips and of results; None renders each and keeps none.
+        keep: folder for the clips with faults, and their ground truth; None keeps none.
+        cache: folder of rendered clips and of results; None caches nothing.
+
     """
 
-    runs: tuple[Run, ...]
+    clips: tuple[PlannedClip, ...]
     model: str = ""
     keep: Path | None = None
     cache: Path | None = None
 
 
-def plan(
+def make_plan(
     *,
     seeds: int = 5,
     quick: bool = False,
@@ -98,21 +98,22 @@ def plan(
     keep: Path | None = None,
     cache: Path | None = None,
 ) -> EvaluationPlan:
-    """Return the runs of a full evaluation, or of a quick one: few kinds, one seed, no quiet hour.
+    """Return the plan of a full evaluation, or of a quick one: few kinds, one seed, no negatives.
 
+    `quiet_seconds` is the length of negative footage, which comes from `footage` and rendered rooms.
     Raises UsageError for an unknown kind.
     """
     names = kinds or (_QUICK if quick else tuple(KINDS))
     for name in names:
-        scene_named(name)  # an unknown name is refused before anything is rendered
-    scenes = [Run(name, seed) for seed in range(1 if quick else seeds) for name in names]
-    quiet = [] if quick else quiet_passes(footage, quiet_seconds)
-    runs = (*scenes, *(Run("quiet", one.seed, one) for one in quiet))
-    return EvaluationPlan(runs, model, keep, cache)
+        scene_named(name)  # raises for an unknown name before anything is rendered
+    scenes = [PlannedClip(name, seed) for seed in range(1 if quick else seeds) for name in names]
+    passes = [] if quick else negative_passes(footage, quiet_seconds)
+    negatives = [PlannedClip("quiet", each.seed, each) for each in passes]
+    return EvaluationPlan((*scenes, *negatives), model, keep, cache)
 
 
 def camera_for(truth: Truth, clip: Path) -> CameraConfig:
-    """Return how an operator would configure the clip's camera: screens ignored, 5 frames a second."""
+    """Return the clip's camera as an operator would configure it: screens are ignored zones."""
     zones = tuple(
         ZoneConfig(name=f"screen {i + 1}", polygon=outline, rule=ZoneRule.IGNORED)
         for i, outline in enumerate(truth.ignore)
@@ -123,33 +124,35 @@ def camera_for(truth: Truth, clip: Path) -> CameraConfig:
 
 
 def run_plan(
-    todo: EvaluationPlan,
-    casting: PortraitsChoice,
+    plan: EvaluationPlan,
+    portraits: PortraitsChoice,
     *,
     jobs: int | None = None,
-    tell: Callable[[int, int], None] = lambda _done, _total: None,
-) -> Iterator[tuple[Run, ClipResult]]:
-    """Give each run with what came of it, in the plan's order; `jobs` processes work at once."""
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[tuple[PlannedClip, ClipResult]]:
+    """Yield each planned clip with its result, in the plan's order, evaluated by `jobs` processes.
+
+    `on_progress` gets the number of finished clips and of all clips.
+    """
     jobs = jobs or os.cpu_count() or 1
-    bench = _bench(todo, casting)
-    if jobs == 1:
-        _start(bench)
-        for number, run in enumerate(todo.runs, 1):
-            yield run, _judged(run)
-            tell(number, len(todo.runs))
-        return
-    # A fresh interpreter for each: the model's and the encoder's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, _start, (bench,)) as pool:
-        done = zip(todo.runs, pool.map(_judged, todo.runs), strict=True)
-        for number, (run, judged) in enumerate(done, 1):
-            yield run, judged
-            tell(number, len(todo.runs))
+    context = _worker_context(plan, portraits)
+    with ExitStack() as stack:
+        if jobs == 1:
+            _set_context(context)
+            results: Iterable[ClipResult] = map(_evaluate, plan.clips)
+        else:
+            # A fresh interpreter for each: the model's and the encoder's threads do not survive a fork.
+            spawn = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(jobs, spawn, _set_context, (context,)))
+            results = pool.map(_evaluate, plan.clips)
+        for number, (planned, result) in enumerate(zip(plan.clips, results, strict=True), 1):
+            yield planned, result
+            on_progress(number, len(plan.clips))
 
 
 @dataclass(frozen=True, slots=True)
-class _Bench:
-    """What one process keeps between its runs."""
+class _WorkerContext:
+    """What all evaluations of one process share."""
 
     heads: tuple[Head, ...]
     model: str
@@ -158,70 +161,73 @@ class _Bench:
     results: ResultCache | None
 
 
-_here: list[_Bench] = []
+_context: list[_WorkerContext] = []
 
 
-def _bench(todo: EvaluationPlan, casting: PortraitsChoice) -> _Bench:
-    """Return what the processes need; portraits are cut out only if there is a clip to render."""
-    if todo.cache is None:
-        return _Bench(casting.heads(), todo.model, todo.keep, None, None)
-    cache = ClipCache(todo.cache, casting.fingerprint())
-    whole = all(cache.holds(place_of(run, cache)) for run in todo.runs)
-    manifest = Path(todo.model) if todo.model else default_manifest()
+def _worker_context(plan: EvaluationPlan, portraits: PortraitsChoice) -> _WorkerContext:
+    """Return the context of the processes; portraits are cut out only if a clip must be rendered."""
+    if plan.cache is None:
+        return _WorkerContext(portraits.heads(), plan.model, plan.keep, None, None)
+    cache = ClipCache(plan.cache, portraits.fingerprint())
+    complete = all(cache.is_complete(cached_path(planned, cache)) for planned in plan.clips)
+    manifest = Path(plan.model) if plan.model else default_manifest()
     files = (manifest, manifest.with_name(read_manifest(manifest).file))
-    results = ResultCache(todo.cache / "results", replay_fingerprint(files))
-    return _Bench(() if whole else casting.heads(), todo.model, todo.keep, cache, results)
+    results = ResultCache(plan.cache / "results", replay_fingerprint(files))
+    heads = () if complete else portraits.heads()
+    return _WorkerContext(heads, plan.model, plan.keep, cache, results)
 
 
-def _start(bench: _Bench) -> None:
-    _here[:] = [bench]
+def _set_context(context: _WorkerContext) -> None:
+    _context[:] = [context]
 
 
-def _judged(run: Run) -> ClipResult:
-    (bench,) = _here
+def _evaluate(planned: PlannedClip) -> ClipResult:
+    (context,) = _context
     with ExitStack() as stack:
-        if bench.cache is not None:
-            clip = place_of(run, bench.cache)
+        if context.cache is not None:
+            clip = cached_path(planned, context.cache)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="maskwatch-scene-"))
-            clip = Path(folder) / f"{run.kind}-{run.seed}.mp4"
-        judged = _known(run, clip, bench)
-        if bench.keep is not None and judged.outcome.wrong:
-            bench.keep.mkdir(parents=True, exist_ok=True)
+            clip = Path(folder) / f"{planned.kind}-{planned.seed}.mp4"
+        result = _cached_result(planned, clip, context)
+        if context.keep is not None and result.outcome.wrong:
+            context.keep.mkdir(parents=True, exist_ok=True)
+            name = f"{planned.kind}-{planned.seed}"
             for file in (clip, truth_path(clip)):
-                shutil.copy(file, bench.keep / file.name.replace(clip.stem, f"{run.kind}-{run.seed}"))
-    return judged
+                shutil.copy(file, context.keep / file.name.replace(clip.stem, name))
+    return result
 
 
-def _known(run: Run, clip: Path, bench: _Bench) -> ClipResult:
-    """Return what came of the run, from memory where that is possible."""
-    judged = bench.results.find(clip) if bench.results else None
-    if judged is None:
-        judged = _replayed(run, clip, made(run, clip, bench.heads), bench.model)
-        if bench.results:
-            bench.results.keep(clip, judged)
-    return judged
+def _cached_result(planned: PlannedClip, clip: Path, context: _WorkerContext) -> ClipResult:
+    """Return the result from the cache; otherwise replay the clip and store its result."""
+    result = context.results.find(clip) if context.results else None
+    if result is None:
+        truth = ensure_clip(planned, clip, context.heads)
+        result = _replayed(planned, clip, truth, context.model)
+        if context.results:
+            context.results.store(clip, result)
+    return result
 
 
-def _replayed(run: Run, clip: Path, truth: Truth, model: str) -> ClipResult:
+def _replayed(planned: PlannedClip, clip: Path, truth: Truth, model: str) -> ClipResult:
     camera = camera_for(truth, clip)
     config = Config(cameras=(camera,), model=model)
-    # The second replay asks for the same pictures again, and for those that the gate held back.
+    # The replay without the gate detects faces in the same pictures again, and in the gated ones.
     detector = CachedDetector(build_detector(config, camera))
-    outcome, findings = _watched(config, clip, truth, detector, gated=True)
-    outcome = msgspec.structs.replace(outcome, kind=run.kind, seed=run.seed)
-    if run.quiet is not None:
+    outcome, findings = _replay(config, clip, truth, detector, gated=True)
+    outcome = msgspec.structs.replace(outcome, kind=planned.kind, seed=planned.seed)
+    if planned.negative is not None:
         return ClipResult(outcome=outcome, findings=findings)
-    if findings.looked == findings.frames:  # the gate never closed: without it all is the same
+    if findings.looked == findings.frames:  # the gate never closed, so it made no difference
         return ClipResult(outcome=outcome, findings=findings, ungated=outcome)
-    ungated, _ = _watched(config, clip, truth, detector, gated=False)
+    ungated, _ = _replay(config, clip, truth, detector, gated=False)
     return ClipResult(outcome=outcome, findings=findings, ungated=ungated)
 
 
-def _watched(
+def _replay(
     config: Config, clip: Path, truth: Truth, detector: FaceDetecting, *, gated: bool
 ) -> tuple[ClipOutcome, TrackFindings]:
-    witness = TrackEvaluation(truth)
+    evaluation = TrackEvaluation(truth)
     for step in Replay(clip, config, config.cameras[0], gated=gated, detector=detector):
-        witness.see(step)
-    return judge_clip(truth, witness.reports, Rules()), witness.findings()
+        evaluation.add(step)
+    return judge_clip(truth, evaluation.reports, Rules()), evaluation.findings()

@@ -1,4 +1,4 @@
-"""The figures of an event evaluation as a table to be read."""
+"""The figures of an event evaluation as text tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ __all__ = ["as_text", "faults"]
 
 
 def as_text(figures: EventFigures) -> str:
-    """Return the figures as tables, with every miss and every false alarm named below them."""
-    outcomes = [one.outcome for one in figures.judged]
+    """Return the figures as tables, followed by every miss, false alarm and duplicate."""
+    outcomes = [result.outcome for result in figures.judged]
     lines = [*_head(figures), "", *_kinds(figures.kinds), "", *faults(outcomes)]
     return "\n".join(lines).rstrip()
 
@@ -28,18 +28,18 @@ def _head(f: EventFigures) -> Iterator[str]:
     yield f"false alarms per hour   {f.false_per_hour.text(2)}  in {f.quiet_seconds / 60:.0f} quiet min"
     yield ""
     rates, saved = f.errors, (f.gate.saved, f.quiet_gate.saved)
-    set_to = f"{rates.false_alarm:g} set", f"{rates.miss:g} set"
-    yield f"masked, called bare     {rates.accused.text()}  of {rates.accused.of}; {set_to[0]}"
-    yield f"bare, called masked     {rates.acquitted.text()}  of {rates.acquitted.of}; {set_to[1]}"
-    yield f"never decided           {rates.undecided.text()}  of {rates.undecided.of}"
+    nominal = f"nominal {rates.false_alarm:g}", f"nominal {rates.miss:g}"
+    yield f"masked, judged no mask  {rates.accused.text()}  of {rates.accused.of}; {nominal[0]}"
+    yield f"no mask, judged masked  {rates.acquitted.text()}  of {rates.acquitted.of}; {nominal[1]}"
+    yield f"without a verdict       {rates.undecided.text()}  of {rates.undecided.of}"
     yield f"missed, gate on / off   {f.gate.missed_on} / {f.gate.missed_off}"
-    yield f"looks saved             {saved[0]:.3f} of scenes, {saved[1]:.3f} of quiet footage"
-    yield f"identities              {f.swaps} swapped, {f.fragments} broken off and restarted"
-    yield f"faces left uncovered    {f.uncovered.text(4)}  of {f.uncovered.of} in pictures"
+    yield f"detector runs saved     {saved[0]:.3f} in scenes, {saved[1]:.3f} in quiet footage"
+    yield f"tracks                  {f.swaps} swapped, {f.fragments} fragmented"
+    yield f"faces not anonymized    {f.uncovered.text(4)}  of {f.uncovered.of} in pictures"
 
 
 def _kinds(kinds: Iterable[KindFigures]) -> Iterator[str]:
-    names = ("clips", "visits", "due", "found", "twice", "false", "delay", "no gate", "saved", "swaps")
+    names = ("clips", "visits", "due", "found", "dups", "false", "delay", "no gate", "saved", "swaps")
     yield f"{'kind':20}" + "".join(f"{name:>8}" for name in names)
     for k in kinds:
         delay = "-" if k.delay is None else f"{k.delay:.1f}"
@@ -49,7 +49,7 @@ def _kinds(kinds: Iterable[KindFigures]) -> Iterator[str]:
 
 
 def faults(outcomes: Iterable[ClipOutcome]) -> Iterator[str]:
-    """Give a line for each miss, each false alarm and each clip with duplicates."""
+    """Yield a line for each miss, each false alarm and each clip with duplicates."""
     for o in outcomes:
         clip = f"{o.kind}-{o.seed}"
         for miss in o.missed:
@@ -60,4 +60,4 @@ def faults(outcomes: Iterable[ClipOutcome]) -> Iterator[str]:
         for alarm in o.false_alarms:
             yield f"false   {clip}: at {alarm.at:.1f} s, {alarm.about}"
         if o.duplicates:
-            yield f"twice   {clip}: {o.duplicates}"
+            yield f"dups    {clip}: {o.duplicates}"

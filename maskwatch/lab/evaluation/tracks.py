@@ -1,8 +1,8 @@
-"""What a replay made of the people of a clip, held against the ground truth frame by frame.
+"""Compares the tracks of a replay with the ground truth, frame by frame.
 
-Beside what was reported (`events_eval`) this counts what leads to it: whether one person stayed one
-track, what was first decided about each, how often the detector was asked, and how many faces an
-anonymized picture left uncovered.
+`events` judges the reports; this module measures what leads to them: whether one person is one track,
+each person's first verdict, how often the detector runs, and how many faces an anonymized picture
+shows.
 """
 
 from __future__ import annotations
@@ -14,33 +14,31 @@ import msgspec
 from maskwatch.analysis.results import TrackView
 from maskwatch.domain import Box, ChangeKind, Verdict
 from maskwatch.lab.evaluation.coverage import UNCOVERED, uncovered
-from maskwatch.lab.evaluation.events import NEAR, Reported
-from maskwatch.lab.evaluation.rules import Rules, judgeable
+from maskwatch.lab.evaluation.events import MIN_FACE_OVERLAP, Reported
+from maskwatch.lab.evaluation.rules import MIN_VISIBLE, Rules, judgeable
 from maskwatch.lab.truth import PersonFrame, Truth, Wear
 from maskwatch.replay.replay import ReplayStep, replayed_changes
 
 __all__ = ["FirstVerdict", "TrackEvaluation", "TrackFindings"]
 
-_IN_VIEW = 0.15
-"""Least share of a face in view that counts as a face."""
-
 
 class FirstVerdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was first decided about a person who wore the mask one way all the time."""
+    """The first verdict about a person who is always masked or never."""
 
     masked: bool
     verdict: Verdict
 
 
 class TrackFindings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay did with one clip.
+    """Measurements of one replay.
 
     Attributes:
-        frames, looked: how many there were, and how many the motion gate let through.
-        swaps: a track went from one person to another.
-        fragments: a person got another track during one visit.
-        verdicts: of each person who could be judged for long enough.
-        faces, uncovered: in pictures of violations, those of the truth, and how many were shown.
+        frames, looked: number of frames, and of those that passed the motion gate.
+        swaps: times that a track moved to another person.
+        fragments: times that a person got another track during one visit.
+        verdicts: the first verdict about each person who was judgeable for long enough.
+        faces, uncovered: true faces in pictures of violations, and those not anonymized.
+
     """
 
     frames: int
@@ -53,7 +51,7 @@ class TrackFindings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrackEvaluation:
-    """Watches one replay: give it every step, then ask."""
+    """Evaluates one replay: `add` takes every step, then `findings` returns the measurements."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
@@ -62,12 +60,12 @@ class TrackEvaluation:
         self._faces = self._uncovered = 0
         self._track_of: dict[int, int] = {}
         self._visit_of: dict[int, int] = {}
-        self._first: dict[int, Verdict] = {}
+        self._first_verdicts: dict[int, Verdict] = {}
 
-    def see(self, step: ReplayStep) -> None:
-        """Take in one step."""
-        opened = (one for one in replayed_changes(step) if one.change.kind is ChangeKind.OPENED)
-        self.reports += [Reported(one.moment, one.box) for one in opened]
+    def add(self, step: ReplayStep) -> None:
+        """Evaluate one step."""
+        opened = (c for c in replayed_changes(step) if c.change.kind is ChangeKind.OPENED)
+        self.reports += [Reported(change.moment, change.box) for change in opened]
         if step.frame is None:
             return
         self._frames += 1
@@ -78,7 +76,7 @@ class TrackEvaluation:
         self._check_pictures(step, people)
 
     def findings(self) -> TrackFindings:
-        """Return what was seen, of the whole replay."""
+        """Return the measurements of the steps so far."""
         return TrackFindings(
             frames=self._frames,
             looked=self._looked,
@@ -90,44 +88,44 @@ class TrackEvaluation:
         )
 
     def _people(self, moment: float) -> tuple[PersonFrame, ...]:
-        """Return who shows a face; recorded footage without people has no frames in its truth."""
+        """Return the people whose faces are in view; footage without people has no true frames."""
         frames = self._truth.frames
         if not frames:
             return ()
         frame = frames[min(max(round(moment * self._truth.rate), 0), len(frames) - 1)]
-        return tuple(p for p in frame.people if p.face is not None and p.visible > _IN_VIEW)
+        return tuple(p for p in frame.people if p.face is not None and p.visible > MIN_VISIBLE)
 
     def _follow(self, visit: int, view: TrackView) -> None:
-        before = self._track_of.get(visit)
-        if before is not None and before != view.number:
+        previous_track = self._track_of.get(visit)
+        if previous_track is not None and previous_track != view.number:
             self._fragments += 1
-        other = self._visit_of.get(view.number)
-        if other is not None and other != visit:
+        previous_visit = self._visit_of.get(view.number)
+        if previous_visit is not None and previous_visit != visit:
             self._swaps += 1
         self._track_of[visit], self._visit_of[view.number] = view.number, visit
         if view.verdict is not Verdict.UNKNOWN:
-            self._first.setdefault(visit, view.verdict)
+            self._first_verdicts.setdefault(visit, view.verdict)
 
     def _verdicts(self, rules: Rules) -> Iterable[FirstVerdict]:
-        """Give what was first decided about each who could be judged, bare or masked throughout."""
+        """Yield the first verdict about each judgeable person who is always or never masked."""
         for number, visit in enumerate(self._truth.visits):
             seen = [p for f in self._truth.frames for p in f.people if p.visit == number]
             states = {p.mask for p in seen}
             clear = sum(judgeable(person, rules) for person in seen) / self._truth.rate
             constant = states in ({Wear.BARE}, {Wear.MASKED})
             if visit.alive and constant and clear >= rules.seconds:
-                verdict = self._first.get(number, Verdict.UNKNOWN)
+                verdict = self._first_verdicts.get(number, Verdict.UNKNOWN)
                 yield FirstVerdict(masked=Wear.MASKED in states, verdict=verdict)
 
     def _check_pictures(self, step: ReplayStep, people: Sequence[PersonFrame]) -> None:
-        """Count the faces that the pictures of this step show as they are."""
+        """Count the faces in this step's pictures, and those that are not anonymized."""
         tracks = {view.number: view.box for view in step.result.tracks}
-        covered = [*tracks.values(), *(one.box for one in step.result.detections)]
+        mosaics = [*tracks.values(), *(detection.box for detection in step.result.detections)]
         for change, picture in step.result.changes:
             subject = tracks.get(change.violation.track)
             if picture is None or subject is None:
                 continue
-            shares = [uncovered(_face(p), subject, covered, self._truth.size) for p in people]
+            shares = [uncovered(_face(p), subject, mosaics, self._truth.size) for p in people]
             self._faces += len(shares)
             self._uncovered += sum(share > UNCOVERED for share in shares)
 
@@ -135,7 +133,7 @@ class TrackEvaluation:
 def _matched(
     people: Sequence[PersonFrame], views: Sequence[TrackView]
 ) -> list[tuple[PersonFrame, TrackView]]:
-    """Return which detected track is whose face, the best overlap first."""
+    """Return the pairs of people and detected tracks, the best overlap first."""
     overlaps = [
         (_face(person).iou(view.box), person.visit, view.number, person, view)
         for person in people
@@ -145,12 +143,12 @@ def _matched(
     pairs: dict[int, tuple[PersonFrame, TrackView]] = {}
     taken: set[int] = set()
     for overlap, visit, number, person, view in sorted(overlaps, key=lambda o: (-o[0], o[1], o[2])):
-        if overlap >= NEAR and visit not in pairs and number not in taken:
+        if overlap >= MIN_FACE_OVERLAP and visit not in pairs and number not in taken:
             pairs[visit] = (person, view)
             taken.add(number)
     return list(pairs.values())
 
 
 def _face(person: PersonFrame) -> Box:
-    assert person.face is not None  # only people who show one come here
+    assert person.face is not None  # `_people` returns only people with a face
     return Box(*person.face)

@@ -1,8 +1,7 @@
-"""What `maskwatch evaluate` does: choose the sets, measure, write text, JSON and pictures."""
+"""The evaluation of `maskwatch evaluate`: chooses the photos, measures, writes text and pictures."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ import numpy as np
 from maskwatch.errors import DataError
 from maskwatch.lab.training import slices
 from maskwatch.lab.training.dataset import Dataset, Photo
-from maskwatch.lab.training.measure import BANDS, Answers, Figures, answers, crops_of, figures
+from maskwatch.lab.training.measure import BANDS, Figures, ModelOutputs, classified, crops_of, figures
 from maskwatch.lab.training.plots import plot_confusion, plot_reliability
 from maskwatch.lab.training.prepare import with_faces
 from maskwatch.lab.training.tables import read_leaks
@@ -29,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Evaluation",
+    "EvaluationOptions",
     "as_text",
     "chosen",
     "compare",
     "evaluate_faces",
-    "machine",
+    "load_other",
     "record",
-    "rival",
     "without_leaks",
     "write_pictures",
 ]
@@ -53,7 +52,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Evaluation(msgspec.Struct, frozen=True):
-    """Everything one call measured, as it stands in the JSON."""
+    """The measurements of one command, as in its JSON report."""
 
     model: str
     sha256: str
@@ -66,143 +65,142 @@ class Evaluation(msgspec.Struct, frozen=True):
     comparison: Comparison | None = None
 
 
-def machine() -> str:
-    """Return what stands beside a figure as the machine it was measured on."""
-    return f"{_processor()}, {platform.system()}, Python {platform.python_version()}"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]} x{len(names)}" if names else platform.machine()
-
-
 def chosen(photos: Sequence[Photo], split: str, sources: Sequence[str]) -> list[Photo]:
     """Return the photos of one side of the split (or "all") and of `sources` (none: any).
 
-    Raises DataError where nothing is left.
+    Raises DataError if no photo remains.
     """
-    known = sorted({p.source for p in photos})
-    unknown = sorted(set(sources) - set(known))
+    existing = sorted({p.source for p in photos})
+    unknown = sorted(set(sources) - set(existing))
     if unknown:
-        raise DataError(f"{unknown[0]}: no such source; there are {', '.join(known)}")
-    left = [p for p in photos if split in {"all", p.split} and (not sources or p.source in sources)]
-    if not left:
+        raise DataError(f"{unknown[0]}: no such source; there are {', '.join(existing)}")
+    remaining = [p for p in photos if split in {"all", p.split} and (not sources or p.source in sources)]
+    if not remaining:
         raise DataError(f"no picture is left to evaluate: the split {split!r} of these folders is empty")
-    return left
+    return remaining
 
 
 def without_leaks(photos: Sequence[Photo], leaks: Path) -> list[Photo]:
-    """Return `photos` without the test pictures that the list says are in train too.
+    """Return `photos` without the test pictures that the list names as also in train.
 
-    Raises DataError where the list names none of them, or nothing is left.
+    Raises DataError if the list names none of them, or no photo remains.
     """
     listed = read_leaks(leaks, "test_path", frozenset(p.file for p in photos))
-    left = [p for p in photos if p.file not in listed]
-    if not left:
+    remaining = [p for p in photos if p.file not in listed]
+    if not remaining:
         raise DataError(f"{leaks}: no picture is left to evaluate: all {len(photos)} are on the list")
-    return left
+    return remaining
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which sets of figures to make beside the whole."""
+class EvaluationOptions:
+    """Which slices to measure, and how many bootstrap rounds.
+
+    Attributes:
+        found: measure the slices that are found among the photos.
+        made: measure the slices that are made from the photos.
+        rounds: of the bootstrap.
+
+    """
 
     found: bool = True
     made: bool = False
     rounds: int = 1000
 
 
-def evaluate_faces(model: MaskClassifier, photos: Sequence[Photo], wanted: Wanted) -> list[Figures]:
-    """Return the figures of all photos, by height where boxes tell it, by source, and by slice."""
-    given = answers(model, photos)
-    boxed = any(p.box is not None for p in photos)
-    rows = [figures("all faces", given, wanted.rounds)]
-    if boxed:
-        rows += _some(
-            given,
-            {n: (given.heights >= low) & (given.heights < high) for n, low, high in BANDS[1:]},
-            wanted,
-        )
+def evaluate_faces(
+    model: MaskClassifier, photos: Sequence[Photo], options: EvaluationOptions
+) -> list[Figures]:
+    """Return the figures of all photos, by height of boxed faces, by source, and by slice."""
+    outputs = classified(model, photos)
+    rows = [figures("all faces", outputs, options.rounds)]
+    if any(p.box is not None for p in photos):
+        heights = outputs.heights
+        bands = {name: (heights >= low) & (heights < high) for name, low, high in BANDS[1:]}
+        rows += _subsets(outputs, bands, options)
     sources = sorted({p.source for p in photos})
     if len(sources) > 1:
-        named = {f"source {s}": np.array([p.source == s for p in photos]) for s in sources}
-        rows += _some(given, named, wanted)
-    looked = with_faces(photos, boxed=True) if wanted.found or wanted.made else tuple(photos)
-    if wanted.found:
-        rows += _some(given, {f"slice {n}": m for n, m in slices.found(looked).items()}, wanted)
-    if wanted.made:
+        by_source = {f"source {s}": np.array([p.source == s for p in photos]) for s in sources}
+        rows += _subsets(outputs, by_source, options)
+    searched = with_faces(photos, boxed=True) if options.found or options.made else tuple(photos)
+    if options.found:
+        found = {f"slice {name}": mask for name, mask in slices.found(searched).items()}
+        rows += _subsets(outputs, found, options)
+    if options.made:
         rows += [
-            figures(f"slice {name}", answers(model, part), wanted.rounds)
-            for name, part in slices.made(looked).items()
+            figures(f"slice {name}", classified(model, part), options.rounds)
+            for name, part in slices.made(searched).items()
         ]
     return rows
 
 
-def _some(
-    given: Answers, masks: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]], wanted: Wanted
+def _subsets(
+    outputs: ModelOutputs,
+    masks: dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]],
+    options: EvaluationOptions,
 ) -> list[Figures]:
-    return [figures(name, given[mask], wanted.rounds) for name, mask in masks.items() if mask.any()]
+    return [figures(name, outputs[mask], options.rounds) for name, mask in masks.items() if mask.any()]
 
 
-def rival(model: MaskClassifier, path: Path) -> Interpreter:
-    """Return the .tflite file at `path`, loaded.
+def load_other(model: MaskClassifier, path: Path) -> Interpreter:
+    """Load the .tflite file at `path` for a comparison with the model.
 
     Raises:
-        ModelError: it cannot be.
-        DataError: it takes or gives something else than the model.
+        ModelError: it cannot be loaded.
+        DataError: its input or output differs from the model's.
+
     """
     other = Interpreter.from_file(path)
     size, labels = model.manifest.input.size, len(model.manifest.labels)
-    for what, found, expected in (
+    for name, shape, expected in (
         ("input", other.input.shape, (1, size, size, 3)),
         ("output", other.output.shape, (1, labels)),
     ):
-        if found != expected:
-            raise DataError(f"{path}: {what} is {found}, {model.id} has {expected}")
+        if shape != expected:
+            raise DataError(f"{path}: {name} is {shape}, {model.id} has {expected}")
     return other
 
 
 def compare(model: MaskClassifier, name: str, other: Interpreter, photos: Sequence[Photo]) -> Comparison:
-    """Return `other` (of the same input and output) against the model, image by image."""
+    """Compare `other` (of the same input and output) with the model, image by image."""
     crops = crops_of(photos, model.manifest.preprocess)
     truth = np.array([p.label for p in photos])
-    mine = model.logits(crops)[:, :2].argmax(axis=1)
-    theirs = model.calibrated(other.run(np.stack(crops)))[:, :2].argmax(axis=1)
-    two = truth < 2
-    right, other_right = int((mine == truth)[two].sum()), int((theirs == truth)[two].sum())
-    count = max(1, int(two.sum()))
+    predicted = model.logits(crops)[:, :2].argmax(axis=1)
+    other_predicted = model.calibrated(other.run(np.stack(crops)))[:, :2].argmax(axis=1)
+    binary = truth < 2
+    correct = int((predicted == truth)[binary].sum())
+    other_correct = int((other_predicted == truth)[binary].sum())
+    images = int(binary.sum())
+    differing = (predicted != other_predicted) & binary
     return Comparison(
-        name, int(two.sum()), right / count, other_right / count,
-        other_right - right,
-        tuple(p.name for p, a, b in zip(photos, mine, theirs, strict=True) if a != b and p.label < 2),
-    )  # fmt: skip
+        name,
+        images,
+        correct / max(1, images),
+        other_correct / max(1, images),
+        other_correct - correct,
+        tuple(p.name for p, differs in zip(photos, differing, strict=True) if differs),
+    )
 
 
-def _triple(value: tuple[float, float, float]) -> str:
+def _interval(value: tuple[float, float, float]) -> str:
     return f"{value[0]:.4f} [{value[1]:.4f}, {value[2]:.4f}]"
 
 
 def as_text(done: Evaluation) -> str:
-    """Return the evaluation as a table for people."""
+    """Return the evaluation as text tables."""
     lines = [f"model {done.model}, {done.date}, {done.machine}", ""]
     head = f"{'set':26}{'faces':>6}  {'accuracy (95 %)':26}{'balanced (95 %)':26}"
-    lines.append(f"{head}{'masked':>8}{'bare':>8}{'ECE':>8}")
+    lines.append(f"{head}{'masked':>8}{'no mask':>8}{'ECE':>8}")
     for row in done.sets:
         recalls = "".join(f"{c.recall:8.4f}" if c.support else f"{'-':>8}" for c in row.classes)
-        lines.append(
-            f"{row.name:26}{row.faces:6}  {_triple(row.accuracy):26}{_triple(row.balanced):26}{recalls}"
-            f"{row.calibration:8.4f}"
-        )
+        intervals = f"{_interval(row.accuracy):26}{_interval(row.balanced):26}"
+        lines.append(f"{row.name:26}{row.faces:6}  {intervals}{recalls}{row.calibration:8.4f}")
     for row in done.sets:
         if row.incorrect is not None:
             recall, false, count = row.incorrect
             lines.append(
                 f"{row.name}: worn incorrectly: recall {recall:.3f} of {count}; "
-                f"{100 * false:.2f} % of worn masks are called so"
+                f"{100 * false:.2f} % of correctly worn masks are judged so"
             )
     lines += _class_lines(done.sets[0]) if done.sets else []
     lines += _path_lines(done.path) if done.path else []
@@ -210,7 +208,7 @@ def as_text(done: Evaluation) -> str:
         c = done.comparison
         lines.append(
             f"\nagainst {c.other}: {c.accuracy:.4f} to {c.other_accuracy:.4f} on {c.images} images; "
-            f"{c.worse_images:+d} images lost; answers differ on {len(c.disagree)}"
+            f"{c.worse_images:+d} images lost; predictions differ on {len(c.disagree)}"
         )
         lines += [f"  differs: {name}" for name in c.disagree]
     lines += [f"unreadable, skipped: {path}" for path in done.unreadable]
@@ -227,23 +225,26 @@ def _class_lines(row: Figures) -> list[str]:
 
 def _path_lines(path: PathFigures) -> list[str]:
     lines = ["", f"whole path over {path.scenes} scenes: detector recall by face height"]
-    lines.append(f"{'height':12}{'masked':>16}{'bare':>16}{'judged right':>18}")
+    lines.append(f"{'height':12}{'masked':>16}{'no mask':>16}{'judged right':>18}")
     for b in path.bands:
-        masked, bare = _of(b.masked_found, b.masked), _of(b.bare_found, b.bare)
-        lines.append(f"{b.band:12}{masked:>16}{bare:>16}{_of(b.judged_right, b.judged):>18}")
+        masked, bare = _share(b.masked_found, b.masked), _share(b.bare_found, b.bare)
+        lines.append(f"{b.band:12}{masked:>16}{bare:>16}{_share(b.judged_right, b.judged):>18}")
     return [
         *lines,
-        f"no mask, 24 px and more: precision {_triple(path.precision)}, recall {_triple(path.recall)}",
         (
-            f"  without the gate: precision {_triple(path.ungated_precision)}, "
-            f"recall {_triple(path.ungated_recall)}"
+            f"no mask, 24 px and more: precision {_interval(path.precision)}, "
+            f"recall {_interval(path.recall)}"
         ),
-        f"  {path.strangers} detections match no box; kept back by the gate: "
+        (
+            f"  without the gate: precision {_interval(path.ungated_precision)}, "
+            f"recall {_interval(path.ungated_recall)}"
+        ),
+        f"  {path.strangers} detections match no box; rejected by the gate: "
         + (", ".join(f"{name} {n}" for name, n in path.gated.items()) or "none"),
     ]
 
 
-def _of(part: int, whole: int) -> str:
+def _share(part: int, whole: int) -> str:
     return f"{part / whole:.3f} of {whole}" if whole else "-"
 
 
@@ -258,9 +259,9 @@ def write_pictures(done: Evaluation, folder: Path) -> None:
 
 
 def record(path: Path, manifest: Manifest, done: Evaluation, on: str) -> None:
-    """Write the figures of `done`, measured on `on`, into the manifest; older ones of that set go."""
-    own = [f for f in manifest.metrics if f.on != on and not f.on.startswith(f"{on}: ")]
-    write_manifest(path, msgspec.structs.replace(manifest, metrics=(*own, *_recorded(done, on))))
+    """Write the figures of `done`, measured on `on`, into the manifest; they replace older ones."""
+    others = [f for f in manifest.metrics if f.on != on and not f.on.startswith(f"{on}: ")]
+    write_manifest(path, msgspec.structs.replace(manifest, metrics=(*others, *_recorded(done, on))))
 
 
 def _recorded(done: Evaluation, on: str) -> list[Figure]:
@@ -290,17 +291,14 @@ def _recorded(done: Evaluation, on: str) -> list[Figure]:
             rows.append(
                 figure(name, f"{on}: whole path, 24 px and more", value[0], done.path.scenes, *value[1:])
             )
-    return [row for row in rows if not np.isnan(row.value)]  # of what there was none, nothing is known
+    return [row for row in rows if not np.isnan(row.value)]  # nan: the set had no such face
 
 
 def today() -> str:
-    """Return today's date (UTC), as it stands beside a figure."""
+    """Return today's date (UTC)."""
     return datetime.now(UTC).date().isoformat()
 
 
 def merged(parts: Sequence[Dataset]) -> Dataset:
-    """Return all `parts` as one."""
-    whole = Dataset(())
-    for part in parts:
-        whole += part
-    return whole
+    """Return all `parts` as one data set."""
+    return sum(parts, Dataset(()))

@@ -1,4 +1,4 @@
-"""The classical variant: features of the frozen ImageNet network into scikit-learn classifiers."""
+"""The `features` recipe: scikit-learn classifiers on features of the frozen ImageNet network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Classical", "extractor", "fit_classical"]
 
 @dataclass(frozen=True, slots=True)
 class Classical:
-    """A fitted scikit-learn classifier; its decision values are logits, a column per class."""
+    """A fitted scikit-learn classifier whose decision values are used as logits."""
 
     name: str
     pipeline: Pipeline
@@ -33,7 +33,7 @@ class Classical:
         return values if values.ndim == 2 else np.stack([-values / 2, values / 2], axis=1)
 
     def as_head(self, extract: Any) -> keras.Model:
-        """Return a Keras model of the network and this classifier, so that it can be quantized."""
+        """Return a Keras model of the network and this classifier, for quantization."""
         scaler, linear = self.pipeline[0], self.pipeline[-1]
         kernel, bias = linear.coef_ / scaler.scale_, linear.intercept_
         bias = bias - kernel @ scaler.mean_
@@ -46,7 +46,7 @@ class Classical:
 
 
 def extractor(settings: Settings) -> keras.Model:
-    """Return the frozen network whose output is its 1,280 pooled features."""
+    """Return the frozen network with its pooled features (1,280 at width 1) as output."""
     base = backbone(settings.size, settings.width, settings.weights)
     base.trainable = False
     inputs = keras.Input((settings.size, settings.size, 3))
@@ -61,12 +61,12 @@ def fit_classical(
     `images` are uint8 RGB (n, size, size, 3).
     """
     features = predict(extract, images)
-    kinds = {
+    classifiers = {
         "logistic regression": LogisticRegression(C=0.01, max_iter=2000, random_state=seed),
         "linear SVM": LinearSVC(C=0.0005, random_state=seed, max_iter=5000),
     }
     fitted = [
-        Classical(name, make_pipeline(StandardScaler(), kind).fit(features, labels))
-        for name, kind in kinds.items()
+        Classical(name, make_pipeline(StandardScaler(), classifier).fit(features, labels))
+        for name, classifier in classifiers.items()
     ]
     return fitted, features

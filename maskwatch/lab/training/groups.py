@@ -1,4 +1,4 @@
-"""Near-duplicates: which pictures show the same photograph, and splits that keep them together."""
+"""Near-duplicates: finds pictures of the same photograph, and splits that keep them together."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["cut_from", "fingerprint", "near_any", "near_groups", "split_groups"]
 
-SAME: Final = 6  # of 64 bits may differ within a group
-LEAK: Final = 8  # of 64 bits: as near as this to a test picture, and it is not trained on
+_MAX_GROUP_DISTANCE: Final = 6  # bits of 64 that may differ within a group
+_MAX_LEAK_DISTANCE: Final = 8  # bits of 64; a picture this near to a test picture is not trained on
 _BLOCK: Final = 1024
 _SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
@@ -30,7 +30,7 @@ def fingerprint(image: Image) -> Image:
 
 
 def mirrored(prints: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Return the hashes (n, 64) of the mirrored images: odd horizontal terms change their sign."""
+    """Return the hashes (n, 64) of the mirrored images: odd horizontal terms change sign."""
     flipped = prints.reshape(-1, 8, 8).copy()
     flipped[:, :, 1::2] = 1 - flipped[:, :, 1::2]
     return flipped.reshape(-1, 64)
@@ -38,12 +38,12 @@ def mirrored(prints: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _distances(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the Hamming distances (len(a), len(b)), the smaller of plain and mirrored."""
-    left, right, turned = (x.astype(np.float32) * 2 - 1 for x in (a, b, mirrored(b)))
-    return np.asarray((64 - np.maximum(left @ right.T, left @ turned.T)) / 2, np.float32)
+    left, right, flipped = (x.astype(np.float32) * 2 - 1 for x in (a, b, mirrored(b)))
+    return np.asarray((64 - np.maximum(left @ right.T, left @ flipped.T)) / 2, np.float32)
 
 
 def near_any(
-    prints: Sequence[Image], others: Sequence[Image], limit: int = LEAK
+    prints: Sequence[Image], others: Sequence[Image], limit: int = _MAX_LEAK_DISTANCE
 ) -> npt.NDArray[np.bool_]:
     """Return for each of `prints` whether it is within `limit` bits of any of `others`."""
     if not prints or not others:
@@ -54,33 +54,35 @@ def near_any(
 
 
 def cut_from(originals: Iterable[str], scenes: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return for each of `originals` (paths of what crops were cut from) the scenes that it may mean.
+    """Return for each of `originals` (paths of photographs of crops) the scenes that it may name.
 
-    A scene is called by the folder of its annotations and its path in there. Paths are compared from
-    their ends, without suffix, as far as the shorter goes: `set/images/7.png` and `7` both mean the
-    scene `hall/images/7.jpg`, but for one that agrees further. A look cannot tell: a crop looks
-    unlike its photograph.
+    A scene's name is the folder of its annotations and its path in there. Paths are compared from
+    their ends, without suffix, up to the length of the shorter: `set/images/7.png` and `7` both name
+    the scene `hall/images/7.jpg`, unless another scene agrees further. The hashes of a crop and of its
+    photograph differ, so they cannot replace the names.
     """
-    ends: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
+    by_tail: dict[tuple[str, ...], list[tuple[str, int]]] = defaultdict(list)
     for scene in sorted(set(scenes)):
         parts = _parts(scene)
         for tail in _tails(parts):
-            ends[tail].append((scene, len(parts) - 1))
-    return {original: _meant(_parts(original), ends) for original in originals}
+            by_tail[tail].append((scene, len(parts) - 1))
+    return {original: _named_scenes(_parts(original), by_tail) for original in originals}
 
 
-def _meant(
-    original: tuple[str, ...], ends: Mapping[tuple[str, ...], list[tuple[str, int]]]
+def _named_scenes(
+    original: tuple[str, ...], by_tail: Mapping[tuple[str, ...], list[tuple[str, int]]]
 ) -> tuple[str, ...]:
     for tail in _tails(original):
-        met = [s for s, least in ends.get(tail, ()) if len(tail) >= min(least, len(original))]
-        if met:
-            return tuple(met)
+        found = [
+            scene for scene, length in by_tail.get(tail, ()) if len(tail) >= min(length, len(original))
+        ]
+        if found:
+            return tuple(found)
     return ()
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Return the folders and the name of a path, the name without its suffix."""
+    """Return the folders and the name of a path, without the name's suffix."""
     return tuple(_SUFFIX.sub("", path).replace("\\", "/").split("/"))
 
 
@@ -90,9 +92,9 @@ def _tails(parts: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 
 def near_groups(
-    prints: Sequence[Image], names: Sequence[tuple[str, ...]], limit: int = SAME
+    prints: Sequence[Image], names: Sequence[tuple[str, ...]], limit: int = _MAX_GROUP_DISTANCE
 ) -> npt.NDArray[np.int64]:
-    """Return a group number per picture: one for those that share a name, or are within `limit` bits."""
+    """Return a group number per picture; pictures share it by name, or by `limit` bits of distance."""
     parent = list(range(len(prints)))
 
     def root(i: int) -> int:
@@ -102,17 +104,17 @@ def near_groups(
         return i
 
     first: dict[str | bytes, int] = {}
-    looks = [look.tobytes() for look in prints]
+    hashes = [each.tobytes() for each in prints]
     for i, own in enumerate(names):
-        keys: tuple[str | bytes, ...] = (*own, looks[i])
-        for name in keys:
-            parent[root(i)] = root(first.setdefault(name, i))
-    heads = sorted({first[look] for look in looks})
-    stacked = np.stack([prints[i] for i in heads]) if heads else np.zeros((0, 64), np.uint8)
-    for start in range(0, len(heads), _BLOCK):
+        keys: tuple[str | bytes, ...] = (*own, hashes[i])
+        for key in keys:
+            parent[root(i)] = root(first.setdefault(key, i))
+    distinct = sorted({first[each] for each in hashes})
+    stacked = np.stack([prints[i] for i in distinct]) if distinct else np.zeros((0, 64), np.uint8)
+    for start in range(0, len(distinct), _BLOCK):
         near = _distances(stacked[start : start + _BLOCK], stacked) <= limit
         for i, j in zip(*np.nonzero(near), strict=True):
-            parent[root(heads[start + int(i)])] = root(heads[int(j)])
+            parent[root(distinct[start + int(i)])] = root(distinct[int(j)])
     return np.array([root(i) for i in range(len(prints))], np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What a run's epochs came to: kept as a CSV file beside the state."""
+"""The history of a run: loss and accuracy per epoch, in a CSV file beside the state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FILE: Final = "history.csv"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What one epoch came to; the rate is the one at its end."""
+    """The figures of one epoch; `rate` is the learning rate at its end."""
 
     epoch: int
     loss: float
@@ -29,7 +29,7 @@ class Epoch:
 
 
 def read_history(run: Path) -> list[Epoch]:
-    """Return the epochs that the run in folder `run` has behind it. Raises DataError."""
+    """Return the complete epochs of the run in folder `run`. Raises DataError if it is malformed."""
     path = run / _FILE
     if not path.is_file():
         return []
@@ -41,15 +41,15 @@ def read_history(run: Path) -> list[Epoch]:
             ]
     except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
-            f"{path}: is no history of epochs ({error!r}); start a new run in another folder"
+            f"{path}: not a history of epochs ({error!r}); start a new run in another folder"
         ) from error
 
 
 def write_history(run: Path, history: Sequence[Epoch]) -> None:
-    """Write the epochs; the old file is replaced whole."""
-    rows = run / "next.csv"
-    with rows.open("w", newline="", encoding="utf-8") as stream:
+    """Write the epochs; the file is replaced atomically."""
+    temporary = run / "next.csv"
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [f.name for f in fields(Epoch)])
         writer.writeheader()
         writer.writerows(asdict(epoch) for epoch in history)
-    rows.replace(run / _FILE)
+    temporary.replace(run / _FILE)

@@ -14,30 +14,30 @@ _SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def class_files(folder: Path) -> tuple[list[tuple[int, Path]], list[str]]:
-    """Return (label, file) of every picture in `folder`, and what to say of all else that lies there.
+    """Return (label, file) of every picture in `folder`, and a message for each other file.
 
-    Raises DataError for a folder that is not laid out so.
+    Tables and hidden files need no message. Raises DataError for a wrong layout.
     """
     folders = _class_folders(folder)
     files: list[tuple[int, Path]] = []
-    others = [f"{p}: in no class" for p in _beside(folder) if _is_picture(p)]
+    ignored = [f"{p}: in no class" for p in _loose_files(folder) if _is_picture(p)]
     for sub in folders:
-        found = sorted(sub.iterdir())
-        pictures = [path for path in found if _is_picture(path)]
+        entries = sorted(sub.iterdir())
+        pictures = [path for path in entries if _is_picture(path)]
         if not pictures:
             raise DataError(
                 f"{sub}: the class is empty; put pictures there ({', '.join(_SUFFIXES)}), or remove "
                 "the folder"
             )
         files += [(LABELS.index(sub.name), path) for path in pictures]
-        others += [_other(path) for path in found if not (_is_picture(path) or _is_hidden(path))]
+        ignored += [_ignored(path) for path in entries if not (_is_picture(path) or _is_hidden(path))]
     if not files:
         raise DataError(f"{folder}: no pictures; expected a sub-folder per class: {', '.join(LABELS)}")
-    return files, others
+    return files, ignored
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    """Return the folders in `folder`, each of which is a class."""
+    """Return the class folders. Raises DataError if there are other folders, or files named so."""
     if not folder.is_dir():
         raise DataError(
             f"{folder}: no such folder; expected one with a sub-folder per class: {', '.join(LABELS)}"
@@ -46,18 +46,19 @@ def _class_folders(folder: Path) -> list[Path]:
     extra = [p.name for p in folders if p.name not in LABELS]
     if extra:
         raise DataError(
-            f"{folder}: folders that are no class: {', '.join(extra)}; expected only {', '.join(LABELS)}"
+            f"{folder}: folders that are not a class: {', '.join(extra)}; "
+            f"expected only {', '.join(LABELS)}"
         )
-    for path in _beside(folder):
+    for path in _loose_files(folder):
         if path.name in LABELS:
             raise DataError(
-                f"{path}: a class, but no folder; put its pictures into a folder of this name"
+                f"{path}: a class, but not a folder; put its pictures into a folder of this name"
             )
     return folders
 
 
-def _beside(folder: Path) -> list[Path]:
-    """Return what lies beside the class folders."""
+def _loose_files(folder: Path) -> list[Path]:
+    """Return the entries of `folder` that are not folders."""
     return sorted(p for p in folder.iterdir() if not p.is_dir())
 
 
@@ -69,8 +70,8 @@ def _is_hidden(path: Path) -> bool:
     return path.name.startswith(".")
 
 
-def _other(path: Path) -> str:
-    """Return why this is no picture of its class."""
+def _ignored(path: Path) -> str:
+    """Return why this is not a picture of its class."""
     if path.is_dir():
-        return f"{path}: a folder within a class; only what lies directly in the class is read"
-    return f"{path}: no picture by its name; expected {', '.join(_SUFFIXES)}"
+        return f"{path}: a folder within a class; only pictures directly in the class are read"
+    return f"{path}: not a picture by its suffix; expected {', '.join(_SUFFIXES)}"

@@ -1,4 +1,4 @@
-"""The training loop: epochs of drawn batches, a state on disk after each, and a model at the end."""
+"""The training loop: epochs of sampled batches, and the state on disk after each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the loop stands: steps done of this epoch, and its running loss and accuracy."""
+    """Progress within an epoch: completed steps, and running loss and accuracy."""
 
     epoch: int
     epochs: int
@@ -42,12 +42,12 @@ class Progress:
 
 
 def seed_everything(seed: int, threads: int = 0) -> None:
-    """Make Python, numpy and TensorFlow repeat themselves, operation by operation.
+    """Make Python, numpy and TensorFlow deterministic.
 
-    Several threads sum in any order unless TensorFlow takes slower kernels; a single one does not.
+    With several threads TensorFlow needs slower kernels for this; a single thread does not.
     """
     keras.utils.set_random_seed(seed)
-    if threads:  # TensorFlow refuses even its own default once it has begun to compute
+    if threads:  # TensorFlow refuses any setting, even the default, after its first computation
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     if threads != 1:
@@ -62,32 +62,32 @@ def fit(
     *,
     classes: int,
     steps: int,
-    tell: Callable[[Progress | Epoch], None],
+    on_progress: Callable[[Progress | Epoch], None],
 ) -> keras.Model:
-    """Train (or go on with) the run in folder `run` and return its model.
+    """Start or resume the run in folder `run`, and return its model.
 
-    After every epoch the folder has the state; a run that is stopped loses its last epoch at most.
+    The state is saved after every epoch; a stopped run loses at most its last epoch.
     """
     history = read_history(run)
-    model = _resumed(run) if history else _fresh(settings, classes, steps)
+    model = load_model(run / _STATE, to_train=True) if history else _compiled(settings, classes, steps)
     teacher = _teacher(Path(settings.teacher), model) if settings.teacher else None
     for epoch in range(len(history) + 1, settings.epochs + 1):
         began = time.monotonic()
-        loss, accuracy = _epoch(model, teacher, sampler, epoch, settings.epochs, steps, tell)
+        loss, accuracy = _epoch(model, teacher, sampler, epoch, settings.epochs, steps, on_progress)
         val_loss, val_accuracy = _validate(model, validation)
         rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-        done = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate, time.monotonic() - began)
-        history.append(done)
+        finished = Epoch(epoch, loss, accuracy, val_loss, val_accuracy, rate, time.monotonic() - began)
+        history.append(finished)
         _save(run, model, history)
-        tell(done)
+        on_progress(finished)
     return model
 
 
-def _fresh(settings: Settings, classes: int, steps: int) -> keras.Model:
+def _compiled(settings: Settings, classes: int, steps: int) -> keras.Model:
     model = build(settings, classes)
     model.compile(
         optimizer=_optimizer(settings, steps),
-        # Of two classes this is the binary cross-entropy of the softmax, term by term.
+        # For two classes this equals the binary cross-entropy of the softmax.
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -95,7 +95,7 @@ def _fresh(settings: Settings, classes: int, steps: int) -> keras.Model:
 
 
 def _optimizer(settings: Settings, steps: int) -> Any:
-    """Return the paper's Adam with decay, or AdamW with warm-up and cosine."""
+    """Return the paper's Adam with decay, or AdamW with warm-up and cosine decay."""
     if settings.recipe == "paper":
         schedule = keras.optimizers.schedules.InverseTimeDecay(
             settings.rate, decay_steps=1, decay_rate=settings.rate / settings.epochs
@@ -112,26 +112,22 @@ def _optimizer(settings: Settings, steps: int) -> Any:
     return keras.optimizers.AdamW(schedule, weight_decay=2e-4, global_clipnorm=1.0)
 
 
-def _resumed(run: Path) -> keras.Model:
-    return load_model(run / _STATE, to_train=True)
-
-
 def _teacher(path: Path, model: keras.Model) -> keras.Model:
     teacher = load_model(path)
-    for what, found, expected in (
+    for name, found, expected in (
         ("input", teacher.input_shape, model.input_shape),
         ("classes", teacher.output_shape[-1], model.output_shape[-1]),
     ):
         if found != expected:
             raise WeightsError(
-                f"{path}: a teacher of {what} {found}; expected {expected}, as the pupil's"
+                f"{path}: the teacher has {name} {found}; expected {expected}, as in the model to train"
             )
     return teacher
 
 
 def _epoch(
     model: Any, teacher: Any, sampler: Sampler, epoch: int, epochs: int, steps: int,
-    tell: Callable[[Progress | Epoch], None],
+    on_progress: Callable[[Progress | Epoch], None],
 ) -> tuple[float, float]:  # fmt: skip
     """Train one epoch; return its mean loss and accuracy."""
     _seed_dropout(model, epoch)
@@ -140,23 +136,23 @@ def _epoch(
     threads = min(4, max(1, (os.cpu_count() or 2) // 2))
     for step, batch in enumerate(prefetch(sampler, first, first + steps, threads), start=1):
         x = scaled(batch.images)
-        # Keras 3 answers with running means over the batches since the last reset.
+        # Keras 3 returns running means over the batches since the last reset.
         model.reset_metrics()
         sums += model.train_on_batch(x, _targets(model, teacher, x, batch.labels))
-        tell(Progress(epoch, epochs, step, steps, *map(float, sums / step)))
+        on_progress(Progress(epoch, epochs, step, steps, *map(float, sums / step)))
     loss, accuracy = map(float, sums / steps)
     return loss, accuracy
 
 
 def _seed_dropout(model: Any, epoch: int) -> None:
-    """Start the epoch's dropout from its number, so that a resumed run drops the same units."""
+    """Seed the epoch's dropout with its number, so that a resumed run drops the same units."""
     for number, layer in enumerate(model.layers):
         if isinstance(layer, keras.layers.Dropout):
             layer.seed_generator.state.assign([number, epoch])
 
 
 def _targets(model: Any, teacher: Any, x: Array, labels: npt.NDArray[np.int64]) -> Array:
-    """Return smoothed one-hot targets (n, classes), mixed with the teacher's answers if there is one."""
+    """Return smoothed one-hot targets (n, classes), mixed with the teacher's outputs if there is one."""
     classes = int(model.output_shape[-1])
     hard = np.eye(classes, dtype=np.float32)[labels] * (1 - _SMOOTHING) + _SMOOTHING / classes
     if teacher is None:
@@ -170,13 +166,13 @@ def _validate(model: Any, validation: Batch) -> tuple[float, float]:
     logits = predict(model, validation.images)
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    right = log_p[np.arange(len(log_p)), validation.labels]
-    return float(-right.mean()), float((logits.argmax(axis=1) == validation.labels).mean())
+    true_log_p = log_p[np.arange(len(log_p)), validation.labels]
+    return float(-true_log_p.mean()), float((logits.argmax(axis=1) == validation.labels).mean())
 
 
 def _save(run: Path, model: Any, history: list[Epoch]) -> None:
-    """Write state and history; each replaces the old one whole, the history last: it counts."""
-    fresh = run / "next.keras"
-    model.save(fresh)
-    fresh.replace(run / _STATE)
+    """Write state and history atomically; the history is last, since it counts the epochs."""
+    temporary = run / "next.keras"
+    model.save(temporary)
+    temporary.replace(run / _STATE)
     write_history(run, history)

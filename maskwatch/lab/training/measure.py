@@ -1,8 +1,8 @@
-"""Run a model over labelled faces, and boil the answers down to figures.
+"""Runs a model over labelled faces and computes its figures.
 
-Two questions are kept apart. *Binary*: is a mask worn or not, of faces that are one or the other,
-by the larger of those two logits. *Three classes*: is a mask worn incorrectly, by the manifest's
-threshold. Heights are of the face in its photograph; a picture that is a crop counts as one.
+Two tasks are measured separately. *Binary*: mask or no mask, by the larger of these two logits, of
+faces labelled as one of them. *Incorrect*: whether a mask is worn incorrectly, by the manifest's
+threshold. Heights are those of the face in its photograph; for a crop, of the picture.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BANDS",
-    "Answers",
     "BinRow",
     "ClassRow",
     "Figures",
-    "answers",
+    "ModelOutputs",
+    "classified",
     "crops_of",
     "figures",
     "incorrect_figures",
@@ -53,8 +53,8 @@ BANDS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Calibrated logits (n, k) of n faces, and what is known of each."""
+class ModelOutputs:
+    """Calibrated logits (n, k) of n faces, and each face's label, height and group."""
 
     logits: Floats
     labels: Ints
@@ -62,12 +62,12 @@ class Answers:
     groups: Ints
     threshold: float
 
-    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> Answers:
-        return Answers(
-            self.logits[chosen],
-            self.labels[chosen],
-            self.heights[chosen],
-            self.groups[chosen],
+    def __getitem__(self, mask: npt.NDArray[np.bool_]) -> ModelOutputs:
+        return ModelOutputs(
+            self.logits[mask],
+            self.labels[mask],
+            self.heights[mask],
+            self.groups[mask],
             self.threshold,
         )
 
@@ -76,7 +76,7 @@ class Answers:
 
     @property
     def binary(self) -> Ints:
-        """0 where a mask is likelier than none, 1 where it is not."""
+        """0 where a mask is likelier than no mask, otherwise 1."""
         return np.asarray(self.logits[:, :2].argmax(axis=1), np.int64)
 
 
@@ -101,8 +101,8 @@ class BinRow(msgspec.Struct, frozen=True):
 class Figures(msgspec.Struct, frozen=True):
     """The figures of one set of faces; each triple is a value and its 95 % interval.
 
-    `incorrect` is (recall of worn incorrectly, share of masks called incorrect, how many of the
-    class there are), or None for a model of two classes or a set without the class.
+    `incorrect` is (recall of worn incorrectly, share of worn masks judged so, size of the class), or
+    None for a model of two classes or a set without the class.
     """
 
     name: str
@@ -124,33 +124,35 @@ def crops_of(photos: Sequence[Photo], preprocess: Preprocess) -> list[npt.NDArra
     ]
 
 
-def answers(model: MaskClassifier, photos: Sequence[Photo]) -> Answers:
-    """Return what `model` says of `photos`; photos of one group count as one image."""
-    names = {group: i for i, group in enumerate(dict.fromkeys(p.group for p in photos))}
-    return Answers(
+def classified(model: MaskClassifier, photos: Sequence[Photo]) -> ModelOutputs:
+    """Return the outputs of `model` for `photos`; photos of one group count as one image."""
+    numbers = {group: i for i, group in enumerate(dict.fromkeys(p.group for p in photos))}
+    return ModelOutputs(
         logits=model.logits(crops_of(photos, model.manifest.preprocess)),
         labels=np.array([p.label for p in photos], np.int64),
         heights=np.array([p.height for p in photos], np.float64),
-        groups=np.array([names[p.group] for p in photos], np.int64),
+        groups=np.array([numbers[p.group] for p in photos], np.int64),
         threshold=model.manifest.thresholds.get(LABELS[2], 0.5),
     )
 
 
-def figures(name: str, given: Answers, rounds: int = 1000) -> Figures:
-    """Return the figures of `given`; the intervals come from `rounds` draws of whole images."""
-    two = given[given.labels < 2]
-    truth, said = two.labels, two.binary
-    right = truth == said
-    confidence = binary_confidence(two.logits)
-    matrix = confusion(truth, said, 2)
+def figures(name: str, outputs: ModelOutputs, rounds: int = 1000) -> Figures:
+    """Return the figures of `outputs`; the intervals come from `rounds` resamples of whole images."""
+    binary = outputs[outputs.labels < 2]
+    truth, predicted = binary.labels, binary.binary
+    correct = truth == predicted
+    confidence = binary_confidence(binary.logits)
+    matrix = confusion(truth, predicted, 2)
     accuracy = bootstrap(
-        two.groups, lambda i: float(right[i].mean()) if len(i) else np.nan, rounds=rounds
+        binary.groups, lambda i: float(correct[i].mean()) if len(i) else np.nan, rounds=rounds
     )
-    balanced = bootstrap(two.groups, lambda i: balanced_accuracy(truth[i], said[i]), rounds=rounds)
+    balanced = bootstrap(
+        binary.groups, lambda i: balanced_accuracy(truth[i], predicted[i]), rounds=rounds
+    )
     return Figures(
         name=name,
-        faces=len(two),
-        images=len(np.unique(two.groups)),
+        faces=len(binary),
+        images=len(np.unique(binary.groups)),
         accuracy=(accuracy.value, accuracy.low, accuracy.high),
         balanced=(balanced.value, balanced.low, balanced.high),
         classes=tuple(
@@ -158,19 +160,19 @@ def figures(name: str, given: Answers, rounds: int = 1000) -> Figures:
             for c in class_figures(matrix, LABELS[:2])
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in matrix),
-        calibration=calibration_error(confidence, right),
-        bins=tuple(BinRow(b.confidence, b.accuracy, b.count) for b in reliability(confidence, right))
-        if len(two)
+        calibration=calibration_error(confidence, correct),
+        bins=tuple(BinRow(b.confidence, b.accuracy, b.count) for b in reliability(confidence, correct))
+        if len(binary)
         else (),
-        incorrect=incorrect_figures(given),
+        incorrect=incorrect_figures(outputs),
     )
 
 
-def incorrect_figures(given: Answers) -> tuple[float, float, int] | None:
-    """Return recall of "worn incorrectly", the share of worn masks called so, and the class's number."""
-    bad, good = given.labels == 2, given.labels == 0
-    if given.logits.shape[1] < 3 or not bad.any():
+def incorrect_figures(outputs: ModelOutputs) -> tuple[float, float, int] | None:
+    """Return recall of "worn incorrectly", share of worn masks judged so, and size of the class."""
+    incorrect, masked = outputs.labels == 2, outputs.labels == 0
+    if outputs.logits.shape[1] < 3 or not incorrect.any():
         return None
-    called = softmax(given.logits)[:, 2] >= given.threshold
-    false = float(called[good].mean()) if good.any() else 0.0
-    return float(called[bad].mean()), false, int(bad.sum())
+    predicted = softmax(outputs.logits)[:, 2] >= outputs.threshold
+    false = float(predicted[masked].mean()) if masked.any() else 0.0
+    return float(predicted[incorrect].mean()), false, int(incorrect.sum())

@@ -1,4 +1,4 @@
-"""Figures: per class, balanced, calibrated, and how sure one may be of each. Plain numpy."""
+"""Classification metrics and their bootstrap intervals, in numpy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """One row of a classification report; a ratio of nothing is 0."""
+    """One row of a classification report; ratios without a denominator are 0."""
 
     label: str
     precision: float
@@ -52,7 +52,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin of a reliability diagram: how sure the model was, how often it was right."""
+    """One bin of a reliability diagram: mean confidence, accuracy and number of faces."""
 
     confidence: float
     accuracy: float
@@ -75,10 +75,10 @@ def class_figures(matrix: Ints, labels: tuple[str, ...]) -> list[ClassFigures]:
     """Return precision, recall, F1 and support of each class of a confusion matrix."""
     rows = []
     for i, label in enumerate(labels):
-        right, said, real = int(matrix[i, i]), int(matrix[:, i].sum()), int(matrix[i].sum())
-        precision, recall = _ratio(right, said), _ratio(right, real)
-        f1 = 2 * precision * recall / (precision + recall) if right else 0.0
-        rows.append(ClassFigures(label, precision, recall, f1, real))
+        correct, predicted, support = int(matrix[i, i]), int(matrix[:, i].sum()), int(matrix[i].sum())
+        precision, recall = _ratio(correct, predicted), _ratio(correct, support)
+        f1 = 2 * precision * recall / (precision + recall) if correct else 0.0
+        rows.append(ClassFigures(label, precision, recall, f1, support))
     return rows
 
 
@@ -87,7 +87,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def balanced_accuracy(truth: Ints, predicted: Ints) -> float:
-    """Return the mean recall of the classes that occur in `truth` (nan of no picture)."""
+    """Return the mean recall of the classes that occur in `truth` (nan without pictures)."""
     if len(truth) == 0:
         return float("nan")
     return float(np.mean([(predicted[truth == c] == c).mean() for c in np.unique(truth)]))
@@ -107,7 +107,7 @@ def reliability(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = 
 
 
 def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: int = BINS) -> float:
-    """Return the expected calibration error over equal-mass bins (nan of no picture)."""
+    """Return the expected calibration error over equal-mass bins (nan without pictures)."""
     if len(confidence) == 0:
         return float("nan")
     rows = reliability(confidence, correct, bins)
@@ -117,20 +117,20 @@ def calibration_error(confidence: Floats, correct: npt.NDArray[np.bool_], bins: 
 def bootstrap(
     groups: Ints, figure: Callable[[Ints], float], *, rounds: int = 1000, seed: int = 0
 ) -> Interval:
-    """Return `figure` of all indices, and its interval when whole groups (images) are resampled.
+    """Return `figure` of all rows and its interval, by resampling whole groups (images).
 
-    `figure` gets row indices; a draw for which it is undefined (nan) does not count.
+    `figure` gets row indices; resamples for which it is undefined (nan) do not count.
     """
     names, inverse = np.unique(groups, return_inverse=True)
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     value = figure(np.arange(len(groups)))
     rng = np.random.default_rng(seed)
-    drawn = [
+    resampled = [
         figure(np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))]))
         for _ in range(rounds if len(names) else 0)
     ]
-    known = [x for x in drawn if not np.isnan(x)]
-    if not known:
+    defined = [x for x in resampled if not np.isnan(x)]
+    if not defined:
         return Interval(value, float("nan"), float("nan"))
-    low, high = np.percentile(known, (2.5, 97.5))
+    low, high = np.percentile(defined, (2.5, 97.5))
     return Interval(value, float(low), float(high))

@@ -1,4 +1,4 @@
-"""The network: MobileNetV2 (Sandler et al. 2018) and a head that gives logits."""
+"""The network: MobileNetV2 (Sandler et al. 2018) with a head whose outputs are logits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KERAS_WIDTHS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
 def scaled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return ``rgb / 127.5 - 1``: the real values that the quantized model sees."""
+    """Return ``rgb / 127.5 - 1``: the values that the quantized model's input represents."""
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
@@ -28,7 +28,7 @@ def backbone(size: int, width: float, weights: str) -> keras.Model:
     """Return MobileNetV2 without its top.
 
     `weights` is a file of ImageNet weights without the top, "none", or "" for those that Keras
-    downloads (input sizes it has none for get those of 224). Raises WeightsError.
+    downloads (for a size without weights, those of 224 px). Raises WeightsError.
     """
     shape = (size, size, 3)
     try:
@@ -38,22 +38,22 @@ def backbone(size: int, width: float, weights: str) -> keras.Model:
                 base.load_weights(weights)
             return base
         return keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights="imagenet")
-    except Exception as error:  # Keras raises the bare kind where it cannot download
-        known = ", ".join(map(str, _KERAS_WIDTHS))
+    except Exception as error:  # Keras raises plain Exception if a download fails
+        widths = ", ".join(map(str, _KERAS_WIDTHS))
         raise WeightsError(
             f"no weights for MobileNetV2 of width {width:g} from {weights or 'Keras'}: {error}; "
-            f"give --weights FILE (.h5 without the top, of this width) or none; Keras has {known}"
+            f"use --weights FILE (.h5 without the top, of this width) or none; Keras has {widths}"
         ) from error
 
 
 def build(settings: Settings, classes: int) -> keras.Model:
     """Return the untrained network of `settings` with `classes` logits.
 
-    The paper's recipe freezes the backbone. Fine-tuning lets its batch statistics follow the new
-    pictures, faster than ImageNet's momentum of 0.999 would in a run this short.
+    The paper's recipe freezes the backbone. In fine-tuning the batch statistics adapt to the new
+    pictures; ImageNet's momentum of 0.999 would be too slow for so short a run.
     """
     if settings.weights.endswith(".keras"):
-        return _grown(load_model(Path(settings.weights)), settings, classes)
+        return _with_weights_of(load_model(Path(settings.weights)), settings, classes)
     base = backbone(settings.size, settings.width, settings.weights)
     base.trainable = settings.recipe == "cctv"
     for layer in base.layers:
@@ -71,17 +71,16 @@ def build(settings: Settings, classes: int) -> keras.Model:
 
 
 def _freeze(base: keras.Model, blocks: int) -> None:
-    """Keep the first `blocks` blocks, and the convolution before them, from being trained."""
+    """Make the first `blocks` blocks, and the convolution before them, untrainable."""
     last = {0: "", 1: "expanded_conv_project_BN"}.get(blocks, f"block_{blocks - 1}_project_BN")
     names = [layer.name for layer in base.layers]
     for layer in base.layers[: names.index(last) + 1 if last else 0]:
         layer.trainable = False
 
 
-def _grown(earlier: keras.Model, settings: Settings, classes: int) -> keras.Model:
-    """Return the network of `settings` that starts from an earlier run's, of any input size."""
-    start = msgspec.structs.replace(settings, weights="none")
-    model = build(start, classes)
+def _with_weights_of(earlier: keras.Model, settings: Settings, classes: int) -> keras.Model:
+    """Return the network of `settings` with the weights of an earlier run, of any input size."""
+    model = build(msgspec.structs.replace(settings, weights="none"), classes)
     try:
         model.set_weights(earlier.get_weights())
     except ValueError as error:
@@ -92,10 +91,10 @@ def _grown(earlier: keras.Model, settings: Settings, classes: int) -> keras.Mode
 
 
 def load_model(path: Path, *, to_train: bool = False) -> keras.Model:
-    """Return a `.keras` model, with its optimizer if it is `to_train`. Raises WeightsError."""
+    """Return a `.keras` model, with its optimizer if `to_train`. Raises WeightsError."""
     try:
         return keras.saving.load_model(path, compile=to_train)
-    except Exception as error:  # a damaged file fails in as many ways as there are libraries below
+    except Exception as error:  # damaged files raise exceptions of zipfile, h5py, json, Keras and others
         raise WeightsError(f"{path}: cannot load the model: {error}") from error
 
 

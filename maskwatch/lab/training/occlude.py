@@ -1,7 +1,7 @@
-"""Things painted onto a face by its landmarks: masks worn well or badly, hands, scarves, glasses.
+"""Paints masks and occluders (hands, scarves, glasses, ...) onto faces, placed by their landmarks.
 
-A painted mask turns a bare face of any source into a masked one, so that no source stands for a
-label; what hides a bare mouth without being a mask keeps its label and teaches the difference.
+A painted mask turns a face without a mask of any source into a masked one, so that no source
+predicts a label. An occluder is no mask: it keeps the label, and the model learns the difference.
 Landmarks are float (5, 2): right eye, left eye, nose tip, right and left mouth corner, in pixels.
 """
 
@@ -25,15 +25,15 @@ Points = npt.NDArray[np.float32]
 
 __all__ = ["beard", "frontal", "glasses", "hand", "held", "paint_mask", "scarf"]
 
-# BGR; the colours that masks are sold in come more than once.
+# BGR; the common colours of masks are listed several times.
 _CLOTH = (
     (225, 190, 150), (215, 180, 120), (235, 235, 235), (210, 215, 215), (245, 245, 245), (25, 25, 25),
     (40, 38, 36), (70, 65, 62), (200, 215, 170), (200, 180, 225), (120, 110, 105), (140, 90, 60),
 )  # fmt: skip
 
 
-# Upper edge in the middle, upper and lower edge at the side, lower edge in the middle; in units of
-# the distance from the eyes' middle to the mouth's. The nose tip is at about 0.6.
+# Upper edge in the centre, upper and lower edge at the side, lower edge in the centre; in units of
+# the distance from the centre of the eyes to that of the mouth. The nose tip is at about 0.6.
 _EDGES = {
     Wear.MASKED: ((0.18, 0.45), (0.32, 0.6), (1.25, 1.5), (1.55, 1.85)),
     Wear.UNDER_NOSE: ((0.74, 0.88), (0.6, 0.85), (1.3, 1.5), (1.55, 1.85)),
@@ -43,15 +43,15 @@ _EDGES = {
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """A face's own coordinates: from between the eyes `across` to the right and `down` to the mouth."""
+    """Coordinates of a face: from the centre of the eyes, `across` to the right, `down` to the mouth."""
 
     origin: Points
     across: Points
     down: Points
 
-    def at(self, places: list[tuple[float, float]]) -> Points:
-        """Return pixels (n, 2) of `places` (across, down)."""
-        grid = np.asarray(places, np.float32)
+    def at(self, points: list[tuple[float, float]]) -> Points:
+        """Return the pixels (n, 2) of `points` (across, down)."""
+        grid = np.asarray(points, np.float32)
         pixels = self.origin + grid[:, :1] * self.across + grid[:, 1:] * self.down
         return np.asarray(pixels, np.float32)
 
@@ -64,7 +64,7 @@ def _axes(landmarks: Points) -> _Axes:
 
 
 def frontal(landmarks: Points) -> bool:
-    """Return whether the face looks at the camera enough for flat shapes to sit on it."""
+    """Return whether the face is turned to the camera enough for flat shapes to look right."""
     axes = _axes(landmarks)
     length = float(np.linalg.norm(axes.down))
     between = float(np.linalg.norm(landmarks[1] - landmarks[0]))
@@ -82,7 +82,7 @@ def _blend(image: Image, outline: Points, paint: npt.NDArray[np.float32], soft: 
 
 
 def _cloth(image: Image, axes: _Axes, rng: Generator) -> npt.NDArray[np.float32]:
-    """Return float BGR like `image`: a cloth's colour, folds and print, lit as the face is."""
+    """Return float BGR like `image`: cloth of random colour, folds and print, lit like the face."""
     height, width = image.shape[:2]
     plain = rng.random() < 0.75
     colour = np.array(_CLOTH[int(rng.integers(len(_CLOTH)))] if plain else rng.uniform(10, 245, 3))
@@ -108,10 +108,10 @@ def _cloth(image: Image, axes: _Axes, rng: Generator) -> npt.NDArray[np.float32]
 
 
 def paint_mask(image: Image, landmarks: Points, wear: Wear, rng: Generator) -> Image:
-    """Return the face (uint8 BGR) with a cloth or surgical mask painted on, worn as `wear` says.
+    """Return the face (uint8 BGR) with a cloth or surgical mask painted on.
 
-    Flat and quick, for faces of any size. `lab.scenes.masks.draw_mask` renders a mask with folds and
-    shadows, but needs a portrait with its outline. `wear` is MASKED, UNDER_NOSE or ON_CHIN.
+    `wear` is MASKED, UNDER_NOSE or ON_CHIN. The mask is flat, quick to paint and fits faces of any
+    size; `lab.scenes.masks.draw_mask` renders folds and shadows, but needs a portrait's outline.
     """
     axes = _axes(landmarks)
     top, side_top, side_low, low = (float(rng.uniform(*span)) for span in _EDGES[wear])
@@ -148,7 +148,7 @@ def _skin(image: Image, landmarks: Points) -> Points:
 
 
 def hand(image: Image, landmarks: Points, rng: Generator) -> Image:
-    """Return the face with fingers over its mouth: no mask, whatever it hides."""
+    """Return the face with fingers over its mouth."""
     return _fingers(image, _axes(landmarks), _skin(image, landmarks), rng)
 
 
@@ -173,9 +173,9 @@ def _fingers(image: Image, axes: _Axes, skin: Points, rng: Generator) -> Image:
 
 
 def held(image: Image, landmarks: Points, rng: Generator) -> Image:
-    """Return the face behind a telephone, a cup or a microphone held to it: no mask either.
+    """Return the face behind a telephone, a cup or a microphone held to it.
 
-    Unlike a mask it is narrow, stands at a slant, hides one side or the middle only, and has fingers.
+    Unlike a mask it is narrow and tilted, hides one side or the centre only, and often has fingers.
     """
     axes = _axes(landmarks)
     x, y = float(rng.uniform(-0.7, 0.7)), float(rng.uniform(0.8, 1.3))
@@ -195,7 +195,7 @@ def held(image: Image, landmarks: Points, rng: Generator) -> Image:
 
 
 def beard(image: Image, landmarks: Points, rng: Generator) -> Image:
-    """Return the face with a beard: dark, rough, and round the mouth."""
+    """Return the face with a dark, rough beard around the mouth."""
     axes = _axes(landmarks)
     top = float(rng.uniform(0.75, 0.95))
     right = [
@@ -218,7 +218,7 @@ def beard(image: Image, landmarks: Points, rng: Generator) -> Image:
 
 
 def scarf(image: Image, landmarks: Points, rng: Generator) -> Image:
-    """Return the face with a scarf or collar below the mouth: still bare."""
+    """Return the face with a scarf or collar below the mouth."""
     axes = _axes(landmarks)
     top = float(rng.uniform(1.35, 1.6))
     outline = axes.at(

@@ -1,4 +1,4 @@
-"""The pictures of a report: learning curves, confusion matrix, reliability diagram. PNG, no window."""
+"""The plots of a report as PNG: learning curves, confusion matrix, reliability diagram."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def plot_history(history: Sequence[Epoch], path: Path) -> None:
-    """Draw loss and accuracy per epoch, of training and validation."""
+    """Draw training and validation loss and accuracy per epoch."""
     figure = Figure(figsize=(9, 4))
     epochs = [epoch.epoch for epoch in history]
-    for place, name in enumerate(("loss", "accuracy"), start=1):
-        axes = figure.add_subplot(1, 2, place)
+    for column, name in enumerate(("loss", "accuracy"), start=1):
+        axes = figure.add_subplot(1, 2, column)
         axes.plot(epochs, [getattr(e, name) for e in history], "o-", label=f"train (augmented) {name}")
         axes.plot(epochs, [getattr(e, f"val_{name}") for e in history], "o-", label=f"validation {name}")
         axes.set_xlabel("epoch")

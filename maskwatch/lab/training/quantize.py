@@ -1,4 +1,4 @@
-"""From a Keras model to TFLite: float32, and full-integer int8 with per-channel weights."""
+"""Converts a Keras model to TFLite: float32, and full-integer int8 with per-channel weights."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from maskwatch.lab.training.rounding import rounded_depthwise
 __all__ = ["to_float", "to_int8", "to_int8_corrected"]
 
 
-_FOR_RANGES: Final = 300
-_FOR_MEANS: Final = 192
+_RANGE_CROPS: Final = 300
+_MEAN_CROPS: Final = 192
 
 
 def to_float(model: Any) -> bytes:
@@ -28,23 +28,23 @@ def to_float(model: Any) -> bytes:
     return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
-def to_int8_corrected(model: Any, judged: npt.NDArray[np.uint8], seed: int) -> bytes:
-    """Return the int8 model with depthwise weights rounded so that the answers stay.
+def to_int8_corrected(model: Any, crops: npt.NDArray[np.uint8], seed: int) -> bytes:
+    """Return the int8 model with depthwise weights rounded so that the outputs change little.
 
-    Ranges and means come from some of `judged` (n, size, size, 3), drawn by `seed`. The model itself
-    is left as it was.
+    Ranges and means come from a random choice (by `seed`) of `crops` (n, size, size, 3). The model is
+    not changed.
     """
-    order = np.random.default_rng(seed).permutation(len(judged))
-    with rounded_depthwise(model, judged[order[:_FOR_MEANS]]):
-        return to_int8(model, judged[order[:_FOR_RANGES]])
+    order = np.random.default_rng(seed).permutation(len(crops))
+    with rounded_depthwise(model, crops[order[:_MEAN_CROPS]]):
+        return to_int8(model, crops[order[:_RANGE_CROPS]])
 
 
 def to_int8(model: Any, representative: npt.NDArray[np.uint8]) -> bytes:
     """Return the model as int8: raw uint8 RGB in, int8 logits out.
 
-    `representative` are uint8 RGB crops (n, size, size, 3) as serving sees them, 100 or more for a
-    model that is to be used; the ranges of all activations are taken from them. Pure black and
-    white are added, so that the input's scale is 1/127.5 whatever the crops hold.
+    `representative` are uint8 RGB crops (n, size, size, 3) as in serving, at least 100 for a model
+    that is used; they determine the ranges of all activations. Pure black and white are added, so
+    that the input's scale is always 1/127.5.
     """
     if len(representative) == 0:
         raise DataError("quantization needs representative crops; the validation split is empty")
@@ -66,7 +66,7 @@ def _with_extremes(images: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[n
 
 
 def _converted(converter: Any) -> bytes:
-    """Return the converted model; the converter's chatter on stdout and its own warnings are dropped."""
+    """Return the converted model; output of the converter on stdout and its warnings are dropped."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         return bytes(converter.convert())

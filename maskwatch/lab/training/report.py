@@ -1,4 +1,4 @@
-"""The report of a training run: every variant on every set, float against int8 image by image."""
+"""The report of a training run: every variant on every set, float compared with int8."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from maskwatch.lab.training.prepare import Prepared
     from maskwatch.lab.training.settings import Settings
 
-__all__ = ["Side", "classification_report", "write_report"]
+__all__ = ["EvaluatedSet", "classification_report", "write_report"]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One set of crops, the pictures they are of, and each variant's raw logits (n, classes)."""
+class EvaluatedSet:
+    """One set of crops, the names of their pictures, and each variant's raw logits (n, classes)."""
 
     name: str
     pictures: tuple[str, ...]
@@ -35,7 +35,7 @@ class Side:
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """One variant on one set, as it stands in report.json."""
+    """One variant on one set, as in report.json."""
 
     set: str
     variant: str
@@ -57,19 +57,19 @@ def classification_report(rows: list[ClassFigures], accuracy: float) -> str:
 
 
 def write_report(
-    run: Path, settings: Settings, prepared: Prepared, sides: list[Side], manifest: Manifest
+    run: Path, settings: Settings, prepared: Prepared, sets: list[EvaluatedSet], manifest: Manifest
 ) -> None:
     """Write report.txt, report.json, float-against-int8.csv and the plots into the run folder."""
     model = MaskClassifier(run / f"{manifest.id}.json")
     rows: list[_Row] = []
     compared: list[str] = []
-    for side in sides:
-        int8 = model.logits(list(side.batch.images))
-        # The int8 model's are calibrated, and lean as its manifest says: so must those beside it.
-        plain = model.calibrated(side.logits["float"])
-        variants = {**side.logits, "float": plain, "int8": int8}
-        rows += [_row(side, name, logits) for name, logits in variants.items()]
-        compared.append(_compare(run, side, plain, int8))
+    for each in sets:
+        int8 = model.logits(list(each.batch.images))
+        # `logits` are calibrated and have the manifest's offsets; for a comparison, float needs both.
+        calibrated = model.calibrated(each.logits["float"])
+        variants = {**each.logits, "float": calibrated, "int8": int8}
+        rows += [_row(each, name, logits) for name, logits in variants.items()]
+        compared.append(_compare(run, each, calibrated, int8))
     (run / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
     (run / "report.txt").write_text(
         _text(settings, prepared, manifest, rows, compared), encoding="utf-8"
@@ -77,32 +77,32 @@ def write_report(
     _plots(run, rows)
 
 
-def _row(side: Side, variant: str, logits: Floats) -> _Row:
-    truth = side.batch.labels
+def _row(crops: EvaluatedSet, variant: str, logits: Floats) -> _Row:
+    truth = crops.batch.labels
     classes = logits.shape[1]
-    # A set may hold a class that this model does not know: it counts as wrong in no figure.
-    known = truth < classes
-    said = logits.argmax(axis=1)[known]
-    matrix = confusion(truth[known], said, classes)
-    right = int(np.trace(matrix))
+    # Pictures of a class that the model does not have are left out of all figures.
+    included = truth < classes
+    predicted = logits.argmax(axis=1)[included]
+    matrix = confusion(truth[included], predicted, classes)
+    correct = int(np.trace(matrix))
     total = int(matrix.sum())
     return _Row(
-        side.name, variant, total, right / max(1, total), total - right,
+        crops.name, variant, total, correct / max(1, total), total - correct,
         class_figures(matrix, LABELS[:classes]), matrix.tolist(),
     )  # fmt: skip
 
 
-def _compare(run: Path, side: Side, plain: Floats, int8: Floats) -> str:
-    """Write float's and int8's answer of each image that they disagree on; return the summary line."""
-    one, other = plain.argmax(axis=1), int8.argmax(axis=1)
-    path = run / f"float-against-int8-{side.name.replace(' ', '-')}.csv"
+def _compare(run: Path, crops: EvaluatedSet, float_logits: Floats, int8: Floats) -> str:
+    """Write float's and int8's prediction for each image; return the summary line."""
+    one, other = float_logits.argmax(axis=1), int8.argmax(axis=1)
+    path = run / f"float-against-int8-{crops.name.replace(' ', '-')}.csv"
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["picture", "true", "float", "int8", "differs"])
-        for i, (picture, truth) in enumerate(zip(side.pictures, side.batch.labels, strict=True)):
+        for i, (picture, truth) in enumerate(zip(crops.pictures, crops.batch.labels, strict=True)):
             names = (LABELS[int(truth)], LABELS[int(one[i])], LABELS[int(other[i])])
             writer.writerow([picture, *names, int(one[i] != other[i])])
-    return f"{side.name}: float and int8 disagree on {int((one != other).sum())} of {len(int8)} images"
+    return f"{crops.name}: float and int8 disagree on {int((one != other).sum())} of {len(int8)} images"
 
 
 def _text(
@@ -131,5 +131,5 @@ def _plots(run: Path, rows: list[_Row]) -> None:
     for row in rows:
         if row.variant == "int8":
             labels = LABELS[: len(row.confusion)]
-            place = run / f"confusion-{row.set.replace(' ', '-')}.png"
-            plot_confusion(row.confusion, labels, f"{row.set}, int8", place)
+            path = run / f"confusion-{row.set.replace(' ', '-')}.png"
+            plot_confusion(row.confusion, labels, f"{row.set}, int8", path)

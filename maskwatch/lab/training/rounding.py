@@ -1,11 +1,10 @@
-"""Rounding that int8 survives: depthwise weights whose sums stay, and means that are put right.
+"""Rounding for int8: depthwise weights keep their sums, and channel means are corrected.
 
-A depthwise filter has nine weights, and its input is often nearly constant (a saturated ReLU6), so
-what rounding does to the *sum* of the nine is what it does to the output, and batch normalization
-makes it larger. Measured on MobileNetV2 at 96 px, this alone was nearly all of the int8 model's
-error. So the weights are put on the grid that the converter will use in a way that keeps their sum,
-and what error is left in the mean is taken out of the batch normalization that follows
-("bias correction", Nagel et al. 2019).
+A depthwise filter has nine weights, and its input is often nearly constant (a saturated ReLU6). The
+rounding error of the *sum* of the weights is then the error of the output, and batch normalization
+amplifies it. On MobileNetV2 at 96 px this was nearly the whole error of the int8 model. Therefore
+weights are rounded to the converter's grid so that their sum is kept, and the remaining error of the
+mean is removed in the following batch normalization ("bias correction", Nagel et al. 2019).
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ Floats = npt.NDArray[np.float32]
 
 
 def round_keeping_sum(kernel: Floats) -> Floats:
-    """Return a depthwise kernel (rows, columns, channels, 1) on its int8 grid, channel by channel.
+    """Return a depthwise kernel (rows, columns, channels, 1) rounded to its int8 grid, by channel.
 
-    The largest weight of a channel stays as it is (it sets the grid); the others are rounded up or
-    down so that their sum is as near to the exact one as the grid allows.
+    The largest weight of a channel defines the grid and is kept. The others are rounded up or down,
+    so that their sum is as near to the exact one as the grid allows.
     """
     flat = kernel.reshape(-1, kernel.shape[2]).astype(np.float64)
     step = np.abs(flat).max(axis=0) / _LEVELS
@@ -40,12 +39,12 @@ def round_keeping_sum(kernel: Floats) -> Floats:
     exact = flat / step
     grid = np.round(exact)
     for channel in range(flat.shape[1]):
-        _shift(grid[:, channel], exact[:, channel])
+        _match_sums(grid[:, channel], exact[:, channel])
     return np.asarray((grid * step).reshape(kernel.shape), np.float32)
 
 
-def _shift(grid: npt.NDArray[np.float64], exact: npt.NDArray[np.float64]) -> None:
-    """Move single entries of `grid` by one, those that lose least by it, until the sums agree."""
+def _match_sums(grid: npt.NDArray[np.float64], exact: npt.NDArray[np.float64]) -> None:
+    """Change entries of `grid` by one, in order of the error this adds, until the sums agree."""
     missing = round(float(exact.sum() - grid.sum()))
     sign = 1 if missing > 0 else -1
     cost = (grid - exact) * sign
@@ -68,8 +67,8 @@ def _pairs(model: Any) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _feeds(one: Any, other: Any) -> bool:
-    return any(one.output is given for given in _as_list(other.input))
+def _feeds(layer: Any, other: Any) -> bool:
+    return any(layer.output is tensor for tensor in _as_list(other.input))
 
 
 def _as_list(tensors: Any) -> list[Any]:
@@ -78,33 +77,36 @@ def _as_list(tensors: Any) -> list[Any]:
 
 @contextmanager
 def rounded_depthwise(model: Any, crops: npt.NDArray[np.uint8]) -> Iterator[None]:
-    """Lend `model` rounded depthwise weights, its means put right on `crops` (n, size, size, 3)."""
-    own = model.get_weights()
+    """Give `model` rounded depthwise weights within the context.
+
+    Means are corrected on `crops` (n, size, size, 3); on exit the weights are restored.
+    """
+    original = model.get_weights()
     pairs = _pairs(model)
     try:
         if pairs:
             _round_all(model, pairs, crops)
         yield
     finally:
-        model.set_weights(own)
+        model.set_weights(original)
 
 
 def _round_all(model: Any, pairs: list[tuple[Any, Any]], crops: npt.NDArray[np.uint8]) -> None:
     base = next((layer for layer in model.layers if hasattr(layer, "layers")), model)
     probe = keras.Model(base.input, [convolution.output for convolution, _ in pairs])
-    wanted = _means(probe, crops)
+    exact = _means(probe, crops)
     for convolution, _ in pairs:
         (kernel,) = convolution.get_weights()
         convolution.set_weights([round_keeping_sum(kernel)])
     for number, (_, normalization) in enumerate(pairs):
-        # Earlier corrections move later means, so each layer is measured after those before it.
-        moved = _means(probe, crops)[number] - wanted[number]
+        # Corrections change later means, so each layer is measured after those before it.
+        error = _means(probe, crops)[number] - exact[number]
         gamma, beta, mean, variance = normalization.get_weights()
-        normalization.set_weights([gamma, beta, mean + moved, variance])
+        normalization.set_weights([gamma, beta, mean + error, variance])
 
 
 def _means(probe: Any, crops: npt.NDArray[np.uint8]) -> list[Floats]:
-    """Return the mean of every output channel of `probe` over `crops` and places."""
+    """Return the mean of every output channel of `probe` over crops and positions."""
     sums: list[Floats] = []
     for start in range(0, len(crops), _BATCH):
         part = crops[start : start + _BATCH]

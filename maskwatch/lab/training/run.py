@@ -1,4 +1,4 @@
-"""A training run: a folder that begins with settings and ends with a model and a report."""
+"""A training run: from the settings in its folder to a model and a report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from maskwatch.lab.training.measure import crops_of
 from maskwatch.lab.training.network import predict
 from maskwatch.lab.training.prepare import Prepared, prepare
 from maskwatch.lab.training.quantize import to_float, to_int8_corrected
-from maskwatch.lab.training.report import Side, write_report
+from maskwatch.lab.training.report import EvaluatedSet, write_report
 from maskwatch.lab.training.sampler import Batch, Sampler
 from maskwatch.lab.training.settings import Settings, read_settings, write_settings
 from maskwatch.vision.interpreter import Interpreter
@@ -37,48 +37,47 @@ from maskwatch.vision.manifest import (
 )
 from maskwatch.vision.preprocess import Preprocess
 
-__all__ = ["Listener", "begin", "go_on"]
+__all__ = ["ProgressReport", "resume_run", "start_run"]
 
 _LICENCES: Final = "see docs/model-card.md; pictures collected from the web, not shipped"
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Whom a run tells what it does: lines of text, and where the loop stands."""
+class ProgressReport:
+    """Callbacks of a run: `line` gets lines of text, `progress` steps and epochs of the loop."""
 
-    say: Callable[[str], None]
-    tell: Callable[[Progress | Epoch], None]
+    line: Callable[[str], None]
+    progress: Callable[[Progress | Epoch], None]
 
 
-def begin(settings: Settings, run: Path, listener: Listener) -> Path:
+def start_run(settings: Settings, run: Path, report: ProgressReport) -> Path:
     """Train into the new folder `run`; return the manifest of the int8 model.
 
-    Raises UsageError where the folder has a run already, DataError for unusable pictures.
+    Raises UsageError if the folder has a run already, DataError for unusable pictures.
     """
-    if _begun(run):
-        raise UsageError(f"{run} has a run already; go on with --resume {run}, or choose another --out")
-    prepared = prepare(settings, listener.say)
+    if _has_run(run):
+        raise UsageError(f"{run} has a run already; use --resume {run}, or choose another --out")
+    prepared = prepare(settings, report.line)
     run.mkdir(parents=True, exist_ok=True)
     write_settings(run, settings)
-    return _work(settings, prepared, run, listener)
+    return _train(settings, prepared, run, report)
 
 
-def _begun(run: Path) -> bool:
-    """Return whether there is something to lose: settings alone are not."""
+def _has_run(run: Path) -> bool:
+    """Return whether the folder has results of training; settings alone may be overwritten."""
     return any((run / name).exists() for name in ("history.csv", "model.keras"))
 
 
-def go_on(run: Path, listener: Listener) -> Path:
-    """Go on with the run in folder `run` from its last whole epoch; return its manifest."""
+def resume_run(run: Path, report: ProgressReport) -> Path:
+    """Resume the run in folder `run` after its last complete epoch; return its manifest."""
     settings = read_settings(run)
-    done = len(read_history(run))
-    listener.say(f"resuming after epoch {done} of {settings.epochs}")
-    return _work(settings, prepare(settings, listener.say), run, listener)
+    report.line(f"resuming after epoch {len(read_history(run))} of {settings.epochs}")
+    return _train(settings, prepare(settings, report.line), run, report)
 
 
-def _work(settings: Settings, prepared: Prepared, run: Path, listener: Listener) -> Path:
+def _train(settings: Settings, prepared: Prepared, run: Path, report: ProgressReport) -> Path:
     seed_everything(settings.seed, settings.threads)
-    _say_split(prepared, listener.say)
+    _report_split(prepared, report.line)
     classes = 1 + max(p.label for p in prepared.train)
     augment = Augment(settings.size, settings.margin, settings.strength)
     plain = settings.recipe != "cctv"
@@ -87,30 +86,40 @@ def _work(settings: Settings, prepared: Prepared, run: Path, listener: Listener)
     validation = _batch(prepared.validation, preprocess)
     classical: list[tuple[Classical, Any]] = []
     if settings.recipe == "features":
-        model, classical = _classical(settings, prepared, validation, preprocess, listener.say)
+        model, classical = _classical(settings, prepared, validation, preprocess, report.line)
     else:
         steps = max(1, (settings.samples or len(prepared.train)) // settings.batch)
-        model = fit(settings, sampler, validation, run, classes=classes, steps=steps, tell=listener.tell)
-    listener.say("converting to TFLite")
-    judged = validation if plain else _with_degraded(validation, prepared, settings, augment)
-    manifest = _export(model, settings, prepared, judged, sampler.prior, run)
-    sides = _sides(model, classical, prepared, validation, preprocess)
-    write_report(run, settings, prepared, sides, manifest)
+        model = fit(
+            settings,
+            sampler,
+            validation,
+            run,
+            classes=classes,
+            steps=steps,
+            on_progress=report.progress,
+        )
+    report.line("converting to TFLite")
+    calibration = validation if plain else _with_degraded(validation, prepared, settings, augment)
+    manifest = _export(model, settings, prepared, calibration, sampler.prior, run)
+    sets = _evaluated_sets(model, classical, prepared, validation, preprocess)
+    write_report(run, settings, prepared, sets, manifest)
     return run / f"{manifest.id}.json"
 
 
-def _say_split(prepared: Prepared, say: Callable[[str], None]) -> None:
+def _report_split(prepared: Prepared, report: Callable[[str], None]) -> None:
     sides = (("train", prepared.train), ("validation", prepared.validation), ("test", prepared.test))
     for name, photos in sides:
         counts = Counter(LABELS[p.label] for p in photos)
-        say(f"{name}: {len(photos)} faces ({', '.join(f'{n} {k}' for k, n in sorted(counts.items()))})")
-    say(
-        f"left out: {prepared.leaks} that show a picture kept for measuring, "
+        report(
+            f"{name}: {len(photos)} faces ({', '.join(f'{n} {k}' for k, n in sorted(counts.items()))})"
+        )
+    report(
+        f"excluded: {prepared.leaks} that show a test or held-out picture, "
         f"{prepared.too_small} too small, "
         f"{len(prepared.unreadable)} unreadable, {len(prepared.held_out)} of held-out sources"
     )
     for path in prepared.unreadable:
-        say(f"unreadable: {path}")
+        report(f"unreadable: {path}")
 
 
 def _batch(photos: Sequence[Photo], preprocess: Preprocess) -> Batch:
@@ -121,15 +130,15 @@ def _batch(photos: Sequence[Photo], preprocess: Preprocess) -> Batch:
 
 
 def _with_degraded(validation: Batch, prepared: Prepared, settings: Settings, augment: Augment) -> Batch:
-    """Return the validation crops and as many again as a camera would have given them.
+    """Return the validation crops and as many degraded ones.
 
-    Ranges and temperature come from both: a camera's crops are what the model will be asked about.
+    Ranges and temperature come from both, since the model classifies the crops of cameras.
     """
-    draw = Sampler(prepared.validation, augment, batch=settings.batch, seed=settings.seed + 1)
-    drawn = [draw.batch(i) for i in range(max(1, len(validation.labels) // settings.batch))]
+    sampler = Sampler(prepared.validation, augment, batch=settings.batch, seed=settings.seed + 1)
+    degraded = [sampler.batch(i) for i in range(max(1, len(validation.labels) // settings.batch))]
     return Batch(
-        np.concatenate([validation.images, *(b.images for b in drawn)]),
-        np.concatenate([validation.labels, *(b.labels for b in drawn)]),
+        np.concatenate([validation.images, *(b.images for b in degraded)]),
+        np.concatenate([validation.labels, *(b.labels for b in degraded)]),
     )
 
 
@@ -138,17 +147,17 @@ def _classical(
     prepared: Prepared,
     validation: Batch,
     preprocess: Preprocess,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> tuple[Any, list[tuple[Classical, Any]]]:
     """Fit the scikit-learn classifiers; return the better one as a model, and all of them."""
     extract = extractor(settings)
     train = _batch(prepared.train, preprocess)
-    say("fitting scikit-learn classifiers to features")
+    report("fitting scikit-learn classifiers to features")
     fitted, _ = fit_classical(extract, train.images, train.labels, settings.seed)
-    seen = predict(extract, validation.images)
-    scores = [float((c.logits(seen).argmax(axis=1) == validation.labels).mean()) for c in fitted]
+    features = predict(extract, validation.images)
+    scores = [float((c.logits(features).argmax(axis=1) == validation.labels).mean()) for c in fitted]
     for classifier, score in zip(fitted, scores, strict=True):
-        say(f"{classifier.name}: accuracy {score:.4f} on validation")
+        report(f"{classifier.name}: accuracy {score:.4f} on validation")
     best = fitted[int(np.argmax(scores))]
     return best.as_head(extract), [(c, extract) for c in fitted]
 
@@ -157,7 +166,7 @@ def _export(
     model: Any,
     settings: Settings,
     prepared: Prepared,
-    judged: Batch,
+    calibration: Batch,
     prior: dict[int, float],
     run: Path,
 ) -> Manifest:
@@ -165,14 +174,16 @@ def _export(
     model.save(run / "model.keras")
     name = f"masks-{settings.size}" + ("" if settings.width == 1 else f"-w{round(settings.width * 100)}")
     (run / f"{name}-float.tflite").write_bytes(to_float(model))
-    int8 = to_int8_corrected(model, judged.images, settings.seed)
+    int8 = to_int8_corrected(model, calibration.images, settings.seed)
     (run / f"{name}.tflite").write_bytes(int8)
     interpreter = Interpreter(int8, name)
-    logits = interpreter.run(judged.images)
-    temperature = fit_temperature(logits, judged.labels)
-    three = logits.shape[1] == len(LABELS)
-    threshold = incorrect_threshold(logits / np.float32(temperature), judged.labels) if three else 0
-    read, wrote = interpreter.input, interpreter.output
+    logits = interpreter.run(calibration.images)
+    temperature = fit_temperature(logits, calibration.labels)
+    thresholds = {}
+    if logits.shape[1] == len(LABELS):
+        calibrated = logits / np.float32(temperature)
+        thresholds[LABELS[2]] = incorrect_threshold(calibrated, calibration.labels)
+    inputs, outputs = interpreter.input, interpreter.output
     sources = Counter(p.source for p in prepared.train)
     manifest = Manifest(
         format=1,
@@ -187,16 +198,16 @@ def _export(
             size=settings.size,
             margin=settings.margin,
             colour="rgb",
-            dtype=read.dtype,
-            scale=read.scale,
-            zero_point=read.zero_point,
+            dtype=inputs.dtype,
+            scale=inputs.scale,
+            zero_point=inputs.zero_point,
         ),
         output=OutputSpec(
-            kind="logits", dtype=wrote.dtype, scale=wrote.scale, zero_point=wrote.zero_point
+            kind="logits", dtype=outputs.dtype, scale=outputs.scale, zero_point=outputs.zero_point
         ),
         temperature=temperature,
         prior={LABELS[label]: share for label, share in prior.items()},
-        thresholds={LABELS[2]: threshold} if three else {},
+        thresholds=thresholds,
         offsets={LABELS[1]: settings.lean} if settings.lean else {},
         metrics=(),
         data=tuple(DataSource(source, n, _LICENCES) for source, n in sorted(sources.items())),
@@ -205,22 +216,22 @@ def _export(
     return manifest
 
 
-def _sides(
+def _evaluated_sets(
     model: Any,
     classical: list[tuple[Classical, Any]],
     prepared: Prepared,
     validation: Batch,
     preprocess: Preprocess,
-) -> list[Side]:
-    """Return raw logits of every trained variant on validation and, where there is one, on test."""
+) -> list[EvaluatedSet]:
+    """Return raw logits of every variant on validation, and on test and held-out sources if any."""
     sets = [("validation", prepared.validation, validation)]
     for name, photos in (("test", prepared.test), ("held-out sources", prepared.held_out)):
         if photos:
             sets.append((name, photos, _batch(photos, preprocess)))
-    sides = []
+    evaluated = []
     for name, photos, batch in sets:
-        given = {"float": predict(model, batch.images)}
+        logits = {"float": predict(model, batch.images)}
         for classifier, extract in classical:
-            given[classifier.name] = classifier.logits(predict(extract, batch.images))
-        sides.append(Side(name, tuple(photo.name for photo in photos), batch, given))
-    return sides
+            logits[classifier.name] = classifier.logits(predict(extract, batch.images))
+        evaluated.append(EvaluatedSet(name, tuple(photo.name for photo in photos), batch, logits))
+    return evaluated

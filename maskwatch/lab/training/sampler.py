@@ -1,9 +1,8 @@
-"""Which crop is trained on next: balanced by class and by source, and the same for the same seed.
+"""Samples training batches: balanced by class and source, and reproducible.
 
-A class gets its share whatever its number of pictures; within a class a source gets a share that
-grows with the square root of its number, and a source known in one class only is kept from standing
-for it by masks painted onto its bare faces. Batch `k` depends on the seed and on `k` alone, so a
-resumed run goes on with exactly the batches it would have had.
+Each class has a fixed share. Within a class, a source's share is proportional to the square root of
+its size; masks painted onto faces of any source keep a source from predicting its label. Batch `k`
+depends only on the seed and on `k`, so a resumed run gets exactly the batches of a run never stopped.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ if TYPE_CHECKING:
 __all__ = ["CLASS_SHARE", "Batch", "Sampler", "prefetch"]
 
 CLASS_SHARE: Final = (0.40, 0.48, 0.12)
-_PAINTED: Final = {0: 0.08, 1: 0.14, 2: 0.30}  # share of a class that is painted onto bare faces
-_BOXED_BONUS: Final = 2.0  # faces cut from whole photographs are what serving sees
-_COMPRESSED: Final = 0.6  # of the batches have crops that went through H.264
-_IN_SHEET: Final = 12
-_TILES: Final = (16, 24, 32, 48, 64)
-_BEFORE: Final = {0: 0.06, 1: 0.16, 2: 0.06}  # share with something in the way: mostly of bare faces
-_TURNED: Final = 3  # a turned bare face counts as many: few collections have enough
-# A hand, or what it holds, is what bare faces were most often taken for masked by.
+_PAINTED: Final = {0: 0.08, 1: 0.14, 2: 0.30}  # share of a class painted onto faces without a mask
+_BOXED_WEIGHT: Final = 2.0  # faces of whole photographs resemble those in serving
+_COMPRESSED: Final = 0.6  # share of the batches with crops compressed by H.264
+_COMPRESSED_CROPS: Final = 12
+_COMPRESSED_SIDES: Final = (16, 24, 32, 48, 64)
+_OBSTRUCTED: Final = {0: 0.06, 1: 0.16, 2: 0.06}  # share of a class with an obstacle before the face
+_TURNED_COPIES: Final = 3  # of a turned face without a mask: collections have too few
+# Hands and held objects caused most false masks.
 _OCCLUDERS: Final = (
     *(occlude.hand, occlude.hand, occlude.held, occlude.held),
     *(occlude.beard, occlude.scarf, occlude.glasses),
@@ -61,7 +60,7 @@ def landmarks(face: Detection) -> npt.NDArray[np.float32]:
 
 
 class Sampler:
-    """Draws batches from `photos`; `plain` uses the paper's augmentation and the data's own balance."""
+    """Samples batches of `photos`; `plain` uses the paper's augmentation and no balancing."""
 
     def __init__(
         self, photos: Sequence[Photo], augment: Augment, *, batch: int, seed: int, plain: bool = False
@@ -71,24 +70,24 @@ class Sampler:
         self._pools: dict[int, dict[str, list[Photo]]] = defaultdict(lambda: defaultdict(list))
         for photo in photos:
             turned = photo.label == 1 and photo.face is not None and not _paintable(photo)
-            self._pools[photo.label][photo.source] += [photo] * (_TURNED if turned else 1)
+            self._pools[photo.label][photo.source] += [photo] * (_TURNED_COPIES if turned else 1)
         self._labels = sorted(self._pools)
         share = np.array([CLASS_SHARE[label] for label in self._labels])
         self._class_share = share / share.sum()
         self._bare = [p for p in photos if p.label == 1 and _paintable(p)]
-        # What comes before a face never shows a mask: it would change what the label ought to be.
-        self._others = [p for p in photos if p.label == 1]
+        # An obstacle must not show a mask, which would contradict the label.
+        self._obstacles = [p for p in photos if p.label == 1]
 
     @property
     def prior(self) -> dict[int, float]:
-        """Share of each label in what is drawn."""
+        """Share of each label among the sampled crops."""
         if self._plain:
             count = Counter(photo.label for photo in self._photos)
             return {label: n / len(self._photos) for label, n in sorted(count.items())}
         return dict(zip(self._labels, map(float, self._class_share), strict=True))
 
     def batch(self, number: int) -> Batch:
-        """Return batch `number`, the same whenever it is asked for."""
+        """Return batch `number`; the same number always gives the same batch."""
         rng = np.random.default_rng([self._seed, number])
         draw = self._draw_plain if self._plain else self._draw
         crops, labels = zip(*(draw(rng) for _ in range(self._batch)), strict=True)
@@ -100,9 +99,9 @@ class Sampler:
         return Batch(stacked, np.array(labels, np.int64))
 
     def _compress(self, images: list[Image], rng: Generator) -> None:
-        """Put some of `images` through H.264 together, at the size of a far face."""
-        chosen = rng.choice(len(images), min(_IN_SHEET, len(images)), replace=False)
-        side = int(rng.choice(_TILES))
+        """Compress some of `images` with H.264, at the size of a distant face."""
+        chosen = rng.choice(len(images), min(_COMPRESSED_CROPS, len(images)), replace=False)
+        side = int(rng.choice(_COMPRESSED_SIDES))
         tiles = compress_h264([resize(images[i], side) for i in chosen], rng)
         for index, tile in zip(chosen, tiles, strict=True):
             images[index] = tile
@@ -114,7 +113,7 @@ class Sampler:
         pools = self._pools[label]
         names = sorted(pools)
         weight = np.sqrt([len(pools[name]) for name in names])
-        weight *= [_BOXED_BONUS if pools[name][0].box is not None else 1.0 for name in names]
+        weight *= [_BOXED_WEIGHT if pools[name][0].box is not None else 1.0 for name in names]
         pool = pools[names[int(rng.choice(len(names), p=weight / weight.sum()))]]
         photo = pool[int(rng.integers(len(pool)))]
         return self._crop(photo, photo.image, rng), label
@@ -124,7 +123,7 @@ class Sampler:
         return classic(photo.image, self._augment.size, rng), photo.label
 
     def _painted(self, label: int, rng: Generator) -> tuple[Photo, Image]:
-        """Return a bare face and its picture with a mask (or, for the bare class, an occluder) on it."""
+        """Return a photo without a mask, and its picture with a painted mask (label 1: an occluder)."""
         photo = self._bare[int(rng.integers(len(self._bare)))]
         assert photo.face is not None
         marks = landmarks(photo.face)
@@ -134,15 +133,15 @@ class Sampler:
         return photo, occlude.paint_mask(photo.image, marks, wear, rng)
 
     def _crop(self, photo: Photo, image: Image, rng: Generator) -> Image:
-        """Return an augmented crop: by the annotated box, the detector's, or the picture as it is."""
-        before = None
-        if self._others and rng.random() < _BEFORE[photo.label] * self._augment.strength:
-            before = self._others[int(rng.integers(len(self._others)))].image
+        """Return an augmented crop: by the annotated or the detected box, or the whole picture."""
+        obstacle = None
+        if self._obstacles and rng.random() < _OBSTRUCTED[photo.label] * self._augment.strength:
+            obstacle = self._obstacles[int(rng.integers(len(self._obstacles)))].image
         if photo.box is not None:
-            return self._augment.face(image, photo.box, rng, before)
+            return self._augment.face(image, photo.box, rng, obstacle)
         if photo.face is not None and rng.random() < 0.55:
-            return self._augment.face(image, photo.face.box, rng, before)
-        return self._augment.whole(image, rng, before)
+            return self._augment.face(image, photo.face.box, rng, obstacle)
+        return self._augment.whole(image, rng, obstacle)
 
 
 def _paintable(photo: Photo) -> bool:
@@ -150,48 +149,48 @@ def _paintable(photo: Photo) -> bool:
 
 
 def prefetch(sampler: Sampler, first: int, last: int, threads: int = 1) -> Iterator[Batch]:
-    """Yield batches `first` to `last` (excluded) in order, made ahead in `threads` threads.
+    """Yield batches `first` to `last` (excluded) in order, computed ahead in `threads` threads.
 
-    Closing the iterator (or leaving the loop) ends the threads.
+    Closing the iterator ends the threads.
     """
-    lanes: list[Queue[Batch | BaseException]] = [Queue(maxsize=4) for _ in range(threads)]
+    queues: list[Queue[Batch | BaseException]] = [Queue(maxsize=4) for _ in range(threads)]
     stop = threading.Event()
     workers = [
         threading.Thread(
-            target=_produce, args=(sampler, range(first + i, last, threads), lane, stop), daemon=True
+            target=_produce, args=(sampler, range(first + i, last, threads), queue, stop), daemon=True
         )
-        for i, lane in enumerate(lanes)
+        for i, queue in enumerate(queues)
     ]
     for worker in workers:
         worker.start()
     try:
         for number in range(first, last):
-            made = lanes[(number - first) % threads].get()
-            if isinstance(made, BaseException):
-                raise made
-            yield made
+            batch = queues[(number - first) % threads].get()
+            if isinstance(batch, BaseException):
+                raise batch
+            yield batch
     finally:
         stop.set()
-        _drain(lanes)
+        _drain(queues)
         for worker in workers:
             worker.join()
 
 
 def _produce(
-    sampler: Sampler, numbers: range, lane: Queue[Batch | BaseException], stop: threading.Event
+    sampler: Sampler, numbers: range, queue: Queue[Batch | BaseException], stop: threading.Event
 ) -> None:
     try:
         for number in numbers:
-            made = sampler.batch(number)
+            batch = sampler.batch(number)
             if stop.is_set():
                 return
-            lane.put(made)
-    except BaseException as error:  # noqa: BLE001 - handed to the consumer, which raises it
-        lane.put(error)
+            queue.put(batch)
+    except BaseException as error:  # noqa: BLE001 - passed to the consumer, which raises it
+        queue.put(error)
 
 
-def _drain(lanes: list[Queue[Batch | BaseException]]) -> None:
-    """Make room, so that a producer that waits to put its last batch can end."""
-    for lane in lanes:
-        while not lane.empty():
-            lane.get_nowait()
+def _drain(queues: list[Queue[Batch | BaseException]]) -> None:
+    """Empty the queues, so that a producer blocked in `put` can end."""
+    for queue in queues:
+        while not queue.empty():
+            queue.get_nowait()

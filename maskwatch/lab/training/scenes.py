@@ -29,7 +29,7 @@ _LARGEST: Final = 256 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One photograph on disk, its size in pixels, and every face in it; boxes lie inside it."""
+    """One photograph on disk, its size in pixels, and every face in it; boxes are inside it."""
 
     path: Path
     name: str
@@ -38,13 +38,13 @@ class Scene:
     labels: tuple[int, ...]
 
     def picture(self) -> Image:
-        """Return the photograph. Raises DataError where it is unreadable, or not the one annotated."""
+        """Return the photograph. Raises DataError if it is unreadable or has another size."""
         image = read_picture(self.path)
         size = (image.shape[1], image.shape[0])
         if size != self.size:
             raise DataError(
                 f"{self.path}: {size[0]} x {size[1]} px, annotated as {self.size[0]} x {self.size[1]}: "
-                "scaled, or turned by its EXIF; the boxes lie elsewhere"
+                "scaled, or rotated by its EXIF; the boxes do not fit"
             )
         return image
 
@@ -62,7 +62,7 @@ class _SceneFile(msgspec.Struct, frozen=True):
 
 
 def read_scenes(annotations: Path) -> list[Scene]:
-    """Return the scenes of an annotations file. Raises DataError that says what is wrong with it."""
+    """Return the scenes of an annotations file. Raises DataError for a malformed file."""
     try:
         content = read_json(annotations, _LARGEST, _SceneFile)
     except OSError as error:
@@ -95,11 +95,11 @@ def _scene(annotations: Path, row: _SceneRow) -> Scene:
 
 
 def _box(annotations: Path, row: _SceneRow, number: int) -> Box:
-    """Return the part of a box inside its photograph. Raises DataError where there is none."""
+    """Return the part of a box inside its photograph. Raises DataError if there is none."""
     corners = row.boxes[number]
     box = Box(*corners)
     inside = box.clipped(row.width, row.height)
-    # Of an inverted box nothing is left either: its width or its height is 0.
+    # An inverted box also has an area of 0 inside.
     if not all(map(math.isfinite, corners)) or inside.area <= 0:
         raise DataError(
             f"{annotations}: {row.file}: box {number + 1} is {list(corners)}; expected [x1, y1, x2, y2] "

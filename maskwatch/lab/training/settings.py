@@ -1,4 +1,4 @@
-"""What a training run was asked to do; kept in its folder, so that it can be resumed or repeated."""
+"""The settings of a training run, kept in its folder so that it can be resumed or repeated."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _FILE = "settings.json"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """All that a run depends on, beside the pictures and the versions of the libraries.
+    """All inputs of a run, except for the pictures and the versions of the libraries.
 
     Attributes:
         data: folders of crops, one sub-folder per class.
         scenes: annotation files of whole photographs.
         leaks: lists of training pictures that show a test picture.
-        recipe: `cctv` fine-tunes the whole network on pictures made to look like a camera's;
+        recipe: `cctv` fine-tunes the whole network on pictures degraded like a camera's;
             `paper` trains a new head on a frozen network; `features` fits scikit-learn
             classifiers to the frozen network's features.
-        hold_out: sources never trained on, but measured.
-        drop: sources left out altogether.
+        hold_out: sources that are measured and never trained on.
+        drop: sources that are ignored.
         size: side of the network's input in pixels.
         width: width multiplier of MobileNetV2.
         margin: share of the face box's longer side added on every side.
-        epochs: passes; an epoch is `samples` crops drawn by class and source.
-        samples: crops per epoch; 0: as many as there are pictures.
+        epochs: number of epochs; an epoch is `samples` crops sampled by class and source.
+        samples: crops per epoch; 0: the number of pictures.
         batch: crops per step.
-        freeze: blocks of MobileNetV2, from below, that stay as ImageNet's weights left them: cheaper,
-            since what sees edges and colours need not be learnt again.
-        threads: of TensorFlow; 0: one for each processor. One needs no slower, repeatable kernels.
+        freeze: lowest blocks of MobileNetV2 that keep ImageNet's weights: training is faster.
+        threads: of TensorFlow; 0: one per processor. With one, deterministic kernels are not slower.
         rate: peak learning rate.
-        strength: of the camera's degradations, 0 to 1.
+        strength: of the degradations, 0 to 1.
         seed: of every random choice.
-        lean: nats added to the calibrated logit of "no mask", as a held-out source asked for.
-        validation: share of the pictures kept for validation, whole groups at a time.
+        lean: bias in nats added to the calibrated logit of "no mask", chosen on a held-out source.
+        validation: share of the pictures for validation, in whole groups.
         weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
             or "" for those that Keras downloads.
-        teacher: `.keras` file of a run whose answers are learnt beside the labels, or "".
+        teacher: `.keras` file of a run whose outputs are mixed into the targets, or "".
+
     """
 
     data: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def write_settings(run: Path, settings: Settings) -> None:
 
 
 def read_settings(run: Path) -> Settings:
-    """Return the settings of a run folder. Raises UsageError where it is none, DataError if damaged."""
+    """Return the settings of a run folder. Raises UsageError if there are none, DataError if damaged."""
     path = run / _FILE
     try:
         return read_json(path, MIB, Settings)

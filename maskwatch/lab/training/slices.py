@@ -1,4 +1,4 @@
-"""Hard slices of an evaluation: found in the pictures (grey, dark, profile), or made from them."""
+"""Difficult subsets of an evaluation: found (grey, dark, profile), or made from the pictures."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["found", "made"]
 
-_GREY: Final = 8.0  # mean spread of the channels, of 255, up to which a picture is grey
-_DARK: Final = 60.0  # mean luminance, of 255, below which it is dark
-_TURNED: Final = 0.32  # the nose's offset from the eyes' middle over the distance to the mouth
+_MAX_GREY_SPREAD: Final = 8.0  # mean spread of the channels, of 255, up to which a picture is grey
+_MAX_DARK: Final = 60.0  # mean luminance, of 255, below which a picture is dark
+_PROFILE_OFFSET: Final = 0.32  # nose's offset from the eyes' centre over the distance to the mouth
 
 _PAINTED: Final[dict[str, Callable[[Image, npt.NDArray[np.float32], Generator], Image]]] = {
     "beard": occlude.beard,
@@ -35,35 +35,35 @@ _PAINTED: Final[dict[str, Callable[[Image, npt.NDArray[np.float32], Generator], 
 
 
 def found(photos: Sequence[Photo]) -> dict[str, npt.NDArray[np.bool_]]:
-    """Return, for each slice that can be seen in the pictures, which of `photos` are in it."""
+    """Return for each slice found in the pictures which of `photos` are in it."""
     tests = {"infra-red or grey": _grey, "dark": _dark, "profile": _profile}
     return {name: np.array([test(photo) for photo in photos], bool) for name, test in tests.items()}
 
 
 def _grey(photo: Photo) -> bool:
     spread = photo.image.max(axis=2).astype(np.int16) - photo.image.min(axis=2)
-    return float(spread.mean()) <= _GREY
+    return float(spread.mean()) <= _MAX_GREY_SPREAD
 
 
 def _dark(photo: Photo) -> bool:
-    return float(cv2.cvtColor(photo.image, cv2.COLOR_BGR2GRAY).mean()) < _DARK
+    return float(cv2.cvtColor(photo.image, cv2.COLOR_BGR2GRAY).mean()) < _MAX_DARK
 
 
 def _profile(photo: Photo) -> bool:
     if photo.face is None:
         return False
     marks = landmarks(photo.face)
-    middle, mouth = marks[:2].mean(axis=0), marks[3:].mean(axis=0)
-    length = float(np.linalg.norm(mouth - middle))
-    return abs(float(marks[2, 0] - middle[0])) > _TURNED * max(length, 1e-6)
+    centre, mouth = marks[:2].mean(axis=0), marks[3:].mean(axis=0)
+    length = float(np.linalg.norm(mouth - centre))
+    return abs(float(marks[2, 0] - centre[0])) > _PROFILE_OFFSET * max(length, 1e-6)
 
 
 def made(photos: Sequence[Photo], seed: int = 0) -> dict[str, list[Photo]]:
-    """Return slices that no collection has enough of, made from `photos`.
+    """Return modified pictures for slices of which collections have too few.
 
-    Night and infra-red are made of every photo; beard, hand, scarf and glasses are painted onto the
-    bare faces whose landmarks the detector found (their label stays). Made pictures flatter or
-    slander a model; they show which slice to fear, not how much.
+    Night and infra-red are made from every photo; beard, hand, scarf and glasses are painted onto
+    faces without a mask whose landmarks the detector found (the label stays). The figures show which
+    slices are difficult, but not how difficult the real ones are.
     """
     rng = np.random.default_rng(seed)
     slices = {

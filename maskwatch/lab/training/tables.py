@@ -1,7 +1,7 @@
-"""The tables beside the pictures: manifest.csv, split.csv and lists of leaks.
+"""The tables of the pictures: manifest.csv, split.csv and lists of leaks.
 
-What a table says is used or refused, never passed over: a split that is not understood would let
-test pictures into training without a word.
+Every row is used or an error, never ignored: an ignored row of a split would silently put test
+pictures into training.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Row = tuple[int, dict[str, str]]  # the line in the file, and its values by colu
 
 
 class Origin(NamedTuple):
-    """The collection of a picture and the photograph it was cut from; each "" if unknown."""
+    """The collection of a picture and the photograph of a crop; each "" if unknown."""
 
     source: str = ""
     original: str = ""
 
 
 def read_split(path: Path, pictures: Collection[str]) -> dict[str, str]:
-    """Return picture -> "train" or "test"; nothing where there is no such file.
+    """Return picture -> "train" or "test"; empty if the file does not exist.
 
-    Raises DataError for another side than these two, for a picture on both, and where no row names
-    one of `pictures`.
+    Raises DataError for another side, for a picture on both sides, and if no row names one of
+    `pictures`.
     """
     if not os.path.lexists(path):
         return {}
@@ -47,14 +47,14 @@ def read_split(path: Path, pictures: Collection[str]) -> dict[str, str]:
             raise DataError(f"{path}: line {line}: {name}: split is {side!r}; expected train or test")
         if sides.setdefault(name, side) != side:
             raise DataError(f"{path}: line {line}: {name} is in train and in test; keep one of the two")
-    _require_known(path, rows, pictures)
+    _require_match(path, rows, pictures)
     return sides
 
 
 def read_origins(path: Path, pictures: Collection[str]) -> dict[str, Origin]:
-    """Return picture -> where it comes from; nothing where there is no such file.
+    """Return picture -> origin; empty if the file does not exist.
 
-    Raises DataError for a row whose source is empty, and where no row names one of `pictures`.
+    Raises DataError for a row without a source, and if no row names one of `pictures`.
     """
     if not os.path.lexists(path):
         return {}
@@ -62,32 +62,32 @@ def read_origins(path: Path, pictures: Collection[str]) -> dict[str, Origin]:
     for line, row in rows:
         if row.get("source") == "":
             raise DataError(
-                f"{path}: line {line}: {row['path']} has no source; give it one, or leave the column out"
+                f"{path}: line {line}: {row['path']} has no source; add it, or remove the column"
             )
-    _require_known(path, rows, pictures)
+    _require_match(path, rows, pictures)
     return {r["path"]: Origin(r.get("source", ""), r.get("original", "")) for _, r in rows}
 
 
 def read_leaks(path: Path, column: str, files: Collection[str]) -> frozenset[str]:
     """Return the files in a column of a list of leaks: test_path, which are in train too, or train_path.
 
-    A list lies in the data folder and names pictures by their path there. Raises DataError where it
-    names none of `files` (links followed): it would keep nothing apart.
+    The list is in the data folder and names pictures by their path in it. Raises DataError if it
+    names none of `files` (resolved paths), since it would exclude nothing.
     """
     folder = path.parent.resolve()
     listed = {str(folder / row[column]) for _, row in _rows(path, "test_path", "train_path")}
     if listed.isdisjoint(files):
         raise DataError(
-            f"{path}: its {column} names none of the {len(files)} pictures; a list of leaks lies in the "
-            "data folder, and names pictures by their path in it"
+            f"{path}: its {column} names none of the {len(files)} pictures; a list of leaks must be in "
+            "the data folder and name pictures by their path in it"
         )
     return frozenset(listed)
 
 
 def _rows(path: Path, *columns: str) -> list[Row]:
-    """Return the rows of a CSV file whose first line names `columns`, and maybe others."""
+    """Return the rows of a CSV file whose first line names at least `columns`."""
     try:
-        # A spreadsheet marks its UTF-8 with a BOM, which is no part of the first column's name.
+        # Spreadsheets write a BOM, which is not part of the first column's name.
         text = read_file(path, _LARGEST).decode("utf-8-sig")
         reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
         rows = [(reader.line_num, row) for row in reader]
@@ -105,8 +105,8 @@ def _rows(path: Path, *columns: str) -> list[Row]:
     return rows
 
 
-def _require_known(path: Path, rows: list[Row], pictures: Collection[str]) -> None:
-    """Raise DataError where rows are there, but none is of a picture that is."""
+def _require_match(path: Path, rows: list[Row], pictures: Collection[str]) -> None:
+    """Raise DataError if there are rows, but none of them names one of `pictures`."""
     if rows and not any(row["path"] in pictures for _, row in rows):
         raise DataError(
             f"{path}: no row names a picture of this folder; expected paths such as "

@@ -1,10 +1,9 @@
-"""Whole photographs through detector, gate and classifier, held against every boxed face.
+"""Evaluates detector, gate and classifier together on whole photographs with every face boxed.
 
-A detection and a boxed face are the same when they overlap by 0.4 (intersection over union), best
-pairs first. "No mask" is said of a detection that passes the gate, of which the detector is sure
-enough that it is a face (the daemon asks the same of a track), and whose logit for no mask exceeds
-the one for a mask and the one for a mask worn incorrectly. It is right on a bare face; on a
-masked one, or on nothing boxed, it is wrong; on a mask worn incorrectly it counts neither way.
+A detection matches a boxed face from an overlap of 0.4 (intersection over union), best pairs first.
+A detection is judged "no mask" if it passes the gate, the detector is confident enough (the daemon
+requires the same of a track), and no mask has the largest logit. This is correct on a face without a
+mask, wrong on a masked one or without a boxed face, and not counted on a mask worn incorrectly.
 """
 
 from __future__ import annotations
@@ -31,32 +30,32 @@ if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
     from maskwatch.vision.masks import MaskClassifier
 
-__all__ = ["PathBand", "PathFigures", "Seen", "look", "match", "path_figures"]
+__all__ = ["Judgement", "PathBand", "PathFigures", "judge_scenes", "match", "path_figures"]
 
-_SAME: Final = 0.4
+_MIN_OVERLAP: Final = 0.4
 _BANDS: Final = (("<16 px", 0, 16), ("16-32 px", 16, 32), ("32-64 px", 32, 64), (">64 px", 64, np.inf))
 _BARE: Final = 1
-_SURE: Final = math.log(9)
+_MIN_FACE_LOG_ODDS: Final = math.log(9)
 _UNSURE: Final = "unsure_face"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One boxed face (label None: a detection of nothing boxed) and what the path said of it.
+class Judgement:
+    """One boxed face, or a detection that matches none (label None), and its judgement.
 
-    `said` is None where no detection matched, ``mask``, ``no_mask`` or ``incorrect``, or one of
-    these behind the reason for which it was kept back. `passed` tells whether it was not.
+    `judged` is ``mask``, ``no_mask`` or ``incorrect``; ``REASON:`` and one of these if the gate rejected
+    the detection; None if no detection matched. `passed` is whether the gate accepted it.
     """
 
     scene: int
     label: int | None
     height: float
-    said: str | None
+    judged: str | None
     passed: bool
 
 
 class PathBand(msgspec.Struct, frozen=True):
-    """Detector recall and what came of the found faces, for one band of face height."""
+    """Detector recall, and judgements of the detected faces, for one band of face height."""
 
     band: str
     masked: int
@@ -70,8 +69,8 @@ class PathBand(msgspec.Struct, frozen=True):
 class PathFigures(msgspec.Struct, frozen=True):
     """The whole path over a set of scenes; triples are a value and its 95 % interval.
 
-    `precision` and `recall` are of "no mask" at faces of 24 px and more; the ungated pair is what
-    they would be if the gate let everything through. `strangers` are detections of nothing boxed.
+    `precision` and `recall` are of "no mask" at faces of 24 px and more; the ungated pair is without
+    the gate. `strangers` are detections that match no boxed face.
     """
 
     scenes: int
@@ -86,26 +85,29 @@ class PathFigures(msgspec.Struct, frozen=True):
 
 
 def match(found: Sequence[Detection], boxes: Sequence[Box]) -> dict[int, int]:
-    """Return box number by detection number, best overlaps first, each used once."""
+    """Return box index by detection index, best overlaps first, each used once."""
     pairs = [(d.box.iou(box), i, j) for i, d in enumerate(found) for j, box in enumerate(boxes)]
     paired: dict[int, int] = {}
     for overlap, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if overlap >= _SAME and i not in paired and j not in paired.values():
+        if overlap >= _MIN_OVERLAP and i not in paired and j not in paired.values():
             paired[i] = j
     return paired
 
 
-def look(
+def judge_scenes(
     scenes: Sequence[Scene],
     model: MaskClassifier,
     *,
     smallest: float = 16.0,
     score: float = 0.6,
-    tell: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005 - says nothing
-) -> tuple[list[Seen], list[str]]:
-    """Run the path over `scenes`; return what it said and the photographs that cannot be read."""
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> tuple[list[Judgement], list[str]]:
+    """Judge the faces of `scenes`; return the judgements, and messages of unreadable photographs.
+
+    `on_progress` gets the number of finished scenes and of all scenes.
+    """
     detector, gate = FaceDetector(score), QualityGate(smallest, score)
-    seen: list[Seen] = []
+    judgements: list[Judgement] = []
     unreadable: list[str] = []
     for number, scene in enumerate(scenes):
         try:
@@ -113,14 +115,14 @@ def look(
         except DataError as error:
             unreadable.append(str(error))
         else:
-            seen += _one(number, scene, image, detector, gate, model, smallest)
-        tell(number + 1, len(scenes))
+            judgements += _judge_scene(number, scene, image, detector, gate, model, smallest)
+        on_progress(number + 1, len(scenes))
     if len(unreadable) == len(scenes):
         raise DataError("none of the scenes can be read; are the images beside the annotations?")
-    return seen, unreadable
+    return judgements, unreadable
 
 
-def _one(
+def _judge_scene(
     number: int,
     scene: Scene,
     image: Image,
@@ -128,7 +130,7 @@ def _one(
     gate: QualityGate,
     model: MaskClassifier,
     smallest: float,
-) -> list[Seen]:
+) -> list[Judgement]:
     height, width = image.shape[:2]
     size = analysis_size((width, height), smallest)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -138,37 +140,38 @@ def _one(
     qualities = [gate.measure(small, detection, scale) for detection in raw]
     readings = model.classify(image, found)
     pairs = match(found, scene.boxes)
-    seen = []
+    judgements = []
     for i, (detection, quality, reading) in enumerate(zip(found, qualities, readings, strict=True)):
         assert reading.logits is not None
-        said = _said(reading.logits)
-        held = quality.gate or (_UNSURE if said == "no_mask" and not _is_face(detection.score) else None)
+        label = _likeliest(reading.logits)
+        unsure = label == "no_mask" and not _is_face(detection.score)
+        reason = quality.gate or (_UNSURE if unsure else None)
         j = pairs.get(i)
-        seen.append(
-            Seen(
+        judgements.append(
+            Judgement(
                 scene=number,
                 label=None if j is None else scene.labels[j],
                 height=detection.box.height if j is None else scene.boxes[j].height,
-                said=said if held is None else f"{held}:{said}",
-                passed=held is None,
+                judged=label if reason is None else f"{reason}:{label}",
+                passed=reason is None,
             )
         )
     missed = set(range(len(scene.boxes))) - set(pairs.values())
-    return seen + [
-        Seen(number, scene.labels[j], scene.boxes[j].height, said=None, passed=False)
+    return judgements + [
+        Judgement(number, scene.labels[j], scene.boxes[j].height, judged=None, passed=False)
         for j in sorted(missed)
     ]
 
 
 def _is_face(score: float) -> bool:
-    """Return whether one sighting of this score (0 to 1) makes it nine to one that it is a face."""
+    """Return whether one detection of this score (0 to 1) gives odds of 9:1 that it is a face."""
     evidence = FaceConfidence(correlation_time=1.0)
     evidence.observe(score, 0.0)
-    return evidence.ratio >= _SURE
+    return evidence.ratio >= _MIN_FACE_LOG_ODDS
 
 
-def _said(logits: MaskLogits) -> str:
-    """Return the likeliest class by name."""
+def _likeliest(logits: MaskLogits) -> str:
+    """Return the name of the likeliest class."""
     named = {"mask": logits.mask, "no_mask": logits.no_mask}
     if logits.incorrect is not None:
         named["incorrect"] = logits.incorrect
@@ -176,52 +179,56 @@ def _said(logits: MaskLogits) -> str:
 
 
 def path_figures(
-    seen: Sequence[Seen], scenes: int, unreadable: Sequence[str] = (), rounds: int = 1000
+    judgements: Sequence[Judgement], scenes: int, unreadable: Sequence[str] = (), rounds: int = 1000
 ) -> PathFigures:
-    """Return the figures of what `look` returned."""
-    near = [s for s in seen if s.height >= 24]
-    gated = Counter(str(s.said).split(":")[0] for s in near if s.said is not None and not s.passed)
+    """Return the figures of the judgements."""
+    large = [j for j in judgements if j.height >= 24]
+    gated = Counter(j.judged.split(":")[0] for j in large if j.judged is not None and not j.passed)
     return PathFigures(
         scenes=scenes,
         unreadable=tuple(unreadable),
         bands=tuple(
-            _band(name, [s for s in seen if low <= s.height < high]) for name, low, high in _BANDS
+            _band(name, [j for j in judgements if low <= j.height < high]) for name, low, high in _BANDS
         ),
-        precision=_precision(near, rounds, gate=True),
-        recall=_recall(near, rounds, gate=True),
-        ungated_precision=_precision(near, rounds, gate=False),
-        ungated_recall=_recall(near, rounds, gate=False),
-        strangers=sum(s.label is None for s in near),
+        precision=_precision(large, rounds, gate=True),
+        recall=_recall(large, rounds, gate=True),
+        ungated_precision=_precision(large, rounds, gate=False),
+        ungated_recall=_recall(large, rounds, gate=False),
+        strangers=sum(j.label is None for j in large),
         gated=dict(sorted(gated.items())),
     )
 
 
-def _band(name: str, seen: list[Seen]) -> PathBand:
-    masked, bare = [s for s in seen if s.label == 0], [s for s in seen if s.label == _BARE]
-    judged = [s for s in (*masked, *bare) if s.passed]
-    right = sum(s.said == ("no_mask" if s.label == _BARE else "mask") for s in judged)
-    found = [sum(s.said is not None for s in side) for side in (masked, bare)]
-    return PathBand(name, len(masked), found[0], len(bare), found[1], len(judged), right)
+def _band(name: str, judgements: list[Judgement]) -> PathBand:
+    masked = [j for j in judgements if j.label == 0]
+    bare = [j for j in judgements if j.label == _BARE]
+    passed = [j for j in (*masked, *bare) if j.passed]
+    correct = sum(j.judged == ("no_mask" if j.label == _BARE else "mask") for j in passed)
+    found = [sum(j.judged is not None for j in side) for side in (masked, bare)]
+    return PathBand(name, len(masked), found[0], len(bare), found[1], len(passed), correct)
 
 
-def _says_bare(seen: Seen, *, gate: bool) -> bool:
-    """Return whether the path says "no mask"; without the gate, whether the classifier does."""
-    return seen.said == "no_mask" or (not gate and str(seen.said).endswith(":no_mask"))
+def _is_no_mask(judgement: Judgement, *, gate: bool) -> bool:
+    """Return whether the judgement is "no mask", also if rejected when `gate` is False."""
+    judged = str(judgement.judged)
+    return judged == "no_mask" or (not gate and judged.endswith(":no_mask"))
 
 
-def _precision(seen: Sequence[Seen], rounds: int, *, gate: bool) -> tuple[float, float, float]:
-    said = [s for s in seen if _says_bare(s, gate=gate) and s.label != 2]
-    return _share([s.scene for s in said], [s.label == _BARE for s in said], rounds)
+def _precision(
+    judgements: Sequence[Judgement], rounds: int, *, gate: bool
+) -> tuple[float, float, float]:
+    positive = [j for j in judgements if _is_no_mask(j, gate=gate) and j.label != 2]
+    return _share([j.scene for j in positive], [j.label == _BARE for j in positive], rounds)
 
 
-def _recall(seen: Sequence[Seen], rounds: int, *, gate: bool) -> tuple[float, float, float]:
-    bare = [s for s in seen if s.label == _BARE]
-    return _share([s.scene for s in bare], [_says_bare(s, gate=gate) for s in bare], rounds)
+def _recall(judgements: Sequence[Judgement], rounds: int, *, gate: bool) -> tuple[float, float, float]:
+    bare = [j for j in judgements if j.label == _BARE]
+    return _share([j.scene for j in bare], [_is_no_mask(j, gate=gate) for j in bare], rounds)
 
 
-def _share(scenes: list[int], right: list[bool], rounds: int) -> tuple[float, float, float]:
-    hits = np.array(right, bool)
-    drawn = bootstrap(
+def _share(scenes: list[int], correct: list[bool], rounds: int) -> tuple[float, float, float]:
+    hits = np.array(correct, bool)
+    interval = bootstrap(
         np.array(scenes, np.int64), lambda i: float(hits[i].mean()) if len(i) else np.nan, rounds=rounds
     )
-    return drawn.value, drawn.low, drawn.high
+    return interval.value, interval.low, interval.high

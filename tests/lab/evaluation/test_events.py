@@ -1,4 +1,4 @@
-"""Reports are matched to the events that were due by who was there, and counted fairly."""
+"""Reports are matched with expected events by time and person, and each is counted once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from maskwatch.domain import Box
 from maskwatch.lab.evaluation.events import Reported, judge_clip
 from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, Wear
+from tests.fakes.truth import make_truth
 
 _RATE = 10.0
 
@@ -39,11 +40,7 @@ def _truth(*masks: str, seconds: float = 6.0, alive: tuple[bool, ...] = ()) -> T
         )
 
     count = round(seconds * _RATE)
-    return Truth(
-        name="t",
-        kind="t",
-        seed=0,
-        size=(640, 360),
+    return make_truth(
         rate=_RATE,
         seconds=seconds,
         visits=tuple(
@@ -66,30 +63,30 @@ def test_a_report_about_the_right_person_in_time_is_found() -> None:
     assert outcome.missed == outcome.false_alarms == ()
 
 
-def test_silence_about_a_bare_visitor_is_a_miss() -> None:
+def test_a_visitor_without_a_mask_who_is_not_reported_is_a_miss() -> None:
     outcome = judge_clip(_truth("bbbb"), [])
     assert [miss.person for miss in outcome.missed] == ["p0"]
 
 
-def test_a_report_about_the_masked_one_is_false_and_the_bare_one_missed() -> None:
-    """Being right about the time is not enough: it must be the right person."""
+def test_a_report_about_another_person_is_false_and_the_event_missed() -> None:
+    """The right time is not enough: the person must match too."""
     outcome = judge_clip(_truth("bbbb", "mmmm"), [_report(1, 0.8)])
     assert outcome.found == 0
     assert [alarm.about for alarm in outcome.false_alarms] == ["p1 (masked)"]
     assert len(outcome.missed) == 1
 
 
-def test_a_second_report_in_one_visit_is_a_duplicate_and_not_a_false_alarm() -> None:
+def test_a_second_report_of_one_event_is_a_duplicate_and_no_false_alarm() -> None:
     outcome = judge_clip(_truth("bbbbb"), [_report(0, 0.8), _report(0, 3.2)])
     assert (outcome.found, outcome.duplicates, outcome.false_alarms) == (1, 1, ())
 
 
-def test_bare_again_after_a_mask_is_an_event_of_its_own() -> None:
+def test_taking_the_mask_off_again_is_another_event() -> None:
     outcome = judge_clip(_truth("bbmmbb"), [_report(0, 1.0), _report(0, 5.0)])
     assert (outcome.required, outcome.found, outcome.duplicates) == (2, 2, 0)
 
 
-def test_a_poster_a_mannequin_and_thin_air_are_named() -> None:
+def test_a_false_alarm_names_a_poster_a_mannequin_or_an_empty_place() -> None:
     truth = _truth("bbbb", alive=(False,))
     reports = [
         Reported(1.0, Box(500, 50, 540, 100)),
@@ -113,20 +110,21 @@ def test_any_report_on_footage_without_people_is_false() -> None:
     assert outcome.wrong
 
 
-def test_a_report_without_a_place_goes_to_who_is_due() -> None:
+def test_a_report_without_a_box_matches_any_event_at_its_time() -> None:
     outcome = judge_clip(_truth("bbbb", "mmmm"), [Reported(1.0, None)])
     assert outcome.found == 1
 
 
-def test_an_event_that_need_not_be_reported_is_neither_required_nor_false() -> None:
+def test_an_allowed_event_is_neither_required_nor_a_false_alarm() -> None:
     truth = _truth("bbbb")
     few = msgspec.structs.replace(truth, frames=truth.frames[:8])
-    silent, told = judge_clip(few, []), judge_clip(few, [_report(0, 0.5)])
+    silent, reported = judge_clip(few, []), judge_clip(few, [_report(0, 0.5)])
     assert (silent.required, silent.missed) == (0, ())
-    assert (len(told.alerts), told.alerts[0].required, told.false_alarms) == (1, False, ())
+    (alert,) = reported.alerts
+    assert (alert.required, reported.false_alarms) == (False, ())
 
 
-def test_under_the_nose_is_no_event_by_default() -> None:
+def test_a_mask_under_the_nose_is_no_event_by_default() -> None:
     outcome = judge_clip(_truth("uuuu"), [_report(0, 1.0)])
     assert outcome.required == 0
     assert [alarm.about for alarm in outcome.false_alarms] == ["p0 (under_nose)"]
@@ -142,8 +140,8 @@ def test_the_order_of_the_reports_does_not_matter() -> None:
     st.lists(st.tuples(st.integers(0, 2), st.floats(0, 5.9)), max_size=12),
     st.lists(st.text("bm", min_size=1, max_size=6), min_size=1, max_size=3),
 )
-def test_every_report_is_counted_exactly_once(said: list[tuple[int, float]], words: list[str]) -> None:
+def test_every_report_is_counted_exactly_once(sent: list[tuple[int, float]], words: list[str]) -> None:
     """Alerts, duplicates and false alarms add up to the reports; found and missed to the required."""
-    outcome = judge_clip(_truth(*words), [_report(visit, at) for visit, at in said])
-    assert len(outcome.alerts) + outcome.duplicates + len(outcome.false_alarms) == len(said)
+    outcome = judge_clip(_truth(*words), [_report(visit, at) for visit, at in sent])
+    assert len(outcome.alerts) + outcome.duplicates + len(outcome.false_alarms) == len(sent)
     assert outcome.found + len(outcome.missed) == outcome.required

@@ -1,4 +1,4 @@
-"""The intervals are those of the textbooks, and wider where less is known."""
+"""The intervals match published values, and are wider for fewer observations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_count_in_an_hour_has_poissons_interval(count: int, low: float, high: 
     assert (estimate.low, estimate.high) == pytest.approx((low, high), rel=0.02, abs=0.02)
 
 
-def test_nothing_seen_gives_no_figure_rather_than_a_zero() -> None:
+def test_without_observations_there_is_no_figure_instead_of_zero() -> None:
     for estimate in (share(0, 0), rate_per_hour(0, 0), median([]), ratio([])):
         assert estimate.value is None
         assert estimate.text() == "-"
@@ -42,7 +42,7 @@ def test_the_figure_lies_in_its_interval(of: int, data: st.DataObject) -> None:
     assert (estimate.value or 0) <= estimate.high + 1e-12 <= 1 + 1e-12
 
 
-def test_more_clips_make_the_median_surer() -> None:
+def test_more_clips_narrow_the_interval_of_the_median() -> None:
     few = median([[0.2], [0.9], [0.6], [1.4]])
     many = median([[0.2], [0.9], [0.6], [1.4]] * 20)
     assert few.value == many.value == pytest.approx(0.75)

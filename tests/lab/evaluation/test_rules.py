@@ -1,4 +1,4 @@
-"""What must be reported follows from who is to be seen how, and from nothing else."""
+"""Expected events follow from the ground truth only."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from maskwatch.lab.evaluation.rules import Duty, Ending, Rules, expected_events, judgeable
 from maskwatch.lab.truth import PersonFrame, Truth, TruthFrame, Visit, Wear
+from tests.fakes.truth import make_truth
 
 _RATE = 10.0
 B, M, U, C, N = (
@@ -42,11 +43,7 @@ def _person(
 
 
 def _truth(frames: list[PersonFrame | None], *, alive: bool = True, damaged: range = range(0)) -> Truth:
-    return Truth(
-        name="t",
-        kind="t",
-        seed=0,
-        size=(640, 360),
+    return make_truth(
         rate=_RATE,
         seconds=len(frames) / _RATE,
         visits=(Visit(person="ann", portrait="x", style="", alive=alive),),
@@ -57,22 +54,22 @@ def _truth(frames: list[PersonFrame | None], *, alive: bool = True, damaged: ran
     )
 
 
-def test_a_bare_face_in_view_for_two_seconds_must_be_reported_once() -> None:
+def test_a_face_without_a_mask_for_two_seconds_must_be_reported_once() -> None:
     (event,) = expected_events(_truth([_person()] * 20))
     assert (event.person, event.duty, event.state) == ("ann", Duty.REQUIRED, B)
     assert (event.begins, event.judgeable_from, event.judgeable_seconds) == (0.0, 0.0, 2.0)
     assert (event.ends, event.ending) == (1.9, Ending.LEFT)
 
 
-def test_a_masked_visit_asks_for_nothing() -> None:
+def test_a_masked_visit_requires_no_event() -> None:
     assert expected_events(_truth([_person(M)] * 30)) == ()
 
 
-def test_a_mannequin_asks_for_nothing() -> None:
+def test_a_mannequin_requires_no_event() -> None:
     assert expected_events(_truth([_person()] * 30, alive=False)) == ()
 
 
-def test_an_empty_clip_asks_for_nothing() -> None:
+def test_an_empty_clip_requires_no_event() -> None:
     assert expected_events(_truth([None] * 10)) == ()
 
 
@@ -89,58 +86,58 @@ def test_an_empty_clip_asks_for_nothing() -> None:
         (_person(U), True),
     ],
 )
-def test_a_face_is_judgeable_if_large_in_view_frontal_and_not_being_changed(
+def test_a_face_is_judgeable_if_large_visible_frontal_and_unchanging(
     person: PersonFrame, clear: bool
 ) -> None:
     assert judgeable(person, Rules()) is clear
 
 
-def test_a_back_of_a_head_cannot_be_judged() -> None:
+def test_the_back_of_a_head_is_not_judgeable() -> None:
     seen = PersonFrame(visit=0, face=None, body=(0, 0, 9, 9), mask=B, visible=0.0, yaw=180)
     assert not judgeable(seen, Rules())
     assert expected_events(_truth([seen] * 30)) == ()
 
 
-def test_too_short_or_too_small_may_be_reported_but_need_not() -> None:
+def test_an_event_too_short_or_too_small_is_allowed_and_not_required() -> None:
     (short,) = expected_events(_truth([_person()] * 9))
     (small,) = expected_events(_truth([_person(height=25)] * 30))
     assert short.duty is Duty.ALLOWED
     assert (small.duty, small.judgeable_from) == (Duty.ALLOWED, None)
 
 
-def test_the_second_need_not_be_in_one_piece() -> None:
+def test_the_judgeable_second_may_be_interrupted() -> None:
     frames = [_person()] * 6 + [_person(visible=0.0)] * 10 + [_person()] * 6
     (event,) = expected_events(_truth(frames))
     assert event.duty is Duty.REQUIRED
 
 
-def test_hidden_for_a_while_is_one_visit_and_one_event() -> None:
+def test_a_person_hidden_for_a_while_is_one_event() -> None:
     frames = [_person()] * 15 + [_person(visible=0.0)] * 15 + [_person()] * 15
     assert len(expected_events(_truth(frames))) == 1
 
 
-def test_putting_the_mask_on_ends_the_event_when_it_sits() -> None:
+def test_putting_the_mask_on_ends_the_event_when_it_is_worn() -> None:
     frames = [_person()] * 20 + [_person(C)] * 9 + [_person(M)] * 20
     (event,) = expected_events(_truth(frames))
     assert (event.ends, event.ending) == (2.9, Ending.MASKED)
 
 
-def test_taking_it_off_begins_an_event_and_off_again_another() -> None:
-    spell = [_person(C)] * 5 + [_person()] * 15 + [_person(C)] * 5
-    frames = [_person(M)] * 10 + spell + [_person(M)] * 10 + spell
+def test_each_time_the_mask_is_taken_off_begins_an_event() -> None:
+    unmasked = [_person(C)] * 5 + [_person()] * 15 + [_person(C)] * 5
+    frames = [_person(M)] * 10 + unmasked + [_person(M)] * 10 + unmasked
     events = expected_events(_truth(frames))
     assert [event.begins for event in events] == [1.5, 5.0]
     assert [event.ending for event in events] == [Ending.MASKED, Ending.LEFT]
 
 
-def test_under_the_nose_is_reported_only_where_the_policy_asks() -> None:
+def test_a_mask_under_the_nose_is_an_event_only_if_the_policy_says_so() -> None:
     truth = _truth([_person(U)] * 20)
     assert expected_events(truth) == ()
     (event,) = expected_events(truth, Rules(incorrect_is_violation=True))
     assert (event.state, event.duty) == (U, Duty.REQUIRED)
 
 
-def test_on_the_chin_may_be_called_bare_where_the_policy_does_not_ask() -> None:
+def test_a_mask_on_the_chin_may_be_reported_by_default() -> None:
     (event,) = expected_events(_truth([_person(N)] * 20))
     assert event.duty is Duty.ALLOWED
 
@@ -155,10 +152,10 @@ _STATES = st.sampled_from([B, M, U, C, N])
 
 
 @given(st.lists(st.tuples(_STATES, st.floats(0, 1), st.floats(10, 90)), min_size=1, max_size=60))
-def test_events_of_any_visit_are_in_order_apart_and_within_it(
+def test_events_of_one_visit_are_ordered_and_do_not_overlap(
     seen: list[tuple[Wear, float, float]],
 ) -> None:
-    """Whatever happens, events of one visit follow each other and none begins after it ends."""
+    """No event begins after it ends or outside of the visit."""
     frames = [_person(mask, visible=share, height=height) for mask, share, height in seen]
     events = expected_events(_truth(list(frames)))
     for event in events:
@@ -169,11 +166,11 @@ def test_events_of_any_visit_are_in_order_apart_and_within_it(
 
 
 @given(st.lists(st.sampled_from([M, C]), max_size=40))
-def test_who_is_never_bare_is_never_expected(states: list[Wear]) -> None:
+def test_a_person_who_always_wears_a_mask_is_never_expected(states: list[Wear]) -> None:
     assert expected_events(_truth([_person(state) for state in states])) == ()
 
 
-def test_the_rules_know_nothing_of_detection_or_tracking() -> None:
+def test_the_rules_do_not_import_detection_or_tracking() -> None:
     """The expected events must not depend on the system that they judge."""
     script = (
         "import sys, maskwatch.lab.evaluation.rules\n"

@@ -1,4 +1,4 @@
-"""The witness counts identities, first verdicts and looks as somebody who knows the truth would."""
+"""Swaps, fragments, first verdicts and detector runs are counted against the ground truth."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from maskwatch.domain import Box, Verdict
 from maskwatch.lab.evaluation.tracks import FirstVerdict, TrackEvaluation, TrackFindings
 from maskwatch.lab.truth import PersonFrame, Truth, TruthFrame, Visit, Wear
 from maskwatch.replay.replay import ReplayStep
+from tests.fakes.truth import make_truth
 
 _RATE = 5.0
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """As much of a frame as a witness asks for: that there is one."""
+    """A frame without a picture: the evaluation only checks that there is one."""
 
     sequence: int = 0
 
@@ -39,11 +40,7 @@ def _truth(*masks: Wear, frames: int = 10) -> Truth:
         )
         for i, mask in enumerate(masks)
     )
-    return Truth(
-        name="t",
-        kind="t",
-        seed=0,
-        size=(640, 360),
+    return make_truth(
         rate=_RATE,
         seconds=frames / _RATE,
         visits=tuple(Visit(person=f"p{i}", portrait="x", style="") for i in range(len(masks))),
@@ -51,10 +48,10 @@ def _truth(*masks: Wear, frames: int = 10) -> Truth:
     )
 
 
-def _view(number: int, place: int, verdict: Verdict = Verdict.UNKNOWN) -> TrackView:
+def _view(number: int, visit: int, verdict: Verdict = Verdict.UNKNOWN) -> TrackView:
     return TrackView(
         number=number,
-        box=_box(place),
+        box=_box(visit),
         detected=True,
         verdict=verdict,
         liveness=Liveness.ALIVE,
@@ -67,44 +64,46 @@ def _view(number: int, place: int, verdict: Verdict = Verdict.UNKNOWN) -> TrackV
     )
 
 
-def _told(truth: Truth, *frames: list[TrackView]) -> TrackFindings:
-    witness = TrackEvaluation(truth)
+def _findings(truth: Truth, *frames: list[TrackView]) -> TrackFindings:
+    evaluation = TrackEvaluation(truth)
     for i, views in enumerate(frames):
         step = ReplayStep(_Frame(), i / _RATE, FrameResult(analysed=bool(i % 2), tracks=views))  # type: ignore[arg-type]
-        witness.see(step)
-    return witness.findings()
+        evaluation.add(step)
+    return evaluation.findings()
 
 
 _BARE, _MASKED = Wear.BARE, Wear.MASKED
 
 
-def test_people_who_keep_their_tracks_are_neither_swapped_nor_broken_off() -> None:
+def test_people_who_keep_their_tracks_are_no_swaps_and_no_fragments() -> None:
     both = [_view(1, 0), _view(2, 1)]
-    told = _told(_truth(_BARE, _MASKED), both, both, both)
-    assert (told.swaps, told.fragments) == (0, 0)
-    assert (told.frames, told.looked) == (3, 1)
+    findings = _findings(_truth(_BARE, _MASKED), both, both, both)
+    assert (findings.swaps, findings.fragments) == (0, 0)
+    assert (findings.frames, findings.looked) == (3, 1)
 
 
 def test_tracks_that_change_people_are_swaps() -> None:
-    told = _told(_truth(_BARE, _MASKED), [_view(1, 0), _view(2, 1)], [_view(2, 0), _view(1, 1)])
-    assert (told.swaps, told.fragments) == (2, 2)
+    findings = _findings(_truth(_BARE, _MASKED), [_view(1, 0), _view(2, 1)], [_view(2, 0), _view(1, 1)])
+    assert (findings.swaps, findings.fragments) == (2, 2)
 
 
 def test_a_new_track_for_the_same_person_is_a_fragment_and_no_swap() -> None:
-    told = _told(_truth(_BARE), [_view(1, 0)], [], [_view(7, 0)])
-    assert (told.swaps, told.fragments) == (0, 1)
+    findings = _findings(_truth(_BARE), [_view(1, 0)], [], [_view(7, 0)])
+    assert (findings.swaps, findings.fragments) == (0, 1)
 
 
 @pytest.mark.parametrize("later", [Verdict.NO_MASK, Verdict.MASK])
-def test_the_first_verdict_is_the_one_that_counts(later: Verdict) -> None:
-    told = _told(_truth(_MASKED), [_view(1, 0)], [_view(1, 0, Verdict.MASK)], [_view(1, 0, later)])
-    assert told.verdicts == (FirstVerdict(masked=True, verdict=Verdict.MASK),)
+def test_only_the_first_verdict_counts(later: Verdict) -> None:
+    findings = _findings(
+        _truth(_MASKED), [_view(1, 0)], [_view(1, 0, Verdict.MASK)], [_view(1, 0, later)]
+    )
+    assert findings.verdicts == (FirstVerdict(masked=True, verdict=Verdict.MASK),)
 
 
-def test_who_is_in_view_for_too_short_is_not_asked_about() -> None:
-    assert _told(_truth(_BARE, frames=3), [_view(1, 0, Verdict.MASK)]).verdicts == ()
+def test_a_person_in_view_for_too_short_has_no_verdict() -> None:
+    assert _findings(_truth(_BARE, frames=3), [_view(1, 0, Verdict.MASK)]).verdicts == ()
 
 
-def test_no_person_is_tracked_on_footage_without_a_truth_of_people() -> None:
-    told = _told(_truth(frames=0), [_view(1, 0)], [_view(2, 0)])
-    assert (told.swaps, told.fragments, told.verdicts) == (0, 0, ())
+def test_footage_without_people_has_no_swaps_and_no_verdicts() -> None:
+    findings = _findings(_truth(frames=0), [_view(1, 0)], [_view(2, 0)])
+    assert (findings.swaps, findings.fragments, findings.verdicts) == (0, 0, ())

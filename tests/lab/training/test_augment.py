@@ -1,4 +1,4 @@
-"""What a camera does to a face, step by step and together."""
+"""Augmentations, one by one and combined."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from maskwatch.domain import Box
 from maskwatch.lab.training import augment
 from maskwatch.lab.training.augment import Augment
-from tests.lab.training.conftest import picture
+from tests.fakes.training_data import picture
 
 STEPS: list[Callable[..., np.ndarray]] = [
     augment.light, augment.dim, augment.infrared, augment.blur, augment.noise, augment.jpeg,
@@ -25,7 +25,7 @@ STEPS: list[Callable[..., np.ndarray]] = [
 def test_each_step_keeps_the_shape_and_changes_the_picture(
     step: Callable[..., np.ndarray], side: int
 ) -> None:
-    """uint8 in, uint8 out, of the same size, and not what went in."""
+    """Input and output are uint8 of the same size and differ."""
     image = picture("with_mask", 0, side)
     found = step(image, np.random.default_rng(3))
     assert found.shape == image.shape
@@ -34,7 +34,7 @@ def test_each_step_keeps_the_shape_and_changes_the_picture(
 
 
 @pytest.mark.parametrize("step", [*STEPS, augment.jitter], ids=lambda step: step.__name__)
-def test_each_step_repeats_itself_from_a_seed(step: Callable[..., object]) -> None:
+def test_each_step_is_reproducible_from_a_seed(step: Callable[..., object]) -> None:
     """One seed, one training set."""
     given_ = Box(3, 4, 30, 40) if step is augment.jitter else picture("with_mask", 0)
     one, other = (step(given_, np.random.default_rng(5)) for _ in range(2))
@@ -48,8 +48,8 @@ def test_infrared_has_no_colour() -> None:
     assert (found[..., 1] == found[..., 2]).all()
 
 
-def test_blur_takes_detail_away() -> None:
-    """A sharp edge is softer, whichever blur is drawn."""
+def test_blur_removes_detail() -> None:
+    """Both kinds of blur soften a sharp edge."""
     image = np.zeros((48, 48, 3), np.uint8)
     image[:, 24:] = 255
     image[24:] = 255 - image[24:]
@@ -58,10 +58,9 @@ def test_blur_takes_detail_away() -> None:
         assert cv2.Laplacian(found, cv2.CV_32F).std() < cv2.Laplacian(image, cv2.CV_32F).std()
 
 
-def test_shrink_gives_the_side_asked_for() -> None:
-    """By whichever interpolation."""
+def test_downscaling_gives_the_requested_side() -> None:
     for seed in range(6):
-        assert augment.shrink(picture("with_mask", 0), 13, np.random.default_rng(seed)).shape == (
+        assert augment.downscale(picture("with_mask", 0), 13, np.random.default_rng(seed)).shape == (
             13,
             13,
             3,
@@ -69,7 +68,7 @@ def test_shrink_gives_the_side_asked_for() -> None:
 
 
 def test_h264_keeps_the_order_of_the_tiles() -> None:
-    """Each tile comes back in its place, compressed."""
+    """Each tile keeps its position."""
     tiles = [np.full((32, 32, 3), 20 + 40 * i, np.uint8) for i in range(5)]
     found = augment.compress_h264(tiles, np.random.default_rng(0))
     assert [round(float(t.mean()) / 10) for t in found] == [2, 6, 10, 14, 18]
@@ -80,17 +79,17 @@ def test_h264_keeps_the_order_of_the_tiles() -> None:
     )
 
 
-def test_an_intruder_covers_a_part_only() -> None:
-    """Some of the face is hidden, and the upper middle stays to be seen."""
+def test_an_obstacle_covers_only_a_part() -> None:
+    """A part of the face is hidden, and the upper centre stays visible."""
     image, other = np.full((60, 60, 3), 200, np.uint8), np.zeros((30, 30, 3), np.uint8)
     for seed in range(10):
-        found = augment.intrude(image, other, np.random.default_rng(seed))
+        found = augment.obstruct(image, other, np.random.default_rng(seed))
         assert (found != image).any()
         assert (found[5:15, 27:33] == 200).mean() > 0.5
 
 
-def test_strength_zero_is_no_camera() -> None:
-    """Only mirror, turn and jitter are left: a picture of one colour stays as it is."""
+def test_strength_zero_does_not_degrade() -> None:
+    """Only geometry is left: a picture of one colour does not change."""
     plain = np.full((60, 60, 3), (10, 120, 200), np.uint8)
     for seed in range(5):
         found = Augment(32, 0.15, strength=0).face(
@@ -101,7 +100,7 @@ def test_strength_zero_is_no_camera() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(8, 120), st.integers(8, 120))
-def test_any_picture_of_any_shape_passes_the_whole_chain(seed: int, height: int, width: int) -> None:
+def test_pictures_of_any_shape_can_be_augmented(seed: int, height: int, width: int) -> None:
     """Square uint8 crops come out, never an error."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -111,8 +110,7 @@ def test_any_picture_of_any_shape_passes_the_whole_chain(seed: int, height: int,
         assert found.shape[0] == found.shape[1] >= 4
 
 
-def test_the_papers_augmentation_gives_the_networks_size() -> None:
-    """Whatever the picture's."""
+def test_the_papers_augmentation_gives_the_input_size() -> None:
     assert augment.classic(picture("with_mask", 0, 70), 32, np.random.default_rng(0)).shape == (
         32,
         32,

@@ -10,7 +10,7 @@ from maskwatch.lab.training.metrics import calibration_error, softmax
 
 
 def answers(sharpness: float, count: int = 6000) -> tuple[np.ndarray, np.ndarray]:
-    """Logits that are `sharpness` times too sure, and labels drawn from the true probabilities."""
+    """Return logits `sharpness` times too large, and labels sampled from the true probabilities."""
     rng = np.random.default_rng(0)
     true = rng.normal(0, 2, (count, 3)).astype(np.float32)
     chance = softmax(true)
@@ -19,8 +19,7 @@ def answers(sharpness: float, count: int = 6000) -> tuple[np.ndarray, np.ndarray
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_takes_back_what_is_too_sure(sharpness: float) -> None:
-    """Within a few per cent, and the error falls."""
+def test_the_temperature_corrects_overconfidence(sharpness: float) -> None:
     logits, labels = answers(sharpness)
     found = fit_temperature(logits, labels)
     assert found == pytest.approx(sharpness, rel=0.08)
@@ -29,22 +28,21 @@ def test_the_temperature_takes_back_what_is_too_sure(sharpness: float) -> None:
     assert error < 0.03
 
 
-def test_the_threshold_holds_its_promise_on_the_data_it_saw() -> None:
-    """No more than the share of worn masks is called incorrect."""
+def test_the_threshold_limits_false_positives_on_its_data() -> None:
+    """At most the share of correctly worn masks is judged incorrect."""
     logits, labels = answers(1.0)
     threshold = incorrect_threshold(logits, labels, share=0.02)
     called = softmax(logits)[labels == 0, 2] > threshold
     assert called.mean() <= 0.021
 
 
-def test_the_threshold_is_not_fooled_by_a_model_that_never_doubts_a_mask() -> None:
-    """It has a floor, since masks of the world are doubted more; without any to fit on it is a half."""
+def test_the_threshold_has_a_minimum_for_an_overconfident_model() -> None:
+    """Without masks to fit on it is 0.5."""
     logits = np.tile(np.array([[9, 0, 0]], np.float32), (50, 1))
     assert incorrect_threshold(logits, np.zeros(50, np.int64)) == 0.075
     assert incorrect_threshold(logits, np.ones(50, np.int64)) == 0.5
 
 
-def test_binary_confidence_leaves_the_third_class_aside() -> None:
-    """Whatever its logit."""
+def test_binary_confidence_ignores_the_third_class() -> None:
     found = binary_confidence(np.array([[1, 1, 50], [3, 0, -5]], np.float32))
     assert found == pytest.approx([0.5, 1 / (1 + np.exp(-3))])

@@ -1,4 +1,4 @@
-"""From photographs to figures, text, JSON and the manifest."""
+"""Photographs are evaluated; figures go into text, JSON and the manifest."""
 
 from __future__ import annotations
 
@@ -17,30 +17,32 @@ from maskwatch.cli.evaluate import evaluate
 from maskwatch.errors import DataError, ModelError, UsageError
 from maskwatch.lab.training import evaluation
 from maskwatch.lab.training.dataset import load_crops, load_scenes
-from maskwatch.lab.training.evaluation import Wanted, evaluate_faces
+from maskwatch.lab.training.evaluation import EvaluationOptions, evaluate_faces
 from maskwatch.lab.training.slices import found, made
 from maskwatch.vision.manifest import LABELS, default_manifest, read_manifest
 from maskwatch.vision.masks import MaskClassifier
-from tests.lab.training.conftest import write_csv
+from tests.fakes.training_data import write_csv
 
 
 @pytest.fixture(scope="module")
 def model() -> MaskClassifier:
-    """The shipped model; what it says of made pictures does not matter here."""
+    """The shipped model; its accuracy on generated pictures does not matter."""
     return MaskClassifier()
 
 
 def run(*arguments: str) -> str:
-    """Run the verb; errors of ours come through as they are."""
+    """Run the verb; errors are raised unchanged."""
     result = click.testing.CliRunner().invoke(
         evaluate, list(arguments), catch_exceptions=False, standalone_mode=False
     )
     return result.output
 
 
-def test_boxed_faces_are_grouped_by_height(model: MaskClassifier, hall: Path) -> None:
+def test_boxed_faces_are_measured_by_height(model: MaskClassifier, hall: Path) -> None:
     """Each band has the faces of its height; every face is in `all`."""
-    rows = {r.name: r for r in evaluate_faces(model, load_scenes(hall).photos, Wanted(rounds=20))}
+    rows = {
+        r.name: r for r in evaluate_faces(model, load_scenes(hall).photos, EvaluationOptions(rounds=20))
+    }
     assert rows["all faces"].faces == 4
     assert rows["all faces"].images == 2
     assert rows["24 px and more"].faces == 4
@@ -49,11 +51,13 @@ def test_boxed_faces_are_grouped_by_height(model: MaskClassifier, hall: Path) ->
     assert sum(map(sum, rows["all faces"].confusion)) == 4
 
 
-def test_crops_have_no_height_but_sources(model: MaskClassifier, faces: Callable[..., Path]) -> None:
-    """A set of two sources is told apart by them."""
+def test_crops_are_measured_by_source_only(model: MaskClassifier, faces: Callable[..., Path]) -> None:
+    """A set of two sources has figures for each."""
     folder = faces(with_mask=3, without_mask=2, mask_worn_incorrectly=2)
     write_csv(folder / "manifest.csv", [{"path": "with_mask/000.png", "source": "web"}])
-    rows = {r.name: r for r in evaluate_faces(model, load_crops(folder).photos, Wanted(rounds=0))}
+    rows = {
+        r.name: r for r in evaluate_faces(model, load_crops(folder).photos, EvaluationOptions(rounds=0))
+    }
     assert rows["source web"].faces == 1
     assert rows["source faces"].faces == 4
     assert rows["all faces"].incorrect is not None
@@ -62,7 +66,7 @@ def test_crops_have_no_height_but_sources(model: MaskClassifier, faces: Callable
 
 
 def test_slices_are_found_and_made(hall: Path) -> None:
-    """Grey pictures are known as such; night is made of every face."""
+    """Grey pictures are recognized; night is made from every face."""
     photos = load_scenes(hall).photos
     assert set(found(photos)) == {"infra-red or grey", "dark", "profile"}
     slices = made(photos)
@@ -72,8 +76,8 @@ def test_slices_are_found_and_made(hall: Path) -> None:
     assert [p.label for p in grey] == [p.label for p in photos]
 
 
-def test_the_split_and_the_sources_choose(faces: Callable[..., Path]) -> None:
-    """What is left out is left out, and nothing left is an error."""
+def test_split_and_sources_choose_the_photos(faces: Callable[..., Path]) -> None:
+    """Excluded photos are not evaluated, and no remaining photo is an error."""
     folder = faces(with_mask=2, without_mask=2)
     write_csv(folder / "split.csv", [{"path": "with_mask/001.png", "split": "test"}])
     photos = load_crops(folder).photos
@@ -96,10 +100,10 @@ def test_the_split_and_the_sources_choose(faces: Callable[..., Path]) -> None:
         (".", "faces", "link/leaks.csv"),
     ],
 )
-def test_a_list_of_leaks_is_kept_to_from_wherever_it_is_named(
+def test_leaks_are_excluded_from_any_working_directory(
     faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, here: str, data: str, leaks: str
 ) -> None:
-    """From the folder itself, beside it, or by a link: the same pictures are left out."""
+    """The same pictures are excluded from within the folder, from outside, and through a link."""
     folder = faces(with_mask=2, without_mask=1)
     rows = [{"test_path": "with_mask/001.png", "train_path": "without_mask/000.png"}]
     write_csv(folder / "leaks.csv", rows)
@@ -110,7 +114,7 @@ def test_a_list_of_leaks_is_kept_to_from_wherever_it_is_named(
 
 
 def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], tmp_path: Path) -> None:
-    """And the figures into the manifest, once per set."""
+    """Recording twice keeps one set of figures in the manifest."""
     source = default_manifest()
     manifest = tmp_path / source.name
     shutil.copy(source, manifest)
@@ -127,7 +131,7 @@ def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], t
         text = run(*arguments)
     assert "balanced" in text
     assert "broken.jpg" in text
-    assert "answers differ on 0" in text
+    assert "predictions differ on 0" in text
     written = json.loads((tmp_path / "e.json").read_text())
     assert written["sets"][0]["faces"] == 4
     assert written["comparison"]["worse_images"] == 0
@@ -138,15 +142,15 @@ def test_the_command_writes_text_json_and_pictures(faces: Callable[..., Path], t
     assert mine[0].count == 4
 
 
-def test_scenes_go_through_the_whole_path(hall: Path) -> None:
-    """Detector recall and the headline pair are in the text."""
+def test_scenes_are_evaluated_with_detector_and_gate(hall: Path) -> None:
+    """Detector recall, precision and recall of no mask are in the text."""
     text = run("--scenes", str(hall), "--rounds", "5")
     assert "whole path over 2 scenes" in text
     assert "no mask, 24 px and more: precision" in text
 
 
-def test_a_figure_of_nothing_is_not_recorded(faces: Callable[..., Path], tmp_path: Path) -> None:
-    """It is no number, and a manifest that holds one could not be read again."""
+def test_undefined_figures_are_not_recorded(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """A manifest with nan could not be read."""
     source = default_manifest()
     manifest = tmp_path / source.name
     shutil.copy(source, manifest)
@@ -159,19 +163,17 @@ def test_a_figure_of_nothing_is_not_recorded(faces: Callable[..., Path], tmp_pat
 @pytest.mark.parametrize(
     "options", [("--split", "test"), ("--source", "web"), ("--leaks", "l.csv"), ("--split", "all")]
 )
-def test_options_that_do_not_go_with_photographs_are_refused(
-    hall: Path, options: tuple[str, ...]
-) -> None:
+def test_options_of_crops_are_refused_with_photographs(hall: Path, options: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match=f"{options[0]}: apply to --data only"):
         run("--scenes", str(hall), *options)
 
 
-def test_options_that_do_not_go_with_crops_are_refused(tmp_path: Path) -> None:
+def test_options_of_photographs_are_refused_with_crops(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--score, --smallest-face: apply to --scenes only"):
         run("--data", str(tmp_path), "--score", "0.5", "--smallest-face", "20")
 
 
-def test_a_file_that_cannot_be_compared_is_refused_before_anything_is_measured(
+def test_a_wrong_file_to_compare_is_refused_before_measuring(
     faces: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "evaluate_faces", pytest.fail)
@@ -179,16 +181,16 @@ def test_a_file_that_cannot_be_compared_is_refused_before_anything_is_measured(
         run("--data", str(faces(with_mask=1)), "--against", str(tmp_path / "none.tflite"))
 
 
-def test_a_model_of_other_classes_is_not_compared() -> None:
+def test_a_model_with_other_classes_is_not_compared() -> None:
     model = MaskClassifier()
     two = msgspec.structs.replace(model.manifest, labels=LABELS[:2])
     monkey = SimpleNamespace(manifest=two, id="two")
     with pytest.raises(DataError, match=r"output is \(1, 3\), two has \(1, 2\)"):
-        evaluation.rival(monkey, model.path.parent / model.manifest.file)  # type: ignore[arg-type]  # only what it looks at
+        evaluation.load_other(monkey, model.path.parent / model.manifest.file)  # type: ignore[arg-type]  # only what it looks at
 
 
-def test_one_of_the_two_must_be_given(hall: Path) -> None:
-    """Neither, or both, makes no sense."""
+def test_either_data_or_scenes_is_required(hall: Path) -> None:
+    """Neither or both is an error."""
     with pytest.raises(UsageError, match="give either --data"):
         run()
     with pytest.raises(UsageError, match="give either --data"):

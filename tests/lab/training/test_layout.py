@@ -1,4 +1,4 @@
-"""Every file of a folder of crops is a picture of its class, or is named."""
+"""Every file of a folder of crops is a picture of its class, or is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskwatch.lab.training.layout import class_files
 
 
 def test_pictures_go_by_their_suffix_in_either_case(faces: Callable[..., Path]) -> None:
-    """As cameras and systems write it."""
+    """Suffixes are case-insensitive."""
     folder = faces(with_mask=1, without_mask=1)
     for name in ("a.JPG", "b.jpeg", "c.webp", "d.bmp"):
         (folder / "without_mask" / name).touch()
@@ -23,7 +23,7 @@ def test_pictures_go_by_their_suffix_in_either_case(faces: Callable[..., Path]) 
     assert others == []
 
 
-def test_what_is_no_picture_of_a_class_is_named_with_the_reason(faces: Callable[..., Path]) -> None:
+def test_ignored_files_are_reported_with_the_reason(faces: Callable[..., Path]) -> None:
     """Other formats, folders within a class, pictures in no class; but not tables and hidden files."""
     folder = faces(with_mask=1)
     (folder / "with_mask/more").mkdir()
@@ -39,36 +39,36 @@ def test_what_is_no_picture_of_a_class_is_named_with_the_reason(faces: Callable[
     said = class_files(folder)[1]
     assert [text.removeprefix(f"{folder}/").split(";")[0] for text in said] == [
         "c.png: in no class",
-        "with_mask/a.gif: no picture by its name",
-        "with_mask/b: no picture by its name",
+        "with_mask/a.gif: not a picture by its suffix",
+        "with_mask/b: not a picture by its suffix",
         "with_mask/more: a folder within a class",
     ]
 
 
 @pytest.mark.parametrize("kind", ["file", "loop", "nowhere"])
-def test_a_class_that_is_no_folder_is_an_error(faces: Callable[..., Path], kind: str) -> None:
-    """Passed over, it would be a class that is never predicted."""
+def test_a_class_that_is_not_a_folder_is_an_error(faces: Callable[..., Path], kind: str) -> None:
+    """If ignored, the class would never be predicted."""
     folder = faces(with_mask=1)
     path = folder / "without_mask"
     if kind == "file":
         path.touch()
     else:
         path.symlink_to("without_mask" if kind == "loop" else "elsewhere")
-    with pytest.raises(DataError, match="without_mask: a class, but no folder"):
+    with pytest.raises(DataError, match="without_mask: a class, but not a folder"):
         class_files(folder)
 
 
-def test_folders_that_are_no_class_are_named(faces: Callable[..., Path]) -> None:
-    """All of them at once."""
+def test_unknown_class_folders_are_named(faces: Callable[..., Path]) -> None:
+    """The message names all of them."""
     folder = faces(with_mask=1, without_mask=1)
     (folder / "masked").mkdir()
     (folder / "other").mkdir()
-    with pytest.raises(DataError, match="no class: masked, other"):
+    with pytest.raises(DataError, match="not a class: masked, other"):
         class_files(folder)
 
 
 def test_an_empty_class_is_an_error(faces: Callable[..., Path]) -> None:
-    """It would else be a class that is never predicted."""
+    """The class would never be predicted."""
     folder = faces(with_mask=1)
     (folder / "without_mask").mkdir()
     with pytest.raises(DataError, match="without_mask: the class is empty"):
@@ -76,7 +76,7 @@ def test_an_empty_class_is_an_error(faces: Callable[..., Path]) -> None:
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
-    """So is one that is not there."""
+    """A missing folder is an error too."""
     with pytest.raises(DataError, match="no pictures"):
         class_files(tmp_path)
     with pytest.raises(DataError, match="no such folder"):

@@ -1,4 +1,4 @@
-"""The loop trains, can be stopped and resumed, and repeats itself.
+"""The loop trains, can be stopped and resumed, and is deterministic.
 
 A small network stands in for MobileNetV2, whose tracing alone takes longer than all of this.
 """
@@ -45,7 +45,7 @@ def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def photos(faces: Callable[..., Path]) -> tuple[Photo, ...]:
-    """Twenty pictures of two classes that are easy to tell apart."""
+    """Twenty pictures of two classes that are easy to distinguish."""
     return load_crops(faces(with_mask=10, without_mask=10)).photos
 
 
@@ -53,7 +53,7 @@ def train(
     photos: tuple[Photo, ...],
     run: Path,
     epochs: int,
-    tell: Callable[[Progress | Epoch], None] = lambda _: None,
+    on_progress: Callable[[Progress | Epoch], None] = lambda _: None,
     recipe: str = "cctv",
 ) -> keras.Model:
     """Train as `maskwatch train` does, on two steps of eight per epoch."""
@@ -62,7 +62,7 @@ def train(
     seed_everything(settings.seed)
     sampler = Sampler(photos, Augment(SIZE, 0.15, strength=0.2), batch=8, seed=settings.seed)
     validation = sampler.batch(10_000)
-    return fit(settings, sampler, validation, run, classes=2, steps=2, tell=tell)
+    return fit(settings, sampler, validation, run, classes=2, steps=2, on_progress=on_progress)
 
 
 def weights(model: keras.Model) -> np.ndarray:
@@ -70,7 +70,7 @@ def weights(model: keras.Model) -> np.ndarray:
     return np.concatenate([w.ravel() for w in model.get_weights()])
 
 
-def test_the_loss_falls_and_the_history_tells(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+def test_the_loss_falls_and_the_history_records_it(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     """One row per epoch, progress in between, and better than chance at the end."""
     said: list[Progress | Epoch] = []
     train(photos, tmp_path / "run", 12, said.append)
@@ -83,13 +83,12 @@ def test_the_loss_falls_and_the_history_tells(photos: tuple[Photo, ...], tmp_pat
 
 
 def test_one_seed_gives_one_model(photos: tuple[Photo, ...], tmp_path: Path) -> None:
-    """To the last bit."""
     one, other = (train(photos, tmp_path / name, 2) for name in "ab")
     assert (weights(one) == weights(other)).all()
 
 
-def test_a_stopped_run_goes_on_where_it_was(photos: tuple[Photo, ...], tmp_path: Path) -> None:
-    """Stopped in its third epoch and resumed, it ends at the very weights of a run never stopped."""
+def test_a_stopped_run_resumes_where_it_was(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+    """A run stopped in its third epoch and resumed has the weights of a run never stopped."""
 
     def stop(state: Progress | Epoch) -> None:
         if isinstance(state, Progress) and state.epoch == 3:
@@ -106,8 +105,8 @@ def test_a_stopped_run_goes_on_where_it_was(photos: tuple[Photo, ...], tmp_path:
     )
 
 
-def test_the_papers_rate_decays(photos: tuple[Photo, ...], tmp_path: Path) -> None:
-    """Plain Adam, a little less every step."""
+def test_the_papers_learning_rate_decays(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+    """Plain Adam with a decreasing rate."""
     model = train(photos, tmp_path / "paper", 3, recipe="paper")
     assert type(model.optimizer).__name__ == "Adam"
     rates = [e.rate for e in read_history(tmp_path / "paper")]
@@ -115,8 +114,8 @@ def test_the_papers_rate_decays(photos: tuple[Photo, ...], tmp_path: Path) -> No
     assert len(set(rates)) == 3
 
 
-def test_a_teachers_answers_are_mixed_into_the_targets() -> None:
-    """Six tenths of the teacher, the rest of the smoothed label."""
+def test_a_teachers_outputs_are_mixed_into_the_targets() -> None:
+    """0.6 of the teacher's probabilities and 0.4 of the smoothed label."""
     model = small(Settings(), 2)
     x = np.zeros((1, SIZE, SIZE, 3), np.float32)
     alone = loop._targets(model, None, x, np.array([1]))
@@ -128,18 +127,18 @@ def test_a_teachers_answers_are_mixed_into_the_targets() -> None:
 
 
 @pytest.mark.parametrize(("size", "classes", "words"), [(48, 2, "input"), (SIZE, 3, "classes 3")])
-def test_a_teacher_of_another_kind_is_refused_by_name(
+def test_a_teacher_of_another_shape_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, classes: int, words: str
 ) -> None:
     pupil = small(Settings(), 2)
     monkeypatch.setattr(sys.modules[__name__], "SIZE", size)
     path = tmp_path / "teacher.keras"
     small(Settings(), classes).save(path)
-    with pytest.raises(WeightsError, match=f"teacher.keras: a teacher of {words}"):
+    with pytest.raises(WeightsError, match=f"teacher.keras: the teacher has {words}"):
         loop._teacher(path, pupil)
 
 
-def test_a_damaged_state_of_a_run_is_reported(photos: tuple[Photo, ...], tmp_path: Path) -> None:
+def test_a_damaged_state_is_reported(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     train(photos, tmp_path, 1)
     for harm in (b"no model", None):
         state = tmp_path / "state.keras"
@@ -149,14 +148,13 @@ def test_a_damaged_state_of_a_run_is_reported(photos: tuple[Photo, ...], tmp_pat
 
 
 @pytest.mark.parametrize("text", ["epoch\n1\n", "epoch,loss\nx,y\n", "epoch\n\x00\n"])
-def test_an_invalid_history_is_reported(tmp_path: Path, text: str) -> None:
+def test_a_malformed_history_is_reported(tmp_path: Path, text: str) -> None:
     (tmp_path / "history.csv").write_text(text)
-    with pytest.raises(DataError, match=r"history\.csv: is no history"):
+    with pytest.raises(DataError, match=r"history\.csv: not a history"):
         read_history(tmp_path)
 
 
 def test_the_validation_loss_is_the_cross_entropy() -> None:
-    """Without dropout, without smoothing."""
     model = small(Settings(), 2)
     images = np.random.default_rng(0).integers(0, 256, (6, SIZE, SIZE, 3), np.uint8)
     labels = np.array([0, 1, 0, 1, 1, 0])

@@ -1,4 +1,4 @@
-"""Figures are what scikit-learn says they are, and intervals cover what they should."""
+"""Metrics agree with scikit-learn, and intervals have the expected width."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_the_report_agrees_with_scikit_learn(rows: list[tuple[int, int]]) -> Non
     truth, said = np.array(rows, np.int64).T
     found = metrics.class_figures(metrics.confusion(truth, said, 3), LABELS)
     expected = precision_recall_fscore_support(truth, said, labels=[0, 1, 2], zero_division=0)
-    ours = np.array([[r.precision, r.recall, r.f1, r.support] for r in found])
-    assert np.allclose(ours, np.array(expected).T)
+    computed = np.array([[r.precision, r.recall, r.f1, r.support] for r in found])
+    assert np.allclose(computed, np.array(expected).T)
 
 
 @settings(deadline=None)  # scikit-learn takes its time on a busy machine
@@ -30,20 +30,20 @@ def test_the_report_agrees_with_scikit_learn(rows: list[tuple[int, int]]) -> Non
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.filterwarnings("ignore:A single label was found")
 def test_balanced_accuracy_agrees_with_scikit_learn(rows: list[tuple[int, int]]) -> None:
-    """The mean recall of the classes that are there."""
+    """It is the mean recall of the existing classes."""
     truth, said = np.array(rows, np.int64).T
     assert metrics.balanced_accuracy(truth, said) == pytest.approx(balanced_accuracy_score(truth, said))
 
 
-def test_a_figure_of_nothing_is_not_a_number() -> None:
+def test_metrics_without_pictures_are_nan() -> None:
     """Never 0 and never 1."""
     none = np.zeros(0, np.int64)
     assert np.isnan(metrics.balanced_accuracy(none, none))
     assert np.isnan(metrics.calibration_error(none.astype(np.float32), none.astype(bool)))
 
 
-def test_a_model_as_right_as_it_is_sure_is_calibrated() -> None:
-    """And one that is always sure and half right is off by a half."""
+def test_a_model_as_accurate_as_confident_is_calibrated() -> None:
+    """A model with confidence 1 and accuracy 0.5 has an error of 0.5."""
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1, 20_000).astype(np.float32)
     assert metrics.calibration_error(sure, rng.random(20_000) < sure) < 0.02
@@ -52,7 +52,7 @@ def test_a_model_as_right_as_it_is_sure_is_calibrated() -> None:
 
 
 @given(st.lists(st.floats(0.5, 1, width=32), min_size=1, max_size=80))
-def test_reliability_bins_have_equal_mass_and_lose_nothing(sure: list[float]) -> None:
+def test_reliability_bins_have_equal_mass_and_hold_every_face(sure: list[float]) -> None:
     """Every face is in one bin, and bins differ by one face at most."""
     bins = metrics.reliability(np.array(sure, np.float32), np.ones(len(sure), bool))
     counts = [b.count for b in bins]
@@ -74,7 +74,7 @@ def test_the_interval_is_wider_when_images_hold_many_faces() -> None:
     assert grouped.high - grouped.low > 2 * (alone.high - alone.low)
 
 
-def test_the_interval_repeats_itself_and_survives_undefined_draws() -> None:
+def test_the_interval_is_reproducible_and_ignores_undefined_draws() -> None:
     """Same seed, same interval; a draw without the class does not count."""
     truth = np.array([0, 0, 0, 1], np.int64)
 
@@ -89,7 +89,7 @@ def test_the_interval_repeats_itself_and_survives_undefined_draws() -> None:
 
 
 @given(st.lists(st.floats(-500, 500, width=32), min_size=2, max_size=5))
-def test_probabilities_sum_to_one_for_all_logits(row: list[float]) -> None:
+def test_probabilities_sum_to_one_for_any_logits(row: list[float]) -> None:
     """No overflow, no nan."""
     found = metrics.softmax(np.array([row], np.float32))
     assert found.sum() == pytest.approx(1, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Which layers of the network learn."""
+"""Which layers of the network are trained."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def layers(freeze: int) -> list[keras.layers.Layer]:
 @pytest.mark.parametrize(
     ("freeze", "last"), [(1, "expanded_conv_project_BN"), (4, "block_3_project_BN")]
 )
-def test_frozen_blocks_are_the_lower_ones_and_no_others(freeze: int, last: str) -> None:
-    """Everything up to the block's last layer stays as it was; everything above it learns."""
+def test_only_the_lowest_blocks_are_frozen(freeze: int, last: str) -> None:
+    """Layers up to the block's last are frozen; the others are trained."""
     names = [layer.name for layer in layers(freeze)]
     learns = [layer.trainable for layer in layers(freeze)]
     assert not any(learns[: names.index(last) + 1])
     assert all(learns[names.index(last) + 1 :])
 
 
-def test_nothing_is_frozen_unless_asked_for() -> None:
-    """Fine-tuning is of the whole network by default."""
+def test_nothing_is_frozen_by_default() -> None:
+    """Fine-tuning trains the whole network."""
     assert all(layer.trainable for layer in layers(0))

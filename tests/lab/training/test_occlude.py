@@ -1,4 +1,4 @@
-"""Masks and occluders are painted where they belong."""
+"""Masks and occluders are painted at the correct places."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def changed(found: np.ndarray, x: int, y: int) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_mask_worn_well_covers_nose_and_mouth(seed: int) -> None:
-    """And leaves the eyes free."""
+def test_a_correctly_worn_mask_covers_nose_and_mouth(seed: int) -> None:
+    """The eyes stay free."""
     found = occlude.paint_mask(FACE, MARKS, Wear.MASKED, np.random.default_rng(seed))
     lower = [found[58, 50], found[72, 50], found[72, 40]]
     assert sum(np.abs(p.astype(int) - FACE[0, 0]).max() > 12 for p in lower) >= 2
@@ -49,7 +49,7 @@ def test_a_mask_below_the_nose_leaves_the_nose_free(seed: int) -> None:
     "paint", [occlude.hand, occlude.held, occlude.beard, occlude.scarf, occlude.glasses]
 )
 def test_occluders_change_the_picture_and_not_its_shape(paint: Callable[..., np.ndarray]) -> None:
-    """And never the picture they were given."""
+    """The input picture is not modified."""
     before = FACE.copy()
     found = paint(FACE, MARKS, np.random.default_rng(1))
     assert found.shape == FACE.shape
@@ -58,15 +58,15 @@ def test_occluders_change_the_picture_and_not_its_shape(paint: Callable[..., np.
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_held_thing_leaves_an_eye_and_much_of_the_face_free(seed: int) -> None:
-    """Unlike a mask: what it is to teach is the difference."""
+def test_a_held_object_leaves_an_eye_and_most_of_the_face_free(seed: int) -> None:
+    """A mask covers both sides."""
     found = occlude.held(FACE, MARKS, np.random.default_rng(seed))
     moved = np.abs(found.astype(int) - FACE).max(axis=2) > 12
     assert 0 < moved.mean() < 0.35
     assert not (changed(found, 35, 38) and changed(found, 65, 38))
 
 
-def test_only_faces_that_look_here_are_painted() -> None:
+def test_only_frontal_faces_are_painted() -> None:
     """A nose beyond the eyes is a profile."""
     assert occlude.frontal(MARKS)
     profile = MARKS.copy()

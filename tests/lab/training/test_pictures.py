@@ -1,4 +1,4 @@
-"""A picture is read whole, or its name and the reason are told; none ends a run."""
+"""A picture is read completely, or an error names it and the reason."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from maskwatch.errors import DataError
 from maskwatch.lab.training.augment import Augment
 from maskwatch.lab.training.dataset import load_crops
-from maskwatch.lab.training.pictures import at_most, read_picture, scaled
+from maskwatch.lab.training.pictures import limited, read_picture, scaled
 from maskwatch.lab.training.prepare import with_faces
 from maskwatch.lab.training.sampler import Sampler
-from tests.lab.training.conftest import picture
+from tests.fakes.training_data import picture
 
 
 def encoded(suffix: str) -> bytes:
@@ -38,26 +38,26 @@ def claiming(side: int) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp", ".webp"])
-def test_a_picture_that_is_cut_off_is_not_taken_for_one(tmp_path: Path, suffix: str) -> None:
-    """Half a JPEG would be half grey, and its label a lie."""
+def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str) -> None:
+    """Half of a truncated JPEG would be grey."""
     whole, path = encoded(suffix), tmp_path / f"a{suffix}"
     path.write_bytes(whole)
     assert read_picture(path).shape == (48, 48, 3)
     for part in (len(whole) // 3, len(whole) // 2, len(whole) - 2):
         path.write_bytes(whole[:part])
-        with pytest.raises(DataError, match=f"a{suffix}: no picture, or one that is cut off"):
+        with pytest.raises(DataError, match=f"a{suffix}: not a picture, or truncated"):
             read_picture(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", claiming(100_000), claiming(2_000_000)])
-def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
-    """Nothing at all, text, and a size that no memory holds."""
+def test_a_file_that_is_not_a_picture_is_named(tmp_path: Path, content: bytes) -> None:
+    """An empty file, text, and a picture too large for memory."""
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"a\.png: no picture"):
+    with pytest.raises(DataError, match=r"a\.png: not a picture"):
         read_picture(tmp_path / "a.png")
 
 
-def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_named(tmp_path: Path) -> None:
     """A folder, a link to itself, a link to nowhere."""
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
@@ -72,17 +72,17 @@ def test_what_is_no_file_is_named(tmp_path: Path) -> None:
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([1, 32, 200]))
-def test_a_picture_never_shrinks_to_nothing(height: int, width: int, longest: int) -> None:
-    """However thin it is, it keeps a pixel, and its longer side becomes what was asked for."""
+def test_a_downscaled_picture_keeps_at_least_one_pixel(height: int, width: int, longest: int) -> None:
+    """A thin picture keeps one pixel, and its longer side has the requested length."""
     image = np.zeros((height, width, 3), np.uint8)
-    small = at_most(image, longest)
+    small = limited(image, longest)
     assert max(small.shape[:2]) == min(longest, max(height, width))
     assert min(small.shape[:2]) >= 1
     assert min(scaled(image, 0.001).shape[:2]) >= 1
 
 
-def test_thin_pictures_are_looked_at_and_drawn_from(faces: Callable[..., Path]) -> None:
-    """A line of pixels is a poor picture, and no reason to end a run."""
+def test_thin_pictures_are_searched_and_sampled(faces: Callable[..., Path]) -> None:
+    """A line of pixels is no error."""
     folder = faces(without_mask=2)
     for number, shape in enumerate(((2, 1000, 3), (401, 1, 3), (1, 190, 3), (1, 1, 3))):
         image = np.full(shape, 90, np.uint8)

@@ -1,4 +1,4 @@
-"""What a training run learns from, and what it is kept from."""
+"""Which pictures are trained on, and which are excluded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from maskwatch.lab.training.dataset import Photo, load_scenes
 from maskwatch.lab.training.prepare import prepare, with_faces
 from maskwatch.lab.training.settings import Settings
 from maskwatch.lab.training.slices import made
-from tests.lab.training.conftest import picture, write_csv
+from tests.fakes.training_data import picture, write_csv
 
 
 def settings(*folders: Path, **more: object) -> Settings:
@@ -25,11 +25,11 @@ def settings(*folders: Path, **more: object) -> Settings:
 
 
 def quiet(_: str) -> None:
-    """Say nothing."""
+    """Ignore a progress line."""
 
 
 def test_a_copy_of_a_held_out_picture_is_not_trained_on(faces: Callable[..., Path]) -> None:
-    """A source is only foreign if none of its photographs came in under another name."""
+    """Copies of held-out photographs in other sources are excluded."""
     home, abroad = (
         faces("home", with_mask=12, without_mask=12),
         faces("abroad", with_mask=1, without_mask=1),
@@ -48,7 +48,7 @@ def test_a_copy_of_a_held_out_picture_is_not_trained_on(faces: Callable[..., Pat
 
 
 def test_a_copy_of_a_test_picture_is_not_trained_on(faces: Callable[..., Path]) -> None:
-    """Whether a list names it or not."""
+    """No list of leaks is necessary."""
     folder = faces(with_mask=12, without_mask=12)
     write_csv(folder / "split.csv", [{"path": "with_mask/000.png", "split": "test"}])
     copy = cv2.imread(str(folder / "with_mask/000.png"))
@@ -58,7 +58,7 @@ def test_a_copy_of_a_test_picture_is_not_trained_on(faces: Callable[..., Path]) 
     assert not [p.name for p in (*prepared.train, *prepared.validation) if "copy" in p.name]
 
 
-def test_a_listed_leak_is_not_trained_on_from_wherever_it_is_named(
+def test_a_listed_leak_is_excluded_from_any_working_directory(
     faces: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where data and list are given relative to the data folder; a list of others is refused."""
@@ -111,17 +111,15 @@ def photographs(photos: Sequence[Photo]) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_crop_stays_on_the_side_of_the_photograph_it_was_cut_from(
-    street: tuple[Path, Path], seed: int
-) -> None:
-    """Its look does not tell; what manifest.csv says was its original does."""
+def test_a_crop_is_on_the_side_of_its_photograph(street: tuple[Path, Path], seed: int) -> None:
+    """manifest.csv names its original, since their hashes differ."""
     prepared = prepare(settings(street[0], scenes=(str(street[1]),), seed=seed), quiet)
     assert len(prepared.train) + len(prepared.validation) == 48
     assert photographs(prepared.train).isdisjoint(photographs(prepared.validation))
 
 
 def test_a_crop_of_a_held_out_photograph_is_not_trained_on(street: tuple[Path, Path]) -> None:
-    """Also under the name of another source, which nobody dropped."""
+    """The crop's source is not the held-out one."""
     only = json.loads(street[1].read_text())
     only["images"] = only["images"][:4]
     street[1].write_text(json.dumps(only))
@@ -133,7 +131,7 @@ def test_a_crop_of_a_held_out_photograph_is_not_trained_on(street: tuple[Path, P
 
 @pytest.fixture
 def portrait(tmp_path: Path) -> Path:
-    """Annotations of one photograph: two people side by side, and a wall that somebody boxed."""
+    """Annotations of one photograph: two people side by side, and a boxed wall."""
     person = data.astronaut()[:256, 100:356, ::-1]
     cv2.imwrite(str(tmp_path / "two.png"), np.hstack([person, person[:, ::-1]]))
     boxes = [[65, 70, 180, 200], [332, 70, 447, 200], [0, 0, 50, 50]]
@@ -144,8 +142,8 @@ def portrait(tmp_path: Path) -> Path:
     return tmp_path / "annotations.json"
 
 
-def test_the_face_in_a_box_is_found_and_no_other(portrait: Path) -> None:
-    """A neighbour in the same picture has its own box; what is no face has none."""
+def test_only_the_face_in_a_box_is_found(portrait: Path) -> None:
+    """A neighbour in the same picture is not used, and a wall has no face."""
     photos = with_faces(load_scenes(portrait).photos, boxed=True)
     for photo in photos[:2]:
         assert photo.face is not None
@@ -167,7 +165,7 @@ def test_hands_and_beards_can_be_painted_onto_boxed_faces(portrait: Path) -> Non
 
 
 def test_a_missing_class_is_reported_before_training(faces: Callable[..., Path]) -> None:
-    """Also one that only --drop takes away."""
+    """The class may be missing because of --drop."""
     rest = faces("rest", with_mask=4, mask_worn_incorrectly=4)
     bare = faces("bare", without_mask=4)
     with pytest.raises(DataError, match="no pictures of without_mask"):
@@ -176,8 +174,8 @@ def test_a_missing_class_is_reported_before_training(faces: Callable[..., Path])
         prepare(settings(rest, bare, drop=("bare",)), quiet)
 
 
-def test_a_source_that_is_not_there_is_named(faces: Callable[..., Path]) -> None:
-    """With those that are."""
+def test_an_unknown_source_is_named(faces: Callable[..., Path]) -> None:
+    """The message lists the existing sources."""
     folder = faces(with_mask=3, without_mask=3)
     with pytest.raises(DataError, match="web: no such source; there are faces"):
         prepare(settings(folder, drop=("web",)), quiet)

@@ -17,15 +17,15 @@ from maskwatch.errors import DataError, UsageError, WeightsError
 from maskwatch.lab.training import run as training_run
 from maskwatch.lab.training.network import backbone
 from maskwatch.lab.training.prepare import prepare
-from maskwatch.lab.training.report import Side, write_report
+from maskwatch.lab.training.report import EvaluatedSet, write_report
 from maskwatch.lab.training.sampler import Batch
 from maskwatch.lab.training.settings import read_settings
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import Manifest, read_manifest, write_manifest
 from maskwatch.vision.masks import MaskClassifier
-from tests.lab.training.conftest import picture, write_csv
+from tests.fakes.training_data import picture, write_csv
 
-# MobileNetV2 has 154 layers whatever its size: tracing them takes longer than training does here.
+# MobileNetV2 has 154 layers at any size: tracing them takes longer than training does here.
 pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -36,7 +36,7 @@ TINY = ["--size", "32", "--width", "0.35", "--weights", "none", "--batch", "8", 
 
 
 def run(*arguments: str) -> str:
-    """Run the verb; errors of ours come through as they are."""
+    """Run the verb; errors are raised unchanged."""
     result = click.testing.CliRunner().invoke(
         train, list(arguments), catch_exceptions=False, standalone_mode=False
     )
@@ -49,7 +49,7 @@ def run(*arguments: str) -> str:
 def test_pictures_become_a_model_with_manifest_and_report(
     faces: Callable[..., Path], hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All that the run folder promises is there, and the model is used like a shipped one."""
+    """The run folder has all documented files, and the model works like a shipped one."""
     folder = faces(with_mask=12, without_mask=12, mask_worn_incorrectly=12)
     write_csv(
         folder / "split.csv", [{"path": f"with_mask/{i:03}.png", "split": "test"} for i in range(2)]
@@ -81,13 +81,13 @@ def test_pictures_become_a_model_with_manifest_and_report(
     with pytest.raises(UsageError, match="has a run already"):
         run("--data", str(folder), "--out", str(out), *TINY)
     with monkeypatch.context() as patch:  # the export is the one above, and takes a minute
-        patch.setattr(training_run, "_work", lambda _settings, _prepared, run, _listener: run)
+        patch.setattr(training_run, "_train", lambda _settings, _prepared, run, _report: run)
         assert "resuming after epoch 1 of 1" in run("--resume", str(out))
     assert_float_and_int8_are_compared_alike(out, read_manifest(out / "masks-32-w35.json"))
 
 
 def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> None:
-    """A lean that decides every answer by itself must decide both sides'."""
+    """A bias that decides every prediction must apply to float and int8."""
     leaning = msgspec.structs.replace(manifest, offsets={"without_mask": 5.0})
     write_manifest(out / "masks-32-w35.json", leaning)
     settings = read_settings(out)
@@ -96,7 +96,7 @@ def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> N
         picture("with_mask", i).astype(np.uint8)) for i in range(8)])  # fmt: skip
     exact = Interpreter.from_file(out / "masks-32-w35-float.tflite").run(crops)
     names = tuple(f"picture {i}" for i in range(8))
-    side = Side("leaning", names, Batch(crops, np.zeros(8, np.int64)), {"float": exact})
+    side = EvaluatedSet("leaning", names, Batch(crops, np.zeros(8, np.int64)), {"float": exact})
     write_report(out, settings, prepared, [side], leaning)
     assert "leaning: float and int8 disagree on 0 of 8 images" in (out / "report.txt").read_text()
     rows = (out / "float-against-int8-leaning.csv").read_text().splitlines()
@@ -105,7 +105,7 @@ def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> N
 
 @pytest.mark.long
 def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path], tmp_path: Path) -> None:
-    """Logistic regression and SVM stand in the report beside the model made of the better one."""
+    """The report has logistic regression, SVM, and the model made from the better one."""
     out = tmp_path / "run"
     text = run(
         "--data",
@@ -124,8 +124,8 @@ def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path],
     assert rows["float"]["accuracy"] == rows[best]["accuracy"]
 
 
-def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: Path) -> None:
-    """And leave no run folder behind."""
+def test_errors_are_raised_before_training(faces: Callable[..., Path], tmp_path: Path) -> None:
+    """No run folder is created."""
     out = tmp_path / "run"
     with pytest.raises(UsageError, match="nothing to train on"):
         run("--out", str(out))
@@ -147,7 +147,7 @@ def test_errors_come_before_any_training(faces: Callable[..., Path], tmp_path: P
     assert not out.exists()
 
 
-def test_a_folder_of_a_run_that_failed_before_its_first_epoch_is_reusable(
+def test_the_folder_of_a_run_without_an_epoch_can_be_used_again(
     faces: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, out = faces(with_mask=12, without_mask=12), tmp_path / "run"
@@ -160,7 +160,7 @@ def test_a_folder_of_a_run_that_failed_before_its_first_epoch_is_reusable(
         run("--data", str(folder), "--out", str(out), *TINY)
 
 
-def test_missing_weights_are_said_so(tmp_path: Path) -> None:
-    """With what to give instead."""
+def test_missing_weights_are_reported(tmp_path: Path) -> None:
+    """The message names the alternatives."""
     with pytest.raises(WeightsError, match="--weights FILE"):
         backbone(32, 0.35, str(tmp_path / "none.h5"))

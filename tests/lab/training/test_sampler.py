@@ -1,4 +1,4 @@
-"""Which crop comes next."""
+"""Crops are sampled by class and source, and reproducibly."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from maskwatch.lab.training.dataset import Photo
 from maskwatch.lab.training.groups import fingerprint
 from maskwatch.lab.training.sampler import CLASS_SHARE, Sampler, prefetch
 from maskwatch.vision.manifest import LABELS
-from tests.lab.training.conftest import picture
+from tests.fakes.training_data import picture
 
 FACE = Detection(
     Box(8, 4, 40, 44), 0.9, (Point(18, 18), Point(30, 18), Point(24, 25), Point(19, 32), Point(29, 32))
@@ -28,7 +28,7 @@ def photo(label: int, source: str, number: int = 0, face: Detection | None = Non
     return Photo(image, label, source, name, name, None, "train", 48.0, fingerprint(image), face)
 
 
-def test_classes_get_their_share_regardless_of_their_size() -> None:
+def test_classes_have_fixed_shares() -> None:
     """Forty masked against two incorrect ones."""
     photos = [photo(0, "a", i) for i in range(40)] + [photo(1, "a", i) for i in range(10)]
     photos += [photo(2, "a", i) for i in range(2)]
@@ -39,15 +39,15 @@ def test_classes_get_their_share_regardless_of_their_size() -> None:
     assert sampler.prior == pytest.approx(dict(enumerate(CLASS_SHARE)))
 
 
-def test_two_classes_share_what_three_would() -> None:
+def test_the_shares_of_two_classes_sum_to_one() -> None:
     """The prior of a binary data set sums to one."""
     sampler = Sampler([photo(0, "a"), photo(1, "a")], Augment(32, 0.15), batch=4, seed=1)
     assert sum(sampler.prior.values()) == pytest.approx(1)
     assert sampler.prior[1] > sampler.prior[0]
 
 
-def test_a_batch_depends_on_its_number_and_the_seed_alone() -> None:
-    """Asked for twice, in any order, it is the same; another seed gives another."""
+def test_a_batch_depends_only_on_its_number_and_the_seed() -> None:
+    """Order and repetition do not matter; another seed gives another batch."""
     photos = [photo(label, "a", i, FACE) for label in range(3) for i in range(4)]
     one = Sampler(photos, Augment(32, 0.15), batch=12, seed=1)
     first = one.batch(3)
@@ -59,8 +59,8 @@ def test_a_batch_depends_on_its_number_and_the_seed_alone() -> None:
     assert first.images.dtype == np.uint8
 
 
-def test_bare_faces_of_a_source_without_masks_get_masks_painted_on() -> None:
-    """So that the source does not stand for the label."""
+def test_masks_are_painted_on_faces_of_a_source_without_masks() -> None:
+    """The source must not predict the label."""
     sampler = Sampler(
         [photo(0, "masks", 1), *(photo(1, "bare", i, FACE) for i in range(3))],
         Augment(32, 0.15), batch=4, seed=1,
@@ -70,8 +70,7 @@ def test_bare_faces_of_a_source_without_masks_get_masks_painted_on() -> None:
     assert (image != painted.image).any()
 
 
-def test_plain_draws_follow_the_datas_own_balance() -> None:
-    """As the paper does."""
+def test_plain_sampling_has_the_balance_of_the_data() -> None:
     photos = [photo(0, "a", i) for i in range(9)] + [photo(1, "a")]
     sampler = Sampler(photos, Augment(32, 0.15), batch=400, seed=1, plain=True)
     assert sampler.prior == {0: 0.9, 1: 0.1}
@@ -79,7 +78,7 @@ def test_plain_draws_follow_the_datas_own_balance() -> None:
 
 
 def test_a_turned_face_counts_once_in_the_prior_of_the_plain_recipe() -> None:
-    """The prior of the paper's recipe sums to one, whatever the detector found in the pictures."""
+    """The prior of the paper's recipe sums to one, independent of detected faces."""
     middle = Point(10, 10)
     turned = Detection(Box(0, 0, 20, 20), 0.9, (middle,) * 5)  # type: ignore[arg-type]
     photos = [photo(0, "a", i) for i in range(3)] + [photo(1, "a", 9, turned)]
@@ -88,7 +87,7 @@ def test_a_turned_face_counts_once_in_the_prior_of_the_plain_recipe() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_prefetch_keeps_the_order_and_ends_its_threads(threads: int) -> None:
-    """Also when the consumer leaves early."""
+    """The threads end also if the consumer stops early."""
     sampler = Sampler([photo(0, "a"), photo(1, "a")], Augment(32, 0.15), batch=2, seed=1)
     before = threading.active_count()
     made = list(prefetch(sampler, 2, 7, threads))
@@ -100,8 +99,8 @@ def test_prefetch_keeps_the_order_and_ends_its_threads(threads: int) -> None:
     assert threading.active_count() == before
 
 
-def test_an_error_while_drawing_reaches_the_trainer() -> None:
-    """Instead of a wait for ever."""
+def test_an_error_in_a_sampling_thread_is_raised() -> None:
+    """The consumer must not wait for a failed thread."""
     sampler = Sampler([photo(0, "a"), photo(1, "a")], Augment(32, 0.15), batch=2, seed=1)
     sampler._labels = []
     with pytest.raises(ValueError, match="positive"):

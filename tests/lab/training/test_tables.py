@@ -1,4 +1,4 @@
-"""What a table beside the pictures says is used, or refused with the line that is wrong."""
+"""Rows of tables are used, or an error names the wrong line."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import pytest
 
 from maskwatch.errors import DataError
 from maskwatch.lab.training.tables import Origin, read_leaks, read_origins, read_split
-from tests.lab.training.conftest import write_csv
+from tests.fakes.training_data import write_csv
 
 PICTURES = frozenset({"with_mask/a.png", "with_mask/b.png"})
 
 
 def split(tmp_path: Path, content: bytes) -> dict[str, str]:
-    """Return what a split.csv of these bytes says of PICTURES."""
+    """Return the sides of PICTURES in a split.csv of these bytes."""
     path = tmp_path / "split.csv"
     path.write_bytes(content)
     return read_split(path, PICTURES)
 
 
-def test_a_split_as_a_spreadsheet_saves_it_is_understood(tmp_path: Path) -> None:
-    """With a mark of byte order, line ends of Windows, and columns in any order."""
+def test_a_split_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    """A byte order mark, Windows line ends and any order of columns are accepted."""
     content = b"\xef\xbb\xbfpath,note,split\r\nwith_mask/a.png,,test\r\nwith_mask/b.png,x,train\r\n"
     assert split(tmp_path, content) == {"with_mask/a.png": "test", "with_mask/b.png": "train"}
     assert split(tmp_path, b"split,path\ntest,with_mask/a.png\n") == {"with_mask/a.png": "test"}
@@ -42,14 +42,14 @@ def test_a_split_as_a_spreadsheet_saves_it_is_understood(tmp_path: Path) -> None
         (b"path,split\n\xe9.png,test\n", "not a table in CSV"),
     ],
 )  # fmt: skip
-def test_a_split_that_is_not_understood_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
-    """Passed over, it would let its test pictures into training."""
+def test_a_malformed_split_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    """If ignored, its test pictures would be trained on."""
     with pytest.raises(DataError, match=message):
         split(tmp_path, content)
 
 
-def test_a_split_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """A link to nowhere is no missing table."""
+def test_an_unreadable_split_is_refused(tmp_path: Path) -> None:
+    """A dangling link differs from a missing table."""
     (tmp_path / "split.csv").symlink_to("elsewhere.csv")
     with pytest.raises(DataError, match=r"split.csv: cannot be read: No such file"):
         read_split(tmp_path / "split.csv", PICTURES)
@@ -68,14 +68,14 @@ def test_a_picture_without_a_source_is_named(tmp_path: Path) -> None:
 
 
 def test_a_manifest_of_other_pictures_is_refused(tmp_path: Path) -> None:
-    """The sources that it names would else be known to nobody."""
+    """Its sources would have no effect."""
     path = write_csv(tmp_path / "manifest.csv", [{"path": "a.png", "source": "web"}])
     with pytest.raises(DataError, match=r"expected paths such as with_mask/a.png, found 'a.png'"):
         read_origins(path, PICTURES)
 
 
-def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
-    """Test and training side are told apart."""
+def test_a_list_of_leaks_requires_its_columns(tmp_path: Path) -> None:
+    """Test and training column are distinct."""
     path = write_csv(tmp_path / "leaks.csv", [{"test_path": "a", "train_path": "b"}])
     files = frozenset({str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "c")})
     assert read_leaks(path, "test_path", files) == {str(tmp_path / "a")}
@@ -86,7 +86,7 @@ def test_a_list_of_leaks_needs_its_columns(tmp_path: Path) -> None:
 
 
 def test_a_list_of_leaks_that_names_no_picture_is_refused(tmp_path: Path) -> None:
-    """It would leave out nothing, and the figure would be taken for one without leaks."""
+    """It would exclude nothing, and the figure would seem free of leaks."""
     path = write_csv(tmp_path / "leaks.csv", [{"test_path": "paper/a", "train_path": "b"}])
     with pytest.raises(DataError, match=r"leaks.csv: its test_path names none of the 1 pictures"):
         read_leaks(path, "test_path", frozenset({str(tmp_path / "a")}))
