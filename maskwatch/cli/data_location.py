@@ -22,13 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class DataLocation:
-    """The location of a daemon's data; without a configuration only `data_dir` is set.
-
-    Attributes:
-        data_dir: the data directory.
-        runtime_dir: the directory of its sockets, None without a configuration.
-        retention: the configured retention, None without a configuration.
-    """
+    """The location of a daemon's data; without a configuration only `data_dir` is set."""
 
     data_dir: Path
     runtime_dir: Path | None = None

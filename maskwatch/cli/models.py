@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -167,10 +168,5 @@ def _only_model_differs(before: str, after: str, model: str) -> bool:
 
 
 def _line(manifest: Path) -> str:
-    return f"model: {_quoted(str(manifest))}"
-
-
-def _quoted(text: str) -> str:
-    """Return a YAML double-quoted scalar."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    # A string of JSON is a double-quoted scalar of YAML.
+    return f"model: {json.dumps(str(manifest), ensure_ascii=False)}"

@@ -100,12 +100,8 @@ def extract(jpeg: bytes) -> bytes | None:
     """Return what was embedded; None if there is nothing. Raises DataError when it is no JPEG."""
     if jpeg[:2] != b"\xff\xd8":
         raise DataError("not a JPEG picture")
-    payloads = [body[len(_TAG) :] for marker, body in _segments(jpeg) if _is_vault(marker, body)]
-    return b"".join(payloads) or None
-
-
-def _is_vault(marker: bytes, body: bytes) -> bool:
-    return marker == _MARKER and body.startswith(_TAG)
+    bodies = (body for marker, body in _segments(jpeg) if marker == _MARKER and body.startswith(_TAG))
+    return b"".join(body[len(_TAG) :] for body in bodies) or None
 
 
 def _segments(jpeg: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -215,8 +215,9 @@ def evidence_svg(explanation: Explanation) -> str:
     histories = [h for _, h in sorted(explanation.histories.items()) if h.points]
     total = max(1, len(histories)) * (_HEIGHT + _GAP)
     panels = "".join(
-        _panel(history, explanation.limits, index * (_HEIGHT + _GAP) + _GAP)
+        f"{line}\n"
         for index, history in enumerate(histories)
+        for line in _panel(history, explanation.limits, index * (_HEIGHT + _GAP) + _GAP)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{total + _GAP}" '
@@ -225,12 +226,8 @@ def evidence_svg(explanation: Explanation) -> str:
     )
 
 
-def _panel(history: TrackHistory, limits: tuple[float, float], top: float) -> str:
+def _panel(history: TrackHistory, limits: tuple[float, float], top: float) -> Iterator[str]:
     axes = _Axes(history, limits, top)
-    return "".join(f"{line}\n" for line in _drawn(history, limits, axes))
-
-
-def _drawn(history: TrackHistory, limits: tuple[float, float], axes: _Axes) -> Iterator[str]:
     title = f"person {history.number}: {history.last.verdict.value.replace('_', ' ')}"
     yield f'<text x="{_LEFT}" y="{axes.top - 8}" font-weight="bold">{escape(title)}</text>'
     for value, name in ((limits[0], "no mask"), (0.0, ""), (limits[1], "mask")):

@@ -6,17 +6,18 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from maskwatch.errors import DiskFullError
+from maskwatch.errors import DiskFullError, StoreDisplacedError
 from maskwatch.files import fsync_directory
 from maskwatch.store.backup import copy_database
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import translate_errors, write_engine
-from maskwatch.store.file_identity import FileIdentity
+from maskwatch.store.integrity import wal_and_shm
 from maskwatch.store.queries import picture_bytes, used_bytes
 from maskwatch.store.reserve import Reserve
 
@@ -37,7 +38,7 @@ class Database:
         self._data_dir = data_dir
         self._reserve = reserve
         self._engine = engine or write_engine(data_dir.database)
-        self._identity = FileIdentity(data_dir.database) if engine is None else None
+        self._identity = _FileIdentity(data_dir.database) if engine is None else None
 
     def close(self) -> None:
         """Close it; SQLite then folds the -wal into the database file."""
@@ -138,3 +139,38 @@ class Database:
             raw = connection.connection.driver_connection
             assert isinstance(raw, sqlite3.Connection)
             yield raw
+
+
+class _FileIdentity:
+    """Remembers which files a database's path and its -wal named at the first check.
+
+    SQLite does not detect a removed or replaced file: it continues to write to the open one, which
+    is deleted when the process ends.
+    """
+
+    def __init__(self, database: Path) -> None:
+        self._files = (database, wal_and_shm(database)[0])
+        self._inodes: tuple[tuple[int, int] | None, ...] | None = None
+
+    def check(self) -> None:
+        """Compare with the first check. Call it in a transaction, when the -wal exists.
+
+        Raises:
+            StoreDisplacedError: the path names other files now, or none.
+        """
+        inodes = tuple(_inode(file) for file in self._files)
+        if self._inodes is None:
+            self._inodes = inodes
+        if inodes != self._inodes:
+            raise StoreDisplacedError(
+                f"the database {self._files[0]} or its -wal was removed or replaced while it was in use"
+            )
+
+
+def _inode(file: Path) -> tuple[int, int] | None:
+    """Return device and inode of a file, None where there is none."""
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status.st_dev, status.st_ino

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -65,9 +65,7 @@ def write_engine(path: Path, *, foreign_keys: bool = True, timeout: float = _BUS
             raise
         return connection
 
-    engine = _engine(open_connection)
-    event.listen(engine, "begin", _begin_immediate)
-    return engine
+    return _engine(open_connection, "BEGIN IMMEDIATE")
 
 
 def read_engine(path: Path) -> Engine:
@@ -85,13 +83,11 @@ def read_engine(path: Path) -> Engine:
             return connect(path, "mode=ro&immutable=1")
         return connection
 
-    engine = _engine(open_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
+    return _engine(open_connection, "BEGIN")
 
 
-def _engine(open_connection: Callable[[], sqlite3.Connection]) -> Engine:
-    return create_engine(
+def _engine(open_connection: Callable[[], sqlite3.Connection], begin: str) -> Engine:
+    engine = create_engine(
         "sqlite://",
         creator=open_connection,
         poolclass=QueuePool,
@@ -99,6 +95,8 @@ def _engine(open_connection: Callable[[], sqlite3.Connection]) -> Engine:
         max_overflow=0,
         pool_timeout=1,
     )
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
 
 
 def _set_up(connection: sqlite3.Connection, *, foreign_keys: bool) -> None:
@@ -111,14 +109,6 @@ def _set_up(connection: sqlite3.Connection, *, foreign_keys: bool) -> None:
     connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
     connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL}").fetchall()
     connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE}")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager

@@ -82,11 +82,7 @@ class CameraMonitor(ChildEvents):
         self._send(StatusChanged(status=status))
 
     def _incident_changed(self, incident: Incident) -> None:
-        extra = {
-            "camera": incident.camera,
-            "incident": str(incident.id),
-            "reason": incident.reason,
-        }
+        extra = {"camera": incident.camera, "incident": str(incident.id), "reason": incident.reason}
         word = "ended" if incident.ended else "began"
         _log.warning("incident %s: %s", word, incident.kind, extra=extra)
         self._send(IncidentChanged(incident=incident))

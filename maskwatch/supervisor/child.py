@@ -257,8 +257,6 @@ class ManagedChild:
             self._after_failure(run, code, now)
         self._events.ended(self, code, reason)
 
-    # --- inside ------------------------------------------------------------------------------------
-
     def _launch(self, now: float) -> None:
         configure = msgspec.structs.replace(self.configuration, attempt=self.attempt)
         try:

@@ -249,8 +249,6 @@ class ChildProcesses(ChildEvents):
             for subscriber in self._subscribers:
                 subscriber.removed(child)
 
-    # --- inside ------------------------------------------------------------------------------------
-
     @property
     def _now(self) -> float:
         return self._clock.monotonic()

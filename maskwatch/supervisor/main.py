@@ -131,7 +131,7 @@ class Supervisor:
         self._control = ControlServer(
             control_socket(config.runtime_dir), handler.answer, self._child_pids
         )
-        self._monitor = ProcessMonitor(children, metrics)
+        self._monitor = ProcessMonitor(children, metrics, clock)
 
     # --- from start to end -------------------------------------------------------------------------
 
@@ -146,13 +146,15 @@ class Supervisor:
             self._http.start(self._config)
             await self._control.start()
             self._children.start_recorder()
-            self._start_checks()
+            self._in_background(self._check_models())
+            self._in_background(self._start_up.probe_cameras())
             await self._run_until_end()
         finally:
             self._notifier.stopping()
             self._http.stop_ack_page()
             await self._stop_children()
-            self._stop_background()
+            for task in self._background:
+                task.cancel()
             await self._control.stop()
             self._http.stop()
             recorder_socket(self._config).unlink(missing_ok=True)
@@ -165,17 +167,12 @@ class Supervisor:
         self._loop.add_signal_handler(signal.SIGHUP, self._start_reload, lambda _ok, _summary: None)
         self._loop.add_signal_handler(signal.SIGCHLD, self._children.reap)
 
-    def _start_checks(self) -> None:
-        """Check models and cameras in the background."""
-        self._in_background(self._check_models())
-        self._in_background(self._start_up.probe_cameras())
-
     async def _run_until_end(self) -> None:
         """Tick until an exit code is set."""
         periodic = (
             _Periodic(_UPDATE_INTERVAL, self._update),
             _Periodic(_SOCKET_CHECK_INTERVAL, self._keep_control_socket),
-            _Periodic(self._timeouts.measure_interval, self._measure),
+            _Periodic(self._timeouts.measure_interval, self._monitor.measure),
             self._watchdog(),
         )
         while not self._exit_code.done():
@@ -249,9 +246,6 @@ class Supervisor:
         self._notifier.status(status.detail)
         self._metrics.publish()
 
-    def _measure(self) -> None:
-        self._monitor.measure(self._clock.monotonic())
-
     def _keep_control_socket(self) -> None:
         self._in_background(self._control.stay_reachable())
 
@@ -286,7 +280,3 @@ class Supervisor:
         task = self._loop.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    def _stop_background(self) -> None:
-        for task in self._background:
-            task.cancel()

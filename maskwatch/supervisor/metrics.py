@@ -66,15 +66,10 @@ class SupervisorMetrics(ChildEvents):
             snapshot=snapshot,
         )
 
-    def child_measured(self, child: ManagedChild, usage: ProcessUsage) -> None:
-        """Set what a child uses."""
-        self._measured(_key(child), _labels(child), usage)
-
-    def supervisor_measured(self, usage: ProcessUsage) -> None:
-        """Set what this process uses."""
-        self._measured("", {"process": Owner.SUPERVISOR, "camera": ""}, usage)
-
-    def _measured(self, key: str, labels: dict[str, str], usage: ProcessUsage) -> None:
+    def measured(self, child: ManagedChild | None, usage: ProcessUsage) -> None:
+        """Set what a child uses, or with None this process."""
+        key = _key(child) if child else ""
+        labels = _labels(child) if child else {"process": Owner.SUPERVISOR, "camera": ""}
         self._meter.set(catalogue.RESIDENT_MEMORY, float(usage.resident), labels)
         used = max(0.0, usage.cpu - self._cpu.get(key, 0.0))
         self._cpu[key] = usage.cpu

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
+from maskwatch.clock import Clock
 from maskwatch.supervisor.child import ManagedChild, Phase
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.metrics import SupervisorMetrics
@@ -18,30 +19,27 @@ _log = logging.getLogger(__name__)
 class ProcessMonitor:
     """Measures every process, and renews a child that uses too much memory."""
 
-    def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics) -> None:
+    def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:
         self._children = children
         self._metrics = metrics
+        self._clock = clock
 
-    def measure(self, now: float) -> None:
+    def measure(self) -> None:
         """Measure this process and all children; renew those that are too large."""
         own = read_usage(os.getpid())
         if own is not None:
-            self._metrics.supervisor_measured(own)
+            self._metrics.measured(None, own)
         for child in self._children:
             usage = None if child.pid is None else read_usage(child.pid)
             if usage is not None:
-                self._metrics.child_measured(child, usage)
-                self._renew_if_too_large(child, usage.resident, now)
+                self._metrics.measured(child, usage)
+                self._renew_if_too_large(child, usage.resident)
 
-    def _renew_if_too_large(self, child: ManagedChild, resident: int, now: float) -> None:
+    def _renew_if_too_large(self, child: ManagedChild, resident: int) -> None:
         """Renew a child, unless what it has yet to deliver could not be stored now."""
-        max_megabytes = self._children.config.supervision.worker_megabytes
+        limit = self._children.config.supervision.worker_megabytes
         can_store = self._children.recorder_runs and not self._children.store_trouble
-        if resident > max_megabytes << 20 and can_store and child.phase is Phase.RUNNING:
-            _log.warning(
-                "the %s uses %d MiB, more than %d: renewing it",
-                child.kind,
-                resident >> 20,
-                max_megabytes,
-            )
-            child.renew(now, "memory")
+        if resident > limit << 20 and can_store and child.phase is Phase.RUNNING:
+            used = resident >> 20
+            _log.warning("the %s uses %d MiB, more than %d: renewing it", child.kind, used, limit)
+            child.renew(self._clock.monotonic(), "memory")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from maskwatch.errors import DependencyError, ModelError
 from maskwatch.files import MIB, read_file
 
-__all__ = ["Dtype", "Interpreter", "Tensor", "runtime_name"]
+__all__ = ["Dtype", "Interpreter", "Tensor"]
 
 Dtype = Literal["uint8", "int8", "float32"]
 MAX_MODEL: Final = 256 * MIB
@@ -58,11 +58,6 @@ def _prepared(model: bytes, threads: int) -> Any:
         )
         found.allocate_tensors()
     return found
-
-
-def runtime_name() -> str:
-    """Return the package of the runtime in use, such as ``ai_edge_litert``."""
-    return str(_runtime().__name__.split(".")[0])
 
 
 class Interpreter:
@@ -125,9 +120,5 @@ def _tensor(details: dict[str, Any], name: str) -> Tensor:
     found = np.dtype(details["dtype"]).name
     if found not in _DTYPES:
         raise ModelError(f"{name}: {details['name']} is {found}; expected one of {', '.join(_DTYPES)}")
-    return Tensor(
-        tuple(int(n) for n in details["shape"]),
-        _DTYPES[found],
-        float(scale),
-        int(zero_point),
-    )
+    shape = tuple(int(n) for n in details["shape"])
+    return Tensor(shape, _DTYPES[found], float(scale), int(zero_point))

@@ -80,7 +80,7 @@ class QualityGate:
             (GateReason.TOO_SMALL, detection.box.height * scale < _BOX_HEIGHT * self._smallest_face),
             (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _MAX_OUTSIDE),
             (GateReason.TURNED_AWAY, turned),
-            (GateReason.TOO_DARK, crop is not None and _brightness(crop) < _DARK),
+            (GateReason.TOO_DARK, crop is not None and float(np.percentile(crop, 75)) < _DARK),
             (GateReason.BLURRED, sharpness < _BLURRED),
         )
         gate = next((reason for reason, holds in checks if holds), None)
@@ -120,10 +120,6 @@ def _grey(image: Image, detection: Detection) -> Image | None:
         return None
     small = cv2.resize(crop, (_SHARPNESS_SIDE, _SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
-def _brightness(crop: Image) -> float:
-    return float(np.percentile(crop, 75))
 
 
 def _sharpness(crop: Image) -> float:

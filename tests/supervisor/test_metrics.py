@@ -63,7 +63,7 @@ def test_the_gauges_of_a_process_vanish_with_it_and_its_counters_stay(
     for camera in ("hall", "yard"):
         child = FakeChild(ChildKind("maskwatch.worker", Owner.WORKER, camera), os.getpid())
         metrics.started(child)  # type: ignore[arg-type]  # has all that is read
-        metrics.child_measured(child, usage)  # type: ignore[arg-type]
+        metrics.measured(child, usage)  # type: ignore[arg-type]
     gauges = ("maskwatch_process_resident_memory_bytes", "maskwatch_process_open_fds")
     series = [
         f'{name}{{camera="{camera}",process="worker"}}' for name in gauges for camera in ("hall", "yard")

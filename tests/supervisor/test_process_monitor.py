@@ -35,8 +35,8 @@ def measure(harness: ChildrenHarness, megabytes: int) -> list[Phase]:
     """Measure with this limit of memory; return the phases of recorder and worker."""
     supervision = replace(SupervisionConfig(), worker_megabytes=megabytes)
     harness.children.config = replace(harness.children.config, supervision=supervision)
-    monitor = ProcessMonitor(harness.children, SupervisorMetrics(harness.clock))
-    monitor.measure(harness.clock.monotonic())
+    monitor = ProcessMonitor(harness.children, SupervisorMetrics(harness.clock), harness.clock)
+    monitor.measure()
     return [child.phase for child in harness.children]
 
 

@@ -67,9 +67,4 @@ def test_without_a_runtime_the_error_names_the_package(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(DependencyError, match="ai-edge-litert"):
-        interpreter.runtime_name()
-
-
-def test_the_runtime_in_use_is_named() -> None:
-    """Reports contain the name."""
-    assert interpreter.runtime_name() in {"ai_edge_litert", "tflite_runtime"}
+        interpreter._runtime()
