@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from maskwatch.domain.geometry import Box, Point
@@ -25,20 +26,12 @@ class Detection:
 
     def scaled(self, factor: float) -> Detection:
         """Return the detection in an image scaled by `factor`."""
-        right_eye, left_eye, nose, right_mouth, left_mouth = (
-            Point(p.x * factor, p.y * factor) for p in self.landmarks
-        )
-        return Detection(
-            self.box.scaled(factor),
-            self.score,
-            (right_eye, left_eye, nose, right_mouth, left_mouth),
-        )
+        return self._mapped(self.box.scaled(factor), lambda p: Point(p.x * factor, p.y * factor))
 
     def moved(self, dx: float, dy: float) -> Detection:
         """Return the detection in an image whose origin lies at (-dx, -dy) of this one."""
-        right_eye, left_eye, nose, right_mouth, left_mouth = (
-            Point(p.x + dx, p.y + dy) for p in self.landmarks
-        )
-        return Detection(
-            self.box.moved(dx, dy), self.score, (right_eye, left_eye, nose, right_mouth, left_mouth)
-        )
+        return self._mapped(self.box.moved(dx, dy), lambda p: Point(p.x + dx, p.y + dy))
+
+    def _mapped(self, box: Box, point: Callable[[Point], Point]) -> Detection:
+        right_eye, left_eye, nose, right_mouth, left_mouth = map(point, self.landmarks)
+        return Detection(box, self.score, (right_eye, left_eye, nose, right_mouth, left_mouth))

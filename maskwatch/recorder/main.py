@@ -15,9 +15,8 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.recorder.service import open_recorder
 from maskwatch.recorder.supervisor_messages import MakeSinks
 from maskwatch.store.data_dir import DataDir, DirectoryLock
-from maskwatch.store.open import open_store
 from maskwatch.store.recovery import Repair
-from maskwatch.store.store import Store
+from maskwatch.store.store import Store, open_store
 from maskwatch.telemetry.meter import Meter
 
 __all__ = ["main", "serve"]

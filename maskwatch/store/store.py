@@ -1,23 +1,31 @@
-"""The store: one database and what the recorder keeps in it."""
+"""The store: one database and what the recorder keeps in it; and how it is opened."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
 
 from maskwatch.clock import Clock
+from maskwatch.errors import DiskFullError
 from maskwatch.store.acknowledgements import Acknowledgements
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.database import Database
+from maskwatch.store.integrity import find_damage
+from maskwatch.store.migrate import upgrade
 from maskwatch.store.outbox import Outbox
 from maskwatch.store.record import ChangeRecorder
+from maskwatch.store.recovery import Repair, finish_repair, repair
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.snoozes import Snoozes
 from maskwatch.store.state import StateQueries
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["Store"]
+__all__ = ["Store", "open_store"]
+
+_log = logging.getLogger(__name__)
+_MAX_THOROUGH_CHECK = 64 << 20  # bytes up to which every start compares indexes with tables
 
 
 class Store:
@@ -52,3 +60,52 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+
+def open_store(
+    data_dir: DataDir, *, sinks: Sequence[str], reserve_bytes: int, clock: Clock, meter: Meter
+) -> tuple[Store, Repair | None]:
+    """Open the database of a prepared directory whose lock the caller holds.
+
+    Returns:
+        The store, and the repair of a damaged database, None if it was sound.
+
+    Raises:
+        StoreTooNewError: a newer maskwatch wrote it.
+        StoreBusyError: another program keeps it locked.
+        StoreError: it cannot be opened.
+    """
+    reserve = Reserve(data_dir, reserve_bytes)
+    try:
+        repaired = _prepare_database(data_dir, sinks, clock)
+    except DiskFullError:
+        if not reserve.release():
+            raise
+        _log.error("the disk is full: released the reserve in %s", data_dir.path)
+        repaired = _prepare_database(data_dir, sinks, clock)
+    reserve.fill()
+    return Store(data_dir, sinks=sinks, reserve=reserve, clock=clock, meter=meter), repaired
+
+
+def _prepare_database(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
+    repaired = _repair_if_damaged(data_dir, sinks, clock)
+    upgrade(data_dir.database)
+    data_dir.needs_check.unlink(missing_ok=True)
+    return repaired
+
+
+def _repair_if_damaged(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
+    finished = finish_repair(data_dir, clock.now())
+    if finished is not None:
+        _log.critical("replaced the database: %s", finished)
+        return finished
+    if not data_dir.database.exists():
+        return None
+    small = data_dir.database.stat().st_size <= _MAX_THOROUGH_CHECK
+    damage = find_damage(data_dir.database, thorough=small or data_dir.needs_check.exists())
+    if not damage:
+        return None
+    _log.critical("the database %s is damaged: %s", data_dir.database, damage)
+    repaired = repair(data_dir, sinks, clock.now())
+    _log.critical("replaced the database: %s", repaired)
+    return repaired

@@ -200,12 +200,7 @@ PEOPLE = _counter(
 )
 PEOPLE_PRESENT = _gauge("maskwatch_people_present", Owner.WORKER, "People in view now.", _CAMERA)
 VIOLATIONS = _counter(
-    "maskwatch_violations_total",
-    Owner.WORKER,
-    "Violations opened.",
-    _CAMERA,
-    _ZONE,
-    _VIOLATION_VERDICT,
+    "maskwatch_violations_total", Owner.WORKER, "Violations opened.", _CAMERA, _ZONE, _VIOLATION_VERDICT
 )
 VIOLATIONS_OPEN = _gauge(
     "maskwatch_violations_open", Owner.WORKER, "Violations that are not closed yet.", _CAMERA
@@ -291,10 +286,7 @@ OUTBOX_OLDEST_SECONDS = _gauge(
     unit="seconds",
 )
 OUTBOX_PARKED = _gauge(
-    "maskwatch_outbox_parked",
-    Owner.RECORDER,
-    "Alerts that the sink rejected permanently.",
-    _SINK,
+    "maskwatch_outbox_parked", Owner.RECORDER, "Alerts that the sink rejected permanently.", _SINK
 )
 SINK_READY = _gauge(
     "maskwatch_sink_ready", Owner.RECORDER, "1 while the sink accepts deliveries, else 0.", _SINK
@@ -312,9 +304,7 @@ CAMERA_SNOOZED = _gauge(
     _CAMERA,
 )
 ALERTS_UNSTORED = _gauge(
-    "maskwatch_alerts_unstored",
-    Owner.RECORDER,
-    "Changes held in memory only because the disk is full.",
+    "maskwatch_alerts_unstored", Owner.RECORDER, "Changes held in memory only because the disk is full."
 )
 STORE_BYTES = _gauge(
     "maskwatch_store_bytes",

@@ -30,10 +30,7 @@ _SMOOTHING = 3
 
 
 def find_shift(
-    then: Grey,
-    now: Grey,
-    mask: npt.NDArray[np.uint8],
-    guess: tuple[float, float] = (0.0, 0.0),
+    then: Grey, now: Grey, mask: npt.NDArray[np.uint8], guess: tuple[float, float] = (0.0, 0.0)
 ) -> tuple[float, float, float]:
     """Return (fit, right, down): the shift in pixels that takes `then` to `now`, near `guess`.
 

@@ -24,10 +24,9 @@ from maskwatch.domain import (
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.migrate import upgrade
 from maskwatch.store.models import OutboxState
-from maskwatch.store.open import open_store
 from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.record import Entry
-from maskwatch.store.store import Store
+from maskwatch.store.store import Store, open_store
 from maskwatch.telemetry.meter import Meter
 
 # Young enough for the default retention.

@@ -56,8 +56,8 @@ from maskwatch.lab.training.tables import read_leaks, read_origins, read_split
 from maskwatch.lab.truth import Truth
 from maskwatch.secrets import Secret
 from maskwatch.store.data_dir import DataDir
-from maskwatch.store.open import open_store
 from maskwatch.store.queries import Filter, event_detail, events, inventory, read_session
+from maskwatch.store.store import open_store
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot, Sample
 from maskwatch.vision.manifest import default_manifest, read_manifest
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
