@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.config_option import config_option, find_config
+from maskwatch.cli.options import config_option, find_config
 
 __all__ = ["alert"]
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.config_option import config_option, find_config
-from maskwatch.cli.explicit_options import refuse
+from maskwatch.cli.options import config_option, find_config, refuse
 
 if TYPE_CHECKING:
     from maskwatch.config.load import CheckedConfig
@@ -18,7 +17,7 @@ __all__ = ["check", "schema"]
 
 @click.command()
 @click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)
-@config_option("config", "The configuration file, as other verbs take it.")
+@config_option("The configuration file, as other verbs take it.")
 @click.option("--json", "as_json", is_flag=True, help="Print problems and warnings as one JSON object.")
 @click.option("--strict", is_flag=True, help="Treat warnings as problems.")
 def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -> None:

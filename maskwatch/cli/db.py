@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.data_location import data_location_options, find_data
+from maskwatch.cli.options import data_location_options, find_data
 from maskwatch.errors import StoreDamagedError, StoreError
 
 __all__ = ["db"]

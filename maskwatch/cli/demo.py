@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions
 
 if TYPE_CHECKING:
     from maskwatch.lab.demo import Demo, DemoResult

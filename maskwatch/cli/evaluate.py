@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.evaluate_events import WithEvents
-from maskwatch.cli.explicit_options import refuse
+from maskwatch.cli.options import refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:

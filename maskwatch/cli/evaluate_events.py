@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions
 
 __all__ = ["WithEvents", "events"]
 

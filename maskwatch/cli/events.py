@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from maskwatch.cli.data_location import data_location_options, find_data
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions, data_location_options, find_data
 from maskwatch.errors import ControlError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from maskwatch.cli.data_location import DataLocation
+    from maskwatch.cli.options import DataLocation
     from maskwatch.store.queries import Filter
 
 __all__ = ["events"]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.config_option import config_option, find_config
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions, config_option, find_config
 
 if TYPE_CHECKING:
     from maskwatch.capture.container import StreamOptions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.daemon_client import daemon_options, socket_of
+from maskwatch.cli.options import daemon_options, socket_of
 from maskwatch.errors import ConfigError, ControlError
 
 __all__ = ["reload"]
@@ -21,7 +21,7 @@ _TIMEOUT = 60.0
     default=True,
     help="Return when every changed camera has its new process (default), or immediately.",
 )
-def reload(path: Path | None, runtime_dir: Path | None, wait: bool) -> None:
+def reload(config: Path | None, runtime_dir: Path | None, wait: bool) -> None:
     r"""Reload the configuration of a running daemon, and print what changed.
 
     Only what changed is affected. An invalid file changes nothing: it is refused with every problem
@@ -34,7 +34,7 @@ def reload(path: Path | None, runtime_dir: Path | None, wait: bool) -> None:
     """
     from maskwatch.ipc.control import ReloadDone, ReloadRequest, ask
 
-    answer = ask(socket_of(path, runtime_dir), ReloadRequest(wait=wait), timeout=_TIMEOUT)
+    answer = ask(socket_of(config, runtime_dir), ReloadRequest(wait=wait), timeout=_TIMEOUT)
     if not isinstance(answer, ReloadDone):
         raise ControlError("unexpected answer from the daemon")
     if not answer.ok:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from maskwatch.cli.config_option import config_option, find_config
+from maskwatch.cli.options import config_option, find_config
 
 __all__ = ["run"]
 
 
 @click.command()
-@config_option("config", "The configuration file.")
+@config_option("The configuration file.")
 def run(config: Path | None) -> None:
     r"""Run the daemon until SIGTERM or Ctrl-C; SIGHUP reloads the configuration.
 

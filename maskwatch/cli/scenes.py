@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.daemon_client import daemon_options, socket_of
+from maskwatch.cli.options import daemon_options, socket_of
 from maskwatch.errors import ControlError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _TIMEOUT = 10.0
 @click.command()
 @daemon_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
+def status(config: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
     r"""Show the state of a running daemon: cameras, processes, open incidents.
 
     \b
@@ -35,7 +35,7 @@ def status(path: Path | None, runtime_dir: Path | None, as_json: bool) -> None:
 
     from maskwatch.ipc.control import StatusReport, StatusRequest, ask
 
-    answer = ask(socket_of(path, runtime_dir), StatusRequest(), timeout=_TIMEOUT)
+    answer = ask(socket_of(config, runtime_dir), StatusRequest(), timeout=_TIMEOUT)
     if not isinstance(answer, StatusReport):
         raise ControlError("unexpected answer from the daemon")
     if as_json:

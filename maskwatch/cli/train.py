@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.cli.explicit_options import explicit_options, refuse
+from maskwatch.cli.options import explicit_options, refuse
 from maskwatch.errors import DependencyError, UsageError
 
 if TYPE_CHECKING:

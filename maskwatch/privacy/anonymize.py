@@ -16,17 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 from maskwatch.domain import Box, Polygon
-from maskwatch.privacy.cells import mosaic
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Anonymizer", "body_box", "face_area"]
+__all__ = ["Anonymizer", "body_box", "face_area", "mosaic"]
 
 _LONGEST_SIDE = 1280  # px of the stored picture
 _COARSE_CELLS = 32  # along the longer side, outside the subject's body
 _MAX_FACE_CELLS = 8  # across a face with its margin
 _MARGIN = 0.25  # of the face, on every side
+
+_LEVEL_BITS = 0xF8  # 32 levels per channel
+_LEVEL_CENTRE = 0x04
 
 # In face heights from the face's middle.
 _BODY_HALF_WIDTH, _BODY_UP, _BODY_DOWN = 1.5, 1.0, 7.0
@@ -88,6 +90,27 @@ class Anonymizer:
         for outline in self._private:
             corners = [(p.x * width, p.y * height) for p in outline.points]
             cv2.fillPoly(out, [np.round(corners).astype(np.int32)], (0, 0, 0))
+
+
+def mosaic(image: Image, cell: int) -> Image:
+    """Return `image` (uint8, height, width, channels) as cells of `cell` pixels from the upper left.
+
+    Each cell becomes the integer mean of its pixels, quantized to 32 levels: pictures whose cells
+    have the same means give the same result to the last bit. Cells at the right and lower
+    edge may be smaller.
+    """
+    height, width = image.shape[:2]
+    rows, columns = np.arange(0, height, cell), np.arange(0, width, cell)
+    sums = np.add.reduceat(image, columns, axis=1, dtype=np.int64)
+    sums = np.add.reduceat(sums, rows, axis=0)
+    means = sums // (_lengths(rows, height)[:, None, None] * _lengths(columns, width)[None, :, None])
+    colours = (means.astype(np.uint8) & _LEVEL_BITS) | _LEVEL_CENTRE
+    wide = np.repeat(colours, _lengths(columns, width), axis=1)
+    return np.repeat(wide, _lengths(rows, height), axis=0)
+
+
+def _lengths(starts: npt.NDArray[np.int64], end: int) -> npt.NDArray[np.int64]:
+    return np.diff(starts, append=end)
 
 
 Slices = tuple[slice, slice]

@@ -31,7 +31,7 @@ _INHERITED_PREFIXES = ("LC_", "LD_", "PYTHON", "COVERAGE", "FAKETIME", "MASKWATC
 _SET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
-class ChildProcess:
+class ChildProcess(subprocess.Popen[bytes]):
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
     To be made in the main thread: the kernel ties the child's life to the thread that started it.
@@ -43,7 +43,7 @@ class ChildProcess:
     def __init__(self, module: str, configure: Configure) -> None:
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with peer:
-            self._popen = subprocess.Popen(
+            super().__init__(
                 [sys.executable, "-m", module, "--fd", str(peer.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=(peer.fileno(),),
@@ -53,19 +53,6 @@ class ChildProcess:
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
         self.channel.send(configure)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._popen.pid
-
-    def poll(self) -> int | None:
-        """Reap the child if it ended; return its exit code (negative: the signal), else None."""
-        return self._popen.poll()
-
-    def kill(self) -> None:
-        """Send SIGKILL; `poll` returns the exit code afterwards."""
-        self._popen.kill()
 
 
 Spawn = Callable[[str, Configure], ChildProcess]

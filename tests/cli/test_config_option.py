@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from maskwatch.cli import config_option
+from maskwatch.cli import options
 from maskwatch.cli.app import cli
-from maskwatch.cli.config_option import find_config
+from maskwatch.cli.options import find_config
 from maskwatch.errors import UsageError
 
 BROKEN = "cameras: []\nnosuch: 1\n"
@@ -30,7 +30,7 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MASKWATCH_CONFIG", raising=False)
     monkeypatch.setattr(
-        config_option, "_DEFAULT_PATHS", (Path("config.yaml"), tmp_path / "etc" / "config.yaml")
+        options, "_DEFAULT_PATHS", (Path("config.yaml"), tmp_path / "etc" / "config.yaml")
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from maskwatch.cli.daemon_client import socket_of
+from maskwatch.cli.options import socket_of
 from maskwatch.cli.reload import reload
 from maskwatch.cli.run import run
 from maskwatch.cli.status import status

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from maskwatch.cli import app
 from maskwatch.cli.evaluate_events import events as evaluate_events
-from maskwatch.cli.renamed_options import CommandWithRenamedOptions
+from maskwatch.cli.options import CommandWithRenamedOptions
 
 
 def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:

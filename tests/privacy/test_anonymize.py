@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwatch.domain import Box, Point, Polygon
-from maskwatch.privacy.anonymize import Anonymizer, body_box, face_area
-from maskwatch.privacy.cells import mosaic
+from maskwatch.privacy.anonymize import Anonymizer, body_box, face_area, mosaic
 from tests.fakes.vision import face, picture
 
 _IMAGE = picture(11)  # 640 x 360, not shrunk: cells are those of the picture itself

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.privacy.cells import mosaic
+from maskwatch.privacy.anonymize import mosaic
 from tests.fakes.vision import picture
 
 
