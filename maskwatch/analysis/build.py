@@ -34,16 +34,7 @@ def build_pipeline(
     gated: bool = True,
     detector: FaceDetecting | None = None,
 ) -> Pipeline:
-    """Load the detector and the mask model and return the camera's pipeline.
-
-    Args:
-        config: models and weights.
-        camera: rules, rate and sizes.
-        ids: source of the violations' ids.
-        meter: receives the metrics.
-        clock: measures durations for the metrics.
-        gated: whether the motion gate skips frames without motion.
-        detector: used instead of a new one.
+    """Load the detector (unless one is passed) and the mask model; return the camera's pipeline.
 
     Raises:
         WeightsError: the face detector's weights are missing or not the pinned ones.

@@ -52,7 +52,6 @@ class EvidenceLimits:
 
     @classmethod
     def from_config(cls, decision: DecisionConfig) -> EvidenceLimits:
-        """Return the limits that the configuration sets."""
         return cls(
             decision.false_alarm_rate,
             decision.miss_rate,
@@ -80,11 +79,7 @@ class EvidenceLimits:
 
 
 class CorrelationWeight:
-    """Weights observations in quick succession less, since they are correlated.
-
-    Args:
-        correlation_time: seconds (tau) of the weight 1 - exp(-dt / tau).
-    """
+    """Weights observations in quick succession less: by 1 - exp(-dt / tau), tau in seconds."""
 
     __slots__ = ("_correlation_time", "_last")
 
@@ -128,11 +123,9 @@ class Evidence:
         self.readings = 0
 
     def vote(self, logits: MaskLogits, moment: float) -> Verdict:
-        """Add the reading of a frame that matched a detection; return the verdict after it.
+        """Add the calibrated scores of a frame at `moment` (seconds); return the verdict after it.
 
-        Args:
-            logits: calibrated class scores.
-            moment: seconds of the frame; a moment in the past counts as no time passed.
+        Only a frame that matched a detection may vote.
         """
         weight = self._weight.at(moment)
         steps = {pair: weight * self._ratio(logits, pair) for pair in self._ratios}

@@ -51,5 +51,4 @@ class FaceConfidence:
 
     @property
     def sufficient(self) -> bool:
-        """Whether the track counts as a face."""
         return self.ratio >= _THRESHOLD

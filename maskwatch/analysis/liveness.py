@@ -79,9 +79,7 @@ class LivenessMonitor:
     def follow_camera(self, frame: Frame, faces: Sequence[Box]) -> None:
         """Measure how the camera moved since the last analysed frame, if any face depends on it.
 
-        Args:
-            frame: the frame to analyse.
-            faces: the faces of all tracks; their bodies are left out of the measurement.
+        The bodies below `faces`, those of all tracks, are left out of the measurement.
         """
         if not self._candidates:
             return
@@ -94,12 +92,8 @@ class LivenessMonitor:
     ) -> Liveness:
         """Add one sighting; return the liveness after it.
 
-        Args:
-            visit: whose face it is; its `motion` and `at_still_place` are updated.
-            box: the face.
-            frame: the frame that shows it.
-            shift: total shift of the camera's picture, in the same pixels.
-            others: the faces of all other tracks.
+        The visit's `motion` and `at_still_place` are updated. `shift` is the total shift of the camera's
+        picture, in the same pixels; `others` are the faces of all other tracks.
         """
         if not visit.motion.alive:
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)

@@ -27,7 +27,6 @@ class PipelineMetrics:
         self._meter.add(catalogue.FRAMES, self._labels | {"fate": fate})
 
     def faces(self, count: int) -> None:
-        """Count the sure faces of a frame."""
         self._meter.add(catalogue.FACES, self._labels, count)
 
     def reading(self, result: str) -> None:
@@ -35,11 +34,9 @@ class PipelineMetrics:
         self._meter.add(catalogue.READINGS, self._labels | {"result": result})
 
     def violation(self, visit: Visit) -> None:
-        """Count an opened violation."""
         self._meter.add(catalogue.VIOLATIONS, self._by_zone_and_verdict(visit))
 
     def updates_held(self, count: int) -> None:
-        """Count updates held back by the cooldown."""
         self._meter.add(catalogue.UPDATES_HELD, self._labels, count)
 
     def visit_ended(self, visit: Visit) -> None:
@@ -48,12 +45,10 @@ class PipelineMetrics:
             self._meter.add(catalogue.PEOPLE, self._by_zone_and_verdict(visit))
 
     def present(self, people: int, violating: int) -> None:
-        """Set the number of people in view and of open violations."""
         self._meter.set(catalogue.PEOPLE_PRESENT, people, self._labels)
         self._meter.set(catalogue.VIOLATIONS_OPEN, violating, self._labels)
 
     def duration(self, name: str, seconds: float) -> None:
-        """Add a duration to the histogram of that name."""
         self._meter.observe(name, seconds, self._labels)
 
     def _by_zone_and_verdict(self, visit: Visit) -> dict[str, str]:

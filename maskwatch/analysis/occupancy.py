@@ -27,9 +27,8 @@ class Occupancy:
     def count(self, people: dict[int, tuple[str, Verdict]], at: datetime) -> list[OccupancyMinute]:
         """Add the people in view `at` (UTC); return the rows of the minute that ended with it, by zone.
 
-        Args:
-            people: zone and verdict of each person by track number.
-            at: capture time; one in the past counts into the current minute.
+        `people` holds each one's zone and verdict by track number. A time in the past counts into the
+        current minute.
         """
         finished = self._advance(at)
         present: dict[str, int] = {}

@@ -49,11 +49,8 @@ class Pipeline:
     """The analysis of one camera.
 
     Args:
-        camera: rules, scores and sizes.
         detector: finds faces in the analysed picture.
         classifier: reads masks in the full picture.
-        ids: source of the violations' ids.
-        meter: receives the metrics.
         clock: measures durations for the metrics; no decision depends on it.
         gated: whether frames without motion are skipped.
     """
@@ -108,12 +105,7 @@ class Pipeline:
         return result
 
     def idle(self, at: datetime, moment: float) -> FrameResult:
-        """Let time pass without a frame: a person unseen for long enough has left.
-
-        Args:
-            at: wall time (UTC).
-            moment: monotonic seconds of the same instant.
-        """
+        """Let time pass to `at` (UTC), `moment` (s), without a frame; who is unseen for long left."""
         result = FrameResult()
         self._end_visits(self._tracker.expire(moment), result, moment)
         self._count_people(at, result)
@@ -174,7 +166,6 @@ class Pipeline:
         self._liveness.follow_camera(frame, self._boxes_of(self._tracker.tracks, frame))
 
     def _sight(self, track: Track, frame: Frame) -> Sighting:
-        """Update the track's visit with this frame's detection."""
         detection = track.detection
         assert detection is not None
         visit = self._visits.get(track.number) or self._begin_visit(track, frame)

@@ -28,7 +28,6 @@ class Policy:
         self._report_incorrect = decision.incorrect_is_violation
 
     def is_violation(self, verdict: Verdict) -> bool:
-        """Return whether the verdict is one to report."""
         match verdict:
             case Verdict.NO_MASK:
                 return True

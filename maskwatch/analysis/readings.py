@@ -38,11 +38,8 @@ class MaskClassifying(Protocol):
 class MaskReader:
     """Classifies the faces of a frame and adds their readings to the visits.
 
-    Args:
-        classifier: reads masks in the full picture.
-        correlation_time: seconds over which readings are correlated.
-        metrics: counts readings and durations.
-        clock: measures durations for the metrics; no decision depends on it.
+    Readings are correlated over `correlation_time` (seconds). The clock only measures durations for the
+    metrics; no decision depends on it.
     """
 
     def __init__(

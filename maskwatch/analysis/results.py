@@ -62,7 +62,6 @@ class FrameResult:
 
 
 def track_view(track: Track, visit: Visit, obstacle: str) -> TrackView:
-    """Return the state of a track after a frame."""
     detected = track.detection is not None
     return TrackView(
         number=track.number,

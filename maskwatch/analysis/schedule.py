@@ -24,6 +24,5 @@ class WeeklySchedule:
         self._holidays = frozenset(date.fromisoformat(text) for text in schedule.except_dates)
 
     def holds(self, at: datetime) -> bool:
-        """Return whether the rule holds `at` (aware)."""
         day = self._hours.day_of(at)
         return day is not None and day.weekday() in self._days and day not in self._holidays

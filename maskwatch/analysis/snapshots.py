@@ -48,11 +48,8 @@ class CameraPictures:
     def offer(self, sighting: Sighting, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bool:
         """Keep this frame's picture of the visit if it is much better; return whether it is.
 
-        Args:
-            sighting: the face; a violation of its visit is open.
-            frame: the frame that shows it.
-            faces: (track number, box in pixels of the full picture) of all faces to cover; the
-                number is 0 for a detection that belongs to no track.
+        A violation of the visit is open. `faces` are (track number, box in pixels of the full picture)
+        of all faces to cover; the number is 0 for a detection that belongs to no track.
         """
         visit, score = sighting.visit, sighting.quality.picture_score(sighting.detection)
         best = self._best.get(visit.number)
@@ -70,7 +67,6 @@ class CameraPictures:
         return picture
 
     def discard(self, visit: Visit) -> None:
-        """Drop the picture of a violation that ended."""
         self._best.pop(visit.number, None)
 
     def snapshot(
@@ -78,10 +74,8 @@ class CameraPictures:
     ) -> bytes | None:
         """Return the frame as a JPEG that shows people's bodies and covers every face.
 
-        Args:
-            frame: the frame.
-            people: faces, in pixels of the full picture, of the people in view.
-            faces: see `offer`; a snapshot has no subject, so all of them are covered.
+        `people` are the faces, in pixels of the full picture, of the people in view; `faces` as for
+        `offer`: a snapshot has no subject, so all of them are covered.
         """
         picture, _ = self._anonymizer.picture(frame.full(), people, [box for _, box in faces])
         return _jpeg(picture)

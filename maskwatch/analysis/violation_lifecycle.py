@@ -53,12 +53,10 @@ class ViolationLifecycle:
 
     @property
     def id(self) -> UUID:
-        """The violation's id."""
         return self.violation.id
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended."""
         return self.violation.ended is None
 
     def open(self, moment: float) -> Change:

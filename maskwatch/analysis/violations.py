@@ -21,15 +21,7 @@ Faces = Sequence[tuple[int, Box]]
 
 
 class ViolationReporter:
-    """Turns the policy's actions into changes of violations.
-
-    Args:
-        camera: name and cooldown.
-        model: id of the mask model.
-        ids: source of the violations' ids.
-        pictures: the best picture of each open violation.
-        metrics: counts violations and updates.
-    """
+    """Turns the policy's actions into changes of violations; `model` is the id of the mask model."""
 
     def __init__(
         self,
@@ -64,7 +56,6 @@ class ViolationReporter:
         return [] if change is None else [(change, self._pictures.take(sighting.visit))]
 
     def close(self, visit: Visit, at: datetime, reason: CloseReason, moment: float) -> list[Report]:
-        """Close the visit's violation, if one is open."""
         if visit.lifecycle is None or not visit.lifecycle.is_open:
             return []
         report = (visit.lifecycle.close(at, reason, moment), self._pictures.take(visit))

@@ -60,7 +60,6 @@ class Visit:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict of the readings so far."""
         return self.evidence.verdict
 
     @property
@@ -75,7 +74,6 @@ class Visit:
 
     @property
     def violating(self) -> bool:
-        """Whether a violation is open."""
         return self.lifecycle is not None and self.lifecycle.is_open
 
     def enter(self, zone: ZoneState, moment: float) -> None:

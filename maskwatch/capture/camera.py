@@ -59,12 +59,7 @@ class LiveCamera:
     """Reads the newest frame of a camera, and reconnects when that fails.
 
     Args:
-        config: the camera, with `rate`, `rotation`, time-outs and transport.
-        fit: from the picture's upright size to the analysis size.
-        clock: for capture times, deadlines and `since`.
         attempt: failures in a row of the worker that this one replaces.
-        delays: how long to wait between attempts.
-        rng: for the jitter.
         on_disconnect: called with the reason's short word at each failed connection.
     """
 
@@ -99,7 +94,6 @@ class LiveCamera:
 
     @property
     def info(self) -> StreamInfo | None:
-        """Properties of the stream, while there is one."""
         return self._source.info if self._source else None
 
     @property
@@ -234,7 +228,6 @@ class LiveCamera:
                 yield frame
 
     def close(self) -> None:
-        """Close the connection."""
         if self._source is not None:
             self._source.close()
             self._source = None

@@ -38,7 +38,6 @@ class StreamOptions:
 
     @property
     def where(self) -> str:
-        """The address without credentials, for messages."""
         return self.url.redacted
 
 

@@ -43,7 +43,6 @@ class _ThreadLines(logging.Handler):
         self._local = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a line."""
         lines, line = self.lines(), record.getMessage()
         if len(lines) < _MAX_LINES:
             lines.append(line)

@@ -29,9 +29,7 @@ class FileSource:
     """Returns the frames of a video file, decoded in the caller's thread.
 
     Args:
-        path: a file that FFmpeg can read.
         rate: frames to analyse per second of the file.
-        fit: from the picture's upright size to the analysis size.
         rotation: degrees clockwise, in addition to the rotation that the file declares.
         start: wall time of the file's first frame (aware).
 
@@ -117,7 +115,6 @@ class FileSource:
         return self._maker.make(video, sequence, self._start + timedelta(seconds=moment), moment)
 
     def close(self) -> None:
-        """Close the file."""
         self._frames = iter(())
         self._container.close()
 

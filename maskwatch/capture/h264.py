@@ -60,9 +60,6 @@ class SliceReassembler:
     A key picture must be held back until the next packet shows that it was whole. That is done with
     the first one of a stream, and then only while the last one came in pieces. Every other packet
     passes immediately.
-
-    Args:
-        codec: FFmpeg's name of it.
     """
 
     def __init__(self, codec: str) -> None:

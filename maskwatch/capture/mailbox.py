@@ -39,7 +39,6 @@ class Mailbox:
             return replaced
 
     def fail(self, error: SourceError) -> None:
-        """Set the error with which the stream ended."""
         with self._changed:
             self._error = error
             self._changed.notify()

@@ -21,7 +21,6 @@ _QUARTER = 90
 
 
 def upright_size(size: Size, clockwise: int) -> Size:
-    """Return the size of a picture after its rotation."""
     width, height = size
     return (height, width) if clockwise % 180 else size
 
@@ -29,9 +28,7 @@ def upright_size(size: Size, clockwise: int) -> Size:
 class FrameMaker:
     """Makes frames of one stream; not thread-safe.
 
-    Args:
-        fit: from the upright full size to the analysis size.
-        rotation: degrees clockwise, in addition to the rotation that the file declares.
+    `rotation` is in degrees clockwise, in addition to the rotation that the file declares.
     """
 
     def __init__(self, fit: Fit, rotation: int) -> None:

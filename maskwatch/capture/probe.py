@@ -120,7 +120,6 @@ class _Findings:
         self._health = HealthMonitor(HealthLimits(hold=0.0, recover=0.0, frozen_hold=frozen_after))
 
     def add(self, frame: Frame) -> None:
-        """Evaluate one picture."""
         self.blind = self._health.observe(frame.image, frame.moment) or ""
         if self._find_faces is None:
             return

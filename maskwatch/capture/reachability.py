@@ -85,11 +85,8 @@ class ReachabilityWait:
     """Connects to a camera's address with the time-outs and delays of a real connection.
 
     Args:
-        camera: whose address it is.
-        clock: for deadlines.
         attempt: failures in a row of the worker that this one replaces.
         on_failure: called with the reason's short word at each failed attempt.
-        delays: how long to wait between attempts.
     """
 
     def __init__(

@@ -108,11 +108,9 @@ class ReconnectState:
             self.retry_at += self.delays.default.wait(attempt, self._rng)
 
     def due(self, now: float) -> bool:
-        """Return whether it is time to connect."""
         return self.state is CameraState.BACKOFF and now >= self.retry_at
 
     def connecting(self, now: float) -> None:
-        """Report that a connection is being made."""
         self._enter(CameraState.CONNECTING, "connecting", now)
 
     def frame(self, now: float) -> None:
@@ -139,7 +137,6 @@ class ReconnectState:
         self._enter(CameraState.STALLED, str(error), now)
 
     def closed(self, now: float) -> None:
-        """Report that the old connection has ended."""
         if self.state is CameraState.STALLED:
             self._enter(CameraState.BACKOFF, self.reason, now)
 

@@ -27,12 +27,7 @@ __all__ = ["RtspSource"]
 class RtspSource:
     """One connection to a camera; it is opened at the first `read`, and never reopened.
 
-    Args:
-        options: how to reach the camera.
-        rate: frames a second to analyse.
-        fit: from the picture's upright size to the analysis size.
-        rotation: degrees clockwise to rotate the picture upright.
-        clock: for capture times and deadlines.
+    `rate` is in frames a second to analyse; `rotation`, in degrees clockwise, turns the picture upright.
     """
 
     def __init__(

@@ -87,7 +87,6 @@ class SupervisorChannel(Channel[ToChild]):
         return received
 
     def set_up_log(self, configure: Configure) -> None:
-        """Apply the log settings of a configuration."""
         logs.setup(configure.config.log, self.process, configure.camera, stream=self.log_stream)
 
 
@@ -96,11 +95,6 @@ def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[SupervisorCh
 
     Removes the supervisor's own environment variables, sets signals and umask, waits for
     `Configure`, sets up logging, and makes this process end with its parent.
-
-    Args:
-        fd: the inherited descriptor of the channel.
-        process: `worker` or `recorder`, for log lines.
-        timeout: seconds to wait for the configuration.
 
     Raises:
         WireError: the descriptor is not a channel to a supervisor, or no configuration came.

@@ -138,7 +138,6 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode_line(message: Request | Answer) -> bytes:
-    """Return the line, its end included."""
     return _encoder.encode(message) + b"\n"
 
 

@@ -57,7 +57,6 @@ class Wakeup:
         self.wait(0.0)
 
     def close(self) -> None:
-        """Close both sockets."""
         self._sender.close()
         self._receiver.close()
 
@@ -83,7 +82,6 @@ class EventLoop:
             self._selector.modify(sock, events, callback)
 
     def unwatch(self, sock: HasFileno) -> None:
-        """Stop watching `sock`."""
         self._selector.unregister(sock)
 
     def every(self, seconds: float, callback: Callback) -> None:
@@ -113,6 +111,5 @@ class EventLoop:
             callback()
 
     def close(self) -> None:
-        """Close the selector and the wake-up sockets."""
         self._selector.close()
         self._wakeup.close()

@@ -111,7 +111,6 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
 
     def __post_init__(self) -> None:
-        """Reject timestamps outside the representable range."""
         check_time(self.since)
         check_time(self.last_frame)
 
@@ -181,7 +180,6 @@ class Record(_Message, frozen=True, kw_only=True, tag="record"):
     change: Change
 
     def __post_init__(self) -> None:
-        """Reject values that no worker sends."""
         check_change(self.change)
 
 
@@ -191,7 +189,6 @@ class OccupancyCounted(_Message, frozen=True, kw_only=True, tag="occupancy"):
     minute: OccupancyMinute
 
     def __post_init__(self) -> None:
-        """Reject values that no worker sends."""
         check_minute(self.minute)
 
 
@@ -206,7 +203,6 @@ class SnapshotTaken(_Message, frozen=True, kw_only=True, tag="snapshot_taken"):
     at: datetime
 
     def __post_init__(self) -> None:
-        """Reject timestamps outside the representable range."""
         check_time(self.at)
 
 

@@ -18,12 +18,10 @@ _PURPOSE = b"maskwatch worker token 1\n"
 
 
 def worker_token(key: Secret, camera: str) -> Secret:
-    """Return the token of a camera's worker."""
     return Secret(_digest(key, camera))
 
 
 def is_worker_token(token: str, key: Secret, camera: str) -> bool:
-    """Return whether `token` is that of the camera's worker."""
     return hmac.compare_digest(token.encode(), _digest(key, camera).encode())
 
 

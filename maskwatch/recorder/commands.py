@@ -26,13 +26,7 @@ class CommandHandler:
     """Executes and forwards commands. Everything runs on the recorder's thread.
 
     A forwarded command waits here for its result without a time-out: the supervisor has one, and
-    answers every command.
-
-    Args:
-        intake: what waits to be stored.
-        state: the current state.
-        snoozes: which cameras are snoozed.
-        send: sends a message to the supervisor.
+    answers every command. `send` sends a message to the supervisor.
     """
 
     def __init__(
@@ -60,7 +54,6 @@ class CommandHandler:
         sink.command_done(result)
 
     def finish(self, result: CommandResult) -> None:
-        """Answer a forwarded command with its result."""
         sink = self._forwarded.pop(result.id, None)
         if sink is not None:
             sink.command_done(result)

@@ -20,11 +20,7 @@ _ACKNOWLEDGEMENT_WINDOW = timedelta(days=1)  # the longest that a channel waits 
 
 
 class CurrentState:
-    """Camera states, open violations and incidents, and the newest counts.
-
-    Attributes:
-        cameras: names of the configured cameras.
-    """
+    """Camera states, open violations and incidents, and the newest counts."""
 
     def __init__(
         self,
@@ -49,7 +45,6 @@ class CurrentState:
         self._snoozes: dict[str, Snooze] = {}
 
     def update_camera(self, status: CameraStatus) -> None:
-        """Set a camera's status."""
         with self._lock:
             self._statuses[status.camera] = status
 
@@ -131,18 +126,15 @@ class CurrentState:
 
     @property
     def open_violations(self) -> list[Change]:
-        """The newest change of every violation that has not ended."""
         with self._lock:
             return list(self._changes.values())
 
     @property
     def open_incidents(self) -> list[Incident]:
-        """The incidents that have not ended."""
         with self._lock:
             return list(self._incidents.values())
 
     def snapshot(self) -> StateSnapshot:
-        """Return a copy of the whole state."""
         with self._lock:
             return StateSnapshot(
                 tuple(self._statuses.values()),
@@ -157,7 +149,6 @@ class CurrentState:
 
 
 def load_current_state(store: Store, cameras: Collection[str], now: datetime) -> CurrentState:
-    """Return the state that the database holds."""
     return CurrentState(
         store.state.open_changes(),
         store.state.open_incidents(),

@@ -81,9 +81,7 @@ class _State:
 class OutboxDelivery:
     """The deliveries to one sink. Everything but `report` runs on the recorder's thread.
 
-    Attributes:
-        sink: the destination.
-        outbox_changed: set it when changes were stored; the outbox is not read before.
+    Set `outbox_changed` when changes were stored; the outbox is not read before.
     """
 
     def __init__(

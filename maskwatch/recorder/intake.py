@@ -50,8 +50,6 @@ class Intake:
         unstored: takes what the store cannot take.
         state: is updated with what was recorded.
         run: identifies this run of the daemon, for incidents.
-        clock: for all times.
-        meter: counts changes, incidents and errors.
         is_silent: whether no alert of a change is sent (see `SnoozeManager`).
 
     Attributes:
@@ -97,7 +95,6 @@ class Intake:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits here."""
         return not self._items and not self._minutes
 
     @property
@@ -106,12 +103,10 @@ class Intake:
         return self.empty and not self._unstored
 
     def add(self, entry: Entry, acknowledge: Acknowledge = lambda _: None) -> None:
-        """Add a change."""
         entry = replace(entry, silent=self._is_silent(entry.subject))
         self._items.append(_Item(entry, acknowledge))
 
     def add_incident(self, incident: Incident) -> None:
-        """Add an incident of the supervisor's or of the recorder's own."""
         self.add(Entry(incident, None, f"{self._run}/supervisor", self._clock.now()))
 
     def add_minute(self, minute: OccupancyMinute) -> None:

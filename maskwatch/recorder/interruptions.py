@@ -22,14 +22,7 @@ _ORPHANED_AFTER = 60.0  # seconds without a worker before its camera's violation
 
 
 class Interruptions:
-    """Closes violations and incidents whose process has ended.
-
-    Args:
-        workers: the connected workers.
-        intake: takes the closing changes.
-        state: has the open violations.
-        clock: for the time of the end.
-    """
+    """Closes violations and incidents whose process has ended."""
 
     def __init__(
         self, workers: WorkerConnections, intake: Intake, state: CurrentState, clock: Clock
@@ -40,7 +33,6 @@ class Interruptions:
         self._clock = clock
 
     def close(self, changes: Sequence[Change], incidents: Sequence[Incident] = ()) -> None:
-        """Close these open violations and incidents."""
         for entry in interruptions(changes, incidents, self._clock.now()):
             context = {"violation": str(subject_id(entry.subject))}
             _log.warning("left open by an ended process: closed as interrupted", extra=context)

@@ -30,11 +30,8 @@ class ClockJumpDetector:
     """Detects jumps of the wall clock.
 
     After a jump (a dead battery, a wrong time server) nothing may be removed by its age until the
-    clock has been steady for a day: time to notice and correct it.
-
-    Args:
-        clock: the clock to check.
-        newest: when the newest row was stored, None in an empty database.
+    clock has been steady for a day: time to notice and correct it. `newest` is when the newest row was
+    stored, None in an empty database.
     """
 
     def __init__(self, clock: Clock, newest: datetime | None) -> None:
@@ -60,14 +57,7 @@ class ClockJumpDetector:
 
 
 class Maintenance:
-    """Does what is due, in small steps, at every turn of the loop.
-
-    Args:
-        rules: of retention.
-        newest: when the newest row was stored, None in an empty database.
-        clock: for all times.
-        meter: of retention's metrics.
-    """
+    """Does what is due, in small steps, at every turn of the loop."""
 
     def __init__(
         self, rules: RetentionConfig, newest: datetime | None, *, clock: Clock, meter: Meter

@@ -45,7 +45,6 @@ class SupervisorReports:
         self._since = clock.now()
 
     def heartbeat(self) -> None:
-        """Send a heartbeat."""
         heartbeat = Heartbeat(
             state=CameraState.LIVE,
             reason=self.trouble,
@@ -58,11 +57,9 @@ class SupervisorReports:
         self._supervisor.send(heartbeat, droppable=True)
 
     def metrics(self, snapshot: MetricsSnapshot) -> None:
-        """Send the current values of all metrics."""
         self._supervisor.send(Metrics(snapshot=snapshot), droppable=True)
 
     def snooze_changed(self, snooze: Snooze) -> None:
-        """Report a snooze that began or ended."""
         self._supervisor.send(SnoozeChanged(snooze=snooze))
 
     def worker_misbehaved(self, pid: int, reason: str) -> None:
@@ -96,7 +93,6 @@ class RecorderMetrics:
             self._update_sink(store, delivery)
 
     def update_snoozes(self, snoozes: SnoozeManager, state: CurrentState) -> None:
-        """Set the gauge of snoozed cameras."""
         for camera in state.cameras:
             snoozed = float(snoozes.is_snoozed(camera))
             self._meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
@@ -146,10 +142,8 @@ _DETECTED = frozenset({IncidentKind.BACKLOG, IncidentKind.DISK})
 class IncidentDetector:
     """Opens an incident when a backlog or trouble of the disk begins, and closes it at the end.
 
-    Args:
-        clock: for the times of incidents.
-        changed: called with every incident that is opened or closed.
-        already_open: incidents that an earlier recorder of the same run of the daemon left open.
+    `changed` is called with each; `already_open` are those that an earlier recorder of the same run of
+    the daemon left open.
     """
 
     def __init__(
@@ -228,13 +222,11 @@ class Monitor:
     incidents: IncidentDetector
 
     def beat(self) -> None:
-        """Send a heartbeat."""
         self.reports.trouble = self.recording.intake.trouble
         self.reports.received = self.recording.workers.received
         self.reports.heartbeat()
 
     def measure(self) -> None:
-        """Update the incidents and the metrics, and send the metrics."""
         recording = self.recording
         with recording.guard.postponing_errors():
             store, unstored, state = recording.guard.store, recording.unstored, recording.state

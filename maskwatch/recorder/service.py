@@ -138,7 +138,6 @@ class Recorder:
     monitor: Monitor
 
     def start(self, sinks: Sequence[Sink]) -> None:
-        """Set the timers, report to the supervisor, and connect the sinks."""
         self.loop.watch(self.supervisor, self.messages.receive)
         self.loop.every(1.0, self.monitor.beat)
         self.loop.every(5.0, self.monitor.measure)

@@ -23,15 +23,7 @@ MAX_STOP = 2.0
 
 
 class SinkDeliveries:
-    """The deliveries to the sinks that are configured now.
-
-    Args:
-        state: the current state, for sinks that have just connected.
-        unstored: changes that could not be stored.
-        wake: wakes the recorder's loop from any thread.
-        clock: for all times.
-        meter: counts deliveries.
-    """
+    """The deliveries to the sinks that are configured now; `wake` wakes the loop from any thread."""
 
     def __init__(
         self,
@@ -54,7 +46,6 @@ class SinkDeliveries:
         return iter(self._deliveries)
 
     def start(self, sinks: Sequence[Sink]) -> None:
-        """Connect the sinks, each with a delivery of its own."""
         for sink in sinks:
             delivery = OutboxDelivery(sink, self._unstored, clock=self._clock, meter=self._meter)
             self._deliveries.append(delivery)
@@ -74,7 +65,6 @@ class SinkDeliveries:
                 delivery.write(guard.store)
 
     def deliver(self, guard: StoreGuard, *, from_memory_only: bool) -> None:
-        """Write the outcomes that arrived, and send the deliveries that are due."""
         for delivery in self._deliveries:
             delivery.collect()
             with guard.postponing_errors():
@@ -89,7 +79,6 @@ class SinkDeliveries:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is in flight, and every outcome is written."""
         return all(delivery.idle for delivery in self._deliveries)
 
     def outbox_changed(self) -> None:
@@ -99,13 +88,11 @@ class SinkDeliveries:
             delivery.sink.state_changed()
 
     def camera_changed(self, status: CameraStatus) -> None:
-        """Publish a camera's state."""
         self._state.update_camera(status)
         for delivery in self._deliveries:
             delivery.sink.camera_changed(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Publish a counted minute."""
         self._state.update_minute(minute)
         for delivery in self._deliveries:
             delivery.sink.occupancy_counted(minute)

@@ -27,11 +27,8 @@ _MAX_SECONDS = 24 * 3600.0
 class SnoozeManager:
     """Which cameras are snoozed until when, and which open violations are silent.
 
-    Args:
-        store: holds the snoozes of former runs.
-        unstored: changes that could not be stored, and are deliverable once the snooze has ended.
-        clock: for all times; within one run a snooze does not depend on the wall clock.
-        changed: called with every snooze that begins or ends.
+    Within one run a snooze does not depend on the wall clock. `changed` is called with every snooze
+    that begins or ends.
     """
 
     def __init__(
@@ -53,7 +50,6 @@ class SnoozeManager:
         return self._clock.monotonic() + min(max(0.0, left), _MAX_SECONDS)
 
     def announce_resumed(self) -> None:
-        """Report the snoozes of former runs that continue."""
         for snooze in self._resumed:
             self._changed(snooze)
 

@@ -31,9 +31,6 @@ class StoreGuard:
 
     Args:
         open_database: opens it for the sinks of these names; a damaged one is replaced.
-        sinks: their names.
-        meter: of the store's metrics.
-        clock: for all times.
         progress: called often during long work.
 
     Attributes:
@@ -79,7 +76,6 @@ class StoreGuard:
             _log.warning("postponed: %s", error)
 
     def _write_back(self, displaced: StoreDisplacedError) -> None:
-        """Write the contents of the open database to a file again."""
         if self._clock.monotonic() < self._write_back_at:
             return
         self._write_back_at = self._clock.monotonic() + _WRITE_BACK_EVERY

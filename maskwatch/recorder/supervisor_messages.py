@@ -29,11 +29,7 @@ MakeSinks = Callable[[Config], Sequence[Sink]]
 
 @dataclass(slots=True, kw_only=True)
 class SupervisorMessages:
-    """Applies each message to the part of the recorder that it concerns.
-
-    Attributes:
-        grace: seconds within which the recorder must end, once the supervisor has sent `Stop`.
-    """
+    """Applies each message; `grace`: seconds within which to end, once `Stop` has arrived."""
 
     supervisor: SupervisorChannel
     config: Config
@@ -45,7 +41,6 @@ class SupervisorMessages:
     grace: float | None = None
 
     def receive(self) -> None:
-        """Handle what has arrived, and send what waits."""
         for message in self.supervisor.messages():
             self._handle(message)
         self.supervisor.flush()

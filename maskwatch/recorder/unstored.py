@@ -16,7 +16,6 @@ Key = tuple[UUID, int]
 
 
 def key_of(subject: Change | Incident) -> Key:
-    """Return the key of a change."""
     return subject_id(subject), subject.number
 
 
@@ -32,7 +31,6 @@ class UnstoredBuffer:
         return len(self._entries)
 
     def has_room_for(self, entries: Sequence[Entry]) -> bool:
-        """Return whether all of these fit."""
         return len(self._entries) + len(entries) <= self._max_entries
 
     def add(self, entries: Sequence[Entry]) -> None:
@@ -45,7 +43,6 @@ class UnstoredBuffer:
         return list(self._entries.values())
 
     def remove(self, entries: Sequence[Entry]) -> None:
-        """Remove entries that have been stored."""
         for entry in entries:
             self._entries.pop(key_of(entry.subject), None)
         if not self._entries:
@@ -68,7 +65,6 @@ class UnstoredBuffer:
                 self._entries[key] = replace(entry, silent=False)
 
     def holds(self, key: Key) -> bool:
-        """Return whether this entry is held here."""
         return key in self._entries
 
     def mark_delivered(self, key: Key, sink: str) -> bool:

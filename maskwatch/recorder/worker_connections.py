@@ -54,12 +54,8 @@ _MESSAGE_BYTES = 16 << 10
 class _Connection:
     """A worker's connection, which can be paused.
 
-    Args:
-        sock: the connected socket.
-        loop: watches the socket.
-        on_message: called with each message and its blob; WireError ends the connection.
-        on_end: called once at the end.
-        on_misbehaviour: called with the reason when a peer that broke the protocol is disconnected.
+    WireError, from `on_message` too, ends the connection: `on_end` is called, and `on_misbehaviour` with
+    the reason.
     """
 
     def __init__(
@@ -93,13 +89,11 @@ class _Connection:
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def pause(self) -> None:
-        """Stop reading for now: the peer waits."""
         if self.open and not self._paused:
             self._paused = True
             self._loop.unwatch(self._sock)
 
     def resume(self) -> None:
-        """Read again."""
         if self.open and self._paused:
             self._paused = False
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
@@ -114,7 +108,6 @@ class _Connection:
                 return
 
     def close(self) -> None:
-        """End the connection."""
         if not self.open:
             return
         self.open = False
@@ -207,12 +200,8 @@ class WorkerConnections:
 
     Args:
         path: of the socket to listen at.
-        loop: watches the sockets.
-        intake: takes changes and counts.
-        events: is called with what concerns others too.
         run: identifies this run of the daemon.
         key: the key of all worker tokens.
-        clock: for all times.
 
     Attributes:
         received: how many messages have arrived.
@@ -367,7 +356,6 @@ class WorkerConnections:
         return self._clock.monotonic() - self._last_seen.get(camera, self._started)
 
     def close(self) -> None:
-        """Stop listening, and end all connections."""
         self._close_listener()
         for worker in list(self._workers):
             worker.connection.close()

@@ -36,13 +36,7 @@ _CLOSE_TIMEOUT_S = 1.0
 class CameraLoop:
     """Watches one camera until the supervisor sends `Stop`.
 
-    Args:
-        config: the worker's part of the configuration.
-        camera: whose frames these are.
-        connection: takes changes, status and metrics; returns commands.
-        clock: for all times.
-        attempt: failures in a row of the worker that this one replaces.
-        delays: how long to wait between attempts to connect.
+    `attempt` counts the failures in a row of the worker that this one replaces.
     """
 
     def __init__(
@@ -201,7 +195,6 @@ class CameraLoop:
             self._connection.answer(refused)
 
     def _take_snapshot(self, pipeline: Pipeline, frame: Frame) -> None:
-        """Take a snapshot of the frame if one was requested."""
         command = self._snapshot_request.take()
         if command is None:
             return

@@ -22,12 +22,7 @@ _METRICS_INTERVAL_S = 2.0
 
 
 class CameraReporter:
-    """Passes a camera's status and metrics to the thread that sends them.
-
-    Attributes:
-        meter: the metrics of the main thread.
-        status: as last reported.
-    """
+    """Passes a camera's status and metrics to the thread that sends them."""
 
     def __init__(self, camera: str, reporter: StatusReporter, clock: Clock) -> None:
         self.meter = Meter()
@@ -38,7 +33,6 @@ class CameraReporter:
         self._metrics_at = 0.0
 
     def report_waiting(self, connection: ReconnectState) -> None:
-        """Report the state of a camera that was not reached yet."""
         status = ConnectionStatus(
             state=connection.state,
             reason=connection.reason,
@@ -62,27 +56,19 @@ class CameraReporter:
         self._report(self._keeping_since(status))
 
     def report_source(self, status: ConnectionStatus, earlier_failures: int) -> None:
-        """Report the status of the camera's source.
-
-        Args:
-            status: of the source.
-            earlier_failures: failures in a row from before this source was made.
-        """
+        """Report the source's status, with the failures in a row from before this source was made."""
         self._report(replace(status, attempt=status.attempt + earlier_failures))
 
     def count_disconnect(self, reason: str) -> None:
-        """Count a failed connection under the short word of its reason."""
         self.meter.add(catalogue.DISCONNECTS, {**self._labels, "reason": reason})
 
     def report_metrics(self, counts: SourceCounts | None) -> None:
-        """Report all metrics, with the counts of the camera's source if there is one."""
         self._metrics_at = self._clock.monotonic()
         if counts is not None:
             self._count_frames(counts)
         self._reporter.set_metrics(self.meter.snapshot())
 
     def report_metrics_when_due(self, counts: SourceCounts | None) -> None:
-        """Report all metrics if the last time is long enough ago."""
         if self._clock.monotonic() - self._metrics_at >= _METRICS_INTERVAL_S:
             self.report_metrics(counts)
 

@@ -30,10 +30,7 @@ class WorkerConnection:
     """Runs the thread that serves both connections. The main thread calls the public methods.
 
     Args:
-        supervisor: the channel to the supervisor.
-        recorder_path: of the recorder's socket.
         hello: identifies this worker to the recorder.
-        clock: for deadlines.
         on_supervisor_gone: called when the supervisor's end closes; must end the process.
         on_recorded: called on this thread after each acknowledgement of the recorder.
 
@@ -73,7 +70,6 @@ class WorkerConnection:
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
     def start(self) -> None:
-        """Report that set-up is done, and start the thread."""
         self._supervisor.send(Ready())
         self._thread.start()
 
@@ -82,11 +78,9 @@ class WorkerConnection:
         return [self._commands.popleft() for _ in range(len(self._commands))]
 
     def answer(self, result: CommandResult) -> None:
-        """Send the result of a command to the supervisor."""
         self._supervisor.send(result)
 
     def close(self) -> None:
-        """Send a last heartbeat and metrics, and end the thread."""
         self._closing = True
         self._loop.wake()
         self._thread.join(_END_TIMEOUT_S)

@@ -30,13 +30,7 @@ def main(
     delays: ReconnectDelays | None = None,
     on_recorded: Callable[[Recorded], object] = lambda _: None,
 ) -> int:
-    """Be the worker of one camera; return the exit code (see `maskwatch.errors`).
-
-    Args:
-        arguments: of the command line.
-        delays: how long to wait between attempts to connect to the camera.
-        on_recorded: called after each acknowledgement of the recorder, on the connection's thread.
-    """
+    """Run the worker of one camera; return the exit code (see `maskwatch.errors`)."""
     parser = argparse.ArgumentParser(prog="maskwatch-worker")
     parser.add_argument("--fd", type=int, required=True, help="the inherited socket to the supervisor")
     options = parser.parse_args(arguments)

@@ -43,10 +43,7 @@ class RecorderLink:
     recorder that is away nor one that is slow delays the camera's frames.
 
     Args:
-        path: of the recorder's socket.
         hello: the first message of each connection.
-        loop: of the connection's thread.
-        clock: for retries and latencies.
         answer: passes the result of a command on to the supervisor.
         on_recorded: called on the connection's thread after each acknowledgement.
     """
@@ -123,7 +120,6 @@ class RecorderLink:
         return _IDLE_S if self._channel else max(0.0, self._retry_at - now)
 
     def metrics(self) -> MetricsSnapshot:
-        """Return what this connection has counted."""
         with self._settled:
             unacknowledged, dropped = len(self._changes), self._changes.dropped
         self._meter.set(catalogue.CHANGES_UNACKNOWLEDGED, unacknowledged, self._labels)
@@ -131,7 +127,6 @@ class RecorderLink:
         return self._meter.snapshot()
 
     def close(self) -> None:
-        """Close the connection."""
         if self._channel is not None:
             self._channel.close()
 

@@ -24,7 +24,6 @@ class UnacknowledgedChange:
 
     @property
     def picture_bytes(self) -> int:
-        """The size of the picture, 0 without one."""
         return len(self.picture or b"")
 
 

@@ -13,7 +13,6 @@ _MIN_INTERVAL_S = 2.0  # each snapshot costs a detection and an upload
 
 
 def refusal(command: Command, reason: str) -> CommandResult:
-    """Return the result of a command that was not carried out."""
     return CommandResult(id=command.id, ok=False, detail=reason)
 
 

@@ -23,13 +23,8 @@ class StatusReporter:
     """Takes status and metrics from the main thread; sends them on the connection's thread.
 
     A heartbeat is sent also while the main thread hangs in a decoder: it then shows that no frame was
-    processed, and a deadline that has passed.
-
-    Args:
-        channel: to the supervisor.
-        loop: of the connection's thread.
-        clock: for deadlines.
-        connection_metrics: returns what the connection's own thread has counted.
+    processed, and a deadline that has passed. `connection_metrics` returns what the connection's own
+    thread has counted.
     """
 
     def __init__(
@@ -65,7 +60,6 @@ class StatusReporter:
         self._last_frame = captured_at
 
     def set_metrics(self, snapshot: MetricsSnapshot) -> None:
-        """Set the main thread's cumulative metrics."""
         self._metrics = snapshot
 
     # --- on the connection's thread -----------------------------------------------------------------
@@ -83,7 +77,6 @@ class StatusReporter:
             self._send_heartbeat()
 
     def send_all(self) -> None:
-        """Send a heartbeat and metrics now."""
         self._send_heartbeat()
         self._send_metrics()
 

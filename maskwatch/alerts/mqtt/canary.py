@@ -34,7 +34,6 @@ class _Canary:
         self._events: deque[Event] = deque()
 
     def subscribe(self) -> None:
-        """Subscribe to the topic of the probe, and wait for the answer."""
         topic = self._probe.topic
         mid = self._connection.subscribe([topic])
         while not isinstance(event := self._next_event(), Subscribed) or event.mid != mid:
@@ -44,7 +43,6 @@ class _Canary:
             raise self._denied(f"refuses a subscription to {topic}: {event.refusal}")
 
     def publish(self) -> None:
-        """Publish the probe, and wait for its acknowledgement and its return."""
         probe, address = self._probe, self._connection.address
         sent = self._connection.publish(probe)
         acknowledged = received = False

@@ -74,7 +74,6 @@ class MqttCommandHandler:
         return self._accept(request, payload)
 
     def handles(self, message: Received) -> bool:
-        """Return whether the message is on a topic of commands."""
         return self._parse_topic(message) is not None
 
     def complete(self, result: CommandResult) -> Message | None:

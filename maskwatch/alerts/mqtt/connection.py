@@ -92,7 +92,6 @@ class _Callbacks:
         reason: ReasonCode,
         properties: Properties | None,
     ) -> None:
-        """Record the broker's answer to the connection."""
         if reason.is_failure:
             self.lost = f"refused the connection: {_text(reason)}"
             return
@@ -108,7 +107,6 @@ class _Callbacks:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        """Record that the connection has ended."""
         if self.lost:
             return
         if flags.is_disconnect_packet_from_server:
@@ -124,7 +122,6 @@ class _Callbacks:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        """Record an acknowledgement."""
         refusal = _text(reason) if reason.is_failure else ""
         self.events.append(Acknowledged(mid, refusal, transient=reason.value in _TRANSIENT))
 
@@ -136,12 +133,10 @@ class _Callbacks:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        """Record the answer to a subscription."""
         refused = [_text(reason) for reason in reasons if reason.is_failure]
         self.events.append(Subscribed(mid, ", ".join(refused)))
 
     def on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        """Record a message."""
         try:
             topic = message.topic
         except UnicodeDecodeError:
@@ -154,7 +149,6 @@ class _TlsSocket(ssl.SSLSocket):
     """Closes itself when the handshake fails; paho leaves it open."""
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
-        """Do the handshake; close on failure."""
         try:
             super().do_handshake(block)
         except OSError:
@@ -189,7 +183,6 @@ class MqttConnection:
 
     @property
     def address(self) -> str:
-        """Host and port, for messages."""
         return f"{self._config.host}:{self._config.port}"
 
     @property
@@ -250,7 +243,6 @@ class MqttConnection:
         return int(mid)
 
     def unsubscribe(self, filters: list[str]) -> None:
-        """Receive no more messages of these topics."""
         self._client.unsubscribe(filters)
 
     def poll(self, timeout: float, wakeup: HasFileno | None = None) -> list[Event]:

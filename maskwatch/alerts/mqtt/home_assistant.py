@@ -47,7 +47,6 @@ class HomeAssistant:
 
     @property
     def birth_topic(self) -> str:
-        """Topic of the birth and will messages of Home Assistant."""
         return f"{self._prefix}/status"
 
     @property
@@ -65,7 +64,6 @@ class HomeAssistant:
         return topic.startswith(f"{self._prefix}/") and levels[1:2] == [self._node]
 
     def messages(self) -> list[Message]:
-        """Return the discovery message of every entity."""
         messages = [self._message(entity, "", self._node_device()) for entity in self._node_entities()]
         for camera in self._config.cameras:
             device = self._camera_device(camera)

@@ -27,11 +27,9 @@ class MessageBuilder:
     node: str
 
     def availability(self, payload: bytes) -> Message:
-        """Return the message of the node's availability, ONLINE or OFFLINE."""
         return self.message(Topic.STATUS, payload)
 
     def camera_state(self, status: CameraStatus) -> Message:
-        """Return the message of a camera's state."""
         payload = payloads.CameraStatePayload(
             version=VERSION,
             node=self.node,
@@ -43,7 +41,6 @@ class MessageBuilder:
         return self.message(Topic.CAMERA_STATE, payloads.encode(payload), status.camera)
 
     def snooze(self, snooze: Snooze) -> Message:
-        """Return the message of a camera's snooze."""
         payload = payloads.SnoozePayload(
             version=VERSION,
             node=self.node,
@@ -60,7 +57,6 @@ class MessageBuilder:
         return replace(message, expiry=max(1, round(expiry)))
 
     def occupancy(self, minute: OccupancyMinute) -> Message:
-        """Return the message of a counted minute."""
         payload = payloads.OccupancyPayload(
             version=VERSION,
             node=self.node,
@@ -80,7 +76,6 @@ class MessageBuilder:
         return self.message(topic, payloads.encode(payload), minute.camera, minute.zone)
 
     def violation(self, change: Change, *, stored: bool, picture: PicturePayload | None) -> Message:
-        """Return the alert of a violation's change."""
         state = change.violation
         box = state.box
         payload = payloads.ViolationPayload(
@@ -111,12 +106,10 @@ class MessageBuilder:
         return self.message(Topic.VIOLATION, payloads.encode(payload), state.camera)
 
     def picture(self, change: Change, jpeg: bytes) -> Message:
-        """Return the message of the picture of a violation's change."""
         message = self.message(Topic.PICTURE, jpeg, change.violation.camera)
         return replace(message, correlation=change.alert_id.encode())
 
     def incident(self, incident: Incident, *, stored: bool) -> Message:
-        """Return the alert of an incident's change."""
         change = ChangeKind.OPENED if incident.number == 1 else ChangeKind.UPDATED
         payload = payloads.IncidentPayload(
             version=VERSION,
@@ -136,7 +129,6 @@ class MessageBuilder:
         return self.message(topic, payloads.encode(payload), incident.camera)
 
     def command_result(self, result: CommandResultPayload, correlation: bytes) -> Message:
-        """Return the message of a command's result, with the correlation data of the command."""
         message = self.message(Topic.COMMAND_RESULT, payloads.encode(result))
         return replace(message, correlation=correlation)
 
@@ -197,7 +189,6 @@ class MessageBuilder:
         return self.message(topic, payloads.encode(payload), camera)
 
     def message(self, topic: Topic, payload: bytes, camera: str = "", zone: str = "") -> Message:
-        """Return a message of this topic with this payload."""
         spec = topic.value
         return Message(
             self.topics.of(topic, camera=camera, zone=zone),

@@ -254,7 +254,6 @@ PAYLOADS: dict[str, type[_Payload]] = {
 
 
 def encode(payload: _Payload) -> bytes:
-    """Return the payload as JSON in UTF-8."""
     return msgspec.json.encode(payload)
 
 

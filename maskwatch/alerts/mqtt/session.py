@@ -51,7 +51,6 @@ class RetainedTopics:
         self._published: dict[str, bytes] = {}
 
     def __len__(self) -> int:
-        """Return how many topics wait to be published."""
         return len(self._waiting)
 
     def __contains__(self, topic: str) -> bool:
@@ -162,7 +161,6 @@ class MqttSession:
                 self._received = self.poll(self._config.ack_timeout)
 
     def unsubscribe(self, filters: Sequence[str]) -> None:
-        """Receive no more messages of these topics."""
         self._connection.unsubscribe(list(filters))
 
     def deliver(self, delivery: Delivery) -> None:
@@ -176,7 +174,6 @@ class MqttSession:
         self._answers.append(message)
 
     def fits(self, message: Message) -> bool:
-        """Return whether the broker accepts a message of this size."""
         return packet_bytes(message) <= self._connection.max_packet_bytes
 
     def poll(self, timeout: float, wakeup: HasFileno | None = None) -> list[Received]:

@@ -69,7 +69,6 @@ class MqttSink:
 
     @property
     def window(self) -> int:
-        """How many deliveries may be without an outcome."""
         return self._config.mqtt.window
 
     @property
@@ -85,38 +84,30 @@ class MqttSink:
         current_state: Callable[[], StateSnapshot],
         run_command: Callable[[Command], None],
     ) -> None:
-        """Connect in the background, and again whenever the connection is lost."""
         self._report = report
         state = StatePublisher(self._config, self._builder, current_state, run_command)
         self._thread = threading.Thread(target=self._run, args=(state,), name="mqtt", daemon=True)
         self._thread.start()
 
     def send(self, delivery: Delivery) -> None:
-        """Take a delivery; its outcome is reported once, also when the connection is lost."""
         self._enqueue(delivery)
 
     def camera_changed(self, status: CameraStatus) -> None:
-        """Publish a camera's state."""
         self._enqueue(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Publish a counted minute."""
         self._enqueue(minute)
 
     def state_changed(self) -> None:
-        """Publish the lists of what is open, and the snoozes, again."""
         self._enqueue(_Refresh())
 
     def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """Publish a snapshot; the answer to its command follows."""
         self._enqueue(snapshot)
 
     def command_done(self, result: CommandResult) -> None:
-        """Answer a command that came through this sink."""
         self._enqueue(result)
 
     def stop(self, timeout: float) -> None:
-        """Wait for what is in flight, disconnect in order and stop, within `timeout` seconds."""
         self._stop_at = time.monotonic() + timeout * _CLOSE_FRACTION
         self._wakeup.wake()
         if self._thread is not None:

@@ -31,7 +31,6 @@ class StaleTopics:
 
     @property
     def filters(self) -> list[str]:
-        """Subscription filters of the topics to look at."""
         filters = [self._topics.filter(topic) for topic in _CAMERA_TOPICS]
         return [*filters, self._home.filter] if self._home is not None else filters
 

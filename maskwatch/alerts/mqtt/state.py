@@ -59,7 +59,6 @@ class StatePublisher:
 
     @property
     def subscriptions(self) -> list[str]:
-        """Filters of the topics that a session subscribes to."""
         topics = self._builder.topics
         filters = self._stale.filters
         if self._commands is not None:
@@ -86,7 +85,6 @@ class StatePublisher:
         self._stale_check_until = now + _STALE_CHECK_SECONDS
 
     def publish(self, session: MqttSession, change: StateChange) -> None:
-        """Publish a camera's state, a counted minute or a snapshot."""
         match change:
             case CameraStatus():
                 session.retained.put(self._builder.camera_state(change))
@@ -125,7 +123,6 @@ class StatePublisher:
         return max(0.0, min([1.0, *(each - now for each in moments if each is not None)]))
 
     def run_due(self, session: MqttSession) -> None:
-        """Publish what is due by now."""
         now = time.monotonic()
         if self._refresh_at is not None and now >= self._refresh_at:
             self._publish_lists(session, self._current_state())

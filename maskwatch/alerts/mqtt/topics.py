@@ -36,20 +36,20 @@ class TopicSpec:
 
     Attributes:
         pattern: levels under ``prefix/node``, with names of values in braces.
-        incoming: whether maskwatch subscribes to it rather than publishes it.
+        about: one sentence for the documentation.
+        schema: name of the JSON Schema in docs/schemas, "" if the payload is no JSON.
+        content: MQTT 5 content type.
         retained: whether the broker keeps the last message.
         expiry: seconds after which an MQTT 5 broker drops the message; None: never.
-        content: MQTT 5 content type.
-        schema: name of the JSON Schema in docs/schemas, "" if the payload is no JSON.
-        about: one sentence for the documentation.
+        incoming: whether maskwatch subscribes to it rather than publishes it.
     """
 
     pattern: str
-    retained: bool
-    expiry: int | None
-    content: str
-    schema: str
     about: str
+    schema: str = ""
+    content: str = CONTENT_JSON
+    retained: bool = False
+    expiry: int | None = None
     incoming: bool = False
 
 
@@ -58,142 +58,106 @@ class Topic(Enum):
 
     STATUS = TopicSpec(
         "status",
-        retained=True,
-        expiry=None,
+        "`online`, or `offline` (last will, and at an orderly end).",
         content=CONTENT_TEXT,
-        schema="",
-        about="`online`, or `offline` (last will, and at an orderly end).",
+        retained=True,
     )
     CANARY = TopicSpec(
         "canary",
-        retained=False,
-        expiry=30,
+        "For maskwatch itself: at each connect it must receive back what it publishes here.",
         content=CONTENT_TEXT,
-        schema="",
-        about="For maskwatch itself: at each connect it must receive back what it publishes here.",
+        expiry=30,
     )
     CAMERA_STATE = TopicSpec(
         "camera/{camera}/state",
-        retained=True,
-        expiry=None,
-        content=CONTENT_JSON,
+        "The state of a camera, its reason, and since when it lasts.",
         schema="camera-state",
-        about="The state of a camera, its reason, and since when it lasts.",
+        retained=True,
     )
     SNOOZE = TopicSpec(
         "camera/{camera}/snooze",
-        retained=True,
-        expiry=None,
-        content=CONTENT_JSON,
+        "Until when no alerts are sent of a camera's new violations.",
         schema="snooze",
-        about="Until when no alerts are sent of a camera's new violations.",
+        retained=True,
     )
     SNAPSHOT = TopicSpec(
         "camera/{camera}/snapshot",
+        "The anonymized JPEG that the newest `snapshot` command took; cleared after a day.",
+        content=CONTENT_JPEG,
         retained=True,
         expiry=_DAY,
-        content=CONTENT_JPEG,
-        schema="",
-        about="The anonymized JPEG that the newest `snapshot` command took; cleared after a day.",
     )
     VIOLATION = TopicSpec(
         "camera/{camera}/violation",
-        retained=False,
-        expiry=_DAY,
-        content=CONTENT_JSON,
+        "An alert: a violation was opened, updated or closed.",
         schema="violation",
-        about="An alert: a violation was opened, updated or closed.",
+        expiry=_DAY,
     )
     PICTURE = TopicSpec(
         "camera/{camera}/picture",
-        retained=False,
-        expiry=_DAY,
+        "The anonymized JPEG of the alert that follows it (only with `send_pictures`).",
         content=CONTENT_JPEG,
-        schema="",
-        about="The anonymized JPEG of the alert that follows it (only with `send_pictures`).",
+        expiry=_DAY,
     )
     OPEN_VIOLATIONS = TopicSpec(
         "camera/{camera}/open_violations",
-        retained=True,
-        expiry=None,
-        content=CONTENT_JSON,
+        "The violations that are open now.",
         schema="open-violations",
-        about="The violations that are open now.",
+        retained=True,
     )
     INCIDENT = TopicSpec(
         "camera/{camera}/incident",
-        retained=False,
-        expiry=_DAY,
-        content=CONTENT_JSON,
+        "An alert: trouble with a camera was opened, updated or closed.",
         schema="incident",
-        about="An alert: trouble with a camera was opened, updated or closed.",
+        expiry=_DAY,
     )
     OPEN_INCIDENTS = TopicSpec(
         "camera/{camera}/open_incidents",
-        retained=True,
-        expiry=None,
-        content=CONTENT_JSON,
+        "The incidents of a camera that are open now.",
         schema="open-incidents",
-        about="The incidents of a camera that are open now.",
+        retained=True,
     )
     OCCUPANCY = TopicSpec(
         "camera/{camera}/occupancy",
+        "People of the last counted minute in the whole picture.",
+        schema="occupancy",
         retained=True,
         expiry=900,
-        content=CONTENT_JSON,
-        schema="occupancy",
-        about="People of the last counted minute in the whole picture.",
     )
     ZONE_OCCUPANCY = TopicSpec(
         "camera/{camera}/zone/{zone}/occupancy",
+        "People of the last counted minute in a zone.",
+        schema="occupancy",
         retained=True,
         expiry=900,
-        content=CONTENT_JSON,
-        schema="occupancy",
-        about="People of the last counted minute in a zone.",
     )
     NODE_INCIDENT = TopicSpec(
         "incident",
-        retained=False,
-        expiry=_DAY,
-        content=CONTENT_JSON,
+        "An alert: trouble of the node itself (disk, backlog) was opened, updated or closed.",
         schema="incident",
-        about="An alert: trouble of the node itself (disk, backlog) was opened, updated or closed.",
+        expiry=_DAY,
     )
     NODE_OPEN_INCIDENTS = TopicSpec(
         "open_incidents",
-        retained=True,
-        expiry=None,
-        content=CONTENT_JSON,
+        "The incidents of the node itself that are open now.",
         schema="open-incidents",
-        about="The incidents of the node itself that are open now.",
+        retained=True,
     )
     CAMERA_COMMAND = TopicSpec(
         "camera/{camera}/command/{verb}",
-        retained=False,
-        expiry=60,
-        content=CONTENT_JSON,
+        "A command to a camera: `enable`, `disable`, `snooze`, `snapshot`.",
         schema="command",
-        about="A command to a camera: `enable`, `disable`, `snooze`, `snapshot`.",
+        expiry=60,
         incoming=True,
     )
     NODE_COMMAND = TopicSpec(
         "command/{verb}",
-        retained=False,
-        expiry=60,
-        content=CONTENT_JSON,
+        "A command to the node: `acknowledge`, `reload`.",
         schema="command",
-        about="A command to the node: `acknowledge`, `reload`.",
+        expiry=60,
         incoming=True,
     )
-    COMMAND_RESULT = TopicSpec(
-        "result",
-        retained=False,
-        expiry=300,
-        content=CONTENT_JSON,
-        schema="command-result",
-        about="How a command ended.",
-    )
+    COMMAND_RESULT = TopicSpec("result", "How a command ended.", schema="command-result", expiry=300)
 
 
 def encode_level(name: str) -> str:
@@ -208,7 +172,6 @@ def encode_level(name: str) -> str:
 
 
 def decode_level(text: str) -> str:
-    """Return the name that `encode_level` encoded as `text`."""
     return unquote(text, errors="surrogatepass")
 
 

@@ -62,7 +62,6 @@ class AckTokenSigner:
         return cls(links.key, config.node, address, links.valid_for)
 
     def url(self, violation: UUID, channel: str, now: datetime) -> str:
-        """Return a link for the notifications of a channel."""
         expires = int(now.timestamp() + self._valid_for)
         signature = self._signature(violation, channel, expires)
         return f"{self._address}/acknowledge/{violation.hex}/{channel}/{expires}/{signature}"

@@ -33,7 +33,6 @@ class HeldViolation:
 
     @property
     def violation_id(self) -> UUID:
-        """Id of the violation."""
         return self.change.violation.id
 
 
@@ -50,7 +49,6 @@ class Escalation:
         self._held: dict[UUID, HeldViolation] = {}
 
     def __len__(self) -> int:
-        """Return how many violations are held."""
         return len(self._held)
 
     def hold(self, delivery: Delivery, change: Change) -> None:

@@ -66,7 +66,6 @@ class NotificationRenderer:
         self._zone = ZoneInfo(channel.time_zone)
 
     def single(self, delivery: Delivery) -> Notification:
-        """Return the notification of one alert."""
         fields = self._fields(delivery)
         picture = delivery.picture if self._channel.picture else None
         return Notification(
@@ -78,7 +77,6 @@ class NotificationRenderer:
         )
 
     def digest(self, deliveries: Sequence[Delivery]) -> Notification:
-        """Return one notification of many alerts."""
         alerts = [self._fields(delivery) for delivery in deliveries]
         counts = Counter((each["what"], each["camera"]) for each in alerts)
         totals = [f"{number} x {what}: {camera}" for (what, camera), number in counts.most_common()]
@@ -148,7 +146,6 @@ def _reason(incident: Incident) -> str:
 
 
 def _line(fields: Mapping[str, str]) -> str:
-    """Return one alert's line in a digest."""
     return f"{fields['time']}: {fields['what']}: {fields['camera']} {fields['link']}".rstrip()
 
 

@@ -53,10 +53,8 @@ class BurstLimit:
 
     @property
     def remaining(self) -> int:
-        """How many more notifications may be sent now."""
         since = self._clock.monotonic() - self._period
         return self._burst - sum(moment > since for moment in list(self._sent_at))
 
     def count(self) -> None:
-        """Count a notification that was sent."""
         self._sent_at.append(self._clock.monotonic())

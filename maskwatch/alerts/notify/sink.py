@@ -79,7 +79,6 @@ class NotificationSink(StatelessSink):
 
     @property
     def ready(self) -> bool:
-        """Whether a notification may be sent now."""
         running = self._thread is not None and self._thread.is_alive() and not self._stopping
         return running and not self.paused
 
@@ -94,7 +93,6 @@ class NotificationSink(StatelessSink):
         current_state: Callable[[], StateSnapshot],
         run_command: Callable[[Command], None],  # noqa: ARG002 - no command comes through this sink
     ) -> None:
-        """Start to deliver."""
         self._report, self._current_state = report, current_state
         if self._channel.unacknowledged_for:
             changes = current_state().unacknowledged
@@ -103,12 +101,10 @@ class NotificationSink(StatelessSink):
         self._thread.start()
 
     def send(self, delivery: Delivery) -> None:
-        """Take a delivery."""
         self._pending.append(delivery)
         self._wakeup.set()
 
     def stop(self, timeout: float) -> None:
-        """Stop; deliveries that were not sent by then have failed, and come again."""
         self._stopping = True
         self._wakeup.set()
         if self._thread is not None:

@@ -101,7 +101,6 @@ class WebhookTransport:
         self._opener = urllib.request.build_opener(context, _NoRedirects())
 
     def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
-        """Post the notification."""
         body = msgspec.json.encode(
             {
                 "version": 1,
