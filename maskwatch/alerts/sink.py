@@ -27,6 +27,7 @@ __all__ = [
     "Report",
     "Sink",
     "StateSnapshot",
+    "StateUpdate",
     "StatelessSink",
 ]
 
@@ -113,6 +114,10 @@ class CameraSnapshot:
     jpeg: bytes
 
 
+StateUpdate = CameraStatus | OccupancyMinute | CameraSnapshot | CommandResult
+"""A camera's new state, a counted minute, or the picture and then the result of a command."""
+
+
 class Sink(Protocol):
     """A destination of alerts."""
 
@@ -143,20 +148,11 @@ class Sink(Protocol):
     def send(self, delivery: Delivery) -> None:
         """Take a delivery; its outcome is reported once, also when the connection is lost."""
 
-    def camera_changed(self, status: CameraStatus) -> None:
-        """Publish a camera's new state."""
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Publish a counted minute."""
+    def publish(self, update: StateUpdate) -> None:
+        """Publish an update; a result only if its command came through this sink."""
 
     def state_changed(self) -> None:
         """Publish open violations, open incidents and snoozes again; `current_state` returns them."""
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """Publish the picture that a command requested; the command's result follows."""
-
-    def command_done(self, result: CommandResult) -> None:
-        """Publish the result of a command, if it came through this sink."""
 
     def stop(self, timeout: float) -> None:
         """Disconnect in order, within `timeout` seconds."""
@@ -165,17 +161,8 @@ class Sink(Protocol):
 class StatelessSink:
     """Base of sinks that deliver alerts only: they publish no state and take no commands."""
 
-    def camera_changed(self, status: CameraStatus) -> None:
-        """Ignore it: a camera in trouble is delivered as an incident."""
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        """Ignore it."""
+    def publish(self, update: StateUpdate) -> None:
+        """Ignore it: a camera in trouble is delivered as an incident, and no command comes from here."""
 
     def state_changed(self) -> None:
         """Ignore it."""
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        """Ignore it: no command comes through this sink."""
-
-    def command_done(self, result: CommandResult) -> None:
-        """Ignore it: no command comes through this sink."""

@@ -36,32 +36,13 @@ Pair = tuple[Verdict, Verdict]
 
 @dataclass(frozen=True, slots=True)
 class EvidenceLimits:
-    """The thresholds of the tests.
+    """The thresholds of the tests, from the nominal error rates of the configuration."""
 
-    Attributes:
-        false_alarm_rate: nominal share of masked people reported (Wald's alpha).
-        miss_rate: nominal share of unmasked people missed (Wald's beta).
-        correlation_time: seconds over which readings are correlated (tau).
-        incorrect_is_violation: whether a wrongly worn mask is reported.
-    """
-
-    false_alarm_rate: float
-    miss_rate: float
-    correlation_time: float
-    incorrect_is_violation: bool = False
-
-    @classmethod
-    def from_config(cls, decision: DecisionConfig) -> EvidenceLimits:
-        return cls(
-            decision.false_alarm_rate,
-            decision.miss_rate,
-            decision.correlation_time,
-            decision.incorrect_is_violation,
-        )
+    decision: DecisionConfig
 
     def acceptance(self, verdict: Verdict, over: Verdict) -> float:
         """Return the log-likelihood ratio (nats) at which `verdict` is accepted over the other class."""
-        alpha, beta = self.false_alarm_rate, self.miss_rate
+        alpha, beta = self.decision.false_alarm_rate, self.decision.miss_rate  # as Wald names them
         if over is Verdict.MASK and self._is_reported(verdict):
             return math.log((1 - beta) / alpha)
         if verdict is Verdict.MASK and self._is_reported(over):
@@ -74,7 +55,7 @@ class EvidenceLimits:
 
     def _is_reported(self, verdict: Verdict) -> bool:
         return verdict is Verdict.NO_MASK or (
-            verdict is Verdict.INCORRECT and self.incorrect_is_violation
+            verdict is Verdict.INCORRECT and self.decision.incorrect_is_violation
         )
 
 
@@ -118,7 +99,7 @@ class Evidence:
         self._limits, self._prior = limits, prior
         self._ratios: dict[Pair, float] = {pair: 0.0 for pair in _PAIRS if _has_classes(prior, pair)}
         self._cusums: dict[Verdict, float] = {}
-        self._weight = CorrelationWeight(limits.correlation_time)
+        self._weight = CorrelationWeight(limits.decision.correlation_time)
         self.verdict = Verdict.UNKNOWN
         self.readings = 0
 

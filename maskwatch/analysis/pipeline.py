@@ -74,7 +74,7 @@ class Pipeline:
         self._motion_gate = MotionGate()
         self._tracker = Tracker(camera.detector_score, decision.reassociate)
         self._quality_gate = QualityGate(camera.smallest_face, camera.detector_score)
-        self._limits = EvidenceLimits.from_config(decision)
+        self._limits = EvidenceLimits(decision)
         self._zones = ZoneMap(camera)
         self._policy = Policy(decision)
         self._occupancy = Occupancy(camera.name)
@@ -184,7 +184,7 @@ class Pipeline:
         visit = Visit(
             number=track.number,
             evidence=self._no_evidence(),
-            face_confidence=FaceConfidence(self._limits.correlation_time),
+            face_confidence=FaceConfidence(self._camera.decision.correlation_time),
             motion=MotionEvidence(self._camera.decision.still_after),
             first_seen=frame.captured_at,
             first_moment=frame.moment,

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Verdict, Violation
+from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Violation
 
-__all__ = ["Assessment", "ViolationLifecycle"]
+__all__ = ["ViolationLifecycle"]
 
 _RESTATE_AFTER = 60.0  # s without any change after which the violation is sent again
-
-
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """The verdict about a person at one moment; the fields are those of `Violation`."""
-
-    verdict: Verdict
-    zones: tuple[str, ...]
-    confidence: float
-    evidence: float
-    readings: int
 
 
 class ViolationLifecycle:
@@ -65,18 +54,11 @@ class ViolationLifecycle:
             raise ValueError(f"violation {self.id} was opened already")
         return self._change(ChangeKind.OPENED, self._latest, moment)
 
-    def assess(self, assessment: Assessment) -> None:
-        """Set the current assessment; a new verdict or a new zone is worth an update."""
+    def assess(self, violation: Violation) -> None:
+        """Set the violation as it is judged now; a new verdict or a new zone is worth an update."""
         before = self.violation
-        self.update_pending |= (assessment.verdict, assessment.zones) != (before.verdict, before.zones)
-        self.violation = replace(
-            before,
-            verdict=assessment.verdict,
-            zones=assessment.zones,
-            confidence=assessment.confidence,
-            evidence=assessment.evidence,
-            readings=assessment.readings,
-        )
+        self.update_pending |= (violation.verdict, violation.zones) != (before.verdict, before.zones)
+        self.violation = violation
 
     def set_best_face(self, box: Box, face_height: float) -> None:
         """Set the face of a better picture: its box (relative) and height in pixels."""

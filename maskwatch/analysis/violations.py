@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from maskwatch.analysis.metrics import PipelineMetrics
 from maskwatch.analysis.snapshots import CameraPictures
-from maskwatch.analysis.violation_lifecycle import Assessment, ViolationLifecycle
+from maskwatch.analysis.violation_lifecycle import ViolationLifecycle
 from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.config.schema import CameraConfig
 from maskwatch.domain import Box, Change, CloseReason, Frame, IdSource, Violation
@@ -47,7 +48,7 @@ class ViolationReporter:
         """Update the visit's open violation; nothing is returned unless an update is due."""
         lifecycle = sighting.visit.lifecycle
         assert lifecycle is not None
-        lifecycle.assess(_assessment(sighting.visit))
+        lifecycle.assess(_judged(lifecycle.violation, sighting.visit))
         if sighting.quality.gate is None and self._pictures.offer(sighting, frame, faces):
             lifecycle.set_best_face(*_face(sighting, frame))
         held = lifecycle.updates_held
@@ -64,31 +65,33 @@ class ViolationReporter:
 
     def _violation(self, sighting: Sighting, frame: Frame) -> Violation:
         visit, at = sighting.visit, frame.captured_at
-        assessment = _assessment(visit)
         box, face_height = _face(sighting, frame)
-        return Violation(
+        violation = Violation(
             id=self._ids.next(at),
             camera=self._camera.name,
             zone=visit.zone.name,
-            zones=assessment.zones,
+            zones=(),
             track=visit.number,
-            verdict=assessment.verdict,
+            verdict=visit.verdict,
             first_seen=visit.first_seen,
             started=at,
             ended=None,
             close_reason=None,
-            confidence=assessment.confidence,
-            evidence=assessment.evidence,
-            readings=assessment.readings,
+            confidence=0.0,
+            evidence=0.0,
+            readings=0,
             face_height=face_height,
             box=box,
             model=self._model,
         )
+        return _judged(violation, visit)
 
 
-def _assessment(visit: Visit) -> Assessment:
+def _judged(violation: Violation, visit: Visit) -> Violation:
+    """Return the violation with the visit's verdict and zones as they are now."""
     evidence, verdict = visit.evidence, visit.verdict
-    return Assessment(
+    return replace(
+        violation,
         verdict=verdict,
         zones=tuple(visit.zones),
         confidence=round(evidence.confidence(verdict), 6),

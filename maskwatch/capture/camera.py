@@ -1,16 +1,16 @@
 """A camera that is watched continuously: connects, reads, and reconnects without end.
 
 Drives `ReconnectState`, which decides, with an `RtspSource`, which reads, and a `HealthMonitor`, which
-checks the pictures. It is a `FrameSource` whose `read` raises no error for the camera's failures.
+checks the pictures. `read` raises no error for the camera's failures.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.diagnose import reason_of
@@ -89,8 +89,6 @@ class LiveCamera:
         self._health: HealthMonitor | None = None
         self._last_state = (self._connection.state, self._connection.reason)
         self._since = self._clock.now()
-        if not config.enabled:
-            self.disable()
 
     @property
     def info(self) -> StreamInfo | None:
@@ -99,16 +97,10 @@ class LiveCamera:
     @property
     def status(self) -> ConnectionStatus:
         """The state of the connection now; an overdue `leave_by` is now."""
-        connection = self._connection
-        leave_by = connection.leave_by
-        return ConnectionStatus(
-            state=connection.state,
-            reason=connection.reason,
-            since=self._since,
-            leave_by=None if leave_by is None else max(self._clock.monotonic(), leave_by),
-            retry_at=connection.retry_at,
-            attempt=connection.attempt,
-        )
+        status = self._connection.status(self._since)
+        if status.leave_by is None:
+            return status
+        return replace(status, leave_by=max(self._clock.monotonic(), status.leave_by))
 
     def read(self, timeout: float) -> Frame | None:
         """Return the newest frame, or None if none came within `timeout` seconds."""
@@ -208,32 +200,7 @@ class LiveCamera:
         if state != self._last_state:
             self._last_state, self._since = state, self._clock.now()
 
-    def disable(self) -> None:
-        """Close the connection, and do not reconnect until `enable`."""
-        if self._source is not None:
-            self._source.stop()
-        self._connection.disable(self._clock.monotonic())
-        self._note_state()
-
-    def enable(self) -> None:
-        """Connect again."""
-        self._connection.enable(self._clock.monotonic())
-        self._note_state()
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Return frame after frame, without end."""
-        while True:
-            frame = self.read(1.0)
-            if frame is not None:
-                yield frame
-
     def close(self) -> None:
         if self._source is not None:
             self._source.close()
             self._source = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

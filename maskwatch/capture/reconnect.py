@@ -8,7 +8,6 @@ reports what happened and does what the state requires.
     BACKOFF --due--> CONNECTING --first frame--> LIVE <--health--> BLIND
        ^                 |                        |                  |
        +---- closed -- STALLED <----- failed -----+------------------+
-    any --disable--> DISABLED --enable--> CONNECTING
 """
 
 from __future__ import annotations
@@ -107,6 +106,12 @@ class ReconnectState:
         if attempt > 0:
             self.retry_at += self.delays.default.wait(attempt, self._rng)
 
+    def status(self, since: datetime) -> ConnectionStatus:
+        """Return the state for reports; `since` (UTC) is when it began."""
+        return ConnectionStatus(
+            self.state, self.reason, since, self.leave_by, self.retry_at, self.attempt
+        )
+
     def due(self, now: float) -> bool:
         return self.state is CameraState.BACKOFF and now >= self.retry_at
 
@@ -130,8 +135,6 @@ class ReconnectState:
 
     def failed(self, error: SourceError, now: float) -> None:
         """Report a failure: sets the time of the next attempt; the old connection must close."""
-        if self.state is CameraState.DISABLED:
-            return
         self.attempt += 1
         self.retry_at = now + self.delays.after(error, self.attempt, self._rng)
         self._enter(CameraState.STALLED, str(error), now)
@@ -139,17 +142,6 @@ class ReconnectState:
     def closed(self, now: float) -> None:
         if self.state is CameraState.STALLED:
             self._enter(CameraState.BACKOFF, self.reason, now)
-
-    def disable(self, now: float) -> None:
-        """Do not connect until `enable`; the caller closes the connection."""
-        self._enter(CameraState.DISABLED, "disabled", now)
-
-    def enable(self, now: float) -> None:
-        """Connect again, immediately."""
-        if self.state is CameraState.DISABLED:
-            self.attempt = 0
-            self.retry_at = now
-            self._enter(CameraState.BACKOFF, "enabled", now)
 
     @property
     def leave_by(self) -> float | None:

@@ -1,17 +1,15 @@
-"""The interface of a camera or a file to the pipeline: it returns the newest frame."""
+"""What sources of frames share: the stream's properties, counts, and the sampling rate."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, Self
 
-from maskwatch.domain.frame import Frame
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import HistogramBuffer
 
-__all__ = ["Fit", "FrameSource", "RateSampler", "Size", "SourceCounts", "StreamInfo", "native_size"]
+__all__ = ["Fit", "RateSampler", "Size", "SourceCounts", "StreamInfo", "native_size"]
 
 Size = tuple[int, int]
 """(width, height) in pixels."""
@@ -53,32 +51,6 @@ class SourceCounts:
         default_factory=lambda: HistogramBuffer(catalogue.DECODE_SECONDS), compare=False, repr=False
     )
     """Seconds that each packet took to decode."""
-
-
-class FrameSource(Protocol):
-    """Returns frames; a context manager. Errors are those under `maskwatch.errors.SourceError`."""
-
-    counts: SourceCounts
-
-    @property
-    def info(self) -> StreamInfo | None:
-        """Properties of the stream, once they are known."""
-
-    def read(self, timeout: float) -> Frame | None:
-        """Return the next frame, or None if there is none within `timeout` seconds.
-
-        Raises SourceError when no more will come: SourceEndedError at a file's end.
-        """
-
-    def __iter__(self) -> Iterator[Frame]:
-        """Return frame after frame; a file ends, a camera raises SourceError."""
-
-    def close(self) -> None:
-        """Release everything; may be called twice."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 class RateSampler:

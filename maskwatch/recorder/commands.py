@@ -51,12 +51,12 @@ class CommandHandler:
             return
         result = self.execute(store, command)
         self._send(CommandExecuted(verb=command.verb, ok=result.ok))
-        sink.command_done(result)
+        sink.publish(result)
 
     def finish(self, result: CommandResult) -> None:
         sink = self._forwarded.pop(result.id, None)
         if sink is not None:
-            sink.command_done(result)
+            sink.publish(result)
 
     def execute(self, store: Store, command: Command) -> CommandResult:
         """Execute a command of the recorder's own; return its result."""
@@ -100,7 +100,7 @@ class CommandHandler:
         sink = self._forwarded.get(taken.command)
         if sink is None:
             return _refused(taken.command, "no client of the broker waits for this picture")
-        sink.snapshot_taken(CameraSnapshot(taken.command, taken.camera, taken.at, jpeg))
+        sink.publish(CameraSnapshot(taken.command, taken.camera, taken.at, jpeg))
         when = taken.at.isoformat(timespec="milliseconds")
         return CommandResult(id=taken.command, ok=True, detail=f"taken at {when}, {len(jpeg)} bytes")
 

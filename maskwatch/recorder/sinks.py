@@ -90,12 +90,12 @@ class SinkDeliveries:
     def camera_changed(self, status: CameraStatus) -> None:
         self._state.update_camera(status)
         for delivery in self._deliveries:
-            delivery.sink.camera_changed(status)
+            delivery.sink.publish(status)
 
     def occupancy_counted(self, minute: OccupancyMinute) -> None:
         self._state.update_minute(minute)
         for delivery in self._deliveries:
-            delivery.sink.occupancy_counted(minute)
+            delivery.sink.publish(minute)
 
     def snooze_changed(self, snooze: Snooze) -> None:
         """Publish a snooze that began, or ended and released what it held back."""

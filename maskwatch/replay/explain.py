@@ -85,7 +85,7 @@ class Explanation:
     """Collects the steps of a replay and explains each track."""
 
     def __init__(self, camera: CameraConfig) -> None:
-        self._limits = EvidenceLimits.from_config(camera.decision)
+        self._limits = EvidenceLimits(camera.decision)
         self._policy = Policy(camera.decision)
         self.histories: dict[int, TrackHistory] = {}
 

@@ -33,26 +33,13 @@ class CameraReporter:
         self._metrics_at = 0.0
 
     def report_waiting(self, connection: ReconnectState) -> None:
-        status = ConnectionStatus(
-            state=connection.state,
-            reason=connection.reason,
-            since=self._clock.now(),
-            leave_by=connection.leave_by,
-            retry_at=connection.retry_at,
-            attempt=connection.attempt,
-        )
-        self._report(self._keeping_since(status))
+        self._report(self._keeping_since(connection.status(self._clock.now())))
 
     def report_loading(self, what: str, attempt: int) -> None:
         """Report that something is being loaded: on a starved machine that takes its time."""
-        status = ConnectionStatus(
-            state=CameraState.CONNECTING,
-            reason=f"loading {what}",
-            since=self._clock.now(),
-            leave_by=self._clock.monotonic() + _LOADING_TIMEOUT_S,
-            retry_at=0.0,
-            attempt=attempt,
-        )
+        now, leave_by = self._clock.now(), self._clock.monotonic() + _LOADING_TIMEOUT_S
+        reason = f"loading {what}"
+        status = ConnectionStatus(CameraState.CONNECTING, reason, now, leave_by, 0.0, attempt)
         self._report(self._keeping_since(status))
 
     def report_source(self, status: ConnectionStatus, earlier_failures: int) -> None:

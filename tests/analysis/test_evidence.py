@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.analysis.evidence import CLIP, Evidence, EvidenceLimits
+from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import MaskLogits, Verdict
 from tests.fakes.vision import INCORRECT, MASK, NO_MASK
 
-_LIMITS = EvidenceLimits(false_alarm_rate=0.001, miss_rate=0.01, correlation_time=0.4)
+
+def _limits(
+    false_alarm_rate: float = 0.001, miss_rate: float = 0.01, *, incorrect: bool = False
+) -> EvidenceLimits:
+    return EvidenceLimits(
+        DecisionConfig(
+            false_alarm_rate=false_alarm_rate,
+            miss_rate=miss_rate,
+            correlation_time=0.4,
+            incorrect_is_violation=incorrect,
+        )
+    )
+
+
+_LIMITS = _limits()
 _EVEN = MaskLogits(math.log(1 / 3), math.log(1 / 3), math.log(1 / 3))
 _TWO = MaskLogits(math.log(0.5), math.log(0.5))
 _FAR_APART = 100.0  # s: readings that do not repeat each other
@@ -122,7 +136,7 @@ def test_a_model_of_two_classes_never_decides_incorrect() -> None:
 
 
 def test_reporting_a_wrongly_worn_mask_requires_the_evidence_of_an_alarm() -> None:
-    strict = replace(_LIMITS, incorrect_is_violation=True)
+    strict = _limits(incorrect=True)
     alarm = strict.acceptance(Verdict.NO_MASK, Verdict.MASK)
     assert strict.acceptance(Verdict.INCORRECT, Verdict.MASK) == alarm
     assert _LIMITS.acceptance(Verdict.INCORRECT, Verdict.MASK) < alarm
@@ -130,8 +144,8 @@ def test_reporting_a_wrongly_worn_mask_requires_the_evidence_of_an_alarm() -> No
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])
 def test_a_lower_error_rate_requires_more_evidence(rate: float) -> None:
-    lower = replace(_LIMITS, false_alarm_rate=rate / 10)
-    upper = replace(_LIMITS, false_alarm_rate=rate)
+    lower = _limits(rate / 10)
+    upper = _limits(rate)
     pair = Verdict.NO_MASK, Verdict.MASK
     assert lower.acceptance(*pair) > upper.acceptance(*pair)
 
@@ -139,7 +153,7 @@ def test_a_lower_error_rate_requires_more_evidence(rate: float) -> None:
 @pytest.mark.parametrize(("alpha", "beta"), [(0.02, 0.05), (0.05, 0.05)])
 def test_independent_readings_keep_the_nominal_error_rates(alpha: float, beta: float) -> None:
     """Wald's bound, on 2,000 people of each class with readings of known distribution."""
-    rng, limits = random.Random(7), EvidenceLimits(alpha, beta, 0.4)
+    rng, limits = random.Random(7), _limits(alpha, beta)
     wrong = {Verdict.MASK: 0, Verdict.NO_MASK: 0}
     for truth, mean in ((Verdict.MASK, -1.0), (Verdict.NO_MASK, 1.0)):
         for _ in range(2000):

@@ -30,7 +30,7 @@ class _Alive(MotionEvidence):
 def visit() -> Visit:
     """A living person with the verdict NO_MASK."""
     now = datetime(2026, 5, 1, tzinfo=UTC)
-    evidence = Evidence(EvidenceLimits.from_config(DecisionConfig()), _PRIOR)
+    evidence = Evidence(EvidenceLimits(DecisionConfig()), _PRIOR)
     for number in range(20):
         evidence.vote(_NO_MASK, number * 0.5)
     assert evidence.verdict is Verdict.NO_MASK

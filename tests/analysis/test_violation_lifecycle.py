@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maskwatch.analysis.violation_lifecycle import Assessment, ViolationLifecycle
+from maskwatch.analysis.violation_lifecycle import ViolationLifecycle
 from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Verdict, Violation
 from tests.fakes.vision import EPOCH
 
 _BOX = Box(0.1, 0.1, 0.2, 0.3)
-_ASSESSMENT = Assessment(Verdict.NO_MASK, ("",), 0.99, 7.5, 4)
 
 
 def _at(seconds: float) -> datetime:
@@ -84,7 +84,7 @@ def test_an_end_is_never_held_back_and_includes_pending_updates() -> None:
 def test_a_violation_without_news_is_restated_each_minute_only() -> None:
     lifecycle = _lifecycle(cooldown=0.0)
     lifecycle.open(0.0)
-    lifecycle.assess(_ASSESSMENT)
+    lifecycle.assess(replace(lifecycle.violation, evidence=7.5, readings=4))
     assert lifecycle.update(_at(59), 59.0) is None
     assert lifecycle.update(_at(60), 60.0) is not None
 
@@ -92,7 +92,7 @@ def test_a_violation_without_news_is_restated_each_minute_only() -> None:
 def test_another_zone_is_worth_an_update() -> None:
     lifecycle = _lifecycle(cooldown=0.0)
     lifecycle.open(0.0)
-    lifecycle.assess(Assessment(Verdict.NO_MASK, ("", "till"), 0.99, 8.0, 5))
+    lifecycle.assess(replace(lifecycle.violation, zones=("", "till"), evidence=8.0, readings=5))
     change = lifecycle.update(_at(1), 1.0)
     assert change is not None
     assert change.violation.zones == ("", "till")

@@ -174,23 +174,6 @@ def test_transport_auto_finds_a_camera_that_offers_udp_only(
     assert watcher.camera.info.transport == "udp"
 
 
-def test_a_disabled_camera_is_not_connected_until_it_is_enabled(
-    server: RtspServer, clip_of: ClipOf, watch: Watch
-) -> None:
-    server.add("hall", clip_of())
-    watcher = watch(server.url("hall"), enabled=False)
-    watcher.watch(0.3)
-    assert watcher.camera.status.state is CameraState.DISABLED
-    assert watcher.camera.status.leave_by is None
-    assert server.counts("hall").connections == 0
-    watcher.camera.enable()
-    watcher.until(CameraState.LIVE)
-    watcher.camera.disable()
-    watcher.watch(0.5)
-    assert watcher.camera.status.state is CameraState.DISABLED
-    assert server.counts("hall").playing == 0
-
-
 def test_a_black_picture_makes_a_camera_blind_but_frames_go_on(
     server: RtspServer, clip_of: ClipOf, watch: Watch
 ) -> None:

@@ -90,19 +90,6 @@ def test_a_wrong_password_is_not_tried_again_for_minutes() -> None:
         assert 150.0 <= machine.retry_at <= 300.0
 
 
-def test_a_disabled_camera_is_not_connected_until_it_is_enabled() -> None:
-    machine = _machine()
-    machine.connecting(0.0)
-    machine.disable(1.0)
-    assert machine.leave_by is None
-    machine.failed(_REFUSED, 2.0)
-    machine.closed(2.0)
-    assert machine.state is CameraState.DISABLED
-    assert not machine.due(1e9)
-    machine.enable(5.0)
-    assert machine.due(5.0)
-
-
 def test_a_blind_camera_stays_connected_and_can_recover() -> None:
     machine = _machine()
     machine.health(BlindReason.BLACK, 0.0)
@@ -170,23 +157,14 @@ class ConnectionMachine(RuleBasedStateMachine):
         self.machine.closed(self.now)
         assert self.machine.state is not CameraState.STALLED
 
-    @rule()
-    def disable(self) -> None:
-        self.machine.disable(self.now)
-
-    @rule()
-    def enable(self) -> None:
-        self.machine.enable(self.now)
-        assert self.machine.state is not CameraState.DISABLED
-
     @invariant()
     def a_connection_is_only_made_when_none_is_left(self) -> None:
         if self.machine.due(self.now):
             assert self.machine.state is CameraState.BACKOFF
 
     @invariant()
-    def every_state_but_disabled_has_an_end(self) -> None:
-        assert (self.machine.leave_by is None) == (self.machine.state is CameraState.DISABLED)
+    def every_state_has_an_end(self) -> None:
+        assert self.machine.leave_by is not None
 
 
 TestConnectionMachine = ConnectionMachine.TestCase

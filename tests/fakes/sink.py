@@ -12,8 +12,9 @@ from maskwatch.alerts.sink import (
     Report,
     StatelessSink,
     StateSnapshot,
+    StateUpdate,
 )
-from maskwatch.domain import CameraStatus
+from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.ipc.messages import Command, CommandResult
 
 
@@ -49,13 +50,15 @@ class FakeSink(StatelessSink):
         self.out.remove(delivery)
         self.report(DeliveryOutcome(delivery.id, status, detail))
 
-    def camera_changed(self, status: CameraStatus) -> None:
-        self.statuses.append(status)
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        self.snapshots.append(snapshot)
-
-    def command_done(self, result: CommandResult) -> None:
-        self.results.append(result)
+    def publish(self, update: StateUpdate) -> None:
+        match update:
+            case CameraStatus():
+                self.statuses.append(update)
+            case CameraSnapshot():
+                self.snapshots.append(update)
+            case CommandResult():
+                self.results.append(update)
+            case OccupancyMinute():
+                pass
 
     def stop(self, timeout: float) -> None: ...

@@ -100,12 +100,7 @@ class _Callbacks:
         self.max_packet_bytes = int(getattr(properties, "MaximumPacketSize", _MAX_PACKET_BYTES))
 
     def on_disconnect(
-        self,
-        _client: Client,
-        _userdata: object,
-        flags: DisconnectFlags,
-        reason: ReasonCode,
-        _properties: Properties | None,
+        self, _client: Client, _userdata: object, flags: DisconnectFlags, reason: ReasonCode, _: object
     ) -> None:
         if self.lost:
             return
@@ -115,23 +110,13 @@ class _Callbacks:
             self.lost = "the connection is lost"
 
     def on_publish(
-        self,
-        _client: Client,
-        _userdata: object,
-        mid: int,
-        reason: ReasonCode,
-        _properties: Properties | None,
+        self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _: object
     ) -> None:
         refusal = _text(reason) if reason.is_failure else ""
         self.events.append(Acknowledged(mid, refusal, transient=reason.value in _TRANSIENT))
 
     def on_subscribe(
-        self,
-        _client: Client,
-        _userdata: object,
-        mid: int,
-        reasons: list[ReasonCode],
-        _properties: Properties | None,
+        self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _: object
     ) -> None:
         refused = [_text(reason) for reason in reasons if reason.is_failure]
         self.events.append(Subscribed(mid, ", ".join(refused)))
@@ -172,9 +157,8 @@ class MqttConnection:
         )
         self._client.max_inflight_messages = 0  # `MqttSession` limits them; paho must not queue
         self._client.connect_timeout = _CONNECT_TIMEOUT
-        self._client.will_set(
-            will.topic, will.payload, qos=1, retain=will.retain, properties=self._will_properties(will)
-        )
+        properties = self._properties(PacketTypes.WILLMESSAGE, will)
+        self._client.will_set(will.topic, will.payload, qos=1, retain=will.retain, properties=properties)
         self._client.on_connect = self._callbacks.on_connect
         self._client.on_disconnect = self._callbacks.on_disconnect
         self._client.on_publish = self._callbacks.on_publish
@@ -225,7 +209,7 @@ class MqttConnection:
             message.payload,
             qos=1,
             retain=message.retain,
-            properties=self._publish_properties(message),
+            properties=self._properties(PacketTypes.PUBLISH, message),
         )
         if info.rc is not MQTTErrorCode.MQTT_ERR_SUCCESS:
             self._fail()
@@ -300,18 +284,17 @@ class MqttConnection:
             ) from error
         return context
 
-    def _publish_properties(self, message: Message) -> Properties | None:
+    def _properties(self, packet: int, message: Message) -> Properties | None:
         if not self._v5:
             return None
-        properties = _properties(PacketTypes.PUBLISH, message)
+        properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
+        properties.ContentType = message.content
+        properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
+        if message.expiry is not None:
+            properties.MessageExpiryInterval = message.expiry
         if message.correlation:
             properties.CorrelationData = message.correlation
         return properties
-
-    def _will_properties(self, will: Message) -> Properties | None:
-        if not self._v5:
-            return None
-        return _properties(PacketTypes.WILLMESSAGE, will)
 
 
 def packet_bytes(message: Message) -> int:
@@ -319,15 +302,6 @@ def packet_bytes(message: Message) -> int:
     head, topic_and_id = 5, 2 + len(message.topic.encode()) + 2
     properties = 2 + 3 + len(message.content) + 2 + 5 + 3 + len(message.correlation)
     return head + topic_and_id + properties + len(message.payload)
-
-
-def _properties(packet: int, message: Message) -> Properties:
-    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
-    properties.ContentType = message.content
-    properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
-    if message.expiry is not None:
-        properties.MessageExpiryInterval = message.expiry
-    return properties
 
 
 def _text(reason: ReasonCode) -> str:

@@ -49,6 +49,12 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
     """A JSON object."""
 
 
+class _CameraPayload(_Payload, frozen=True, kw_only=True):
+    version: Version
+    node: Node
+    camera: Camera
+
+
 class BoxPayload(_Payload, frozen=True, kw_only=True):
     """A rectangle relative to the picture: 0 is left or top, 1 right or bottom."""
 
@@ -70,34 +76,25 @@ class PicturePayload(_Payload, frozen=True, kw_only=True):
     sha256: Annotated[str | None, Meta(description="Of the published bytes.")]
 
 
-class CameraStatePayload(_Payload, frozen=True, kw_only=True):
+class CameraStatePayload(_CameraPayload, frozen=True, kw_only=True):
     """A camera's state, its reason, and since when it lasts."""
 
-    version: Version
-    node: Node
-    camera: Camera
     state: CameraState
     reason: str
     since: Time
 
 
-class SnoozePayload(_Payload, frozen=True, kw_only=True):
+class SnoozePayload(_CameraPayload, frozen=True, kw_only=True):
     """Until when no alerts are sent of a camera's new violations; nulls and 0: it is not snoozed."""
 
-    version: Version
-    node: Node
-    camera: Camera
     since: Time | None
     until: Time | None
     seconds: Annotated[float, Meta(ge=0, description="From `since` to `until`.")]
 
 
-class ViolationPayload(_Payload, frozen=True, kw_only=True):
+class ViolationPayload(_CameraPayload, frozen=True, kw_only=True):
     """One change of one violation. Ignore an `alert_id` that you have seen."""
 
-    version: Version
-    node: Node
-    camera: Camera
     id: Annotated[UUID, Meta(description="The violation.")]
     alert_id: Annotated[str, Meta(description="This change: id, colon, number.")]
     number: Annotated[int, Meta(ge=1, description="Counts the changes of this violation.")]
@@ -136,23 +133,17 @@ class OpenViolation(_Payload, frozen=True, kw_only=True):
     ]
 
 
-class OpenViolationsPayload(_Payload, frozen=True, kw_only=True):
+class OpenViolationsPayload(_CameraPayload, frozen=True, kw_only=True):
     """All violations of a camera that are open now, oldest first."""
 
-    version: Version
-    node: Node
-    camera: Camera
     count: Count
     silent: Annotated[Count, Meta(description="How many of them no alert is sent of.")]
     violations: tuple[OpenViolation, ...]
 
 
-class IncidentPayload(_Payload, frozen=True, kw_only=True):
+class IncidentPayload(_CameraPayload, frozen=True, kw_only=True):
     """One change of one incident. Ignore an `alert_id` that you have seen."""
 
-    version: Version
-    node: Node
-    camera: Camera
     id: UUID
     alert_id: str
     number: Annotated[int, Meta(ge=1)]
@@ -173,22 +164,16 @@ class OpenIncident(_Payload, frozen=True, kw_only=True):
     started: Time
 
 
-class OpenIncidentsPayload(_Payload, frozen=True, kw_only=True):
+class OpenIncidentsPayload(_CameraPayload, frozen=True, kw_only=True):
     """All incidents of a camera, or of the node itself, that are open now, oldest first."""
 
-    version: Version
-    node: Node
-    camera: Camera
     count: Count
     incidents: tuple[OpenIncident, ...]
 
 
-class OccupancyPayload(_Payload, frozen=True, kw_only=True):
+class OccupancyPayload(_CameraPayload, frozen=True, kw_only=True):
     """People counted in one minute; each person counts once per minute and zone."""
 
-    version: Version
-    node: Node
-    camera: Camera
     zone: Annotated[str, Meta(description="Empty: the whole picture.")]
     minute: Annotated[Time, Meta(description="Start of the minute.")]
     seen: Count

@@ -16,19 +16,18 @@ from collections.abc import Callable
 from maskwatch.alerts.mqtt.connection import MqttConnection
 from maskwatch.alerts.mqtt.messages import OFFLINE, MessageBuilder
 from maskwatch.alerts.mqtt.session import MqttSession
-from maskwatch.alerts.mqtt.state import StateChange, StatePublisher
+from maskwatch.alerts.mqtt.state import StatePublisher
 from maskwatch.alerts.mqtt.topics import Topics, encode_level
 from maskwatch.alerts.sink import (
-    CameraSnapshot,
     Delivery,
     DeliveryOutcome,
     DeliveryStatus,
     Report,
     StateSnapshot,
+    StateUpdate,
 )
 from maskwatch.backoff import Backoff, RetryTimer
 from maskwatch.config.schema import Config
-from maskwatch.domain import CameraStatus, OccupancyMinute
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.loop import Wakeup
 from maskwatch.ipc.messages import Command, CommandResult
@@ -47,7 +46,7 @@ class _Refresh:
     """A job: publish again what is open, and the snoozes."""
 
 
-_Job = Delivery | StateChange | CommandResult | _Refresh
+_Job = Delivery | StateUpdate | _Refresh
 
 
 class MqttSink:
@@ -92,20 +91,11 @@ class MqttSink:
     def send(self, delivery: Delivery) -> None:
         self._enqueue(delivery)
 
-    def camera_changed(self, status: CameraStatus) -> None:
-        self._enqueue(status)
-
-    def occupancy_counted(self, minute: OccupancyMinute) -> None:
-        self._enqueue(minute)
+    def publish(self, update: StateUpdate) -> None:
+        self._enqueue(update)
 
     def state_changed(self) -> None:
         self._enqueue(_Refresh())
-
-    def snapshot_taken(self, snapshot: CameraSnapshot) -> None:
-        self._enqueue(snapshot)
-
-    def command_done(self, result: CommandResult) -> None:
-        self._enqueue(result)
 
     def stop(self, timeout: float) -> None:
         self._stop_at = time.monotonic() + timeout * _CLOSE_FRACTION

@@ -187,7 +187,7 @@ def test_a_command_reaches_the_recorder_and_its_result_the_broker(
     listener.publish(topic, b'{"id": "7"}', correlation=b"c7")
     command = recorder.wait_command()
     assert (command.verb, command.target) == ("snapshot", "door")
-    sink.command_done(CommandResult(id=command.id, ok=False, detail="the camera is offline"))
+    sink.publish(CommandResult(id=command.id, ok=False, detail="the camera is offline"))
     result = listener.wait_for("maskwatch/gate%201/result")
     assert result.correlation == b"c7"
     answer = json.loads(result.payload)

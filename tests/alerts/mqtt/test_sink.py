@@ -113,8 +113,8 @@ def test_a_change_of_state_replaces_the_retained_one(
     sink = make_sink(broker.port)
     recorder.start(sink)
     listener.wait_for(f"{ROOT}/camera/door/state")
-    sink.camera_changed(status(state=CameraState.BLIND, reason="covered"))
-    sink.occupancy_counted(minute())
+    sink.publish(status(state=CameraState.BLIND, reason="covered"))
+    sink.publish(minute())
     topic = f"{ROOT}/camera/door/state"
     received = listener.wait(lambda all_: sum(h.topic == topic for h in all_) == 2)
     assert json.loads([h for h in received if h.topic == topic][-1].payload)["state"] == "blind"
@@ -237,7 +237,7 @@ def test_any_camera_name_is_one_level_that_the_broker_accepts(
 ) -> None:
     sink = make_sink(broker.port)
     recorder.start(sink)
-    sink.camera_changed(status(camera))
+    sink.publish(status(camera))
     received = listener.wait_for(f"{ROOT}/camera/{encode_level(camera)}/state")
     assert received.topic.count("/") == 4
     assert json.loads(received.payload)["camera"] == camera

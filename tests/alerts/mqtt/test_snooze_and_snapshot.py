@@ -68,8 +68,8 @@ def test_a_snapshot_is_retained_and_precedes_the_answer(
     recorder.start(sink)
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
     command = recorder.wait_command().id
-    sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG))
-    sink.command_done(CommandResult(id=command, ok=True, detail="taken"))
+    sink.publish(CameraSnapshot(command, "door", START, JPEG))
+    sink.publish(CommandResult(id=command, ok=True, detail="taken"))
     assert json.loads(listener.wait_for(RESULT).payload)["ok"]
     topics = listener.topics()
     assert topics.index(SNAPSHOT) < topics.index(RESULT)
@@ -84,7 +84,7 @@ def test_a_snapshot_is_published_again_after_the_broker_lost_it(
 ) -> None:
     sink = make_sink(broker.port)
     recorder.start(sink)
-    sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
+    sink.publish(CameraSnapshot("1", "door", START, JPEG))
     wait_until(lambda: SNAPSHOT in broker.retained())
     broker.kill()
     wait_until(lambda: not sink.ready)
@@ -99,7 +99,7 @@ def test_a_snapshot_is_cleared_when_it_expires(
     monkeypatch.setattr(state, "_SNAPSHOT_SECONDS", 1.5)
     sink = make_sink(broker.port, version=MqttVersion.V311)
     recorder.start(sink)
-    sink.snapshot_taken(CameraSnapshot("1", "door", START, JPEG))
+    sink.publish(CameraSnapshot("1", "door", START, JPEG))
     wait_until(lambda: SNAPSHOT in broker.retained())
     wait_until(lambda: SNAPSHOT not in broker.retained())
 
@@ -122,8 +122,8 @@ def test_a_snapshot_larger_than_the_broker_accepts_is_refused(
     recorder.start(sink)
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"))
     command = recorder.wait_command().id
-    sink.snapshot_taken(CameraSnapshot(command, "door", START, JPEG + b"\0" * 30_000))
-    sink.command_done(CommandResult(id=command, ok=True, detail="taken"))
+    sink.publish(CameraSnapshot(command, "door", START, JPEG + b"\0" * 30_000))
+    sink.publish(CommandResult(id=command, ok=True, detail="taken"))
     result = json.loads(listener.wait_for(RESULT).payload)
     assert (result["ok"], result["detail"]) == (False, "the broker takes no picture so large")
     assert sink.ready, "the connection stays open"
