@@ -62,8 +62,6 @@ class EvidenceLimits:
 class CorrelationWeight:
     """Weights observations in quick succession less: by 1 - exp(-dt / tau), tau in seconds."""
 
-    __slots__ = ("_correlation_time", "_last")
-
     def __init__(self, correlation_time: float) -> None:
         self._correlation_time = correlation_time
         self._last: float | None = None
@@ -82,18 +80,10 @@ class CorrelationWeight:
 
 
 class Evidence:
-    """The accumulated readings of one person.
+    """The accumulated readings of one person; `verdict` is the class accepted last, UNKNOWN at first.
 
-    Args:
-        limits: thresholds of the tests.
-        prior: logarithms of the training shares; a class without one is never decided.
-
-    Attributes:
-        verdict: the class accepted last; UNKNOWN until the first.
-        readings: number of readings so far.
+    `prior` holds the logarithms of the training shares; a class without one is never decided.
     """
-
-    __slots__ = ("_cusums", "_limits", "_prior", "_ratios", "_weight", "readings", "verdict")
 
     def __init__(self, limits: EvidenceLimits, prior: MaskLogits) -> None:
         self._limits, self._prior = limits, prior

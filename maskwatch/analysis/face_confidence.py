@@ -28,14 +28,8 @@ _MAX_RATIO = 6.9
 class FaceConfidence:
     """Evidence that one track is a face; only the opening of a violation requires it.
 
-    Args:
-        correlation_time: seconds over which the scores of a track are correlated.
-
-    Attributes:
-        ratio: log-likelihood ratio of "a face" over "no face", in nats.
+    `ratio` is the log-likelihood ratio of "a face" over "no face", in nats.
     """
-
-    __slots__ = ("_weight", "ratio")
 
     def __init__(self, correlation_time: float) -> None:
         self._weight = CorrelationWeight(correlation_time)

@@ -40,7 +40,7 @@ class PipelineMetrics:
         self._meter.add(catalogue.UPDATES_HELD, self._labels, count)
 
     def visit_ended(self, visit: Visit) -> None:
-        """Count a visit that ended; a poster is no person."""
+        """Count a visit that ended, unless it was a poster."""
         if visit.motion.alive:
             self._meter.add(catalogue.PEOPLE, self._by_zone_and_verdict(visit))
 

@@ -40,27 +40,7 @@ class Liveness(StrEnum):
 
 
 class MotionEvidence:
-    """The signs of life of one track.
-
-    Args:
-        still_after: seconds without motion of its own after which a face counts as a poster.
-
-    Attributes:
-        alive: whether motion of its own was ever shown.
-    """
-
-    __slots__ = (
-        "_animated_since",
-        "_changes",
-        "_first",
-        "_first_moment",
-        "_first_places",
-        "_last_places",
-        "_moment",
-        "_still_after",
-        "_travelled",
-        "alive",
-    )
+    """The signs of life of one track: after `still_after` seconds without one it counts as a poster."""
 
     def __init__(self, still_after: float) -> None:
         self._still_after = still_after

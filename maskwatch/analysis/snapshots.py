@@ -35,9 +35,7 @@ class _Best:
 class CameraPictures:
     """The best picture of each open violation, by track number; and snapshots.
 
-    Args:
-        camera: which kind of pictures are made, and the vault's key.
-        private: outlines (relative, 0 to 1) of what is blackened in every picture.
+    `private` are the outlines (relative, 0 to 1) of what is blackened in every picture.
     """
 
     def __init__(self, camera: CameraConfig, private: Sequence[Polygon]) -> None:

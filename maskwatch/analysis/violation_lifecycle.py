@@ -20,10 +20,6 @@ class ViolationLifecycle:
     Wall time may jump; the times of a violation never go back, since each is at least the one
     before it. Moments are monotonic seconds and only time the cooldown.
 
-    Args:
-        violation: the state at the opening.
-        cooldown: seconds after a sent change in which updates are held back.
-
     Attributes:
         violation: the current state.
         update_pending: whether something changed that is worth an update.

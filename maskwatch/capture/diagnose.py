@@ -52,11 +52,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
         SourceError,
         "the camera answered with an error; it may be overloaded, or not offer this transport",
     ),
-    (
-        (ConnectionRefusedError,),
-        SourceRefusedError,
-        "connection refused; check address and port",
-    ),
+    ((ConnectionRefusedError,), SourceRefusedError, "connection refused; check address and port"),
     ((av.error.EOFError,), SourceEndedError, "the stream ended"),
 )
 # FFmpeg's log is more specific than its error; its last line comes with the error.
@@ -104,13 +100,9 @@ def reason_of(error: SourceError) -> str:
 
 
 def diagnose(error: Exception, where: str, waited: float, timeout: float) -> SourceError:
-    """Return what an error of FFmpeg means.
+    """Return what an error of FFmpeg means, that of a call which took `waited` seconds.
 
-    Args:
-        error: what PyAV raised.
-        where: the address without credentials, or the path.
-        waited: seconds that the failed call took.
-        timeout: seconds after which FFmpeg ends the call; it reports even that as invalid data.
+    After `timeout` seconds FFmpeg ends the call; it reports even that as invalid data.
     """
     if isinstance(error, SourceError):
         return error

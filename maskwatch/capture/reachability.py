@@ -113,9 +113,8 @@ class ReachabilityWait:
     def attempt_when_due(self, wait: Callable[[float], object], on_change: Callable[[], None]) -> bool:
         """Make an attempt if one is due; return whether it succeeded (with a file it always does).
 
-        Args:
-            wait: waits up to the given seconds; returns whether to stop.
-            on_change: called when the state of `connection` has changed.
+        `wait` waits up to the given seconds, and returns whether to stop. `on_change` is called when the
+        state of `connection` has changed.
         """
         now = self._clock.monotonic()
         if self._address is None:

@@ -1,4 +1,4 @@
-"""Identifies processes: the peer of a Unix socket, and a process beyond the reuse of its number."""
+"""Identifies processes: the peer of a Unix socket, and a process by its id and start time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Proves to the recorder that the supervisor started a worker, and for which camera.
 
 A worker decodes hostile bytes and may be taken over. Both sockets in the runtime directory belong to
-one user, so without a token it could greet the recorder in another camera's name. The recorder has the
+one user, so without a token it could connect to the recorder as another camera. The recorder has the
 key of one run of the daemon; a worker has its own camera's token and cannot derive another.
 """
 

@@ -67,7 +67,7 @@ class CommandHandler:
                 case "snooze":
                     return self._snooze(store, command)
                 case verb:
-                    return _refused(command.id, f"the recorder knows no {verb!r}")
+                    return _refused(command.id, f"the recorder has no command {verb!r}")
         except StoreError as error:
             return _refused(command.id, str(error))
 

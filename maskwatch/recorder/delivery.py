@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
 from uuid import UUID
@@ -68,16 +68,6 @@ class _Failure:
     accepted_before: int = -1
 
 
-@dataclass(slots=True)
-class _State:
-    """What is in flight, which results are not yet written, and which deliveries failed."""
-
-    in_flight: dict[int, _InFlight] = field(default_factory=dict)
-    results: dict[Key, DeliveryResult] = field(default_factory=dict)
-    follow_ups: list[DeliveryResult] = field(default_factory=list)
-    failures: dict[Key, _Failure] = field(default_factory=dict)
-
-
 class OutboxDelivery:
     """The deliveries to one sink. Everything but `report` runs on the recorder's thread.
 
@@ -102,7 +92,10 @@ class OutboxDelivery:
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
         self._sink_timer = RetryTimer(self._policy.backoff, self._rng)
         self._bucket = TokenBucket(self._policy.rate, self._policy.rate, clock.monotonic())
-        self._state = _State()
+        self._in_flight: dict[int, _InFlight] = {}
+        self._results: dict[Key, DeliveryResult] = {}  # not yet written
+        self._follow_ups: list[DeliveryResult] = []  # not yet written
+        self._failures: dict[Key, _Failure] = {}
         self._accepted_count = 0
         self._unstored_ids = 0
         self._outcomes: SimpleQueue[DeliveryOutcome] = SimpleQueue()
@@ -114,8 +107,8 @@ class OutboxDelivery:
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight and every result is written."""
-        state = self._state
-        return not (state.in_flight or state.results or state.follow_ups) and self._outcomes.empty()
+        busy = self._in_flight or self._results or self._follow_ups
+        return not busy and self._outcomes.empty()
 
     # --- outcomes -----------------------------------------------------------------------------------
 
@@ -125,12 +118,12 @@ class OutboxDelivery:
             self._process(self._outcomes.get())
         now = self._clock.monotonic()
         sent_before = now - self._policy.timeout
-        in_flight = self._state.in_flight
+        in_flight = self._in_flight
         for delivery in [key for key, each in in_flight.items() if each.sent_monotonic < sent_before]:
             self._process(
                 DeliveryOutcome(delivery, DeliveryStatus.FAILED, "the sink reported no outcome")
             )
-        failed_before, failures = now - _FAILURE_MEMORY, self._state.failures
+        failed_before, failures = now - _FAILURE_MEMORY, self._failures
         for key in [key for key, each in failures.items() if each.timer.retry_at < failed_before]:
             del failures[key]  # it was parked or superseded since
 
@@ -138,7 +131,7 @@ class OutboxDelivery:
         if outcome.follow_up is not None:
             self._process_follow_up(outcome, outcome.follow_up)
             return
-        sent = self._state.in_flight.pop(outcome.delivery, None)
+        sent = self._in_flight.pop(outcome.delivery, None)
         if sent is None:
             return
         self.outbox_changed = True
@@ -155,15 +148,15 @@ class OutboxDelivery:
             case DeliveryStatus.FAILED:
                 state = self._failed(key, outcome.detail)
         if state is not OutboxState.PENDING:
-            self._state.failures.pop(key, None)
-        self._state.results[key] = self._result(sent, outcome, state)
+            self._failures.pop(key, None)
+        self._results[key] = self._result(sent, outcome, state)
 
     def _process_follow_up(self, outcome: DeliveryOutcome, change: Change) -> None:
         refused = outcome.status is DeliveryStatus.REFUSED
         state = OutboxState.PARKED if refused else OutboxState.DELIVERED
         attempted_at = outcome.attempted_at or self._clock.now()
         sent = _InFlight(change, NEXT, attempted_at, self._clock.monotonic())
-        self._state.follow_ups.append(self._result(sent, outcome, state))
+        self._follow_ups.append(self._result(sent, outcome, state))
 
     def _accepted(self, sent: _InFlight) -> None:
         self._accepted_count += 1
@@ -175,10 +168,10 @@ class OutboxDelivery:
 
     def _failed(self, key: Key, detail: str) -> OutboxState:
         now = self._clock.monotonic()
-        failure = self._state.failures.get(key)
+        failure = self._failures.get(key)
         if failure is None:
             failure = _Failure(RetryTimer(self._policy.backoff, self._rng))
-            self._state.failures[key] = failure
+            self._failures[key] = failure
         failure.timer.failed(now)
         if failure.accepted_before not in {-1, self._accepted_count}:
             failure.strikes += 1
@@ -213,7 +206,7 @@ class OutboxDelivery:
 
     def write(self, store: Store | None) -> None:
         """Write the results; those that are not written, without a store or on its error, are kept."""
-        results = self._state.results
+        results = self._results
         for key, result in list(results.items()):
             if self._write_unstored(key, result):
                 del results[key]
@@ -222,9 +215,9 @@ class OutboxDelivery:
         if results:
             store.outbox.store_results(list(results.values()))
             results.clear()
-        if self._state.follow_ups:
-            store.outbox.store_results(self._state.follow_ups)
-            self._state.follow_ups = []
+        if self._follow_ups:
+            store.outbox.store_results(self._follow_ups)
+            self._follow_ups = []
 
     def _write_unstored(self, key: Key, result: DeliveryResult) -> bool:
         if result.state is OutboxState.DELIVERED:
@@ -242,7 +235,7 @@ class OutboxDelivery:
             return
         if not (self.outbox_changed or self._unstored):
             return
-        room = min(self.sink.window - len(self._state.in_flight), int(self._bucket.available(now)))
+        room = min(self.sink.window - len(self._in_flight), int(self._bucket.available(now)))
         if room <= 0:
             return
         if store is not None:
@@ -251,15 +244,15 @@ class OutboxDelivery:
 
     def _blocked(self, now: float) -> set[UUID]:
         """Return the subjects of which nothing may be sent: in flight, not yet written, or pausing."""
-        in_flight = {subject_id(sent.subject) for sent in self._state.in_flight.values()}
-        pausing = {key[0] for key, each in self._state.failures.items() if not each.timer.due(now)}
-        return in_flight | pausing | {subject for subject, _ in self._state.results}
+        in_flight = {subject_id(sent.subject) for sent in self._in_flight.values()}
+        pausing = {key[0] for key, each in self._failures.items() if not each.timer.due(now)}
+        return in_flight | pausing | {subject for subject, _ in self._results}
 
     def _send_stored(self, store: Store, room: int, now: float) -> int:
         blocked = self._blocked(now)
         pending = store.outbox.waiting(self.sink.name, room + len(blocked))
         due = [item for item in pending if subject_id(item.subject) not in blocked][:room]
-        self.outbox_changed = bool(due) or bool(self._state.failures)
+        self.outbox_changed = bool(due) or bool(self._failures)
         for item in due:
             self._send(
                 Delivery(
@@ -284,7 +277,7 @@ class OutboxDelivery:
                 continue
             room -= 1
             self._unstored_ids -= 1
-            failure = self._state.failures.get(key)
+            failure = self._failures.get(key)
             self._send(
                 Delivery(
                     self._unstored_ids,
@@ -305,7 +298,7 @@ class OutboxDelivery:
     def _send(self, delivery: Delivery) -> None:
         now = self._clock.monotonic()
         self._bucket.spend(1.0, now)
-        self._state.in_flight[delivery.id] = _InFlight(
+        self._in_flight[delivery.id] = _InFlight(
             delivery.subject, delivery.attempt, self._clock.now(), now
         )
         self.sink.send(delivery)

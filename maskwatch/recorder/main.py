@@ -12,8 +12,7 @@ from maskwatch.clock import Clock, SystemClock
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
-from maskwatch.recorder.service import open_recorder
-from maskwatch.recorder.supervisor_messages import MakeSinks
+from maskwatch.recorder.service import MakeSinks, open_recorder
 from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.recovery import Repair
 from maskwatch.store.store import Store, open_store

@@ -14,18 +14,16 @@ from maskwatch.clock import Clock
 from maskwatch.domain import CameraState, Incident, IncidentKind, OpenIncidents, Snooze
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.messages import Heartbeat, Metrics, SnoozeChanged, WorkerMisbehaved
-from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import SinkDeliveries
-from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.data_dir import free_bytes
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
 
-__all__ = ["IncidentDetector", "Monitor", "RecorderMetrics", "SupervisorReports"]
+__all__ = ["IncidentDetector", "Monitor", "SupervisorReports"]
 
 _MAX_REASON = 200
 
@@ -65,69 +63,6 @@ class SupervisorReports:
     def worker_misbehaved(self, pid: int, reason: str) -> None:
         """Report a worker that broke the protocol: the supervisor replaces it."""
         self._supervisor.send(WorkerMisbehaved(pid=pid, reason=reason[:_MAX_REASON]))
-
-
-class RecorderMetrics:
-    """Sets the recorder's gauges."""
-
-    def __init__(self, meter: Meter, clock: Clock) -> None:
-        self._meter = meter
-        self._clock = clock
-
-    def update(
-        self,
-        store: Store,
-        deliveries: Iterable[OutboxDelivery],
-        unstored: UnstoredBuffer,
-        state: CurrentState,
-    ) -> None:
-        """Set the gauges of the store, the incidents and the sinks.
-
-        Raises:
-            StoreError: the database cannot be read now.
-        """
-        self._meter.set(catalogue.ALERTS_UNSTORED, len(unstored))
-        self._update_store(store)
-        self._update_incidents(state)
-        for delivery in deliveries:
-            self._update_sink(store, delivery)
-
-    def update_snoozes(self, snoozes: SnoozeManager, state: CurrentState) -> None:
-        for camera in state.cameras:
-            snoozed = float(snoozes.is_snoozed(camera))
-            self._meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
-
-    def _update_sink(self, store: Store, delivery: OutboxDelivery) -> None:
-        labels = {"sink": delivery.sink.name}
-        self._meter.set(catalogue.SINK_READY, float(delivery.sink.ready), labels)
-        backlog = store.outbox.backlog(delivery.sink.name)
-        age = (self._clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
-        self._meter.set(catalogue.OUTBOX_PENDING, backlog.pending, labels)
-        self._meter.set(catalogue.OUTBOX_PARKED, backlog.parked, labels)
-        self._meter.set(catalogue.OUTBOX_OLDEST_SECONDS, max(0.0, age), labels)
-
-    def _update_store(self, store: Store) -> None:
-        sizes = {
-            "database": store.database.used_bytes(),
-            "wal": _size(store.data_dir.database.with_name("maskwatch.db-wal")),
-            "pictures": store.database.picture_bytes(),
-        }
-        for part, size in sizes.items():
-            self._meter.set(catalogue.STORE_BYTES, size, {"part": part})
-        self._meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.data_dir.path))
-        self._meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
-
-    def _update_incidents(self, state: CurrentState) -> None:
-        counts = Counter(incident.kind for incident in state.open_incidents)
-        for kind in IncidentKind:
-            self._meter.set(catalogue.INCIDENTS_OPEN, counts[kind], {"kind": kind.value})
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 _BACKLOG_AFTER = timedelta(minutes=5)
@@ -215,10 +150,10 @@ class Monitor:
     """Observes the parts of the recorder, and reports to the supervisor."""
 
     meter: Meter
+    clock: Clock
     recording: Recording
     deliveries: SinkDeliveries
     reports: SupervisorReports
-    metrics: RecorderMetrics
     incidents: IncidentDetector
 
     def beat(self) -> None:
@@ -229,8 +164,47 @@ class Monitor:
     def measure(self) -> None:
         recording = self.recording
         with recording.guard.postponing_errors():
-            store, unstored, state = recording.guard.store, recording.unstored, recording.state
+            store, unstored = recording.guard.store, recording.unstored
             self.incidents.update(store, self.deliveries, unstored, recording.intake.trouble)
-            self.metrics.update(store, self.deliveries, unstored, state)
-            self.metrics.update_snoozes(recording.snoozes, state)
+            self._set_gauges(store)
         self.reports.metrics(self.meter.snapshot())
+
+    def _set_gauges(self, store: Store) -> None:
+        state, snoozes = self.recording.state, self.recording.snoozes
+        self.meter.set(catalogue.ALERTS_UNSTORED, len(self.recording.unstored))
+        self._set_store_gauges(store)
+        counts = Counter(incident.kind for incident in state.open_incidents)
+        for kind in IncidentKind:
+            self.meter.set(catalogue.INCIDENTS_OPEN, counts[kind], {"kind": kind.value})
+        for delivery in self.deliveries:
+            self._set_sink_gauges(store, delivery.sink)
+        for camera in state.cameras:
+            snoozed = float(snoozes.is_snoozed(camera))
+            self.meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
+
+    def _set_store_gauges(self, store: Store) -> None:
+        sizes = {
+            "database": store.database.used_bytes(),
+            "wal": _size(store.data_dir.database.with_name("maskwatch.db-wal")),
+            "pictures": store.database.picture_bytes(),
+        }
+        for part, size in sizes.items():
+            self.meter.set(catalogue.STORE_BYTES, size, {"part": part})
+        self.meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.data_dir.path))
+        self.meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
+
+    def _set_sink_gauges(self, store: Store, sink: Sink) -> None:
+        labels = {"sink": sink.name}
+        self.meter.set(catalogue.SINK_READY, float(sink.ready), labels)
+        backlog = store.outbox.backlog(sink.name)
+        age = (self.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
+        self.meter.set(catalogue.OUTBOX_PENDING, backlog.pending, labels)
+        self.meter.set(catalogue.OUTBOX_PARKED, backlog.parked, labels)
+        self.meter.set(catalogue.OUTBOX_OLDEST_SECONDS, max(0.0, age), labels)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

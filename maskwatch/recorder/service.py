@@ -6,33 +6,44 @@ own and communicate through queues.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
+from maskwatch.config.schema import Config
 from maskwatch.domain import Snooze
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.loop import EventLoop
-from maskwatch.ipc.messages import Configure, Ready
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    Configure,
+    IncidentChanged,
+    Ready,
+    StatusChanged,
+    Stop,
+    ToChild,
+)
 from maskwatch.ipc.peer_credentials import run_identity
 from maskwatch.recorder.commands import CommandHandler
 from maskwatch.recorder.current_state import load_current_state
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.interruptions import Interruptions
 from maskwatch.recorder.maintenance import Maintenance
-from maskwatch.recorder.monitoring import IncidentDetector, Monitor, RecorderMetrics, SupervisorReports
+from maskwatch.recorder.monitoring import IncidentDetector, Monitor, SupervisorReports
 from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import MAX_STOP, SinkDeliveries
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.recorder.store_guard import OpenDatabase, StoreGuard
-from maskwatch.recorder.supervisor_messages import MakeSinks, SupervisorMessages
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["Recorder", "open_recorder"]
+__all__ = ["MakeSinks", "Recorder", "open_recorder"]
+
+MakeSinks = Callable[[Config], Sequence[Sink]]
 
 _MAX_WAIT = 0.25  # seconds of one turn of the loop without an event
 _DEFAULT_GRACE = 0.5  # seconds to end without a supervisor
@@ -97,15 +108,8 @@ def open_recorder(
         clock=clock,
         loop=loop,
         supervisor=supervisor,
-        messages=SupervisorMessages(
-            supervisor=supervisor,
-            config=config,
-            make_sinks=make_sinks,
-            recording=recording,
-            commands=commands,
-            deliveries=deliveries,
-            maintenance=maintenance,
-        ),
+        config=config,
+        make_sinks=make_sinks,
         recording=recording,
         commands=commands,
         deliveries=deliveries,
@@ -115,7 +119,7 @@ def open_recorder(
             recording=recording,
             deliveries=deliveries,
             reports=reports,
-            metrics=RecorderMetrics(meter, clock),
+            clock=clock,
             incidents=IncidentDetector(clock, intake.add_incident, already_open),
         ),
     )
@@ -123,22 +127,27 @@ def open_recorder(
     return recorder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Runs the parts of the recorder in one loop; `open_recorder` makes it."""
+    """Runs the parts of the recorder in one loop; `open_recorder` makes it.
+
+    `grace` is set once the supervisor has sent `Stop`: the seconds within which to end.
+    """
 
     clock: Clock
     loop: EventLoop
     supervisor: SupervisorChannel
-    messages: SupervisorMessages
+    config: Config
+    make_sinks: MakeSinks
     recording: Recording
     commands: CommandHandler
     deliveries: SinkDeliveries
     maintenance: Maintenance
     monitor: Monitor
+    grace: float | None = None
 
     def start(self, sinks: Sequence[Sink]) -> None:
-        self.loop.watch(self.supervisor, self.messages.receive)
+        self.loop.watch(self.supervisor, self._receive)
         self.loop.every(1.0, self.monitor.beat)
         self.loop.every(5.0, self.monitor.measure)
         self.loop.every(10.0, self.recording.interruptions.close_orphaned)
@@ -150,12 +159,45 @@ class Recorder:
 
     def serve(self) -> None:
         """Work until `Stop` arrives or the supervisor has ended; then close everything."""
-        while self.messages.grace is None and not self.supervisor.ended:
+        while self.grace is None and not self.supervisor.ended:
             busy = self.maintenance.busy or self.recording.intake.pressing
             self.loop.turn(0.0 if busy else _MAX_WAIT)
             self._work()
             self._maintain()
-        self._close(self.messages.grace if self.messages.grace is not None else _DEFAULT_GRACE)
+        self._close(_DEFAULT_GRACE if self.grace is None else self.grace)
+
+    def _receive(self) -> None:
+        for message in self.supervisor.messages():
+            self._handle(message)
+        self.supervisor.flush()
+
+    def _handle(self, message: ToChild) -> None:
+        match message:
+            case Configure():
+                self._apply(message.config)
+            case Stop():
+                self.grace = message.grace
+            case Command():
+                self.supervisor.send(self.commands.execute(self.recording.guard.store, message))
+                self.deliveries.outbox_changed()
+            case CommandResult():
+                self.commands.finish(message)
+            case StatusChanged():
+                self.deliveries.camera_changed(message.status)
+            case IncidentChanged():
+                self.recording.intake.add_incident(message.incident)
+
+    def _apply(self, config: Config) -> None:
+        previous, self.config = self.config, config
+        store = self.recording.guard.store
+        self.maintenance.configure(config.store.retention)
+        store.reserve.target_size = config.store.reserve_megabytes << 20
+        self.recording.state.configure_cameras({camera.name for camera in config.cameras})
+        if _sink_settings(previous) != _sink_settings(config):
+            self.deliveries.stop(self.recording.guard, MAX_STOP)
+            sinks = list(self.make_sinks(config))
+            self.recording.guard.store.outbox.sinks = tuple(sink.name for sink in sinks)
+            self.deliveries.start(sinks)
 
     def _work(self) -> None:
         self._handle_replacements()
@@ -197,3 +239,9 @@ class Recorder:
         self.supervisor.close()
         self.recording.guard.store.close()
         self.loop.close()
+
+
+def _sink_settings(config: Config) -> tuple[object, ...]:
+    """Return what the sinks are made from: the destinations, and the cameras they announce."""
+    cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
+    return config.mqtt, config.people, config.links, config.node, cameras

@@ -1,4 +1,4 @@
-"""Snoozed cameras: violations are judged and stored as ever, but no alert is sent for a while.
+"""Snoozed cameras: violations are judged and stored as usual, but no alert is sent for a while.
 
 That is decided once for each violation, when it opens, so that consumers get all its changes or none.
 A violation that was alerted before the snooze is alerted to its end; one that is still open when the

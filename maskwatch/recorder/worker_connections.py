@@ -296,7 +296,7 @@ class WorkerConnections:
             worker.connection.pause()  # until its bucket has refilled
         match message:
             case WorkerHello():
-                self._greet(worker, message)
+                self._authenticate(worker, message)
             case Record():
                 self._record(worker, message.change, blob)
             case OccupancyCounted():
@@ -307,10 +307,10 @@ class WorkerConnections:
                 self._require_own(worker, message.camera)
                 worker.connection.send(self._events.snapshot(message, blob))
 
-    def _greet(self, worker: _Worker, hello: WorkerHello) -> None:
+    def _authenticate(self, worker: _Worker, hello: WorkerHello) -> None:
         camera = hello.camera
         if worker.camera or not is_worker_token(hello.token, self._key, camera):
-            raise WireError(f"a greeting for {camera[:64]!r} without its token")
+            raise WireError(f"a worker of {camera[:64]!r} without its token")
         # What a former worker of the camera sent must be read before its violations are closed.
         for other in [w for w in self._workers if w.camera == camera and w is not worker]:
             other.connection.resume()

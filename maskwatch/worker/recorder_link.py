@@ -1,4 +1,4 @@
-"""A worker's connection to the recorder, which may be away: what it hands over, and hands over again."""
+"""A worker's connection to the recorder: sends changes, and sends them again to a restarted one."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.fakes.clips import number_of
 
 options = StreamOptions(SecretUrl(sys.argv[1]), stall_timeout=20.0)
 with RtspSource(options, rate=25) as source:
-    for frame in source:
+    while frame := source.read(options.open_timeout):
         print(number_of(frame.image), source.counts.late, time.monotonic(), flush=True)
 """
 
