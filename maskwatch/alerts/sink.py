@@ -119,15 +119,15 @@ StateUpdate = CameraStatus | OccupancyMinute | CameraSnapshot | CommandResult
 
 
 class Sink(Protocol):
-    """A destination of alerts."""
+    """A destination of alerts.
 
-    @property
-    def name(self) -> str:
-        """Key of this sink in the outbox and in metrics."""
+    Attributes:
+        name: key of this sink in the outbox and in metrics.
+        window: how many deliveries may be without an outcome.
+    """
 
-    @property
-    def window(self) -> int:
-        """How many deliveries may be without an outcome."""
+    name: str
+    window: int
 
     @property
     def ready(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +23,7 @@ class Occupancy:
     def __init__(self, camera: str) -> None:
         self._camera = camera
         self._minute: datetime | None = None
-        self._zones: dict[str, _ZoneCounts] = {}
+        self._zones: defaultdict[str, _ZoneCounts] = defaultdict(_ZoneCounts)
 
     def count(self, people: dict[int, tuple[str, Verdict]], at: datetime) -> list[OccupancyMinute]:
         """Add the people in view `at` (UTC); return the rows of the minute that ended with it, by zone.
@@ -31,18 +32,16 @@ class Occupancy:
         current minute.
         """
         finished = self._advance(at)
-        present: dict[str, int] = {}
         for number, (zone, verdict) in people.items():
-            self._zones.setdefault(zone, _ZoneCounts()).verdicts[number] = verdict
-            present[zone] = present.get(zone, 0) + 1
-        for zone, number in present.items():
-            self._zones[zone].peak = max(self._zones[zone].peak, number)
+            self._zones[zone].verdicts[number] = verdict
+        for zone, present in Counter(zone for zone, _ in people.values()).items():
+            self._zones[zone].peak = max(self._zones[zone].peak, present)
         return finished
 
     def close(self) -> list[OccupancyMinute]:
         """Return the rows of the unfinished minute, and clear it."""
         rows = [self._row(zone, counts) for zone, counts in sorted(self._zones.items())]
-        self._zones = {}
+        self._zones.clear()
         return rows
 
     def _advance(self, at: datetime) -> list[OccupancyMinute]:

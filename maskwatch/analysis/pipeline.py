@@ -111,11 +111,12 @@ class Pipeline:
         self._count_people(at, result)
         return result
 
-    def close(self, at: datetime, reason: CloseReason = CloseReason.INTERRUPTED) -> FrameResult:
-        """End everything that is open, `at` (UTC) at the earliest; the pipeline is then as new."""
+    def close(self, at: datetime) -> FrameResult:
+        """Interrupt everything that is open, `at` (UTC) at the earliest; the pipeline is then as new."""
         result = FrameResult()
         for visit in self._visits.values():
-            result.changes += self._reporter.close(visit, at, reason, visit.first_moment)
+            interrupted = CloseReason.INTERRUPTED
+            result.changes += self._reporter.close(visit, at, interrupted, visit.first_moment)
             self._metrics.visit_ended(visit)
         result.minutes = self._occupancy.close()
         self._visits.clear()

@@ -20,7 +20,7 @@ from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
 from maskwatch.analysis.results import FrameResult
 from maskwatch.capture.file import EPOCH, FileSource
 from maskwatch.config.schema import CameraConfig, Config, Pictures
-from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Frame, OccupancyMinute, ReplayIds
+from maskwatch.domain import Box, Change, ChangeKind, Frame, OccupancyMinute, ReplayIds
 from maskwatch.errors import ConfigError, SourceError
 from maskwatch.files import require_regular
 from maskwatch.secrets import SecretUrl
@@ -121,7 +121,7 @@ class Replay:
                 moment = frame.moment
                 yield self._step(frame, moment, pipeline.process(frame))
         at = self._start + timedelta(seconds=moment)
-        yield self._step(None, moment, pipeline.close(at, CloseReason.INTERRUPTED))
+        yield self._step(None, moment, pipeline.close(at))
 
     def changes(self) -> Iterator[ReplayedChange]:
         """Run to the end and yield the changes alone."""

@@ -10,7 +10,7 @@ from maskwatch.capture.reachability import ReachabilityWait
 from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import Clock
 from maskwatch.config.schema import CameraConfig, Config
-from maskwatch.domain import CloseReason, Frame, LiveIds
+from maskwatch.domain import Frame, LiveIds
 from maskwatch.ipc.messages import Command, SnapshotTaken
 from maskwatch.worker.camera_reporter import CameraReporter
 from maskwatch.worker.connection import WorkerConnection
@@ -164,9 +164,7 @@ class CameraLoop:
         closing = threading.Thread(target=source.close, daemon=True)  # may hang in native code
         closing.start()
         if self._pipeline is not None:
-            self._hand_over(
-                self._pipeline.close(self._clock.now(), CloseReason.INTERRUPTED), timeout=0.0
-            )
+            self._hand_over(self._pipeline.close(self._clock.now()), timeout=0.0)
         if not self._connection.recorder.drain(max(0.0, deadline - self._clock.monotonic())):
             _log.error("ended before the recorder had acknowledged every change")
         closing.join(max(0.0, min(_CLOSE_TIMEOUT_S, deadline - self._clock.monotonic())))

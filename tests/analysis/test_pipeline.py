@@ -305,7 +305,7 @@ def test_the_vault_seals_the_face_and_the_picture_stays_covered() -> None:
 
 def test_what_is_open_at_the_end_is_closed_as_interrupted_and_counted() -> None:
     run = _PipelineRun(_walk(8))
-    end = run.pipeline.close(EPOCH + timedelta(seconds=9), CloseReason.INTERRUPTED)
+    end = run.pipeline.close(EPOCH + timedelta(seconds=9))
     ((change, _),) = end.changes
     assert change.violation.close_reason is CloseReason.INTERRUPTED
     assert change.violation.ended == EPOCH + timedelta(seconds=9)

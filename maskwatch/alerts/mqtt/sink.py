@@ -56,6 +56,7 @@ class MqttSink:
     paused = False
 
     def __init__(self, config: Config, *, backoff: Backoff = _BACKOFF) -> None:
+        self.window = config.mqtt.window
         self._config = config
         self._builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self._retry = RetryTimer(backoff)
@@ -65,10 +66,6 @@ class MqttSink:
         self._ready = False
         self._last_error = ""
         self._thread: threading.Thread | None = None
-
-    @property
-    def window(self) -> int:
-        return self._config.mqtt.window
 
     @property
     def ready(self) -> bool:
