@@ -100,8 +100,8 @@ MUTATIONS = (
     Mutation(
         "a backlog let loose",
         "maskwatch/recorder/delivery.py",
-        "min(self.sink.window - len(self._state.in_flight), int(self._bucket.available(now)))",
-        "self.sink.window - len(self._state.in_flight)",
+        "min(self.sink.window - len(self._in_flight), int(self._bucket.available(now)))",
+        "self.sink.window - len(self._in_flight)",
         "tests/faults/test_long_absence.py::test_a_backlog_is_delivered_no_faster_than_the_rate_limit",
     ),
     Mutation(
