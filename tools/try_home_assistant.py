@@ -78,9 +78,9 @@ def main(python: str) -> int:
         recorder.cameras = [status(CAMERA, CameraState.BLIND, "covered")]
         recorder.snoozes = [Snooze(CAMERA, NOON, NOON + timedelta(minutes=15))]
         sink.state_changed()
-        sink.snapshot_taken(CameraSnapshot("1", CAMERA, NOON, JPEG))
+        sink.publish(CameraSnapshot("1", CAMERA, NOON, JPEG))
         time.sleep(1)
-        sink.camera_changed(recorder.cameras[0])
+        sink.publish(recorder.cameras[0])
         output, _ = home.communicate(timeout=90)
         sink.stop(5)
         broker.stop()
