@@ -240,7 +240,7 @@ class ManagedChild:
             self._handle(run, message, now)
 
     def reap(self, now: float) -> None:
-        """Take note of the process's end, if it has ended."""
+        """Reap the process, if it has ended."""
         run = self._run
         code = None if run is None else run.process.poll()
         if run is None or code is None:

@@ -170,7 +170,7 @@ class ChildProcesses(ChildEvents):
             worker = self._factory.worker(self.config, camera.name, self)
             self.workers[camera.name] = worker
             if not camera.enabled:
-                worker.stop(self._now)  # makes it known as disabled
+                worker.stop(self._now)  # reports it as disabled
 
     def _start_staggered(self, names: Sequence[str]) -> None:
         for turn, name in enumerate(names):
@@ -193,7 +193,7 @@ class ChildProcesses(ChildEvents):
             self.removed(child)
 
     def reap(self) -> None:
-        """Take note of the children that have ended."""
+        """Reap the children that have ended."""
         now = self._now
         for child in list(self):
             child.reap(now)

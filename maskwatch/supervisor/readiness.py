@@ -23,7 +23,7 @@ class Readiness:
         self._status = HealthStatus(ok=False, detail="starting")
 
     def main_loop_turned(self) -> None:
-        """Take note that the main loop is not stuck."""
+        """Record the time of a pass of the main loop."""
         self._last_turn = self._clock.monotonic()
 
     def healthy(self) -> HealthStatus:

@@ -58,7 +58,7 @@ class RestartPolicy:
         return Pause(self._backoff.wait(len(self._failures), self._rng), quarantined=False)
 
     def has_run(self, seconds: float) -> None:
-        """Take note that the child's process has run for so long without a failure."""
+        """Forget all failures if the child's process has run long enough without one."""
         if seconds >= self._timeouts.restart_window:
             self.reset()
 

@@ -73,7 +73,7 @@ class StartUp(ChildEvents):
         return self.complete
 
     def changed(self, child: ManagedChild) -> None:
-        """Take note of a recorder that is ready."""
+        """Record that the recorder has been ready."""
         if child is self._children.recorder and self._children.recorder_runs:
             self._recorder_was_ready = True
 

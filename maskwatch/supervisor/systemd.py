@@ -36,7 +36,7 @@ class SystemdNotifier:
         self._send("STATUS=" + text.replace("\n", " "))
 
     def alive(self) -> None:
-        """Feed the watchdog, if there is one."""
+        """Reset the watchdog's timer, if there is one."""
         if self.watchdog:
             self._send("WATCHDOG=1")
 

@@ -1,7 +1,7 @@
 """The metrics of every process, summed across restarts.
 
-A child sends cumulative values since its start, with the epoch of its incarnation, which the
-supervisor assigned. Counters and histograms of an ended incarnation are kept and added to the next
+A child sends cumulative values since its start, with the epoch of its run, which the
+supervisor assigned. Counters and histograms of an ended run are kept and added to the next
 one's, so that they never fall; its gauges are dropped. Samples outside the catalogue, or of another
 camera than the child's, are rejected and counted. All methods may be called from any thread.
 """
@@ -70,7 +70,7 @@ class _Values:
 
 @dataclass
 class _Child:
-    """One process over all its incarnations.
+    """One process over all its runs.
 
     `zeros` holds 0 for every series with known labels, `label_values` the values seen so far of
     labels that the configuration determines.
@@ -98,7 +98,7 @@ class _Child:
             self.zeros.absorb(_zeros(self.owner, seen))
 
     def end(self) -> None:
-        """Keep the counts of the current incarnation, and drop its gauges."""
+        """Keep the counts of the current run, and drop its gauges."""
         self.past.absorb(self.current, gauges=False)
         self.current = _Values()
         self.alive = False
@@ -124,9 +124,9 @@ class Collector(PrometheusCollector):
     ) -> None:
         """Replace a child's cumulative values.
 
-        `child` is a stable key of the process over all its incarnations, `process` and `camera`
-        are the required labels, `epoch` rises with each incarnation. A late snapshot of an earlier
-        incarnation is ignored.
+        `child` is a stable key of the process over all its runs, `process` and `camera`
+        are the required labels, `epoch` rises with each run. A late snapshot of an earlier
+        run is ignored.
         """
         with self._lock:
             state = self._children.get(child)
@@ -224,10 +224,11 @@ def _accept(
         else:
             rejected += 1
     for histogram in snapshot.histograms:
-        known = _fits(histogram, process, camera) and (
-            not label_values or label_values.accepts(histogram)
-        )
-        if known and _has_buckets(histogram):
+        if (
+            _fits(histogram, process, camera)
+            and (not label_values or label_values.accepts(histogram))
+            and _has_buckets(histogram)
+        ):
             distribution = _Distribution(histogram.counts, histogram.total)
             values.add_distribution(histogram.name, histogram.labels, distribution)
         else:
