@@ -51,11 +51,9 @@ class _LazyGroup(click.Group):
     """A group whose verbs are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the verbs in the order of the table."""
         return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Import and return the verb's command."""
         return _load(cmd_name) if cmd_name in _VERBS else None
 
     def resolve_command(

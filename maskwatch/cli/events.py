@@ -41,7 +41,6 @@ def _parse_time(text: str | None, now: datetime) -> datetime | None:
 
 
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that select violations."""
     for option in (
         click.option(
             "--parked", is_flag=True, help="Only violations with a parked alert: a sink refused it."

@@ -81,7 +81,6 @@ def daemon_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def socket_of(config: Path | None, runtime_dir: Path | None) -> Path:
-    """Return the daemon's control socket."""
     from maskwatch.ipc.control import control_socket
 
     if runtime_dir is None:
@@ -119,7 +118,6 @@ class DataLocation:
 
 
 def data_location_options(command: F) -> F:
-    """Add the options `--config` and `--data-dir`."""
     data_dir = click.option(
         "--data-dir",
         type=click.Path(path_type=Path, file_okay=False),
@@ -147,7 +145,6 @@ def find_data(config: Path | None, data_dir: Path | None) -> DataLocation:
 
 
 def explicit_options() -> set[str]:
-    """Return the names of the running command's parameters that the command line sets."""
     context = click.get_current_context()
     names = (parameter.name or "" for parameter in context.command.params)
     return {n for n in names if context.get_parameter_source(n) is ParameterSource.COMMANDLINE}
@@ -172,7 +169,6 @@ class CommandWithRenamedOptions(click.Command):
         self.renamed = renamed
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments after replacing former names."""
         return super().parse_args(ctx, list(self._with_present_names(args)))
 
     def _with_present_names(self, args: list[str]) -> Iterator[str]:

@@ -25,7 +25,6 @@ class Detection:
     landmarks: tuple[Point, Point, Point, Point, Point]
 
     def scaled(self, factor: float) -> Detection:
-        """Return the detection in an image scaled by `factor`."""
         return self._mapped(self.box.scaled(factor), lambda p: Point(p.x * factor, p.y * factor))
 
     def moved(self, dx: float, dy: float) -> Detection:

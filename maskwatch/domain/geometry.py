@@ -36,16 +36,13 @@ class Box:
 
     @property
     def area(self) -> float:
-        """Width times height."""
         return self.width * self.height
 
     @property
     def centre(self) -> Point:
-        """The point in the middle of the box."""
         return Point((self.x1 + self.x2) / 2, (self.y1 + self.y2) / 2)
 
     def intersection(self, other: Box) -> float:
-        """Return the area that both boxes cover."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
         return max(0.0, width) * max(0.0, height)
@@ -67,7 +64,6 @@ class Box:
         return Box(self.x1 - dx, self.y1 - dy, self.x2 + dx, self.y2 + dy)
 
     def moved(self, right: float, down: float) -> Box:
-        """Return the box shifted to the right and down."""
         return Box(self.x1 + right, self.y1 + down, self.x2 + right, self.y2 + down)
 
     def clipped(self, width: float, height: float) -> Box:

@@ -33,7 +33,6 @@ class LiveIds:
     """UUIDv7 from the capture time and the kernel's randomness."""
 
     def next(self, at: datetime) -> UUID:
-        """Return a new UUIDv7 of `at`."""
         return uuid7(at, os.urandom(10))
 
 
@@ -45,6 +44,5 @@ class ReplayIds:
         self._sequence = 0
 
     def next(self, at: datetime) -> UUID:  # noqa: ARG002 - a replay's ids do not depend on the time
-        """Return the id of the next sequence number (UUIDv5)."""
         self._sequence += 1
         return uuid5(_REPLAY_NAMESPACE, f"{self._name}/{self._sequence}")

@@ -57,7 +57,6 @@ class AnnotatedVideo:
         self._container = av.open(self._file, "w", format="mp4")
 
     def write(self, frame: Frame, result: FrameResult) -> None:
-        """Draw and encode one frame."""
         picture = self._draw(frame, result)
         stream = self._stream or self._begin(picture)
         video = av.VideoFrame.from_ndarray(picture, format="bgr24")
@@ -95,7 +94,6 @@ class AnnotatedVideo:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the file."""
         try:
             if self._stream is not None and kind is None:
                 self._container.mux(self._stream.encode(None))

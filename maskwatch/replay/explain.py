@@ -96,7 +96,6 @@ class Explanation:
         return upper, -self._limits.acceptance(Verdict.MASK, Verdict.NO_MASK)
 
     def add(self, step: ReplayStep) -> None:
-        """Add one step."""
         for view in step.result.tracks:
             self._follow(view, step.moment)
             if step.frame is not None and view.detected:

@@ -124,7 +124,6 @@ class Replay:
         yield self._step(None, moment, pipeline.close(at))
 
     def changes(self) -> Iterator[ReplayedChange]:
-        """Run to the end and yield the changes alone."""
         for step in self:
             yield from replayed_changes(step)
 

@@ -50,7 +50,6 @@ class Acknowledgements:
             return acknowledge(session, violation, by, self._clock.now())
 
     def of_open_violations(self) -> list[UUID]:
-        """Return the open violations that are acknowledged."""
         conditions = (ViolationRow.ended.is_(None), ViolationRow.acknowledged_at.is_not(None))
         with self._database.session() as session:
             return list(session.scalars(select(ViolationRow.id).where(*conditions)))

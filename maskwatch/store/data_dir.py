@@ -182,7 +182,6 @@ class DirectoryLock:
         os.close(removed)
 
     def release(self) -> None:
-        """Release the lock."""
         os.close(self._handle)
 
     def __enter__(self) -> Self:

@@ -123,12 +123,10 @@ class Database:
             fsync_directory(self._data_dir.path)
 
     def used_bytes(self) -> int:
-        """Return the bytes of the database pages that are in use."""
         with self.session() as session:
             return used_bytes(session)
 
     def picture_bytes(self) -> int:
-        """Return the bytes of the pictures that rows refer to."""
         with self.session() as session:
             return picture_bytes(session)
 

@@ -59,7 +59,6 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Convert an aware time to UTC without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -67,7 +66,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Convert a stored time to an aware one in UTC."""
         return value.replace(tzinfo=UTC) if isinstance(value, datetime) else None
 
 

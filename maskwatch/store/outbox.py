@@ -72,7 +72,6 @@ def add_delivery(
     created_at: datetime,
     state: OutboxState = OutboxState.PENDING,
 ) -> None:
-    """Add the delivery of a change to a sink."""
     session.add(
         OutboxRow(
             sink=sink,

@@ -298,13 +298,11 @@ def inventory(session: Session, pictures: Path) -> Inventory:
 
 
 def picture_bytes(session: Session) -> int:
-    """Return the bytes of the pictures that rows refer to."""
     total = select(func.coalesce(func.sum(ChangeRow.picture_bytes), 0))
     return int(session.scalar(total.where(ChangeRow.picture.is_not(None))) or 0)
 
 
 def used_bytes(session: Session) -> int:
-    """Return the bytes of the database pages that are in use."""
     pages, free, size = (
         int(session.execute(text(f"PRAGMA {name}")).scalar_one())
         for name in ("page_count", "freelist_count", "page_size")

@@ -65,7 +65,6 @@ class RecordResult(StrEnum):
 
 
 def subject_id(subject: Change | Incident) -> UUID:
-    """Return the id of the violation or incident."""
     return subject.violation.id if isinstance(subject, Change) else subject.id
 
 

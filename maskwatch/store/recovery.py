@@ -52,7 +52,6 @@ class Repair:
     losses: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
-        """Describe the result."""
         kept = f"the damaged file is kept as {self.kept}" if self.kept else "the damaged file was gone"
         rows = ", ".join(f"{count} of {name}" for name, count in self.rows.items() if count) or "nothing"
         losses = f"; rows of {', '.join(sorted(self.losses))} could not be read" if self.losses else ""

@@ -25,7 +25,6 @@ class Reserve:
 
     @property
     def size(self) -> int:
-        """Bytes that are set aside now."""
         try:
             return self._file.stat().st_size
         except FileNotFoundError:
@@ -33,7 +32,6 @@ class Reserve:
 
     @property
     def complete(self) -> bool:
-        """Whether `target_size` bytes are set aside."""
         return self.size >= self.target_size
 
     def fill(self) -> bool:

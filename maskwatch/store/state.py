@@ -66,7 +66,6 @@ class StateQueries:
         )
 
     def newest_minutes(self, cameras: Collection[str]) -> dict[str, OccupancyMinute]:
-        """Return the newest occupancy of each camera that has one."""
         newest = select(OccupancyRow).order_by(OccupancyRow.minute.desc()).limit(1)
         with self._database.session() as session:
             rows = (

@@ -58,7 +58,6 @@ class Store:
         self.state = StateQueries(database)
 
     def close(self) -> None:
-        """Close the database."""
         self.database.close()
 
 

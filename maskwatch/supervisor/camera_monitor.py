@@ -41,11 +41,9 @@ class CameraStatusTable:
 
     @property
     def all(self) -> tuple[CameraStatus, ...]:
-        """Every camera's status."""
         return tuple(self._statuses.values())
 
     def update(self, worker: ManagedChild) -> None:
-        """Take over the state of a camera's worker."""
         camera = worker.kind.camera
         old = self._statuses.get(camera)
         new = self._status(worker, old)
@@ -54,7 +52,6 @@ class CameraStatusTable:
             self._changed(new)
 
     def remove(self, camera: str) -> None:
-        """Forget a camera that is no longer configured."""
         self._statuses.pop(camera, None)
 
     def _status(self, worker: ManagedChild, old: CameraStatus | None) -> CameraStatus:
@@ -116,7 +113,6 @@ class CameraMonitor(ChildEvents):
             self._inform_new_recorder()
 
     def removed(self, child: ManagedChild) -> None:
-        """Forget a camera that is no longer configured."""
         self.statuses.remove(child.kind.camera)
 
     # --- the recorder ------------------------------------------------------------------------------

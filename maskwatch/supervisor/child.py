@@ -183,22 +183,18 @@ class ManagedChild:
 
     @property
     def pid(self) -> int | None:
-        """The process id, None without a process."""
         return None if self._run is None else self._run.process.pid
 
     @property
     def heartbeat(self) -> Heartbeat | None:
-        """The newest heartbeat of the running process."""
         return None if self._run is None else self._run.hangs.heartbeat
 
     @property
     def restarts(self) -> int:
-        """How many processes were started after the first."""
         return max(0, self._starts - 1)
 
     @property
     def was_started(self) -> bool:
-        """Whether a process was ever started."""
         return self._starts > 0
 
     # --- the main loop -----------------------------------------------------------------------------
@@ -221,7 +217,6 @@ class ManagedChild:
             self.policy.has_run(now - run.hangs.started)
 
     def receive(self, now: float) -> None:
-        """Read the messages that the child has sent."""
         run = self._run
         if run is None:
             return
@@ -240,7 +235,6 @@ class ManagedChild:
             self._handle(run, message, now)
 
     def reap(self, now: float) -> None:
-        """Reap the process, if it has ended."""
         run = self._run
         code = None if run is None else run.process.poll()
         if run is None or code is None:

@@ -21,12 +21,10 @@ __all__ = ["ChildFactory", "new_token_key", "recorder_socket"]
 
 
 def recorder_socket(config: Config) -> Path:
-    """Return the path of the socket at which the recorder accepts workers."""
     return Path(config.runtime_dir) / "recorder.sock"
 
 
 def new_token_key() -> Secret:
-    """Return a random key for the workers' tokens."""
     return Secret(secrets.token_hex(32))
 
 
@@ -40,12 +38,10 @@ class ChildFactory:
         self._rng = random.Random()  # noqa: S311 - jitter is no secret
 
     def recorder(self, config: Config, events: ChildEvents) -> ManagedChild:
-        """Return the recorder, which is not started."""
         kind = ChildKind("maskwatch.recorder", Owner.RECORDER)
         return self._child(kind, self.recorder_configuration(config), events)
 
     def worker(self, config: Config, camera: str, events: ChildEvents) -> ManagedChild:
-        """Return the worker of a camera, which is not started."""
         kind = ChildKind("maskwatch.worker", Owner.WORKER, camera)
         return self._child(kind, self.worker_configuration(config, camera), events)
 

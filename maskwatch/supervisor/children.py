@@ -45,7 +45,6 @@ class ChildProcesses(ChildEvents):
         self._last_tick = clock.monotonic()
 
     def subscribe(self, subscriber: ChildEvents) -> None:
-        """Pass every event on to `subscriber`."""
         self._subscribers.append(subscriber)
 
     # --- state -------------------------------------------------------------------------------------
@@ -66,12 +65,10 @@ class ChildProcesses(ChildEvents):
 
     @property
     def workers_alive(self) -> bool:
-        """Whether any worker has a process."""
         return any(worker.pid for worker in (*self.workers.values(), *self._removed))
 
     @property
     def recorder_runs(self) -> bool:
-        """Whether the recorder is ready."""
         return self.recorder.phase is Phase.RUNNING
 
     @property
@@ -82,7 +79,6 @@ class ChildProcesses(ChildEvents):
     # --- orders ------------------------------------------------------------------------------------
 
     def start_recorder(self) -> None:
-        """Start the recorder."""
         self.recorder.start(self._now)
 
     def start_workers(self, first: Collection[str] = ()) -> None:
@@ -93,12 +89,10 @@ class ChildProcesses(ChildEvents):
         self._start_staggered(sorted(enabled, key=lambda name: name not in first))
 
     def stop_workers(self) -> None:
-        """End every worker in order."""
         for worker in self.workers.values():
             worker.stop(self._now)
 
     def kill_all(self) -> None:
-        """Kill every child immediately."""
         for child in self:
             child.kill()
 
@@ -179,7 +173,6 @@ class ChildProcesses(ChildEvents):
     # --- the main loop -----------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Do what is due for every child."""
         now = self._now
         self._extend_deadlines(now - self._last_tick - self._timeouts.tick)
         self._last_tick = now
@@ -193,7 +186,6 @@ class ChildProcesses(ChildEvents):
             self.removed(child)
 
     def reap(self) -> None:
-        """Reap the children that have ended."""
         now = self._now
         for child in list(self):
             child.reap(now)
@@ -221,7 +213,6 @@ class ChildProcesses(ChildEvents):
     # --- events of the children --------------------------------------------------------------------
 
     def started(self, child: ManagedChild) -> None:
-        """Pass the event on."""
         for subscriber in self._subscribers:
             subscriber.started(child)
 

@@ -57,7 +57,6 @@ class ControlHandler:
         self._started = clock.now()
 
     async def answer(self, request: Request) -> Answer:
-        """Return the answer to a request."""
         match request:
             case StatusRequest():
                 return self._status()

@@ -61,7 +61,6 @@ class ControlServer:
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_REQUEST)
 
     async def stay_reachable(self) -> None:
-        """Listen again if the socket's file was removed."""
         if self._server is None or self._path.exists():
             return
         _log.error("the socket %s was removed: listening again", self._path)
@@ -74,7 +73,6 @@ class ControlServer:
             former.close()
 
     async def stop(self) -> None:
-        """Stop listening, and remove the socket."""
         if self._server is not None:
             self._server.close()
             for task in self._tasks:

@@ -34,12 +34,10 @@ class HangDetector:
         self._last_progress = started
 
     def ready(self, now: float) -> None:
-        """Mark the child as ready."""
         self.is_ready = True
         self._last_message = self._last_progress = now
 
     def received(self, heartbeat: Heartbeat, now: float) -> None:
-        """Record a heartbeat."""
         previous = self.heartbeat
         advanced = previous is None or heartbeat.frames != previous.frames
         if advanced or heartbeat.state not in _CONNECTED:

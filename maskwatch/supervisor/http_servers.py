@@ -46,7 +46,6 @@ class ConfiguredServer(ABC):
         self._server, self._served = server, config
 
     def stop(self) -> None:
-        """Stop serving."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -128,6 +127,5 @@ class HttpServers:
         self._ack_page.stop()
 
     def stop(self) -> None:
-        """Stop both."""
         self._ack_page.stop()
         self._metrics.stop()

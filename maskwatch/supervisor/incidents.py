@@ -38,7 +38,6 @@ class IncidentTracker:
 
     @property
     def open(self) -> tuple[Incident, ...]:
-        """The incidents that have not ended."""
         return self._incidents.all
 
     @property

@@ -51,7 +51,6 @@ class SupervisorMetrics(ChildEvents):
             self._meter.add(catalogue.RESTARTS, {**_labels(child), "reason": reason})
 
     def removed(self, child: ManagedChild) -> None:
-        """Forget a camera that is no longer configured."""
         self.collector.forget(_key(child))
         self._meter.forget("camera", child.kind.camera)
 
@@ -67,7 +66,6 @@ class SupervisorMetrics(ChildEvents):
         )
 
     def measured(self, child: ManagedChild | None, usage: ProcessUsage) -> None:
-        """Set what a child uses, or with None this process."""
         key = _key(child) if child else ""
         labels = _labels(child) if child else {"process": Owner.SUPERVISOR, "camera": ""}
         self._meter.set(catalogue.RESIDENT_MEMORY, float(usage.resident), labels)
@@ -80,7 +78,6 @@ class SupervisorMetrics(ChildEvents):
     # --- cameras, commands, reloads ----------------------------------------------------------------
 
     def camera_state(self, status: CameraStatus) -> None:
-        """Set a camera's state."""
         labels = {"camera": status.camera}
         self._meter.set_state(catalogue.CAMERA_STATE, "state", status.state, labels)
 
@@ -89,12 +86,10 @@ class SupervisorMetrics(ChildEvents):
         self._meter.set(catalogue.CAMERA_LAST_FRAME, at, {"camera": camera})
 
     def command_ended(self, verb: str, ok: bool) -> None:  # noqa: FBT001 - a callback
-        """Count a command."""
         label = verb if verb in catalogue.COMMAND_VERBS else "other"
         self._meter.add(catalogue.COMMANDS, {"verb": label, "result": "ok" if ok else "refused"})
 
     def reload_ended(self, *, ok: bool) -> None:
-        """Count a reload."""
         self._meter.add(catalogue.RELOADS, {"result": "ok" if ok else "refused"})
         if ok:
             self.configuration_loaded()

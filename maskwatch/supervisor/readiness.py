@@ -27,7 +27,6 @@ class Readiness:
         self._last_turn = self._clock.monotonic()
 
     def healthy(self) -> HealthStatus:
-        """Return whether the main loop turns."""
         stuck = self._clock.monotonic() - self._last_turn
         if stuck > _STUCK_AFTER:
             return HealthStatus(ok=False, detail=f"the main loop is stuck since {stuck:.0f} s")

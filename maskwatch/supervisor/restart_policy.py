@@ -44,7 +44,6 @@ class RestartPolicy:
 
     @property
     def failures(self) -> int:
-        """How many failures count now."""
         return len(self._failures)
 
     def failed(self, now: float) -> Pause:
@@ -63,6 +62,5 @@ class RestartPolicy:
             self.reset()
 
     def reset(self) -> None:
-        """Forget all failures."""
         self._failures.clear()
         self._quarantines = 0

@@ -40,5 +40,4 @@ class RuntimeDir:
             ) from None
 
     def close(self) -> None:
-        """Release the directory."""
         os.close(self._fd)

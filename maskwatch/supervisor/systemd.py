@@ -32,7 +32,6 @@ class SystemdNotifier:
         self._send("READY=1")
 
     def status(self, text: str) -> None:
-        """Set the text that `systemctl status` shows."""
         self._send("STATUS=" + text.replace("\n", " "))
 
     def alive(self) -> None:
@@ -46,11 +45,9 @@ class SystemdNotifier:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={now}")
 
     def stopping(self) -> None:
-        """Report that the shutdown begins."""
         self._send("STOPPING=1")
 
     def close(self) -> None:
-        """Close the socket."""
         self._socket.close()
 
     def _send(self, text: str) -> None:

@@ -211,7 +211,6 @@ class _LabelValues:
 def _accept(
     snapshot: MetricsSnapshot, process: str, camera: str, label_values: _LabelValues | None = None
 ) -> _Values:
-    """Return the values that the catalogue allows, with the count of rejected ones."""
     values = _Values()
     rejected = 0
     for sample in snapshot.samples:

@@ -83,17 +83,14 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The server's address."""
         host = str(self._server.server_address[0])
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        """Serve in the background."""
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop serving and close the port."""
         if self._thread is not None:
             self._server.shutdown()
             self._thread.join()
@@ -121,7 +118,6 @@ class _Server(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Answer, then free the thread."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -147,7 +143,6 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer a request for a page."""
         self._serve("GET", body=True)
 
     def do_HEAD(self) -> None:
@@ -231,7 +226,6 @@ class MetricsPages:
         self._ready = ready
 
     def answer(self, request: Request) -> Response:
-        """Return a page."""
         match request.path:
             case "/metrics":
                 encode, kind = choose_encoder(request.accept)

@@ -195,7 +195,6 @@ def _when(record: logging.LogRecord) -> str:
 
 
 def _priority(level: int) -> int:
-    """Return the syslog priority of a level."""
     return next((priority for minimum, priority in _PRIORITIES if level >= minimum), 7)
 
 

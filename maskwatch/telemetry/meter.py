@@ -53,7 +53,6 @@ class HistogramBuffer:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count `value`."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
@@ -71,7 +70,6 @@ class Meter:
         self._values[key] = self._values.get(key, 0.0) + by
 
     def set(self, name: str, value: float, labels: Mapping[str, str] | None = None) -> None:
-        """Set a gauge."""
         self._values[name, _labels(labels)] = value
 
     def set_state(
@@ -83,7 +81,6 @@ class Meter:
             self.set(name, float(each == value), {**(labels or {}), label: each})
 
     def drop(self, name: str, labels: Mapping[str, str] | None = None) -> None:
-        """Remove a gauge."""
         self._values.pop((name, _labels(labels)), None)
 
     def forget(self, label: str, value: str) -> None:
@@ -104,7 +101,6 @@ class Meter:
         self._histograms[buffer.name, _labels(labels)] = buffer
 
     def snapshot(self) -> MetricsSnapshot:
-        """Return the current values of all metrics."""
         return MetricsSnapshot(
             tuple(Sample(name, labels, value) for (name, labels), value in self._values.items()),
             tuple(

@@ -129,7 +129,6 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def preprocess(self) -> Preprocess:
-        """The preprocessing that this model was trained with."""
         return Preprocess(self.input.size, self.input.margin)
 
 

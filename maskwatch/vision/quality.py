@@ -123,6 +123,5 @@ def _grey(image: Image, detection: Detection) -> Image | None:
 
 
 def _sharpness(crop: Image) -> float:
-    """Return the energy of edges as a share of the contrast."""
     contrast = float(crop.std()) + 2.0
     return float(cv2.Laplacian(crop, cv2.CV_32F).std()) / contrast / 4
