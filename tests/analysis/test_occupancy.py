@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def test_the_unfinished_minute_is_returned_once_at_the_end() -> None:
     assert counts.close() == []
 
 
+@pytest.mark.long
 @given(
     st.lists(
         st.tuples(

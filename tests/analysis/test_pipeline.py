@@ -343,6 +343,7 @@ _STEP = st.tuples(
 )
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(st.lists(_STEP, max_size=25))
 def test_any_detections_and_any_clock_give_valid_lifecycles(

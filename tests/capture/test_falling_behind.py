@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from maskwatch.lab.rtsp import RtspServer
 
 _READER = """
@@ -25,6 +27,7 @@ with RtspSource(options, rate=25) as source:
 """
 
 
+@pytest.mark.long
 def test_after_a_pause_the_picture_is_current_and_skipped_ones_are_counted(
     clip_of: Callable[..., Path], root: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_detail_falls_with_blur_and_not_with_the_light() -> None:
     assert measure(cv2.GaussianBlur(scene(noise=0), (0, 0), 4)).detail < 0.35 * sharp
 
 
+@pytest.mark.long
 @pytest.mark.shared
 @pytest.mark.parametrize("clip", ["channy_mtcnn", "deshraj_mask", "intel_onebyone", "gituatu_mask"])
 def test_real_clips_of_fixed_cameras_are_healthy(shared_data: Path, clip: str) -> None:

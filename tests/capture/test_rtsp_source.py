@@ -104,6 +104,7 @@ def test_a_slow_reader_gets_the_newest_frame_and_skipped_ones_are_counted(
         assert second.sequence == 1
 
 
+@pytest.mark.long
 def test_a_camera_of_one_picture_a_second_is_not_taken_for_a_stalled_one(
     server: RtspServer, clip_of: ClipOf
 ) -> None:
@@ -134,6 +135,7 @@ def assert_none_is_wrong(frames: list[Frame], truth: dict[int, Image]) -> None:
         assert np.abs(frame.image.astype(int) - truth[number_of(frame.image)]).mean() < 0.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_lost_packets_cause_no_wrong_picture(

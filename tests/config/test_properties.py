@@ -92,6 +92,7 @@ def test_any_values_under_any_keys_end_in_a_configuration_or_problems(
     _check(_examined(tmp_path, raw), raw)
 
 
+@pytest.mark.long
 @given(st.data())
 @relaxed
 def test_the_example_with_one_changed_line_is_answered(tmp_path: Path, data: st.DataObject) -> None:

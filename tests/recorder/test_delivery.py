@@ -255,6 +255,7 @@ def test_a_backlog_drains_at_a_bounded_rate(harness: DeliveryHarness) -> None:
     assert len(harness.wait(1)) == 20
 
 
+@pytest.mark.long
 def test_the_widest_window_is_sent_and_written_in_one_turn(harness: DeliveryHarness) -> None:
     harness.sink.window = 1000
     harness.delivery = harness.new_delivery(RetryPolicy(rate=10_000.0))

@@ -54,6 +54,7 @@ def test_only_the_person_without_a_mask_is_reported_and_once(clip: Path, lines: 
     assert [p.mask.value for p in near] == ["bare"]
 
 
+@pytest.mark.long
 def test_two_runs_give_identical_bytes_even_under_load(clip: Path, lines: list[bytes]) -> None:
     """Frame times, boxes, evidence, ids and the pictures' hashes are all in these bytes."""
     stop = threading.Event()

@@ -65,6 +65,7 @@ def test_a_read_only_file_can_be_read(sound: Path, tmp_path: Path) -> None:
     assert read_everything(tmp_path / "copy.db") == 8
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), damages=st.integers(1, 40))
 def test_random_damage_raises_no_other_error_than_maskwatch_errors(

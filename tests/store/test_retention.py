@@ -106,6 +106,7 @@ def test_above_the_maximum_size_pictures_are_removed_before_rows(tmp_path: Path)
     store.close()
 
 
+@pytest.mark.long
 def test_above_the_maximum_size_of_rows_the_oldest_violations_are_removed(store: Store) -> None:
     fill(store, 700, pictures=False)
     store.changes.record([], [minute(index) for index in range(100)])
@@ -254,6 +255,7 @@ def test_freed_pages_are_returned_to_the_disk(store: Store) -> None:
     assert store.data_dir.database.stat().st_size < size / 2
 
 
+@pytest.mark.long
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     days=st.floats(0.5, 12, allow_nan=False),

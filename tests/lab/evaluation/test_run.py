@@ -51,6 +51,7 @@ def test_the_rate_of_a_slow_camera_is_the_rate_of_its_clip() -> None:
     assert camera_for(make_truth(rate=2.5), Path("a.mp4")).rate == 2.5
 
 
+@pytest.mark.long
 def test_a_clip_with_faults_is_kept_with_its_truth(tmp_path: Path) -> None:
     """A pass over a clip with a visitor without a mask gives a false alarm."""
     visitor = tmp_path / "visitor.mp4"
@@ -73,6 +74,7 @@ def test_a_visitor_without_a_mask_is_reported_once_and_a_masked_one_never() -> N
     assert (masked.required, masked.false_alarms) == (0, ())
 
 
+@pytest.mark.long
 def test_a_second_run_returns_the_same_results_from_the_cache(tmp_path: Path) -> None:
     """The clip is overwritten after the first run, so the second one cannot replay it."""
     plan = make_plan(kinds=("lone_masked",), seeds=1, quiet_seconds=0, cache=tmp_path)
@@ -82,6 +84,7 @@ def test_a_second_run_returns_the_same_results_from_the_cache(tmp_path: Path) ->
     assert list(run_plan(plan, PortraitsChoice(), jobs=1)) == first
 
 
+@pytest.mark.long
 def test_the_detector_runs_on_at_most_every_frame_with_the_gate() -> None:
     plan = make_plan(kinds=("walking_off",), seeds=1, quiet_seconds=0)
     ((_, result),) = run_plan(plan, PortraitsChoice(), jobs=1)

@@ -224,6 +224,7 @@ def test_infrared_has_no_colour_and_dusk_is_dark(tmp_path: Path) -> None:
     assert pictures["dusk"].mean() < 0.5 * pictures["day"].mean()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_can_be_rendered_and_shows_its_people(kind: str) -> None:
     scene = scene_named(kind, 5)
@@ -233,6 +234,7 @@ def test_every_kind_can_be_rendered_and_shows_its_people(kind: str) -> None:
     assert scene.kind in {kind, "two_cameras"}
 
 
+@pytest.mark.long
 def test_the_demo_has_four_visits_without_a_mask_and_none_in_the_hall() -> None:
     """`make demo` expects exactly these alerts."""
     required = []

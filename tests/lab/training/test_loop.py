@@ -70,6 +70,7 @@ def weights(model: keras.Model) -> np.ndarray:
     return np.concatenate([w.ravel() for w in model.get_weights()])
 
 
+@pytest.mark.long
 def test_the_loss_falls_and_the_history_records_it(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     """One row per epoch, progress in between, and better than chance at the end."""
     said: list[Progress | Epoch] = []
@@ -82,11 +83,13 @@ def test_the_loss_falls_and_the_history_records_it(photos: tuple[Photo, ...], tm
     assert [s for s in said if isinstance(s, Epoch)] == history
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_model(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     one, other = (train(photos, tmp_path / name, 2) for name in "ab")
     assert (weights(one) == weights(other)).all()
 
 
+@pytest.mark.long
 def test_a_stopped_run_resumes_where_it_was(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     """A run stopped in its third epoch and resumed has the weights of a run never stopped."""
 
