@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 from sqlalchemy import Select, String, cast, func, select, text
+from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Session, selectinload
 
 from maskwatch.domain import Change, Incident, Verdict
@@ -131,8 +132,9 @@ class EventDetail:
     steps: tuple[ChangeSummary, ...]
 
 
-# Raised by conversions when a column holds another type or format: SQLite checks neither.
-_CONVERSION_ERRORS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
+# Raised when a column holds another type or format, which SQLite does not check, or when an index
+# names a row that is missing.
+_DAMAGE_ERRORS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError, NoResultFound)
 
 
 @contextmanager
@@ -151,7 +153,7 @@ def read_session(path: Path) -> Iterator[Session]:
         with translate_errors(path), Session(engine) as session:
             check_revision(session.connection(), path, exact=True)
             yield session
-    except _CONVERSION_ERRORS as error:
+    except _DAMAGE_ERRORS as error:
         raise StoreDamagedError(
             f"the database {path} has contents that cannot be read: {error}"
         ) from error
