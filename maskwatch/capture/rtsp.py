@@ -7,6 +7,7 @@ picture in time it raises, even while FFmpeg hangs. Only closing may have to wai
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
 
 from maskwatch.capture.container import StreamOptions
@@ -101,6 +102,13 @@ class RtspSource:
         frame = self._maker.make(sample.video, self._sequence, sample.captured_at, sample.moment)
         self._sequence += 1
         return frame
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Return frame after frame until the stream fails. Raises SourceError."""
+        while True:
+            frame = self.read(self._options.open_timeout)
+            if frame is not None:
+                yield frame
 
     def stop(self) -> None:
         """Request the thread's end; `closed` is true once it has ended."""

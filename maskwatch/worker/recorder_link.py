@@ -112,7 +112,7 @@ class RecorderLink:
         now = self._clock.monotonic()
         if self._channel is None and now >= self._retry_at:
             self._retry_at = now + _RETRY_INTERVAL_S
-            self._channel = self._connect()
+            self._connect()
         if self._channel is None:
             self._refuse_snapshots()
         else:
@@ -130,16 +130,15 @@ class RecorderLink:
         if self._channel is not None:
             self._channel.close()
 
-    def _connect(self) -> Channel[FromRecorder] | None:
+    def _connect(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             sock.connect(self._path)
         except OSError:
             sock.close()
-            return None
-        channel = Channel(sock, FROM_RECORDER, max_blob=0)
-        channel.send(self._hello)
-        return channel
+            return
+        self._channel = Channel(sock, FROM_RECORDER, max_blob=0)
+        self._channel.send(self._hello)
 
     def _send(self, channel: Channel[FromRecorder]) -> None:
         while self._snapshots:

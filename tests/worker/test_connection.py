@@ -57,7 +57,7 @@ class FakeRecorder:
             self.channel.close()
         self.channel = Channel(sock, TO_RECORDER)
 
-    def receive(self, count: int, timeout: float = 10) -> list[msgspec.Struct]:
+    def receive(self, count: int, timeout: float = 40) -> list[msgspec.Struct]:
         """Return all messages since the start, once there are `count`."""
         deadline = time.monotonic() + timeout
         while len(self.received) < count:
@@ -86,7 +86,7 @@ class Worker:
     recorder_path: Path
     supervisor_gone: threading.Event
 
-    def wait(self, condition: Callable[[ToSupervisor], bool], timeout: float = 10) -> ToSupervisor:
+    def wait(self, condition: Callable[[ToSupervisor], bool], timeout: float = 40) -> ToSupervisor:
         """Return the first message to the supervisor that meets the condition."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
