@@ -26,7 +26,9 @@ LEARNT = 20
 def clip(path: Path, reason: BlindReason | None) -> Path:
     """Write a clip of the room with a fault of the picture; a frozen one repeats identical bytes."""
     render = FAULTY_VIEWS[reason] if reason else lambda at: scene(moment=at)
-    images = [render(number / RATE) for number in range(3 * RATE)]
+    # An encoder gives equal pictures different bytes: a frozen clip has a single one, and is looped.
+    count = 1 if reason is BlindReason.FROZEN else 3 * RATE
+    images = [render(number / RATE) for number in range(count)]
     return write_clip(path, images, rate=RATE, gop=1 if reason is BlindReason.FROZEN else RATE)
 
 
