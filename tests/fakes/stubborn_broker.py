@@ -24,6 +24,7 @@ class Behaviour:
         echo_canary: whether the canary comes back.
         v5: which version the client speaks.
         garbage: bytes sent instead of a CONNACK.
+        confirm_commands: whether a subscription to command topics is confirmed.
     """
 
     connack: int | None = 0
@@ -32,6 +33,7 @@ class Behaviour:
     echo_canary: bool = True
     v5: bool = True
     garbage: bytes = b""
+    confirm_commands: bool = True
 
 
 @dataclass
@@ -105,7 +107,7 @@ class StubbornBroker:
                 self._answer_connect(client)
             case 3:
                 self._take_publication(client, body)
-            case 8:
+            case 8 if self.behaviour.confirm_commands or b"/command/" not in body:
                 self._send(client, 0x90, body[:2] + self._v5(b"\0") + b"\x01")
             case 12:
                 self._send(client, 0xD0, b"")

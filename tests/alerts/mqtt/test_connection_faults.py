@@ -171,6 +171,18 @@ def test_a_delivery_without_an_acknowledgement_fails_and_reconnects(
     wait_until(lambda: len(broker.seen.connects) >= 2)
 
 
+def test_nothing_is_published_before_the_command_subscription_is_confirmed(
+    stubborn: Callable[[Behaviour], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
+) -> None:
+    """A client that sees `online` may send a command: the subscription must be in place by then."""
+    broker = stubborn(Behaviour(puback=0, confirm_commands=False))
+    sink = make_sink(broker.port, commands=True, ack_timeout=0.5)
+    recorder.start(sink, ready=False)
+    wait_until(lambda: len(broker.seen.connects) >= 2, what="it reconnects")
+    assert {topic for topic, _ in broker.seen.publications} == {f"{ROOT}/canary"}
+    assert not sink.ready
+
+
 def test_no_more_is_in_flight_than_window_and_receive_maximum(
     stubborn: Callable[[Behaviour], StubbornBroker], recorder: FakeRecorder, make_sink: MakeSink
 ) -> None:
