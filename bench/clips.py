@@ -8,8 +8,6 @@ from maskwatch.lab.scenes import Scene, default_heads, render
 from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Wear
 
-__all__ = ["SECONDS", "crowd", "crowd_clip"]
-
 SECONDS = 12.0
 _PLACES = (-1.2, -0.6, 0.0, 0.6, 1.2)
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-__all__ = ["Backoff", "RetryTimer"]
-
 _MAX_DOUBLINGS = 32  # enough for any cap, and no overflow
 
 

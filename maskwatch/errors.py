@@ -40,39 +40,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = [
-    "ConfigError",
-    "ControlError",
-    "DataError",
-    "DependencyError",
-    "DiskFullError",
-    "ManifestError",
-    "MaskwatchError",
-    "ModelError",
-    "PortInUseError",
-    "Problem",
-    "SecretError",
-    "SinkError",
-    "SourceEndedError",
-    "SourceError",
-    "SourceGarbageError",
-    "SourceNoVideoError",
-    "SourceNotFoundError",
-    "SourceRefusedError",
-    "SourceSilentError",
-    "SourceUnauthorizedError",
-    "SourceUnreachableError",
-    "StoreBusyError",
-    "StoreDamagedError",
-    "StoreDisplacedError",
-    "StoreError",
-    "StoreLockedError",
-    "StoreTooNewError",
-    "UsageError",
-    "WeightsError",
-    "WireError",
-]
-
 
 class MaskwatchError(Exception):
     """The root of all errors raised on purpose."""

@@ -15,8 +15,6 @@ from typing import TypeVar
 
 import msgspec
 
-__all__ = ["KIB", "MIB", "fsync_directory", "read_file", "read_json", "replace_file", "require_regular"]
-
 T = TypeVar("T")
 
 KIB = 1024

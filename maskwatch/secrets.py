@@ -10,8 +10,6 @@ import threading
 from typing import NoReturn, Self
 from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlunsplit
 
-__all__ = ["RedactingFilter", "Secret", "SecretUrl", "redact", "register_secret"]
-
 _MASK = "***"
 _MIN_LENGTH = 4  # a shorter secret is not distinguishable from ordinary text
 # A token in a chat service's URL: long, of letters and digits.

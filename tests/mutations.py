@@ -15,8 +15,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MUTATIONS", "Mutation"]
-
 ROOT = Path(__file__).resolve().parents[1]
 _FAILED = 1  # pytest's exit code when tests ran and some failed
 

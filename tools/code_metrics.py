@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Tree", "measure"]
-
 # Rooms from the ground floor up; an import is upward if it leads to a later row.
 _FLOORS = (
     "domain errors clock secrets files backoff reading writing",

@@ -31,8 +31,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-__all__ = ["BOARD", "Series", "draw", "draw_board", "fetch"]
-
 ROOT = Path(__file__).resolve().parents[1]
 BOARD = ROOT / "deploy/grafana/dashboards/maskwatch-fleet.json"
 _BACKGROUND, _CARD, _EDGE, _TEXT, _FAINT = "#111217", "#1b1d22", "#2c2f36", "#d5d6dc", "#8e9099"

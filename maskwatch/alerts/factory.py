@@ -7,8 +7,6 @@ from maskwatch.alerts.notify.sink import NotificationSink
 from maskwatch.alerts.sink import Sink
 from maskwatch.config.schema import Config
 
-__all__ = ["make_sinks"]
-
 
 def make_sinks(config: Config) -> list[Sink]:
     """Return the sinks of this configuration, not started yet; their names are stable and unique.

@@ -17,8 +17,6 @@ from maskwatch.config.schema import ChannelConfig, Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.secrets import redact
 
-__all__ = ["SelfTestResult", "run_self_test", "sink_names"]
-
 
 @dataclass(frozen=True, slots=True)
 class SelfTestResult:

@@ -19,18 +19,6 @@ from uuid import UUID
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = [
-    "CameraSnapshot",
-    "Delivery",
-    "DeliveryOutcome",
-    "DeliveryStatus",
-    "Report",
-    "Sink",
-    "StateSnapshot",
-    "StateUpdate",
-    "StatelessSink",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -12,8 +12,6 @@ from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 from maskwatch.vision.masks import MaskClassifier
 
-__all__ = ["build_detector", "build_pipeline"]
-
 
 def build_detector(config: Config, camera: CameraConfig) -> FaceDetector:
     """Load the face detector.

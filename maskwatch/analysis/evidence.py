@@ -18,8 +18,6 @@ from itertools import combinations
 from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import MaskLogits, Verdict
 
-__all__ = ["CLIP", "CorrelationWeight", "Evidence", "EvidenceLimits"]
-
 CLIP = 4.0
 """Maximum nats of one reading for a pair of classes; less than any useful threshold."""
 

@@ -10,8 +10,6 @@ import math
 
 from maskwatch.analysis.evidence import CorrelationWeight
 
-__all__ = ["FaceConfidence"]
-
 # Log-likelihood ratio of "a face" over "no face" for one score: a logistic regression on 1,749
 # detections of 32 px and more in 408 photographs in which every face was boxed by hand.
 _SLOPE = 11.6  # nats for each whole score

@@ -24,8 +24,6 @@ from maskwatch.privacy.anonymize import body_box
 from maskwatch.vision.camera_motion import CameraMotion
 from maskwatch.vision.face_motion import FacePatch
 
-__all__ = ["LivenessMonitor", "StillPlaces", "person_obstacle"]
-
 _SAME_PLACE = 0.6  # intersection over union
 _REMEMBERED_FOR = 600.0  # s
 

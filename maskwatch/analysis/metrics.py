@@ -8,8 +8,6 @@ from maskwatch.domain import Verdict
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["PipelineMetrics"]
-
 
 class PipelineMetrics:
     """Counters of one camera. Every zone counts from 0, so that its first person is an increase."""

@@ -8,8 +8,6 @@ from datetime import datetime
 
 from maskwatch.domain import OccupancyMinute, Verdict
 
-__all__ = ["Occupancy"]
-
 
 @dataclass(slots=True)
 class _ZoneCounts:

@@ -15,8 +15,6 @@ from statistics import fmean, median
 
 from maskwatch.domain import Box
 
-__all__ = ["Liveness", "MotionEvidence"]
-
 _TRAVEL = 0.15  # face heights
 _GROWTH = 0.14  # of the logarithm of the height
 _JITTER = 1.5  # px added to both limits: the boxes of small faces jitter more

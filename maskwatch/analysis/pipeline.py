@@ -35,8 +35,6 @@ from maskwatch.vision.quality import QualityGate
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["FaceDetecting", "Pipeline"]
-
 
 class FaceDetecting(Protocol):
     """Finds faces; `vision.faces.FaceDetector` with a score of `ANONYMIZE_SCORE` in the product."""

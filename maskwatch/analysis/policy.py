@@ -9,8 +9,6 @@ from maskwatch.analysis.visit import Visit
 from maskwatch.config.schema import DecisionConfig, ZoneRule
 from maskwatch.domain import Verdict
 
-__all__ = ["Action", "Policy"]
-
 
 class Action(Enum):
     """What to do about a visit in this frame."""

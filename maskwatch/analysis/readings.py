@@ -14,8 +14,6 @@ from maskwatch.telemetry import catalogue
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["MaskClassifying", "MaskReader"]
-
 _MAX_READINGS = 6  # per frame: the faces of a crowd are read in turn
 _REREAD_AFTER = 0.9  # of the correlation time, before a decided face is read again
 

@@ -10,8 +10,6 @@ from maskwatch.analysis.visit import Visit
 from maskwatch.domain import Box, Change, Detection, OccupancyMinute, Reading, Verdict
 from maskwatch.tracking.track import Track
 
-__all__ = ["FrameResult", "TrackView", "track_view"]
-
 
 @dataclass(frozen=True, slots=True)
 class TrackView:

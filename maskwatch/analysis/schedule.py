@@ -7,8 +7,6 @@ from datetime import date, datetime
 from maskwatch.config.schema import Schedule, Weekday
 from maskwatch.domain import DailyHours
 
-__all__ = ["WeeklySchedule"]
-
 _DAYS = tuple(Weekday)
 
 

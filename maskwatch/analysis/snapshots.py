@@ -20,8 +20,6 @@ from maskwatch.vision.preprocess import cut
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["CameraPictures", "faces_to_cover"]
-
 _BETTER = 1.3  # factor by which the score of a new picture must exceed that of the one before
 _JPEG_QUALITY = 85
 

@@ -9,8 +9,6 @@ from uuid import UUID
 
 from maskwatch.domain import Box, Change, ChangeKind, CloseReason, Violation
 
-__all__ = ["ViolationLifecycle"]
-
 _RESTATE_AFTER = 60.0  # s without any change after which the violation is sent again
 
 

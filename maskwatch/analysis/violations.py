@@ -13,8 +13,6 @@ from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.config.schema import CameraConfig
 from maskwatch.domain import Box, Change, CloseReason, Frame, IdSource, Violation
 
-__all__ = ["ViolationReporter"]
-
 Report = tuple[Change, bytes | None]
 """A change and its anonymized JPEG; None without a new picture."""
 

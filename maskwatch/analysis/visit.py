@@ -16,8 +16,6 @@ from maskwatch.domain import Detection, GateReason, Reading, Verdict
 from maskwatch.tracking.track import Track
 from maskwatch.vision.quality import Quality
 
-__all__ = ["Sighting", "Visit"]
-
 
 @dataclass(slots=True)
 class Visit:

@@ -9,8 +9,6 @@ from maskwatch.analysis.schedule import WeeklySchedule
 from maskwatch.config.schema import CameraConfig, ZoneConfig, ZoneRule
 from maskwatch.domain import Point, Polygon
 
-__all__ = ["Zone", "ZoneMap", "ZoneState"]
-
 
 @dataclass(frozen=True, slots=True)
 class Zone:

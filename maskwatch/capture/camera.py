@@ -34,8 +34,6 @@ from maskwatch.errors import (
 if TYPE_CHECKING:
     from maskwatch.capture.health import HealthMonitor
 
-__all__ = ["LiveCamera", "stream_options"]
-
 _CLOSE_POLL_S = 0.02
 # Errors that another transport would not change.
 _INDEPENDENT_OF_TRANSPORT = (

@@ -17,8 +17,6 @@ from maskwatch.config.schema import Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError
 from maskwatch.secrets import SecretUrl
 
-__all__ = ["StreamOptions", "open_file", "open_stream", "stream_info"]
-
 _MICROSECONDS = 1_000_000
 _MAX_DIAGNOSIS_S = 1.0
 # Of the time to the first picture: what is left is for finding out what is wrong.

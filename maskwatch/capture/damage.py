@@ -20,8 +20,6 @@ from av import logging as av_logging
 
 from maskwatch.secrets import redact
 
-__all__ = ["DamageFilter", "LogWatch"]
-
 _log = logging.getLogger(__name__)
 
 _DAMAGE_SIGNS = re.compile(

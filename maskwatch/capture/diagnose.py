@@ -24,8 +24,6 @@ from maskwatch.errors import (
     SourceUnreachableError,
 )
 
-__all__ = ["diagnose", "reason_of"]
-
 _REASONS: dict[type[SourceError], str] = {
     SourceRefusedError: "refused",
     SourceUnreachableError: "unreachable",

@@ -16,8 +16,6 @@ from maskwatch.capture.source import Fit, RateSampler, SourceCounts, native_size
 from maskwatch.domain.frame import Frame
 from maskwatch.errors import SourceEndedError, SourceGarbageError
 
-__all__ = ["EPOCH", "FileSource"]
-
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The wall time of a file's first frame, unless another is given."""
 

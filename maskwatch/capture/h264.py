@@ -14,8 +14,6 @@ from typing import Any, TypeAlias
 
 import av
 
-__all__ = ["FrameNumGaps", "SliceReassembler", "begins_picture", "nal_starts"]
-
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 _START_CODE = b"\x00\x00\x01"

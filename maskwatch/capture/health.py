@@ -19,8 +19,6 @@ from maskwatch.domain.camera import BlindReason
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["HealthLimits", "HealthMonitor", "View", "edge_correlation", "measure"]
-
 Plane = npt.NDArray[np.float32]
 
 _WIDTH = 64

@@ -10,8 +10,6 @@ import av
 
 from maskwatch.errors import SourceError
 
-__all__ = ["Mailbox", "Sample"]
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:

@@ -15,8 +15,6 @@ from maskwatch.domain.frame import Frame
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["FrameMaker", "upright_size"]
-
 _QUARTER = 90
 
 

@@ -15,8 +15,6 @@ from maskwatch.domain.detection import Detection
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Frame, Image
 
-__all__ = ["FindFaces", "ProbeReport", "probe_stream"]
-
 FindFaces = Callable[["Image"], Sequence[Detection]]
 
 _RATE = 5.0

@@ -28,8 +28,6 @@ from maskwatch.errors import (
 )
 from maskwatch.secrets import SecretUrl
 
-__all__ = ["ReachabilityProbe", "ReachabilityWait", "diagnose_rtsp_port"]
-
 _MAX_CONNECTIONS = 100  # at one time; each is a descriptor
 _MAX_WAIT_S = 0.5
 _POLL_S = 0.25

@@ -18,8 +18,6 @@ from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
 from maskwatch.errors import SourceEndedError, SourceError
 
-__all__ = ["LagMeter", "PauseDetector", "StreamReader"]
-
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 _MAX_LAG_S = 2.0

@@ -20,9 +20,6 @@ from maskwatch.backoff import Backoff
 from maskwatch.domain.camera import BlindReason, CameraState
 from maskwatch.errors import SourceError, SourceUnauthorizedError
 
-__all__ = ["ConnectionStatus", "ReconnectDelays", "ReconnectState", "Timeouts"]
-
-
 _DEFAULT = Backoff(first=1.0, cap=60.0, floor=0.2)
 _UNAUTHORIZED = Backoff(first=300.0, cap=300.0, min_fraction=0.5)
 

@@ -21,8 +21,6 @@ from maskwatch.errors import SourceGarbageError, SourceSilentError
 if TYPE_CHECKING:
     from maskwatch.capture.picture import FrameMaker
 
-__all__ = ["RtspSource"]
-
 
 class RtspSource:
     """One connection to a camera; it is opened at the first `read`, and never reopened.

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import HistogramBuffer
 
-__all__ = ["Fit", "RateSampler", "Size", "SourceCounts", "StreamInfo", "native_size"]
-
 Size = tuple[int, int]
 """(width, height) in pixels."""
 

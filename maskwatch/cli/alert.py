@@ -8,8 +8,6 @@ import click
 
 from maskwatch.cli.options import config_option, find_config
 
-__all__ = ["alert"]
-
 
 @click.group()
 def alert() -> None:

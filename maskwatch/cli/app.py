@@ -14,8 +14,6 @@ from click.shell_completion import CompletionItem
 from maskwatch.errors import MaskwatchError
 from maskwatch.secrets import redact
 
-__all__ = ["cli", "main"]
-
 # The overview's line of each verb. Kept here so that --help imports nothing.
 _VERBS = {
     "run": "Run the daemon.",

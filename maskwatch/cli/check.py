@@ -12,8 +12,6 @@ from maskwatch.cli.options import config_option, find_config, refuse
 if TYPE_CHECKING:
     from maskwatch.config.load import CheckedConfig
 
-__all__ = ["check", "schema"]
-
 
 @click.command()
 @click.argument("file", metavar="[CONFIG]", type=click.Path(path_type=Path), required=False)

@@ -9,8 +9,6 @@ import click
 from maskwatch.cli.options import data_location_options, find_data
 from maskwatch.errors import StoreDamagedError, StoreError
 
-__all__ = ["db"]
-
 _REMOVED_NAMES = {
     "picture": "pictures",
     "violation": "violations",

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from maskwatch.lab.demo import Demo, DemoResult
     from maskwatch.lab.listener import Arrival
 
-__all__ = ["demo"]
-
 
 @click.command(cls=CommandWithRenamedOptions, renamed={"--output": "--out"})
 @click.option(

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     OtherModel = tuple[str, Interpreter] | None
 
-__all__ = ["evaluate"]
-
 _Path = click.Path(path_type=Path)
 
 

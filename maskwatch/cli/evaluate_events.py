@@ -13,8 +13,6 @@ import click
 
 from maskwatch.cli.options import CommandWithRenamedOptions
 
-__all__ = ["WithEvents", "events"]
-
 _Path = click.Path(path_type=Path, exists=True)
 
 

@@ -15,8 +15,6 @@ import msgspec
 from maskwatch.domain import Verdict
 from maskwatch.store.queries import Attempt, ChangeSummary, DeliveryState, Event, EventDetail
 
-__all__ = ["FORMS", "as_json_line", "detail_lines"]
-
 _COLUMNS = (
     "id",
     "began",

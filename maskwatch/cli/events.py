@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from maskwatch.cli.options import DataLocation
     from maskwatch.store.queries import Filter
 
-__all__ = ["events"]
-
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORMATS = click.Choice(["table", "jsonl", "csv"])
 

@@ -10,8 +10,6 @@ import click
 
 from maskwatch.errors import ConfigError, ManifestError
 
-__all__ = ["models"]
-
 _Path = click.Path(path_type=Path)
 # The line of the key `model`; and what precedes every key: a BOM, and comments up to the line `---`.
 _MODEL = re.compile(r"""^(?:model|"model"|'model')[ \t]*:[^\r\n]*""", re.MULTILINE)

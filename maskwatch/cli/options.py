@@ -17,19 +17,6 @@ from maskwatch.errors import UsageError
 if TYPE_CHECKING:
     from maskwatch.config.schema import RetentionConfig
 
-__all__ = [
-    "CommandWithRenamedOptions",
-    "DataLocation",
-    "config_option",
-    "daemon_options",
-    "data_location_options",
-    "explicit_options",
-    "find_config",
-    "find_data",
-    "refuse",
-    "socket_of",
-]
-
 _DEFAULT_PATHS = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
 _RUNTIME_DIR = Path("/run/maskwatch")
 _RUNTIME_DIR_LINE = re.compile(r"""^runtime_dir:[ \t]*["']?(?P<value>[^"'\s#]+)""", re.MULTILINE)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from maskwatch.config.schema import CameraConfig
     from maskwatch.errors import SourceError
 
-__all__ = ["probe"]
-
 _SMALLEST_FACE = 32  # px: the daemon's default
 
 

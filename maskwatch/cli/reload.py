@@ -9,8 +9,6 @@ import click
 from maskwatch.cli.options import daemon_options, socket_of
 from maskwatch.errors import ConfigError, ControlError
 
-__all__ = ["reload"]
-
 _TIMEOUT = 60.0
 
 

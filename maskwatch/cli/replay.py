@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from maskwatch.config.schema import CameraConfig
     from maskwatch.replay.replay import Replay, ReplayedChange, ReplayStep
 
-__all__ = ["replay"]
-
 StepHandler = Callable[["ReplayStep"], None]
 
 

@@ -9,8 +9,6 @@ import click
 
 from maskwatch.cli.options import config_option, find_config
 
-__all__ = ["run"]
-
 
 @click.command()
 @config_option("The configuration file.")

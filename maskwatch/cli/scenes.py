@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from maskwatch.lab.scenes.portraits import Head
     from maskwatch.lab.truth import Truth
 
-__all__ = ["scenes"]
-
 _RESOLUTIONS = {"360p": (640, 360), "540p": (960, 540), "720p": (1280, 720), "1080p": (1920, 1080)}
 
 

@@ -10,8 +10,6 @@ import click
 if TYPE_CHECKING:
     from maskwatch.lab.rtsp import RtspServer
 
-__all__ = ["serve"]
-
 
 @click.command()
 @click.argument("clips", nargs=-1, required=True)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from maskwatch.ipc.control import CameraReport, StatusReport
 
-__all__ = ["status"]
-
 _TIMEOUT = 10.0
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from maskwatch.lab.training.loop import Progress
     from maskwatch.lab.training.settings import Recipe
 
-__all__ = ["need_training", "train"]
-
 _RATES = {"cctv": 1e-3, "paper": 1e-4, "features": 1e-3}
 _SIZES = {"cctv": 112, "paper": 224, "features": 128}
 

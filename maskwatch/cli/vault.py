@@ -9,8 +9,6 @@ import click
 
 from maskwatch.errors import DataError, UsageError
 
-__all__ = ["vault"]
-
 _MAX_PICTURE_MIB = 64
 
 

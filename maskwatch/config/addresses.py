@@ -8,8 +8,6 @@ from maskwatch.config.diagnostics import suggestion
 from maskwatch.config.schema import CameraConfig
 from maskwatch.secrets import SecretUrl
 
-__all__ = ["address_fault", "host_and_port", "is_network_address", "stream_url"]
-
 _SCHEMES = ("rtsp", "rtsps")
 _PORTS = {"rtsp": 554, "rtsps": 322}
 

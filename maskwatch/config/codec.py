@@ -11,8 +11,6 @@ import msgspec
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.secrets import Secret, SecretUrl
 
-__all__ = ["dec_hook", "enc_hook", "for_recorder", "for_worker"]
-
 _NONE = Secret("")
 
 

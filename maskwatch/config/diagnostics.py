@@ -10,8 +10,6 @@ from maskwatch.config.yaml_nodes import SourceLocation
 from maskwatch.errors import Problem
 from maskwatch.secrets import redact
 
-__all__ = ["Diagnostics", "KeyPath", "key_text", "suggestion"]
-
 _MIN_HIDDEN_LENGTH = 4
 KeyPath = tuple[str | int, ...]
 

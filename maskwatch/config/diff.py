@@ -10,8 +10,6 @@ import msgspec
 from maskwatch.config.codec import for_recorder
 from maskwatch.config.schema import CameraConfig, Config
 
-__all__ = ["Difference", "difference", "with_restart_keys_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:

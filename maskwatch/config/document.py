@@ -22,8 +22,6 @@ from maskwatch.config.validate import choices, expected
 from maskwatch.errors import MaskwatchError
 from maskwatch.secrets import Secret
 
-__all__ = ["Key", "documents", "example", "json_schema", "keys", "manual", "section_intro"]
-
 EXAMPLE = "config.example.yaml"
 MANUAL = "docs/configuration.md"
 SCHEMA = "docs/schemas/config.schema.json"

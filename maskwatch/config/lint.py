@@ -10,8 +10,6 @@ from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, Pictures
 from maskwatch.secrets import Secret
 
-__all__ = ["lint"]
-
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READABLE_BY_OTHERS = 0o044
 

@@ -21,8 +21,6 @@ from maskwatch.config.validate import Validator
 from maskwatch.config.yaml_nodes import SourceLocation, YamlError, parse
 from maskwatch.errors import ConfigError, Problem, SecretError
 
-__all__ = ["CheckedConfig", "check_config", "load"]
-
 MAX_BYTES = 1024 * 1024
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

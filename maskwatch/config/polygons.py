@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["polygon_fault"]
-
 Corner = tuple[float, float]
 _MIN_AREA = 1e-6  # of the picture: about two pixels of 1080p
 

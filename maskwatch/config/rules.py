@@ -25,8 +25,6 @@ from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
 from maskwatch.files import require_regular
 
-__all__ = ["apply_rules"]
-
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A Unix socket's address holds 108 bytes, the last of them zero.
 _MAX_SOCKET_PATH = 107

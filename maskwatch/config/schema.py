@@ -14,28 +14,6 @@ from msgspec import Meta
 
 from maskwatch.secrets import Secret, SecretUrl
 
-__all__ = [
-    "CameraConfig",
-    "ChannelConfig",
-    "Config",
-    "DecisionConfig",
-    "LinksConfig",
-    "LogConfig",
-    "LogFormat",
-    "MetricsConfig",
-    "MqttConfig",
-    "MqttVersion",
-    "Pictures",
-    "RetentionConfig",
-    "Schedule",
-    "StoreConfig",
-    "SupervisionConfig",
-    "Transport",
-    "Weekday",
-    "ZoneConfig",
-    "ZoneRule",
-]
-
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[float, Meta(gt=0)]

@@ -9,15 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-__all__ = [
-    "WITHHELD",
-    "WITHHELD_SECRET",
-    "SubstitutionContext",
-    "SubstitutionError",
-    "is_reference",
-    "variables",
-]
-
 # The value of an address with a secret where secrets are not requested.
 WITHHELD = "rtsp://withheld.invalid/"
 WITHHELD_SECRET = "withheld"  # noqa: S105 - a placeholder

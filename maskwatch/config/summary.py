@@ -5,8 +5,6 @@ from __future__ import annotations
 from maskwatch.config.addresses import stream_url
 from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig, StoreConfig
 
-__all__ = ["summary"]
-
 
 def summary(config: Config) -> str:
     """Return indented lines: node, cameras, destinations of alerts and metrics, retention."""

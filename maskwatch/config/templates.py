@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["WORDS", "fill", "template_fault"]
-
 WORDS = ("camera", "zone", "what", "time", "reason", "node", "id", "link")
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -21,8 +21,6 @@ from maskwatch.config.substitute import SubstitutionContext, SubstitutionError, 
 from maskwatch.config.yaml_nodes import Section, is_null, location
 from maskwatch.secrets import Secret, SecretUrl
 
-__all__ = ["Text", "Validator", "ValueProblem", "choices", "convert", "expected", "unwrapped"]
-
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _INTEGER = re.compile(r"[-+]?\d{1,18}")
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")

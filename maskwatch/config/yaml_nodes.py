@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 from yaml.composer import Composer
 
-__all__ = ["Section", "SourceLocation", "YamlError", "is_null", "location", "parse"]
-
 MAX_DEPTH = 40
 MAX_NODES = 100_000
 _MERGE = "<<"

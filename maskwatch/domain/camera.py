@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["BlindReason", "CameraState", "CameraStatus"]
-
 
 class CameraState(StrEnum):
     """The state of a camera's connection."""

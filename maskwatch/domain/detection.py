@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from maskwatch.domain.geometry import Box, Point
 
-__all__ = ["Detection"]
-
 
 @dataclass(frozen=True, slots=True)
 class Detection:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Image = npt.NDArray[np.uint8]
 
-__all__ = ["Frame"]
-
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["DailyHours"]
-
 
 @dataclass(frozen=True, slots=True)
 class DailyHours:

@@ -7,8 +7,6 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID, uuid5
 
-__all__ = ["IdSource", "LiveIds", "ReplayIds", "uuid7"]
-
 _REPLAY_NAMESPACE = UUID("6f7b1f0e-41f4-5d0e-9d0a-6d61736b7700")
 
 

@@ -10,8 +10,6 @@ from uuid import UUID
 
 from maskwatch.domain.ids import LiveIds
 
-__all__ = ["Incident", "IncidentKind", "OpenIncidents"]
-
 
 class IncidentKind(StrEnum):
     """What is wrong."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["GateReason", "MaskLogits", "Reading", "Verdict"]
-
 
 class Verdict(StrEnum):
     """The decision about a person; UNKNOWN where the evidence does not suffice."""

@@ -10,8 +10,6 @@ from uuid import UUID
 from maskwatch.domain.geometry import Box
 from maskwatch.domain.verdict import Verdict
 
-__all__ = ["Change", "ChangeKind", "CloseReason", "Violation"]
-
 
 class ChangeKind(StrEnum):
     """What happened to a violation (or an incident)."""

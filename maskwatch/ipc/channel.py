@@ -10,8 +10,6 @@ import msgspec
 
 from maskwatch.ipc.wire import MAX_BLOB, MAX_JSON, Reader, encode
 
-__all__ = ["Channel"]
-
 T = TypeVar("T")
 
 _CHUNK = 256 * 1024

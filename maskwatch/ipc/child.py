@@ -30,8 +30,6 @@ from maskwatch.ipc.peer_credentials import peer_of
 from maskwatch.ipc.wire import HEADER_BYTES, TO_CHILD
 from maskwatch.telemetry import logs
 
-__all__ = ["SupervisorChannel", "start", "tie_to_parent"]
-
 _PR_SET_PDEATHSIG = 1
 # Only the supervisor may report to systemd; a child that could write there could fake its health.
 _SUPERVISOR_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")

@@ -15,27 +15,6 @@ import msgspec
 from maskwatch.domain import CameraState, Incident
 from maskwatch.errors import ControlError
 
-__all__ = [
-    "CONTROL_SOCKET",
-    "MAX_LINE",
-    "Answer",
-    "CameraReport",
-    "ChildReport",
-    "CommandDone",
-    "Refused",
-    "ReloadDone",
-    "ReloadRequest",
-    "Request",
-    "RunCommand",
-    "StatusReport",
-    "StatusRequest",
-    "ask",
-    "control_socket",
-    "decode_answer",
-    "decode_request",
-    "encode_line",
-]
-
 CONTROL_SOCKET = "control.sock"
 MAX_LINE = 4 * 1024 * 1024
 """Most bytes of a line: the status of ten thousand cameras fits."""

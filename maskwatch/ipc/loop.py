@@ -11,8 +11,6 @@ from typing import Protocol
 
 from maskwatch.clock import Clock
 
-__all__ = ["EventLoop", "HasFileno", "Wakeup"]
-
 Callback = Callable[[], None]
 
 

@@ -18,30 +18,6 @@ from maskwatch.ipc.validation import check_change, check_minute, check_time
 from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import MetricsSnapshot
 
-__all__ = [
-    "Command",
-    "CommandExecuted",
-    "CommandResult",
-    "Configure",
-    "FromRecorder",
-    "Heartbeat",
-    "IncidentChanged",
-    "Metrics",
-    "OccupancyCounted",
-    "Ready",
-    "Record",
-    "Recorded",
-    "SnapshotTaken",
-    "SnoozeChanged",
-    "StatusChanged",
-    "Stop",
-    "ToChild",
-    "ToRecorder",
-    "ToSupervisor",
-    "WorkerHello",
-    "WorkerMisbehaved",
-]
-
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     """The base: `type` in the JSON names the class."""

@@ -7,8 +7,6 @@ import socket
 import struct
 from pathlib import Path
 
-__all__ = ["peer_of", "process_identity", "run_identity"]
-
 _CREDENTIALS = struct.Struct("3i")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["TokenBucket"]
-
 
 class TokenBucket:
     """Fills by `rate` tokens a second up to `capacity`, and starts full; times are monotonic seconds."""

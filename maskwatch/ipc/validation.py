@@ -10,8 +10,6 @@ from datetime import datetime
 
 from maskwatch.domain import Change, OccupancyMinute
 
-__all__ = ["check_change", "check_minute", "check_time"]
-
 _YEARS = range(1969, 2200)  # a clock without a battery begins at the end of 1969 in the far west
 _MAX_NUMBER = 1_000_000_000
 _MAX_LENGTH = 200

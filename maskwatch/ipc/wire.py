@@ -19,18 +19,6 @@ from maskwatch.config.codec import dec_hook, enc_hook
 from maskwatch.errors import WireError
 from maskwatch.ipc.messages import FromRecorder, ToChild, ToRecorder, ToSupervisor
 
-__all__ = [
-    "FROM_RECORDER",
-    "HEADER_BYTES",
-    "MAX_BLOB",
-    "MAX_JSON",
-    "TO_CHILD",
-    "TO_RECORDER",
-    "TO_SUPERVISOR",
-    "Reader",
-    "encode",
-]
-
 T = TypeVar("T")
 
 MAX_JSON = 4 * 1024 * 1024

@@ -12,8 +12,6 @@ import hmac
 
 from maskwatch.secrets import Secret
 
-__all__ = ["is_worker_token", "worker_token"]
-
 _PURPOSE = b"maskwatch worker token 1\n"
 
 

@@ -20,8 +20,6 @@ from typing import Self
 
 from maskwatch.errors import DependencyError, MaskwatchError
 
-__all__ = ["EmbeddedBroker", "free_port"]
-
 _READY = "ready"
 
 

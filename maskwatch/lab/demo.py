@@ -40,8 +40,6 @@ from maskwatch.lab.listener import Arrival, Listener
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.truth import Truth, truth_path
 
-__all__ = ["Demo", "DemoResult"]
-
 _NODE = "demo"
 _USER = "viewer"
 _PASSWORD_VARIABLE = "MASKWATCH_DEMO_PASSWORD"  # noqa: S105 - the name of a variable

@@ -17,8 +17,6 @@ from maskwatch.alerts.mqtt.payloads import ViolationPayload
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.errors import MaskwatchError
 
-__all__ = ["Arrival", "Listener"]
-
 
 @dataclass(frozen=True, slots=True)
 class Arrival:

@@ -6,8 +6,6 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["machine"]
-
 
 def machine() -> str:
     """Return processor, cores, system and Python version of this machine."""

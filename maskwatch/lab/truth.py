@@ -14,8 +14,6 @@ import msgspec
 from maskwatch.errors import DataError
 from maskwatch.files import MIB, read_json
 
-__all__ = ["Fake", "PersonFrame", "Truth", "TruthFrame", "Visit", "Wear", "truth_path"]
-
 _VERSION = 1
 _MAX_BYTES = 256 * MIB
 Rect = tuple[float, float, float, float]

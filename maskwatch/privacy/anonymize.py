@@ -20,8 +20,6 @@ from maskwatch.domain import Box, Polygon
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Anonymizer", "body_box", "face_area", "mosaic"]
-
 _LONGEST_SIDE = 1280  # px of the stored picture
 _COARSE_CELLS = 32  # along the longer side, outside the subject's body
 _MAX_FACE_CELLS = 8  # across a face with its margin

@@ -12,8 +12,6 @@ from maskwatch.domain import Box, Polygon, Verdict
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["COLOURS", "draw_box", "draw_outline"]
-
 Colour = tuple[int, int, int]
 
 # BGR; the palette of Okabe and Ito, which colour-blind people can distinguish.

@@ -19,8 +19,6 @@ from maskwatch.errors import DataError, DependencyError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-__all__ = ["embed", "extract", "new_key", "open_sealed", "public_key", "seal"]
-
 _CONTEXT = b"maskwatch vault 1"
 _KEY_BYTES = 32
 _NONCE = bytes(12)  # each sealing has a key of its own

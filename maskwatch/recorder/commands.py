@@ -16,8 +16,6 @@ from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.snoozes import SnoozeManager
 from maskwatch.store.store import Store
 
-__all__ = ["CommandHandler"]
-
 _log = logging.getLogger(__name__)
 _OWN_VERBS = frozenset({"acknowledge", "snooze"})
 

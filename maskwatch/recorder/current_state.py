@@ -12,8 +12,6 @@ from maskwatch.alerts.sink import StateSnapshot
 from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.store.store import Store
 
-__all__ = ["CurrentState", "load_current_state"]
-
 _MAX_ACKNOWLEDGED = 1000
 _MAX_UNACKNOWLEDGED = 1000
 _ACKNOWLEDGEMENT_WINDOW = timedelta(days=1)  # the longest that a channel waits for one

@@ -27,8 +27,6 @@ from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["OutboxDelivery", "RetryPolicy"]
-
 _log = logging.getLogger(__name__)
 _BACKOFF = Backoff(first=0.5, cap=60.0, min_fraction=0.1)
 _FAILURE_MEMORY = 3600.0  # seconds after which a failure that was not repeated no longer counts

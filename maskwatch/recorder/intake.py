@@ -21,8 +21,6 @@ from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["Acknowledge", "Intake"]
-
 _log = logging.getLogger(__name__)
 
 Acknowledge = Callable[[bool | None], None]

@@ -15,8 +15,6 @@ from maskwatch.store.record import subject_id
 from maskwatch.store.state import interruptions
 from maskwatch.store.store import Store
 
-__all__ = ["Interruptions"]
-
 _log = logging.getLogger(__name__)
 _ORPHANED_AFTER = 60.0  # seconds without a worker before its camera's violations are closed
 

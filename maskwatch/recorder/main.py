@@ -18,8 +18,6 @@ from maskwatch.store.recovery import Repair
 from maskwatch.store.store import Store, open_store
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["main", "serve"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -14,8 +14,6 @@ from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["ClockJumpDetector", "Maintenance"]
-
 _log = logging.getLogger(__name__)
 _MAX_SLICE_TIME = 0.05  # seconds of retention in one turn of the loop
 _CHECKPOINT_EVERY = 60.0

@@ -23,8 +23,6 @@ from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
 
-__all__ = ["IncidentDetector", "Monitor", "SupervisorReports"]
-
 _MAX_REASON = 200
 
 

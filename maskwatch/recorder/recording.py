@@ -12,8 +12,6 @@ from maskwatch.recorder.store_guard import StoreGuard
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.recorder.worker_connections import WorkerConnections
 
-__all__ = ["Recording"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:

@@ -41,8 +41,6 @@ from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.recorder.worker_connections import WorkerConnections, WorkerEvents
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["MakeSinks", "Recorder", "open_recorder"]
-
 MakeSinks = Callable[[Config], Sequence[Sink]]
 
 _MAX_WAIT = 0.25  # seconds of one turn of the loop without an event

@@ -16,8 +16,6 @@ from maskwatch.recorder.store_guard import StoreGuard
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["MAX_STOP", "SinkDeliveries"]
-
 MAX_STOP = 2.0
 """The most seconds for deliveries in flight to come back when the sinks stop."""
 

@@ -18,8 +18,6 @@ from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.store import Store
 
-__all__ = ["SnoozeManager"]
-
 _log = logging.getLogger(__name__)
 _MAX_SECONDS = 24 * 3600.0
 

@@ -17,8 +17,6 @@ from maskwatch.store.recovery import Repair
 from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["OpenDatabase", "StoreGuard"]
-
 _log = logging.getLogger(__name__)
 
 OpenDatabase = Callable[[Sequence[str], Meter], tuple[Store, Repair | None]]

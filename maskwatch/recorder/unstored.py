@@ -9,8 +9,6 @@ from uuid import UUID
 from maskwatch.domain import Change, Incident
 from maskwatch.store.record import Entry, subject_id
 
-__all__ = ["Key", "UnstoredBuffer", "key_of"]
-
 Key = tuple[UUID, int]
 """Identifies a change: its subject's id and its number."""
 

@@ -36,8 +36,6 @@ from maskwatch.recorder.intake import Intake
 from maskwatch.secrets import Secret
 from maskwatch.store.record import Entry
 
-__all__ = ["Newcomer", "WorkerConnections", "WorkerEvents"]
-
 _log = logging.getLogger(__name__)
 
 _MAX_UNSENT = 4 << 20

@@ -24,8 +24,6 @@ from maskwatch.privacy.draw import COLOURS, draw_box, draw_outline
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["AnnotatedVideo"]
-
 _CODEC = "libx264"
 _ZONE_COLOURS = {
     ZoneRule.REQUIRED: (230, 159, 0),

@@ -16,8 +16,6 @@ from maskwatch.config.schema import CameraConfig
 from maskwatch.domain import Box, Change, GateReason, Verdict
 from maskwatch.replay.replay import ReplayStep
 
-__all__ = ["Explanation", "TrackHistory", "evidence_svg"]
-
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 60
 

@@ -27,16 +27,6 @@ from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import analysis_size
 
-__all__ = [
-    "Replay",
-    "ReplayStep",
-    "ReplayedChange",
-    "choose_camera",
-    "clip_hash",
-    "default_config",
-    "replayed_changes",
-]
-
 _CHUNK = 1 << 20
 
 

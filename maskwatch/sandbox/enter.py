@@ -24,8 +24,6 @@ from pathlib import Path
 
 from maskwatch.sandbox import landlock, seccomp
 
-__all__ = ["enter", "readable_paths"]
-
 _log = logging.getLogger(__name__)
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_DESCRIPTORS = 256

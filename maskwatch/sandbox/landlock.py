@@ -13,8 +13,6 @@ import struct
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-__all__ = ["abi", "restrict"]
-
 _log = logging.getLogger(__name__)
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

@@ -15,8 +15,6 @@ import platform
 import struct
 from dataclasses import dataclass
 
-__all__ = ["restrict"]
-
 _log = logging.getLogger(__name__)
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2

@@ -14,8 +14,6 @@ from maskwatch.domain import Change
 from maskwatch.store.database import Database
 from maskwatch.store.models import ChangeRow, ViolationRow
 
-__all__ = ["Acknowledgement", "Acknowledgements", "acknowledge"]
-
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:

@@ -19,8 +19,6 @@ from maskwatch.store.engine import connect, read_engine, translate_errors
 from maskwatch.store.integrity import find_damage, move_aside
 from maskwatch.store.migrate import check_revision
 
-__all__ = ["backup", "check_backup", "copy_database", "restore"]
-
 
 def backup(source: Path, target: Path) -> int:
     """Copy the database as of one instant; return the bytes of the copy.

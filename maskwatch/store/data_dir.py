@@ -14,8 +14,6 @@ from typing import Self
 
 from maskwatch.errors import StoreError, StoreLockedError
 
-__all__ = ["DataDir", "DirectoryLock", "file_system_type", "free_bytes"]
-
 # statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
 _NETWORK_TYPES = {
     0x6969: "NFS",

@@ -21,8 +21,6 @@ from maskwatch.store.integrity import wal_and_shm
 from maskwatch.store.queries import picture_bytes, used_bytes
 from maskwatch.store.reserve import Reserve
 
-__all__ = ["Database"]
-
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")

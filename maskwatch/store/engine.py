@@ -21,8 +21,6 @@ from sqlalchemy.pool import QueuePool
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
 from maskwatch.store.data_dir import free_bytes
 
-__all__ = ["APPLICATION_ID", "connect", "read_engine", "translate_errors", "write_engine"]
-
 APPLICATION_ID = 0x6D736B77  # "mskw": identifies the file in its header
 
 _BUSY_SECONDS = 1.0

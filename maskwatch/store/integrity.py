@@ -10,8 +10,6 @@ from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.files import fsync_directory
 from maskwatch.store.engine import APPLICATION_ID, connect, translate_errors
 
-__all__ = ["find_damage", "move_aside", "wal_and_shm"]
-
 
 def wal_and_shm(path: Path) -> tuple[Path, Path]:
     """Return the -wal and -shm files that belong to a database file."""

@@ -13,8 +13,6 @@ from sqlalchemy import Connection, inspect, text
 from maskwatch.errors import StoreDamagedError, StoreError, StoreTooNewError
 from maskwatch.store.engine import translate_errors, write_engine
 
-__all__ = ["alembic_config", "check_revision", "current_revision", "head_revision", "upgrade"]
-
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 

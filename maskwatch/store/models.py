@@ -30,19 +30,6 @@ from sqlalchemy.types import TypeDecorator
 
 from maskwatch.domain import Change, Incident
 
-__all__ = [
-    "AttemptRow",
-    "Base",
-    "ChangeRow",
-    "IncidentRow",
-    "OccupancyRow",
-    "OutboxRow",
-    "OutboxState",
-    "SnoozeRow",
-    "UtcDateTime",
-    "ViolationRow",
-]
-
 _NAMES = {
     "ix": "ix_%(column_0_N_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",

@@ -21,8 +21,6 @@ from maskwatch.store.retention import Retention
 from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["acknowledge_offline", "prune"]
-
 
 def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
     """Acknowledge a violation in a data directory; return False for an unknown id.

@@ -20,8 +20,6 @@ from maskwatch.domain import Change, Incident
 from maskwatch.store.database import Database
 from maskwatch.store.models import AttemptRow, ChangeRow, OutboxRow, OutboxState
 
-__all__ = ["NEXT", "Backlog", "DeliveryResult", "Outbox", "PendingDelivery", "add_delivery"]
-
 NEXT = 0
 _KEPT_ATTEMPTS = 20
 _MAX_DETAIL = 500

@@ -12,8 +12,6 @@ from uuid import UUID
 
 from maskwatch.files import fsync_directory
 
-__all__ = ["StoredPicture", "orphans", "write_picture"]
-
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _NAME = re.compile(rf"{_ID}-[1-9]\d{{0,9}}\.jpg|\.{_ID}-[1-9]\d{{0,9}}\.jpg\.tmp")

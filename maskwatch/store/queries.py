@@ -29,23 +29,6 @@ from maskwatch.store.models import (
     ViolationRow,
 )
 
-__all__ = [
-    "Attempt",
-    "ChangeSummary",
-    "DeliveryState",
-    "Event",
-    "EventDetail",
-    "Filter",
-    "Inventory",
-    "event_detail",
-    "events",
-    "find_violation",
-    "inventory",
-    "picture_bytes",
-    "read_session",
-    "used_bytes",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Filter:

@@ -29,8 +29,6 @@ from maskwatch.store.reserve import Reserve
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["ChangeRecorder", "Entry", "RecordResult", "change_kind", "subject_id", "update_subject"]
-
 _log = logging.getLogger(__name__)
 
 

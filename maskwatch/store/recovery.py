@@ -30,8 +30,6 @@ from maskwatch.store.models import AttemptRow, Base, ChangeRow, IncidentRow, Out
 from maskwatch.store.outbox import add_delivery
 from maskwatch.store.record import update_subject
 
-__all__ = ["Repair", "finish_repair", "repair"]
-
 _log = logging.getLogger(__name__)
 _MAX_PROBES = 100_000  # single rows read between the readable ends of a damaged table
 _RESENT_AGE = timedelta(days=1)  # younger changes are sent again if their deliveries are lost

@@ -7,8 +7,6 @@ import os
 from maskwatch.files import fsync_directory
 from maskwatch.store.data_dir import DataDir, free_bytes
 
-__all__ = ["Reserve"]
-
 _CHUNK = 1 << 20
 
 

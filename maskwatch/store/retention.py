@@ -29,8 +29,6 @@ from maskwatch.store.pictures import orphans
 from maskwatch.store.queries import used_bytes
 from maskwatch.store.store import Store
 
-__all__ = ["Retention"]
-
 _SLICE = 50  # rows or files removed in one slice
 _PAGES = 256  # free pages returned to the disk in one slice
 _ORPHAN_AGE = timedelta(hours=1)

@@ -11,8 +11,6 @@ from maskwatch.store.database import Database
 from maskwatch.store.models import ChangeRow, SnoozeRow, ViolationRow
 from maskwatch.store.outbox import Outbox
 
-__all__ = ["Snoozes"]
-
 
 class Snoozes:
     """The snoozes in the database; one of each camera."""

@@ -16,8 +16,6 @@ from maskwatch.store.database import Database
 from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, ViolationRow
 from maskwatch.store.record import Entry
 
-__all__ = ["OpenViolation", "StateQueries", "interruptions"]
-
 _OWNER = "recorder"
 _MINUTE_FIELDS = tuple(field.name for field in fields(OccupancyMinute))
 

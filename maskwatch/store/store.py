@@ -22,8 +22,6 @@ from maskwatch.store.snoozes import Snoozes
 from maskwatch.store.state import StateQueries
 from maskwatch.telemetry.meter import Meter
 
-__all__ = ["Store", "open_store"]
-
 _log = logging.getLogger(__name__)
 _MAX_THOROUGH_CHECK = 64 << 20  # bytes up to which every start compares indexes with tables
 

@@ -19,8 +19,6 @@ from maskwatch.supervisor.commands import Reply
 from maskwatch.supervisor.http_servers import ConfiguredServer
 from maskwatch.telemetry.http import Request, Response, WebServer
 
-__all__ = ["AckPage", "AckPageServer"]
-
 _log = logging.getLogger(__name__)
 
 Acknowledge = Callable[[AckToken], CommandResult]

@@ -16,8 +16,6 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.incidents import CameraHealth, IncidentTracker
 from maskwatch.supervisor.metrics import SupervisorMetrics
 
-__all__ = ["CameraMonitor"]
-
 _log = logging.getLogger(__name__)
 
 # One text for each state, so that the filter of repeated lines never holds back a change of state.

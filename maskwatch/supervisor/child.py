@@ -21,8 +21,6 @@ from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner
 
-__all__ = ["ChildEvents", "ChildKind", "ManagedChild", "Phase"]
-
 _log = logging.getLogger(__name__)
 # A worker sends about 2 kB a second; while the supervisor is stopped, up to 1 MiB waits at the
 # worker's end (`Channel.limit`).

@@ -17,8 +17,6 @@ from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner
 
-__all__ = ["ChildFactory", "new_token_key", "recorder_socket"]
-
 
 def recorder_socket(config: Config) -> Path:
     return Path(config.runtime_dir) / "recorder.sock"

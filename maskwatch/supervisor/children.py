@@ -14,8 +14,6 @@ from maskwatch.supervisor.child_factory import ChildFactory
 from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
 
-__all__ = ["ChildProcesses"]
-
 
 class ChildProcesses(ChildEvents):
     """Holds the children, and decides which of them are to run.

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.children import ChildProcesses
 
-__all__ = ["CommandExecutor", "CommandRouter", "Reply"]
-
 _log = logging.getLogger(__name__)
 
 Reply = Callable[[CommandResult], None]

@@ -30,8 +30,6 @@ from maskwatch.supervisor.http_servers import HttpServers
 from maskwatch.supervisor.reload import Reloader
 from maskwatch.supervisor.start_up import StartUp
 
-__all__ = ["ControlHandler"]
-
 
 class ControlHandler:
     """Reads the state of the daemon's parts, and runs commands and reloads."""

@@ -14,8 +14,6 @@ from maskwatch.errors import ConfigError, ControlError
 from maskwatch.ipc.control import Answer, Refused, Request, decode_request, encode_line
 from maskwatch.ipc.peer_credentials import peer_of
 
-__all__ = ["ControlServer"]
-
 _log = logging.getLogger(__name__)
 _MAX_REQUEST = 64 * 1024
 _TIMEOUT = 10.0

@@ -20,8 +20,6 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.commands import CommandRouter
 from maskwatch.supervisor.metrics import SupervisorMetrics
 
-__all__ = ["ChildEventRouter"]
-
 _log = logging.getLogger(__name__)
 
 

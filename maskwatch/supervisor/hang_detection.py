@@ -6,8 +6,6 @@ from maskwatch.domain import CameraState
 from maskwatch.ipc.messages import Heartbeat
 from maskwatch.supervisor.timeouts import Timeouts
 
-__all__ = ["HangDetector"]
-
 # In these states frames must advance; in all others none are expected.
 _CONNECTED = frozenset({CameraState.LIVE, CameraState.BLIND})
 

@@ -11,8 +11,6 @@ from maskwatch.supervisor.readiness import Readiness
 from maskwatch.telemetry.collector import Collector
 from maskwatch.telemetry.http import MetricsPages, WebServer
 
-__all__ = ["ConfiguredServer", "HttpServers", "MetricsEndpoint"]
-
 
 class ConfiguredServer(ABC):
     """An HTTP server at the configured address, or none while it is disabled."""

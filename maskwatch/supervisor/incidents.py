@@ -10,8 +10,6 @@ from datetime import datetime
 from maskwatch.config.schema import SupervisionConfig
 from maskwatch.domain import CameraState, CameraStatus, Incident, IncidentKind, OpenIncidents
 
-__all__ = ["CameraHealth", "IncidentTracker"]
-
 _MAX_CLOSED = 200
 _CONNECTED = frozenset({CameraState.LIVE, CameraState.BLIND})
 

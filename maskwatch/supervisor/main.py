@@ -40,8 +40,6 @@ from maskwatch.supervisor.systemd import SystemdNotifier
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 
-__all__ = ["Supervisor", "serve"]
-
 _log = logging.getLogger(__name__)
 _UPDATE_INTERVAL = 1.0
 _SOCKET_CHECK_INTERVAL = 5.0

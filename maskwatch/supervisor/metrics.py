@@ -13,8 +13,6 @@ from maskwatch.telemetry.catalogue import Owner
 from maskwatch.telemetry.collector import Collector
 from maskwatch.telemetry.meter import MetricsSnapshot
 
-__all__ = ["SupervisorMetrics"]
-
 
 class SupervisorMetrics(ChildEvents):
     """Counts what the supervisor sees; used by its main thread only."""

@@ -8,8 +8,6 @@ import sys
 from maskwatch.config.schema import Config
 from maskwatch.errors import ModelError
 
-__all__ = ["check_model"]
-
 _TIMEOUT = 120.0
 
 

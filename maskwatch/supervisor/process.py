@@ -15,8 +15,6 @@ from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.wire import TO_SUPERVISOR
 
-__all__ = ["ChildProcess", "ProcessLauncher", "Spawn", "child_environment", "describe_exit"]
-
 # Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
 _MAX_BLOB = 0

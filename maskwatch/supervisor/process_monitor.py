@@ -11,8 +11,6 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.process_usage import read_usage
 
-__all__ = ["ProcessMonitor"]
-
 _log = logging.getLogger(__name__)
 
 

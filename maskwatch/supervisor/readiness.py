@@ -8,8 +8,6 @@ from maskwatch.clock import Clock
 from maskwatch.domain import CameraState, CameraStatus
 from maskwatch.telemetry.http import HealthStatus
 
-__all__ = ["Readiness"]
-
 _STUCK_AFTER = 10.0
 _MAX_NAMED = 5  # cameras that the text lists
 

@@ -19,8 +19,6 @@ from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.systemd import SystemdNotifier
 from maskwatch.telemetry import logs
 
-__all__ = ["Reloader"]
-
 _log = logging.getLogger(__name__)
 _SETTLE_TIMEOUT = 20.0
 

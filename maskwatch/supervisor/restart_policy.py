@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from maskwatch.backoff import Backoff
 from maskwatch.supervisor.timeouts import Timeouts
 
-__all__ = ["Pause", "RestartPolicy"]
-
 
 @dataclass(frozen=True, slots=True)
 class Pause:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from maskwatch.errors import ConfigError, StoreLockedError
 
-__all__ = ["RuntimeDir"]
-
 # The kernel limits the path of a Unix socket to 108 bytes, the final zero included.
 _MAX_PATH = 107 - len("/recorder.sock")
 

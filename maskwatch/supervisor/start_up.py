@@ -13,8 +13,6 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.timeouts import Timeouts
 
-__all__ = ["StartUp"]
-
 
 class StartUp(ChildEvents):
     """Starts the workers once the recorder runs, or takes too long.

@@ -8,8 +8,6 @@ import socket
 import time
 from collections.abc import Mapping
 
-__all__ = ["SystemdNotifier"]
-
 
 class SystemdNotifier:
     """Sends to the socket that NOTIFY_SOCKET names; never blocks and never fails.

@@ -13,8 +13,6 @@ from enum import StrEnum
 
 from maskwatch.domain import CameraState, ChangeKind, GateReason, IncidentKind, Verdict
 
-__all__ = ["METRICS", "Label", "Metric", "MetricKind", "Owner", "problem"]
-
 
 class MetricKind(StrEnum):
     """How a value behaves."""

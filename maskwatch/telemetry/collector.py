@@ -21,8 +21,6 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from maskwatch.telemetry.catalogue import METRICS, SAMPLES_REJECTED, Metric, MetricKind, Owner, problem
 from maskwatch.telemetry.meter import HistogramSample, Labels, Meter, MetricsSnapshot, Sample
 
-__all__ = ["Collector"]
-
 _MAX_VALUES = 500  # of one label whose values the configuration determines, for one child
 _MAX_LENGTH = 64  # of such a value, in characters: the longest name in a configuration
 

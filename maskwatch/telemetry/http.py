@@ -24,8 +24,6 @@ from prometheus_client.registry import Collector
 
 from maskwatch.errors import ConfigError, PortInUseError
 
-__all__ = ["HealthStatus", "MetricsPages", "Request", "Response", "Site", "WebServer"]
-
 log = logging.getLogger(__name__)
 
 _TEXT = "text/plain; charset=utf-8"

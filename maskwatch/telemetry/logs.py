@@ -29,8 +29,6 @@ from maskwatch.config.schema import LogConfig, LogFormat
 from maskwatch.secrets import RedactingFilter, redact
 from maskwatch.telemetry.nonblocking_handler import handler_for
 
-__all__ = ["ConsoleFormatter", "JsonFormatter", "RepeatFilter", "setup"]
-
 _logger = logging.getLogger(__name__)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))

@@ -13,8 +13,6 @@ import msgspec
 
 from maskwatch.telemetry.catalogue import METRICS
 
-__all__ = ["HistogramBuffer", "HistogramSample", "Meter", "MetricsSnapshot", "Sample"]
-
 Labels = tuple[tuple[str, str], ...]
 
 

@@ -16,8 +16,6 @@ import sys
 import threading
 from typing import TextIO
 
-__all__ = ["StderrCapture", "capture_stderr", "enable_libav_log"]
-
 _logger = logging.getLogger("maskwatch.native")
 _STDERR = 2
 _PIPE_BYTES = 1 << 20

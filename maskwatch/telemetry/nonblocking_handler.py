@@ -8,8 +8,6 @@ import select
 import stat
 from typing import TextIO
 
-__all__ = ["handler_for"]
-
 _MAX_WAIT = 0.2  # seconds to wait for a busy reader before a line is dropped
 _CHUNK = 4096  # PIPE_BUF of Linux: a writable pipe has space for this many bytes
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["Axis"]
-
 
 class Axis:
     """Position and velocity of one coordinate (Kalman 1960), in the caller's unit and seconds.

@@ -7,8 +7,6 @@ import math
 from maskwatch.domain import Box, Detection
 from maskwatch.tracking.kalman import Axis
 
-__all__ = ["Track"]
-
 # In face heights; for the size, in the logarithm of the height. A face is about 0.24 m high; people
 # walk at 1.4 m/s and start or stop within a second.
 _POSITION_NOISE = 0.08

@@ -9,8 +9,6 @@ from maskwatch.domain import Detection
 from maskwatch.tracking.assignment import assign
 from maskwatch.tracking.track import Track
 
-__all__ = ["Tracker"]
-
 _CONFIRMING_HITS = 2  # matches that make a track more than a slip of the detector
 _UNCONFIRMED_COAST = 0.6  # s that an unconfirmed track may stay unmatched
 _MIN_MISSED_FRAMES = 2.5  # frames that every track may miss

@@ -20,8 +20,6 @@ from maskwatch.domain import Box
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["CameraMotion", "Flow", "Grey", "find_shift"]
-
 Grey = npt.NDArray[np.float32]
 
 _MAX_STEPS, _PRECISION = 30, 0.003

@@ -19,8 +19,6 @@ from maskwatch.vision.camera_motion import Grey, find_shift
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["FacePatch"]
-
 _FACE = 24  # px of the face's longer side in the patch
 _SIDE = 3 * _FACE
 _INNER = slice(_FACE, 2 * _FACE)

@@ -19,8 +19,6 @@ from maskwatch.vision.weights import yunet_bytes
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["ANONYMIZE_SCORE", "FaceDetector", "analysis_size"]
-
 ANONYMIZE_SCORE = 0.3
 """Detections from this score on are covered in pictures, although the tracker ignores low scores."""
 

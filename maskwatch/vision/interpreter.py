@@ -13,8 +13,6 @@ import numpy.typing as npt
 from maskwatch.errors import DependencyError, ModelError
 from maskwatch.files import MIB, read_file
 
-__all__ = ["Dtype", "Interpreter", "Tensor"]
-
 Dtype = Literal["uint8", "int8", "float32"]
 MAX_MODEL: Final = 256 * MIB
 _DTYPES: Final[dict[str, Dtype]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}

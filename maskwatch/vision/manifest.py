@@ -20,22 +20,6 @@ from maskwatch.files import MIB, read_file, read_json, replace_file
 from maskwatch.vision.interpreter import MAX_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "LABELS",
-    "DataSource",
-    "Figure",
-    "InputSpec",
-    "Manifest",
-    "OutputSpec",
-    "default_manifest",
-    "load_interpreter",
-    "read_manifest",
-    "shipped_folder",
-    "shipped_manifests",
-    "write_manifest",
-]
-
 Label = Literal["with_mask", "without_mask", "mask_worn_incorrectly"]
 LABELS: Final[tuple[Label, Label, Label]] = ("with_mask", "without_mask", "mask_worn_incorrectly")
 DEFAULT_MODEL: Final = "masks-112"

@@ -15,8 +15,6 @@ from maskwatch.vision.manifest import default_manifest, load_interpreter, read_m
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["MaskClassifier"]
-
 
 class MaskClassifier:
     """One loaded mask model; not safe to share between threads."""

@@ -14,8 +14,6 @@ from maskwatch.vision.camera_motion import Grey, find_shift
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["MotionGate"]
-
 _CELL = 8  # px of the analysed picture: a quarter of the smallest face
 _SAMPLE_STEP = 4  # px between the samples of a cell
 _NOISE_FACTOR = 15.0  # of the quartile; five standard deviations of normal noise

@@ -21,8 +21,6 @@ from maskwatch.domain import Box
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Preprocess", "resize", "square"]
-
 
 def square(box: Box, margin: float) -> Box:
     """Return the square around the middle of `box`: longer side times ``1 + 2 * margin``."""

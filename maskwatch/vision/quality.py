@@ -14,8 +14,6 @@ from maskwatch.domain import Detection, GateReason
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Quality", "QualityGate", "pose"]
-
 _MAX_OUTSIDE = 0.12  # share of the face that may lie outside the picture
 _BOX_HEIGHT = 0.9  # of a face's height: four of five boxes that the detector draws are as high
 # Up to here turned faces of photographs that the model had never seen were judged as well as frontal

@@ -13,8 +13,6 @@ from maskwatch.errors import WeightsError
 from maskwatch.files import MIB, read_json
 from maskwatch.vision.manifest import shipped_folder
 
-__all__ = ["FaceDetectorManifest", "PublishedFile", "face_detector_manifest", "yunet_bytes"]
-
 _NAME: Final = "yunet-2023mar"
 _FORMAT: Final = 1
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from maskwatch.analysis.results import FrameResult
     from maskwatch.capture.camera import LiveCamera
 
-__all__ = ["CameraLoop"]
-
 _log = logging.getLogger(__name__)
 
 _READ_TIMEOUT_S = 0.5

@@ -15,8 +15,6 @@ from maskwatch.worker.status_reporter import StatusReporter
 if TYPE_CHECKING:
     from maskwatch.capture.source import SourceCounts
 
-__all__ = ["CameraReporter"]
-
 _LOADING_TIMEOUT_S = 60.0
 _METRICS_INTERVAL_S = 2.0
 

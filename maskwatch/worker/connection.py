@@ -19,8 +19,6 @@ from maskwatch.ipc.messages import Command, CommandResult, Ready, Recorded, Stop
 from maskwatch.worker.recorder_link import RecorderLink
 from maskwatch.worker.status_reporter import StatusReporter
 
-__all__ = ["WorkerConnection"]
-
 _log = logging.getLogger(__name__)
 
 _END_TIMEOUT_S = 2.0

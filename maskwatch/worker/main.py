@@ -19,8 +19,6 @@ from maskwatch.telemetry import native_stderr
 from maskwatch.worker.camera_loop import CameraLoop
 from maskwatch.worker.connection import WorkerConnection
 
-__all__ = ["main"]
-
 _log = logging.getLogger(__name__)
 
 

@@ -13,8 +13,6 @@ from typing import Final
 
 from maskwatch.clock import Clock
 
-__all__ = ["MallocTrim"]
-
 _INTERVAL_S: Final = 60.0
 
 

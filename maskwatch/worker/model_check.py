@@ -7,8 +7,6 @@ from pathlib import Path
 
 from maskwatch.errors import MaskwatchError
 
-__all__ = ["main"]
-
 
 def main(arguments: list[str]) -> int:
     """Load both models as a worker does; print the error, and return the exit code."""

@@ -27,8 +27,6 @@ from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
 from maskwatch.worker.resend_buffer import ResendBuffer
 
-__all__ = ["RecorderLink"]
-
 _log = logging.getLogger(__name__)
 
 _RETRY_INTERVAL_S = 0.25

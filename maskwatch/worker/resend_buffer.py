@@ -8,8 +8,6 @@ from uuid import UUID
 
 from maskwatch.domain import Change
 
-__all__ = ["ResendBuffer", "UnacknowledgedChange"]
-
 Key = tuple[UUID, int]
 
 

@@ -6,8 +6,6 @@ from maskwatch.config.schema import CameraConfig, Pictures
 from maskwatch.domain import CameraState
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["SnapshotRequest", "refusal"]
-
 _FRAME_TIMEOUT_S = 5.0  # the supervisor waits for the answer for twice that
 _MIN_INTERVAL_S = 2.0  # each snapshot costs a detection and an upload
 

@@ -13,8 +13,6 @@ from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import Heartbeat, Metrics
 from maskwatch.telemetry.meter import MetricsSnapshot
 
-__all__ = ["StatusReporter"]
-
 _HEARTBEAT_INTERVAL_S = 1.0
 _METRICS_INTERVAL_S = 5.0
 

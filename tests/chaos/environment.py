@@ -25,8 +25,6 @@ from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.samples import change, make_store
 from tests.fakes.waiting import SLACK
 
-__all__ = ["CAMERAS", "Disk", "Subscriber", "make_broker", "make_daemon", "prefill", "render_crowd"]
-
 CAMERAS = ("north", "south")
 # Restarts must keep pace with the kills; otherwise the storm tests the quarantine only.
 _TIMEOUTS = {

@@ -8,8 +8,6 @@ from collections import defaultdict, deque
 from maskwatch.errors import MaskwatchError
 from tests.fakes.quick_daemon import QuickDaemon
 
-__all__ = ["Health"]
-
 _GAP = 1.5  # seconds between two checks that belong to the same interval
 # Frames a second, of the configured five: an overloaded machine analyses fewer, and misses visits.
 # Heartbeats come once a second, so the rate is measured over several seconds.

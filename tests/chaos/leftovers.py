@@ -7,8 +7,6 @@ from pathlib import Path
 
 from maskwatch.supervisor.process_usage import read_usage
 
-__all__ = ["Leftovers"]
-
 _MAX_MORE = 3  # descriptors: connections vary
 
 

@@ -11,8 +11,6 @@ from uuid import UUID
 
 from maskwatch.lab.evaluation.matching import ReportedVisit
 
-__all__ = ["Reconciliation", "Stored", "read_journal", "read_store"]
-
 Key = tuple[str, int]
 
 

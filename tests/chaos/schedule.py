@@ -5,19 +5,6 @@ from __future__ import annotations
 import math
 import random
 
-__all__ = [
-    "CALM",
-    "FULL",
-    "KILLS",
-    "MIN_FAULTS",
-    "MIN_VIOLATIONS",
-    "MIN_VISITS",
-    "PHASE",
-    "make_schedule",
-    "required",
-]
-
-
 FULL = 600.0
 """The duration in seconds that the counts are for; a shorter storm needs its share of them."""
 KILLS = ("worker", "recorder", "supervisor")

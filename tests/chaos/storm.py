@@ -27,8 +27,6 @@ from tests.fakes.faked_clock import FakedClock
 from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.waiting import wait_until
 
-__all__ = ["Storm"]
-
 _POLL_INTERVAL = 0.4
 _MAX_PHASE = 60.0
 _MAX_CALM = 90.0

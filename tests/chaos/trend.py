@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BOUNDS", "Sample", "Trend", "draw", "trends", "write"]
-
 BOUNDS = {"MiB": 6.0, "descriptors": 6.0}
 """The growth in an hour up to which a process counts as flat."""
 _WARM_UP = 300.0  # seconds of each process that are left out: its bounded caches fill in this time

@@ -8,8 +8,6 @@ import yaml
 
 from tests.deploy.queries import DEPLOY
 
-__all__ = ["COMPOSE", "DOCKERFILE", "SERVICES"]
-
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["SCRAPE_WINDOW", "shorten_rules"]
-
 SCRAPE_WINDOW = "10s"  # processes send their metrics every 5 s
 _TIMES = {
     "[1m]": f"[{SCRAPE_WINDOW}]",

@@ -14,18 +14,6 @@ from enum import StrEnum, auto
 from tests.deploy.queries import Query, alert_queries, panel_queries, record_queries
 from tests.deploy.short_rules import SCRAPE_WINDOW
 
-__all__ = [
-    "ALERTS",
-    "PANELS",
-    "RECORDS",
-    "Effect",
-    "Fault",
-    "Reading",
-    "Series",
-    "Symptom",
-    "symptoms_of",
-]
-
 Series = list[tuple[Mapping[str, str], float]]
 
 

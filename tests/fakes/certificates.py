@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-__all__ = ["make_certificates", "self_signed"]
-
 
 def self_signed(folder: Path) -> Path:
     """Write certificate and key into one PEM file and return its path."""

@@ -20,15 +20,6 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
 
-__all__ = [
-    "ChildrenHarness",
-    "FakeProcess",
-    "FakeSpawner",
-    "RecordedEvents",
-    "config_with_cameras",
-    "heartbeat",
-]
-
 
 class FakeProcess:
     """Has a real channel; ends when the test calls `end`, or when it is killed."""

@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["make_clip", "make_sound", "number_of", "picture", "write_clip"]
-
 Image = npt.NDArray[np.uint8]
 
 _BITS = 10

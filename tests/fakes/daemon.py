@@ -15,8 +15,6 @@ from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_sock
 from maskwatch.lab.broker import free_port
 from tests.fakes.waiting import SLACK, wait_until
 
-__all__ = ["Daemon"]
-
 
 class Daemon:
     """`maskwatch run` with a configuration: `cameras` and `more` are YAML."""

@@ -20,8 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["FakedClock"]
-
 _LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _NOT_EXPORTED = (
     b"clock_nanosleep",

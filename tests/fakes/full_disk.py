@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MIB", "full_disk"]
-
 MIB = 1 << 20
 
 

@@ -10,8 +10,6 @@ import socket
 import threading
 from typing import Self
 
-__all__ = ["HostileCamera"]
-
 _SDP = (
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nt=0 0\r\n"
     "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"

@@ -15,8 +15,6 @@ from pathlib import Path
 from maskwatch.ipc.messages import Recorded
 from maskwatch.worker.main import main
 
-__all__ = ["JOURNALING_WORKER", "journal_environment"]
-
 JOURNALING_WORKER = "tests.fakes.journaling_worker"
 _VARIABLE = "MASKWATCH_TEST_JOURNAL"
 

@@ -20,16 +20,6 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from maskwatch.lab.broker import free_port
 from tests.fakes.waiting import SLACK, wait_until
 
-__all__ = [
-    "CANARY_PASSWORD",
-    "GatedMosquitto",
-    "Listener",
-    "Mosquitto",
-    "ReceivedMessage",
-    "password_lines",
-    "tls_lines",
-]
-
 CANARY_PASSWORD = "hunter2-canary"
 """The password of every account of `password_lines`; no log may contain it."""
 

@@ -10,8 +10,6 @@ from maskwatch.alerts.mqtt.topics import Topic, Topics
 from tests.fakes.mosquitto import Listener
 from tests.fakes.samples import change
 
-__all__ = ["TOPICS", "PublishedIncident", "alert", "alerts_of", "incidents_of", "violation_topic"]
-
 TOPICS = Topics("maskwatch", "test")
 
 Alert = tuple[str, int]

@@ -34,17 +34,6 @@ from tests.fakes.recorder_process import KEY as TOKEN_KEY
 from tests.fakes.recorder_process import FakeWorker
 from tests.fakes.waiting import wait_until
 
-__all__ = [
-    "IDLE_CAMERA",
-    "KEY",
-    "QuickDaemon",
-    "SmallDiskDaemon",
-    "channel",
-    "dead_cameras",
-    "is_alive",
-    "wait_started",
-]
-
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_CAMERA = "  - {name: door, url: 'rtsp://127.0.0.1:1/', enabled: false}"
 """A disabled camera: it has no worker, so that a test can connect as one."""

@@ -8,8 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-__all__ = ["picture", "write_csv"]
-
 _COLOURS = {
     "with_mask": (230, 180, 40),
     "without_mask": (120, 160, 220),

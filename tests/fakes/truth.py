@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from maskwatch.lab.truth import Truth
 
-__all__ = ["make_truth"]
-
 
 def make_truth(**fields: object) -> Truth:
     """Return the ground truth of an empty clip of 640 x 360 pixels, with some fields replaced."""

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from maskwatch.domain import BlindReason
 
-__all__ = ["FAULTY_VIEWS", "scene"]
-
 Image = npt.NDArray[np.uint8]
 
 _SIZE = (320, 180)

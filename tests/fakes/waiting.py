@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-__all__ = ["SLACK", "wait_until"]
-
 SLACK = 4.0
 """Factor of every timeout of a wait; only a failing test waits that long."""
 

@@ -16,8 +16,6 @@ from tests.deploy.short_rules import shorten_rules
 from tests.deploy.symptoms import Fault, Reading, Series, Symptom, symptoms_of
 from tests.fakes.waiting import wait_until
 
-__all__ = ["PendingSymptoms", "Watcher"]
-
 _QUIET_S = 6.0  # seconds without a change: processes report every 5 s
 _TIMEOUT = 300.0  # generous, for a busy machine
 

@@ -11,8 +11,6 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["mutate"]
-
 _HEADER = struct.Struct(">II")
 _EXTREME_VALUES: tuple[object, ...] = (
     *(

@@ -62,8 +62,6 @@ from maskwatch.telemetry.meter import Meter, MetricsSnapshot, Sample
 from maskwatch.vision.manifest import default_manifest, read_manifest
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
 
-__all__ = ["TARGETS", "run"]
-
 _ROOT = Path(__file__).resolve().parents[2]
 _DEEP = b"[" * 3000 + b"]" * 3000
 _START = b"\x00\x00\x01"

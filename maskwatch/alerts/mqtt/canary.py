@@ -12,8 +12,6 @@ from maskwatch.alerts.mqtt.connection import Acknowledged, Event, MqttConnection
 from maskwatch.alerts.mqtt.topics import Message
 from maskwatch.errors import SinkError
 
-__all__ = ["verify_publishing"]
-
 
 def verify_publishing(connection: MqttConnection, probe: Message, timeout: float) -> None:
     """Publish `probe`, and wait until it is acknowledged and received back.

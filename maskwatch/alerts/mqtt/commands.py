@@ -20,8 +20,6 @@ from maskwatch.alerts.mqtt.topics import Message, Topic
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.ipc.token_bucket import TokenBucket
 
-__all__ = ["MqttCommandHandler"]
-
 _CAMERA_VERBS = frozenset({"enable", "disable", "snooze", "snapshot"})
 _NODE_VERBS = frozenset({"acknowledge", "reload"})
 

@@ -26,15 +26,6 @@ from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.errors import SinkError
 from maskwatch.ipc.loop import HasFileno
 
-__all__ = [
-    "Acknowledged",
-    "Event",
-    "MqttConnection",
-    "Received",
-    "Subscribed",
-    "packet_bytes",
-]
-
 _CONNECT_TIMEOUT = 5.0
 # MQTT 5 reason codes of temporary refusals: packet id in use, quota exceeded.
 _TRANSIENT = frozenset({0x91, 0x97})

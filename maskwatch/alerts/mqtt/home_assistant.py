@@ -17,8 +17,6 @@ from maskwatch.alerts.mqtt.topics import CONTENT_JSON, Message, Topic, Topics
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import CameraState, ChangeKind
 
-__all__ = ["HomeAssistant"]
-
 _BIRTH = b"online"
 # People are counted once a minute; three minutes without a count make the value unknown.
 _COUNT_EXPIRES = 180

@@ -13,8 +13,6 @@ from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.sink import CameraSnapshot, StateSnapshot
 from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute, Snooze
 
-__all__ = ["OFFLINE", "ONLINE", "MessageBuilder"]
-
 ONLINE = b"online"
 OFFLINE = b"offline"
 

@@ -15,26 +15,6 @@ from msgspec import Meta
 
 from maskwatch.domain import CameraState, ChangeKind, CloseReason, IncidentKind, Verdict
 
-__all__ = [
-    "PAYLOADS",
-    "VERSION",
-    "BoxPayload",
-    "CameraStatePayload",
-    "CommandPayload",
-    "CommandResultPayload",
-    "IncidentPayload",
-    "OccupancyPayload",
-    "OpenIncident",
-    "OpenIncidentsPayload",
-    "OpenViolation",
-    "OpenViolationsPayload",
-    "PicturePayload",
-    "SnoozePayload",
-    "ViolationPayload",
-    "encode",
-    "schemas",
-]
-
 VERSION = 1
 
 Share = Annotated[float, Meta(ge=0, le=1)]

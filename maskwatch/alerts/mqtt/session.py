@@ -33,8 +33,6 @@ from maskwatch.domain import Change
 from maskwatch.errors import SinkError
 from maskwatch.ipc.loop import HasFileno
 
-__all__ = ["MqttSession", "RetainedTopics"]
-
 log = logging.getLogger(__name__)
 
 # Unacknowledged publications of state and answers, beside the window of deliveries.

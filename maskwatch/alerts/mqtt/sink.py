@@ -33,8 +33,6 @@ from maskwatch.ipc.loop import Wakeup
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.secrets import redact
 
-__all__ = ["MqttSink"]
-
 log = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(first=1.0, cap=60.0)

@@ -6,8 +6,6 @@ from maskwatch.alerts.mqtt.home_assistant import HomeAssistant
 from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.config.schema import CameraConfig
 
-__all__ = ["StaleTopics"]
-
 _CAMERA_TOPICS = (
     Topic.CAMERA_STATE,
     Topic.SNOOZE,

@@ -20,8 +20,6 @@ from maskwatch.config.schema import Config
 from maskwatch.domain import CameraStatus, OccupancyMinute, Snooze
 from maskwatch.ipc.messages import Command, CommandResult
 
-__all__ = ["StateChange", "StatePublisher"]
-
 # Lists of what is open are published again after a delivery, this often at most.
 _REFRESH_INTERVAL = 0.5
 # How long after a connect retained messages are checked for stale topics.

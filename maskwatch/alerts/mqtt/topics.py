@@ -9,18 +9,6 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
 
-__all__ = [
-    "CONTENT_JPEG",
-    "CONTENT_JSON",
-    "CONTENT_TEXT",
-    "Message",
-    "Topic",
-    "TopicSpec",
-    "Topics",
-    "decode_level",
-    "encode_level",
-]
-
 CONTENT_JSON = "application/json"
 CONTENT_JPEG = "image/jpeg"
 CONTENT_TEXT = "text/plain"

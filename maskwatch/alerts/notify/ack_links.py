@@ -18,8 +18,6 @@ from uuid import UUID
 from maskwatch.config.schema import Config
 from maskwatch.secrets import Secret
 
-__all__ = ["AckToken", "AckTokenSigner", "TokenError"]
-
 # Prefix of the signed text: a signature made for another purpose is never valid here.
 _PURPOSE = "maskwatch acknowledge 1"
 _LINK = re.compile(

@@ -10,8 +10,6 @@ from maskwatch.alerts.sink import Delivery
 from maskwatch.clock import Clock
 from maskwatch.domain import Change
 
-__all__ = ["Escalation", "HeldViolation"]
-
 # After a restart, violations that became due up to this many seconds ago are still sent, perhaps
 # for the second time.
 _MAX_OVERDUE = 300.0

@@ -17,8 +17,6 @@ from maskwatch.config.schema import ChannelConfig
 from maskwatch.config.templates import fill
 from maskwatch.domain import Change, ChangeKind, Incident, IncidentKind, Verdict
 
-__all__ = ["Notification", "NotificationRenderer"]
-
 # Alerts that a digest lists; more are only counted.
 _MAX_LINES = 20
 

@@ -9,8 +9,6 @@ from maskwatch.clock import Clock
 from maskwatch.config.schema import ChannelConfig
 from maskwatch.domain import Change, ChangeKind, DailyHours, Incident
 
-__all__ = ["BurstLimit", "accepts", "in_quiet_hours"]
-
 
 def accepts(channel: ChannelConfig, subject: Change | Incident) -> bool:
     """Return whether a channel's filters select this alert."""

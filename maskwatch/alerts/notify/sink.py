@@ -35,8 +35,6 @@ from maskwatch.config.schema import ChannelConfig, Config
 from maskwatch.domain import Change
 from maskwatch.ipc.messages import Command
 
-__all__ = ["NotificationSink"]
-
 log = logging.getLogger(__name__)
 
 _WINDOW = 200

@@ -25,14 +25,6 @@ from maskwatch.config.schema import ChannelConfig
 from maskwatch.errors import ConfigError, DependencyError
 from maskwatch.secrets import Secret, SecretUrl, redact
 
-__all__ = [
-    "AppriseTransport",
-    "NotificationTransport",
-    "WebhookTransport",
-    "make_transport",
-    "signature",
-]
-
 _TIMEOUT = 10.0
 # 4xx answers that are not about the alert. 408, 425, 429: too slow, too early, too many. The others: the
 # address or its credentials are wrong (a service that is being reinstalled answers 404); parking would

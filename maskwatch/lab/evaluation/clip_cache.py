@@ -21,15 +21,6 @@ from maskwatch.lab.evaluation.negatives import NegativePass, write_pass
 from maskwatch.lab.scenes import Head, render, scene_named
 from maskwatch.lab.truth import Truth, truth_path
 
-__all__ = [
-    "ClipCache",
-    "PlannedClip",
-    "cached_path",
-    "canonical_code",
-    "ensure_clip",
-    "renderer_fingerprint",
-]
-
 _SIZE = (960, 540)
 _FPS = 10.0
 _LIBRARIES = ("av", "numpy", "opencv-python-headless")

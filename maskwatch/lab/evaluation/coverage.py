@@ -9,8 +9,6 @@ import numpy as np
 from maskwatch.domain import Box
 from maskwatch.privacy.anonymize import body_box, face_area
 
-__all__ = ["UNCOVERED", "uncovered"]
-
 UNCOVERED = 0.1
 """Minimum visible share of a face's box for the face to count as shown."""
 

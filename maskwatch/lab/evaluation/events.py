@@ -13,8 +13,6 @@ from maskwatch.domain import Box
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, Rules, expected_events
 from maskwatch.lab.truth import PersonFrame, Truth
 
-__all__ = ["MIN_FACE_OVERLAP", "Alert", "ClipOutcome", "FalseAlarm", "Missed", "Reported", "judge_clip"]
-
 _REPORT_DELAY = 1.5
 """Seconds after the end of an event in which a report of it still counts."""
 MIN_FACE_OVERLAP = 0.25

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-__all__ = ["Estimate", "median", "rate_per_hour", "ratio", "share"]
-
 _Z = 1.959964  # two-sided 95 %
 _RESAMPLES = 1000
 

@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent
 
-__all__ = ["DueVisit", "Matching", "ReportedVisit", "due_visits", "match_reports"]
-
 # A report's time must lie between the visit's first and last sight. Capture stamps frames on arrival,
 # so network and decoding may add this much at both ends.
 _SLACK = timedelta(seconds=1.0)

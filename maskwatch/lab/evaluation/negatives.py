@@ -19,8 +19,6 @@ from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.truth import Truth, truth_path
 
-__all__ = ["NegativePass", "negative_passes", "write_pass"]
-
 _ROOM_SECONDS = 60.0
 _FPS = 10.0
 _SIZE = (960, 540)

@@ -10,8 +10,6 @@ from maskwatch.lab.evaluation.report import EventFigures, KindFigures
 from maskwatch.lab.evaluation.text import faults
 from maskwatch.lab.machine import machine
 
-__all__ = ["as_page"]
-
 _INTRODUCTION = """\
 # What the events suite measured
 

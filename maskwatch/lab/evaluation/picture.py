@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from maskwatch.lab.evaluation.intervals import Estimate
 from maskwatch.lab.evaluation.report import EventFigures, KindFigures
 
-__all__ = ["events_svg"]
-
 _WIDTH, _ROW, _TOP = 760, 15, 172
 _NAMES, _BARS = 150, 520
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#999999"

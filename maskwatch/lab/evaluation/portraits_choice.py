@@ -17,8 +17,6 @@ from maskwatch.lab.scenes.portraits import (
     portrait_files,
 )
 
-__all__ = ["PortraitsChoice", "choose_portraits"]
-
 
 @dataclass(frozen=True, slots=True)
 class PortraitsChoice:

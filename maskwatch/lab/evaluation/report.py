@@ -15,8 +15,6 @@ from maskwatch.lab.evaluation.intervals import Estimate, median, rate_per_hour, 
 from maskwatch.lab.evaluation.results import ClipResult
 from maskwatch.lab.evaluation.run import RATE
 
-__all__ = ["ErrorRates", "EventFigures", "GateFigures", "KindFigures", "summarise"]
-
 
 class GateFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The motion gate: required events missed with it on and off, frames, and detector runs."""

@@ -18,8 +18,6 @@ from maskwatch.lab.evaluation.clip_cache import canonical_code
 from maskwatch.lab.evaluation.events import ClipOutcome
 from maskwatch.lab.evaluation.tracks import TrackFindings
 
-__all__ = ["ClipResult", "ResultCache", "replay_fingerprint"]
-
 
 class ClipResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one clip with the motion gate, and (`ungated`) without it.

@@ -11,16 +11,6 @@ from enum import StrEnum
 
 from maskwatch.lab.truth import PersonFrame, Truth, Wear
 
-__all__ = [
-    "MIN_VISIBLE",
-    "Duty",
-    "Ending",
-    "ExpectedEvent",
-    "Rules",
-    "expected_events",
-    "judgeable",
-]
-
 MIN_VISIBLE = 0.15
 """Minimum visible share of a face for the face to count as being in view."""
 

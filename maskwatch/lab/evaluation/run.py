@@ -37,8 +37,6 @@ from maskwatch.vision.manifest import default_manifest, read_manifest
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["RATE", "CachedDetector", "EvaluationPlan", "camera_for", "make_plan", "run_plan"]
-
 
 class CachedDetector:
     """Wraps a detector and keeps its detections of every picture."""

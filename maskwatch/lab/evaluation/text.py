@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from maskwatch.lab.evaluation.events import ClipOutcome
 from maskwatch.lab.evaluation.report import EventFigures, KindFigures
 
-__all__ = ["as_text", "faults"]
-
 
 def as_text(figures: EventFigures) -> str:
     """Return the figures as tables, followed by every miss, false alarm and duplicate."""

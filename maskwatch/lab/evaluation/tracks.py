@@ -19,8 +19,6 @@ from maskwatch.lab.evaluation.rules import MIN_VISIBLE, Rules, judgeable
 from maskwatch.lab.truth import PersonFrame, Truth, Wear
 from maskwatch.replay.replay import ReplayStep, replayed_changes
 
-__all__ = ["FirstVerdict", "TrackEvaluation", "TrackFindings"]
-
 
 class FirstVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """The first verdict about a person who is always masked or never."""

@@ -10,8 +10,6 @@ import secrets
 from base64 import b64encode
 from collections.abc import Mapping
 
-__all__ = ["AuthScheme", "Authenticator"]
-
 _FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^",\s]+))')
 _REALM = "camera"
 

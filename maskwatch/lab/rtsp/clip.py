@@ -23,8 +23,6 @@ from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
 
-__all__ = ["CLOCK_RATE", "AccessUnit", "Clip", "Codec", "first_still", "last_still", "split_nals"]
-
 CLOCK_RATE = 90_000
 """Ticks a second of every RTP video clock (RFC 6184, RFC 7798)."""
 

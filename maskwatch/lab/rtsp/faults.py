@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, fields
 
-__all__ = ["Faults"]
-
 _DAMAGED_BYTES = 8
 _SWITCHES = ("stall", "silent", "garbage", "close", "no_video")
 # Type, minimum and maximum of each.

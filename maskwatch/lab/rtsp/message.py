@@ -11,16 +11,6 @@ from dataclasses import dataclass
 from maskwatch.lab.rtsp.clip import CLOCK_RATE, Clip, Codec
 from maskwatch.lab.rtsp.rtp import PAYLOAD_TYPE
 
-__all__ = [
-    "TRACK",
-    "MessageError",
-    "Request",
-    "describe",
-    "describe_without_video",
-    "read_request",
-    "reply",
-]
-
 TRACK = "track1"
 """Name of the one track in every description."""
 

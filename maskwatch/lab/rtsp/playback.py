@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from maskwatch.lab.rtsp.clip import CLOCK_RATE, AccessUnit, Clip
 from maskwatch.lab.rtsp.faults import Faults
 
-__all__ = ["Counts", "Mount", "Playback", "Segment", "Start"]
-
 
 @dataclass(frozen=True, slots=True)
 class Segment:

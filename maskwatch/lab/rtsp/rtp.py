@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 from maskwatch.lab.rtsp.clip import Codec
 
-__all__ = ["PAYLOAD_TYPE", "RtpStream", "interleave", "payloads"]
-
 PAYLOAD_TYPE = 96
 _MTU = 1400
 _PIECE = _MTU - 3  # a fragmented unit has two fragments or more, as RFC 6184 and RFC 7798 demand

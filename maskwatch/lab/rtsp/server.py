@@ -22,8 +22,6 @@ from maskwatch.lab.rtsp.faults import Faults
 from maskwatch.lab.rtsp.playback import Counts, Mount, Playback, Start
 from maskwatch.lab.rtsp.session import Session
 
-__all__ = ["RtspServer", "Started"]
-
 _T = TypeVar("_T")
 _ITERATIONS = 3  # of the loop, in which closed transports release their sockets
 _UNQUOTED = "/?=&"  # characters of a path

@@ -30,8 +30,6 @@ from maskwatch.lab.rtsp.transport import (
     open_udp_pair,
 )
 
-__all__ = ["Mounts", "Session"]
-
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, SET_PARAMETER, TEARDOWN"
 _CHANNEL = re.compile(r"interleaved=(\d+)")
 _PORTS = re.compile(r"client_port=(\d+)-(\d+)")

@@ -12,8 +12,6 @@ from typing import Protocol
 from maskwatch.lab.rtsp.faults import Faults
 from maskwatch.lab.rtsp.rtp import interleave
 
-__all__ = ["ClientConnection", "RtpSender", "TcpSender", "UdpSender", "open_udp_pair"]
-
 _DRIP_STEP_S = 0.05
 _FLUSH_S = 0.5
 _BURST = 16  # datagrams sent without a pause

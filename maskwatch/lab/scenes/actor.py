@@ -16,8 +16,6 @@ from maskwatch.lab.scenes.portraits import Head, back_of
 from maskwatch.lab.scenes.scene import Figure
 from maskwatch.lab.truth import Wear
 
-__all__ = ["CHANGE_TIME", "Actor", "ActorState"]
-
 CHANGE_TIME = 0.9
 """Seconds that putting a mask on or taking it off takes."""
 _COUGH_TIME = 1.4

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Colour", "Floats", "Image", "Points", "blend", "shade", "smooth_noise", "smoothstep"]
-
 # cv2's stubs type every result as an array of any number, so that these names only inform readers.
 _Array = npt.NDArray[Any]
 Image = _Array

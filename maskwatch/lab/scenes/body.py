@@ -17,8 +17,6 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, shade, smooth_noise
 
-__all__ = ["CANVAS", "NECK", "PHASES", "SCALE", "Body", "Garment", "Outfit", "Pose", "random_outfit"]
-
 SCALE = 300.0
 """Pixels per metre of the canvas."""
 CANVAS = (330, 540)

@@ -17,8 +17,6 @@ from maskwatch.lab.scenes.scene import Figure, Poster, Scene, Step, WearChange
 from maskwatch.lab.scenes.settings import SETTINGS
 from maskwatch.lab.truth import Wear
 
-__all__ = ["DEMO", "KINDS", "demo_scenes", "described", "scene_named"]
-
 DEMO = ("reception", "entrance", "hall")
 """Names of the demo's scenes, one for each camera."""
 KINDS: dict[str, Kind] = {**PEOPLE.kinds, **SETTINGS.kinds}

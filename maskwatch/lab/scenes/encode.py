@@ -12,8 +12,6 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Image
 
-__all__ = ["ClipWriter"]
-
 _CODECS = {"h264": "libx264", "hevc": "libx265"}
 
 

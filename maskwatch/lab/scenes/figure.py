@@ -17,8 +17,6 @@ from maskwatch.lab.scenes.portraits import FACE_GONE, turned
 from maskwatch.lab.scenes.room import Room
 from maskwatch.lab.truth import PersonFrame, Wear
 
-__all__ = ["Drawn", "Placed", "draw_actor", "level_for", "place"]
-
 Rect = tuple[float, float, float, float]
 _VISIBLE_BESIDE_HAND = 0.6  # share of a face that is visible beside a hand over its mouth
 _TURN = np.linspace(0, 2 * math.pi, 12, endpoint=False)

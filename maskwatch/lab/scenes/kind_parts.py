@@ -12,19 +12,6 @@ from maskwatch.lab.scenes.room import Block, Panel, Place, Side
 from maskwatch.lab.scenes.scene import Conditions, Figure, Scene, Step
 from maskwatch.lab.truth import Wear
 
-__all__ = [
-    "Kind",
-    "Register",
-    "any_wear",
-    "both_wears",
-    "everyday",
-    "scene_of",
-    "shallow",
-    "shelves",
-    "stop",
-    "walk",
-]
-
 _WEARS = (Wear.BARE, Wear.MASKED)
 _TAIL = 1.0
 """Seconds that a clip goes on after the last person has left."""

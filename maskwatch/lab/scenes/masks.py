@@ -16,8 +16,6 @@ from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, sh
 from maskwatch.lab.scenes.portraits import CANVAS, Head
 from maskwatch.lab.truth import Wear
 
-__all__ = ["DROP", "MaskStyle", "draw_mask", "random_style"]
-
 
 class MaskStyle(StrEnum):
     """The masks that people wear."""

@@ -15,8 +15,6 @@ from maskwatch.lab.scenes.room import Panel, Room
 from maskwatch.lab.scenes.scene import Poster, Screen
 from maskwatch.lab.truth import Fake, Wear
 
-__all__ = ["PlayingScreen", "draw_poster", "draw_shelf", "start_screen"]
-
 _SHEET = (360, 480)
 """Width and height of a poster's or screen's picture in pixels."""
 

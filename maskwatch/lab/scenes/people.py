@@ -24,8 +24,6 @@ from maskwatch.lab.scenes.scene import (
 )
 from maskwatch.lab.truth import Wear
 
-__all__ = ["PEOPLE"]
-
 PEOPLE = Register()
 
 

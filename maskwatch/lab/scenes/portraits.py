@@ -24,22 +24,6 @@ from maskwatch.errors import DataError, DependencyError
 from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, shade, smooth_noise, smoothstep
 from maskwatch.vision.faces import FaceDetector
 
-__all__ = [
-    "CANVAS",
-    "EYES",
-    "FACE_GONE",
-    "IPD",
-    "Head",
-    "back_of",
-    "cut_out",
-    "default_heads",
-    "faces_in",
-    "heads_from",
-    "packaged_portraits",
-    "portrait_files",
-    "turned",
-]
-
 CANVAS = (320, 384)
 """Width and height of a head's canvas in pixels."""
 EYES = (160.0, 172.0)

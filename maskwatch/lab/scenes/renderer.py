@@ -20,8 +20,6 @@ from maskwatch.lab.scenes.scene import Scene
 from maskwatch.lab.scenes.sensor import Sensor
 from maskwatch.lab.truth import Fake, PersonFrame, Truth, TruthFrame, Visit, truth_path
 
-__all__ = ["SceneRenderer", "render"]
-
 _HIDDEN = 255  # owner of pixels that a block covers
 
 

@@ -18,8 +18,6 @@ import numpy as np
 
 from maskwatch.lab.scenes.arrays import Colour, Floats, Image, smooth_noise
 
-__all__ = ["Block", "Layer", "Panel", "Place", "Room", "Side", "View", "build"]
-
 
 @dataclass(frozen=True, slots=True)
 class View:

@@ -11,17 +11,6 @@ from maskwatch.lab.scenes.masks import MaskStyle
 from maskwatch.lab.scenes.room import Panel, Place
 from maskwatch.lab.truth import Wear
 
-__all__ = [
-    "Conditions",
-    "Figure",
-    "Look",
-    "Poster",
-    "Scene",
-    "Screen",
-    "Step",
-    "WearChange",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Step:

@@ -10,8 +10,6 @@ import numpy as np
 from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.scene import Conditions
 
-__all__ = ["Sensor"]
-
 
 class Sensor:
     """Converts rendered pictures to the frames that a camera in these conditions encodes."""

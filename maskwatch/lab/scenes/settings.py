@@ -25,8 +25,6 @@ from maskwatch.lab.scenes.scene import (
 )
 from maskwatch.lab.truth import Wear
 
-__all__ = ["SETTINGS"]
-
 SETTINGS = Register()
 
 

@@ -23,21 +23,6 @@ if TYPE_CHECKING:
 
     from maskwatch.domain.frame import Image
 
-__all__ = [
-    "Augment",
-    "blur",
-    "classic",
-    "compress_h264",
-    "downscale",
-    "infrared",
-    "jitter",
-    "jpeg",
-    "light",
-    "noise",
-    "obstruct",
-    "rotate",
-]
-
 _INTERPOLATIONS = (cv2.INTER_AREA, cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 

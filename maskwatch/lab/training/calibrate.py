@@ -8,8 +8,6 @@ import numpy as np
 
 from maskwatch.lab.training.metrics import Floats, Ints, softmax
 
-__all__ = ["binary_confidence", "fit_temperature", "incorrect_threshold"]
-
 _MIN_TEMPERATURE: Final = 0.2
 _MAX_TEMPERATURE: Final = 8.0
 _MAX_FALSE_INCORRECT: Final = 0.02  # of the worn masks; a held-out source measured 0.016

@@ -25,20 +25,6 @@ from maskwatch.vision.manifest import LABELS, Figure, Manifest, write_manifest
 if TYPE_CHECKING:
     from maskwatch.vision.masks import MaskClassifier
 
-__all__ = [
-    "Comparison",
-    "Evaluation",
-    "EvaluationOptions",
-    "as_text",
-    "chosen",
-    "compare",
-    "evaluate_faces",
-    "load_other",
-    "record",
-    "without_leaks",
-    "write_pictures",
-]
-
 
 class Comparison(msgspec.Struct, frozen=True):
     """Another model (the float one) on the same crops, image by image."""

@@ -17,8 +17,6 @@ from maskwatch.lab.training.metrics import Floats, Ints
 from maskwatch.lab.training.network import backbone, predict
 from maskwatch.lab.training.settings import Settings
 
-__all__ = ["Classical", "extractor", "fit_classical"]
-
 
 @dataclass(frozen=True, slots=True)
 class Classical:

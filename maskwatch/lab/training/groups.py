@@ -14,8 +14,6 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["cut_from", "fingerprint", "near_any", "near_groups", "split_groups"]
-
 _MAX_GROUP_DISTANCE: Final = 6  # bits of 64 that may differ within a group
 _MAX_LEAK_DISTANCE: Final = 8  # bits of 64; a picture this near to a test picture is not trained on
 _BLOCK: Final = 1024

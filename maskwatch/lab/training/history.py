@@ -10,8 +10,6 @@ from typing import Final
 
 from maskwatch.errors import DataError
 
-__all__ = ["Epoch", "read_history", "write_history"]
-
 _FILE: Final = "history.csv"
 
 

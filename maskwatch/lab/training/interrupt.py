@@ -6,8 +6,6 @@ import signal
 from types import FrameType, TracebackType
 from typing import Self
 
-__all__ = ["InterruptGuard"]
-
 
 class InterruptGuard:
     """Raises KeyboardInterrupt after Ctrl-C even if TensorFlow swallows or replaces it.

@@ -8,8 +8,6 @@ from typing import Final
 from maskwatch.errors import DataError
 from maskwatch.vision.manifest import LABELS
 
-__all__ = ["class_files"]
-
 _SUFFIXES: Final = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 
 

@@ -20,8 +20,6 @@ from maskwatch.lab.training.network import build, load_model, predict, scaled
 from maskwatch.lab.training.sampler import Batch, Sampler, prefetch
 from maskwatch.lab.training.settings import Settings
 
-__all__ = ["Progress", "fit", "seed_everything"]
-
 _SMOOTHING: Final = 0.03
 _TEACHER_SHARE: Final = 0.6
 _STATE: Final = "state.keras"

@@ -34,18 +34,6 @@ from maskwatch.vision.preprocess import Preprocess
 if TYPE_CHECKING:
     from maskwatch.vision.masks import MaskClassifier
 
-__all__ = [
-    "BANDS",
-    "BinRow",
-    "ClassRow",
-    "Figures",
-    "ModelOutputs",
-    "classified",
-    "crops_of",
-    "figures",
-    "incorrect_figures",
-]
-
 BANDS: Final = (
     ("all", 0.0, np.inf), ("<16 px", 0.0, 16.0), ("16-24 px", 16.0, 24.0), ("16-32 px", 16.0, 32.0),
     ("24 px and more", 24.0, np.inf), ("32-64 px", 32.0, 64.0), (">64 px", 64.0, np.inf),

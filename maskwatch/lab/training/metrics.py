@@ -9,19 +9,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = [
-    "Bin",
-    "ClassFigures",
-    "Interval",
-    "balanced_accuracy",
-    "bootstrap",
-    "calibration_error",
-    "class_figures",
-    "confusion",
-    "reliability",
-    "softmax",
-]
-
 BINS: Final = 15
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]

@@ -13,8 +13,6 @@ import numpy.typing as npt
 from maskwatch.errors import WeightsError
 from maskwatch.lab.training.settings import Settings
 
-__all__ = ["backbone", "build", "load_model", "predict", "scaled"]
-
 _MOMENTUM: Final = 0.97
 _KERAS_WIDTHS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 

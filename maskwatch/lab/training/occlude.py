@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float32]
 
-__all__ = ["beard", "frontal", "glasses", "hand", "held", "paint_mask", "scarf"]
-
 # BGR; the common colours of masks are listed several times.
 _CLOTH = (
     (225, 190, 150), (215, 180, 120), (235, 235, 235), (210, 215, 215), (245, 245, 245), (25, 25, 25),

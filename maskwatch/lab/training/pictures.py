@@ -14,8 +14,6 @@ from maskwatch.files import MIB, read_file
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["folder_name", "limited", "read_picture", "scaled"]
-
 _LARGEST: Final = 256 * MIB
 
 

@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 
 from maskwatch.lab.training.history import Epoch
 
-__all__ = ["plot_confusion", "plot_history", "plot_reliability"]
-
 
 def _save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)

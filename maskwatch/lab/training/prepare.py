@@ -19,8 +19,6 @@ from maskwatch.lab.training.settings import Settings
 from maskwatch.lab.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector
 
-__all__ = ["Prepared", "prepare", "with_faces"]
-
 _DETECTION_SIDE: Final = 160  # px of a crop's longer side for the face detector
 _BORDER: Final = 32  # px of black around it: the detector misses faces that fill the picture
 _MIN_OVERLAP: Final = 0.4  # intersection over union from which a detection is the boxed face

@@ -16,9 +16,6 @@ from maskwatch.errors import DataError
 from maskwatch.lab.training.network import scaled
 from maskwatch.lab.training.rounding import rounded_depthwise
 
-__all__ = ["to_float", "to_int8", "to_int8_corrected"]
-
-
 _RANGE_CROPS: Final = 300
 _MEAN_CROPS: Final = 192
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from maskwatch.lab.training.prepare import Prepared
     from maskwatch.lab.training.settings import Settings
 
-__all__ = ["EvaluatedSet", "classification_report", "write_report"]
-
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedSet:

@@ -19,8 +19,6 @@ import numpy.typing as npt
 
 from maskwatch.lab.training.network import scaled
 
-__all__ = ["round_keeping_sum", "rounded_depthwise"]
-
 _LEVELS: Final = 127
 _BATCH: Final = 64
 

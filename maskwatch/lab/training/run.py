@@ -37,8 +37,6 @@ from maskwatch.vision.manifest import (
 )
 from maskwatch.vision.preprocess import Preprocess
 
-__all__ = ["ProgressReport", "resume_run", "start_run"]
-
 _LICENCES: Final = "see docs/model-card.md; pictures collected from the web, not shipped"
 
 

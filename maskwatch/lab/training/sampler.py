@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from maskwatch.domain import Detection
     from maskwatch.domain.frame import Image
 
-__all__ = ["CLASS_SHARE", "Batch", "Sampler", "prefetch"]
-
 CLASS_SHARE: Final = (0.40, 0.48, 0.12)
 _PAINTED: Final = {0: 0.08, 1: 0.14, 2: 0.30}  # share of a class painted onto faces without a mask
 _BOXED_WEIGHT: Final = 2.0  # faces of whole photographs resemble those in serving

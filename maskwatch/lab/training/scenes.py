@@ -22,8 +22,6 @@ from maskwatch.vision.manifest import LABELS
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
-__all__ = ["Scene", "read_scenes"]
-
 _LARGEST: Final = 256 * MIB
 
 

@@ -11,8 +11,6 @@ from msgspec import Meta
 from maskwatch.errors import DataError, UsageError
 from maskwatch.files import MIB, read_json
 
-__all__ = ["Recipe", "Settings", "read_settings", "write_settings"]
-
 Recipe = Literal["cctv", "paper", "features"]
 _FILE = "settings.json"
 

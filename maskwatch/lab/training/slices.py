@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from maskwatch.domain.frame import Image
 
-__all__ = ["found", "made"]
-
 _MAX_GREY_SPREAD: Final = 8.0  # mean spread of the channels, of 255, up to which a picture is grey
 _MAX_DARK: Final = 60.0  # mean luminance, of 255, below which a picture is dark
 _PROFILE_OFFSET: Final = 0.32  # nose's offset from the eyes' centre over the distance to the mouth

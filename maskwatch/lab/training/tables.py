@@ -16,8 +16,6 @@ from typing import Final, NamedTuple
 from maskwatch.errors import DataError
 from maskwatch.files import MIB, read_file
 
-__all__ = ["Origin", "read_leaks", "read_origins", "read_split"]
-
 _LARGEST: Final = 64 * MIB
 _SIDES: Final = ("train", "test")
 

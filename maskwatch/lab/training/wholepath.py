@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
     from maskwatch.vision.masks import MaskClassifier
 
-__all__ = ["Judgement", "PathBand", "PathFigures", "judge_scenes", "match", "path_figures"]
-
 _MIN_OVERLAP: Final = 0.4
 _BANDS: Final = (("<16 px", 0, 16), ("16-32 px", 16, 32), ("32-64 px", 32, 64), (">64 px", 64, np.inf))
 _BARE: Final = 1
