@@ -67,12 +67,13 @@ def check(config: Path | None, data_dir: Path | None) -> None:
 
 
 @db.command()
-@click.argument("target", type=click.Path(path_type=Path))
+@click.argument("target")
 @data_location_options
-def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
+def backup(config: Path | None, data_dir: Path | None, target: str) -> None:
     r"""Copy the database to TARGET, a new file or a directory, while the daemon runs.
 
-    The copy is a checked snapshot of the database. Pictures are ordinary files in the folder
+    A TARGET that ends with a slash is a directory; it is made if it does not exist. The copy is a
+    checked snapshot of the database. Pictures are ordinary files in the folder
     `pictures` of the data directory; copy them after the database with any tool.
 
     \b
@@ -85,10 +86,20 @@ def backup(config: Path | None, data_dir: Path | None, target: Path) -> None:
     from maskwatch.store.data_dir import DataDir
 
     directory = DataDir(find_data(config, data_dir).data_dir)
-    if target.is_dir():
-        target /= f"maskwatch-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
-    size = make_backup(directory.database, target)
-    click.echo(f"{target}: {size} bytes, checked")
+    path = Path(target)
+    if target.endswith("/"):
+        _make_directory(path)
+    if path.is_dir():
+        path /= f"maskwatch-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
+    size = make_backup(directory.database, path)
+    click.echo(f"{path}: {size} bytes, checked")
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot make the directory: {error.strerror}") from error
 
 
 @db.command()

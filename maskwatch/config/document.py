@@ -179,8 +179,6 @@ _HEAD = f"""\
 _SHOWN = {
     "cameras.name": "entrance",
     "cameras.url": "rtsp://camera-1.example/stream1",
-    "cameras.username": "viewer",
-    "cameras.password": "${ENTRANCE_PASSWORD:-}",
     "cameras.substream": "rtsp://camera-1.example/stream2",
     "cameras.time_zone": "Europe/Berlin",
     "cameras.zones.name": "door",

@@ -24,6 +24,7 @@ from maskwatch.config.schema import (
 from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
 from maskwatch.files import require_regular
+from maskwatch.secrets import Secret
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A Unix socket's address holds 108 bytes, the last of them zero.
@@ -80,7 +81,7 @@ class _Rules:
         self._address((*path, "url"), camera.url.reveal(), camera)
         if camera.substream is not None:
             self._address((*path, "substream"), camera.substream.reveal(), camera)
-        if camera.password and not camera.username:
+        if _is_set(camera.password) and not camera.username:
             self._report((*path, "password"), "a password without `username`")
         if camera.pictures is Pictures.VAULT and not camera.vault_key:
             self._report((*path, "vault_key"), "`pictures: vault` needs it", "maskwatch vault key FILE")
@@ -124,7 +125,7 @@ class _Rules:
             self._report((*path, "host"), "is a name or an address, not a URL", "see `port` and `tls`")
         if mqtt.topic_prefix.startswith(("$", "/")) or mqtt.topic_prefix.endswith("/"):
             self._report((*path, "topic_prefix"), "must not begin with $ or /, nor end with /")
-        if mqtt.password and not mqtt.username:
+        if _is_set(mqtt.password) and not mqtt.username:
             self._report((*path, "password"), "a password without `username`")
         if bool(mqtt.client_cert) != bool(mqtt.client_key):
             key = "client_cert" if mqtt.client_cert else "client_key"
@@ -137,12 +138,12 @@ class _Rules:
     def channel(self, path: KeyPath, channel: ChannelConfig, cameras: Sequence[str]) -> None:
         """The rules of one channel of `people`."""
         self._time_zone((*path, "time_zone"), channel.time_zone)
-        if channel.url and channel.webhook:
+        if _is_set(channel.url) and _is_set(channel.webhook):
             self._report(
                 (*path, "webhook"), "`url` and `webhook` exclude each other", "keep one of the two"
             )
-        if channel.webhook:
-            if not channel.webhook.reveal().startswith(("http://", "https://", WITHHELD)):
+        if _is_set(channel.webhook):
+            if not channel.webhook.reveal().startswith(("http://", "https://")):
                 self._report((*path, "webhook"), "is not an http:// or https:// address")
             if not channel.key:
                 self._report((*path, "key"), "a webhook needs a key to sign with")
@@ -193,6 +194,11 @@ class _Rules:
         """A named file exists and can be read."""
         if name and self._files:
             self._report(path, _file_fault(name))
+
+
+def _is_set(secret: Secret) -> bool:
+    """Return whether a secret has a value; one that is withheld may turn out to be empty."""
+    return secret.reveal() not in ("", WITHHELD, WITHHELD_SECRET)
 
 
 def _certificates(mqtt: MqttConfig) -> Iterable[tuple[str, str]]:

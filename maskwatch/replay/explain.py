@@ -13,16 +13,11 @@ from maskwatch.analysis.own_motion import Liveness
 from maskwatch.analysis.policy import Policy
 from maskwatch.analysis.results import TrackView
 from maskwatch.config.schema import CameraConfig
-from maskwatch.domain import Box, Change, GateReason, Verdict
+from maskwatch.domain import Change, GateReason, Verdict
 from maskwatch.replay.replay import ReplayStep
 
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 60
-
-# A face that moves but never leaves its place may be on a screen.
-_SCREEN_SECONDS = 8.0  # in view
-_SCREEN_EXTENT = 2.0  # face sizes that its boxes cover in all that time
-_SCREEN_MARGIN = 0.5
 
 
 @dataclass(slots=True)
@@ -39,8 +34,6 @@ class TrackHistory:
         heights: minimum and maximum height of the face in pixels.
         obstacles: what kept a violation from opening while the verdict was one to report, with seconds.
         violations: (seconds, change) of its violations.
-        extent: the area that its boxes covered, relative to the picture.
-        last_box: its latest box, relative.
     """
 
     number: int
@@ -53,30 +46,6 @@ class TrackHistory:
     heights: tuple[float, float] = (0.0, 0.0)
     obstacles: dict[str, float] = field(default_factory=dict)
     violations: list[tuple[float, Change]] = field(default_factory=list)
-    extent: Box | None = None
-    last_box: Box | None = None
-
-    def extend(self, box: Box) -> None:
-        """Add the face's box (relative) to the extent."""
-        old = self.extent or box
-        self.last_box = box
-        self.extent = Box(
-            min(old.x1, box.x1), min(old.y1, box.y1), max(old.x2, box.x2), max(old.y2, box.y2)
-        )
-
-    @property
-    def screen(self) -> Box | None:
-        """The ignored zone (relative) that would hide a face on a screen; None for any other face."""
-        box = self.last_box
-        if self.extent is None or box is None or self.alive_since is None:
-            return None
-        if self.last_moment - self.first_moment < _SCREEN_SECONDS:
-            return None
-        stays = (
-            self.extent.width <= _SCREEN_EXTENT * box.width
-            and self.extent.height <= _SCREEN_EXTENT * box.height
-        )
-        return self.extent.grown(_SCREEN_MARGIN).clipped(1.0, 1.0) if stays else None
 
 
 class Explanation:
@@ -96,8 +65,6 @@ class Explanation:
     def add(self, step: ReplayStep) -> None:
         for view in step.result.tracks:
             self._follow(view, step.moment)
-            if step.frame is not None and view.detected:
-                self.histories[view.number].extend(step.frame.relative(view.box))
         for change, _ in step.result.changes:
             history = self.histories.get(change.violation.track)
             if history is not None:
@@ -140,7 +107,6 @@ class Explanation:
             yield f"  reported  {text}"
         for obstacle, moment in history.obstacles.items():
             yield f"  held      from {moment:.2f} s: {obstacle}"
-        yield from _screen_hint(history)
         if not history.violations:
             yield f"  why       not reported: {self._reason(history)}"
 
@@ -153,17 +119,6 @@ class Explanation:
         if not history.points:
             return "no face of this track was fit to be judged"
         return f"the evidence came to {history.points[-1][1]:+.1f} of the {upper:+.1f} nats it takes"
-
-
-def _screen_hint(history: TrackHistory) -> Iterator[str]:
-    box = history.screen
-    if box is None:
-        return
-    corners = ((box.x1, box.y1), (box.x2, box.y1), (box.x2, box.y2), (box.x1, box.y2))
-    polygon = ", ".join(f"[{x:.3f}, {y:.3f}]" for x, y in corners)
-    seconds = history.last_moment - history.first_moment
-    yield f"  hint      moves, but never left its place in {seconds:.0f} s; a screen? then add a zone:"
-    yield f"            - {{name: screen, rule: ignored, polygon: [{polygon}]}}"
 
 
 def _liveness(history: TrackHistory) -> str:

@@ -115,6 +115,7 @@ class EventDetail:
     steps: tuple[ChangeSummary, ...]
 
 
+_LISTED_IDS = 5
 # Raised when a column holds another type or format, which SQLite does not check, or when an index
 # names a row that is missing.
 _DAMAGE_ERRORS = (ValueError, TypeError, AttributeError, msgspec.MsgspecError, NoResultFound)
@@ -203,20 +204,24 @@ def _event(row: ViolationRow, picture: str | None, alerts: dict[str, int]) -> Ev
 
 
 def find_violation(session: Session, start: str) -> UUID:
-    """Return the id of the one violation whose id begins with `start` (4 characters or more).
+    """Return the id of the one violation whose id begins with `start`.
 
     Raises:
-        UsageError: there is none, or more than one.
+        UsageError: there is none, or more than one; the message then lists some of them.
     """
     digits = start.replace("-", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
-        raise UsageError(f"{start!r} is not an id of a violation: expected 4 to 32 hexadecimal digits")
-    matches = select(ViolationRow.id).where(cast(ViolationRow.id, String).startswith(digits)).limit(2)
-    found = session.scalars(matches).all()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        raise UsageError(f"{start!r} is not an id of a violation: expected 1 to 32 hexadecimal digits")
+    matches = select(ViolationRow.id).where(cast(ViolationRow.id, String).startswith(digits))
+    found = session.scalars(matches.order_by(ViolationRow.id).limit(_LISTED_IDS + 1)).all()
     if not found:
         raise UsageError(f"there is no violation whose id begins with {start}")
     if len(found) > 1:
-        raise UsageError(f"more than one violation's id begins with {start}: give more of it")
+        more = ", ..." if len(found) > _LISTED_IDS else ""
+        raise UsageError(
+            f"more than one violation's id begins with {start}; give more of it: "
+            f"{', '.join(map(str, found[:_LISTED_IDS]))}{more}"
+        )
     return found[0]
 
 

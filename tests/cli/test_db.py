@@ -127,3 +127,9 @@ def test_prune_removes_what_its_dry_run_counts(
     assert count(data / "maskwatch.db") == 12
     assert run("db", "prune", "--config", config) == 0
     assert count(data / "maskwatch.db") == 4
+
+
+def test_a_backup_directory_that_is_missing_is_made(data: Path, tmp_path: Path) -> None:
+    assert run("db", "backup", "--data-dir", data, f"{tmp_path}/new/backups/") == 0
+    [copy] = (tmp_path / "new/backups").iterdir()
+    assert copy.name.startswith("maskwatch-")

@@ -107,9 +107,9 @@ def test_show_as_json_contains_the_changes(data: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("identifier", "message"),
     [
-        ("019d", "more than one"),
+        ("0", "more than one violation's id begins with 0; give more of it: 019d"),
         ("ffff", "there is no violation whose id begins with ffff"),
-        ("pancake", "expected 4 to 32 hexadecimal digits"),
+        ("pancake", "expected 1 to 32 hexadecimal digits"),
     ],
 )
 def test_an_ambiguous_or_unknown_id_is_a_usage_error(

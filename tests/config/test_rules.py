@@ -147,3 +147,17 @@ def test_a_withheld_key_is_not_reported_as_too_short(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(f"{CAMERA}links: {{enabled: true, key: '${{KEY}}'}}\n")
     assert load(path, environ={}, secrets=False).links.enabled
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mqtt: {password: '${PW:-}'}\n",
+        "people: [{name: a, url: '${URL:-}', webhook: 'https://chat.example/h', key: '${KEY:-}'}]\n",
+        "people: [{name: a, url: 'file:url', webhook: '${HOOK:-}'}]\n",
+    ],
+)
+def test_no_rule_judges_a_withheld_secret(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(CAMERA + text)
+    assert load(path, environ={}, secrets=False).cameras

@@ -67,18 +67,6 @@ def test_insufficient_evidence_is_given_in_nats() -> None:
     assert "of the +6.9 nats it takes" in text
 
 
-def test_for_a_face_that_moves_in_place_an_ignored_zone_is_suggested() -> None:
-    """A face on a screen sways like a person but stays in one place."""
-    script = [[face(320 + (i % 5) * 4, 180, 60)] for i in range(60)]
-    text = _text(script)
-    assert "hint      moves, but never left its place in" in text
-    assert "- {name: screen, rule: ignored, polygon: [[" in text
-
-
-def test_for_a_walker_no_zone_is_suggested() -> None:
-    assert "hint" not in _text([[face(40 + 10 * i, 150)] for i in range(55)])
-
-
 def test_the_plot_draws_each_judged_track_with_its_thresholds() -> None:
     explanation = _explanation(
         [[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)]
