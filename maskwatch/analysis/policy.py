@@ -54,8 +54,9 @@ def _zone_obstacle(visit: Visit, moment: float) -> str:
     """Return why no mask is required here and now; "" if it is."""
     zone = visit.zone
     if zone.rule is not ZoneRule.REQUIRED:
-        where = f"zone {zone.name!r}" if zone.name else "outside all zones"
-        return f"no mask is required: {where} is {zone.rule.value} now"
+        where = f"zone {zone.name!r}" if zone.name else "the place outside all zones"
+        rule = "outside its hours" if zone.off_hours else zone.rule.value
+        return f"no mask is required: {where} is {rule} now"
     if moment - visit.zone_since < zone.dwell:
         return f"in the zone for less than its dwell of {zone.dwell:g} s"
     return ""

@@ -23,11 +23,19 @@ class Zone:
 
 @dataclass(frozen=True, slots=True)
 class ZoneState:
-    """The zone at one point and time: its name ("" outside all), the rule now, the dwell (seconds)."""
+    """The zone at one point and time.
+
+    Attributes:
+        name: "" outside all zones.
+        rule: the rule now.
+        dwell: seconds.
+        off_hours: whether a mask is required here at other hours.
+    """
 
     name: str
     rule: ZoneRule
     dwell: float = 0.0
+    off_hours: bool = False
 
 
 # Where zones overlap, the least demanding rule wins: a small ignored zone drawn over a large one is
@@ -55,11 +63,9 @@ class ZoneMap:
         """Return the zone at a point (relative, 0 to 1) and its rule at that time (aware)."""
         for zone in self.zones:
             if zone.outline.contains(point):
-                return ZoneState(zone.name, self._rule_now(zone, at), zone.dwell)
-        rule = self._outside
-        if rule is ZoneRule.REQUIRED and not self._schedule.holds(at):
-            rule = ZoneRule.COUNTED
-        return ZoneState("", rule)
+                holds = self._schedule.holds(at) and zone.schedule.holds(at)
+                return _state(zone.name, zone.rule, zone.dwell, holds=holds)
+        return _state("", self._outside, 0.0, holds=self._schedule.holds(at))
 
     def analysed(self, point: Point) -> bool:
         """Return whether faces at a point (relative) are analysed: no ignored or private zone."""
@@ -72,11 +78,11 @@ class ZoneMap:
         """Outlines of what is blackened in every picture."""
         return tuple(zone.outline for zone in self.zones if zone.rule is ZoneRule.PRIVATE)
 
-    def _rule_now(self, zone: Zone, at: datetime) -> ZoneRule:
-        if zone.rule is not ZoneRule.REQUIRED:
-            return zone.rule
-        holds = self._schedule.holds(at) and zone.schedule.holds(at)
-        return ZoneRule.REQUIRED if holds else ZoneRule.COUNTED
+
+def _state(name: str, rule: ZoneRule, dwell: float, *, holds: bool) -> ZoneState:
+    """Return the state for a configured rule; `holds` says whether the schedules hold now."""
+    off_hours = rule is ZoneRule.REQUIRED and not holds
+    return ZoneState(name, ZoneRule.COUNTED if off_hours else rule, dwell, off_hours)
 
 
 def _zone(config: ZoneConfig, time_zone: str) -> Zone:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -17,8 +17,10 @@ from maskwatch.domain.frame import Frame
 from maskwatch.errors import SourceEndedError, SourceGarbageError
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-"""The wall time of a file's first frame, unless another is given."""
+"""The wall time of a file's first frame, where neither the caller nor the file names one."""
 
+# Recorders without a clock write 1904 or 1970.
+_NEVER_SET_BEFORE = 1990
 _ROUNDING_S = 0.001  # Matroska rounds times to milliseconds
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
@@ -29,7 +31,12 @@ class FileSource:
     Args:
         rate: frames to analyse per second of the file.
         rotation: degrees clockwise, in addition to the rotation that the file declares.
-        start: wall time of the file's first frame (aware).
+        start: wall time of the file's first frame (aware); None: the file's own creation time,
+            or `EPOCH` where it has none.
+
+    Attributes:
+        start: the wall time of the first frame.
+        start_is_known: whether the caller or the file named it.
 
     Raises:
         SourceError: the file is missing, or not a video.
@@ -42,15 +49,17 @@ class FileSource:
         rate: float = 5.0,
         fit: Fit = native_size,
         rotation: int = 0,
-        start: datetime = EPOCH,
+        start: datetime | None = None,
     ) -> None:
         self.counts = SourceCounts()
         self._path = str(path)
-        self._start = start
         self._sampler = RateSampler(rate, early=_ROUNDING_S * rate)
         self._maker = FrameMaker(fit, rotation)
         self._container = open_file(self._path)
         self.info = stream_info(self._container, "file")
+        known = start or _creation_time(self._container.metadata)
+        self.start_is_known = known is not None
+        self.start = known or EPOCH
         self._frames = self._decode()
 
     @property
@@ -110,7 +119,7 @@ class FileSource:
     def _frame(self, video: av.VideoFrame, moment: float) -> Frame:
         sequence = self.counts.sampled
         self.counts.sampled += 1
-        return self._maker.make(video, sequence, self._start + timedelta(seconds=moment), moment)
+        return self._maker.make(video, sequence, self.start + timedelta(seconds=moment), moment)
 
     def close(self) -> None:
         self._frames = iter(())
@@ -121,3 +130,12 @@ class FileSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _creation_time(metadata: Mapping[str, str]) -> datetime | None:
+    """Return the time in a container's tags (RFC 3339, UTC); None without a plausible one."""
+    try:
+        found = datetime.fromisoformat(metadata.get("creation_time", "")).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return found if found.year > _NEVER_SET_BEFORE else None

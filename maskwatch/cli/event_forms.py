@@ -71,7 +71,7 @@ def _table(events: Iterator[Event]) -> Iterator[str]:
 
 
 def _table_row(event: Event) -> tuple[str, ...]:
-    duration = "open" if event.ended is None else _span(event.ended - event.started)
+    duration = "open" if event.ended is None else _span(event.ended - event.first_seen)
     if event.close_reason == "interrupted":
         duration += " (interrupted)"
     return (
@@ -128,7 +128,8 @@ def detail_lines(detail: EventDetail, pictures: Path) -> Iterator[str]:
 def _end(event: Event) -> str:
     if event.ended is None:
         return "not yet"
-    return f"{_utc(event.ended)}  (after {_span(event.ended - event.started)}: {event.close_reason})"
+    in_view = _span(event.ended - event.first_seen)
+    return f"{_utc(event.ended)}  (in view for {in_view}: {event.close_reason})"
 
 
 def _change_lines(summary: ChangeSummary, pictures: Path) -> Iterator[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -23,7 +24,7 @@ StepHandler = Callable[["ReplayStep"], None]
 class _Options(TypedDict):
     config_file: Path | None
     camera: str | None
-    start: datetime | None
+    start: str | None
     annotate: Path | None
     pictures: Path | None
     gate: bool
@@ -42,7 +43,12 @@ class _Options(TypedDict):
     help="Configuration file; without one, all defaults.",
 )
 @click.option("--camera", help="Camera whose rules apply; needed when the file has several cameras.")
-@click.option("--start", type=click.DateTime(), help="UTC time of the first frame, for schedules.")
+@click.option(
+    "--start",
+    metavar="TIME",
+    help="Time of the first frame, for schedules; in the camera's time zone unless it names another.  "
+    "[default: the file's creation time]",
+)
 @click.option("--annotate", type=click.Path(path_type=Path), help="Write a video with boxes here.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Write the alerts' pictures here.")
 @click.option("--gate/--no-gate", default=True, help="Whether frames without motion are skipped.")
@@ -64,6 +70,8 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
     run = _prepare(clip, options)
     steps = iter(run)
     first = list(islice(steps, 1))  # an unreadable clip fails here, before any file is written
+    if not options["start"]:
+        _report_start(run)
     with ExitStack() as stack:
         handlers = [_printer(as_json=options["as_json"])]
         if options["annotate"]:
@@ -88,16 +96,39 @@ def _refuse_overwriting(clip: Path, options: _Options) -> None:
 
 
 def _prepare(clip: Path, options: _Options) -> Replay:
-    from datetime import UTC
-
-    from maskwatch.capture.file import EPOCH
     from maskwatch.config.load import load
     from maskwatch.replay.replay import Replay, choose_camera, default_config
 
-    file, start = options["config_file"], options["start"]
+    file = options["config_file"]
     config = load(file, secrets=False) if file else default_config(clip)
-    begin = start.replace(tzinfo=UTC) if start else EPOCH
-    return Replay(clip, config, choose_camera(config, options["camera"]), begin, gated=options["gate"])
+    camera = choose_camera(config, options["camera"])
+    start = _parse_start(options["start"], camera.time_zone) if options["start"] else None
+    return Replay(clip, config, camera, start, gated=options["gate"])
+
+
+def _parse_start(text: str, time_zone: str) -> datetime:
+    """Return a time in UTC, read in `time_zone` unless it names another offset itself."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--start: {text!r} is not a time: expected 2026-03-01T12:00, or 2026-03-01T12:00+01:00"
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(time_zone))).astimezone(UTC)
+
+
+def _report_start(run: Replay) -> None:
+    """Report the assumed time where a schedule depends on it."""
+    from maskwatch.config.schema import Schedule
+
+    rules = (run.camera.schedule, *(zone.schedule for zone in run.camera.zones))
+    if run.start is None or all(rule == Schedule() for rule in rules):
+        return
+    local = run.start.astimezone(ZoneInfo(run.camera.time_zone))
+    origin = "the file's creation time" if run.start_is_known else "assumed: the file names no time"
+    click.echo(
+        f"The first frame is of {local:%a %Y-%m-%d %H:%M %Z} ({origin}); --start sets it.", err=True
+    )
 
 
 def _printer(*, as_json: bool) -> StepHandler:

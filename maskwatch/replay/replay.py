@@ -18,7 +18,7 @@ import msgspec
 from maskwatch.analysis.build import build_pipeline
 from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
 from maskwatch.analysis.results import FrameResult
-from maskwatch.capture.file import EPOCH, FileSource
+from maskwatch.capture.file import FileSource
 from maskwatch.config.schema import CameraConfig, Config, Pictures
 from maskwatch.domain import Box, Change, ChangeKind, Frame, OccupancyMinute, ReplayIds
 from maskwatch.errors import ConfigError, SourceError
@@ -63,7 +63,8 @@ class Replay:
         clip: the file.
         config: models and weights.
         camera: rules, rate and rotation.
-        start: wall time (aware) of the file's first frame; schedules depend on it.
+        start: wall time (aware) of the file's first frame; None: see `FileSource`. Schedules depend
+            on it.
         gated: whether frames without motion are skipped, as in the service.
         detector: used instead of a new one.
 
@@ -71,6 +72,7 @@ class Replay:
         meter: holds the metrics of the run.
         frames, analysed, opened: number of frames, of analysed ones, and of opened violations.
         minutes: the occupancy so far.
+        start, start_is_known: as those of `FileSource`, from the first step on.
 
     Raises:
         SourceError: the file is missing or no video (when iterated).
@@ -82,7 +84,7 @@ class Replay:
         clip: Path,
         config: Config,
         camera: CameraConfig,
-        start: datetime = EPOCH,
+        start: datetime | None = None,
         *,
         gated: bool = True,
         detector: FaceDetecting | None = None,
@@ -90,7 +92,8 @@ class Replay:
         if camera.pictures is Pictures.VAULT:
             # Sealing uses a random key each time, and a replay must repeat itself to the byte.
             camera = msgspec.structs.replace(camera, pictures=Pictures.ANONYMIZED)
-        self._clip, self.camera, self._start = clip, camera, start
+        self._clip, self.camera, self.start = clip, camera, start
+        self.start_is_known = start is not None
         self._config, self._gated, self._detector = config, gated, detector
         self.meter = Meter()
         self.frames = self.analysed = self.opened = 0
@@ -104,13 +107,14 @@ class Replay:
             rate=self.camera.rate,
             fit=partial(analysis_size, smallest_face=self.camera.smallest_face),
             rotation=self.camera.rotation,
-            start=self._start,
+            start=self.start,
         ) as source:
+            self.start, self.start_is_known = source.start, source.start_is_known
             pipeline = self._pipeline()
             for frame in source:
                 moment = frame.moment
                 yield self._step(frame, moment, pipeline.process(frame))
-        at = self._start + timedelta(seconds=moment)
+        at = source.start + timedelta(seconds=moment)
         yield self._step(None, moment, pipeline.close(at))
 
     def changes(self) -> Iterator[ReplayedChange]:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -16,6 +20,7 @@ from maskwatch.files import MIB, read_file
 Dtype = Literal["uint8", "int8", "float32"]
 MAX_MODEL: Final = 256 * MIB
 _DTYPES: Final[dict[str, Dtype]] = {"uint8": "uint8", "int8": "int8", "float32": "float32"}
+_MAX_OUTPUT: Final = 64 * 1024  # bytes that a pipe holds
 _RUNTIMES: Final = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter")
 
 
@@ -39,6 +44,31 @@ def _runtime() -> Any:
         "no TFLite runtime is installed: expected ai-edge-litert (pip install ai-edge-litert), "
         "or on a board without it the extra maskwatch[tflite-runtime]"
     )
+
+
+@contextmanager
+def _without_info_lines() -> Iterator[None]:
+    """Drop the INFO lines that the runtime writes to descriptor 2; pass all other output on.
+
+    The runtime exports no function that sets its log level.
+    """
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)  # a child of another thread may hold the other end open
+    stderr = os.dup(2)
+    os.dup2(writer, 2)
+    os.close(writer)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        try:
+            written = os.read(reader, _MAX_OUTPUT)
+        except BlockingIOError:
+            written = b""
+        os.close(reader)
+        os.write(2, b"".join(x for x in written.splitlines(keepends=True) if x[:6] != b"INFO: "))
 
 
 def _prepared(model: bytes, threads: int) -> Any:
@@ -65,7 +95,8 @@ class Interpreter:
         """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError."""
         self._model = model  # the runtime reads from this buffer throughout
         try:
-            self._interpreter = _prepared(model, threads)
+            with _without_info_lines():
+                self._interpreter = _prepared(model, threads)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
         inputs = self._interpreter.get_input_details()

@@ -53,6 +53,30 @@ def test_frames_carry_the_file_s_own_time(clip_of: ClipOf) -> None:
         assert next(iter(source)).captured_at == EPOCH
 
 
+@pytest.mark.parametrize(
+    ("creation_time", "start"),
+    [
+        ("2025-05-04T10:00:00.000000Z", datetime(2025, 5, 4, 10, tzinfo=UTC)),
+        ("1970-01-01T00:00:00.000000Z", None),
+        ("soon", None),
+    ],
+)
+def test_a_file_begins_at_its_own_creation_time(
+    clip_of: ClipOf, tmp_path: Path, creation_time: str, start: datetime | None
+) -> None:
+    path = tmp_path / "dated.mp4"
+    with av.open(str(clip_of())) as source, av.open(str(path), "w") as copy:
+        copy.metadata["creation_time"] = creation_time
+        stream = copy.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                copy.mux(packet)
+    with FileSource(path) as source_of_dated:
+        assert source_of_dated.start_is_known == (start is not None)
+        assert next(iter(source_of_dated)).captured_at == (start or EPOCH)
+
+
 def test_two_runs_give_the_same_bytes(clip_of: ClipOf) -> None:
     runs = []
     for _ in range(2):

@@ -10,7 +10,7 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from maskwatch.cli.replay import replay
 from maskwatch.config.schema import CameraConfig, Config
@@ -75,9 +75,13 @@ def test_two_runs_give_identical_bytes_even_under_load(clip: Path, lines: list[b
 
 
 def _run(*arguments: str) -> str:
+    return _result(*arguments).stdout
+
+
+def _result(*arguments: str) -> Result:
     result = CliRunner().invoke(replay, list(arguments), catch_exceptions=False)
     assert result.exit_code == 0
-    return result.stdout
+    return result
 
 
 def test_explain_gives_the_reason_for_each_person(clip: Path, tmp_path: Path) -> None:
@@ -148,3 +152,31 @@ def test_the_gate_misses_no_violation(clip: Path) -> None:
     (with_gate, analysed, frames), (without, all_analysed, _) = counts
     assert with_gate == without == 1
     assert analysed <= all_analysed == frames
+
+
+@pytest.fixture
+def office_hours(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "cameras:\n"
+        "  - {name: a, url: rtsp://a.example/s, time_zone: Asia/Tokyo,"
+        " schedule: {start: '09:00', end: '17:00'}}\n"
+    )
+    return path
+
+
+def test_the_start_is_read_in_the_cameras_time_zone(clip: Path, office_hours: Path) -> None:
+    """Office hours of Tokyo hold at 12:00 there, and not at 12:00 UTC."""
+    in_hours = _run(str(clip), "--config", str(office_hours), "--start", "2026-03-02T12:00")
+    off_hours = _run(
+        str(clip), "--config", str(office_hours), "--start", "2026-03-02T12:00Z", "--explain"
+    )
+    assert "opened" in in_hours
+    assert "opened" not in off_hours
+    assert "is outside its hours now" in off_hours
+
+
+def test_a_replay_reports_the_time_it_assumes_for_a_schedule(clip: Path, office_hours: Path) -> None:
+    assumed = _result(str(clip), "--config", str(office_hours))
+    assert "The first frame is of Thu 2026-01-01 09:00 JST (assumed" in assumed.stderr
+    assert "The first frame" not in _result(str(clip)).stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,16 @@ def test_without_a_runtime_the_error_names_the_package(monkeypatch: pytest.Monke
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(DependencyError, match="ai-edge-litert"):
         interpreter._runtime()
+
+
+def test_loading_a_model_prints_no_info_line(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Interpreter.from_file(model)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_the_runtime_reports_beside_info_lines_is_passed_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with interpreter._without_info_lines():
+        os.write(2, b"INFO: created\nERROR: broken\n")
+    assert capfd.readouterr().err == "ERROR: broken\n"
