@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import msgspec
 
+from maskwatch.decoding import decode_json
+
 T = TypeVar("T")
 
 KIB = 1024
@@ -40,10 +42,7 @@ def read_json(path: Path, max_bytes: int, type_: type[T]) -> T:
         msgspec.DecodeError: it is not JSON, or (ValidationError) does not match the type.
     """
     data = read_file(path, max_bytes)
-    try:
-        return msgspec.json.decode(data, type=type_)
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise msgspec.DecodeError(str(error)) from None
+    return decode_json(msgspec.json.Decoder(type_), data)
 
 
 def require_regular(path: Path) -> None:

@@ -65,6 +65,13 @@ MUTATIONS = (
         "::test_picture_directory_and_wal_are_synced_before_the_acknowledgement",
     ),
     Mutation(
+        "nested JSON let through",
+        "maskwatch/decoding.py",
+        "    except RecursionError:\n",
+        "    except KeyError:\n",
+        "tests/test_decoding.py::test_too_deep_nesting_is_named_as_such",
+    ),
+    Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
         "        self._pending.append(delivery)\n        self._wakeup.set()\n",

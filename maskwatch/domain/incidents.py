@@ -20,6 +20,7 @@ class IncidentKind(StrEnum):
     BACKLOG = "backlog"
     DISK = "disk"
     STORE_DAMAGED = "store_damaged"
+    WORKER_MISBEHAVED = "worker_misbehaved"
 
 
 @dataclass(frozen=True, slots=True)

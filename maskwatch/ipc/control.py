@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from maskwatch.decoding import decode_json
 from maskwatch.domain import CameraState, Incident
 from maskwatch.errors import ControlError
 
@@ -123,16 +124,16 @@ def encode_line(message: Request | Answer) -> bytes:
 def decode_request(line: bytes) -> Request:
     """Return the request; raises ControlError for anything else."""
     try:
-        return _requests.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(_requests, line)
+    except msgspec.DecodeError as error:
         raise ControlError(f"not a request: {error}") from None
 
 
 def decode_answer(line: bytes) -> Answer:
     """Return the answer; raises ControlError for anything else."""
     try:
-        return _answers.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decode_json(_answers, line)
+    except msgspec.DecodeError as error:
         raise ControlError(f"the daemon's answer is invalid: {error}") from None
 
 

@@ -80,7 +80,9 @@ class EventLoop:
             self._selector.modify(sock, events, callback)
 
     def unwatch(self, sock: HasFileno) -> None:
-        self._selector.unregister(sock)
+        """Stop watching `sock`, which must still be open; does nothing if it is not watched."""
+        if sock.fileno() in self._selector.get_map():
+            self._selector.unregister(sock)
 
     def every(self, seconds: float, callback: Callback) -> None:
         """Call back after `seconds`, and again after each further `seconds`."""

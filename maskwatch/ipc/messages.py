@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.config.schema import Config
+from maskwatch.decoding import MAX_INTEGER
 from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
 from maskwatch.ipc.validation import check_change, check_minute, check_time
 from maskwatch.secrets import Secret
@@ -82,7 +83,7 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     reason: str
     since: datetime
     leave_by: float | None
-    frames: int
+    frames: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
     last_frame: datetime | None
     attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from maskwatch.decoding import MAX_INTEGER
 from maskwatch.domain import Change, OccupancyMinute
 
 _YEARS = range(1969, 2200)  # a clock without a battery begins at the end of 1969 in the far west
@@ -32,15 +33,25 @@ def check_change(change: Change) -> None:
         check_time(time)
     if not 1 <= change.number <= _MAX_NUMBER:
         raise ValueError(f"the change number {change.number} is out of range")
-    if len(violation.zones) > _MAX_ZONES or len(violation.model) > _MAX_LENGTH:
-        raise ValueError("too many zones, or too long a model name")
+    _check_integers(violation.track, violation.readings)
+    if len(violation.zones) > _MAX_ZONES:
+        raise ValueError(f"{len(violation.zones)} zones")
+    if len(violation.model) > _MAX_LENGTH or not violation.model.isprintable():
+        raise ValueError(f"{violation.model[:40]!r} is not a valid name of a model")
     _check_names(violation.camera, violation.zone, *violation.zones)
 
 
 def check_minute(minute: OccupancyMinute) -> None:
     """Raise ValueError for a count that no worker makes."""
     check_time(minute.minute)
+    _check_integers(minute.seen, minute.judged, minute.masked, minute.unmasked)
+    _check_integers(minute.incorrect, minute.unknown, minute.peak)
     _check_names(minute.camera, minute.zone)
+
+
+def _check_integers(*numbers: int) -> None:
+    if not all(0 <= number <= MAX_INTEGER for number in numbers):
+        raise ValueError("a count is out of range")
 
 
 def _check_names(*names: str) -> None:

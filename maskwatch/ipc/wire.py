@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from maskwatch.config.codec import dec_hook, enc_hook
+from maskwatch.decoding import decode_json
 from maskwatch.errors import WireError
 from maskwatch.ipc.messages import FromRecorder, ToChild, ToRecorder, ToSupervisor
 
@@ -103,8 +104,8 @@ class Reader(Generic[T]):
         length, _ = _HEADER.unpack_from(self._buffer, start)
         with memoryview(self._buffer) as view:
             try:
-                message = self._decoder.decode(view[text : text + length])
-            except (msgspec.DecodeError, UnicodeDecodeError, NotImplementedError, ValueError) as error:
+                message = decode_json(self._decoder, view[text : text + length])
+            except msgspec.DecodeError as error:
                 raise WireError(f"invalid message: {error}") from None
             return message, bytes(view[text + length : end])
 

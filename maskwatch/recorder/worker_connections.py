@@ -42,6 +42,8 @@ _MAX_UNSENT = 4 << 20
 _MAX_READS = 64  # of 256 KiB each
 _MAX_JSON = 64 << 10  # a change is a kilobyte
 _MAX_CONNECTIONS = 4  # of one process, each of which may hold half a picture; a worker has one
+_MAX_UNGREETED = 64  # of all processes; a worker greets as soon as it is connected
+_GREETING_TIMEOUT = 10.0
 # What a worker may send in the long run, and in a burst: as much as it keeps while the recorder is
 # away. Each message costs further bytes, since it is a commit and an alert.
 _BYTES_PER_SECOND = 512 << 10
@@ -52,7 +54,7 @@ _MESSAGE_BYTES = 16 << 10
 class _Connection:
     """A worker's connection, which can be paused.
 
-    WireError, from `on_message` too, ends the connection: `on_end` is called, and `on_misbehaviour` with
+    Any error, from `on_message` too, ends the connection: `on_end` is called, and `on_misbehaviour` with
     the reason.
     """
 
@@ -71,7 +73,7 @@ class _Connection:
         self._loop = loop
         self._on_message = on_message
         self._on_end = on_end
-        self._paused = False
+        self.paused = False
         self.open = True
         loop.watch(sock, self._turn)
 
@@ -81,19 +83,18 @@ class _Connection:
             return
         self._channel.send(message)
         if self._channel.waiting > _MAX_UNSENT:
-            _log.error("a worker does not read its messages: disconnected")
-            self.close()
-        elif not self._paused:
+            self._disconnect("it does not read its messages")
+        elif not self.paused:
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def pause(self) -> None:
-        if self.open and not self._paused:
-            self._paused = True
+        if self.open and not self.paused:
+            self.paused = True
             self._loop.unwatch(self._sock)
 
     def resume(self) -> None:
-        if self.open and self._paused:
-            self._paused = False
+        if self.open and self.paused:
+            self.paused = False
             self._loop.watch(self._sock, self._turn, writing=bool(self._channel.waiting))
 
     def drain(self) -> None:
@@ -109,7 +110,7 @@ class _Connection:
         if not self.open:
             return
         self.open = False
-        if not self._paused:
+        if not self.paused:
             self._loop.unwatch(self._sock)
         self._channel.flush()
         self._channel.close()
@@ -128,13 +129,20 @@ class _Connection:
             for message, blob in messages:
                 self._on_message(message, blob)
         except WireError as error:
-            _log.error("a worker is disconnected: %s", error)
-            self.close()
-            self._on_misbehaviour(str(error))
+            self._disconnect(str(error))
+            return False
+        except Exception:  # noqa: BLE001 - what a peer sends must never end this process
+            _log.exception("a message of a worker cannot be handled")
+            self._disconnect("sent a message that cannot be handled")
             return False
         if not messages and self._channel.ended:
             self.close()
         return bool(messages)
+
+    def _disconnect(self, reason: str) -> None:
+        _log.error("a worker is disconnected: %s", reason)
+        self.close()
+        self._on_misbehaviour(reason)
 
 
 def _listen(path: Path) -> socket.socket:
@@ -167,6 +175,7 @@ class _Worker:
         self.pid = pid
         self.owner = owner
         self.camera = ""
+        self.connected_at = now
         self.bucket = TokenBucket(_BYTES_PER_SECOND, _BURST_BYTES, now)
         self.connection: _Connection
 
@@ -236,8 +245,10 @@ class WorkerConnections:
         loop.watch(self._listener, self._accept)
 
     def stay_reachable(self) -> None:
-        """Listen again if the socket was removed: a new worker cannot connect otherwise."""
+        """Listen again if the socket was removed, or if no connection could be accepted for a while."""
+        self._end_ungreeted()
         if self._path.exists():
+            self._loop.watch(self._listener, self._accept)
             return
         _log.error("the socket %s was removed: listening again", self._path)
         try:
@@ -249,6 +260,14 @@ class WorkerConnections:
         self._listener = listener
         self._loop.watch(listener, self._accept)
 
+    def _end_ungreeted(self) -> None:
+        """End the connections that stay silent; a worker that was only slow connects again."""
+        due = self._clock.monotonic() - _GREETING_TIMEOUT
+        for worker in [each for each in self._workers if not each.camera]:
+            if worker.connected_at <= due and not worker.connection.paused:
+                _log.error("process %d connected to the recorder and sent no greeting", worker.pid)
+                worker.connection.close()
+
     def _close_listener(self) -> None:
         self._loop.unwatch(self._listener)
         self._listener.close()
@@ -257,7 +276,9 @@ class WorkerConnections:
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
+            # Out of descriptors: the listener stays readable, and this loop would never rest.
             _log.warning("a worker's connection could not be accepted: %s", error)
+            self._loop.unwatch(self._listener)
             return
         pid, uid = peer_of(sock)
         if uid != os.geteuid():
@@ -268,6 +289,10 @@ class WorkerConnections:
             _log.error("process %d was refused at the recorder's socket: too many connections", pid)
             sock.close()
             self._events.misbehaved(pid, "too many connections")
+            return
+        if sum(not worker.camera for worker in self._workers) >= _MAX_UNGREETED:
+            _log.error("process %d was refused: too many connections without a greeting", pid)
+            sock.close()
             return
         self._workers.append(self._connected(sock, pid))
 

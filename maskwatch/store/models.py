@@ -28,8 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
+from maskwatch.decoding import decode_json
 from maskwatch.domain import Change, Incident
 
+_CHANGES = msgspec.json.Decoder(Change)
+_INCIDENTS = msgspec.json.Decoder(Incident)
 _NAMES = {
     "ix": "ix_%(column_0_N_label)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -154,10 +157,10 @@ class ChangeRow(Base):
     )
 
     def decode(self) -> Change | Incident:
-        """Decode the body. Raises msgspec.MsgspecError if it is not valid."""
+        """Decode the body. Raises msgspec.DecodeError if it is not valid."""
         if self.violation_id is not None:
-            return msgspec.json.decode(self.body, type=Change)
-        return msgspec.json.decode(self.body, type=Incident)
+            return decode_json(_CHANGES, self.body)
+        return decode_json(_INCIDENTS, self.body)
 
 
 class OutboxState(StrEnum):

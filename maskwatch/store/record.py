@@ -130,8 +130,7 @@ class ChangeRecorder:
     def _record_entry(self, session: Session, entry: Entry, now: datetime) -> RecordResult:
         stored = _find_change(session, entry.subject)
         if stored is not None:
-            same = stored.decode() == entry.subject
-            return RecordResult.REPEATED if same else RecordResult.CONFLICT
+            return RecordResult.REPEATED if _is_same(stored, entry.subject) else RecordResult.CONFLICT
         picture = self._write_picture(entry)
         savepoint = session.begin_nested()
         try:
@@ -185,6 +184,13 @@ class ChangeRecorder:
 def _find_change(session: Session, subject: Change | Incident) -> ChangeRow | None:
     key = (ChangeRow.subject == subject_id(subject), ChangeRow.number == subject.number)
     return session.scalars(select(ChangeRow).where(*key)).one_or_none()
+
+
+def _is_same(stored: ChangeRow, subject: Change | Incident) -> bool:
+    try:
+        return stored.decode() == subject
+    except msgspec.DecodeError:
+        return False  # damaged: an error would end the recorder each time the worker repeats it
 
 
 def _check_camera(session: Session, subject: Change | Incident) -> None:

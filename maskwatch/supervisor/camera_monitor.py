@@ -87,7 +87,7 @@ class CameraMonitor(ChildEvents):
     def update(self) -> None:
         """Open and close incidents by the cameras' states."""
         cameras = [
-            CameraHealth(self.statuses[name], worker.policy.on_probation)
+            CameraHealth(self.statuses[name], worker.policy.on_probation, worker.misbehaviour)
             for name, worker in self._children.workers.items()
         ]
         supervision = self._children.config.supervision

@@ -100,6 +100,8 @@ class ManagedChild:
     """Keeps one child in the phase that it should have.
 
     `configuration` is what its next process is given; `reason` is why it is not running.
+    `misbehaviour` is how a process of this child violated the protocol; "" once another process has run
+    for `restart_window` seconds without a failure.
     """
 
     def __init__(
@@ -118,11 +120,13 @@ class ManagedChild:
         self.reason = ""
         self.due = 0.0
         self.attempt = 0
+        self.misbehaviour = ""
         self.policy = policy
         self._launcher = launcher
         self._events = events
         self._timeouts = timeouts
         self._run: _Run | None = None
+        self._previous_pid = 0
         self._starts = 0
         self._start_again = False
 
@@ -134,6 +138,7 @@ class ManagedChild:
             self._start_again = True
         elif self._run is None:
             self.policy.reset()
+            self.misbehaviour = ""
             self._wait_until(now, Phase.WAITING)
 
     def stop(self, now: float) -> None:
@@ -162,9 +167,18 @@ class ManagedChild:
         if self._run is not None:
             self._run.process.kill()
 
-    def report_misbehaviour(self, reason: str) -> None:
-        """Kill and replace a child that violates the protocol."""
-        self._kill(f"violated the protocol ({reason})", "killed")
+    def report_misbehaviour(self, reason: str, pid: int | None = None) -> bool:
+        """Kill and replace a child that violates the protocol.
+
+        With `pid`, only if that is its process. If it was the process before, which has ended, the
+        violation is only noted. Returns whether it was either.
+        """
+        cause = f"violated the protocol ({reason})"
+        if pid in (None, self.pid):
+            self._kill_misbehaving(cause)
+        elif pid == self._previous_pid:
+            self.misbehaviour = cause
+        return pid in (None, self.pid, self._previous_pid)
 
     def extend_deadlines(self, seconds: float) -> None:
         """Give the child more time, since this process itself was delayed for so long."""
@@ -213,6 +227,8 @@ class ManagedChild:
             self._kill(hang, "hung")
         elif self.phase is Phase.RUNNING:
             self.policy.has_run(now - run.hangs.started)
+            if now - run.hangs.started >= self._timeouts.restart_window:
+                self.misbehaviour = ""
 
     def receive(self, now: float) -> None:
         run = self._run
@@ -222,15 +238,15 @@ class ManagedChild:
         try:
             messages = channel.receive()
         except WireError as error:
-            self._kill(f"sent an invalid message ({error})", "killed")
+            self._kill_misbehaving(f"sent an invalid message ({error})")
             messages = []
         if channel.ended:
             self._launcher.stop_reading(run.process)
         if self.kind.camera and not run.allowance.spend(channel.received_bytes, now):
-            self._kill(f"sent more than {_BYTES_PER_SECOND >> 10} KiB a second", "killed")
+            self._kill_misbehaving(f"sent more than {_BYTES_PER_SECOND >> 10} KiB a second")
             messages = []
         for message, _ in messages:
-            self._handle(run, message, now)
+            self._handle_any(run, message, now)
 
     def reap(self, now: float) -> None:
         run = self._run
@@ -240,7 +256,7 @@ class ManagedChild:
         self.receive(now)  # messages that it sent before its end
         self._launcher.stop_reading(run.process)
         run.process.channel.close()
-        self._run = None
+        self._run, self._previous_pid = None, run.process.pid
         if self.phase is Phase.STOPPING:
             reason = run.end_reason
             self._after_ordered_end(run, now)
@@ -271,6 +287,15 @@ class ManagedChild:
         (camera,) = self.configuration.config.cameras
         return camera.stall_timeout + self._timeouts.stall_margin
 
+    def _handle_any(self, run: _Run, message: ToSupervisor, now: float) -> None:
+        try:
+            self._handle(run, message, now)
+        except Exception:  # noqa: BLE001 - what a child sends must never end this process
+            name = type(message).__name__
+            _log.exception("a message %s of the %s cannot be handled", name, self.kind)
+            if self.kind.camera:
+                self.report_misbehaviour(f"sent a {name} that cannot be handled")
+
     def _handle(self, run: _Run, message: ToSupervisor, now: float) -> None:
         match message:
             case Ready():
@@ -298,6 +323,10 @@ class ManagedChild:
         run.end_reason = end_reason or run.end_reason
         run.process.kill()
 
+    def _kill_misbehaving(self, cause: str) -> None:
+        self.misbehaviour = cause
+        self._kill(cause, "misbehaved")
+
     def _after_ordered_end(self, run: _Run, now: float) -> None:
         start_again, self._start_again = self._start_again, False
         self.attempt = 0
@@ -311,7 +340,7 @@ class ManagedChild:
     def _after_failure(self, run: _Run, code: int, now: float) -> None:
         cause = run.kill_cause or describe_exit(code)
         heartbeat = run.hangs.heartbeat
-        if run.kill_cause and run.hangs.connecting and heartbeat is not None:
+        if run.end_reason == "hung" and run.hangs.connecting and heartbeat is not None:
             # The camera made it hang: the next process continues with the next attempt.
             self.attempt = heartbeat.attempt + 1
             self._wait_until(now, Phase.WAITING, cause)

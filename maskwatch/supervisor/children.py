@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
 
@@ -13,6 +14,8 @@ from maskwatch.supervisor.child import ChildEvents, ManagedChild, Phase
 from maskwatch.supervisor.child_factory import ChildFactory
 from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
+
+_log = logging.getLogger(__name__)
 
 
 class ChildProcesses(ChildEvents):
@@ -113,10 +116,10 @@ class ChildProcesses(ChildEvents):
         return ""
 
     def report_misbehaviour(self, pid: int, reason: str) -> None:
-        """Kill and replace the worker with this process id."""
-        for child in self:
-            if child.kind.camera and child.pid == pid:
-                child.report_misbehaviour(reason)
+        """Kill and replace the worker with this process id, or report the one that had it last."""
+        workers = (child for child in self if child is not self.recorder)
+        if not any(worker.report_misbehaviour(reason, pid) for worker in workers):
+            _log.error("process %d, which is no worker, violated the protocol (%s)", pid, reason)
 
     # --- another configuration ---------------------------------------------------------------------
 

@@ -16,10 +16,16 @@ _CONNECTED = frozenset({CameraState.LIVE, CameraState.BLIND})
 
 @dataclass(frozen=True, slots=True)
 class CameraHealth:
-    """A camera's status; `on_probation`: its worker is in quarantine, or has just come out of it."""
+    """A camera's status, and what is wrong with its worker.
+
+    Attributes:
+        on_probation: whether the worker is in quarantine, or has just come out of it.
+        misbehaviour: how the worker violated the protocol lately, "" if it did not.
+    """
 
     status: CameraStatus
     on_probation: bool
+    misbehaviour: str = ""
 
 
 class IncidentTracker:
@@ -55,7 +61,7 @@ class IncidentTracker:
                 if troubled:
                     since = self._troubled_since.setdefault((kind, camera), now)
                     if now - since >= after:
-                        self._incidents.open(kind, camera, health.status.reason, at)
+                        self._incidents.open(kind, camera, _reason(kind, health), at)
                 else:
                     self._end(kind, camera, at)
         for kind, camera in list(self._troubled_since):
@@ -83,4 +89,11 @@ def _troubles(
         (IncidentKind.CAMERA_OFFLINE, offline, config.offline_after),
         (IncidentKind.CAMERA_BLIND, state is CameraState.BLIND, config.blind_after),
         (IncidentKind.QUARANTINE, enabled and health.on_probation, 0.0),
+        (IncidentKind.WORKER_MISBEHAVED, enabled and bool(health.misbehaviour), 0.0),
     )
+
+
+def _reason(kind: IncidentKind, health: CameraHealth) -> str:
+    if kind is IncidentKind.WORKER_MISBEHAVED:
+        return f"its process {health.misbehaviour}"
+    return health.status.reason

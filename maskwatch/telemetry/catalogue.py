@@ -91,7 +91,7 @@ DISCONNECT_REASONS = (
     "stalled",
     "other",
 )
-RESTART_REASONS = ("exited", "killed", "hung", "memory", "start_failed", "config")
+RESTART_REASONS = ("exited", "killed", "hung", "misbehaved", "memory", "start_failed", "config")
 DELIVERY_FATES = ("accepted", "refused", "failed")
 PICTURE_FATES = ("written", "failed")
 STORE_PARTS = ("database", "wal", "pictures")

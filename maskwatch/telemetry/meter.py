@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from maskwatch.decoding import MAX_INTEGER
 from maskwatch.telemetry.catalogue import METRICS
 
 Labels = tuple[tuple[str, str], ...]
@@ -30,7 +33,7 @@ class HistogramSample(msgspec.Struct, frozen=True, array_like=True):
     name: str
     labels: Labels
     bounds: tuple[float, ...]
-    counts: tuple[int, ...]
+    counts: tuple[Annotated[int, Meta(ge=0, le=MAX_INTEGER)], ...]
     total: float
 
 

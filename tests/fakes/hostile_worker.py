@@ -8,6 +8,7 @@ no file and is sound.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import socket
@@ -29,11 +30,14 @@ from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import MetricsSnapshot, Sample
 from maskwatch.worker import main
 from maskwatch.worker.connection import WorkerConnection
+from tests.fakes.hostile_json import hostile_json
+from tests.fakes.hostile_peers import frame
 from tests.fakes.samples import change
 
 OTHER = "good"  # the camera that it impersonates
 STOLEN = 77  # index of a violation of that camera
 FLOOD = 1000
+_NESTED = frame(hostile_json("nested_in_an_unknown_field", ""))  # of 60 kB
 
 
 class HostileLoop:
@@ -79,6 +83,27 @@ class HostileLoop:
 
     def wrong_type(self) -> None:
         self._send_up(encode(self._record()))
+
+    def nested_json(self) -> None:
+        self._send_up(_NESTED)
+
+    def nested_json_and_end(self) -> None:
+        """End at once, so that the supervisor reads the message as it reaps the process."""
+        self._send_up(_NESTED)
+        os._exit(0)
+
+    def huge_frames(self) -> None:
+        self._send_up(_altered(self._heartbeat(), frames=10**400))
+
+    def huge_counts(self) -> None:
+        name, metric = next(
+            (name, metric)
+            for name, metric in catalogue.METRICS.items()
+            if metric.buckets and metric.owner == "worker"
+        )
+        counts = [10**400] * (len(metric.buckets) + 1)
+        histogram = [name, [["camera", self._camera]], metric.buckets, counts, 1.0]
+        self._send_up(_frame({"type": "metrics", "snapshot": {"histograms": [histogram]}}))
 
     def odd_times(self) -> None:
         self._send_up(
@@ -133,6 +158,14 @@ class HostileLoop:
     def garbage_to_recorder(self) -> None:
         self._keep(self._line(self._camera), self._rng.randbytes(100_000))
 
+    def nested_json_to_recorder(self) -> None:
+        line = socket.socket(socket.AF_UNIX)
+        line.connect(self._connection.recorder._path)
+        self._keep(line, _NESTED)
+
+    def huge_track_to_recorder(self) -> None:
+        self._keep(self._line(self._camera), _altered_change(self._record(), track=10**400))
+
     def oversize_to_recorder(self) -> None:
         self._keep(self._line(self._camera), b"\x00\x00\x00\x10\xff\xff\xff\xff" + b"x" * 65536)
 
@@ -183,8 +216,7 @@ class HostileLoop:
 
 
 def _frame(content: object) -> bytes:
-    text = msgspec.json.encode(content)
-    return len(text).to_bytes(4, "big") + bytes(4) + text
+    return frame(json.dumps(content).encode())
 
 
 def _altered(message: msgspec.Struct, **fields: object) -> bytes:

@@ -27,6 +27,9 @@ _MAX_GROWTH = 64 << 20
 TO_SUPERVISOR = {
     "garbage": "sent an invalid message",
     "oversize": "at most 1048576 are accepted",
+    "nested_json": "nested too deeply",
+    "huge_frames": "sent an invalid message",
+    "huge_counts": "sent an invalid message",
     "wrong_type": "sent an invalid message",
     "odd_times": "has no zone, or is out of range",
     "forbidden_message": "sent a SnoozeChanged",
@@ -37,6 +40,8 @@ TO_SUPERVISOR = {
 TO_RECORDER = {
     "garbage_to_recorder": "violated the protocol",
     "oversize_to_recorder": "a blob of 4294967295 bytes",
+    "nested_json_to_recorder": "nested too deeply",
+    "huge_track_to_recorder": "a count is out of range",
     "other_s_name": "without its token",
     "other_s_camera": "sent a message about 'good'",
     "other_s_violation": "a change that can never be stored",
@@ -139,6 +144,32 @@ def test_a_worker_that_violates_the_protocol_is_replaced_without_side_effects(
     takeover = Takeover(daemon)
     takeover.start(attack)
     takeover.wait_replaced(reason)
+    takeover.check_others()
+
+
+@pytest.mark.long
+def test_a_worker_that_ends_after_hostile_json_ends_no_other_process(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("nested_json_and_end")
+    wait_until(lambda: "nested too deeply" in takeover.log, 60, "the message is refused")
+    takeover.check_others()
+
+
+def test_a_misbehaving_worker_is_reported_by_incident_log_and_metric(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    pid = daemon.pid_of(BAD)
+    before = daemon.metric("maskwatch_process_restarts_total", camera=BAD, reason="misbehaved")
+    takeover.start("nested_json_to_recorder")
+    takeover.wait_replaced("nested too deeply")
+    restarts = lambda: daemon.metric(  # noqa: E731 - waited for
+        "maskwatch_process_restarts_total", camera=BAD, reason="misbehaved"
+    )
+    wait_until(lambda: restarts() > before, 30, "it is counted")
+    incidents = [each for each in daemon.status().incidents if each.kind == "worker_misbehaved"]
+    assert [each.camera for each in incidents] == [BAD]
+    assert "violated the protocol" in incidents[0].reason
+    assert pid != daemon.pid_of(BAD)
+    assert "incident began: worker_misbehaved" in daemon.log()
     takeover.check_others()
 
 

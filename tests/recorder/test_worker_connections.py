@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -127,3 +128,49 @@ def test_a_worker_that_sends_too_much_is_paused_until_its_bucket_refills(
         harness.turn()
         assert len(harness.minutes) == 8
     assert harness.misbehaved == []
+
+
+def test_a_message_that_cannot_be_handled_ends_its_connection_only(
+    harness: ConnectionsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(harness.workers._intake, "add_minute", fail)
+    with harness.connect("door") as sock:
+        sock.sendall(encode(OccupancyCounted(minute=MINUTE)))
+        harness.turn()
+        assert is_closed(sock)
+    assert harness.misbehaved == [(os.getpid(), "sent a message that cannot be handled")]
+
+
+def test_a_connection_without_a_greeting_is_closed(harness: ConnectionsHarness) -> None:
+    with harness.connect("door") as greeted, socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(str(harness.path))
+        harness.turn()
+        harness.clock.advance(30)
+        harness.workers.stay_reachable()
+        assert is_closed(silent)
+        greeted.sendall(encode(OccupancyCounted(minute=MINUTE)))
+        harness.turn()
+    assert len(harness.minutes) == 1
+    assert harness.misbehaved == []
+
+
+def test_without_descriptors_the_recorder_waits_and_accepts_again_later(
+    harness: ConnectionsHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(harness.path))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            for _ in range(5):
+                harness.loop.turn(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert caplog.text.count("could not be accepted") == 1
+        harness.workers.stay_reachable()
+        sock.sendall(encode(WorkerHello(camera="door", token=worker_token(KEY, "door").reveal())))
+        harness.turn()
+        assert [newcomer.camera for newcomer in harness.workers.newcomers] == ["door"]

@@ -258,3 +258,53 @@ def test_messages_sent_before_the_end_are_still_received(harness: Harness) -> No
     harness.process.end(0)
     harness.advance(0.25)
     assert harness.events.messages == [Metrics(snapshot=MetricsSnapshot())]
+
+
+def test_a_child_that_misbehaves_while_connecting_is_paused_like_any_other(harness: Harness) -> None:
+    harness.run()
+    for _ in range(TIMEOUTS.restart_budget + 1):
+        harness.send(Ready(), heartbeat(CameraState.BACKOFF))
+        harness.child.report_misbehaviour("x")
+        harness.process.end(-9)
+        harness.advance(0.25)
+        if harness.child.phase is not Phase.QUARANTINED:
+            harness.advance(TIMEOUTS.max_backoff)
+    assert harness.child.phase is Phase.QUARANTINED
+    assert {reason for _, reason in harness.events.ends} == {"misbehaved"}
+
+
+def test_misbehaviour_is_forgotten_once_another_process_has_run_long_enough(harness: Harness) -> None:
+    harness.run()
+    harness.child.report_misbehaviour("x")
+    harness.process.end(-9)
+    harness.advance(TIMEOUTS.max_backoff)
+    harness.send(Ready(), heartbeat())
+    harness.send_heartbeats_for(10)
+    assert "violated the protocol (x)" in harness.child.misbehaviour
+    harness.send_heartbeats_for(TIMEOUTS.restart_window)
+    assert harness.child.misbehaviour == ""
+
+
+def test_a_report_about_a_process_that_has_ended_kills_no_successor(harness: Harness) -> None:
+    harness.run()
+    former = harness.process.pid
+    harness.process.end(0)
+    harness.advance(TIMEOUTS.max_backoff)
+    harness.process.pid = former + 1
+    assert harness.child.report_misbehaviour("x", former)
+    assert not harness.child.report_misbehaviour("y", 1)
+    assert harness.child.misbehaviour == "violated the protocol (x)"
+    harness.advance(1)
+    assert len(harness.events.ends) == 1
+
+
+def test_a_message_that_cannot_be_handled_ends_the_child_only(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    harness.run()
+    monkeypatch.setattr(harness.events, "received", fail)
+    harness.send(Metrics(snapshot=MetricsSnapshot()))
+    assert "cannot be handled" in harness.child.misbehaviour

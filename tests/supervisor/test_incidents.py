@@ -94,3 +94,17 @@ def test_a_new_recorder_is_given_open_and_recently_closed_incidents() -> None:
     before = list(harness.changes)
     again = harness.tracker.recent
     assert {(i.id, i.number) for i in again} == {(before[1].id, 2), (before[2].id, 1)}
+
+
+def test_a_worker_that_misbehaved_is_an_incident_with_what_it_did() -> None:
+    changes: list[Incident] = []
+    tracker = IncidentTracker(changes.append)
+    status = CameraStatus("hall", CameraState.LIVE, "", NOON)
+    for misbehaviour in ("violated the protocol (x)", ""):
+        tracker.update([CameraHealth(status, False, misbehaviour)], CONFIG, 1.0, NOON)
+    opened, closed = changes
+    assert (opened.kind, opened.reason) == (
+        IncidentKind.WORKER_MISBEHAVED,
+        "its process violated the protocol (x)",
+    )
+    assert closed.ended is not None

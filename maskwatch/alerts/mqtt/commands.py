@@ -17,6 +17,7 @@ from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.payloads import VERSION, CommandPayload, CommandResultPayload
 from maskwatch.alerts.mqtt.topics import Message, Topic
+from maskwatch.decoding import decode_json
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.ipc.token_bucket import TokenBucket
 
@@ -141,11 +142,15 @@ class _IdOnly(msgspec.Struct):
     id: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
+_IDS = msgspec.json.Decoder(_IdOnly)
+_PAYLOADS = msgspec.json.Decoder(CommandPayload)
+
+
 def _parse_id(data: bytes) -> str:
     """Return the id of a message that is invalid otherwise; "" if it has none."""
     try:
-        return msgspec.json.decode(data[:_MAX_BYTES], type=_IdOnly).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return decode_json(_IDS, data[:_MAX_BYTES]).id
+    except msgspec.DecodeError:
         return ""
 
 
@@ -156,6 +161,6 @@ def _parse_payload(data: bytes) -> CommandPayload | str:
     if not data.strip():
         return CommandPayload()
     try:
-        return msgspec.json.decode(data, type=CommandPayload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_json(_PAYLOADS, data)
+    except msgspec.DecodeError as error:
         return f"the message is no command: {error}"
