@@ -130,7 +130,8 @@ class ChangeRecorder:
     def _record_entry(self, session: Session, entry: Entry, now: datetime) -> RecordResult:
         stored = _find_change(session, entry.subject)
         if stored is not None:
-            return RecordResult.REPEATED if _is_same(stored, entry.subject) else RecordResult.CONFLICT
+            same = _is_same(stored, entry.subject)
+            return RecordResult.REPEATED if same else RecordResult.CONFLICT
         picture = self._write_picture(entry)
         savepoint = session.begin_nested()
         try:
