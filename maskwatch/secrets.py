@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
+import functools
 import json
 import logging
+import os
 import re
 import threading
+from pathlib import Path
 from typing import NoReturn, Self
 from urllib.parse import SplitResult, quote, quote_plus, unquote, urlsplit, urlunsplit
 
 _MASK = "***"
+_TEXT = re.compile(r'"[^"\n]*"')
+_WORD = re.compile(r"[A-Za-z]+")
 _MIN_LENGTH = 4  # a shorter secret is not distinguishable from ordinary text
 # A token in a chat service's URL: long, of letters and digits.
 _TOKEN = re.compile(r"(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{12,}")
@@ -124,9 +131,28 @@ class SecretUrl(Secret):
 
 
 def register_secret(value: str) -> None:
-    """Make `redact` remove `value` in every spelling, if it has 4 characters or more."""
-    if len(value) >= _MIN_LENGTH:
+    """Make `redact` remove `value` in every spelling.
+
+    It must have 4 characters or more, and be no word of maskwatch's own messages: stars in place of
+    such a word would disclose the secret.
+    """
+    if len(value) >= _MIN_LENGTH and not is_own_word(value):
         _registry.add(_spellings(value))
+
+
+def is_own_word(value: str) -> bool:
+    """Return whether `value` is a word that maskwatch's or the system's messages may contain."""
+    return value.isascii() and value.isalpha() and value.lower() in _own_words()
+
+
+@functools.cache
+def _own_words() -> frozenset[str]:
+    """Return the words, in lower case, of the texts in this package and of the system's errors."""
+    texts = [os.strerror(code) for code in errno.errorcode]
+    with contextlib.suppress(OSError):  # a sandbox may hide the source
+        for path in Path(__file__).parent.rglob("*.py"):
+            texts += _TEXT.findall(path.read_text("utf-8"))
+    return frozenset(word.lower() for text in texts for word in _WORD.findall(text))
 
 
 def redact(text: str) -> str:

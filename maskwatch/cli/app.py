@@ -16,6 +16,7 @@ from maskwatch.secrets import redact
 
 # The overview's line of each verb. Kept here so that --help imports nothing.
 _VERBS = {
+    "init": "Write a small configuration to start from.",
     "run": "Run the daemon.",
     "status": "Show the state of a running daemon.",
     "reload": "Reload the configuration of a running daemon.",
@@ -33,6 +34,7 @@ _VERBS = {
     "scenes": "Render test scenes with ground truth (extra: demo).",
     "serve": "Serve video files as RTSP cameras, with faults on demand.",
     "demo": "Show the whole system at work on this machine (extra: demo).",
+    "docs": "Print the documentation and sample files of this version.",
     "completion": "Print the completion script for a shell.",
 }
 

@@ -41,7 +41,7 @@ def check(file: Path | None, config: Path | None, as_json: bool, strict: bool) -
     if as_json:
         _print_json(checked, usable)
     else:
-        _print_text(path, checked)
+        print_text(path, checked)
     if not usable:
         raise SystemExit(ConfigError.exit_code)
 
@@ -63,7 +63,8 @@ def schema() -> None:
     click.echo(json_schema(), nl=False)
 
 
-def _print_text(path: Path, checked: CheckedConfig) -> None:
+def print_text(path: Path, checked: CheckedConfig) -> None:
+    """Print problems and warnings to stderr, and what a usable configuration would run."""
     from maskwatch.config.summary import summary
 
     for problem in checked.problems:

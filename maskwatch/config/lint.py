@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, Pictures
-from maskwatch.secrets import Secret
+from maskwatch.config.substitute import WITHHELD_SECRET
+from maskwatch.secrets import Secret, is_own_word
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _READABLE_BY_OTHERS = 0o044
@@ -42,7 +43,7 @@ def _secrets_in_file(path: Path, diagnostics: Diagnostics) -> None:
 def _camera(path: KeyPath, camera: CameraConfig, diagnostics: Diagnostics) -> None:
     if camera.username and not camera.password:
         diagnostics.add_warning((*path, "username"), "has no password")
-    _password_length(path, camera.password, diagnostics)
+    _password_hidden(path, camera.password, diagnostics)
     if not camera.tls_verify:
         message = "another device could pose as this camera"
         diagnostics.add_warning((*path, "tls_verify"), message, "trust the camera's certificate instead")
@@ -55,7 +56,7 @@ def _camera(path: KeyPath, camera: CameraConfig, diagnostics: Diagnostics) -> No
 
 
 def _mqtt(mqtt: MqttConfig, diagnostics: Diagnostics) -> None:
-    _password_length(("mqtt",), mqtt.password, diagnostics)
+    _password_hidden(("mqtt",), mqtt.password, diagnostics)
     if mqtt.password and not mqtt.tls and mqtt.host not in _LOOPBACK:
         message = "the password is sent to the broker unencrypted"
         diagnostics.add_warning(("mqtt", "tls"), message, "set `tls: true`")
@@ -89,7 +90,12 @@ def _links(config: Config, diagnostics: Diagnostics) -> None:
         )
 
 
-def _password_length(path: KeyPath, password: Secret, diagnostics: Diagnostics) -> None:
-    if 0 < len(password.reveal()) < 4:
+def _password_hidden(path: KeyPath, password: Secret, diagnostics: Diagnostics) -> None:
+    """Warn of a password that cannot be removed from the messages of other libraries."""
+    key, value = (*path, "password"), password.reveal()
+    if 0 < len(value) < 4:
         message = "too short to be recognized and removed from messages of other libraries"
-        diagnostics.add_warning((*path, "password"), message, "use 4 characters or more")
+        diagnostics.add_warning(key, message, "use 4 characters or more")
+    elif value != WITHHELD_SECRET and is_own_word(value):
+        message = "is a common word, which cannot be removed from messages"
+        diagnostics.add_warning(key, message, "use a password with digits")

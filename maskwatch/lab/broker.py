@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
 import select
 import signal
@@ -30,6 +31,12 @@ def free_port() -> int:
         return port
 
 
+def require_broker() -> None:
+    """Raise DependencyError if the library of the embedded broker is not installed."""
+    if importlib.util.find_spec("amqtt") is None:
+        raise DependencyError("the embedded broker needs amqtt: pip install 'maskwatch[demo]'")
+
+
 class EmbeddedBroker:
     """A broker on 127.0.0.1 that runs within its context.
 
@@ -42,6 +49,7 @@ class EmbeddedBroker:
         self.port = free_port() if port is None else port
 
     def __enter__(self) -> Self:
+        require_broker()
         command = [sys.executable, "-W", "ignore", "-m", "maskwatch.lab.broker", str(self.port)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -49,8 +57,6 @@ class EmbeddedBroker:
         answer = self._read_line(10)
         if answer != _READY:
             self.__exit__(None, None, None)
-            if self._process.returncode == DependencyError.exit_code:
-                raise DependencyError(answer)
             raise MaskwatchError(f"the broker did not start: {answer or 'no answer'}")
         return self
 
@@ -96,11 +102,8 @@ def _child(port: int) -> int:
     """Serve until standard input ends; write `ready`, or one line with the reason of a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # at Ctrl-C the parent closes standard input
     logging.disable(logging.CRITICAL)
-    try:
-        from amqtt.errors import BrokerError  # noqa: PLC0415 - an extra, needed in the child only
-    except ImportError:
-        _write_line("the embedded broker needs amqtt: pip install 'maskwatch[demo]'")
-        return DependencyError.exit_code
+    from amqtt.errors import BrokerError  # noqa: PLC0415 - an extra, needed in the child only
+
     try:
         asyncio.run(_serve(port))
     except (OSError, BrokerError) as error:

@@ -27,7 +27,7 @@ from pathlib import Path
 from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.domain import ChangeKind
 from maskwatch.errors import DependencyError, MaskwatchError
-from maskwatch.lab.broker import EmbeddedBroker, free_port
+from maskwatch.lab.broker import EmbeddedBroker, free_port, require_broker
 from maskwatch.lab.evaluation.matching import (
     DueVisit,
     Matching,
@@ -84,6 +84,7 @@ class Demo:
 
     def run(self) -> DemoResult:
         """Run the demo; raise MaskwatchError if a part does not start."""
+        require_broker()  # before minutes of rendering
         clips = self._clips()
         for old in (self.data, self.folder / "run"):
             shutil.rmtree(old, ignore_errors=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import threading
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import DependencyError, MaskwatchError
 from maskwatch.lab.broker import EmbeddedBroker
+from maskwatch.lab.demo import Demo
 
 
 def test_a_message_published_with_qos_1_reaches_a_subscriber() -> None:
@@ -42,3 +45,12 @@ def test_a_port_in_use_is_a_clear_error() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(MaskwatchError, match="broker did not start"), EmbeddedBroker(port):
             pass
+
+
+def test_without_its_library_the_demo_fails_before_it_renders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(DependencyError, match=r"pip install 'maskwatch\[demo\]'"):
+        Demo(tmp_path / "demo", print, print).run()
+    assert not (tmp_path / "demo").exists()
