@@ -72,6 +72,13 @@ MUTATIONS = (
         "tests/test_decoding.py::test_too_deep_nesting_is_named_as_such",
     ),
     Mutation(
+        "slow clients kept",
+        "maskwatch/telemetry/http.py",
+        "            self.drop_oldest()\n        if len(",
+        "            pass\n        if len(self._waiting) + len(",
+        "tests/telemetry/test_http.py::test_dripping_clients_do_not_delay_others",
+    ),
+    Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
         "        self._pending.append(delivery)\n        self._wakeup.set()\n",

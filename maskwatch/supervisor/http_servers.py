@@ -9,7 +9,8 @@ from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.supervisor.readiness import Readiness
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import MetricsPages, WebServer
+from maskwatch.telemetry.http import WebServer
+from maskwatch.telemetry.metrics_pages import MetricsPages
 
 
 class ConfiguredServer(ABC):

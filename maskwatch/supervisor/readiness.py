@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from maskwatch.clock import Clock
 from maskwatch.domain import CameraState, CameraStatus
-from maskwatch.telemetry.http import HealthStatus
+from maskwatch.telemetry.metrics_pages import HealthStatus
 
 _STUCK_AFTER = 10.0
 _MAX_NAMED = 5  # cameras that the text lists

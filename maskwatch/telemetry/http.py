@@ -1,35 +1,42 @@
-"""A small HTTP server in threads, and the pages for metrics and health.
+"""A small HTTP server with a deadline for every request and a bound on its connections.
 
-The server has neither TLS nor login: outside the loopback address it belongs behind a reverse proxy
-or a firewall. Connections and request sizes are bounded.
+It has neither TLS nor login: outside the loopback address it belongs behind a reverse proxy or a
+firewall. A connection carries one request. When all connections are taken, a new client displaces
+the one that has kept the server waiting for longest, so that slow clients cannot lock others out.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
+import io
 import logging
+import re
 import socket
-import socketserver
-import sys
 import threading
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
 from maskwatch.errors import ConfigError, PortInUseError
 
 log = logging.getLogger(__name__)
 
-_TEXT = "text/plain; charset=utf-8"
-_MAX_CONNECTIONS = 16
-_REQUEST_TIMEOUT = 10.0
+_MAX_CONNECTIONS = 64
+# The kernel holds further clients until they are accepted; beyond this it drops their first packet,
+# which costs them a second.
+_BACKLOG = 1024
+_REQUEST_SECONDS = 10.0  # from the connection to the last byte of the request
+_RESPONSE_SECONDS = 10.0  # from the first byte of the answer to the last
+_MAX_HEAD = 16 * 1024
 _MAX_BODY = 1024
+_THREADS = 4
+_NO_DESCRIPTOR_PAUSE = 0.2
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,74 +78,165 @@ class WebServer:
     """
 
     def __init__(self, host: str, port: int, site: Site, *, section: str) -> None:
-        self._server = _bind(host, port, site, section)
-        self._thread: threading.Thread | None = None
+        self._listener = _bind(host, port, section)
+        self._address: tuple[str, int] = self._listener.getsockname()[:2]
+        self._connections = _Connections(site)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = threading.Event()
 
     @property
     def port(self) -> int:
         """The port that it listens on, also if 0 was configured."""
-        return int(self._server.server_address[1])
+        return self._address[1]
 
     @property
     def url(self) -> str:
-        host = str(self._server.server_address[0])
+        host = self._address[0]
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
-        self._thread.start()
+        self._loop = asyncio.new_event_loop()
+        self._accepting = self._loop.create_task(self._accept())
+        threading.Thread(target=self._run, args=(self._loop,), name="http", daemon=True).start()
 
     def stop(self) -> None:
-        if self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    """Serves a bounded number of connections at a time; further ones are closed unread."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = _MAX_CONNECTIONS
-
-    def __init__(self, address: tuple[str, int], site: Site, family: socket.AddressFamily) -> None:
-        self.site = site
-        self.address_family = family
-        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread if one is free."""
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
+        """Accept no more requests; answers that are being made are still sent."""
+        if self._loop is None:
+            self._listener.close()
             return
-        super().process_request(request, client_address)
+        self._loop.call_soon_threadsafe(self._accepting.cancel)
+        self._closed.wait()
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
+    # --- the server's own thread --------------------------------------------------------------------
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        with contextlib.closing(loop):
+            try:
+                with contextlib.suppress(asyncio.CancelledError):
+                    loop.run_until_complete(self._accepting)
+            finally:
+                self._listener.close()
+                self._closed.set()
+            loop.run_until_complete(self._connections.finish())
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(self._listener)
+            except OSError:  # no descriptor is free, or the client has gone
+                self._connections.drop_oldest()
+                await asyncio.sleep(_NO_DESCRIPTOR_PAUSE)
+                continue
+            self._connections.serve(client)
+            # A request that has arrived is read now, before a later client can displace it.
+            await asyncio.sleep(0)
+
+
+class _Connections:
+    """The open connections; each is served by a task."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._threads = ThreadPoolExecutor(_THREADS, "http")
+        # Waiting for their clients, oldest first, and for the site.
+        self._waiting: dict[asyncio.Task[None], None] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+
+    def serve(self, client: socket.socket) -> None:
+        """Serve a client, in place of the oldest one if there are too many."""
+        if len(self._waiting) + len(self._answering) >= _MAX_CONNECTIONS:
+            self.drop_oldest()
+        if len(self._answering) >= _MAX_CONNECTIONS:
+            client.close()
+            return
+        task = asyncio.create_task(self._serve(client))
+        self._waiting[task] = None
+        task.add_done_callback(lambda done: self._waiting.pop(done, None))
+
+    def drop_oldest(self) -> None:
+        """Close the connection that has waited for its client for longest."""
+        if self._waiting:
+            task = next(iter(self._waiting))
+            del self._waiting[task]
+            task.cancel()
+
+    async def finish(self) -> None:
+        """Send the answers that are being made, and close all other connections."""
+        for task in self._waiting:
+            task.cancel()
+        await asyncio.gather(*self._waiting, *self._answering, return_exceptions=True)
+        self._threads.shutdown(wait=False)
+
+    async def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):  # it has disconnected, or a deadline has passed
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                request = await _receive(client)
+            answer = await self._answer(request)
+            async with asyncio.timeout(_RESPONSE_SECONDS):
+                await asyncio.get_running_loop().sock_sendall(client, answer)
+
+    async def _answer(self, request: bytes) -> bytes:
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.pop(task, None)
+        self._answering.add(task)
         try:
-            super().process_request_thread(request, client_address)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _answer, request, self._site)
         finally:
-            self._free.release()
+            self._answering.discard(task)
+            self._waiting[task] = None
 
-    def server_bind(self) -> None:
-        """Bind without a DNS query for this machine's name, which may be slow."""
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "maskwatch", int(self.server_address[1])
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base's
-        """Log unexpected errors, but not a client that disconnected during its answer."""
-        error = sys.exception()
-        if not isinstance(error, OSError):
-            log.error("a request could not be answered", exc_info=error)
+async def _receive(client: socket.socket) -> bytes:
+    """Return a complete request; only the head of one whose body is too long.
+
+    Raises:
+        ConnectionError: the client disconnected before, or its head is too long.
+    """
+    data = b""
+    while (end := _HEAD_END.search(data)) is None:
+        if len(data) > _MAX_HEAD:
+            raise ConnectionAbortedError
+        data += await _some(client)
+    length = _CONTENT_LENGTH.search(data, 0, end.end())
+    missing = int(length[1]) if length else 0
+    while missing <= _MAX_BODY and len(data) < end.end() + missing:
+        data += await _some(client)
+    return data
+
+
+async def _some(client: socket.socket) -> bytes:
+    data = await asyncio.get_running_loop().sock_recv(client, 4096)
+    if not data:
+        raise ConnectionAbortedError
+    return data
+
+
+def _answer(request: bytes, site: Site) -> bytes:
+    """Return the whole answer to a request; called in a thread."""
+    handler = _Handler(request, site)
+    return handler.wfile.getvalue()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request per connection."""
+    """Parses a request and answers it, in memory."""
 
-    timeout = _REQUEST_TIMEOUT
     server_version = "maskwatch"
     sys_version = ""
+    wfile: io.BytesIO
+
+    def __init__(self, request: bytes, site: Site) -> None:
+        self._site = site
+        self.rfile, self.wfile = io.BytesIO(request), io.BytesIO()
+        self.client_address = ("", 0)
+        try:
+            self.handle_one_request()
+        except Exception:  # the entry point of the site's pages
+            log.exception("a request could not be answered")
+            self.wfile = io.BytesIO()
+            self.send_error(500)
 
     def do_GET(self) -> None:
         self._serve("GET", body=True)
@@ -153,17 +251,14 @@ class _Handler(BaseHTTPRequestHandler):
         if not length.isascii() or not length.isdigit() or int(length) > _MAX_BODY:
             self.send_error(413)
             return
-        self.rfile.read(int(length))
         self._serve("POST", body=True)
 
     def _serve(self, method: str, *, body: bool) -> None:
-        assert isinstance(self.server, _Server)
-        site = self.server.site
-        if method not in site.methods:
+        if method not in self._site.methods:
             self.send_error(501)
             return
         path = urlsplit(self.path).path
-        reply = site.answer(Request(method, path, self.headers.get("Accept", "")))
+        reply = self._site.answer(Request(method, path, self.headers.get("Accept", "")))
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.kind)
         self.send_header("Content-Length", str(len(reply.body)))
@@ -178,63 +273,20 @@ class _Handler(BaseHTTPRequestHandler):
         """Do not log requests."""
 
 
-def _bind(host: str, port: int, site: Site, section: str) -> _Server:
+def _bind(host: str, port: int, section: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
     try:
-        return _Server((host, port), site, family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
+        listener.close()
         where = f"{section}.host {host}, {section}.port {port}"
         if error.errno == errno.EADDRINUSE:
             raise PortInUseError(
                 f"{where}: another program listens there; choose another port, or 0 for a free one"
             ) from error
         raise ConfigError(f"{where}: cannot listen there: {error.strerror or error}") from error
-
-
-# --- metrics and health ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HealthStatus:
-    """Whether a condition holds, and what is missing, in words without secrets."""
-
-    ok: bool
-    detail: str
-
-
-class MetricsPages:
-    """The site with /metrics, /healthz and /readyz.
-
-    `healthy` returns whether the process works (else it should be restarted), `ready` whether
-    cameras are watched and alerts delivered.
-    """
-
-    methods: tuple[str, ...] = ("GET",)
-
-    def __init__(
-        self,
-        collector: Collector,
-        *,
-        healthy: Callable[[], HealthStatus],
-        ready: Callable[[], HealthStatus],
-    ) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(collector)
-        self._healthy = healthy
-        self._ready = ready
-
-    def answer(self, request: Request) -> Response:
-        match request.path:
-            case "/metrics":
-                encode, kind = choose_encoder(request.accept)
-                return Response(200, kind, encode(self._registry))
-            case "/healthz":
-                return _status_page(self._healthy())
-            case "/readyz":
-                return _status_page(self._ready())
-            case _:
-                return Response(404, _TEXT, b"Here are /metrics, /healthz and /readyz.\n")
-
-
-def _status_page(condition: HealthStatus) -> Response:
-    return Response(200 if condition.ok else 503, _TEXT, f"{condition.detail}\n".encode())
+    listener.settimeout(0.0)
+    return listener

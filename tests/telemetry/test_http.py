@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from maskwatch.errors import ConfigError, PortInUseError
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.collector import Collector
-from maskwatch.telemetry.http import HealthStatus, MetricsPages, WebServer
+from maskwatch.telemetry.http import Request, Response, WebServer
+from maskwatch.telemetry.metrics_pages import HealthStatus, MetricsPages
+from tests.fakes.dripping_clients import DrippingClients
+from tests.fakes.waiting import SLACK, wait_until
 
 
 class ServerHarness:
@@ -107,17 +113,106 @@ def test_silent_clients_do_not_delay_a_scrape(server: WebServer) -> None:
         each.close()
 
 
-def test_connections_beyond_the_limit_are_closed_without_new_threads(server: WebServer) -> None:
+@pytest.mark.parametrize("count", [16, 64, 500])
+def test_dripping_clients_do_not_delay_others(server: WebServer, count: int) -> None:
+    with DrippingClients(server.port, count) as clients:
+        wait_until(lambda: clients.connected >= count)
+        for _ in range(5):
+            began = time.monotonic()
+            assert get(f"{server.url}/healthz")[0] == 200
+            assert time.monotonic() - began < 1.0 * SLACK
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"GET /heal", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"],
+    ids=["request line", "headers", "body"],
+)
+def test_a_request_has_a_deadline_however_it_arrives(
+    server: WebServer, beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskwatch.telemetry.http._REQUEST_SECONDS", 0.5)
+    with DrippingClients(server.port, 1, beginning) as clients:
+        wait_until(lambda: clients.connected > 1, what="the server closes the connection")
+
+
+def test_an_answer_that_is_not_taken_has_a_deadline(
+    harness: ServerHarness, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskwatch.telemetry.http._RESPONSE_SECONDS", 0.5)
+    harness.healthy = HealthStatus(ok=True, detail="x" * 16_000_000)
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        time.sleep(1.0)
+        received = 0
+        with contextlib.suppress(ConnectionResetError):
+            while data := client.recv(1 << 20):
+                received += len(data)
+    assert received < 16_000_000
+
+
+def test_beyond_the_limit_the_oldest_connections_are_closed_without_new_threads(
+    server: WebServer,
+) -> None:
     before = threading.active_count()
-    many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
-    closed = 0
-    for each in many[16:]:
-        each.settimeout(5)
-        closed += each.recv(1) == b""
-    assert closed == 44
-    assert threading.active_count() <= before + 16
+    many = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
+    for each in many[:36]:
+        each.settimeout(5 * SLACK)
+        assert each.recv(1) == b""
+    assert threading.active_count() <= before
+    for each in many[36:]:
+        each.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        each.settimeout(5 * SLACK)
+        assert each.recv(12) == b"HTTP/1.0 200"
     for each in many:
         each.close()
+
+
+def test_newcomers_do_not_displace_a_client_whose_answer_is_being_made() -> None:
+    asked, made = threading.Event(), threading.Event()
+
+    class SlowSite:
+        methods = ("GET",)
+
+        def answer(self, _: Request) -> Response:
+            asked.set()
+            made.wait(30)
+            return Response(200, "text/plain", b"made")
+
+    server = WebServer("127.0.0.1", 0, SlowSite(), section="metrics")
+    server.start()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(get, server.url)
+        assert asked.wait(30)
+        with DrippingClients(server.port, 200) as clients:
+            wait_until(lambda: clients.connected > 300, what="connections are displaced")
+        stopping = pool.submit(server.stop)
+        made.set()
+        assert answer.result(30)[2] == "made"
+        stopping.result(30)
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\n: \r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"G" * 20_000,
+    ],
+)
+def test_a_malformed_request_is_refused_and_the_server_goes_on(
+    server: WebServer, request_text: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10 * SLACK) as client:
+        client.sendall(request_text)
+        with contextlib.suppress(ConnectionResetError):
+            assert b" 200 " not in client.recv(100)
+    assert get(f"{server.url}/healthz")[0] == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_client_that_disconnects_during_an_answer_is_not_logged(
