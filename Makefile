@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal --durations=20 --durations-min=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-long lint fix lock chaos fuzz soak mutations bench events clean
+.PHONY: help demo test test-long lint fix lock wheel sbom audit chaos fuzz soak mutations bench events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -34,13 +34,29 @@ fix: $(VENV)/.dev  ## Fix what ruff can fix
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-lock: $(VENV)/.dev  ## Compile requirements/*.txt from pyproject.toml
+LOCK = $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' -c requirements/constraints.in
+lock: $(VENV)/.dev  ## Compile requirements/*.txt from pyproject.toml, with the release dates for `make audit`
 	$(PY) -m pip install --quiet 'uv>=0.5'
-	for set in run: image:people,vault demo:demo dev:demo,train,people,vault,dev; do \
-		extras=$$(echo "$${set#*:}" | tr ',' '\n' | sed '/^$$/d; s/^/--extra /' | xargs); \
-		$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-			--custom-compile-command 'make lock' $$extras pyproject.toml requirements/build.in \
-			-o requirements/$${set%%:*}.txt || exit 1; done
+	$(LOCK) requirements/build.in -o requirements/build.txt
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra people --extra vault -o requirements/image.txt
+	$(LOCK) pyproject.toml --extra demo requirements/build.in -o requirements/demo.txt
+	$(LOCK) pyproject.toml --extra demo --extra train --extra people --extra vault --extra dev requirements/build.in \
+		-o requirements/dev.txt
+	$(PY) -m tools.supply_chain.release_dates
+
+wheel:  ## Build the package with the locked build tools, into build/wheel
+	@$(PYTHON) -m venv build/tools
+	build/tools/bin/pip install --quiet --require-hashes -r requirements/build.txt
+	rm -rf build/wheel
+	build/tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+
+sbom: $(VENV)/.dev  ## Write the bills of materials (CycloneDX) of service and image, into build/sbom
+	$(PY) -m tools.supply_chain.sbom
+
+audit: $(VENV)/.dev  ## Report licence, age and known vulnerabilities of dependencies (OFFLINE=1 JSON=file)
+	$(PY) -m tools.supply_chain.audit $(if $(OFFLINE),--offline) $(if $(JSON),--json $(JSON))
 
 chaos: $(VENV)/.dev  ## Random faults on the real daemon, with an account that must balance (root; DURATION=600)
 	@tools/system-packages
@@ -68,7 +84,7 @@ events: $(VENV)/.dev  ## Measure decisions on every scene and an hour of quiet f
 		--plot docs/images/events.svg --page docs/events.md $(if $(JOBS),--jobs $(JOBS))
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz
+	rm -rf $(VENV) build .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .fuzz
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then echo "maskwatch needs Python 3.11 or newer; none was found on PATH" >&2; exit 1; fi

@@ -12,17 +12,33 @@ from maskwatch.config.load import load
 from tests.deploy.containers import COMPOSE, DOCKERFILE, SERVICES
 from tests.deploy.queries import DEPLOY
 
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_every_image_is_pinned_to_a_full_version(name: str) -> None:
-    assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"])
+_IMAGE = re.compile(r"(?:^\s*image:|^FROM|docker run)\s+(\S+)", re.MULTILINE)
+_PINNED = re.compile(r":v?\d+\.\d+\.\d+(-[a-z-]+)?@sha256:[0-9a-f]{64}$")
 
 
-def test_base_images_are_pinned_and_both_stages_are_the_same() -> None:
-    bases = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if "build" not in service])
+def test_every_image_is_pinned_to_a_full_version_and_its_digest(name: str) -> None:
+    assert _PINNED.search(SERVICES[name]["image"])
+
+
+def test_base_images_are_pinned_by_digest_and_both_stages_are_the_same() -> None:
+    bases = re.findall(r"^FROM (?:--\S+ )?(\S+)", DOCKERFILE, re.MULTILINE)
     assert len(bases) == 2
     assert len(set(bases)) == 1
-    assert re.search(r":\d+\.\d+\.\d+-", bases[0])
+    assert _PINNED.search(bases[0])
+
+
+def test_no_other_file_names_an_image_without_its_digest(root: Path) -> None:
+    """Also what `docker run`, a unit or a later compose file would pull."""
+    files = [path for path in (root / "deploy").rglob("*") if path.is_file() and path.suffix != ".md"]
+    named = [
+        match
+        for path in files
+        for match in re.findall(
+            r"(?:^\s*image:|^FROM|docker run)\s+(\S+)", path.read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert [each for each in named if not _PINNED.search(each)] == ["maskwatch:0.1.0"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -68,12 +84,21 @@ def pins(path: Path) -> dict[str, str]:
 def test_the_image_installs_the_tested_versions_of_the_extras(
     root: Path,
 ) -> None:
-    (installed,) = re.findall(r"--require-hashes -r /src/(\S+)", DOCKERFILE)
-    assert f"COPY {installed} " in DOCKERFILE
+    installed, build = re.findall(r"--require-hashes -r /src/(\S+)", DOCKERFILE)
+    assert f"COPY {installed} {build} " in DOCKERFILE
     image = pins(root / installed)
     assert {"apprise", "cryptography"} <= image.keys()
     assert set(pins(root / "requirements/run.txt")) <= image.keys()
-    assert image.items() <= pins(root / "requirements/dev.txt").items()
+    dev = pins(root / "requirements/dev.txt").items()
+    assert image.items() <= dev
+    assert pins(root / build).items() <= dev
+
+
+def test_neither_pip_nor_a_build_tool_remains_in_the_image() -> None:
+    last_stage = DOCKERFILE.rpartition("FROM ")[2]
+    assert "--without-pip /opt/maskwatch" in DOCKERFILE
+    assert "pip uninstall --yes --root-user-action ignore setuptools wheel pip" in last_stage
+    assert "pip install" not in last_stage
 
 
 def test_no_secret_stands_in_the_files() -> None:
