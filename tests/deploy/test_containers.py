@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,24 @@ def test_everything_that_is_copied_into_the_image_is_there_and_not_ignored(root:
         for source in line.split():
             assert (root / source).exists(), source
             assert f"!{source.split('/')[0]}" in ignored
+
+
+def test_all_that_the_wheel_includes_is_copied_into_the_build_stage(root: Path) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    copied = set(" ".join(re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)).split())
+    tops = {name for name in included if name not in copied}
+    assert {name.split("/")[0] for name in tops} <= copied
+
+
+def test_passwords_beside_the_compose_file_reach_neither_wheel_nor_image(root: Path) -> None:
+    """The instructions of compose.yaml make these files; `COPY deploy` and the wheel leave them out."""
+    passwords = {"deploy/secrets", "deploy/mosquitto/passwords"}
+    ignored = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    assert passwords <= set(ignored[ignored.index("!deploy") :])
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert [each for each in passwords for top in included if f"{each}/".startswith(f"{top}/")] == []
 
 
 def pins(path: Path) -> dict[str, str]:
