@@ -94,7 +94,29 @@ def _copy_permissions(old: Path, handle: int) -> None:
 
 def fsync_directory(path: Path) -> None:
     """Make the directory's entries durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    _fsync(path, os.O_DIRECTORY)
+
+
+def fsync_file(path: Path) -> None:
+    """Make the file's contents durable, also those that an ended process wrote."""
+    _fsync(path, 0)
+
+
+def fsync_ancestors(path: Path) -> None:
+    """Make the names of a directory and of those above it durable, as far as they may be opened.
+
+    A directory above it that is on another disk existed before.
+    """
+    device = path.stat().st_dev
+    for folder in path.resolve().parents:
+        if folder.stat().st_dev != device:
+            return
+        with contextlib.suppress(PermissionError):  # then it was created by somebody else
+            fsync_directory(folder)
+
+
+def _fsync(path: Path, flags: int) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | flags)
     try:
         os.fsync(handle)
     finally:

@@ -79,6 +79,30 @@ MUTATIONS = (
         "tests/telemetry/test_http.py::test_dripping_clients_do_not_delay_others",
     ),
     Mutation(
+        "the data directory's name not synced",
+        "maskwatch/store/data_dir.py",
+        "            fsync_ancestors(self.path)\n",
+        "",
+        "tests/store/test_power_loss.py::test_what_is_recorded_outlives_a_power_loss",
+    ),
+    Mutation(
+        "what a killed recorder left not synced",
+        "maskwatch/store/store.py",
+        "    _sync(data_dir)\n    data_dir.needs_check",
+        "    data_dir.needs_check",
+        "tests/store/test_power_loss.py"
+        "::test_what_a_killed_recorder_left_unsynced_is_synced_before_it_is_acknowledged",
+    ),
+    Mutation(
+        "a restored database beside an old -wal",
+        "maskwatch/store/replacement.py",
+        "    repaired.kept = move_aside(data_dir.database, now, reason)\n",
+        "    if data_dir.database.exists():\n"
+        "        repaired.kept = move_aside(data_dir.database, now, reason)\n",
+        "tests/store/test_power_loss.py"
+        "::test_the_wal_of_a_removed_database_is_not_applied_to_a_restored_one",
+    ),
+    Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
         "        self._pending.append(delivery)\n        self._wakeup.set()\n",

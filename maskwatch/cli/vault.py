@@ -30,6 +30,7 @@ def key(file: Path) -> None:
 
     Keep FILE off the machine that runs the cameras. Set the public key as the camera's `vault_key`.
     """
+    from maskwatch.files import fsync_directory
     from maskwatch.privacy.vault import new_key
 
     private, public = new_key()
@@ -39,6 +40,9 @@ def key(file: Path) -> None:
         raise UsageError(f"{file}: cannot be created: {error.strerror}") from error
     with os.fdopen(handle, "w", encoding="ascii") as out:
         out.write(private + "\n")
+        out.flush()
+        os.fsync(handle)
+    fsync_directory(file.parent)  # before a camera seals faces for it
     click.echo(public)
 
 

@@ -14,7 +14,7 @@ from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
 from maskwatch.recorder.service import MakeSinks, open_recorder
 from maskwatch.store.data_dir import DataDir, DirectoryLock
-from maskwatch.store.recovery import Repair
+from maskwatch.store.replacement import Repair
 from maskwatch.store.store import Store, open_store
 from maskwatch.telemetry.meter import Meter
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from maskwatch.clock import Clock
 from maskwatch.errors import StoreDamagedError, StoreDisplacedError, StoreError
-from maskwatch.store.recovery import Repair
+from maskwatch.store.replacement import Repair
 from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
@@ -87,7 +87,7 @@ class StoreGuard:
 
     def _reopen(self, reason: str = "") -> None:
         """Have the file in its place moved aside, and what it still holds carried over."""
-        self.store.data_dir.needs_check.touch(mode=0o600)
+        self.store.data_dir.suspect_damage()
         self.store.close()
         self.store, repair = self._open_database(self.store.outbox.sinks, self._meter)
         self._replacements.append(f"{reason}{repair}" if repair else reason)

@@ -16,8 +16,9 @@ from maskwatch.errors import StoreDamagedError, StoreError
 from maskwatch.files import fsync_directory
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import connect, read_engine, translate_errors
-from maskwatch.store.integrity import find_damage, move_aside
+from maskwatch.store.integrity import find_damage
 from maskwatch.store.migrate import check_revision
+from maskwatch.store.replacement import finish_repair
 
 
 def backup(source: Path, target: Path) -> int:
@@ -83,7 +84,8 @@ def copy_database(
 def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
     """Replace the database of a directory whose lock the caller holds by a backup.
 
-    Alerts that were pending at the time of the backup are sent again, with the same ids.
+    An interrupted one leaves the old database, or is finished by the next start. Alerts that were
+    pending at the time of the backup are sent again, with the same ids.
 
     Returns:
         The new path of the replaced database, None if there was none.
@@ -93,15 +95,16 @@ def restore(data_dir: DataDir, source: Path, now: datetime) -> Path | None:
         StoreDamagedError: the backup is damaged.
     """
     check_backup(source)
+    finish_repair(data_dir, now)
     temporary = data_dir.path / ".restore.tmp"
     try:
         _copy(source, temporary)
-        old = move_aside(data_dir.database, now, "replaced") if data_dir.database.exists() else None
-        temporary.rename(data_dir.database)
+        temporary.rename(data_dir.repaired)
         fsync_directory(data_dir.path)
     finally:
         temporary.unlink(missing_ok=True)
-    return old
+    replaced = finish_repair(data_dir, now, reason="replaced")
+    return replaced.kept if replaced else None
 
 
 def check_backup(source: Path) -> None:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from maskwatch.errors import StoreError, StoreLockedError
+from maskwatch.files import fsync_ancestors, fsync_directory
 
 # statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
 _NETWORK_TYPES = {
@@ -76,12 +77,19 @@ class DataDir:
         """Present after SQLite reported damage: the next start runs a full check."""
         return self.path / "suspect"
 
+    def suspect_damage(self) -> None:
+        """Have the next start check the whole database."""
+        self.needs_check.touch(mode=0o600)
+        fsync_directory(self.path)
+
     def picture(self, relative: str | None) -> Path | None:
         """Return the path of a stored picture, None for a change without one."""
         return None if relative is None else self.pictures / relative
 
     def prepare(self, file_system: Callable[[Path], str] | None = None) -> None:
-        """Create the directories, for this user only.
+        """Create the directories, for this user only, and make them durable.
+
+        A killed run may have created them, and the folder of a day, without a sync.
 
         Raises:
             StoreError: it cannot be created or written, or is on a network file system.
@@ -89,6 +97,9 @@ class DataDir:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.pictures.mkdir(mode=0o700, exist_ok=True)
+            fsync_ancestors(self.path)
+            fsync_directory(self.path)
+            fsync_directory(self.pictures)
         except OSError as error:
             raise StoreError(
                 f"cannot create the data directory {self.path}: {error.strerror}"

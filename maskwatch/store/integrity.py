@@ -1,13 +1,11 @@
-"""Checks that a database is sound, and moves a damaged one aside."""
+"""Checks that a database is sound."""
 
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 from maskwatch.errors import StoreDamagedError, StoreError
-from maskwatch.files import fsync_directory
 from maskwatch.store.engine import APPLICATION_ID, connect, translate_errors
 
 
@@ -41,22 +39,3 @@ def find_damage(path: Path, *, thorough: bool, options: str = "mode=rw") -> str:
     if tables and owner != APPLICATION_ID:
         raise StoreError(f"{path} is a database of another program: set another data_dir")
     return ""
-
-
-def move_aside(path: Path, now: datetime, reason: str) -> Path:
-    """Rename a database and its -wal and -shm together; return the new path of the database.
-
-    The three names still belong together, so that SQLite can open them. The database itself is
-    renamed last: after a kill in between, the next start still finds it damaged.
-    """
-    target = path.with_name(f"{path.stem}.{reason}-{now:%Y%m%dT%H%M%S}.db")
-    number = 1
-    while target.exists():
-        number += 1
-        target = path.with_name(f"{path.stem}.{reason}-{now:%Y%m%dT%H%M%S}-{number}.db")
-    for old, new in zip(wal_and_shm(path), wal_and_shm(target), strict=True):
-        if old.exists():
-            old.rename(new)
-    path.rename(target)
-    fsync_directory(path.parent)
-    return target

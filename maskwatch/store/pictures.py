@@ -42,8 +42,7 @@ def write_picture(
     if not _DAY.fullmatch(day.name) or not _NAME.fullmatch(name):
         raise ValueError("the picture's name does not match the pattern")  # never removed
     if not day.is_dir():
-        day.mkdir(mode=0o700, exist_ok=True)
-        fsync_directory(folder)
+        _make_day(day)
     temporary = day / f".{name}.tmp"
     try:
         _write_durably(temporary, jpeg)
@@ -53,6 +52,16 @@ def write_picture(
         raise
     fsync_directory(day)
     return StoredPicture(f"{day.name}/{name}", len(jpeg))
+
+
+def _make_day(day: Path) -> None:
+    """Create the folder of a day durably, or not at all: no later picture syncs its name."""
+    day.mkdir(mode=0o700, exist_ok=True)
+    try:
+        fsync_directory(day.parent)
+    except OSError:
+        day.rmdir()
+        raise
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -11,7 +11,6 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,36 +23,16 @@ from maskwatch.errors import StoreTooNewError
 from maskwatch.files import fsync_directory
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import connect, translate_errors, write_engine
-from maskwatch.store.integrity import move_aside, wal_and_shm
+from maskwatch.store.integrity import wal_and_shm
 from maskwatch.store.migrate import head_revision, upgrade
 from maskwatch.store.models import AttemptRow, Base, ChangeRow, IncidentRow, OutboxRow, ViolationRow
 from maskwatch.store.outbox import add_delivery
 from maskwatch.store.record import update_subject
+from maskwatch.store.replacement import Repair, finish_repair
 
 _log = logging.getLogger(__name__)
 _MAX_PROBES = 100_000  # single rows read between the readable ends of a damaged table
 _RESENT_AGE = timedelta(days=1)  # younger changes are sent again if their deliveries are lost
-
-
-@dataclass(slots=True)
-class Repair:
-    """The result of a repair.
-
-    Attributes:
-        kept: the new path of the damaged file, None if there was no file.
-        rows: how many were copied, by table; empty if that was not counted.
-        losses: tables of which some rows could not be read.
-    """
-
-    kept: Path | None = None
-    rows: dict[str, int] = field(default_factory=dict)
-    losses: set[str] = field(default_factory=set)
-
-    def __str__(self) -> str:
-        kept = f"the damaged file is kept as {self.kept}" if self.kept else "the damaged file was gone"
-        rows = ", ".join(f"{count} of {name}" for name, count in self.rows.items() if count) or "nothing"
-        losses = f"; rows of {', '.join(sorted(self.losses))} could not be read" if self.losses else ""
-        return f"{kept}; copied: {rows if self.rows else 'all rows'}{losses}"
 
 
 def repair(data_dir: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
@@ -72,18 +51,6 @@ def repair(data_dir: DataDir, sinks: Sequence[str], now: datetime) -> Repair:
     new_path.rename(data_dir.repaired)
     fsync_directory(data_dir.path)
     finish_repair(data_dir, now, repaired)
-    return repaired
-
-
-def finish_repair(data_dir: DataDir, now: datetime, repaired: Repair | None = None) -> Repair | None:
-    """Put a completed new database in its place; return the repair, None if there is none."""
-    if not data_dir.repaired.exists():
-        return None
-    repaired = repaired or Repair()
-    if data_dir.database.exists():
-        repaired.kept = move_aside(data_dir.database, now, "damaged")
-    data_dir.repaired.rename(data_dir.database)
-    fsync_directory(data_dir.path)
     return repaired
 
 

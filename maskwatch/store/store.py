@@ -9,14 +9,16 @@ from sqlalchemy import Engine
 
 from maskwatch.clock import Clock
 from maskwatch.errors import DiskFullError
+from maskwatch.files import fsync_directory, fsync_file
 from maskwatch.store.acknowledgements import Acknowledgements
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.database import Database
-from maskwatch.store.integrity import find_damage
+from maskwatch.store.integrity import find_damage, wal_and_shm
 from maskwatch.store.migrate import upgrade
 from maskwatch.store.outbox import Outbox
 from maskwatch.store.record import ChangeRecorder
-from maskwatch.store.recovery import Repair, finish_repair, repair
+from maskwatch.store.recovery import repair
+from maskwatch.store.replacement import Repair, finish_repair
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.snoozes import Snoozes
 from maskwatch.store.state import StateQueries
@@ -87,8 +89,17 @@ def open_store(
 def _prepare_database(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:
     repaired = _repair_if_damaged(data_dir, sinks, clock)
     upgrade(data_dir.database)
+    _sync(data_dir)
     data_dir.needs_check.unlink(missing_ok=True)
     return repaired
+
+
+def _sync(data_dir: DataDir) -> None:
+    """Sync what a killed recorder left: it is readable, and a repeated change is not written again."""
+    for file in (data_dir.database, wal_and_shm(data_dir.database)[0]):
+        if file.exists():
+            fsync_file(file)
+    fsync_directory(data_dir.path)
 
 
 def _repair_if_damaged(data_dir: DataDir, sinks: Sequence[str], clock: Clock) -> Repair | None:

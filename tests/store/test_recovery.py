@@ -14,8 +14,9 @@ from maskwatch.clock import SystemClock
 from maskwatch.domain import Change
 from maskwatch.errors import StoreError
 from maskwatch.store.data_dir import DataDir
-from maskwatch.store.integrity import find_damage, move_aside
+from maskwatch.store.integrity import find_damage
 from maskwatch.store.queries import Filter, events, read_session
+from maskwatch.store.replacement import move_aside
 from maskwatch.store.store import open_store
 from maskwatch.telemetry.meter import Meter
 from tests.fakes.samples import START, change, deliver, entry, incident, make_store, violation_id
