@@ -30,8 +30,10 @@
     ├── DataError                      11   training or evaluation data is not as expected
     ├── WireError                      12   a peer process sent an invalid message
     ├── DependencyError                13   an optional part is not installed (names the extra)
-    └── SinkError                      14   alerts cannot be delivered: broker, webhook, mail
+    ├── SinkError                      14   alerts cannot be delivered: broker, webhook, mail
+    └── TemporaryError                 15   what is needed is not available now
 
+Code 15 alone means that the same command can succeed later without any change.
 A message names the fault, its place, what was expected and what to do. It never holds a secret.
 """
 
@@ -206,3 +208,9 @@ class SinkError(MaskwatchError):
     """Alerts cannot be delivered to a broker or to people."""
 
     exit_code = 14
+
+
+class TemporaryError(MaskwatchError):
+    """What is needed is not available now; the same attempt can succeed later."""
+
+    exit_code = 15

@@ -205,10 +205,24 @@ MUTATIONS = (
     ),
     Mutation(
         "no parent-death signal",
-        "maskwatch/ipc/child.py",
+        "maskwatch/ipc/parent_death.py",
         "libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0",
         "libc is None",
         "tests/faults/test_processes.py::test_kill_9_of_the_supervisor_ends_even_children_that_hang",
+    ),
+    Mutation(
+        "no parent-death signal at the start",
+        "maskwatch/supervisor/process.py",
+        "preexec_fn=partial(tie_to_parent, os.getpid()),",
+        "preexec_fn=None,",
+        "tests/faults/test_start.py::test_a_child_that_is_still_starting_dies_with_its_supervisor",
+    ),
+    Mutation(
+        "a port in use ends the daemon",
+        "maskwatch/temporary.py",
+        "    errno.EADDRINUSE, errno",
+        "    errno",
+        "tests/faults/test_start.py::test_a_port_in_use_is_waited_for_while_cameras_are_watched",
     ),
     Mutation(
         "coasting tracks vote",

@@ -59,7 +59,7 @@ class ReachabilityProbe:
 
         async def connect(name: str, address: Address) -> None:
             async with slots:
-                with _nonblocking_socket(_family(address)) as sock, contextlib.suppress(OSError):
+                with contextlib.suppress(OSError), _nonblocking_socket(_family(address)) as sock:
                     await loop.sock_connect(sock, address)
                     self.reachable.add(name)
 

@@ -2,12 +2,14 @@
 
 ::
 
-    supervisor, configure = child.start(fd, "recorder")
-    ...                                         # set-up of its own
-    supervisor.send(Ready())
-    while True:                                 # in a selector, on supervisor.fileno()
-        for message in supervisor.messages(): ...
-        if supervisor.ended: os._exit(0)        # the supervisor has ended
+    def body(supervisor, configure):
+        ...                                     # set-up of its own
+        supervisor.send(Ready())
+        while True:                             # in a selector, on supervisor.fileno()
+            for message in supervisor.messages(): ...
+            if supervisor.ended: os._exit(0)    # the supervisor has ended
+
+    sys.exit(child.run(fd, "recorder", body))
 
 The supervisor alone ends its children: by `Stop`, and by SIGKILL when that takes too long. So
 SIGINT (a terminal sends it to the whole group) and SIGTERM are ignored here.
@@ -15,22 +17,28 @@ SIGINT (a terminal sends it to the whole group) and SIGTERM are ignored here.
 
 from __future__ import annotations
 
-import ctypes
+import logging
 import os
 import select
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import TextIO
 
-from maskwatch.errors import WireError
+from maskwatch.errors import MaskwatchError, TemporaryError, WireError
 from maskwatch.ipc.channel import Channel
-from maskwatch.ipc.messages import Configure, ToChild
+from maskwatch.ipc.messages import Configure, ToChild, Unavailable
+from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.peer_credentials import peer_of
 from maskwatch.ipc.wire import HEADER_BYTES, TO_CHILD
+from maskwatch.secrets import redact
 from maskwatch.telemetry import logs
+from maskwatch.temporary import is_temporary
 
-_PR_SET_PDEATHSIG = 1
+_log = logging.getLogger(__name__)
+_MAX_REASON = 300
+
 # Only the supervisor may report to systemd; a child that could write there could fake its health.
 _SUPERVISOR_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID")
 
@@ -112,14 +120,24 @@ def start(fd: int, process: str, *, timeout: float = 30.0) -> tuple[SupervisorCh
     return supervisor, configure
 
 
-def tie_to_parent(parent: int) -> None:
-    """Have the kernel kill this process when the process `parent` dies; exit if it is dead already.
+def run(fd: int, process: str, body: Callable[[SupervisorChannel, Configure], object]) -> int:
+    """Start a child process, run `body` in it, and return the exit code (see `maskwatch.errors`).
 
-    Must come after any change of credentials, which would undo it.
+    What ended it for a cause that can pass is reported to the supervisor, which tries again.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    # The parent may have died before the call above, which then has no effect.
-    if os.getppid() != parent:
-        os._exit(0)
+    supervisor = None
+    try:
+        supervisor, configure = start(fd, process)
+        body(supervisor, configure)
+    except (MaskwatchError, OSError, MemoryError, RuntimeError) as error:
+        if is_temporary(error):
+            reason = redact(str(error)) or type(error).__name__
+            _log.error("cannot run now: %s", reason)
+            if supervisor is not None:
+                supervisor.send(Unavailable(reason=reason[:_MAX_REASON]))
+            return TemporaryError.exit_code
+        if not isinstance(error, MaskwatchError):
+            raise
+        _log.critical("%s", error)
+        return error.exit_code
+    return 0

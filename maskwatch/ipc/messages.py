@@ -71,6 +71,12 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
     """The child has finished its set-up."""
 
 
+class Unavailable(_Message, frozen=True, kw_only=True, tag="unavailable"):
+    """The child ends, since what it needs is not available now; another one may have it."""
+
+    reason: str
+
+
 class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     """A child's state, sent every second.
 
@@ -201,6 +207,7 @@ ToSupervisor = (
     | CommandExecuted
     | SnoozeChanged
     | WorkerMisbehaved
+    | Unavailable
 )
 ToRecorder = WorkerHello | Record | OccupancyCounted | SnapshotTaken
 FromRecorder = Recorded | CommandResult

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from maskwatch.alerts.factory import make_sinks
 from maskwatch.clock import Clock, SystemClock
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import StoreError, TemporaryError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
 from maskwatch.recorder.service import MakeSinks, open_recorder
@@ -18,21 +18,13 @@ from maskwatch.store.replacement import Repair
 from maskwatch.store.store import Store, open_store
 from maskwatch.telemetry.meter import Meter
 
-_log = logging.getLogger(__name__)
-
 
 def main(arguments: Sequence[str] | None = None, *, sinks: MakeSinks = make_sinks) -> int:
     """Run the recorder; return the exit code (see `maskwatch.errors`)."""
     parser = argparse.ArgumentParser(prog="maskwatch-recorder")
     parser.add_argument("--fd", type=int, required=True, help="the inherited channel to the supervisor")
     options = parser.parse_args(arguments)
-    try:
-        supervisor, configure = child.start(options.fd, "recorder")
-        serve(supervisor, configure, sinks=sinks, clock=SystemClock())
-    except MaskwatchError as error:
-        _log.critical("%s", error)
-        return error.exit_code
-    return 0
+    return child.run(options.fd, "recorder", partial(serve, sinks=sinks, clock=SystemClock()))
 
 
 def serve(
@@ -43,8 +35,21 @@ def serve(
     Raises:
         StoreLockedError: another daemon uses the directory.
         StoreTooNewError: a newer version has written the database.
-        StoreError: the directory or the database cannot be used.
+        StoreError: the directory cannot be used for a database.
+        TemporaryError: the directory or the database cannot be used now.
     """
+    try:
+        _serve(supervisor, configure, sinks, clock)
+    except StoreError as error:
+        # The system or SQLite refused, which is not the database's fault.
+        if error.exit_code == StoreError.exit_code and error.__cause__ is not None:
+            raise TemporaryError(str(error)) from error
+        raise
+
+
+def _serve(
+    supervisor: child.SupervisorChannel, configure: Configure, sinks: MakeSinks, clock: Clock
+) -> None:
     config = configure.config
     directory = DataDir(Path(config.data_dir))
     directory.prepare()
@@ -55,4 +60,5 @@ def serve(
         return open_store(directory, sinks=names, reserve_bytes=reserve, clock=clock, meter=meter)
 
     with DirectoryLock(directory) as lock:
-        open_recorder(supervisor, configure, open_database, make_sinks=sinks, clock=clock).serve()
+        recorder = open_recorder(supervisor, configure, open_database, make_sinks=sinks, clock=clock)
+        recorder.serve()

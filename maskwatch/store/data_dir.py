@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import time
@@ -105,7 +106,10 @@ class DataDir:
                 f"cannot create the data directory {self.path}: {error.strerror}"
             ) from error
         if not os.access(self.path, os.W_OK | os.X_OK):
-            raise StoreError(f"cannot write to the data directory {self.path}: permission denied")
+            denied = PermissionError(errno.EACCES, "permission denied")
+            raise StoreError(
+                f"cannot write to the data directory {self.path}: permission denied"
+            ) from denied
         network_type = (file_system or file_system_type)(self.path)
         if network_type:
             raise StoreError(
@@ -161,12 +165,16 @@ class DirectoryLock:
 
         Raises:
             StoreLockedError: another process holds it; the message names its process id.
+            StoreError: the file cannot be created.
         """
         self._data_dir = data_dir
         self._handle = self._acquire(timeout)
 
     def _acquire(self, timeout: float) -> int:
-        handle = os.open(self._data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self._data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"cannot open {self._data_dir.lock}: {error.strerror}") from error
         if not _flock(handle, time.monotonic() + timeout):
             owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(handle)

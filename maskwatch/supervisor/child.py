@@ -12,8 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
-from maskwatch.errors import WireError
-from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor
+from maskwatch.errors import TemporaryError, WireError
+from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor, Unavailable
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.supervisor.hang_detection import HangDetector
 from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, describe_exit
@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 # worker's end (`Channel.limit`).
 _BYTES_PER_SECOND = 64 << 10
 _MAX_BURST = 2 << 20
+_MAX_REASON = 300  # characters that are kept of a child's own text
 
 
 class Phase(StrEnum):
@@ -78,6 +79,7 @@ class _Run:
         kill_at: when an orderly end must be over; None while none was asked for.
         kill_cause: why it was killed, in words; "" while it was not.
         end_reason: the reason of its end for `ChildEvents.ended`, if known beforehand.
+        unavailable: what it has reported as not available now, "" if nothing.
     """
 
     process: ChildProcess
@@ -86,6 +88,7 @@ class _Run:
     kill_at: float | None = None
     kill_cause: str = ""
     end_reason: str = ""
+    unavailable: str = ""
 
     def exit_reason(self, code: int) -> str:
         """Return the reason of an end that was not asked for."""
@@ -271,7 +274,7 @@ class ManagedChild:
             process = self._launcher.launch(self.kind.module, configure, self.receive)
         except OSError as error:
             _log.error("the %s cannot be started: %s", self.kind, error)
-            self._pause(now, f"cannot be started: {error.strerror}")
+            self._postpone(now, f"cannot be started: {error.strerror}")
             return
         allowance = TokenBucket(_BYTES_PER_SECOND, _MAX_BURST, now)
         self._run = _Run(process, HangDetector(self._timeouts, now, self._stall_after()), allowance)
@@ -300,11 +303,14 @@ class ManagedChild:
         match message:
             case Ready():
                 run.hangs.ready(now)
+                self.policy.started()
                 if self.phase is Phase.STARTING:
                     self._enter(Phase.RUNNING)
             case Heartbeat():
                 run.hangs.received(message, now)
                 self._events.changed(self)
+            case Unavailable():
+                run.unavailable = message.reason[:_MAX_REASON]
             case _:
                 self._events.received(self, message)
 
@@ -348,7 +354,13 @@ class ManagedChild:
         self.attempt = 0
         if not run.kill_cause:
             _log.warning("the %s %s", self.kind, cause)
-        self._pause(now, cause)
+        if code == TemporaryError.exit_code:
+            self._postpone(now, f"cannot run now: {run.unavailable or cause}")
+        else:
+            self._pause(now, cause)
+
+    def _postpone(self, now: float, reason: str) -> None:
+        self._wait_until(now + self.policy.postponed().seconds, Phase.WAITING, reason)
 
     def _pause(self, now: float, reason: str) -> None:
         pause = self.policy.failed(now)

@@ -43,7 +43,7 @@ class ControlServer:
         """Listen; a socket that an earlier run left is replaced.
 
         Raises:
-            ConfigError: the socket cannot be made there.
+            ConfigError: the socket cannot be made there; the cause may be temporary.
         """
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
@@ -55,7 +55,7 @@ class ControlServer:
             listener.close()
             raise ConfigError(
                 f"runtime_dir: cannot listen at {self._path}: {error.strerror or error}"
-            ) from None
+            ) from error
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_REQUEST)
 
     async def stay_reachable(self) -> None:
@@ -65,7 +65,7 @@ class ControlServer:
         former = self._server
         try:
             await self.start()
-        except ConfigError as error:
+        except (ConfigError, OSError) as error:
             _log.error("%s", error)
         else:
             former.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 
 from maskwatch.config.diff import Difference
@@ -44,6 +45,20 @@ class ConfiguredServer(ABC):
         self.stop()
         self._server, self._served = server, config
 
+    async def serve_first(self, config: Config) -> None:
+        """Serve at the address of `config`, unless another configuration is served already.
+
+        The address is opened in a thread, since its host name may have to be resolved.
+
+        Raises:
+            PortInUseError, ConfigError: that is impossible; the cause may be temporary.
+        """
+        server = await asyncio.to_thread(self._start, config)
+        if self._served is None:
+            self._server, self._served = server, config
+        elif server is not None:
+            server.stop()
+
     def stop(self) -> None:
         if self._server is not None:
             self._server.stop()
@@ -51,8 +66,13 @@ class ConfiguredServer(ABC):
 
     def _start(self, config: Config) -> WebServer | None:
         server = self._create(config)
-        if server is not None:
-            server.start()
+        try:
+            if server is not None:
+                server.start()
+        except (OSError, RuntimeError):  # no descriptor is free, or no thread can be started
+            if server is not None:
+                server.stop()
+            raise
         return server
 
     @abstractmethod
@@ -97,14 +117,9 @@ class HttpServers:
         """The address of the metrics, "" if they are not served."""
         return self._metrics.url
 
-    def start(self, config: Config) -> None:
-        """Serve both.
-
-        Raises:
-            PortInUseError, ConfigError: one of them cannot be served.
-        """
-        self._metrics.serve(config)
-        self._ack_page.serve(config)
+    def by_section(self) -> dict[str, ConfiguredServer]:
+        """Return the servers by the section of the configuration that has their address."""
+        return {"metrics": self._metrics, "links": self._ack_page}
 
     def move(self, changes: Difference, old: Config, new: Config) -> None:
         """Serve at the new addresses; if that is impossible for one, both stay at the old ones.

@@ -7,17 +7,16 @@ checking a model) happens in a helper thread.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import Config
-from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.control import control_socket
 from maskwatch.ipc.messages import Command
 from maskwatch.supervisor.ack_page import AckPageServer
@@ -30,6 +29,7 @@ from maskwatch.supervisor.control_server import ControlServer
 from maskwatch.supervisor.events import ChildEventRouter
 from maskwatch.supervisor.http_servers import HttpServers, MetricsEndpoint
 from maskwatch.supervisor.metrics import SupervisorMetrics
+from maskwatch.supervisor.prerequisites import Attempt, Prerequisites
 from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, Spawn
 from maskwatch.supervisor.process_monitor import ProcessMonitor
 from maskwatch.supervisor.readiness import Readiness
@@ -55,7 +55,7 @@ def serve(
 
     Raises:
         StoreLockedError: another daemon uses the runtime directory.
-        PortInUseError, ConfigError: metrics, acknowledge page or control socket cannot be served.
+        ConfigError: metrics, acknowledge page or control socket can never be served as configured.
         ModelError: a model does not match its manifest.
     """
     os.umask(0o077)
@@ -66,8 +66,7 @@ def serve(
 
 
 async def _serve(config: Config, path: Path, timeouts: Timeouts, spawn: Spawn) -> int:
-    with contextlib.closing(RuntimeDir(Path(config.runtime_dir))):
-        return await Supervisor(config, path, timeouts, SystemClock(), spawn).run()
+    return await Supervisor(config, path, timeouts, SystemClock(), spawn).run()
 
 
 @dataclass
@@ -96,6 +95,8 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._exit_code: asyncio.Future[int] = self._loop.create_future()
         self._background: set[asyncio.Task[None]] = set()
+        self._prerequisites = Prerequisites(clock)
+        self._runtime_dir: RuntimeDir | None = None
 
         self._notifier = SystemdNotifier()
         self._readiness = Readiness(clock)
@@ -137,14 +138,15 @@ class Supervisor:
         """Start everything, keep it running, end everything; return the exit code.
 
         Raises:
-            PortInUseError, ConfigError, ModelError: see `serve`.
+            StoreLockedError, ConfigError, ModelError: see `serve`.
         """
         try:
             self._start_signal_handlers()
-            self._http.start(self._config)
-            await self._control.start()
+            await self._obtain("runtime_dir", self._open_runtime_dir)
+            for section, server in self._http.by_section().items():
+                await self._obtain(section, partial(server.serve_first, self._config))
             self._children.start_recorder()
-            self._in_background(self._check_models())
+            self._in_background(self._prerequisites.obtain("models", self._start_up.check_models))
             self._in_background(self._start_up.probe_cameras())
             await self._run_until_end()
         finally:
@@ -157,7 +159,25 @@ class Supervisor:
             self._http.stop()
             recorder_socket(self._config).unlink(missing_ok=True)
             self._notifier.close()
+            if self._runtime_dir is not None:
+                self._runtime_dir.close()
         return await self._exit_code
+
+    async def _obtain(self, name: str, attempt: Attempt) -> None:
+        """Make the first attempt now, and further ones in the background while the daemon works."""
+        if not await self._prerequisites.tried(name, attempt):
+            self._in_background(self._prerequisites.obtain(name, attempt))
+
+    async def _open_runtime_dir(self) -> None:
+        """Lock the runtime directory, and listen in it.
+
+        Raises:
+            StoreLockedError: another daemon uses it.
+            ConfigError: it cannot be used; the cause may be temporary.
+        """
+        if self._runtime_dir is None:
+            self._runtime_dir = RuntimeDir(Path(self._config.runtime_dir))
+        await self._control.start()
 
     def _start_signal_handlers(self) -> None:
         self._loop.add_signal_handler(signal.SIGTERM, self._end_requested, "SIGTERM")
@@ -200,7 +220,7 @@ class Supervisor:
             watchdog.run_if_due(self._clock.monotonic())
             await asyncio.sleep(_END_TICK)
 
-    def _end(self, result: int | MaskwatchError) -> None:
+    def _end(self, result: int | BaseException) -> None:
         """Have the daemon end with an exit code, or with an error."""
         if self._exit_code.done():
             return
@@ -240,6 +260,8 @@ class Supervisor:
             recorder_runs=self._children.recorder_runs,
             all_started=self._start_up.complete,
             store_trouble=self._children.store_trouble,
+            recorder_trouble=self._children.recorder.reason,
+            missing=self._prerequisites.missing,
         )
         self._notifier.status(status.detail)
         self._metrics.publish()
@@ -256,12 +278,6 @@ class Supervisor:
 
     # --- in the background -------------------------------------------------------------------------
 
-    async def _check_models(self) -> None:
-        try:
-            await self._start_up.check_models()
-        except MaskwatchError as error:
-            self._end(error)
-
     def _start_reload(self, done: Callable[[bool, str], None]) -> None:
         async def reload() -> None:
             result = await self._reloader.reload()
@@ -277,4 +293,10 @@ class Supervisor:
     def _in_background(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._background_ended)
+
+    def _background_ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._end(error)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
 
 from maskwatch.clock import Clock
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
+from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.wire import TO_SUPERVISOR
 
 # Children send no pictures to the supervisor.
@@ -29,10 +32,34 @@ _INHERITED_PREFIXES = ("LC_", "LD_", "PYTHON", "COVERAGE", "FAKETIME", "MASKWATC
 _SET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 
 
-class ChildProcess(subprocess.Popen[bytes]):
-    """A running child: `python -m MODULE --fd N`, and the channel to it.
+class ModuleProcess(subprocess.Popen[bytes]):
+    """A running `python -m MODULE`, which the kernel kills when this process dies.
 
     To be made in the main thread: the kernel ties the child's life to the thread that started it.
+
+    Raises:
+        OSError: the system cannot start a process now.
+    """
+
+    def __init__(
+        self, module: str, *arguments: str, fds: Collection[int] = (), stderr: int | None = None
+    ) -> None:
+        try:
+            super().__init__(
+                [sys.executable, "-m", module, *arguments],
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                pass_fds=fds,
+                env=child_environment(os.environ, module),
+                # Before Python itself starts: a child that is still starting must not survive either.
+                preexec_fn=partial(tie_to_parent, os.getpid()),
+            )
+        except subprocess.SubprocessError as error:
+            raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
+
+
+class ChildProcess(ModuleProcess):
+    """A running child: `python -m MODULE --fd N`, and the channel to it.
 
     Raises:
         OSError: the system cannot start a process now.
@@ -41,12 +68,7 @@ class ChildProcess(subprocess.Popen[bytes]):
     def __init__(self, module: str, configure: Configure) -> None:
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with peer:
-            super().__init__(
-                [sys.executable, "-m", module, "--fd", str(peer.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(peer.fileno(),),
-                env=child_environment(os.environ, module),
-            )
+            super().__init__(module, "--fd", str(peer.fileno()), fds=(peer.fileno(),))
         self.channel: Channel[ToSupervisor] = Channel(
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from maskwatch.clock import Clock
 from maskwatch.domain import CameraState, CameraStatus
 from maskwatch.telemetry.metrics_pages import HealthStatus
 
 _STUCK_AFTER = 10.0
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 _MAX_NAMED = 5  # cameras that the text lists
 
 
@@ -42,16 +44,21 @@ class Readiness:
         recorder_runs: bool,
         all_started: bool,
         store_trouble: str = "",
+        recorder_trouble: str = "",
+        missing: Mapping[str, str] = _NOTHING,
     ) -> HealthStatus:
         """Judge the daemon's state, and return what `ready` returns from now on.
 
-        `store_trouble`: why the recorder cannot store now, "" if it can.
+        `store_trouble`: why the recorder cannot store now, "" if it can. `recorder_trouble`: why the
+        recorder does not run. `missing`: by name, why something that the daemon needs is not there yet.
         """
         enabled = [status for status in cameras if status.state is not CameraState.DISABLED]
         live = [s for s in enabled if s.state in (CameraState.LIVE, CameraState.BLIND)]
         details = [f"{len(live)} of {len(enabled)} cameras live"]
         details += [f"{s.camera}: {s.state}" for s in enabled if s not in live][:_MAX_NAMED]
-        details += [] if recorder_runs else ["the recorder does not run"]
+        trouble = f": {recorder_trouble}" if recorder_trouble else ""
+        details += [] if recorder_runs else [f"the recorder does not run{trouble}"]
+        details += [f"waiting for {name}: {reason}" for name, reason in missing.items()]
         details += [f"the recorder cannot store now: {store_trouble}"] if store_trouble else []
         details += [] if all_started else ["still starting"]
         watching = bool(live) or not enabled

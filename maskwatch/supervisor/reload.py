@@ -18,6 +18,7 @@ from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.systemd import SystemdNotifier
 from maskwatch.telemetry import logs
+from maskwatch.temporary import is_temporary
 
 _log = logging.getLogger(__name__)
 _SETTLE_TIMEOUT = 20.0
@@ -62,7 +63,9 @@ class Reloader:
             # In a thread: the file of a hundred cameras takes a moment, and the main loop must turn.
             new = await asyncio.to_thread(load, self.path)
             changes = await self._apply(new)
-        except MaskwatchError as error:
+        except (MaskwatchError, OSError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, MaskwatchError) and not is_temporary(error):
+                raise
             return self._refused(error)
         self.problem = ""
         self._metrics.reload_ended(ok=True)
@@ -76,14 +79,14 @@ class Reloader:
         changes = difference(old, new)
         new = with_restart_keys_of(new, old)
         if (old.model, old.face_weights) != (new.model, new.face_weights):
-            await asyncio.to_thread(check_model, new)
+            await check_model(new)
         self._http.move(changes, old, new)
         if changes.log:
             logs.setup(new.log, "supervisor")
         self._children.apply(changes, new)
         return changes
 
-    def _refused(self, error: MaskwatchError) -> ReloadDone:
+    def _refused(self, error: Exception) -> ReloadDone:
         problems = tuple(map(str, getattr(error, "problems", ()))) or (str(error),)
         self.problem = "; ".join(problems)
         self._metrics.reload_ended(ok=False)

@@ -34,6 +34,7 @@ class RestartPolicy:
         self._quarantine = Backoff(timeouts.quarantine, timeouts.max_quarantine, min_fraction=0.8)
         self._failures: deque[float] = deque()
         self._quarantines = 0
+        self._postponed = 0
 
     @property
     def on_probation(self) -> bool:
@@ -54,6 +55,18 @@ class RestartPolicy:
             return Pause(self._quarantine.wait(self._quarantines, self._rng), quarantined=True)
         return Pause(self._backoff.wait(len(self._failures), self._rng), quarantined=False)
 
+    def postponed(self) -> Pause:
+        """Return the pause after an attempt for which something was not available.
+
+        It never leads to quarantine: that would last longer than the cause.
+        """
+        self._postponed += 1
+        return Pause(self._backoff.wait(self._postponed, self._rng), quarantined=False)
+
+    def started(self) -> None:
+        """Record that everything was available."""
+        self._postponed = 0
+
     def has_run(self, seconds: float) -> None:
         """Forget all failures if the child's process has run long enough without one."""
         if seconds >= self._timeouts.restart_window:
@@ -62,3 +75,4 @@ class RestartPolicy:
     def reset(self) -> None:
         self._failures.clear()
         self._quarantines = 0
+        self._postponed = 0

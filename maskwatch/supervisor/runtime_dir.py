@@ -16,7 +16,7 @@ class RuntimeDir:
     """Holds the locked directory until `close`; the lock needs no file, and ends with the process.
 
     Raises:
-        ConfigError: it cannot be created or used.
+        ConfigError: it cannot be created or used; the cause may be temporary.
         StoreLockedError: another daemon holds it.
     """
 
@@ -27,7 +27,7 @@ class RuntimeDir:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise ConfigError(f"runtime_dir: {path} cannot be used: {error.strerror}") from None
+            raise ConfigError(f"runtime_dir: {path} cannot be used: {error.strerror}") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

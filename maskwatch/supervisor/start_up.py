@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from maskwatch.capture.reachability import ReachabilityProbe
 from maskwatch.clock import Clock
 from maskwatch.config.schema import Config
+from maskwatch.errors import (
+    ConfigError,
+    DependencyError,
+    SinkError,
+    StoreError,
+    StoreLockedError,
+    StoreTooNewError,
+)
 from maskwatch.supervisor.child import ChildEvents, ManagedChild
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.timeouts import Timeouts
+
+# Exit codes of a recorder that would refuse again; a crash or a lack of resources may pass.
+_REFUSALS = frozenset(
+    kind.exit_code
+    for kind in (ConfigError, StoreError, StoreTooNewError, StoreLockedError, DependencyError, SinkError)
+)
 
 
 class StartUp(ChildEvents):
@@ -20,7 +33,7 @@ class StartUp(ChildEvents):
     `recorder_failed` is called with the exit code of a recorder that never became ready.
 
     Attributes:
-        complete: whether the models passed their check and every worker has been started.
+        complete: whether the check of the models has ended and every worker has been started.
     """
 
     def __init__(
@@ -49,13 +62,17 @@ class StartUp(ChildEvents):
         await self._probe.run(self._timeouts.recorder_start)
 
     async def check_models(self) -> None:
-        """Check the models in a thread.
+        """Check the models in a process of its own.
 
         Raises:
             ModelError: a model does not match its manifest.
+            TemporaryError: they could not be checked now.
         """
-        await asyncio.to_thread(check_model, self._config)
-        self._models_checked = True
+        try:
+            await check_model(self._config)
+        finally:
+            # What cannot be checked now must not delay the cameras: each worker checks its models too.
+            self._models_checked = True
 
     def tick(self) -> bool:
         """Start the workers if it is time to; return True once, when the start is complete."""
@@ -77,5 +94,5 @@ class StartUp(ChildEvents):
 
     def ended(self, child: ManagedChild, code: int, reason: str) -> None:  # noqa: ARG002 - the base's
         """Report a recorder that refuses to start; it has logged why, and a retry cannot help."""
-        if child is self._children.recorder and not self._recorder_was_ready and code > 1:
+        if child is self._children.recorder and not self._recorder_was_ready and code in _REFUSALS:
             self._recorder_failed(code)

@@ -95,9 +95,10 @@ class WebServer:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._accepting = self._loop.create_task(self._accept())
-        threading.Thread(target=self._run, args=(self._loop,), name="http", daemon=True).start()
+        loop = asyncio.new_event_loop()
+        self._accepting = loop.create_task(self._accept())
+        threading.Thread(target=self._run, args=(loop,), name="http", daemon=True).start()
+        self._loop = loop  # set once `stop` has a thread to wait for
 
     def stop(self) -> None:
         """Accept no more requests; answers that are being made are still sent."""
@@ -287,6 +288,9 @@ def _bind(host: str, port: int, section: str) -> socket.socket:
             raise PortInUseError(
                 f"{where}: another program listens there; choose another port, or 0 for a free one"
             ) from error
-        raise ConfigError(f"{where}: cannot listen there: {error.strerror or error}") from error
+        message = f"{where}: cannot listen there: {error.strerror or error}"
+        if error.errno == errno.EACCES:
+            raise ConfigError(message) from None  # a privilege does not come by waiting
+        raise ConfigError(message) from error
     listener.settimeout(0.0)
     return listener

@@ -6,12 +6,12 @@ import argparse
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import SystemClock
 from maskwatch.config.addresses import host_and_port
 from maskwatch.config.schema import CameraConfig, Config
-from maskwatch.errors import MaskwatchError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure, Recorded, WorkerHello
 from maskwatch.sandbox import enter as sandbox
@@ -32,13 +32,7 @@ def main(
     parser = argparse.ArgumentParser(prog="maskwatch-worker")
     parser.add_argument("--fd", type=int, required=True, help="the inherited socket to the supervisor")
     options = parser.parse_args(arguments)
-    try:
-        supervisor, configure = child.start(options.fd, "worker")
-        _run(supervisor, configure, delays, on_recorded)
-    except MaskwatchError as error:
-        _log.critical("%s", error)
-        return error.exit_code
-    return 0
+    return child.run(options.fd, "worker", partial(_run, delays=delays, on_recorded=on_recorded))
 
 
 def _run(

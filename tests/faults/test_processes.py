@@ -229,17 +229,6 @@ def test_a_second_daemon_is_refused_in_one_line_and_the_first_goes_on(
     assert daemon.process.poll() is None
 
 
-def test_a_metrics_port_in_use_is_refused_before_anything_starts(
-    daemon: QuickDaemon, tmp_path: Path
-) -> None:
-    text = daemon.config.read_text().replace(f"{tmp_path}/", f"{tmp_path}/other-")
-    daemon.config.write_text(text)
-    done = daemon.run("run")
-    assert done.returncode == 9
-    assert str(daemon.metrics_port) in done.stderr
-    assert not (tmp_path / "other-data").exists()
-
-
 def test_a_model_that_does_not_match_its_manifest_ends_the_daemon_with_its_code(
     tmp_path: Path, root: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from maskwatch.clock import ManualClock
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import CameraState
-from maskwatch.ipc.messages import Configure, Metrics, Ready, Stop
+from maskwatch.ipc.messages import Configure, Metrics, Ready, Stop, Unavailable
 from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.child import ChildKind, ManagedChild, Phase
 from maskwatch.supervisor.process import ProcessLauncher
@@ -179,6 +179,18 @@ def test_an_operator_s_start_ends_a_quarantine(harness: Harness) -> None:
     harness.advance(0.25)
     assert harness.child.phase is Phase.STARTING
     assert not harness.child.policy.on_probation
+
+
+def test_a_child_whose_needs_are_not_met_is_tried_again_without_quarantine(harness: Harness) -> None:
+    harness.child.start(harness.now)
+    for _ in range(TIMEOUTS.restart_budget + 3):
+        while harness.child.pid is None:
+            harness.advance(0.25)
+        harness.process.send(Unavailable(reason="the disk is not mounted"))
+        harness.process.end(15)
+        harness.advance(0.25)
+        assert harness.child.phase is Phase.WAITING
+    assert "the disk is not mounted" in harness.child.reason
 
 
 def test_a_machine_that_cannot_start_processes_is_tried_again(harness: Harness) -> None:

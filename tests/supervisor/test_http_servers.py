@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -78,7 +79,8 @@ def test_when_one_port_is_in_use_both_servers_stay(taken: str, endpoint: Metrics
     page = AckPageServer(SystemClock().now, lambda *_: None, 1.0)
     servers = HttpServers(endpoint, page)
     old = make_config(MetricsConfig(port=free_port()), free_port())
-    servers.start(old)
+    for server in servers.by_section().values():
+        server.serve(old)
     before = (endpoint.url, page.url)
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         foreign = stranger.getsockname()[1]
@@ -88,3 +90,11 @@ def test_when_one_port_is_in_use_both_servers_stay(taken: str, endpoint: Metrics
             servers.move(difference(old, new), old, new)
     assert (endpoint.url, page.url) == before
     servers.stop()
+
+
+def test_a_first_server_does_not_replace_one_of_a_reload(endpoint: MetricsEndpoint) -> None:
+    asyncio.run(endpoint.serve_first(make_config(MetricsConfig(port=0))))
+    first = endpoint.url
+    assert health(endpoint) == "the main loop turns\n"
+    asyncio.run(endpoint.serve_first(make_config(MetricsConfig(port=0))))
+    assert endpoint.url == first

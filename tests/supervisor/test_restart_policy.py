@@ -68,3 +68,11 @@ def test_a_child_that_runs_for_a_whole_window_ends_its_probation() -> None:
     policy.has_run(TIMEOUTS.restart_window)
     assert not policy.on_probation
     assert not policy.failed(5000.0).quarantined
+
+
+def test_what_is_not_available_is_never_answered_by_quarantine() -> None:
+    policy = RestartPolicy(TIMEOUTS, random.Random(1))
+    pauses = [policy.postponed() for _ in range(100)]
+    assert not any(pause.quarantined for pause in pauses)
+    assert max(pause.seconds for pause in pauses) <= TIMEOUTS.max_backoff
+    assert not policy.on_probation

@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+from maskwatch.config.schema import Config
 from maskwatch.ipc.messages import Ready
 from maskwatch.supervisor import start_up
 from maskwatch.supervisor.start_up import StartUp
@@ -37,12 +38,14 @@ class Harness(ChildrenHarness):
 
     def check_models(self) -> None:
         self.loop.run_until_complete(self.start_up.check_models())
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
 
 
 @pytest.fixture
 def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
-    monkeypatch.setattr(start_up, "check_model", lambda _: None)
+    async def check_model(_: Config) -> None:
+        pass
+
+    monkeypatch.setattr(start_up, "check_model", check_model)
     with closing(Harness()) as made:
         yield made
 
@@ -74,7 +77,10 @@ def test_the_start_is_complete_once_models_are_checked_and_workers_started(harne
     assert harness.start_up.complete
 
 
-@pytest.mark.parametrize(("ready", "code", "reported"), [(False, 5, [5]), (False, 1, []), (True, 5, [])])
+@pytest.mark.parametrize(
+    ("ready", "code", "reported"),
+    [(False, 5, [5]), (False, 1, []), (False, 12, []), (False, 15, []), (False, -9, []), (True, 5, [])],
+)
 def test_only_a_recorder_that_refuses_to_start_ends_the_daemon(
     harness: Harness, ready: bool, code: int, reported: list[int]
 ) -> None:
