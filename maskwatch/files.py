@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
@@ -25,8 +25,7 @@ MIB = 1024 * KIB
 
 def read_file(path: Path, max_bytes: int) -> bytes:
     """Return the contents of a regular file of up to `max_bytes` bytes; raise OSError for any other."""
-    require_regular(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         limit = f"{max_bytes // MIB} MiB" if max_bytes >= MIB else f"{max_bytes // KIB} KiB"
@@ -45,13 +44,33 @@ def read_json(path: Path, max_bytes: int, type_: type[T]) -> T:
     return decode_json(msgspec.json.Decoder(type_), data)
 
 
-def require_regular(path: Path) -> None:
-    """Raise OSError unless `path` is a regular file, or a link to one."""
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, or a link to one, for reading; raise OSError for any other."""
+    _require_regular(path.stat(), path)  # before: to open a device may set it going
+    # Another file may be there meanwhile: without O_NONBLOCK, a pipe would wait for its writer.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    try:
+        _require_regular(os.fstat(file.fileno()), path)
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _require_regular(status: os.stat_result, path: Path) -> None:
+    if stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "another kind of file")
+        raise OSError(errno.EINVAL, f"Not a regular file but {kind}", str(path))
 
 
 def replace_file(path: Path, data: bytes) -> None:

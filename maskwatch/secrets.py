@@ -19,11 +19,13 @@ _MASK = "***"
 _TEXT = re.compile(r'"[^"\n]*"')
 _WORD = re.compile(r"[A-Za-z]+")
 _MIN_LENGTH = 4  # a shorter secret is not distinguishable from ordinary text
+# These patterns are applied to long texts: each quantifier is bounded, or begins at one place only.
 # A token in a chat service's URL: long, of letters and digits.
-_TOKEN = re.compile(r"(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{12,}")
+_TOKEN = re.compile(r"(?<![\w+~-])(?=[\w+~-]*\d)(?=[\w+~-]*[A-Za-z])[\w+~-]{12,}")
 # A password may hold characters that should be encoded, such as / and @: hide too much, not too little.
 _URL_CREDENTIALS = re.compile(
-    r"""(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@:]*(?::(?:[^\s/]*|[^\s"'<>,]*))?@""", re.IGNORECASE
+    r"""(?P<scheme>\b[a-z][a-z0-9+.-]{0,30}://)[^\s/@:]*+(?::(?:[^\s/]{0,1024}|[^\s"'<>,]{0,1024}))?@""",
+    re.IGNORECASE,
 )
 # Some cameras expect the password in the path or the query.
 _PARAMETER = re.compile(
@@ -32,32 +34,50 @@ _PARAMETER = re.compile(
 )
 
 
-class _SecretRegistry:
-    """Every spelling of every secret of this process."""
+class Replacements:
+    """Texts of 4 characters or more, and what takes their place; applied in linear time.
+
+    May be used from several threads.
+    """
 
     def __init__(self) -> None:
-        self.spellings: set[str] = set()
+        self._replacements: dict[str, str] = {}
+        # By the first 4 characters: the lengths of the texts that begin so, longest first.
+        self._lengths: dict[str, tuple[int, ...]] = {}
         self._lock = threading.Lock()
-        self._pattern: re.Pattern[str] | None = None
 
-    def add(self, spellings: set[str]) -> None:
-        """Add spellings; the pattern is built on the next use."""
+    def add(self, text: str, replacement: str) -> None:
+        """Replace `text` from now on, if it has 4 characters or more."""
+        if len(text) < _MIN_LENGTH:
+            return
         with self._lock:
-            self.spellings |= spellings
-            self._pattern = None
+            self._replacements[text] = replacement
+            beginning = text[:_MIN_LENGTH]
+            lengths = {*self._lengths.get(beginning, ()), len(text)}
+            self._lengths[beginning] = tuple(sorted(lengths, reverse=True))
 
-    def redact(self, text: str) -> str:
-        """Return `text` with stars in place of secrets."""
-        with self._lock:
-            if self._pattern is None:
-                longest_first = sorted(self.spellings, key=len, reverse=True)
-                # Without secrets, a pattern that never matches.
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
-            pattern = self._pattern
-        return pattern.sub(_MASK, text)
+    def apply(self, text: str) -> str:
+        """Return `text` with the replacements; of those that begin at one place the longest."""
+        parts: list[str] = []
+        copied = position = 0
+        while position <= len(text) - _MIN_LENGTH:
+            length = self._length_at(text, position)
+            if length:
+                replacement = self._replacements[text[position : position + length]]
+                parts += [text[copied:position], replacement]
+                copied = position + length
+            position += length or 1
+        return "".join([*parts, text[copied:]])
+
+    def _length_at(self, text: str, position: int) -> int:
+        """Return the length of the longest text to replace that begins at `position`, 0 if none."""
+        for length in self._lengths.get(text[position : position + _MIN_LENGTH], ()):
+            if text[position : position + length] in self._replacements:
+                return length
+        return 0
 
 
-_registry = _SecretRegistry()
+_registry = Replacements()  # of every spelling of every secret of this process
 
 
 class Secret:
@@ -137,7 +157,8 @@ def register_secret(value: str) -> None:
     such a word would disclose the secret.
     """
     if len(value) >= _MIN_LENGTH and not is_own_word(value):
-        _registry.add(_spellings(value))
+        for spelling in _spellings(value):
+            _registry.add(spelling, _MASK)
 
 
 def is_own_word(value: str) -> bool:
@@ -157,7 +178,7 @@ def _own_words() -> frozenset[str]:
 
 def redact(text: str) -> str:
     """Return `text` without registered secrets and without credentials in URLs."""
-    return _without_credentials(_registry.redact(text))
+    return _without_credentials(_registry.apply(text))
 
 
 class RedactingFilter(logging.Filter):

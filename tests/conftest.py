@@ -92,7 +92,7 @@ def later() -> Iterator[Callable[[float, Callable[[], object]], None]]:
 def _forget_secrets() -> Iterator[None]:
     """Redact no secret of one test in the messages of another."""
     registry = secrets._registry
-    secrets._registry = secrets._SecretRegistry()
+    secrets._registry = secrets.Replacements()
     yield
     secrets._registry = registry
 

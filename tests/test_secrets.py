@@ -59,7 +59,7 @@ def test_a_secret_is_copied_but_not_pickled() -> None:
 @settings(deadline=None)
 def test_a_registered_secret_is_removed_in_every_spelling(password: str) -> None:
     assume(not is_own_word(password))
-    secrets._registry = secrets._SecretRegistry()
+    secrets._registry = secrets.Replacements()
     register_secret(password)
     for spelled in (
         password,
@@ -144,7 +144,7 @@ def test_an_invalid_url_does_not_raise() -> None:
 @given(st.text(max_size=30), passwords)
 @settings(deadline=None)
 def test_credentials_survive_percent_encoding(user: str, password: str) -> None:
-    secrets._registry = secrets._SecretRegistry()
+    secrets._registry = secrets.Replacements()
     url = SecretUrl("rtsp://old:one@h:554/s").with_credentials(user, Secret(password))
     head, _, tail = url.reveal().rpartition("@")
     assert tail == "h:554/s"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 from maskwatch.config.yaml_nodes import SourceLocation
 from maskwatch.errors import Problem
-from maskwatch.secrets import redact
+from maskwatch.secrets import Replacements, redact
 
-_MIN_HIDDEN_LENGTH = 4
+# Of words, for all hints of one file: each takes some 0.1 ms.
+_MAX_COMPARISONS = 20_000
 KeyPath = tuple[str | int, ...]
 
 
@@ -20,28 +21,30 @@ class Diagnostics:
 
     Attributes:
         file: the file's name in messages.
-        problems: what makes the file unusable.
-        warnings: what works, but is insecure or probably a mistake.
         locations: the location of each key's value.
         secrets_missing: the number of problems that are unavailable secrets.
         literal_secrets: the keys whose secrets are written in the file itself.
-        variables: values from the environment, and the reference that messages show instead: a
-            value may be a secret that was named in the wrong place.
     """
 
     file: str
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[Problem] = field(default_factory=list)
     locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
     secrets_missing: int = 0
     literal_secrets: list[KeyPath] = field(default_factory=list)
-    variables: dict[str, str] = field(default_factory=dict)
+    # Texts are stored as they are, and lose secrets and variables when they are shown.
+    _problems: list[Problem] = field(default_factory=list)
+    _warnings: list[Problem] = field(default_factory=list)
+    _faulty: set[KeyPath] = field(default_factory=set)
+    # Values from the environment, and the reference that messages show instead: a value may be a
+    # secret that was named in the wrong place.
+    _variables: Replacements = field(default_factory=Replacements)
+    _comparisons_left: int = _MAX_COMPARISONS
 
     def add_problem(
         self, path: KeyPath, message: str, hint: str = "", location: SourceLocation | None = None
     ) -> None:
         """Add a problem at the key `path` (or at `location`)."""
-        self.problems.append(self._problem(path, message, hint, location))
+        self._problems.append(self._problem(path, message, hint, location))
+        self._faulty.update(path[:length] for length in range(1, len(path) + 1))
 
     def add_missing_secret(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Add a problem about a secret that is not available."""
@@ -50,33 +53,44 @@ class Diagnostics:
 
     def add_warning(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Add a warning at the key `path`."""
-        self.warnings.append(self._problem(path, message, hint, None))
+        self._warnings.append(self._problem(path, message, hint, None))
 
     def hide_value(self, value: str, name: str) -> None:
         """Show ``${name}`` for `value` in messages, unless it is too short to be distinctive."""
-        if len(value) >= _MIN_HIDDEN_LENGTH:
-            self.variables[value] = f"${{{name}}}"
+        self._variables.add(value, f"${{{name}}}")
 
     def has_problem(self, path: KeyPath) -> bool:
         """Return whether this key, or one under it, already has a problem."""
-        key = key_text(path)
-        return any(p.key == key or p.key.startswith((f"{key}.", f"{key}[")) for p in self.problems)
+        return path in self._faulty
 
-    def ordered(self) -> list[Problem]:
-        """Return the problems in the file's order, each once."""
-        return sorted(set(self.problems), key=lambda p: (p.line, p.column, p.key, p.message))
+    def suggestion(self, word: str, known: Collection[str]) -> str:
+        """Return a hint as `suggestion` does; "" once a file has cost many comparisons."""
+        self._comparisons_left -= len(known)
+        return suggestion(word, known) if self._comparisons_left >= 0 else ""
+
+    @property
+    def only_secrets_missing(self) -> bool:
+        """Whether every problem is a secret that is not available."""
+        return self.secrets_missing == len(self._problems)
+
+    def problems(self) -> list[Problem]:
+        """Return what makes the file unusable, in the file's order, each once."""
+        shown = set(map(self._shown, self._problems))
+        return sorted(shown, key=lambda p: (p.line, p.column, p.key, p.message))
+
+    def warnings(self) -> list[Problem]:
+        """Return what works, but is insecure or probably a mistake."""
+        return list(map(self._shown, self._warnings))
 
     def _problem(
         self, path: KeyPath, message: str, hint: str, location: SourceLocation | None
     ) -> Problem:
         at = location or self._nearest_location(path)
-        shown = (self._without_variables(redact(text)) for text in (message, hint))
-        return Problem(self.file, at.line, at.column, key_text(path), *shown)
+        return Problem(self.file, at.line, at.column, key_text(path), message, hint)
 
-    def _without_variables(self, text: str) -> str:
-        for value in sorted(self.variables, key=len, reverse=True):
-            text = text.replace(value, self.variables[value])
-        return text
+    def _shown(self, problem: Problem) -> Problem:
+        message, hint = (self._variables.apply(redact(t)) for t in (problem.message, problem.hint))
+        return replace(problem, message=message, hint=hint)
 
     def _nearest_location(self, path: KeyPath) -> SourceLocation:
         """Return the location of the key, or of the innermost section around it that was written."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from maskwatch.config.substitute import SubstitutionContext
 from maskwatch.config.validate import Validator
 from maskwatch.config.yaml_nodes import SourceLocation, YamlError, parse
 from maskwatch.errors import ConfigError, Problem, SecretError
+from maskwatch.files import read_file
 
 MAX_BYTES = 1024 * 1024
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -84,13 +85,11 @@ def check_config(
         config = _read(path, diagnostics, context)
     except YamlError as error:
         diagnostics.add_problem((), error.message, error.hint, error.location)
-    problems = diagnostics.ordered()
+    problems = diagnostics.problems()
     if problems:
-        return CheckedConfig(
-            None, problems, [], diagnostics.secrets_missing == len(diagnostics.problems)
-        )
+        return CheckedConfig(None, problems, [], diagnostics.only_secrets_missing)
     lint(config, path, diagnostics)
-    return CheckedConfig(config, [], diagnostics.warnings)
+    return CheckedConfig(config, [], diagnostics.warnings())
 
 
 @functools.cache
@@ -116,17 +115,18 @@ def _text(path: Path) -> str:
     """
     start = SourceLocation(1, 1)
     try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise YamlError(start, "is a directory; expected a configuration file")
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        return _decoded(read_file(path, MAX_BYTES))
     except OSError as error:
-        raise YamlError(start, f"cannot be read: {error.strerror}") from None
+        message = _UNFIT.get(error.errno or 0) or f"cannot be read: {error.strerror}"
+        raise YamlError(start, message) from None
     except ValueError:
         raise YamlError(start, "is not the name of a file") from None
-    if len(raw) > MAX_BYTES:
-        raise YamlError(start, f"is larger than {MAX_BYTES // 1024} KiB; expected a configuration file")
-    return _decoded(raw)
+
+
+_UNFIT = {
+    errno.EISDIR: "is a directory; expected a configuration file",
+    errno.EFBIG: f"is larger than {MAX_BYTES // 1024} KiB; expected a configuration file",
+}
 
 
 def _decoded(raw: bytes) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from maskwatch.config.addresses import address_fault, is_network_address
-from maskwatch.config.diagnostics import Diagnostics, KeyPath, suggestion
+from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.polygons import polygon_fault
 from maskwatch.config.schema import (
     CameraConfig,
@@ -23,9 +25,11 @@ from maskwatch.config.schema import (
 )
 from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
-from maskwatch.files import require_regular
+from maskwatch.files import MIB, open_regular
 from maskwatch.secrets import Secret
 
+# Certificates, a manifest, the weights of the face detector.
+_MAX_FILE = 16 * MIB
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 # A Unix socket's address holds 108 bytes, the last of them zero.
 _MAX_SOCKET_PATH = 107
@@ -45,8 +49,9 @@ def apply_rules(config: Config, diagnostics: Diagnostics, *, files: bool = True)
         rules.camera(("cameras", index), camera)
     rules.mqtt(("mqtt",), config.mqtt)
     rules.unique(("people",), [channel.name for channel in config.people])
+    cameras = {camera.name: None for camera in config.cameras}
     for index, channel in enumerate(config.people):
-        rules.channel(("people", index), channel, [camera.name for camera in config.cameras])
+        rules.channel(("people", index), channel, cameras)
     rules.links(("links",), config.links)
     rules.ports(config)
     rules.directories(config)
@@ -67,12 +72,11 @@ class _Rules:
 
     def unique(self, path: KeyPath, names: Sequence[str]) -> None:
         """Names of a list's entries are unique and have no spaces around them."""
+        first: dict[str, int] = {}
         for index, name in enumerate(names):
             key = (*path, index, "name")
-            if name and name in names[:index]:
-                self._report(
-                    key, f"{name!r} is taken by {path[-1]}[{names.index(name)}]", "names are unique"
-                )
+            if name and first.setdefault(name, index) != index:
+                self._report(key, f"{name!r} is taken by {path[-1]}[{first[name]}]", "names are unique")
             if name != name.strip():
                 self._report(key, f"{name!r} begins or ends with a space")
 
@@ -101,7 +105,7 @@ class _Rules:
             ZoneInfo(name)
         except (ValueError, OSError, KeyError):
             message = f"{name!r} is no time zone of the IANA list, such as Europe/Berlin"
-            self._report(path, message, suggestion(name, available_timezones()))
+            self._report(path, message, self._diagnostics.suggestion(name, _time_zones()))
 
     def _schedule(self, path: KeyPath, schedule: Schedule) -> None:
         if not schedule.days:
@@ -135,7 +139,7 @@ class _Rules:
                 self._report((*path, key), "has no effect without `tls: true`")
             self.file((*path, key), name)
 
-    def channel(self, path: KeyPath, channel: ChannelConfig, cameras: Sequence[str]) -> None:
+    def channel(self, path: KeyPath, channel: ChannelConfig, cameras: Collection[str]) -> None:
         """The rules of one channel of `people`."""
         self._time_zone((*path, "time_zone"), channel.time_zone)
         if _is_set(channel.url) and _is_set(channel.webhook):
@@ -155,7 +159,7 @@ class _Rules:
                 self._report(
                     (*path, "cameras", index),
                     f"{name!r} is not a camera of this file",
-                    suggestion(name, cameras),
+                    self._diagnostics.suggestion(name, cameras),
                 )
         for key, text in (("title", channel.title), ("body", channel.body)):
             self._report((*path, key), template_fault(text))
@@ -191,9 +195,14 @@ class _Rules:
             self._report(("runtime_dir",), message)
 
     def file(self, path: KeyPath, name: str) -> None:
-        """A named file exists and can be read."""
+        """A named file exists, can be read, and is not too large to be loaded."""
         if name and self._files:
-            self._report(path, _file_fault(name))
+            self._report(path, _file_fault(name, _MAX_FILE))
+
+
+@functools.cache
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _is_set(secret: Secret) -> bool:
@@ -217,12 +226,11 @@ def _date_fault(text: str) -> str | None:
         return fault
 
 
-def _file_fault(name: str) -> str | None:
+def _file_fault(name: str, max_bytes: int) -> str | None:
     try:
-        require_regular(Path(name))
-        with Path(name).open("rb") as file:
-            file.read(1)
+        with open_regular(Path(name)) as file:
+            size = os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         return f"{name} cannot be read: {reason}"
-    return None
+    return f"{name} is larger than {max_bytes // MIB} MiB" if size > max_bytes else None

@@ -132,6 +132,7 @@ class ZoneConfig(_Section, frozen=True, kw_only=True):
         tuple[tuple[Fraction, Fraction], ...],
         Meta(
             min_length=3,
+            max_length=256,
             description="Corners [x, y], relative: 0 is left or top, 1 right or bottom.",
         ),
     ]

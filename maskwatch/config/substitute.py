@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from maskwatch.files import KIB, read_file
+
 # The value of an address with a secret where secrets are not requested.
 WITHHELD = "rtsp://withheld.invalid/"
 WITHHELD_SECRET = "withheld"  # noqa: S105 - a placeholder
-_MAX_SECRET_BYTES = 64 * 1024
+_MAX_SECRET_BYTES = 64 * KIB
 # `$${` stands for a literal `${`.
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
-_USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\{[^}]*\}|[^/@])*)@")
+_USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\{[^}]*\}|[^/@])*+)@")
 
 
 class SubstitutionError(Exception):
@@ -156,14 +157,10 @@ def _home(name: str) -> Path:
 
 def _content(path: Path) -> str:
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise SubstitutionError(f"{path} is not a regular file")
-        with path.open("rb") as file:
-            raw = file.read(_MAX_SECRET_BYTES + 1)
+        return _text(path, read_file(path, _MAX_SECRET_BYTES))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise SubstitutionError(f"{path} cannot be read: {reason}") from None
-    return _text(path, raw)
 
 
 def _text(path: Path, raw: bytes) -> str:
@@ -171,7 +168,7 @@ def _text(path: Path, raw: bytes) -> str:
         text = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except UnicodeDecodeError:
         text = "\n"
-    if len(raw) > _MAX_SECRET_BYTES or "\n" in text or "\0" in text:
+    if "\n" in text or "\0" in text:
         raise SubstitutionError(f"{path} holds more than one line of text")
     if not text:
         raise SubstitutionError(f"{path} is empty")

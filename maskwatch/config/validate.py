@@ -26,6 +26,7 @@ _INTEGER = re.compile(r"[-+]?\d{1,18}")
 _DECIMAL = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d{1,3})?")
 _WITH_UNIT = re.compile(rf"{_DECIMAL.pattern}\s*[A-Za-z%]+")
 _MAX_SHOWN = 60
+_MAX_TEXT = 8192
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "min_length", "max_length", "pattern")
 
 
@@ -234,6 +235,10 @@ class Validator:
     def _leaf(self, node: yaml.Node, kind: mi.Type, path: KeyPath) -> object:
         if not isinstance(node, yaml.ScalarNode) or is_null(node):
             return self._mismatch(node, kind, path)
+        if len(node.value) > _MAX_TEXT:
+            message = f"expected at most {_MAX_TEXT} characters, got {len(node.value)}"
+            self._diagnostics.add_problem(path, message)
+            return _placeholder(kind)
         secret = isinstance(unwrapped(kind), mi.CustomType)
         try:
             return self._secret(node, kind, path) if secret else self._scalar(node, kind)
@@ -283,6 +288,10 @@ class Validator:
         if len(items) < minimum:
             entries = "at least one entry" if minimum == 1 else f"at least {minimum} entries"
             self._diagnostics.add_problem(path, f"expected {entries}, got {len(items)}")
+        if kind.max_length is not None and len(items) > kind.max_length:
+            message = f"expected at most {kind.max_length} entries, got {len(items)}"
+            self._diagnostics.add_problem(path, message)
+            items = []
         return tuple(self.value(item, kind.item_type, (*path, i)) for i, item in enumerate(items))
 
     def _row(self, node: yaml.Node, kind: mi.TupleType, path: KeyPath) -> object:

@@ -22,7 +22,7 @@ from maskwatch.capture.file import FileSource
 from maskwatch.config.schema import CameraConfig, Config, Pictures
 from maskwatch.domain import Box, Change, ChangeKind, Frame, OccupancyMinute, ReplayIds
 from maskwatch.errors import ConfigError, SourceError
-from maskwatch.files import require_regular
+from maskwatch.files import open_regular
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
 from maskwatch.vision.faces import analysis_size
@@ -157,8 +157,7 @@ def clip_hash(clip: Path) -> str:
     """Return the sha256 of the file. Raises SourceError when it cannot be read."""
     digest = hashlib.sha256()
     try:
-        require_regular(clip)
-        with clip.open("rb") as file:
+        with open_regular(clip) as file:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:

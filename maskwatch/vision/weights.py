@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import WeightsError
-from maskwatch.files import MIB, read_json
+from maskwatch.files import MIB, open_regular, read_json
 from maskwatch.vision.manifest import shipped_folder
 
 _NAME: Final = "yunet-2023mar"
@@ -87,7 +87,7 @@ def _manifest_path() -> Path:
 def _read(path: Path, limit: int) -> bytes:
     """Return at most one byte more than `limit`, which is enough to refuse a longer file."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(limit + 1)
     except OSError as error:
         raise WeightsError(

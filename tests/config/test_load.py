@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_one_problem(tmp_path: Path) -> None:
         tmp_path: "is a directory; expected a configuration file",
         binary: "is not text in UTF-8",
         large: "is larger than 1024 KiB; expected a configuration file",
-        Path("/dev/zero"): "is larger than 1024 KiB; expected a configuration file",
+        Path("/dev/zero"): "cannot be read: Not a regular file but a device",
         tmp_path / "a\0b": "is not the name of a file",
     }
     for path, message in cases.items():

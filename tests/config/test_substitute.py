@@ -95,7 +95,7 @@ def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
         (b"canary-one\ncanary-two\n", "more than one line"),
         (b"canary\0", "more than one line"),
         (b"\xff\xfe", "more than one line"),
-        (b"x" * 70_000, "more than one line"),
+        (b"x" * 70_000, "larger than 64 KiB"),
     ],
 )
 def test_a_file_without_a_valid_secret_is_rejected_without_repeating_it(
