@@ -24,6 +24,7 @@
     │   ├── SourceSilentError           8   connected, but nothing (more) arrives in time
     │   ├── SourceGarbageError          8   what arrives is not the protocol or no video
     │   ├── SourceNoVideoError          8   the stream has no video track
+    │   ├── SourceTooLargeError         8   pictures larger than allowed, or that need too much memory
     │   └── SourceEndedError            8   the stream ended; for a live camera a failure
     ├── PortInUseError                  9   another program listens on that address
     ├── ControlError                   10   the daemon cannot be reached, or refused the command
@@ -168,6 +169,10 @@ class SourceGarbageError(SourceError):
 
 class SourceNoVideoError(SourceError):
     """The stream has no video track."""
+
+
+class SourceTooLargeError(SourceError):
+    """The pictures are larger than allowed, or need more memory than allowed."""
 
 
 class SourceEndedError(SourceError):

@@ -27,6 +27,7 @@ from maskwatch.errors import (
     SourceNotFoundError,
     SourceNoVideoError,
     SourceRefusedError,
+    SourceTooLargeError,
     SourceUnauthorizedError,
     SourceUnreachableError,
 )
@@ -40,6 +41,7 @@ _INDEPENDENT_OF_TRANSPORT = (
     SourceNotFoundError,
     SourceNoVideoError,
     SourceRefusedError,
+    SourceTooLargeError,
     SourceUnauthorizedError,
     SourceUnreachableError,
 )
@@ -49,7 +51,12 @@ def stream_options(camera: CameraConfig) -> StreamOptions:
     """Return how to connect to a camera: its sub-stream if it has one, with its credentials."""
     transport = Transport.TCP if camera.transport is Transport.AUTO else camera.transport
     return StreamOptions(
-        stream_url(camera), transport, camera.open_timeout, camera.stall_timeout, camera.tls_verify
+        stream_url(camera),
+        transport,
+        camera.open_timeout,
+        camera.stall_timeout,
+        camera.tls_verify,
+        camera.max_pixels,
     )
 
 

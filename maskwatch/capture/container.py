@@ -11,13 +11,19 @@ from av.container import InputContainer
 
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.reachability import diagnose_rtsp_port
-from maskwatch.capture.source import StreamInfo
+from maskwatch.capture.source import Size, StreamInfo
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.schema import Transport
-from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError
+from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError, SourceTooLargeError
 from maskwatch.secrets import SecretUrl
 
+MAX_PIXELS = 7680 * 4320
+"""The largest picture to accept unless the configuration says otherwise: 8K."""
+
 _MICROSECONDS = 1_000_000
+_PROBE_BYTES = 5_000_000
+_MAX_STREAMS = 32
+_PADDING_PIXELS = 1 << 16
 _MAX_DIAGNOSIS_S = 1.0
 # Of the time to the first picture: what is left is for finding out what is wrong.
 _OPEN_SHARE = 0.75
@@ -33,6 +39,7 @@ class StreamOptions:
     open_timeout: float = 10.0
     stall_timeout: float = 5.0
     tls_verify: bool = True
+    max_pixels: int = MAX_PIXELS
 
     @property
     def where(self) -> str:
@@ -43,7 +50,7 @@ def open_stream(options: StreamOptions) -> InputContainer:
     """Connect to a camera, or open a file in its place. Raises SourceError."""
     address = options.url.reveal()
     if not is_network_address(address):
-        return open_file(address)
+        return open_file(address, options.max_pixels)
     if not address.lower().startswith(("rtsp://", "rtsps://")):
         raise SourceError(f"{options.where}: expected an address that begins rtsp:// or rtsps://")
     begun = time.monotonic()
@@ -56,7 +63,7 @@ def open_stream(options: StreamOptions) -> InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         waited = time.monotonic() - begun
         raise _diagnose_opening(error, options, waited) from None
-    return _with_video(container, options.where)
+    return _with_video(container, options.where, options.max_pixels)
 
 
 def _diagnose_opening(error: Exception, options: StreamOptions, waited: float) -> SourceError:
@@ -70,15 +77,15 @@ def _diagnose_opening(error: Exception, options: StreamOptions, waited: float) -
     return diagnose_rtsp_port(options.url, left) or by_ffmpeg
 
 
-def open_file(path: str) -> InputContainer:
+def open_file(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a recorded file. Raises SourceError."""
     try:
-        container = av.open(path)
+        container = av.open(path, options=_limits(max_pixels))
     except av.error.InvalidDataError:
         raise SourceGarbageError(f"{path}: not a readable video") from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise diagnose(error, path, waited=0.0, timeout=1.0) from None
-    return _with_video(container, path)
+    return _with_video(container, path, max_pixels)
 
 
 def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
@@ -88,6 +95,8 @@ def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
         # A tenth of a second: the default waits for a second, then returns a burst of old frames.
         "analyzeduration": str(_MICROSECONDS // 10),
         "allowed_media_types": "video",
+        "probesize": str(_PROBE_BYTES),
+        **_limits(options.max_pixels),
     }
     if options.transport is Transport.TCP:
         # Without a queue FFmpeg does not notice missing packets.
@@ -99,7 +108,27 @@ def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
     return ffmpeg
 
 
-def _with_video(container: InputContainer, where: str) -> InputContainer:
+def _limits(max_pixels: int) -> dict[str, str]:
+    """Return FFmpeg's options that bound what a hostile stream can make it allocate.
+
+    FFmpeg counts rows and columns of padding too: some more pixels are allowed for them.
+    """
+    padded = max_pixels + max_pixels // 8 + _PADDING_PIXELS
+    return {"max_pixels": str(padded), "max_streams": str(_MAX_STREAMS)}
+
+
+def check_size(where: str, size: Size, max_pixels: int) -> None:
+    """Raise SourceTooLargeError for a picture of more than `max_pixels`."""
+    width, height = size
+    if width * height <= max_pixels:
+        return
+    raise SourceTooLargeError(
+        f"{where}: pictures of {width}x{height}, {width * height} pixels, are larger than max_pixels "
+        f"({max_pixels}) allows; use a sub-stream, or raise max_pixels"
+    )
+
+
+def _with_video(container: InputContainer, where: str, max_pixels: int) -> InputContainer:
     """Return the container with its video stream set to decode without delay; close it without one."""
     if not container.streams.video:
         container.close()
@@ -109,6 +138,13 @@ def _with_video(container: InputContainer, where: str) -> InputContainer:
     if context is None:
         container.close()
         raise SourceGarbageError(f"{where}: the codec is not supported")
+    try:
+        check_size(where, (context.width, context.height), max_pixels)
+    except SourceTooLargeError:
+        container.close()
+        raise
+    # The decoder checks each new size before it allocates pictures.
+    context.options = _limits(max_pixels)
     # Frame threads would add a delay of a frame each, and more threads than one cost cores.
     context.thread_type = "SLICE"
     context.thread_count = 1

@@ -29,6 +29,8 @@ _DAMAGE_SIGNS = re.compile(
     r"|probably corrupt input|decode of qscale|outside the valid range|alignment_bit_equal_to_one"
     r"|Invalid number of merging"
 )
+_TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) (?:exceeds specified max|is invalid)")
+_OUT_OF_MEMORY = re.compile(r"get_buffer\(\) failed|[Aa]llocation fail|[Cc]ould not allocate")
 _MIN_SOUND_PACKETS = 2
 _MAX_LINES = 1000
 
@@ -71,6 +73,15 @@ class LogWatch:
         # Else FFmpeg suppresses a second loss of as many packets as a repetition of the first.
         av_logging.set_skip_repeated(False)
         self._handler.lines().clear()  # lines of an earlier stream of this thread
+
+    def refused_size(self) -> tuple[int, int] | None:
+        """Return the size of a picture that FFmpeg refused as too large since the last `damage_seen`."""
+        found = next(filter(None, map(_TOO_LARGE.search, self._handler.lines())), None)
+        return None if found is None else (int(found[1]), int(found[2]))
+
+    def out_of_memory(self) -> bool:
+        """Return whether FFmpeg logged that it could not allocate, since the last `damage_seen`."""
+        return any(map(_OUT_OF_MEMORY.search, self._handler.lines()))
 
     def damage_seen(self) -> bool:
         """Return whether FFmpeg logged damage in this thread since the last call."""

@@ -20,6 +20,7 @@ from maskwatch.errors import (
     SourceNoVideoError,
     SourceRefusedError,
     SourceSilentError,
+    SourceTooLargeError,
     SourceUnauthorizedError,
     SourceUnreachableError,
 )
@@ -32,6 +33,7 @@ _REASONS: dict[type[SourceError], str] = {
     SourceSilentError: "silent",
     SourceGarbageError: "garbage",
     SourceNoVideoError: "no_video",
+    SourceTooLargeError: "too_large",
     SourceEndedError: "ended",
 }
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...] = (
@@ -52,6 +54,11 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
     ),
     ((ConnectionRefusedError,), SourceRefusedError, "connection refused; check address and port"),
     ((av.error.EOFError,), SourceEndedError, "the stream ended"),
+    (
+        (MemoryError,),
+        SourceTooLargeError,
+        "the pictures need more memory than allowed (supervision.worker_megabytes); use a sub-stream",
+    ),
 )
 # FFmpeg's log is more specific than its error; its last line comes with the error.
 _HINTS: tuple[tuple[str, type[SourceError], str], ...] = (

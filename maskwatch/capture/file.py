@@ -9,7 +9,7 @@ from typing import Any, Self, TypeAlias
 
 import av
 
-from maskwatch.capture.container import open_file, stream_info
+from maskwatch.capture.container import MAX_PIXELS, open_file, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.picture import FrameMaker
 from maskwatch.capture.source import Fit, RateSampler, SourceCounts, native_size
@@ -50,12 +50,13 @@ class FileSource:
         fit: Fit = native_size,
         rotation: int = 0,
         start: datetime | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self.counts = SourceCounts()
         self._path = str(path)
         self._sampler = RateSampler(rate, early=_ROUNDING_S * rate)
         self._maker = FrameMaker(fit, rotation)
-        self._container = open_file(self._path)
+        self._container = open_file(self._path, max_pixels)
         self.info = stream_info(self._container, "file")
         known = start or _creation_time(self._container.metadata)
         self.start_is_known = known is not None

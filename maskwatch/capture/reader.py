@@ -8,12 +8,12 @@ from typing import Any, TypeAlias
 import av
 from av.container import InputContainer
 
-from maskwatch.capture.container import StreamOptions, open_stream, stream_info
+from maskwatch.capture.container import StreamOptions, check_size, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
 from maskwatch.capture.mailbox import Mailbox, Sample
-from maskwatch.capture.source import RateSampler, SourceCounts, StreamInfo
+from maskwatch.capture.source import RateSampler, Size, SourceCounts, StreamInfo
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
 from maskwatch.errors import SourceEndedError, SourceError
@@ -67,7 +67,7 @@ class StreamReader:
         try:
             self._read(LogWatch())
             failure: SourceError = SourceEndedError(f"{self._options.where}: the stream ended")
-        except (SourceError, av.FFmpegError, OSError, ValueError) as error:
+        except (SourceError, av.FFmpegError, MemoryError, OSError, ValueError) as error:
             waited = self._clock.monotonic() - (self.last_packet or begun)
             failure = diagnose(error, self._options.where, waited, self._options.stall_timeout)
         self._mailbox.fail(failure)
@@ -136,14 +136,24 @@ class StreamReader:
         begun = self._clock.monotonic()
         try:
             frames = packet.decode()
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            self._check_size(log.refused_size())
+            if isinstance(error, MemoryError) or log.out_of_memory():
+                raise MemoryError from None
             self._counts.damaged += 1
             log.damage_seen()
             self._damage.packet(sound=False)
             return []
+        for size in [log.refused_size(), *((video.width, video.height) for video in frames)]:
+            self._check_size(size)
         self._counts.decoding.observe(self._clock.monotonic() - begun)
         self._damage.packet(sound=not log.damage_seen())
         return frames
+
+    def _check_size(self, size: Size | None) -> None:
+        """Raise SourceTooLargeError for the size of a picture that is larger than allowed."""
+        if size is not None:
+            check_size(self._options.where, size, self._options.max_pixels)
 
     def _sample(self, video: av.VideoFrame, now: float) -> None:
         self.last_good = now

@@ -275,6 +275,15 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
             "objects are taken for faces, more faces are missed.",
         ),
     ] = 0.6
+    max_pixels: Annotated[
+        int,
+        Meta(
+            ge=16_384,
+            le=268_435_456,
+            description="Largest picture to accept, as width times height; 33177600 is 7680x4320 "
+            "(8K). A camera that sends larger ones is disconnected before they are decoded.",
+        ),
+    ] = 33_177_600
     open_timeout: Annotated[
         Positive,
         Meta(description="Seconds to wait for the first frame before the attempt to connect fails."),

@@ -108,6 +108,7 @@ class Replay:
             fit=partial(analysis_size, smallest_face=self.camera.smallest_face),
             rotation=self.camera.rotation,
             start=self.start,
+            max_pixels=self.camera.max_pixels,
         ) as source:
             self.start, self.start_is_known = source.start, source.start_is_known
             pipeline = self._pipeline()

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from maskwatch.errors import TemporaryError, WireError
+from maskwatch.errors import SourceTooLargeError, TemporaryError, WireError
 from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor, Unavailable
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.supervisor.hang_detection import HangDetector
@@ -96,6 +96,8 @@ class _Run:
             return self.end_reason
         if not self.hangs.is_ready:
             return "start_failed"
+        if code == SourceTooLargeError.exit_code:
+            return "memory"
         return "killed" if code < 0 else "exited"
 
 
@@ -339,7 +341,7 @@ class ManagedChild:
         if not start_again:
             self._enter(Phase.IDLE)
         elif run.end_reason == "memory" and now - run.hangs.started < self._timeouts.restart_window:
-            self._pause(now, "needs too much memory")
+            self._pause(now, "needs more memory than supervision.worker_megabytes allows")
         else:
             self._wait_until(now, Phase.WAITING)
 

@@ -87,6 +87,7 @@ DISCONNECT_REASONS = (
     "silent",
     "garbage",
     "no_video",
+    "too_large",
     "ended",
     "stalled",
     "other",

@@ -18,8 +18,10 @@ from maskwatch.sandbox import enter as sandbox
 from maskwatch.telemetry import native_stderr
 from maskwatch.worker.camera_loop import CameraLoop
 from maskwatch.worker.connection import WorkerConnection
+from maskwatch.worker.memory_limit import limit_memory, memory_error
 
 _log = logging.getLogger(__name__)
+_DRAIN_S = 1.0
 
 
 def main(
@@ -43,6 +45,8 @@ def _run(
 ) -> None:
     config, clock = configure.config, SystemClock()
     camera = next(each for each in config.cameras if each.name == configure.camera)
+    megabytes = config.supervision.worker_megabytes
+    limit_memory(megabytes)
     layers = sandbox.enter(_files(config, camera), _ports(camera))
     supervisor.log_stream = native_stderr.capture_stderr().stream
     supervisor.set_up_log(configure)
@@ -52,7 +56,12 @@ def _run(
         supervisor, configure.recorder, hello, clock=clock, on_recorded=on_recorded
     )
     connection.start()
-    CameraLoop(config, camera, connection, clock, attempt=configure.attempt, delays=delays).run()
+    loop = CameraLoop(config, camera, connection, clock, attempt=configure.attempt, delays=delays)
+    try:
+        loop.run()
+    except MemoryError:
+        connection.recorder.drain(_DRAIN_S)
+        raise memory_error(camera.name, megabytes) from None
 
 
 def _files(config: Config, camera: CameraConfig) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.lab.rtsp import RtspServer
+from tests.fakes import hostile_pictures
 from tests.fakes.clips import make_clip
 from tests.fakes.hostile_camera import HostileCamera
 from tests.fakes.quick_daemon import QuickDaemon
@@ -60,3 +61,33 @@ def test_hostile_sessions_affect_one_camera_which_recovers_afterwards(
     assert reasons
     assert "no such stream" not in log, "an invalid answer is not reported as a wrong path"
     assert not [word for word in ("CANARY", "Traceback") if word in log]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("size", "references", "words"),
+    [((15360, 8640), 0, "larger than max_pixels"), ((7680, 4320), 16, "need more memory than")],
+)
+def test_a_camera_of_huge_pictures_names_its_limit_and_costs_no_other_camera(
+    tmp_path: Path, size: tuple[int, int], references: int, words: str
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
+    more = "mqtt: {enabled: false}\nsupervision: {worker_megabytes: 512}"
+    with RtspServer() as server:
+        server.add("good", clip)
+        server.add("huge", hostile_pictures.clip([size] * 40, references=references))
+        rows = (
+            f"  - {{name: huge, url: '{server.url('huge')}', open_timeout: 60, stall_timeout: 60}}\n"
+            f"  - {{name: good, url: '{server.url('good')}', rate: 2}}"
+        )
+        with QuickDaemon(tmp_path, rows, more, **_TIMEOUTS) as daemon:
+            daemon.wait_ready(120)
+            wait_until(lambda: daemon.state_of("good") == "live", 120, "the good camera is live")
+            wait_until(lambda: words in daemon.log(), 120, "the limit is named")
+            before = daemon.camera("good")
+            wait_until(
+                lambda: daemon.camera("good").frames > before.frames, 60, "the good camera continues"
+            )
+            counted = daemon.fetch("metrics")
+            assert daemon.stop() == 0
+    assert 'reason="too_large"' in counted or 'reason="memory"' in counted

@@ -30,6 +30,7 @@ def test_the_telemetry_of_onnxruntime_is_disabled(root: Path) -> None:
 
 def test_the_exit_of_a_process_is_described_in_words() -> None:
     assert describe_exit(7) == "ended with exit code 7"
+    assert "supervision.worker_megabytes" in describe_exit(8)
     assert "SIGSEGV" in describe_exit(-11)
     assert "out of memory" in describe_exit(-9)
     assert "signal 64" in describe_exit(-64) or "SIGRTMAX" in describe_exit(-64)

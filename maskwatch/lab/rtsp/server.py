@@ -96,26 +96,24 @@ class RtspServer:
     def add(
         self,
         name: str,
-        path: str | Path,
+        path: str | Path | Clip,
         *,
         loop: bool = True,
         start: Start | str = Start.CLIENT,
         hold_last: bool = False,
     ) -> Faults:
-        """Serve a file under a name; return its faults. Raises SourceError.
+        """Serve a file or a clip under a name; return its faults. Raises SourceError.
 
         At the end of a clip that does not loop, connections are closed and requests are answered
         with 404, unless `hold_last` repeats its last frame.
         """
         start = Start(start)
-        clip = Clip.load(path)
-        playback = Playback(
-            clip,
-            loop=loop,
-            epoch=time.monotonic(),
-            before=first_still(path, clip) if start is Start.MANUAL else None,
-            after=last_still(path, clip) if hold_last and not loop else None,
-        )
+        clip = path if isinstance(path, Clip) else Clip.load(path)
+        before = after = None
+        if not isinstance(path, Clip):
+            before = first_still(path, clip) if start is Start.MANUAL else None
+            after = last_still(path, clip) if hold_last and not loop else None
+        playback = Playback(clip, loop=loop, epoch=time.monotonic(), before=before, after=after)
         if start is Start.NOW:
             playback.play(time.monotonic())
         mount = Mount(name.strip("/"), playback, start)
