@@ -267,7 +267,7 @@ def _yaml(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "none"}[value]
     if isinstance(value, int | float):
-        return f"{value:g}"
+        return f"{value:.10g}"
     if isinstance(value, tuple):
         return f"[{', '.join(_yaml(item) for item in value)}]"
     if isinstance(value, str):

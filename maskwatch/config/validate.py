@@ -178,11 +178,11 @@ def _length(kind: mi.StrType) -> str:
 
 def _range(kind: mi.IntType | mi.FloatType) -> str:
     if kind.ge is not None and kind.le is not None:
-        return f" from {kind.ge:g} to {kind.le:g}"
-    low = "" if kind.gt is None else f"more than {kind.gt:g}"
-    low = low if kind.ge is None else f"{kind.ge:g} or more"
-    high = "" if kind.lt is None else f"less than {kind.lt:g}"
-    high = high if kind.le is None else f"at most {kind.le:g}"
+        return f" from {kind.ge:.10g} to {kind.le:.10g}"
+    low = "" if kind.gt is None else f"more than {kind.gt:.10g}"
+    low = low if kind.ge is None else f"{kind.ge:.10g} or more"
+    high = "" if kind.lt is None else f"less than {kind.lt:.10g}"
+    high = high if kind.le is None else f"at most {kind.le:.10g}"
     bounds = " and ".join(filter(None, (low, high)))
     return f", {bounds}" if bounds else ""
 
