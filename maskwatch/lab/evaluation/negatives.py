@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 
+from maskwatch.lab.arrays import Image
 from maskwatch.lab.scenes import Head, render, scene_named
-from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.truth import Truth, truth_path
 

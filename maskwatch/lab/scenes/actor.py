@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Floats, Image
+from maskwatch.lab.arrays import Floats, Image
 from maskwatch.lab.scenes.body import PHASES, Body, Outfit, random_outfit
 from maskwatch.lab.scenes.masks import DROP, draw_mask, random_style
 from maskwatch.lab.scenes.portraits import Head, back_of

@@ -15,7 +15,17 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, shade, smooth_noise
+from maskwatch.lab.arrays import (
+    Colour,
+    Floats,
+    Image,
+    Points,
+    blend,
+    polygon,
+    shade,
+    sixteenths,
+    smooth_noise,
+)
 
 SCALE = 300.0
 """Pixels per metre of the canvas."""
@@ -219,14 +229,11 @@ class _Canvas:
         self._alpha = np.zeros(CANVAS[::-1], np.float32)
 
     def _pixels(self, spots: list[Spot]) -> Points:
-        points = np.asarray(spots, np.float32) * SCALE + np.asarray(NECK, np.float32)
-        result: Points = np.round(points * 16).astype(np.int32)
-        return result
+        return np.asarray(spots, np.float32) * SCALE + np.asarray(NECK, np.float32)
 
     def polygon(self, spots: list[Spot]) -> Floats:
         """Return the matte of a polygon."""
-        matte = np.zeros(CANVAS[::-1], np.float32)
-        return cv2.fillPoly(matte, [self._pixels(spots)], 1.0, lineType=cv2.LINE_AA, shift=4)
+        return polygon(CANVAS[::-1], self._pixels(spots))
 
     def mirrored(self, right: list[Spot], neck: float) -> Floats:
         """Return the matte of an outline from its right half, from the neck downward."""
@@ -271,7 +278,7 @@ class _Canvas:
     def crease(self, spots: list[Spot], depth: float) -> None:
         """Draw a dark line, such as the edge of a jacket."""
         line = np.zeros(CANVAS[::-1], np.float32)
-        points = [self._pixels(spots)]
+        points = [sixteenths(self._pixels(spots))]
         cv2.polylines(
             line, points, isClosed=False, color=1.0, thickness=2, lineType=cv2.LINE_AA, shift=4
         )

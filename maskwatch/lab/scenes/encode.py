@@ -10,7 +10,7 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Image
+from maskwatch.lab.arrays import Image
 
 _CODECS = {"h264": "libx264", "hevc": "libx265"}
 

@@ -9,9 +9,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from maskwatch.lab.arrays import Floats, Image
 from maskwatch.lab.scenes import body, portraits
 from maskwatch.lab.scenes.actor import Actor, ActorState
-from maskwatch.lab.scenes.arrays import Floats, Image
 from maskwatch.lab.scenes.body import Pose
 from maskwatch.lab.scenes.portraits import FACE_GONE, turned
 from maskwatch.lab.scenes.room import Room

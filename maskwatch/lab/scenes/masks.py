@@ -12,7 +12,7 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, blend, shade, smooth_noise
+from maskwatch.lab.arrays import Colour, Floats, Image, Points, blend, polygon, shade, smooth_noise
 from maskwatch.lab.scenes.portraits import CANVAS, Head
 from maskwatch.lab.truth import Wear
 
@@ -122,7 +122,7 @@ def draw_mask(
     face = _measure(head)
     drop = min(2.0, DROP[wear] + drop)
     outline = _outline(face, style, drop, float(rng.uniform(-1, 1)))
-    cover = _fill(outline)
+    cover = polygon(_SIZE, outline)
     cloth = _cloth(style, face, cover, rng) * _light(head, face, cover, style, rng)[..., None]
     picture = head.bgr.astype(np.float32)
     picture = _shadow(picture, cover)
@@ -186,13 +186,6 @@ def _smooth(knots: Points, steps: int = 8) -> Points:
     )
     result: Points = curve.reshape(-1, 2).astype(np.float32)
     return result
-
-
-def _fill(outline: Points) -> Floats:
-    cover = np.zeros(_SIZE, np.float32)
-    points = np.round(outline * 16).astype(np.int32)
-    cv2.fillPoly(cover, [points], 1.0, lineType=cv2.LINE_AA, shift=4)
-    return cover
 
 
 def _grid() -> tuple[Floats, Floats]:

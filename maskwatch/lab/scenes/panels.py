@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, blend, smooth_noise
+from maskwatch.lab.arrays import Colour, Floats, Image, blend, polygon, smooth_noise
 from maskwatch.lab.scenes.masks import draw_mask, random_style
 from maskwatch.lab.scenes.portraits import CANVAS, Head, turned
 from maskwatch.lab.scenes.room import Panel, Room
@@ -71,9 +71,7 @@ def _paste(picture: Image, sheet: Image, turn: Floats, corners: Floats) -> None:
     warped = cv2.warpPerspective(
         small, here, area, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    matte = np.zeros((area[1], area[0]), np.float32)
-    points = np.round((corners - (x1, y1)) * 16).astype(np.int32)
-    cv2.fillPoly(matte, [points], 1.0, lineType=cv2.LINE_AA, shift=4)
+    matte = polygon((area[1], area[0]), corners - (x1, y1))
     part = picture[y1:y2, x1:x2]
     part[:] = part * (1 - matte[..., None]) + warped * matte[..., None]
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError, DependencyError
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, Points, shade, smooth_noise, smoothstep
+from maskwatch.lab.arrays import Colour, Floats, Image, Points, shade, smooth_noise, smoothstep
 from maskwatch.vision.faces import FaceDetector
 
 CANVAS = (320, 384)

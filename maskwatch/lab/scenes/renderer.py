@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from maskwatch.lab.arrays import Image
 from maskwatch.lab.scenes.actor import Actor
-from maskwatch.lab.scenes.arrays import Image
 from maskwatch.lab.scenes.encode import ClipWriter
 from maskwatch.lab.scenes.figure import draw_actor
 from maskwatch.lab.scenes.panels import PlayingScreen, draw_poster, draw_shelf, start_screen

@@ -16,7 +16,7 @@ from enum import StrEnum
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Colour, Floats, Image, smooth_noise
+from maskwatch.lab.arrays import Colour, Floats, Image, sixteenths, smooth_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +309,7 @@ def _top(block: Block, place: Place, view: View, matte: Floats, bgr: Floats) -> 
 
 
 def _paint(matte: Floats, bgr: Floats, corners: Floats, colour: Floats) -> None:
-    points = [np.round(np.clip(corners, -20000, 20000) * 16).astype(np.int32)]
+    points = [sixteenths(np.clip(corners, -20000, 20000))]
     cv2.fillPoly(matte, points, 1.0, lineType=cv2.LINE_AA, shift=4)
     grown = cv2.fillPoly(np.zeros(matte.shape, np.uint8), points, 1, shift=4)
     grown = cv2.dilate(grown, np.ones((5, 5), np.uint8))

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from maskwatch.lab.scenes.arrays import Floats, Image
+from maskwatch.lab.arrays import Floats, Image
 from maskwatch.lab.scenes.scene import Conditions
 
 

@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from maskwatch.lab.arrays import Points, blend, polygon
 from maskwatch.lab.truth import Wear
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
     from maskwatch.domain.frame import Image
-
-Points = npt.NDArray[np.float32]
 
 # BGR; the common colours of masks are listed several times.
 _CLOTH = (
@@ -72,11 +71,9 @@ def frontal(landmarks: Points) -> bool:
 
 def _blend(image: Image, outline: Points, paint: npt.NDArray[np.float32], soft: float) -> Image:
     """Return `image` with `paint` (BGR, float) inside `outline`, the edge softened by `soft` pixels."""
-    alpha = np.zeros(image.shape[:2], np.float32)
-    cv2.fillPoly(alpha, [np.round(outline * 16).astype(np.int32)], 1.0, cv2.LINE_8, shift=4)
-    inside = np.asarray(cv2.GaussianBlur(alpha, (0, 0), max(0.4, soft)), np.float32)[:, :, None]
-    mixed = image * (1 - inside) + paint * inside
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    hard = polygon(image.shape[:2], outline, cv2.LINE_8)
+    inside = cv2.GaussianBlur(hard, (0, 0), max(0.4, soft))
+    return np.clip(blend(image, paint, inside), 0, 255).astype(np.uint8)
 
 
 def _cloth(image: Image, axes: _Axes, rng: Generator) -> npt.NDArray[np.float32]:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.errors import DataError, UsageError
+from maskwatch.lab.arrays import smooth_noise, smoothstep
 from maskwatch.lab.scenes import Head, default_heads, described, heads_from, scene_named
-from maskwatch.lab.scenes.arrays import smooth_noise, smoothstep
 from maskwatch.lab.scenes.body import CANVAS, PHASES, Body, Garment, Pose, random_outfit
 from maskwatch.lab.scenes.figure import level_for, place
 from maskwatch.lab.scenes.masks import MaskStyle, draw_mask, random_style

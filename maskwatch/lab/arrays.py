@@ -1,4 +1,4 @@
-"""Types of the arrays of this package, and the operations that its modules share."""
+"""Types of pictures and mattes, and the operations that scenes and augmentation share."""
 
 from __future__ import annotations
 
@@ -46,6 +46,17 @@ def shade(height: Floats, light: tuple[float, float, float], relief: float) -> F
     dy = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125 * relief)
     lx, ly, lz = np.asarray(light, np.float32) / float(np.linalg.norm(light))
     result: Floats = ((-lx * dx - ly * dy + lz) / np.sqrt(dx * dx + dy * dy + 1)).astype(np.float32)
+    return result
+
+
+def polygon(size: tuple[int, int], outline: Points, line: int = cv2.LINE_AA) -> Floats:
+    """Return the matte of a polygon on (height, width) `size`, to a sixteenth of a pixel."""
+    return cv2.fillPoly(np.zeros(size, np.float32), [sixteenths(outline)], 1.0, line, shift=4)
+
+
+def sixteenths(points: Points) -> Points:
+    """Return points as the integers that OpenCV's drawing takes with `shift=4`."""
+    result: Points = np.round(points * 16).astype(np.int32)
     return result
 
 
