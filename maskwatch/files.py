@@ -1,6 +1,7 @@
-"""Read regular files of bounded size, and replace files atomically.
+"""Read regular files of bounded size, replace files atomically, and write any file's name.
 
 A path from a user may name `/dev/zero`, which has no end, or a named pipe, which blocks the reader.
+Its name may be bytes that are not UTF-8, which Python holds as lone surrogates.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import stat
 import tempfile
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -42,6 +43,43 @@ def read_json(path: Path, max_bytes: int, type_: type[T]) -> T:
     """
     data = read_file(path, max_bytes)
     return decode_json(msgspec.json.Decoder(type_), data)
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with the bytes of a name that are not UTF-8 escaped, as in `K\xfcche`."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # another lone surrogate
+        return text.encode("utf-8", "backslashreplace").decode()
+
+
+def json_text(value: object, *, indent: int = 0) -> str:
+    """Return `value` as JSON; names that are not UTF-8 are written as `printable` returns them.
+
+    With an `indent` of 0 the text is one line.
+    """
+    try:
+        raw = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        raw = msgspec.json.encode(_all_printable(msgspec.to_builtins(value)))
+    return (msgspec.json.format(raw, indent=indent) if indent else raw).decode()
+
+
+def _all_printable(value: Any) -> Any:
+    match value:
+        case str():
+            return printable(value)
+        case list() | tuple():
+            return [_all_printable(item) for item in value]
+        case dict():
+            return {_all_printable(key): _all_printable(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def ffmpeg_name(path: str | Path) -> str:
+    """Return the name of a file for FFmpeg, which takes the text before a colon for a protocol."""
+    return f"file:{path}"
 
 
 def open_regular(path: Path) -> BinaryIO:

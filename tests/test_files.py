@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import stat
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from maskwatch.files import read_file, replace_file
+from maskwatch.files import json_text, printable, read_file, replace_file
 
 
 def test_a_file_of_the_maximum_size_is_read_and_a_larger_one_is_refused(tmp_path: Path) -> None:
@@ -73,3 +76,23 @@ def test_without_space_the_old_contents_stay_and_no_temporary_file_remains(tmp_p
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["plain", "Küche", "\N{OLD ITALIC LETTER A}"])
+def test_valid_text_is_printed_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@given(st.binary(max_size=20))
+def test_any_name_can_be_printed_and_written_as_json(raw: bytes) -> None:
+    name = os.fsdecode(raw)
+    printable(name).encode()
+    assert json.loads(json_text({"name": name, "all": (name,)}, indent=2)) == {
+        "name": printable(name),
+        "all": [printable(name)],
+    }
+
+
+def test_a_name_that_is_not_utf_8_is_printed_escaped() -> None:
+    assert printable(os.fsdecode(b"K\xfcche.mp4")) == r"K\xfcche.mp4"
+    assert printable("\ud800") == r"\ud800"

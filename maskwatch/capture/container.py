@@ -15,6 +15,7 @@ from maskwatch.capture.source import Size, StreamInfo
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.schema import Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError, SourceTooLargeError
+from maskwatch.files import ffmpeg_name
 from maskwatch.secrets import SecretUrl
 
 MAX_PIXELS = 7680 * 4320
@@ -80,7 +81,7 @@ def _diagnose_opening(error: Exception, options: StreamOptions, waited: float) -
 def open_file(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a recorded file. Raises SourceError."""
     try:
-        container = av.open(path, options=_limits(max_pixels))
+        container = av.open(ffmpeg_name(path), options=_limits(max_pixels))
     except av.error.InvalidDataError:
         raise SourceGarbageError(f"{path}: not a readable video") from None
     except (av.FFmpegError, OSError, ValueError) as error:

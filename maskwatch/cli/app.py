@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -12,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from maskwatch.errors import MaskwatchError
+from maskwatch.files import printable
 from maskwatch.secrets import redact
 
 # The overview's line of each verb. Kept here so that --help imports nothing.
@@ -136,7 +138,10 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, "w" if fd else "r", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no UTF-8
 
 
 def _print_error(text: str) -> None:
-    click.echo(f"maskwatch: {redact(text)}", err=True)
+    click.echo(f"maskwatch: {redact(printable(text))}", err=True)

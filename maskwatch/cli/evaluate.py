@@ -145,9 +145,9 @@ def _need_plots() -> None:
 
 
 def _as_json(done: Evaluation) -> str:
-    import msgspec
+    from maskwatch.files import json_text
 
-    return msgspec.json.format(msgspec.json.encode(done), indent=2).decode()
+    return json_text(done, indent=2)
 
 
 def _scenes(

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from maskwatch.cli.options import CommandWithRenamedOptions
+from maskwatch.files import json_text
 
 _Path = click.Path(path_type=Path, exists=True)
 
@@ -90,8 +91,6 @@ def events(  # noqa: PLR0913 - one parameter per option
       maskwatch evaluate --events --faces portraits --report events.json
       maskwatch evaluate --events --kind poster --kind mannequin --seeds 20
     """
-    import msgspec
-
     from maskwatch.lab.evaluation.page import as_page
     from maskwatch.lab.evaluation.picture import events_svg
     from maskwatch.lab.evaluation.portraits_choice import choose_portraits
@@ -119,7 +118,7 @@ def events(  # noqa: PLR0913 - one parameter per option
         model=name,
         command=shlex.join(["maskwatch", *sys.argv[1:]]),
     )
-    report_json = msgspec.json.format(msgspec.json.encode(figures), indent=2).decode() + "\n"
+    report_json = json_text(figures, indent=2) + "\n"
     click.echo(report_json if as_json else as_text(figures), nl=not as_json)
     if report is not None:
         _write(report, report_json)

@@ -204,9 +204,11 @@ def _scalar(text: str) -> str:
 
 
 def _print_next_steps(file: Path, mqtt: MqttConfig) -> None:
+    from maskwatch.config.addresses import bracketed
+
     if mqtt.enabled and not _answers(mqtt.host, mqtt.port):
         click.echo(
-            f"No broker answers at {mqtt.host}:{mqtt.port} now. Install one (Debian, Ubuntu: "
+            f"No broker answers at {bracketed(mqtt.host)}:{mqtt.port} now. Install one (Debian, Ubuntu: "
             "apt install mosquitto; Fedora: dnf install mosquitto), or write `mqtt: {enabled: false}`."
         )
     click.echo(f"Next: maskwatch run --config {file}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maskwatch.cli.options import CommandWithRenamedOptions, config_option, find_config
+from maskwatch.files import json_text
 
 if TYPE_CHECKING:
     from maskwatch.capture.container import StreamOptions
@@ -150,15 +151,13 @@ def _print_text(report: ProbeReport) -> None:
 
 
 def _print_json(report: ProbeReport) -> None:
-    import msgspec
 
-    click.echo(msgspec.json.encode(report).decode())
+    click.echo(json_text(report))
 
 
 def _print_failure(options: StreamOptions, error: SourceError) -> None:
-    import msgspec
 
     from maskwatch.capture.diagnose import reason_of
 
     failure = {"address": options.where, "error": reason_of(error), "message": str(error)}
-    click.echo(msgspec.json.encode(failure).decode())
+    click.echo(json_text(failure))

@@ -29,6 +29,11 @@ def is_network_address(url: str) -> bool:
     return "://" in url
 
 
+def bracketed(host: str) -> str:
+    """Return a host as it is written before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
 def host_and_port(url: SecretUrl) -> tuple[str, int] | None:
     """Return host and TCP port of a camera's address; None for a file's path."""
     parts = urlsplit(url.reveal())

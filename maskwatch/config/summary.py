@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from maskwatch.config.addresses import stream_url
+from maskwatch.config.addresses import bracketed, stream_url
 from maskwatch.config.schema import CameraConfig, ChannelConfig, Config, MqttConfig, StoreConfig
 
 
 def summary(config: Config) -> str:
     """Return indented lines: node, cameras, destinations of alerts and metrics, retention."""
     metrics = config.metrics
+    host = bracketed(metrics.host)
     port = f":{metrics.port}" if metrics.port else ", on a port of the system's choice"
     lines = [
         f"node      {config.node}, data in {config.data_dir}, sockets in {config.runtime_dir}",
         *(f"camera    {_camera(camera)}" for camera in config.cameras),
         f"alerts    {_alerts(config.mqtt)}",
         *(f"people    {_channel(channel)}" for channel in config.people),
-        f"metrics   {f'http://{metrics.host}{port}' if metrics.enabled else 'not served'}",
+        f"metrics   {f'http://{host}{port}' if metrics.enabled else 'not served'}",
         f"kept      {_kept(config.store)}",
     ]
     return "\n".join(f"  {line}" for line in lines)
@@ -33,7 +34,8 @@ def _alerts(mqtt: MqttConfig) -> str:
     if not mqtt.enabled:
         return "stored only"
     tls = " with TLS" if mqtt.tls else ""
-    return f"MQTT {mqtt.version.value} at {mqtt.host}:{mqtt.port}{tls}, topics {mqtt.topic_prefix}/..."
+    broker = f"{bracketed(mqtt.host)}:{mqtt.port}{tls}"
+    return f"MQTT {mqtt.version.value} at {broker}, topics {mqtt.topic_prefix}/..."
 
 
 def _channel(channel: ChannelConfig) -> str:

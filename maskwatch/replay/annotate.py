@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
 _CODEC = "libx264"
+_MIN_SIDE = 16
 _ZONE_COLOURS = {
     ZoneRule.REQUIRED: (230, 159, 0),
     ZoneRule.COUNTED: (178, 114, 0),
@@ -71,9 +72,7 @@ class AnnotatedVideo:
         for view in result.tracks:
             colour = COLOURS[view.verdict if view.detected else Verdict.UNKNOWN]
             draw_box(picture, view.box.scaled(scale), _label(view), colour)
-        # The encoder needs even sides.
-        height, width = picture.shape[0] & ~1, picture.shape[1] & ~1
-        return np.ascontiguousarray(picture[:height, :width])
+        return _even(picture)
 
     def _begin(self, picture: Image) -> av.VideoStream:
         stream = self._container.add_stream(_CODEC, rate=self._rate)
@@ -98,6 +97,15 @@ class AnnotatedVideo:
         finally:
             self._container.close()
             self._file.close()
+
+
+def _even(picture: Image) -> Image:
+    """Return the picture with even sides, which the encoder needs; at least the encoder's 16 px."""
+    missing = [(0, max(0, _MIN_SIDE - side)) for side in picture.shape[:2]]
+    if any(after for _, after in missing):
+        picture = np.pad(picture, [*missing, (0, 0)])
+    height, width = picture.shape[0] & ~1, picture.shape[1] & ~1
+    return np.ascontiguousarray(picture[:height, :width])
 
 
 def _label(view: TrackView) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import ManifestError
-from maskwatch.files import MIB, read_file, read_json, replace_file
+from maskwatch.files import MIB, json_text, read_file, read_json, replace_file
 from maskwatch.vision.interpreter import MAX_MODEL, Dtype, Interpreter
 from maskwatch.vision.preprocess import Preprocess
 
@@ -203,7 +203,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         ManifestError: it would not be accepted.
         OSError: it cannot be written; an existing file is unchanged.
     """
-    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
+    text = json_text(manifest, indent=2).encode() + b"\n"
     try:
         _check(path, msgspec.json.decode(text, type=Manifest))
     except msgspec.ValidationError as error:

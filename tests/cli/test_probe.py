@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -146,3 +148,28 @@ def test_a_command_with_no_camera_or_two_is_rejected(arguments: list[str], words
     result = run(*arguments)
     assert isinstance(result.exception, UsageError)
     assert words in str(result.exception)
+
+
+NAMES = [
+    b"12:30:05.mp4",
+    b"file:a.mp4",
+    b"rtsp:door.mp4",
+    b"K\xfcche.mp4",
+    b"a%03d.mp4",
+    b"-x?y#z.mp4",
+    b"pipe:0",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_of_any_name_is_probed_and_replayed(
+    clip_of: Callable[..., Path], tmp_path: Path, name: bytes
+) -> None:
+    """FFmpeg takes the text before a colon for a protocol, and JSON holds no other bytes than UTF-8."""
+    path = tmp_path / os.fsdecode(name)
+    shutil.copyfile(clip_of(), path)
+    for arguments in (["probe", "--no-faces", "--json", "--seconds", "0.5"], ["replay", "--json"]):
+        command = [sys.executable, "-m", "maskwatch", *arguments, "--", path.name]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        done.stdout.decode()

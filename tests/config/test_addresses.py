@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from maskwatch.config.addresses import host_and_port, stream_url
-from maskwatch.config.schema import CameraConfig
+from maskwatch.config.addresses import bracketed, host_and_port, stream_url
+from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig
+from maskwatch.config.summary import summary
 from maskwatch.secrets import Secret, SecretUrl
 
 
@@ -50,3 +51,14 @@ def test_host_and_port_are_read_from_a_cameras_address(
     url: str, address: tuple[str, int] | None
 ) -> None:
     assert host_and_port(SecretUrl(url)) == address
+
+
+@pytest.mark.parametrize(
+    ("host", "written"),
+    [("::1", "[::1]"), ("127.0.0.1", "127.0.0.1"), ("broker.example", "broker.example")],
+)
+def test_an_ipv6_address_is_written_in_brackets(host: str, written: str) -> None:
+    assert bracketed(host) == written
+    config = Config(cameras=(), mqtt=MqttConfig(host=host), metrics=MetricsConfig(host=host))
+    assert f"MQTT 5 at {written}:1883" in summary(config)
+    assert f"http://{written}:9464" in summary(config)

@@ -180,3 +180,20 @@ def test_a_replay_reports_the_time_it_assumes_for_a_schedule(clip: Path, office_
     assumed = _result(str(clip), "--config", str(office_hours))
     assert "The first frame is of Thu 2026-01-01 09:00 JST (assumed" in assumed.stderr
     assert "The first frame" not in _result(str(clip)).stderr
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (17, 15)])
+def test_a_picture_of_any_size_can_be_annotated(tmp_path: Path, size: tuple[int, int]) -> None:
+    clip = tmp_path / "tiny.mkv"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("ffv1", rate=5)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = *size, "bgr0"
+        for _ in range(3):
+            picture = np.zeros((size[1], size[0], 3), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode(None))
+    out = tmp_path / "out.mp4"
+    _run(str(clip), "--annotate", str(out))
+    with av.open(str(out)) as video:
+        assert len(list(video.decode(video=0))) == 3

@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from maskwatch.alerts.mqtt.topics import Message
+from maskwatch.config.addresses import bracketed
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.errors import SinkError
 from maskwatch.ipc.loop import HasFileno
@@ -158,7 +159,7 @@ class MqttConnection:
 
     @property
     def address(self) -> str:
-        return f"{self._config.host}:{self._config.port}"
+        return f"{bracketed(self._config.host)}:{self._config.port}"
 
     @property
     def max_in_flight(self) -> int:

@@ -14,6 +14,7 @@ import av
 import cv2
 import numpy as np
 
+from maskwatch.files import ffmpeg_name
 from maskwatch.lab.arrays import Image
 from maskwatch.lab.scenes import Head, render, scene_named
 from maskwatch.lab.scenes.encode import ClipWriter
@@ -49,7 +50,7 @@ def negative_passes(footage: Sequence[Path], seconds: float) -> list[NegativePas
 
 
 def _length(clip: Path) -> float:
-    with av.open(str(clip)) as container:
+    with av.open(ffmpeg_name(clip)) as container:
         return float(container.duration or 0) / 1e6
 
 
@@ -60,7 +61,7 @@ def write_pass(negative: NegativePass, path: Path, faces: Sequence[Head]) -> Tru
         return render(scene, path, size=_SIZE, fps=_FPS, seed=negative.seed, faces=faces)
     rng = np.random.default_rng((negative.seed, 7))
     variation = _Variation(rng)
-    with av.open(str(negative.clip)) as container:
+    with av.open(ffmpeg_name(negative.clip)) as container:
         stream = container.streams.video[0]
         rate = float(stream.average_rate or 10)
         size = (stream.width // 2 * 2, stream.height // 2 * 2)

@@ -22,6 +22,7 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
+from maskwatch.files import ffmpeg_name
 
 CLOCK_RATE = 90_000
 """Ticks a second of every RTP video clock (RFC 6184, RFC 7798)."""
@@ -81,7 +82,7 @@ class Clip:
     def load(cls, path: str | Path) -> Clip:
         """Read a file that FFmpeg can demux; raise SourceError if it cannot be served."""
         try:
-            with av.open(str(path)) as container:
+            with av.open(ffmpeg_name(path)) as container:
                 return cls.read(container, str(path))
         except FileNotFoundError as error:
             raise SourceNotFoundError(f"{path}: no such file") from error
@@ -191,7 +192,7 @@ def _self_contained(unit: AccessUnit, codec: Codec, sets: tuple[bytes, ...]) -> 
 
 def first_still(path: str | Path, like: Clip) -> Clip:
     """Return one second of the first frame of `path`, coded like the clip `like`."""
-    with av.open(str(path)) as container:
+    with av.open(ffmpeg_name(path)) as container:
         frame = next(container.decode(video=0), None)
     return _still(frame, path, like)
 
@@ -199,7 +200,7 @@ def first_still(path: str | Path, like: Clip) -> Clip:
 def last_still(path: str | Path, like: Clip) -> Clip:
     """Return one second of the last frame of `path`, coded like the clip `like`."""
     last: deque[av.VideoFrame] = deque(maxlen=1)
-    with av.open(str(path)) as container:
+    with av.open(ffmpeg_name(path)) as container:
         last.extend(container.decode(video=0))
     return _still(next(iter(last), None), path, like)
 

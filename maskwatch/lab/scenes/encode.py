@@ -10,6 +10,7 @@ from typing import Any, Self
 import av
 import numpy as np
 
+from maskwatch.files import ffmpeg_name
 from maskwatch.lab.arrays import Image
 
 _CODECS = {"h264": "libx264", "hevc": "libx265"}
@@ -35,7 +36,7 @@ class ClipWriter:
         self._damage, self._rng = damage, rng or np.random.default_rng(0)
         self.damaged: list[int] = []
         self._written = 0
-        self._container = av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"})
+        self._container = av.open(ffmpeg_name(path), "w", format="mp4", options={"fflags": "+bitexact"})
         fraction = Fraction(rate).limit_denominator(1000)
         stream = self._container.add_stream(_CODECS[codec], rate=fraction)
         assert isinstance(stream, av.VideoStream)

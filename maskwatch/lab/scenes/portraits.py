@@ -22,6 +22,7 @@ import numpy.typing as npt
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError, DependencyError
 from maskwatch.lab.arrays import Colour, Floats, Image, Points, shade, smooth_noise, smoothstep
+from maskwatch.lab.pictures import read_picture
 from maskwatch.vision.faces import FaceDetector
 
 CANVAS = (320, 384)
@@ -120,8 +121,10 @@ def faces_in(path: Path) -> list[Detection]:
 
 
 def _image(path: Path) -> Image | None:
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    return None if image is None else np.asarray(image, np.uint8)
+    try:
+        return read_picture(path)
+    except DataError:
+        return None
 
 
 def _heads_of(path: Path) -> list[Head]:

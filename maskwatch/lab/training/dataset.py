@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 from maskwatch.domain import Box, Detection
 from maskwatch.errors import DataError
+from maskwatch.lab.pictures import folder_name, limited, read_picture
 from maskwatch.lab.training.groups import fingerprint
 from maskwatch.lab.training.layout import class_files
-from maskwatch.lab.training.pictures import folder_name, limited, read_picture
 from maskwatch.lab.training.scenes import Scene, read_scenes
 from maskwatch.lab.training.tables import Origin, read_origins, read_split
 from maskwatch.vision.manifest import LABELS

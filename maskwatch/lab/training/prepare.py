@@ -12,9 +12,9 @@ import numpy as np
 
 from maskwatch.domain import Detection
 from maskwatch.errors import DataError
+from maskwatch.lab.pictures import scaled
 from maskwatch.lab.training.dataset import Dataset, Photo, load_crops, load_scenes
 from maskwatch.lab.training.groups import cut_from, near_any, near_groups, split_groups
-from maskwatch.lab.training.pictures import scaled
 from maskwatch.lab.training.settings import Settings
 from maskwatch.lab.training.tables import read_leaks
 from maskwatch.vision.faces import FaceDetector

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from maskwatch.files import json_text, printable
 from maskwatch.lab.training.history import read_history
 from maskwatch.lab.training.metrics import ClassFigures, Floats, class_figures, confusion
 from maskwatch.lab.training.plots import plot_confusion, plot_history
@@ -68,9 +69,9 @@ def write_report(
         variants = {**each.logits, "float": calibrated, "int8": int8}
         rows += [_row(each, name, logits) for name, logits in variants.items()]
         compared.append(_compare(run, each, calibrated, int8))
-    (run / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=2) + b"\n")
+    (run / "report.json").write_text(json_text(rows, indent=2) + "\n", encoding="utf-8")
     (run / "report.txt").write_text(
-        _text(settings, prepared, manifest, rows, compared), encoding="utf-8"
+        printable(_text(settings, prepared, manifest, rows, compared)), encoding="utf-8"
     )
     _plots(run, rows)
 
@@ -94,7 +95,7 @@ def _compare(run: Path, crops: EvaluatedSet, float_logits: Floats, int8: Floats)
     """Write float's and int8's prediction for each image; return the summary line."""
     one, other = float_logits.argmax(axis=1), int8.argmax(axis=1)
     path = run / f"float-against-int8-{crops.name.replace(' ', '-')}.csv"
-    with path.open("w", newline="", encoding="utf-8") as stream:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream)
         writer.writerow(["picture", "true", "float", "int8", "differs"])
         for i, (picture, truth) in enumerate(zip(crops.pictures, crops.batch.labels, strict=True)):

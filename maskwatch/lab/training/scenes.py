@@ -16,7 +16,7 @@ from msgspec import Meta
 from maskwatch.domain import Box
 from maskwatch.errors import DataError
 from maskwatch.files import MIB, read_json
-from maskwatch.lab.training.pictures import folder_name, read_picture
+from maskwatch.lab.pictures import folder_name, read_picture
 from maskwatch.vision.manifest import LABELS
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from maskwatch.errors import DataError, UsageError
-from maskwatch.files import MIB, read_json
+from maskwatch.files import MIB, read_file
 
 Recipe = Literal["cctv", "paper", "features"]
 _FILE = "settings.json"
@@ -71,18 +72,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 def write_settings(run: Path, settings: Settings) -> None:
     """Write the settings into the run folder."""
-    text = msgspec.json.format(msgspec.json.encode(settings), indent=2)
-    (run / _FILE).write_bytes(text + b"\n")
+    # A folder's name may be no UTF-8: this encoder, and not msgspec's, writes and reads any name.
+    text = json.dumps(msgspec.to_builtins(settings), indent=2)
+    (run / _FILE).write_text(text + "\n", encoding="ascii")
 
 
 def read_settings(run: Path) -> Settings:
     """Return the settings of a run folder. Raises UsageError if there are none, DataError if damaged."""
     path = run / _FILE
     try:
-        return read_json(path, MIB, Settings)
+        return msgspec.convert(json.loads(read_file(path, MIB)), Settings)
     except OSError as error:
         raise UsageError(
             f"{run}: not a run folder: {_FILE} cannot be read ({error.strerror})"
         ) from error
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise DataError(f"{path}: {error}") from error

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from maskwatch.domain import Box, Detection, Point
 from maskwatch.lab.training.augment import Augment
-from maskwatch.lab.training.dataset import Photo
+from maskwatch.lab.training.dataset import Photo, load_crops
 from maskwatch.lab.training.groups import fingerprint
+from maskwatch.lab.training.prepare import with_faces
 from maskwatch.lab.training.sampler import CLASS_SHARE, Sampler, prefetch
 from maskwatch.vision.manifest import LABELS
 from tests.fakes.training_data import picture
@@ -105,3 +109,15 @@ def test_an_error_in_a_sampling_thread_is_raised() -> None:
     sampler._labels = []
     with pytest.raises(ValueError, match="positive"):
         list(prefetch(sampler, 0, 3))
+
+
+def test_thin_pictures_are_searched_and_sampled(faces: Callable[..., Path]) -> None:
+    """A line of pixels is no error."""
+    folder = faces(without_mask=2)
+    for number, shape in enumerate(((2, 1000, 3), (401, 1, 3), (1, 190, 3), (1, 1, 3))):
+        image = np.full(shape, 90, np.uint8)
+        cv2.imwrite(str(folder / f"without_mask/thin{number}.png"), image)
+    data = load_crops(folder)
+    assert (len(data.photos), data.unreadable) == (6, ())
+    sampler = Sampler(with_faces(data.photos), Augment(32, 0.15), batch=48, seed=1)
+    assert sampler.batch(0).images.shape == (48, 32, 32, 3)

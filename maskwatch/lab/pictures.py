@@ -1,12 +1,15 @@
-"""Reads and resizes pictures for training and evaluation."""
+"""Reads and resizes pictures for scenes, training and evaluation."""
 
 from __future__ import annotations
 
+import io
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
+import PIL.Image
 
 from maskwatch.errors import DataError
 from maskwatch.files import MIB, read_file
@@ -15,12 +18,19 @@ if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
 
 _LARGEST: Final = 256 * MIB
+_MAX_PIXELS: Final = 100_000_000  # 300 MB when decoded; the largest camera has about as many
 
 
 def read_picture(path: Path) -> Image:
-    """Return the picture as uint8 BGR. Raises DataError if it cannot be decoded completely."""
+    """Return the picture as uint8 BGR.
+
+    Raises:
+        DataError: it cannot be decoded completely, or has too many pixels.
+    """
     try:
-        data = np.frombuffer(read_file(path, _LARGEST), np.uint8)
+        content = read_file(path, _LARGEST)
+        _check_size(path, content)
+        data = np.frombuffer(content, np.uint8)
         # From memory OpenCV rejects a truncated picture; from a file it fills the rest with grey.
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except OSError as error:
@@ -30,6 +40,22 @@ def read_picture(path: Path) -> Image:
     if image is None:
         raise DataError(f"{path}: not a picture, or truncated")
     return np.asarray(image, np.uint8)
+
+
+def _check_size(path: Path, content: bytes) -> None:
+    """Raise DataError if the header declares too many pixels; a small file may decode to gigabytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's own, larger limit
+            width, height = PIL.Image.open(io.BytesIO(content)).size
+    except PIL.Image.DecompressionBombError:
+        raise DataError(f"{path}: more than {_MAX_PIXELS // 10**6} million pixels") from None
+    except (OSError, ValueError, SyntaxError):
+        return  # not known to Pillow; OpenCV decides
+    if width * height > _MAX_PIXELS:
+        raise DataError(
+            f"{path}: {width} x {height} pixels; expected at most {_MAX_PIXELS // 10**6} million"
+        )
 
 
 def folder_name(folder: Path) -> str:
