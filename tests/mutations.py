@@ -103,6 +103,13 @@ MUTATIONS = (
         "::test_the_wal_of_a_removed_database_is_not_applied_to_a_restored_one",
     ),
     Mutation(
+        "any proof accepted",
+        "maskwatch/supervisor/control_server.py",
+        "        if not proven:\n",
+        "        if proven is None:\n",
+        "tests/supervisor/test_control_server.py::test_a_request_without_the_right_proof_runs_nothing",
+    ),
+    Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
         "        self._pending.append(delivery)\n        self._wakeup.set()\n",

@@ -12,6 +12,7 @@ from maskwatch.errors import ControlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from maskwatch.ipc.control import CameraReport, StatusReport
 
@@ -65,6 +66,7 @@ def _lines(report: StatusReport) -> Iterator[str]:
 def _camera(camera: CameraReport) -> str:
     since = camera.since.astimezone().strftime("%H:%M:%S")
     reason = f" ({camera.reason})" if camera.reason else ""
+    reason += _command("disabled", camera.disabled_at, camera.disabled_by)
     frames = f", {camera.frames} frames" if camera.frames else ""
     pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
     state = f"{camera.state.value} since {since}{reason}{_snoozed(camera)}"
@@ -74,7 +76,15 @@ def _camera(camera: CameraReport) -> str:
 def _snoozed(camera: CameraReport) -> str:
     if camera.snoozed_until is None:
         return ""
-    return f", snoozed until {camera.snoozed_until.astimezone().strftime('%H:%M:%S')}"
+    until = f", snoozed until {camera.snoozed_until.astimezone().strftime('%H:%M:%S')}"
+    return until + _command("snoozed", camera.snoozed_at, camera.snoozed_by)
+
+
+def _command(done: str, at: datetime | None, sender: str) -> str:
+    """Return what a command did, when, and who sent it."""
+    if at is None:
+        return ""
+    return f", {done} at {at.astimezone().strftime('%H:%M:%S')} by {sender or 'a command'}"
 
 
 def _restarted(restarts: int) -> str:

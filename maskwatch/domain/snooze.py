@@ -10,12 +10,14 @@ from datetime import datetime
 class Snooze:
     """Violations of `camera` are judged and stored, but not delivered, until `until` (UTC).
 
-    `since` and `until` are None for a camera that is not snoozed.
+    `since` and `until` are None for a camera that is not snoozed. `by` is who snoozed it, "" if that is
+    not known.
     """
 
     camera: str
     since: datetime | None = None
     until: datetime | None = None
+    by: str = ""
 
     @property
     def seconds(self) -> float:

@@ -1,6 +1,7 @@
 """The protocol of the control socket: one JSON object a line, a request and its answer.
 
-The socket has mode 0600 and both ends belong to one user (or root); still no message holds a secret.
+A client that could be a worker must prove that it is none: the first answer is then `Refused` with a
+challenge, and the client sends a `Proof` (see `maskwatch.ipc.control_token`). No message holds a secret.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from maskwatch.decoding import decode_json
 from maskwatch.domain import CameraState, Incident
 from maskwatch.errors import ControlError
+from maskwatch.ipc.control_token import TOKEN_FILE, proof, read_token
 
 CONTROL_SOCKET = "control.sock"
 MAX_LINE = 4 * 1024 * 1024
@@ -56,6 +58,8 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
     """A camera and its worker. `frames` counts those processed by the current process.
 
     Until `snoozed_until` no alert of its violations is sent; None: the camera is not snoozed.
+    `disabled_at` is None unless a command disabled it. `snoozed_by` and `disabled_by` are who sent the
+    command, "" if that is not known.
     """
 
     name: str
@@ -67,6 +71,10 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     worker: ChildReport
     snoozed_until: datetime | None = None
+    snoozed_at: datetime | None = None
+    snoozed_by: str = ""
+    disabled_at: datetime | None = None
+    disabled_by: str = ""
 
 
 class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):
@@ -104,20 +112,32 @@ class CommandDone(_Line, frozen=True, kw_only=True, tag="command_done"):
 
 
 class Refused(_Line, frozen=True, kw_only=True, tag="refused"):
-    """The request was invalid, or not allowed."""
+    """The request was invalid, or not allowed.
+
+    With a `challenge`, it is answered once a `Proof` has been sent. A client that knows no challenge
+    shows the reason.
+    """
 
     reason: str
+    challenge: str = ""
+
+
+class Proof(_Line, frozen=True, kw_only=True, tag="proof"):
+    """The answer to a challenge."""
+
+    mac: str
 
 
 Request = StatusRequest | ReloadRequest | RunCommand
 Answer = StatusReport | ReloadDone | CommandDone | Refused
 
 _requests: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+_proofs: msgspec.json.Decoder[Proof] = msgspec.json.Decoder(Proof)
 _answers: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 _encoder = msgspec.json.Encoder()
 
 
-def encode_line(message: Request | Answer) -> bytes:
+def encode_line(message: Request | Proof | Answer) -> bytes:
     return _encoder.encode(message) + b"\n"
 
 
@@ -127,6 +147,14 @@ def decode_request(line: bytes) -> Request:
         return decode_json(_requests, line)
     except msgspec.DecodeError as error:
         raise ControlError(f"not a request: {error}") from None
+
+
+def decode_proof(line: bytes) -> Proof:
+    """Return the proof; raises ControlError for anything else."""
+    try:
+        return decode_json(_proofs, line)
+    except msgspec.DecodeError as error:
+        raise ControlError(f"not a proof: {error}") from None
 
 
 def decode_answer(line: bytes) -> Answer:
@@ -151,20 +179,54 @@ def ask(path: Path, request: Request, *, timeout: float) -> Answer:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout)
-            sock.connect(str(path))
-            sock.sendall(encode_line(request))
-            answer = decode_answer(_line(sock, time.monotonic() + timeout))
+            deadline = time.monotonic() + timeout
+            _connect(sock, path, deadline)
+            answer = _exchange(sock, encode_line(request), path, deadline)
     except TimeoutError:
         raise ControlError(f"the daemon did not answer within {timeout:.0f} s") from None
     except (FileNotFoundError, ConnectionRefusedError):
         raise ControlError(f"no daemon listens at {path}; is it running with this config?") from None
-    except PermissionError:
-        raise ControlError(f"{path}: only the daemon's own user, or root, may connect") from None
+    except PermissionError as error:
+        raise ControlError(_no_permission(error.filename or path)) from None
     except OSError as error:
         raise ControlError(f"{path}: {error.strerror or error}") from None
     if isinstance(answer, Refused):
         raise ControlError(f"the daemon refused: {answer.reason}")
     return answer
+
+
+def _connect(sock: socket.socket, path: Path, deadline: float) -> None:
+    while True:
+        try:
+            sock.connect(str(path))
+        except BlockingIOError:  # too many wait to be accepted
+            if time.monotonic() > deadline:
+                raise TimeoutError from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _exchange(sock: socket.socket, request: bytes, path: Path, deadline: float) -> Answer:
+    """Send a request, answer a challenge, and return the answer to the request."""
+    sock.sendall(request)
+    answer = decode_answer(_line(sock, deadline))
+    if not (isinstance(answer, Refused) and answer.challenge):
+        return answer
+    token_path = path.with_name(TOKEN_FILE)
+    try:
+        token = read_token(token_path)
+    except FileNotFoundError:
+        raise ControlError(f"{token_path} was removed; the daemon writes it again: try later") from None
+    sock.sendall(encode_line(Proof(mac=proof(token, answer.challenge, request))))
+    return decode_answer(_line(sock, deadline))
+
+
+def _no_permission(path: str | Path) -> str:
+    return (
+        f"{path}: permission denied. The daemon obeys root, its own user, and the group of its runtime "
+        "directory if that has mode 0710: use sudo"
+    )
 
 
 def _line(sock: socket.socket, deadline: float) -> bytes:

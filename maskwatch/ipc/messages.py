@@ -52,9 +52,9 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
 class Command(_Message, frozen=True, kw_only=True, tag="command"):
     """A command from an operator: enable, disable, snooze, snapshot, acknowledge or reload.
 
-    `target` is a camera's name, or a violation's id for acknowledge; `origin` is where it came from
-    (mqtt, cli, link:CHANNEL). The recorder executes `acknowledge` and `snooze`, a camera's worker
-    `snapshot`, the supervisor the others and the routing.
+    `target` is a camera's name, or a violation's id for acknowledge. `origin` is where it came from
+    (mqtt, cli, link:CHANNEL), and `by` who sent it, as far as that is known. The recorder executes
+    `acknowledge` and `snooze`, a camera's worker `snapshot`, the supervisor the others and the routing.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Command(_Message, frozen=True, kw_only=True, tag="command"):
     target: str = ""
     seconds: float = 0.0
     origin: str = ""
+    by: str = ""
 
 
 # --- child -> supervisor -------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import socket
 import struct
 from pathlib import Path
@@ -15,6 +17,36 @@ def peer_of(sock: socket.socket) -> tuple[int, int]:
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     return pid, uid
+
+
+def describe_process(pid: int, uid: int) -> str:
+    """Return user and process in words, for logs. May wait for a directory of users on the network."""
+    try:
+        user = f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:
+        user = f"uid {uid}"
+    try:
+        program = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        program = "ended"
+    return f"{user}, pid {pid} ({''.join(c for c in program if c.isprintable())})"
+
+
+def has_more_filters(pid: int) -> bool:
+    """Return whether a process has more system call filters than this one, as sandboxed ones have.
+
+    A process never loses a filter, and its children inherit them. True for one that has ended.
+    """
+    return _filters(str(pid)) > _filters("self")
+
+
+def _filters(process: str) -> float:
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return float("inf")
+    found = re.search(r"^Seccomp_filters:\s*(\d+)$", status, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def process_identity(pid: int) -> str:

@@ -42,7 +42,8 @@ class CommandHandler:
 
     def run(self, store: Store, sink: Sink, command: Command) -> None:
         """Execute or forward a command that arrived through a sink, and answer it there."""
-        _log.info("command %s for %r from %s", command.verb, command.target, command.origin)
+        context = {"by": command.by or command.origin}
+        _log.info("command %s for %r", command.verb, command.target, extra=context)
         if command.verb not in _OWN_VERBS:
             self._forwarded[command.id] = sink
             self._send(command)
@@ -78,7 +79,7 @@ class CommandHandler:
         if done is None:
             return _refused(command.id, f"there is no violation {violation}")
         self._state.acknowledge(violation)
-        context = {"violation": str(violation), "by": command.origin}
+        context = {"violation": str(violation), "by": command.by or command.origin}
         _log.info("violation acknowledged" + ("" if done.first else " again"), extra=context)
         before = f" before, at {done.at.isoformat(timespec='seconds')} by {done.by}"
         detail = "acknowledged" + ("" if done.first else before)

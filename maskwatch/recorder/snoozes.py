@@ -76,7 +76,7 @@ class SnoozeManager:
         if not 0 <= seconds <= _MAX_SECONDS:
             detail = f"seconds: {seconds:g}; expected 0 (to end it) to {_MAX_SECONDS:.0f}"
             return CommandResult(id=command.id, ok=False, detail=detail)
-        detail = self._begin(store, camera, seconds) if seconds else self._end(store, camera)
+        detail = self._begin(store, command) if seconds else self._end(store, camera)
         return CommandResult(id=command.id, ok=True, detail=detail)
 
     def end_expired(self, store: Store) -> bool:
@@ -93,13 +93,14 @@ class SnoozeManager:
             self._end(store, camera)
         return bool(expired)
 
-    def _begin(self, store: Store, camera: str, seconds: float) -> str:
-        now = self._clock.now()
+    def _begin(self, store: Store, command: Command) -> str:
+        camera, seconds, now = command.target, command.seconds, self._clock.now()
         until = now + timedelta(seconds=seconds)
-        snooze = Snooze(camera, now, until)
+        snooze = Snooze(camera, now, until, command.by)
         store.snoozes.begin(snooze)
         self._ends_at[camera] = self._clock.monotonic() + seconds
-        _log.info("camera snoozed for %.0f s: no alerts are sent", seconds, extra={"camera": camera})
+        context = {"camera": camera, "by": command.by or command.origin}
+        _log.info("camera snoozed for %.0f s: no alerts are sent", seconds, extra=context)
         self._changed(snooze)
         return f"no alerts of {camera} until {until.isoformat(timespec='seconds')}"
 

@@ -76,10 +76,20 @@ def enter(files: Iterable[str], ports: Iterable[int]) -> list[str]:
 
 def readable_paths(files: Iterable[str]) -> list[Path]:
     """Return all paths that the worker may read."""
-    program = [sys.prefix, sys.base_prefix, *sys.path]
+    # `python -m` adds the working directory, which may hold the runtime directory, or any other file.
+    found = [path for path in sys.path if not _is_working_directory(path)]
+    program = [sys.prefix, sys.base_prefix, *found]
     package = Path(__file__).resolve().parents[1]
+    shipped = package.with_name("models")  # of a checkout; an installed package holds them
     named = [Path(path) for path in (*program, *_SYSTEM, *files) if path]
-    return [path for path in (*named, package) if path.exists() and path != Path("/")]
+    return [path for path in (*named, package, shipped) if path.exists() and path != Path("/")]
+
+
+def _is_working_directory(path: str) -> bool:
+    try:
+        return Path(path).samefile(".")
+    except OSError:
+        return False
 
 
 def _limits() -> list[str]:

@@ -134,6 +134,7 @@ class AckPageServer(ConfiguredServer):
             verb="acknowledge",
             target=str(token.violation),
             origin=f"link:{token.channel}",
+            by=f"link of {token.channel}",
         )
         self._run(command, done.set_result)
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from maskwatch.clock import Clock
 from maskwatch.config.diff import Difference
@@ -18,6 +20,15 @@ from maskwatch.supervisor.timeouts import Timeouts
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """A camera that a command disabled, until a monotonic time; when (UTC), and by whom."""
+
+    until: float
+    at: datetime
+    by: str
+
+
 class ChildProcesses(ChildEvents):
     """Holds the children, and decides which of them are to run.
 
@@ -28,6 +39,7 @@ class ChildProcesses(ChildEvents):
         config: what is to run; `apply` changes it.
         recorder: the recorder.
         workers: by camera; those of disabled cameras are idle.
+        switched_off: by camera, those that a command disabled.
     """
 
     def __init__(
@@ -41,7 +53,7 @@ class ChildProcesses(ChildEvents):
         self._clock = clock
         self._subscribers: list[ChildEvents] = []
         self._removed: list[ManagedChild] = []
-        self._off_until: dict[str, float] = {}
+        self.switched_off: dict[str, SwitchedOff] = {}
         self._workers_started = False
         self._last_tick = clock.monotonic()
 
@@ -97,10 +109,11 @@ class ChildProcesses(ChildEvents):
         for child in self:
             child.kill()
 
-    def switch(self, name: str, *, on: bool, seconds: float = 0.0) -> str:
+    def switch(self, name: str, *, on: bool, seconds: float = 0.0, by: str = "") -> str:
         """Start or stop a camera's worker; return "", or the reason why that is impossible.
 
-        Off lasts for `seconds`, or with 0 until it is switched on or the daemon ends.
+        Off lasts for `seconds`, or with 0 until it is switched on or the daemon ends; `by` is who
+        disabled it.
         """
         worker = self.workers.get(name)
         if worker is None:
@@ -108,10 +121,11 @@ class ChildProcesses(ChildEvents):
         if on and not self._camera(name).enabled:
             return f"{name} is disabled in the configuration"
         if on:
-            self._off_until.pop(name, None)
+            self.switched_off.pop(name, None)
             worker.start(self._now)
         else:
-            self._off_until[name] = self._now + seconds if seconds else math.inf
+            until = self._now + seconds if seconds else math.inf
+            self.switched_off[name] = SwitchedOff(until, self._clock.now(), by)
             worker.stop(self._now)
         return ""
 
@@ -133,9 +147,9 @@ class ChildProcesses(ChildEvents):
             self.workers[name].stop(self._now)
         self._remove_workers()
         self._add_workers()
-        self._start_staggered([name for name in difference.start if name not in self._off_until])
+        self._start_staggered([name for name in difference.start if name not in self.switched_off])
         for name in difference.restart:
-            if name not in self._off_until:
+            if name not in self.switched_off:
                 self.workers[name].renew(self._now, "config")
         if difference.recorder or difference.log:
             self.recorder.send(self.recorder.configuration)
@@ -153,7 +167,7 @@ class ChildProcesses(ChildEvents):
         configured = {camera.name for camera in self.config.cameras}
         for name in [name for name in self.workers if name not in configured]:
             self._removed.append(self.workers.pop(name))
-            self._off_until.pop(name, None)
+            self.switched_off.pop(name, None)
 
     def _add_workers(self) -> None:
         """Make the workers of new cameras, and give the others their new configuration."""
@@ -177,8 +191,8 @@ class ChildProcesses(ChildEvents):
         now = self._now
         self._extend_deadlines(now - self._last_tick - self._timeouts.tick)
         self._last_tick = now
-        for name in [name for name, until in self._off_until.items() if now >= until]:
-            del self._off_until[name]
+        for name in [name for name, off in self.switched_off.items() if now >= off.until]:
+            del self.switched_off[name]
             if self._camera(name).enabled:
                 self.workers[name].start(now)
         self._tick_children(now)

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.children import ChildProcesses
 
@@ -17,6 +19,7 @@ _log = logging.getLogger(__name__)
 Reply = Callable[[CommandResult], None]
 
 _MAX_PENDING = 100
+_MAX_DETAIL = 1000
 
 
 class CommandExecutor:
@@ -72,10 +75,13 @@ class CommandRouter:
 
     def run(self, command: Command, reply: Reply, now: float) -> None:
         """Execute or forward a command; `reply` is called once, now or later."""
+        _log.info("command %s", _in_words(command), extra=_context(command))
         match command.verb:
             case "enable" | "disable":
                 on = command.verb == "enable"
-                fault = self._executor.switch(command.target, on=on, seconds=command.seconds)
+                fault = self._executor.switch(
+                    command.target, on=on, seconds=command.seconds, by=command.by
+                )
                 self._end(command, reply, fault, f"{command.verb}d {command.target}")
             case "reload":
                 self._executor.reload(
@@ -94,7 +100,7 @@ class CommandRouter:
         if camera != pending.camera:
             _log.error("unexpected command result from the worker of %s: ignored", camera)
             return
-        self._end_pending(result)
+        self._end_pending(msgspec.structs.replace(result, detail=result.detail[:_MAX_DETAIL]))
 
     def expire(self, now: float) -> None:
         """Fail the commands whose child has not answered in time."""
@@ -122,4 +128,15 @@ class CommandRouter:
 
     def _finish(self, command: Command, reply: Reply, *, ok: bool, detail: str) -> None:
         self._counted(command.verb, ok)
+        result = "done" if ok else "refused"
+        _log.info("command %s %s: %s", _in_words(command), result, detail, extra=_context(command))
         reply(CommandResult(id=command.id, ok=ok, detail=detail))
+
+
+def _in_words(command: Command) -> str:
+    seconds = f" for {command.seconds:g} s" if command.seconds else ""
+    return f"{command.verb} {command.target}".strip() + seconds
+
+
+def _context(command: Command) -> dict[str, str]:
+    return {"by": command.by or command.origin, "command": command.id}

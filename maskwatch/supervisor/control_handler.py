@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from importlib.metadata import version
 from uuid import uuid4
@@ -30,6 +31,8 @@ from maskwatch.supervisor.http_servers import HttpServers
 from maskwatch.supervisor.reload import Reloader
 from maskwatch.supervisor.start_up import StartUp
 
+_log = logging.getLogger(__name__)
+
 
 class ControlHandler:
     """Reads the state of the daemon's parts, and runs commands and reloads."""
@@ -54,14 +57,16 @@ class ControlHandler:
         self._clock = clock
         self._started = clock.now()
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request, sender: str) -> Answer:
+        """Return the answer; `sender` is who asks, in words."""
         match request:
             case StatusRequest():
                 return self._status()
             case ReloadRequest():
+                _log.info("reload requested", extra={"by": sender})
                 return await self._reloader.reload(wait=request.wait)
             case RunCommand():
-                return await self._run(request)
+                return await self._run(request, sender)
 
     def _status(self) -> StatusReport:
         return StatusReport(
@@ -81,6 +86,7 @@ class ControlHandler:
     def _camera(self, worker: ManagedChild) -> CameraReport:
         status, heartbeat = self._cameras.statuses[worker.kind.camera], worker.heartbeat
         snooze = self._cameras.snoozes.get(status.camera)
+        switched_off = self._children.switched_off.get(status.camera)
         return CameraReport(
             name=status.camera,
             state=status.state,
@@ -91,13 +97,17 @@ class ControlHandler:
             attempt=heartbeat.attempt if heartbeat else worker.attempt,
             worker=_report(worker),
             snoozed_until=snooze.until if snooze else None,
+            snoozed_at=snooze.since if snooze else None,
+            snoozed_by=snooze.by if snooze else "",
+            disabled_at=switched_off.at if switched_off else None,
+            disabled_by=switched_off.by if switched_off else "",
         )
 
     def _recorder(self) -> ChildReport:
         report, trouble = _report(self._children.recorder), self._children.store_trouble
         return replace(report, detail=f"cannot store now: {trouble}") if trouble else report
 
-    async def _run(self, request: RunCommand) -> CommandDone:
+    async def _run(self, request: RunCommand, sender: str) -> CommandDone:
         done: asyncio.Future[CommandResult] = asyncio.get_running_loop().create_future()
         command = Command(
             id=f"cli-{uuid4()}",
@@ -105,6 +115,7 @@ class ControlHandler:
             target=request.target,
             seconds=request.seconds,
             origin="cli",
+            by=sender,
         )
 
         def reply(result: CommandResult) -> None:

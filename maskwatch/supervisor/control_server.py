@@ -11,31 +11,52 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 from maskwatch.errors import ConfigError, ControlError
-from maskwatch.ipc.control import Answer, Refused, Request, decode_request, encode_line
-from maskwatch.ipc.peer_credentials import peer_of
+from maskwatch.ipc.control import Answer, Refused, Request, decode_proof, decode_request, encode_line
+from maskwatch.ipc.control_token import (
+    TOKEN_FILE,
+    group_mode,
+    is_proof,
+    new_challenge,
+    new_token,
+    write_token,
+)
+from maskwatch.ipc.peer_credentials import describe_process, has_more_filters, peer_of
 
 _log = logging.getLogger(__name__)
 _MAX_REQUEST = 64 * 1024
 _TIMEOUT = 10.0
+_MAX_CONNECTIONS = 32
+_UNPROVEN = "this command cannot prove who sends it; use the maskwatch of the daemon's version"
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request, str], Awaitable[Answer]]
 
 
 class ControlServer:
-    """Listens at `path`, mode 0600; gives each request to `handler`.
+    """Listens at `path`, and writes the token that clients need beside it.
 
-    Only this user and root are answered, even if the file's mode was changed; and none of the
-    daemon's children: a compromised worker must not switch off other cameras.
+    A compromised worker must not switch off other cameras, nor may what is left of one. So no child of
+    the daemon is answered, no process that is sandboxed like one, and nobody who does not prove to
+    have the token. Root needs no proof where the daemon has another user.
 
-    `children` returns the process ids of the daemon's children.
+    Args:
+        handler: takes a request and who sent it, in words; returns the answer.
+        children: returns the process ids of the daemon's children.
+        misbehaved: takes the process id of a child that connected, and what it did.
     """
 
     def __init__(
-        self, path: Path, handler: Handler, children: Callable[[], Collection[int]] = tuple
+        self,
+        path: Path,
+        handler: Handler,
+        children: Callable[[], Collection[int]] = tuple,
+        misbehaved: Callable[[int, str], object] = lambda _pid, _reason: None,
     ) -> None:
         self._path = path
+        self._token_path = path.with_name(TOKEN_FILE)
+        self._token = new_token()
         self._handler = handler
         self._children = children
+        self._misbehaved = misbehaved
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -50,7 +71,9 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
             # The supervisor's umask makes it 0600 from the first moment.
             listener.bind(str(self._path))
-            self._path.chmod(0o600)
+            for_group = group_mode(self._path.parent)
+            write_token(self._token_path, self._token, 0o600 | for_group & 0o040)
+            self._path.chmod(0o600 | for_group)
         except OSError as error:
             listener.close()
             raise ConfigError(
@@ -59,7 +82,7 @@ class ControlServer:
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=_MAX_REQUEST)
 
     async def stay_reachable(self) -> None:
-        if self._server is None or self._path.exists():
+        if self._server is None or (self._path.exists() and self._token_path.exists()):
             return
         _log.error("the socket %s was removed: listening again", self._path)
         former = self._server
@@ -75,37 +98,72 @@ class ControlServer:
             self._server.close()
             for task in self._tasks:
                 task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             self._path.unlink(missing_ok=True)
+            self._token_path.unlink(missing_ok=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # asyncio runs this as one
         self._tasks.add(task)
         try:
-            if self._may_ask(writer.get_extra_info("socket")):
+            pid, uid = peer_of(writer.get_extra_info("socket"))
+            if self._may_connect(pid):
                 with contextlib.suppress(OSError, TimeoutError):
-                    await self._answer(reader, writer)
+                    await self._answer(reader, writer, pid, uid)
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    def _may_ask(self, sock: socket.socket) -> bool:
-        pid, uid = peer_of(sock)
+    def _may_connect(self, pid: int) -> bool:
         if pid in self._children():
             _log.error("refused a request on the control socket from the child process %d", pid)
+            self._misbehaved(pid, "connected to the control socket")
             return False
-        if uid not in (0, os.geteuid()):
-            _log.error("refused a request on the control socket from the user %d", uid)
+        if len(self._tasks) > _MAX_CONNECTIONS:
+            _log.error("refused a request on the control socket from %d: too many connections", pid)
             return False
         return True
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int, uid: int
+    ) -> None:
+        sender = await asyncio.to_thread(describe_process, pid, uid)
         try:
             line = await asyncio.wait_for(reader.readline(), _TIMEOUT)
-            answer = await self._handler(decode_request(line))
+            request = decode_request(line)
+            if uid != 0 or os.geteuid() == 0:
+                _require_no_sandbox(pid, sender)
+                await self._require_proof(reader, writer, line, sender)
+            answer = await self._handler(request, sender)
         except ControlError as error:
             answer = Refused(reason=str(error))
         except ValueError:
             answer = Refused(reason=f"a request is at most {_MAX_REQUEST} bytes long")
         writer.write(encode_line(answer))
         await asyncio.wait_for(writer.drain(), _TIMEOUT)
+
+    async def _require_proof(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, sender: str
+    ) -> None:
+        """Have the client answer a challenge; raises ControlError if it does not."""
+        challenge = new_challenge()
+        writer.write(encode_line(Refused(reason=_UNPROVEN, challenge=challenge)))
+        try:
+            line = await asyncio.wait_for(reader.readline(), _TIMEOUT)
+            proven = is_proof(decode_proof(line).mac, self._token, challenge, request)
+        except (ControlError, ValueError, OSError, TimeoutError):
+            proven = False
+        if not proven:
+            _log.error("refused a request on the control socket from %s: no valid proof", sender)
+            raise ControlError("no valid proof that an operator asks")
+
+
+def _require_no_sandbox(pid: int, sender: str) -> None:
+    """Raise ControlError for a process that may be what is left of a worker."""
+    if has_more_filters(pid):
+        _log.error("refused a request on the control socket from %s: it is sandboxed", sender)
+        raise ControlError(
+            "this process is sandboxed more than the daemon, as only its workers are; run the command "
+            "outside of that sandbox, or as root"
+        )

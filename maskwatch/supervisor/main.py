@@ -128,7 +128,10 @@ class Supervisor:
             clock=clock,
         )
         self._control = ControlServer(
-            control_socket(config.runtime_dir), handler.answer, self._child_pids
+            control_socket(config.runtime_dir),
+            handler.answer,
+            self._child_pids,
+            children.report_misbehaviour,
         )
         self._monitor = ProcessMonitor(children, metrics, clock)
 

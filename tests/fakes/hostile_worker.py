@@ -214,6 +214,12 @@ class HostileLoop:
         line.sendall(encode_line(RunCommand(verb="disable", target=OTHER)))
         self._kept = [line]
 
+    def control_socket_and_end(self) -> None:
+        """End before the supervisor, which the test stops meanwhile, reads the request."""
+        time.sleep(3)
+        self.control_socket()
+        os._exit(0)
+
 
 def _frame(content: object) -> bytes:
     return frame(json.dumps(content).encode())

@@ -7,13 +7,16 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from uuid import UUID
 
 import pytest
 
+from maskwatch.ipc.control import RunCommand, ask, control_socket
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.process_usage import read_usage
 from tests.fakes.clips import make_clip
+from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.hostile_worker import OTHER, STOLEN
 from tests.fakes.quick_daemon import QuickDaemon, is_alive
 from tests.fakes.samples import change, entry, make_store, violation_id
@@ -207,5 +210,50 @@ def test_an_incomplete_picture_delays_no_other_worker(daemon: QuickDaemon) -> No
 def test_a_worker_cannot_use_the_control_socket(daemon: QuickDaemon) -> None:
     takeover = Takeover(daemon)
     takeover.start("control_socket")
-    wait_until(lambda: "from the child process" in takeover.log, 60, "it is refused")
+    takeover.wait_replaced("connected to the control socket")
+    assert "from the child process" in takeover.log
     takeover.check_others()
+
+
+@pytest.mark.long
+def test_what_a_worker_asked_before_its_end_is_refused(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("control_socket_and_end")
+    worker = daemon.pid_of(BAD)
+    wait_until(lambda: "sandboxed" in takeover.log, 60, "the attack is about to start")
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: not is_alive(worker), 30, "the worker has ended")
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: "refused a request on the control socket" in takeover.log, 60, "it is refused")
+    takeover.check_others()
+
+
+def test_a_command_is_logged_and_shown_with_who_sent_it(daemon: QuickDaemon) -> None:
+    ask(control_socket(daemon.runtime), RunCommand(verb="disable", target=BAD), timeout=10)
+    wait_until(lambda: daemon.state_of(BAD) == "disabled", 30, "the camera is disabled")
+    sender = f"root (uid 0), pid {os.getpid()}"
+    camera = daemon.camera(BAD)
+    assert sender in camera.disabled_by
+    assert camera.disabled_at is not None
+    assert sender in daemon.run("status").stdout
+    assert f'command disable {BAD} done: disabled {BAD} by="{sender}' in daemon.log()
+    ask(control_socket(daemon.runtime), RunCommand(verb="enable", target=BAD), timeout=10)
+    assert not daemon.camera(BAD).disabled_by
+    ask(control_socket(daemon.runtime), RunCommand(verb="snooze", target=BAD, seconds=60), timeout=10)
+    wait_until(lambda: sender in daemon.camera(BAD).snoozed_by, 30, "who snoozed the camera")
+    assert sender in daemon.run("status").stdout
+    ask(control_socket(daemon.runtime), RunCommand(verb="snooze", target=BAD), timeout=10)
+
+
+def test_no_peer_of_the_control_socket_ends_or_blocks_the_supervisor(daemon: QuickDaemon) -> None:
+    for name, peer in PEERS.items():
+        with connected(peer, control_socket(daemon.runtime)):
+            pass
+        assert daemon.process.poll() is None, name
+    with ExitStack() as stack:
+        for peer in PEERS.values():
+            stack.enter_context(connected(peer, control_socket(daemon.runtime)))
+        assert daemon.fetch("healthz")
+    assert daemon.status().ready

@@ -129,3 +129,23 @@ def test_the_models_can_be_loaded_and_used_in_the_sandbox() -> None:
         "print(len(FaceDetector().detect(np.zeros((96, 96, 3), np.uint8))))\n"
     )
     assert sandboxed(code) == "0"
+
+
+def test_the_working_directory_cannot_be_read(tmp_path: Path) -> None:
+    """`python -m` adds it to the paths of modules; the runtime directory may lie in it."""
+    if LANDLOCK < 1:
+        assert ("Landlock" in sandboxed("print(layers)")) == bool(LANDLOCK)
+        return
+    (tmp_path / "control.token").write_text("x")
+    (tmp_path / "attack.py").write_text(
+        ENTER.format(files=[], ports=[]) + "print(open('control.token').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "attack"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "PermissionError" in done.stderr

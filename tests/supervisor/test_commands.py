@@ -18,7 +18,7 @@ class FakeExecutor:
         self.done: list[str] = []
         self.reloads: list[Callable[[bool, str], None]] = []
 
-    def switch(self, camera: str, *, on: bool, seconds: float) -> str:  # noqa: ARG002 - the executor's signature
+    def switch(self, camera: str, *, on: bool, seconds: float, by: str) -> str:  # noqa: ARG002 - the executor's signature
         self.done.append(f"{camera} {'on' if on else 'off'}")
         return self.fault
 
@@ -108,3 +108,19 @@ def test_an_unknown_verb_is_refused(harness: RouterHarness) -> None:
 def test_the_result_of_an_unknown_command_is_ignored(harness: RouterHarness) -> None:
     harness.router.done(CommandResult(id="stranger", ok=True), "")
     assert harness.answers == []
+
+
+def test_a_command_is_logged_with_who_sent_it_and_with_its_result(
+    harness: RouterHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    command = Command(id="1", verb="disable", target="hall", seconds=5, origin="cli", by="ann (uid 7)")
+    harness.router.run(command, harness.answers.append, 0.0)
+    harness.router.run(Command(id="2", verb="format", origin="mqtt"), harness.answers.append, 0.0)
+    lines = [(record.getMessage(), record.by) for record in caplog.records]  # type: ignore[attr-defined]
+    assert lines == [
+        ("command disable hall for 5 s", "ann (uid 7)"),
+        ("command disable hall for 5 s done: disabled hall", "ann (uid 7)"),
+        ("command format", "mqtt"),
+        ("command format refused: unknown command 'format'", "mqtt"),
+    ]

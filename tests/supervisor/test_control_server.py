@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from maskwatch.errors import ConfigError, ControlError
+from maskwatch.ipc import control
 from maskwatch.ipc.control import (
     Answer,
     CommandDone,
+    Refused,
     ReloadRequest,
     Request,
     RunCommand,
     ask,
     decode_answer,
+    encode_line,
 )
+from maskwatch.ipc.control_token import TOKEN_FILE, is_proof, proof, read_token
+from maskwatch.secrets import Secret
+from maskwatch.supervisor import control_server
 from maskwatch.supervisor.control_server import ControlServer
+from tests.fakes.quick_daemon import ROOT
 
 
 class ServerThread:
     """A control server in a thread; its handler echoes the request."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *arguments: Any) -> None:
         self.path = path
         self.loop = asyncio.new_event_loop()
-        self.server = ControlServer(path, self.handle)
+        self.senders: list[str] = []
+        self.server = ControlServer(path, self.handle, *arguments)
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
         self.do(self.server.start())
@@ -38,7 +50,8 @@ class ServerThread:
     def do(self, work: object) -> None:
         asyncio.run_coroutine_threadsafe(work, self.loop).result(10)  # type: ignore[arg-type]  # always a coroutine
 
-    async def handle(self, request: Request) -> Answer:
+    async def handle(self, request: Request, sender: str) -> Answer:
+        self.senders.append(sender)
         if isinstance(request, ReloadRequest):
             await asyncio.sleep(30)
         return CommandDone(ok=True, detail=repr(request))
@@ -71,8 +84,141 @@ def test_a_request_is_answered(server: ServerThread) -> None:
     assert "hall" in answer.detail
 
 
-def test_only_the_daemon_s_user_may_open_the_socket(server: ServerThread) -> None:
-    assert stat.S_IMODE(server.path.stat().st_mode) == 0o600
+def modes(folder: Path) -> list[int]:
+    return [stat.S_IMODE((folder / name).stat().st_mode) for name in ("control.sock", TOKEN_FILE)]
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o711, 0o770 | 0o001])
+def test_only_the_daemon_s_user_may_open_socket_and_token(tmp_path: Path, mode: int) -> None:
+    tmp_path.chmod(mode)
+    running = ServerThread(tmp_path / "control.sock")
+    assert modes(tmp_path) == [0o600, 0o600]
+    running.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o710, 0o750])
+def test_a_runtime_directory_that_is_open_to_its_group_lets_it_control_the_daemon(
+    tmp_path: Path, mode: int
+) -> None:
+    tmp_path.chmod(mode)
+    running = ServerThread(tmp_path / "control.sock")
+    assert modes(tmp_path) == [0o660, 0o640]
+    running.close()
+
+
+def test_the_handler_learns_who_asks(server: ServerThread) -> None:
+    ask(server.path, RunCommand(verb="enable"), timeout=5)
+    (sender,) = server.senders
+    assert f"(uid {os.geteuid()}), pid {os.getpid()} (" in sender
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\n", b"{}\n", b'{"type":"proof","mac":"00"}\n', b"[" * 30_000 + b"\n"]
+)
+def test_a_request_without_the_right_proof_runs_nothing(server: ServerThread, answer: bytes) -> None:
+    request = encode_line(RunCommand(verb="disable", target="door"))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(server.path))
+        sock.sendall(request)
+        lines = sock.makefile("rb")
+        challenge = decode_answer(lines.readline())
+        assert isinstance(challenge, Refused)
+        assert challenge.challenge
+        sock.sendall(answer)
+        sock.shutdown(socket.SHUT_WR)
+        refusal = decode_answer(lines.readline())
+        assert isinstance(refusal, Refused)
+        assert not refusal.challenge
+    assert server.senders == []
+
+
+def test_a_proof_holds_for_one_challenge_and_one_request(server: ServerThread) -> None:
+    token = read_token(server.path.with_name(TOKEN_FILE))
+    line = encode_line(RunCommand(verb="enable"))
+    given = proof(token, "challenge", line)
+    assert is_proof(given, token, "challenge", line)
+    assert not is_proof(given, token, "another", line)
+    assert not is_proof(given, token, "challenge", encode_line(RunCommand(verb="disable")))
+    assert not is_proof("\u00fc", token, "challenge", line)
+
+
+def test_the_token_does_not_travel(server: ServerThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = read_token(server.path.with_name(TOKEN_FILE)).reveal().encode()
+    sent = bytearray()
+    sendall = socket.socket.sendall
+
+    def record(self: socket.socket, data: bytes) -> None:
+        sent.extend(data)
+        sendall(self, data)
+
+    monkeypatch.setattr(socket.socket, "sendall", record)
+    ask(server.path, RunCommand(verb="enable"), timeout=5)
+    assert b"proof" in sent
+    assert token not in sent
+
+
+def test_a_client_that_cannot_read_the_token_gets_a_clear_error(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> Secret:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(control, "read_token", refuse)
+    with pytest.raises(ControlError, match=r"control.token: permission denied.*use sudo"):
+        ask(server.path, RunCommand(verb="enable"), timeout=5)
+    monkeypatch.undo()
+    server.path.with_name(TOKEN_FILE).unlink()
+    with pytest.raises(ControlError, match="try later"):
+        ask(server.path, RunCommand(verb="enable"), timeout=5)
+    server.do(server.server.stay_reachable())
+    assert ask(server.path, RunCommand(verb="enable"), timeout=5)
+
+
+def test_a_former_version_of_the_command_reads_why_it_is_refused(server: ServerThread) -> None:
+    answer = decode_answer(raw(server.path, b'{"type":"status"}\n'))
+    assert isinstance(answer, Refused)
+    assert "the daemon's version" in answer.reason
+
+
+def ask_sandboxed(path: Path, *readable: Path) -> str:
+    """Have a process in a worker's sandbox ask; return what it printed. It runs beside the socket."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.fakes.sandboxed_client", str(path), *map(str, readable)],
+        cwd=path.parent,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_process_that_is_sandboxed_like_a_worker_is_refused(server: ServerThread) -> None:
+    assert "sandboxed more than the daemon" in ask_sandboxed(server.path, server.path.parent)
+    assert server.senders == []
+
+
+def test_a_sandboxed_worker_cannot_read_the_token(
+    server: ServerThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_server, "has_more_filters", lambda _: False)
+    assert "control.token: permission denied" in ask_sandboxed(server.path)
+    assert server.senders == []
+
+
+def test_a_child_of_the_daemon_is_refused_and_reported(tmp_path: Path) -> None:
+    reported: list[int] = []
+    running = ServerThread(
+        tmp_path / "control.sock", lambda: [os.getpid()], lambda pid, _: reported.append(pid)
+    )
+    with pytest.raises(ControlError):
+        ask(running.path, RunCommand(verb="disable"), timeout=5)
+    running.close()
+    assert running.senders == []
+    assert reported == [os.getpid()]
 
 
 @pytest.mark.parametrize(

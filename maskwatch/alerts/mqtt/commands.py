@@ -35,6 +35,7 @@ _PER_SECOND = 1.0
 class _Request:
     """A command that arrived; `id` is its sender's, "" if it has none."""
 
+    topic: str
     verb: str
     target: str
     correlation: bytes
@@ -86,7 +87,8 @@ class MqttCommandHandler:
         for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND):
             names = self._builder.topics.parse(topic, message.topic)
             if names is not None:
-                return _Request(names["verb"], names.get("camera", ""), message.correlation)
+                verb, camera = names["verb"], names.get("camera", "")
+                return _Request(message.topic, verb, camera, message.correlation)
         return None
 
     def _accept(self, request: _Request, payload: CommandPayload) -> Command | Message | None:
@@ -104,7 +106,10 @@ class MqttCommandHandler:
         self._pending[key] = request
         self._remember(request.id, None)
         verb = "disable" if request.verb == "enable" and not payload.on else request.verb
-        return Command(id=key, verb=verb, target=request.target, seconds=payload.seconds, origin="mqtt")
+        # A broker does not say which of its clients published a message.
+        by = f"MQTT topic {request.topic}" + (f", id {request.id}" if request.id else "")
+        target, seconds = request.target, payload.seconds
+        return Command(id=key, verb=verb, target=target, seconds=seconds, origin="mqtt", by=by)
 
     def _reject(self, request: _Request, now: float) -> Message | None:
         """Answer one rejection a second: a flood of commands must not cause a flood of answers."""
