@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import ipaddress
 import select
 import socket
 import time
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 
 from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.clock import Clock
-from maskwatch.config.addresses import host_and_port
+from maskwatch.config.addresses import host_and_port, is_ip_address
 from maskwatch.config.schema import CameraConfig
 from maskwatch.errors import (
     SourceError,
@@ -74,7 +73,7 @@ class ReachabilityProbe:
             address = host_and_port(camera.substream or camera.url)
             if address is None:
                 self.reachable.add(camera.name)
-            elif _is_ip(address[0]):  # a name's resolution may take long, and cannot be cancelled
+            elif is_ip_address(address[0]):  # a name's resolution may take long, and cannot be cancelled
                 targets.append((camera.name, address))
         return targets
 
@@ -177,14 +176,6 @@ def _nonblocking_socket(family: int) -> socket.socket:
 
 def _family(address: Address) -> int:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def diagnose_rtsp_port(url: SecretUrl, timeout: float) -> SourceError | None:

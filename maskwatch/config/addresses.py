@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from urllib.parse import urlsplit
 
 from maskwatch.config.diagnostics import suggestion
@@ -32,6 +33,15 @@ def is_network_address(url: str) -> bool:
 def bracketed(host: str) -> str:
     """Return a host as it is written before a port: an IPv6 address in brackets."""
     return f"[{host}]" if ":" in host else host
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether `host` is an address rather than a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def host_and_port(url: SecretUrl) -> tuple[str, int] | None:

@@ -6,9 +6,8 @@ thread is started, and before the first byte from the camera.
 * no new privileges: no set-user-id program raises them.
 * limits: no core dump (it would hold faces), few descriptors, the first choice of the OOM killer.
 * Landlock: reading what Python, the libraries and the models need; nothing is written; TCP only to
-  the camera's ports and to DNS; no signal and no abstract socket beyond this process.
-* seccomp: no program can be started, no process traced, nothing mounted; system calls that a
-  decoder never needs fail.
+  the camera's ports; no signal and no abstract socket beyond this process.
+* seccomp: only the system calls that a decoder needs; see `maskwatch.sandbox.seccomp`.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from maskwatch.sandbox import landlock, seccomp
+from maskwatch.sandbox.seccomp import Network
 
 _log = logging.getLogger(__name__)
 _PR_SET_NO_NEW_PRIVS = 38
@@ -59,17 +59,21 @@ _SYSTEM = (
 )
 
 
-def enter(files: Iterable[str], ports: Iterable[int]) -> list[str]:
+def enter(files: Iterable[str], ports: Iterable[int], *, network: Network | None = None) -> list[str]:
     """Sandbox this process irrevocably; return the names of the layers in force.
 
     Args:
         files: what it must be able to read beside the program itself: models, a recorded file.
         ports: TCP ports of its camera.
+        network: what else it does in networks; by default only TCP, if there are ports.
     """
+    ports = set(ports)
+    network = network or Network(tcp=bool(ports))
     layers = [*_limits(), *_no_new_privileges()]
     if "no new privileges" in layers:  # the filters require it
-        layers += landlock.restrict(readable_paths(files), ["/dev/null"], {*ports, _DNS})
-        layers += seccomp.restrict()
+        reachable = ports | {_DNS} if network.names else ports
+        layers += landlock.restrict(readable_paths(files), ["/dev/null"], reachable)
+        layers += seccomp.restrict(network)
     _log.debug("sandboxed: %s", ", ".join(layers))
     return layers
 

@@ -1,174 +1,172 @@
-"""A seccomp filter: system calls that a decoder never needs fail with EPERM.
+"""The system calls of a worker: a list of what it may do, and with which arguments.
 
-The list names refused calls, not allowed ones: Python, FFmpeg and three inference libraries change
-their calls with each version, and a worker killed for a harmless new call would leave a camera
-unwatched. x86-64 and arm64; elsewhere there is no filter.
+The list is what workers with every kind of camera were seen to call (`strace -ff` of the daemon), and
+close relatives that other versions of the C library use instead.
+All else fails: with ENOSYS what the table does not know, so that a library falls back; with EPERM what
+it does. x86-64 and arm64; elsewhere there is no filter.
+
+No call reaches another process: where one takes a process id, it must be 0 or the worker's own.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import logging
 import os
-import platform
-import struct
 from dataclasses import dataclass
+
+from maskwatch.sandbox import bpf
+from maskwatch.sandbox.bpf import ALLOW, NOTIFY, Alternative, Argument, Rule
 
 _log = logging.getLogger(__name__)
 
-_PR_SET_SECCOMP, _MODE_FILTER = 22, 2
-_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW = 0x7FFF0000
-_KILL_PROCESS = 0x80000000
-_ERRNO = 0x00050000
-_NR, _ARCH, _ARG0 = 0, 4, 16  # offsets in struct seccomp_data; arguments are little-endian here
-_X32 = 0x40000000
-_CLONE_THREAD = 0x00010000
-_FAMILIES = (1, 2, 10, 16)  # unix, inet, inet6, netlink (name resolution asks it for addresses)
-
-# name: (x86-64, arm64); None where there is no such call.
-_REFUSED: dict[str, tuple[int | None, int | None]] = {
-    "accept": (43, 202),
-    "accept4": (288, 242),
-    "acct": (163, 89),
-    "add_key": (248, 217),
-    "adjtimex": (159, 171),
-    "bpf": (321, 280),
-    "chroot": (161, 51),
-    "clock_adjtime": (305, 266),
-    "clock_settime": (227, 112),
-    "delete_module": (176, 106),
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "finit_module": (313, 273),
-    "fork": (57, None),
-    "fsconfig": (431, 431),
-    "fsmount": (432, 432),
-    "fsopen": (430, 430),
-    "fspick": (433, 433),
-    "init_module": (175, 105),
-    "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427),
-    "io_uring_setup": (425, 425),
-    "ioperm": (173, None),
-    "iopl": (172, None),
-    "kcmp": (312, 272),
-    "kexec_file_load": (320, 294),
-    "kexec_load": (246, 104),
-    "keyctl": (250, 219),
-    "listen": (50, 201),
-    "modify_ldt": (154, None),
-    "mount": (165, 40),
-    "mount_setattr": (442, 442),
-    "move_mount": (429, 429),
-    "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428),
-    "perf_event_open": (298, 241),
-    "pidfd_getfd": (438, 438),
-    "pivot_root": (155, 41),
-    "process_madvise": (440, 440),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "ptrace": (101, 117),
-    "quotactl": (179, 60),
-    "reboot": (169, 142),
-    "request_key": (249, 218),
-    "setdomainname": (171, 162),
-    "sethostname": (170, 161),
-    "setns": (308, 268),
-    "settimeofday": (164, 170),
-    "swapoff": (168, 225),
-    "swapon": (167, 224),
-    "syslog": (103, 116),
-    "umount2": (166, 39),
-    "unshare": (272, 97),
-    "userfaultfd": (323, 282),
-    "vfork": (58, None),
-    "vhangup": (153, 58),
+# What takes neither a process nor a path to write to, nor an address.
+_HARMLESS = """
+futex poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
+eventfd2 nanosleep restart_syscall sched_yield set_robust_list set_tid_address rseq membarrier getcpu
+pause exit exit_group
+brk mmap munmap mremap mprotect madvise mincore mbind get_mempolicy set_mempolicy mlock munlock
+read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close close_range
+dup dup2 dup3 pipe pipe2 fadvise64 readahead
+stat lstat fstat newfstatat statx statfs fstatfs access faccessat faccessat2 readlink readlinkat getcwd
+getdents64
+recvfrom shutdown getsockname getpeername
+rt_sigaction rt_sigprocmask rt_sigreturn rt_sigpending sigaltstack
+getpid gettid getppid getuid geteuid getgid getegid getresuid getresgid getgroups getrusage times
+uname sysinfo getrandom gettimeofday time getrlimit
+"""
+_UNKNOWN = bpf.errno_action(errno.ENOSYS)
+_O_WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
+_CLONE_THREAD, _CLONE_VM = 0x10000, 0x100
+# New namespaces, a process id's descriptor, tracing, another parent.
+_CLONE_NOT = 0x7E020000 | 0x1000 | 0x2000 | 0x8000 | 0x800000 | 0x80
+_CLOCKS = 16  # of the system; higher numbers name processes
+_PR_NAMES = (15, 16, 0x53564D41)  # the thread's name, names of memory
+_FCNTL = (0, 1, 2, 3, 4, 1030, 1031, 1032)  # duplicates, flags, sizes of pipes; not F_SETOWN
+_IOCTL = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, window size, FIONREAD, FIONBIO...
+_UNIX, _INET, _INET6 = 1, 2, 10
+_STREAM, _DGRAM = 1, 2
+_TYPE_FLAGS = 0x80800  # SOCK_CLOEXEC, SOCK_NONBLOCK
+_TCP, _UDP = 6, 17
+_SOL_SOCKET = 1
+_MSG_FASTOPEN = 0x20000000
+_OPTIONS = {  # of sockets, by level; not TCP_FASTOPEN_CONNECT, TCP_ULP, SO_ATTACH_FILTER, IP options
+    _SOL_SOCKET: (2, 7, 8, 9, 20, 21),  # addresses, sizes of buffers, keep-alive, time-outs
+    _TCP: (1, 4, 5, 6, 18),  # TCP_NODELAY, keep-alive, TCP_USER_TIMEOUT
+    0: (11,),  # IP_RECVERR, set by the resolver
+    41: (25, 26),  # IPV6_RECVERR, IPV6_V6ONLY
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Machine:
-    column: int
-    audit_arch: int
-    clone: int
-    clone3: int
-    socket: int
+class Network:
+    """What a worker does in networks.
+
+    Attributes:
+        tcp: it connects to its camera.
+        udp: its camera sends over UDP.
+        names: it resolves names.
+        local: it connects to Unix sockets.
+        brokered: the supervisor makes its connections and its UDP sockets.
+    """
+
+    tcp: bool = False
+    udp: bool = False
+    names: bool = False
+    local: bool = False
+    brokered: bool = False
 
 
-_MACHINES = {
-    "x86_64": _Machine(0, 0xC000003E, 56, 435, 41),
-    "aarch64": _Machine(1, 0xC00000B7, 220, 435, 198),
-}
-
-_Instruction = tuple[int, int, int, int]
-
-
-class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
-
-
-def restrict() -> list[str]:
+def restrict(network: Network) -> list[str]:
     """Install the filter irrevocably; return the layers in force. Needs no_new_privs."""
-    machine = _MACHINES.get(platform.machine())
-    if machine is None:
-        _log.info("no seccomp filter for this processor, %s", platform.machine())
+    if not bpf.supported():
+        _log.info("no seccomp filter for this processor, %s", os.uname().machine)
         return []
-    code = b"".join(struct.pack("HBBI", *each) for each in _filter(machine))
-    buffer = ctypes.create_string_buffer(code, len(code))
-    program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
-        _log.info("the kernel refuses a seccomp filter: %s", os.strerror(ctypes.get_errno()))
+    refuse = bpf.errno_action(errno.EPERM)
+    try:
+        bpf.install(bpf.compile_program(rules(network), known=refuse, unknown=_UNKNOWN))
+    except OSError as error:
+        _log.info("the kernel refuses a seccomp filter: %s", error.strerror)
         return []
     return ["seccomp"]
 
 
-def _filter(machine: _Machine) -> list[_Instruction]:
-    """Return the program: a call by another architecture kills the process; others are looked up."""
-    program: list[_Instruction] = [
-        (_LOAD, 0, 0, _ARCH),
-        (_JUMP_EQUAL, 1, 0, machine.audit_arch),
-        _return(_KILL_PROCESS),
-        (_LOAD, 0, 0, _NR),
-    ]
-    if machine.column == 0:  # the x32 interface has other numbers for the same calls
-        program += [(_JUMP_GREATER_EQUAL, 0, 1, _X32), _refuse(errno.EPERM)]
-    for numbers in _REFUSED.values():
-        number = numbers[machine.column]
-        if number is not None:
-            program += [(_JUMP_EQUAL, 0, 1, number), _refuse(errno.EPERM)]
-    # The C library falls back to clone, whose flags a filter can see.
-    program += [(_JUMP_EQUAL, 0, 1, machine.clone3), _refuse(errno.ENOSYS)]
-    program += _restrict_clone(machine)
-    program += _restrict_families(machine)
-    program.append(_return(_ALLOW))
-    return program
+def restrict_brokered(network: Network) -> int:
+    """Install the filter irrevocably; return the descriptor at which calls are answered.
+
+    All calls that the filter does not allow wait there for an answer.
+
+    Raises:
+        OSError: the kernel refuses it; no filter is in force.
+    """
+    program = bpf.compile_program(rules(network), known=NOTIFY, unknown=_UNKNOWN)
+    return bpf.install(program, listener=True)
 
 
-def _restrict_clone(machine: _Machine) -> list[_Instruction]:
-    return [
-        (_JUMP_EQUAL, 0, 4, machine.clone),
-        (_LOAD, 0, 0, _ARG0),
-        (_JUMP_BITS, 0, 1, _CLONE_THREAD),
-        _return(_ALLOW),
-        _refuse(errno.EPERM),
-    ]
+def rules(network: Network) -> dict[str, Rule]:
+    """Return the rule of every call that a worker may make; of others there is none."""
+    allowed = dict.fromkeys(_HARMLESS.split(), Rule())
+    return {**allowed, **_files(), **_processes(os.getpid()), **_sockets(network)}
 
 
-def _restrict_families(machine: _Machine) -> list[_Instruction]:
-    checks: list[_Instruction] = []
-    for family in _FAMILIES:
-        checks += [(_JUMP_EQUAL, 0, 1, family), _return(_ALLOW)]
-    body = [(_LOAD, 0, 0, _ARG0), *checks, _refuse(errno.EPERM)]
-    return [(_JUMP_EQUAL, 0, len(body), machine.socket), *body]
+def _allow(*alternatives: Alternative) -> Rule:
+    return Rule(ALLOW, alternatives)
 
 
-def _return(value: int) -> _Instruction:
-    return (_RETURN, 0, 0, value)
+def _files() -> dict[str, Rule]:
+    return {
+        "open": _allow((Argument(1, (0,), _O_WRITES),)),
+        "openat": _allow((Argument(2, (0,), _O_WRITES),)),
+        "fcntl": _allow((Argument(1, _FCNTL),)),
+        "ioctl": _allow((Argument(1, _IOCTL),)),
+        # The C library falls back to calls whose arguments a filter can see.
+        "openat2": Rule(_UNKNOWN),
+        "clone3": Rule(_UNKNOWN),
+    }
 
 
-def _refuse(number: int) -> _Instruction:
-    return _return(_ERRNO | number)
+def _processes(own: int) -> dict[str, Rule]:
+    itself = Argument(0, (0, own))
+    clock = Argument(0, below=_CLOCKS)
+    thread = Argument(0, (_CLONE_THREAD | _CLONE_VM,), _CLONE_THREAD | _CLONE_VM | _CLONE_NOT)
+    return {
+        "clone": _allow((thread,)),
+        "prctl": _allow((Argument(0, _PR_NAMES),)),
+        "prlimit64": _allow((itself, Argument(2, (0,), wide=True))),  # limits are only read
+        "tgkill": _allow((Argument(0, (own,)),)),
+        "sched_getaffinity": _allow((itself,)),
+        "sched_getparam": _allow((itself,)),
+        "sched_getscheduler": _allow((itself,)),
+        "clock_gettime": _allow((clock,)),
+        "clock_getres": _allow((clock,)),
+        "clock_nanosleep": _allow((clock,)),
+    }
+
+
+def _sockets(network: Network) -> dict[str, Rule]:
+    internet = Argument(0, (_INET, _INET6))
+    stream, datagram = (Argument(1, (kind,), ~_TYPE_FLAGS & 0xFFFFFFFF) for kind in (_STREAM, _DGRAM))
+    unix = (Argument(0, (_UNIX,)), stream, Argument(2, (0,)))
+    tcp = (internet, stream, Argument(2, (0, _TCP)))
+    udp = (internet, datagram, Argument(2, (0, _UDP)))
+    slow = Argument(3, (0,), _MSG_FASTOPEN)
+    options = [(Argument(1, (level,)), Argument(2, numbers)) for level, numbers in _OPTIONS.items()]
+    common = {
+        "socketpair": _allow(unix),
+        "sendto": _allow((slow, Argument(4, (0,), wide=True))),
+        "setsockopt": _allow(*options),
+        "getsockopt": _allow((Argument(1, (_SOL_SOCKET,)),)),
+    }
+    kinds = [tcp] if network.tcp else []
+    kinds += [unix] if network.local else []
+    if network.brokered:
+        return {**common, **({"socket": _allow(*kinds)} if kinds else {})}
+    kinds += [udp] if network.udp or network.names else []
+    if not kinds:
+        return common
+    open_to_all = {"socket": _allow(*kinds), "connect": Rule()}
+    if network.udp:
+        open_to_all |= {"bind": Rule(), "sendto": _allow((slow,))}
+    if network.names:
+        open_to_all |= {"sendmmsg": _allow((slow,))}  # with which the C library asks name servers
+    return {**common, **open_to_all}

@@ -10,11 +10,12 @@ from functools import partial
 
 from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import SystemClock
-from maskwatch.config.addresses import host_and_port
-from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.config.addresses import host_and_port, is_ip_address
+from maskwatch.config.schema import CameraConfig, Config, Transport
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure, Recorded, WorkerHello
 from maskwatch.sandbox import enter as sandbox
+from maskwatch.sandbox.seccomp import Network
 from maskwatch.telemetry import native_stderr
 from maskwatch.worker.camera_loop import CameraLoop
 from maskwatch.worker.connection import WorkerConnection
@@ -47,7 +48,7 @@ def _run(
     camera = next(each for each in config.cameras if each.name == configure.camera)
     megabytes = config.supervision.worker_megabytes
     limit_memory(megabytes)
-    layers = sandbox.enter(_files(config, camera), _ports(camera))
+    layers = sandbox.enter(_files(config, camera), _ports(camera), network=_network(camera))
     supervisor.log_stream = native_stderr.capture_stderr().stream
     supervisor.set_up_log(configure)
     _log.info("sandboxed: %s", ", ".join(layers))
@@ -72,5 +73,19 @@ def _files(config: Config, camera: CameraConfig) -> list[str]:
 
 
 def _ports(camera: CameraConfig) -> list[int]:
+    return [port for _, port in _addresses(camera)]
+
+
+def _network(camera: CameraConfig) -> Network:
+    hosts = [host for host, _ in _addresses(camera)]
+    return Network(
+        tcp=bool(hosts),
+        udp=bool(hosts) and camera.transport is not Transport.TCP,
+        names=not all(is_ip_address(host) for host in hosts),
+        local=True,
+    )
+
+
+def _addresses(camera: CameraConfig) -> list[tuple[str, int]]:
     addresses = [host_and_port(url) for url in (camera.url, camera.substream) if url is not None]
-    return [address[1] for address in addresses if address is not None]
+    return [address for address in addresses if address is not None]
