@@ -225,6 +225,13 @@ MUTATIONS = (
         "tests/faults/test_start.py::test_a_child_that_is_still_starting_dies_with_its_supervisor",
     ),
     Mutation(
+        "the watchdog fed by the loop alone",
+        "maskwatch/supervisor/main.py",
+        "if await self._liveness.check():",
+        "if await self._liveness.check() or True:",
+        "tests/faults/test_start.py::test_the_watchdog_is_not_fed_while_no_descriptor_can_be_opened",
+    ),
+    Mutation(
         "a port in use ends the daemon",
         "maskwatch/temporary.py",
         "    errno.EADDRINUSE, errno",

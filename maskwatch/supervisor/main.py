@@ -28,6 +28,7 @@ from maskwatch.supervisor.control_handler import ControlHandler
 from maskwatch.supervisor.control_server import ControlServer
 from maskwatch.supervisor.events import ChildEventRouter
 from maskwatch.supervisor.http_servers import HttpServers, MetricsEndpoint
+from maskwatch.supervisor.liveness import Liveness
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.prerequisites import Attempt, Prerequisites
 from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, Spawn
@@ -43,6 +44,7 @@ from maskwatch.telemetry import logs
 _log = logging.getLogger(__name__)
 _UPDATE_INTERVAL = 1.0
 _SOCKET_CHECK_INTERVAL = 5.0
+_LIVENESS_INTERVAL = 7.5
 _END_TICK = 0.02
 
 
@@ -100,6 +102,8 @@ class Supervisor:
 
         self._notifier = SystemdNotifier()
         self._readiness = Readiness(clock)
+        self._liveness = Liveness(control_socket(config.runtime_dir))
+        self._checking_liveness = False
         self._metrics = metrics = SupervisorMetrics(clock)
         launcher = ProcessLauncher(self._loop, clock, spawn)
         self._children = children = ChildProcesses(config, launcher, timeouts, clock)
@@ -194,7 +198,7 @@ class Supervisor:
             _Periodic(_UPDATE_INTERVAL, self._update),
             _Periodic(_SOCKET_CHECK_INTERVAL, self._keep_control_socket),
             _Periodic(self._timeouts.measure_interval, self._monitor.measure),
-            self._watchdog(),
+            _Periodic(self._liveness_interval, self._start_liveness_check),
         )
         while not self._exit_code.done():
             self._tick(periodic)
@@ -213,7 +217,7 @@ class Supervisor:
         _log.info("shutdown complete")
 
     async def _tick_until(self, done: Callable[[], bool]) -> None:
-        watchdog = self._watchdog()
+        watchdog = _Periodic(self._liveness_interval, self._notifier.alive)
         timeout = self._timeouts.grace + self._timeouts.kill_after + 1.0
         deadline = self._clock.monotonic() + timeout
         while not done() and self._clock.monotonic() < deadline:
@@ -272,9 +276,24 @@ class Supervisor:
     def _keep_control_socket(self) -> None:
         self._in_background(self._control.stay_reachable())
 
-    def _watchdog(self) -> _Periodic:
-        interval = self._notifier.watchdog / 4 if self._notifier.watchdog else float("inf")
-        return _Periodic(interval, self._notifier.alive)
+    @property
+    def _liveness_interval(self) -> float:
+        watchdog = self._notifier.watchdog
+        return min(_LIVENESS_INTERVAL, watchdog / 4) if watchdog else _LIVENESS_INTERVAL
+
+    def _start_liveness_check(self) -> None:
+        if not self._checking_liveness:
+            self._checking_liveness = True
+            self._in_background(self._check_liveness())
+
+    async def _check_liveness(self) -> None:
+        """Feed the watchdog if the supervisor can do its work; else systemd restarts it in time."""
+        if await self._liveness.check():
+            self._notifier.alive()
+        else:
+            _log.error("%s", self._liveness.fault)
+        self._readiness.fault = self._liveness.fault
+        self._checking_liveness = False
 
     def _child_pids(self) -> list[int]:
         return [child.pid for child in self._children if child.pid]

@@ -15,9 +15,14 @@ _MAX_NAMED = 5  # cameras that the text lists
 
 
 class Readiness:
-    """Updated by the main loop; `healthy` and `ready` may be called from any thread."""
+    """Updated by the main loop; `healthy` and `ready` may be called from any thread.
+
+    Attributes:
+        fault: why the supervisor cannot do its work now, "" if it can.
+    """
 
     def __init__(self, clock: Clock) -> None:
+        self.fault = ""
         self._clock = clock
         self._last_turn = clock.monotonic()
         self._status = HealthStatus(ok=False, detail="starting")
@@ -30,6 +35,8 @@ class Readiness:
         stuck = self._clock.monotonic() - self._last_turn
         if stuck > _STUCK_AFTER:
             return HealthStatus(ok=False, detail=f"the main loop is stuck since {stuck:.0f} s")
+        if self.fault:
+            return HealthStatus(ok=False, detail=self.fault)
         return HealthStatus(ok=True, detail="the main loop turns")
 
     def ready(self) -> HealthStatus:
@@ -55,6 +62,7 @@ class Readiness:
         enabled = [status for status in cameras if status.state is not CameraState.DISABLED]
         live = [s for s in enabled if s.state in (CameraState.LIVE, CameraState.BLIND)]
         details = [f"{len(live)} of {len(enabled)} cameras live"]
+        details += [self.fault] if self.fault else []
         details += [f"{s.camera}: {s.state}" for s in enabled if s not in live][:_MAX_NAMED]
         trouble = f": {recorder_trouble}" if recorder_trouble else ""
         details += [] if recorder_runs else [f"the recorder does not run{trouble}"]
@@ -62,6 +70,6 @@ class Readiness:
         details += [f"the recorder cannot store now: {store_trouble}"] if store_trouble else []
         details += [] if all_started else ["still starting"]
         watching = bool(live) or not enabled
-        ok = all_started and recorder_runs and not store_trouble and watching
+        ok = not self.fault and all_started and recorder_runs and not store_trouble and watching
         self._status = HealthStatus(ok=ok, detail="; ".join(details))
         return self._status

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,6 +129,27 @@ def test_a_model_check_that_the_system_kills_is_repeated(tmp_path: Path) -> None
         wait_started(daemon)
         wait_until(lambda: "models: available now" in daemon.log(), 60, "the models are checked")
         assert "SIGKILL" in daemon.log()
+        assert daemon.stop() == 0
+
+
+def test_the_watchdog_is_not_fed_while_no_descriptor_can_be_opened(tmp_path: Path) -> None:
+    with (
+        SystemdSocket(tmp_path, watchdog=2.0) as systemd,
+        QuickDaemon(tmp_path, dead_cameras(1), env=systemd.env, **_QUICK) as daemon,
+    ):
+        wait_started(daemon)
+        wait_until(lambda: systemd.fed_since(0.0), 20, "the watchdog is fed")
+        limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        wait_until(lambda: "Too many open files" in systemd.status, 20, "systemd's status says why")
+        systemd.read()
+        starved = time.monotonic()
+        time.sleep(2.0)  # four times the interval of the checks
+        assert not systemd.fed_since(starved)
+        assert daemon.process.poll() is None
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, limits)
+        wait_until(lambda: systemd.fed_since(starved + 2.0), 20, "the watchdog is fed again")
+        wait_started(daemon)
         assert daemon.stop() == 0
 
 
