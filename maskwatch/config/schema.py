@@ -367,9 +367,14 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     home_assistant: Annotated[
         bool, Meta(description="Whether Home Assistant discovery is published.")
     ] = False
-    home_assistant_prefix: Annotated[str, Meta(description="Home Assistant's discovery prefix.")] = (
-        "homeassistant"
-    )
+    home_assistant_prefix: Annotated[
+        str,
+        Meta(
+            pattern=r"^[^+#]*$",
+            description="Home Assistant's discovery prefix.",
+            extra={"words": "a topic without + and #"},
+        ),
+    ] = "homeassistant"
     commands: Annotated[
         bool,
         Meta(description="Whether commands are accepted from the broker (restrict them by its ACL)."),
@@ -543,12 +548,17 @@ class ChannelConfig(_Section, frozen=True, kw_only=True):
         str,
         Meta(
             description="Text with {camera}, {zone}, {what}, {time}, {reason}, {node}, {id} and "
-            "{link} (the address to acknowledge it, with `links`)."
+            "{link} (the address to acknowledge it, with `links`).",
+            extra={"allowed": "\n\t"},
         ),
     ] = "{what}: {camera}"
-    body: Annotated[str, Meta(description="Text with the same placeholders as `title`.")] = (
-        "{time}: {what} at {camera} {zone} {reason} ({id}) {link}"
-    )
+    body: Annotated[
+        str,
+        Meta(
+            description="Text with the same placeholders as `title`, of one or more lines.",
+            extra={"allowed": "\n\t"},
+        ),
+    ] = "{time}: {what} at {camera} {zone} {reason} ({id}) {link}"
 
 
 class LogConfig(_Section, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ import yaml
 from maskwatch.config.diagnostics import Diagnostics, KeyPath, suggestion
 from maskwatch.config.substitute import SubstitutionContext, SubstitutionError, is_reference, variables
 from maskwatch.config.yaml_nodes import Section, is_null, location
+from maskwatch.domain.visible_text import character_name, hidden_character
 from maskwatch.secrets import Secret, SecretUrl
 
 _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -62,7 +63,7 @@ class Text:
         if not self.value:
             return "an empty text"
         text = self.value if len(self.value) <= _MAX_SHOWN else f"{self.value[:_MAX_SHOWN]}..."
-        return text if self.plain else repr(text)
+        return text if self.plain and text.isprintable() else repr(text)
 
 
 # --- single values -------------------------------------------------------------------------------
@@ -77,6 +78,7 @@ def convert(kind: mi.Type, text: Text) -> object:
     leaf = unwrapped(kind)
     match leaf:
         case mi.StrType():
+            _check_visible(kind, text)
             return _checked(kind, str, text.value, text)
         case mi.BoolType():
             return _BOOLEANS[_matching(kind, text, lambda word: word.lower() in _BOOLEANS).lower()]
@@ -87,6 +89,14 @@ def convert(kind: mi.Type, text: Text) -> object:
         case mi.EnumType() | mi.LiteralType():
             return _choice(choices(leaf), text)
     raise TypeError(f"the schema uses a type without a conversion: {kind}")
+
+
+def _check_visible(kind: mi.Type, text: Text) -> None:
+    extra = (kind.extra or {}) if isinstance(kind, mi.Metadata) else {}
+    hidden = "" if extra.get("path") else hidden_character(text.value, str(extra.get("allowed", "")))
+    if hidden:
+        found = f"{character_name(hidden)} in {text.shown}"
+        raise ValueProblem(f"expected visible characters, got {found}", "leave it out, or write a space")
 
 
 def unwrapped(kind: mi.Type) -> mi.Type:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.config.load import load
+from maskwatch.config.load import check_config, load
 
 ProblemsOf = Callable[..., list[str]]
 
@@ -161,3 +161,54 @@ def test_no_rule_judges_a_withheld_secret(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(CAMERA + text)
     assert load(path, environ={}, secrets=False).cameras
+
+
+# --- characters ------------------------------------------------------------------------------------
+
+_TEXTS = {
+    "node": "node: HERE",
+    "cameras[0].name": "cameras: [{name: HERE, url: 'rtsp://h/1'}]",
+    "cameras[0].username": "cameras: [{name: c, url: 'rtsp://h/1', username: HERE}]",
+    "cameras[0].zones[0].name": (
+        "cameras: [{name: c, url: 'rtsp://h/1', zones: [{name: HERE, polygon: [[0,0],[1,0],[1,1]]}]}]"
+    ),
+    "people[0].name": "people: [{name: HERE}]",
+    "people[0].title": "people: [{name: p, title: HERE}]",
+    "people[0].body": "people: [{name: p, body: HERE}]",
+    "people[0].zones[0]": "people: [{name: p, zones: [HERE]}]",
+    "mqtt.host": "mqtt: {host: HERE}",
+    "mqtt.topic_prefix": "mqtt: {topic_prefix: HERE}",
+    "mqtt.home_assistant_prefix": "mqtt: {home_assistant_prefix: HERE}",
+    "metrics.host": "metrics: {host: HERE}",
+}
+
+
+@pytest.mark.parametrize("key", _TEXTS)
+@pytest.mark.parametrize(
+    ("written", "character"),
+    [
+        (r'"front\Ldoor"', "U+2028 LINE SEPARATOR in 'front\\u2028door'"),
+        (r'"front\u202edoor"', "U+202E RIGHT-TO-LEFT OVERRIDE in 'front\\u202edoor'"),
+        (r'"front\x07door"', "U+0007 control character in 'front\\x07door'"),
+        ("front\u200bdoor", "U+200B ZERO WIDTH SPACE in 'front\\u200bdoor'"),
+        ("'${DOOR}'", "U+2029 PARAGRAPH SEPARATOR in the value of ${DOOR}"),
+    ],
+)
+def test_a_hidden_character_is_refused_by_its_code_wherever_a_text_is_shown(
+    tmp_path: Path, key: str, written: str, character: str
+) -> None:
+    text = _TEXTS[key].replace("HERE", written)
+    path = tmp_path / "config.yaml"
+    path.write_text(text if "cameras:" in text else f"{text}\ncameras: [{{name: c, url: 'rtsp://h/1'}}]")
+    (problem,) = check_config(path, environ={"DOOR": "front\u2029door"}).problems
+    assert problem.key == key
+    assert problem.message == f"expected visible characters, got {character}"
+    assert problem.hint == "leave it out, or write a space"
+
+
+def test_templates_may_have_several_lines(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        'cameras: [{name: c, url: "rtsp://h/1"}]\npeople: [{name: p, title: "a\\nb", body: "a\\n\\tb"}]'
+    )
+    assert check_config(path).problems == []

@@ -16,6 +16,7 @@ from maskwatch.clock import Clock
 from maskwatch.config.schema import ChannelConfig
 from maskwatch.config.templates import fill
 from maskwatch.domain import Change, ChangeKind, Incident, IncidentKind, Verdict
+from maskwatch.domain.visible_text import visible
 
 # Alerts that a digest lists; more are only counted.
 _MAX_LINES = 20
@@ -33,8 +34,8 @@ class Notification:
     """One message to people.
 
     Attributes:
-        title: one line.
-        body: plain text.
+        title: one line, without invisible characters.
+        body: plain text of one or more lines.
         picture: file of the anonymized JPEG to attach, if any.
         alerts: the JSON of each alert, as published by MQTT.
         links: URL that acknowledges each violation, by its id; empty if links are off.
@@ -67,7 +68,7 @@ class NotificationRenderer:
         fields = self._fields(delivery)
         picture = delivery.picture if self._channel.picture else None
         return Notification(
-            fill(self._channel.title, fields),
+            " ".join(fill(self._channel.title, fields).split()),
             fill(self._channel.body, fields),
             picture if picture is not None and picture.is_file() else None,
             (self._json(delivery),),
@@ -82,7 +83,7 @@ class NotificationRenderer:
         if len(alerts) > _MAX_LINES:
             lines.append(f"... and {len(alerts) - _MAX_LINES} more")
         return Notification(
-            f"{len(alerts)} alerts of {self._builder.node}",
+            f"{len(alerts)} alerts of {visible(self._builder.node)}",
             "\n".join([*totals, "", *lines]),
             None,
             tuple(map(self._json, deliveries)),
@@ -90,10 +91,14 @@ class NotificationRenderer:
         )
 
     def _fields(self, delivery: Delivery) -> dict[str, str]:
+        """Return the words for placeholders, also visible where an older release stored the name."""
         subject = delivery.subject
-        if isinstance(subject, Change):
-            return self._violation_fields(subject)
-        return self._incident_fields(subject)
+        fields = (
+            self._violation_fields(subject)
+            if isinstance(subject, Change)
+            else self._incident_fields(subject)
+        )
+        return {word: visible(text) for word, text in fields.items()}
 
     def _violation_fields(self, change: Change) -> dict[str, str]:
         ended = change.kind is ChangeKind.CLOSED

@@ -72,6 +72,7 @@ class AppriseTransport:
                 done = self._client.notify(
                     body=notification.body,
                     title=notification.title,
+                    body_format=self._apprise.NotifyFormat.TEXT,  # else it is taken for HTML
                     attach=str(notification.picture) if notification.picture is not None else None,
                 )
             except Exception as error:  # noqa: BLE001 - a plugin of Apprise may raise anything

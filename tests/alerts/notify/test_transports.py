@@ -8,7 +8,9 @@ import hmac
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from maskwatch.config.schema import ChannelConfig
 from maskwatch.errors import ConfigError
 from maskwatch.secrets import Secret, SecretUrl
 from tests.fakes import samples
+from tests.fakes.mail_server import MailServer
 from tests.fakes.recorder_side import NOON
 from tests.fakes.samples import JPEG
 from tests.fakes.web_peer import WebPeer
@@ -142,3 +145,66 @@ def test_an_exception_inside_apprise_is_a_failed_delivery(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(transport._client, "notify", notify)
     assert transport.send(notification()) == (DeliveryStatus.FAILED, "Apprise failed: RuntimeError")
+
+
+# --- mail ----------------------------------------------------------------------------------------
+
+LINES = "first <line>\nsecond line\n\nhttps://watch.example/acknowledge?a=1&b=2"
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    yield server
+    server.close()
+
+
+def mail_url(server: MailServer, more: str = "") -> Secret:
+    return Secret(
+        f"mailto://127.0.0.1:{server.port}?from=a@b.example&to=c@d.example&mode=insecure{more}"
+    )
+
+
+def parts(mail: EmailMessage) -> dict[str, str]:
+    """Return the text of each part that is a text, by its type."""
+    texts = (part for part in mail.walk() if part.get_content_maintype() == "text")
+    return {text.get_content_type(): text.get_content().replace("\r\n", "\n") for text in texts}
+
+
+def test_a_mail_has_its_lines_as_plain_text_and_as_html(mail_server: MailServer) -> None:
+    sent = Notification("person without mask: <door>", LINES, None, ())
+    assert AppriseTransport("a", mail_url(mail_server)).send(sent)[0] is DeliveryStatus.ACCEPTED
+    (mail,) = mail_server.mails
+    assert mail["Subject"] == "person without mask: <door>"
+    found = parts(mail)
+    assert found["text/plain"].strip() == LINES
+    html = found["text/html"].replace("&nbsp;", " ")
+    assert html.startswith("first &lt;line&gt;<br/>second line<br/><br/>https://watch.example/")
+    assert "a=1&amp;b=2" in html
+
+
+def test_a_channel_that_asks_for_plain_text_gets_it_alone(mail_server: MailServer) -> None:
+    sent = Notification("title", LINES, None, ())
+    AppriseTransport("a", mail_url(mail_server, "&format=text")).send(sent)
+    found = parts(mail_server.mails[0])
+    assert list(found) == ["text/plain"]
+    assert found["text/plain"].strip() == LINES
+
+
+@pytest.mark.parametrize(
+    "hidden", ["\u2028", "\u2029", "\n", "\r\n", "\x85", "\x0b", "\u202e", "\ufeff"]
+)
+def test_a_name_of_an_older_release_with_a_hidden_character_is_mailed_without_it(
+    mail_server: MailServer, hidden: str
+) -> None:
+    camera = f"front{hidden}Bcc: x@y.example"
+    stored = replace(change(1), violation=replace(change(1).violation, camera=camera))
+    builder = MessageBuilder(Topics("maskwatch", "gate"), "gate")
+    renderer = NotificationRenderer(ChannelConfig(name="a"), builder, ManualClock(NOON))
+    delivery = Delivery(1, stored, stored=True, picture=None)
+    for sent in (renderer.single(delivery), renderer.digest([delivery] * 2)):
+        assert AppriseTransport("a", mail_url(mail_server)).send(sent)[0] is DeliveryStatus.ACCEPTED
+    for mail in mail_server.mails:
+        assert mail["Bcc"] is None
+        assert hidden.strip("\r\n") not in mail["Subject"] or not hidden.strip("\r\n")
+        assert "Bcc: x@y.example" in parts(mail)["text/plain"].splitlines()[0]
