@@ -20,6 +20,8 @@
     │   ├── SourceRefusedError          8   no program listens there
     │   ├── SourceUnreachableError      8   no route, or the host name is unknown
     │   ├── SourceUnauthorizedError     8   401 or 403: wrong or missing credentials
+    │   ├── SourceLoginMethodError      8   the camera offers no method of login that may be used
+    │   ├── SourceRedirectedError      16   redirected to a port that a sandboxed process may not use
     │   ├── SourceNotFoundError         8   404: no such stream on the server, or no such file
     │   ├── SourceSilentError           8   connected, but nothing (more) arrives in time
     │   ├── SourceGarbageError          8   what arrives is not the protocol or no video
@@ -153,6 +155,16 @@ class SourceUnreachableError(SourceError):
 
 class SourceUnauthorizedError(SourceError):
     """The credentials are wrong or missing."""
+
+
+class SourceLoginMethodError(SourceError):
+    """The camera offers no method of authentication that may be used."""
+
+
+class SourceRedirectedError(SourceError):
+    """The camera redirects to a port that this process, in its sandbox, may not connect to."""
+
+    exit_code = 16
 
 
 class SourceNotFoundError(SourceError):

@@ -1,12 +1,14 @@
 """A camera that is watched continuously: connects, reads, and reconnects without end.
 
 Drives `ReconnectState`, which decides, with an `RtspSource`, which reads, and a `HealthMonitor`, which
-checks the pictures. `read` raises no error for the camera's failures.
+checks the pictures. `read` raises no error for the camera's failures but one.
 """
 
 from __future__ import annotations
 
+import math
 import random
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,8 +26,10 @@ from maskwatch.domain.camera import CameraState
 from maskwatch.domain.frame import Frame
 from maskwatch.errors import (
     SourceError,
+    SourceLoginMethodError,
     SourceNotFoundError,
     SourceNoVideoError,
+    SourceRedirectedError,
     SourceRefusedError,
     SourceTooLargeError,
     SourceUnauthorizedError,
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 _CLOSE_POLL_S = 0.02
 # Errors that another transport would not change.
 _INDEPENDENT_OF_TRANSPORT = (
+    SourceLoginMethodError,
+    SourceRedirectedError,
     SourceNotFoundError,
     SourceNoVideoError,
     SourceRefusedError,
@@ -47,8 +53,15 @@ _INDEPENDENT_OF_TRANSPORT = (
 )
 
 
-def stream_options(camera: CameraConfig) -> StreamOptions:
-    """Return how to connect to a camera: its sub-stream if it has one, with its credentials."""
+def stream_options(
+    camera: CameraConfig,
+    listener: socket.socket | None = None,
+    processor_share: float = math.inf,
+) -> StreamOptions:
+    """Return how to connect to a camera: its sub-stream if it has one, with its credentials.
+
+    `listener` and `processor_share` are those of `StreamOptions`.
+    """
     transport = Transport.TCP if camera.transport is Transport.AUTO else camera.transport
     return StreamOptions(
         stream_url(camera),
@@ -57,6 +70,10 @@ def stream_options(camera: CameraConfig) -> StreamOptions:
         camera.stall_timeout,
         camera.tls_verify,
         camera.max_pixels,
+        camera.auth,
+        camera.ca_file,
+        listener,
+        processor_share,
     )
 
 
@@ -66,6 +83,7 @@ class LiveCamera:
     Args:
         attempt: failures in a row of the worker that this one replaces.
         on_disconnect: called with the reason's short word at each failed connection.
+        options: how to connect; by default those of `stream_options`.
     """
 
     def __init__(
@@ -78,6 +96,7 @@ class LiveCamera:
         delays: ReconnectDelays | None = None,
         rng: random.Random | None = None,
         on_disconnect: Callable[[str], None] | None = None,
+        options: StreamOptions | None = None,
     ) -> None:
         self.counts = SourceCounts()
         self._config = config
@@ -89,7 +108,7 @@ class LiveCamera:
         self._connection = ReconnectState(
             now, delays=delays, timeouts=timeouts, rng=rng, attempt=attempt
         )
-        self._options = stream_options(config)
+        self._options = options or stream_options(config)
         self._source: RtspSource | None = None
         self._health: HealthMonitor | None = None
         self._last_state = (self._connection.state, self._connection.reason)
@@ -108,7 +127,11 @@ class LiveCamera:
         return replace(status, leave_by=max(self._clock.monotonic(), status.leave_by))
 
     def read(self, timeout: float) -> Frame | None:
-        """Return the newest frame, or None if none came within `timeout` seconds."""
+        """Return the newest frame, or None if none came within `timeout` seconds.
+
+        Raises:
+            SourceRedirectedError: another process must continue, whose sandbox allows one more port.
+        """
         deadline = self._clock.monotonic() + timeout
         while (now := self._clock.monotonic()) < deadline:
             frame = self._step(now, deadline - now)
@@ -134,6 +157,8 @@ class LiveCamera:
         assert self._source is not None  # these states have a connection
         try:
             frame = self._source.read(timeout)
+        except SourceRedirectedError:
+            raise
         except SourceError as error:
             self._failed(error)
             return None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,10 +14,11 @@ import av
 from av.container import InputContainer
 
 from maskwatch.capture.diagnose import diagnose
-from maskwatch.capture.reachability import diagnose_rtsp_port
+from maskwatch.capture.rtsp_client import Access, open_session
+from maskwatch.capture.rtsp_relay import RtspRelay
 from maskwatch.capture.source import Size, StreamInfo
 from maskwatch.config.addresses import is_network_address
-from maskwatch.config.schema import Transport
+from maskwatch.config.schema import CameraAuth, Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError, SourceTooLargeError
 from maskwatch.files import ffmpeg_name
 from maskwatch.secrets import SecretUrl
@@ -25,15 +30,18 @@ _MICROSECONDS = 1_000_000
 _PROBE_BYTES = 5_000_000
 _MAX_STREAMS = 32
 _PADDING_PIXELS = 1 << 16
-_MAX_DIAGNOSIS_S = 1.0
-# Of the time to the first picture: what is left is for finding out what is wrong.
+# Of the time to the first picture.
 _OPEN_SHARE = 0.75
-_DIAGNOSIS_SHARE = 0.2
+_MIN_OPEN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """How to connect to a camera. `transport` is TCP or UDP; times are seconds."""
+    """How to connect to a camera. `transport` is TCP or UDP; times are seconds.
+
+    `processor_share` is how many processors decoding may use while others wait for one.
+    `listener` is where FFmpeg reaches the relay; None makes one, which a sandboxed process cannot.
+    """
 
     url: SecretUrl
     transport: Transport = Transport.TCP
@@ -41,41 +49,57 @@ class StreamOptions:
     stall_timeout: float = 5.0
     tls_verify: bool = True
     max_pixels: int = MAX_PIXELS
+    auth: CameraAuth = CameraAuth.DIGEST
+    ca_file: str = ""
+    listener: socket.socket | None = None
+    processor_share: float = math.inf
+
+    @property
+    def access(self) -> Access:
+        return Access(self.url, self.auth, self.tls_verify, self.ca_file)
 
     @property
     def where(self) -> str:
         return self.url.redacted
 
 
-def open_stream(options: StreamOptions) -> InputContainer:
-    """Connect to a camera, or open a file in its place. Raises SourceError."""
+@contextlib.contextmanager
+def open_stream(options: StreamOptions) -> Iterator[InputContainer]:
+    """Connect to a camera, or open a file in its place; close it at the end. Raises SourceError."""
     address = options.url.reveal()
     if not is_network_address(address):
-        return open_file(address, options.max_pixels)
+        with contextlib.closing(open_file(address, options.max_pixels)) as container:
+            yield container
+        return
     if not address.lower().startswith(("rtsp://", "rtsps://")):
         raise SourceError(f"{options.where}: expected an address that begins rtsp:// or rtsps://")
+    begun, limit = time.monotonic(), options.open_timeout * _OPEN_SHARE
+    relay = RtspRelay(open_session(options.access, limit), options.listener, options.where)
+    left = max(_MIN_OPEN_S, begun + limit - time.monotonic())
+    try:
+        with contextlib.closing(_open_relayed(relay.url, options, left)) as container:
+            yield container
+    except SourceError as error:
+        raise relay.failure or error from None
+    except (av.FFmpegError, OSError, ValueError):
+        if relay.failure is not None:
+            raise relay.failure from None
+        raise
+    finally:
+        relay.close()
+
+
+def _open_relayed(url: str, options: StreamOptions, timeout: float) -> InputContainer:
     begun = time.monotonic()
     try:
         container = av.open(
-            address,
-            options=_ffmpeg_options(options),
-            timeout=(options.open_timeout * _OPEN_SHARE, options.stall_timeout),
+            url, options=_ffmpeg_options(options), timeout=(timeout, options.stall_timeout)
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         waited = time.monotonic() - begun
-        raise _diagnose_opening(error, options, waited) from None
+        longest = min(timeout, options.stall_timeout)
+        raise diagnose(error, options.where, waited, longest) from None
     return _with_video(container, options.where, options.max_pixels)
-
-
-def _diagnose_opening(error: Exception, options: StreamOptions, waited: float) -> SourceError:
-    timeout = min(options.open_timeout, options.stall_timeout)
-    by_ffmpeg = diagnose(error, options.where, waited, timeout)
-    # FFmpeg calls silence, garbage and a closed connection invalid data.
-    vague = isinstance(error, av.error.InvalidDataError | av.error.ExitError | TimeoutError)
-    if not vague or not options.url.reveal().lower().startswith("rtsp://"):
-        return by_ffmpeg
-    left = min(_MAX_DIAGNOSIS_S, options.open_timeout * _DIAGNOSIS_SHARE)
-    return diagnose_rtsp_port(options.url, left) or by_ffmpeg
 
 
 def open_file(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
@@ -96,6 +120,7 @@ def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
         # A tenth of a second: the default waits for a second, then returns a burst of old frames.
         "analyzeduration": str(_MICROSECONDS // 10),
         "allowed_media_types": "video",
+        "protocol_whitelist": "rtsp,rtp,udp,tcp",
         "probesize": str(_PROBE_BYTES),
         **_limits(options.max_pixels),
     }
@@ -104,8 +129,6 @@ def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
         ffmpeg["reorder_queue_size"] = "2"
     else:
         ffmpeg["buffer_size"] = str(1 << 20)
-    if options.url.reveal().lower().startswith("rtsps://"):
-        ffmpeg["tls_verify"] = "1" if options.tls_verify else "0"
     return ffmpeg
 
 

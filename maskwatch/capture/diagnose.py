@@ -16,8 +16,10 @@ from maskwatch.errors import (
     SourceEndedError,
     SourceError,
     SourceGarbageError,
+    SourceLoginMethodError,
     SourceNotFoundError,
     SourceNoVideoError,
+    SourceRedirectedError,
     SourceRefusedError,
     SourceSilentError,
     SourceTooLargeError,
@@ -29,6 +31,8 @@ _REASONS: dict[type[SourceError], str] = {
     SourceRefusedError: "refused",
     SourceUnreachableError: "unreachable",
     SourceUnauthorizedError: "unauthorized",
+    SourceLoginMethodError: "login_method",
+    SourceRedirectedError: "redirected",
     SourceNotFoundError: "not_found",
     SourceSilentError: "silent",
     SourceGarbageError: "garbage",
@@ -62,16 +66,6 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
 )
 # FFmpeg's log is more specific than its error; its last line comes with the error.
 _HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
-    (
-        "Failed to resolve hostname",
-        SourceUnreachableError,
-        "the host name is unknown; check it and the name server",
-    ),
-    (
-        "failed: Connection timed out",
-        SourceUnreachableError,
-        "the host does not answer; check address, network and firewall",
-    ),
     # Only video is asked for: nothing was set up, so there is nothing to play.
     ("method PLAY failed: 45", SourceNoVideoError, "the stream has no video track"),
 )
@@ -91,7 +85,7 @@ _ERRNO_MEANINGS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
     (
         (errno.EIO,),
         SourceUnreachableError,
-        "no connection; for rtsps, check that the certificate is valid for this address",
+        "the connection failed; check address and network",
     ),
     ((errno.ENOENT,), SourceGarbageError, "the camera's answers are invalid"),
     ((errno.EISDIR,), SourceNotFoundError, "a directory, expected a video file"),

@@ -12,7 +12,6 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable
-from urllib.parse import urlsplit
 
 from maskwatch.capture.reconnect import ReconnectDelays, ReconnectState, Timeouts
 from maskwatch.clock import Clock
@@ -20,12 +19,10 @@ from maskwatch.config.addresses import host_and_port, is_ip_address
 from maskwatch.config.schema import CameraConfig
 from maskwatch.errors import (
     SourceError,
-    SourceGarbageError,
     SourceRefusedError,
     SourceSilentError,
     SourceUnreachableError,
 )
-from maskwatch.secrets import SecretUrl
 
 _MAX_CONNECTIONS = 100  # at one time; each is a descriptor
 _MAX_WAIT_S = 0.5
@@ -35,9 +32,6 @@ _REASONS: dict[type[SourceError], str] = {
     SourceUnreachableError: "unreachable",
     SourceSilentError: "silent",
 }
-_RTSP_PORT = 554
-_RTSP_REQUEST = "OPTIONS {url} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: maskwatch\r\n\r\n"
-_RTSP_ANSWER = b"RTSP/1.0"
 
 Address = tuple[str, int]
 
@@ -178,24 +172,6 @@ def _family(address: Address) -> int:
     return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
-def diagnose_rtsp_port(url: SecretUrl, timeout: float) -> SourceError | None:
-    """Send an OPTIONS request to an rtsp address, and return what is wrong with the answer.
-
-    Sends no credentials. Returns None if the peer speaks RTSP after all, or cannot be reached.
-    """
-    parts = urlsplit(url.reveal())
-    host, port = parts.hostname or "", parts.port or _RTSP_PORT
-    without_credentials = f"rtsp://{host}:{port}{parts.path}"
-    try:
-        with socket.create_connection((host, port), timeout) as peer:
-            peer.sendall(_RTSP_REQUEST.format(url=without_credentials).encode())
-            answer = peer.recv(len(_RTSP_ANSWER))
-    except TimeoutError:
-        return SourceSilentError(f"{url.redacted}: connected, but no answer within {timeout:g} s")
-    except OSError:
-        return None
-    if not answer:
-        return SourceGarbageError(f"{url.redacted}: the peer closed the connection without an answer")
-    if not _RTSP_ANSWER.startswith(answer):
-        return SourceGarbageError(f"{url.redacted}: the peer does not speak RTSP")
-    return None
+def listen() -> socket.socket:
+    """Return a listener on the loopback interface for `RtspRelay`; the sandbox refuses to make one."""
+    return socket.create_server(("127.0.0.1", 0), backlog=4)

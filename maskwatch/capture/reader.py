@@ -13,6 +13,7 @@ from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
 from maskwatch.capture.mailbox import Mailbox, Sample
+from maskwatch.capture.processor_share import ProcessorShare
 from maskwatch.capture.source import RateSampler, Size, SourceCounts, StreamInfo
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
@@ -55,6 +56,7 @@ class StreamReader:
         self._lag = LagMeter()
         self._pauses = PauseDetector()
         self._catching_up = False
+        self._share = ProcessorShare(options.processor_share)
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -73,15 +75,12 @@ class StreamReader:
         self._mailbox.fail(failure)
 
     def _read(self, log: LogWatch) -> None:
-        container = open_stream(self._options)
-        try:
+        with open_stream(self._options) as container:
             live = is_network_address(self._options.url.reveal())
             transport = self._options.transport.value if live else "file"
             self.info = stream_info(container, transport)
             self._damage.start()
             self._demux(container, log, live=live)
-        finally:
-            container.close()
 
     def _demux(self, container: InputContainer, log: LogWatch, *, live: bool) -> None:
         stream = container.streams.video[0]
@@ -97,6 +96,7 @@ class StreamReader:
                 continue  # the flush at the end, whose pictures are long out of date
             if not live:
                 self._pace(packet, begun)
+            self._stopping.wait(self._share.pause(self._clock.monotonic()))
             now = self._clock.monotonic()
             stale = self._pauses.paused(now)
             if not stale:

@@ -10,7 +10,8 @@ from maskwatch.config.schema import CameraConfig
 from maskwatch.secrets import SecretUrl
 
 _SCHEMES = ("rtsp", "rtsps")
-_PORTS = {"rtsp": 554, "rtsps": 322}
+RTSP_PORTS = {"rtsp": 554, "rtsps": 322}
+"""The TCP port of each scheme unless the address names one."""
 
 
 def stream_url(camera: CameraConfig, *, main: bool = False) -> SecretUrl:
@@ -47,9 +48,9 @@ def is_ip_address(host: str) -> bool:
 def host_and_port(url: SecretUrl) -> tuple[str, int] | None:
     """Return host and TCP port of a camera's address; None for a file's path."""
     parts = urlsplit(url.reveal())
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in RTSP_PORTS or not parts.hostname:
         return None
-    return parts.hostname, parts.port or _PORTS[parts.scheme]
+    return parts.hostname, parts.port or RTSP_PORTS[parts.scheme]
 
 
 def address_fault(url: str) -> tuple[str | None, str]:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
-from maskwatch.config.schema import CameraConfig, Config, MetricsConfig, MqttConfig, Pictures
+from maskwatch.config.schema import CameraAuth, CameraConfig, Config, MetricsConfig, MqttConfig, Pictures
 from maskwatch.config.substitute import WITHHELD_SECRET
 from maskwatch.secrets import Secret, is_own_word
 
@@ -47,6 +47,9 @@ def _camera(path: KeyPath, camera: CameraConfig, diagnostics: Diagnostics) -> No
     if not camera.tls_verify:
         message = "another device could pose as this camera"
         diagnostics.add_warning((*path, "tls_verify"), message, "trust the camera's certificate instead")
+    if camera.auth is CameraAuth.ANY and camera.url.reveal().lower().startswith("rtsp://"):
+        message = "the password may be sent in clear"
+        diagnostics.add_warning((*path, "auth"), message, "enable Digest or rtsps in the camera")
     if camera.pictures is Pictures.SUBJECT:
         diagnostics.add_warning((*path, "pictures"), "faces are stored and sent without anonymization")
     for key, url in (("url", camera.url), ("substream", camera.substream)):

@@ -52,6 +52,13 @@ class Transport(StrEnum):
     AUTO = "auto"  # TCP, then UDP when the server refuses it
 
 
+class CameraAuth(StrEnum):
+    """How the password may be sent to a camera."""
+
+    DIGEST = "digest"
+    ANY = "any"
+
+
 class ZoneRule(StrEnum):
     """What a zone requires of people in it."""
 
@@ -239,9 +246,20 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
     transport: Annotated[
         Transport, Meta(description="`tcp`, `udp`, or `auto`: TCP, then UDP if the camera refuses.")
     ] = Transport.TCP
+    auth: Annotated[
+        CameraAuth,
+        Meta(
+            description="`digest`: log in by Digest, and by Basic only over rtsps; `any`: also by Basic "
+            "without TLS, which shows the password to everybody on the network."
+        ),
+    ] = CameraAuth.DIGEST
     tls_verify: Annotated[
         bool, Meta(description="Whether the certificate of an rtsps camera is checked.")
     ] = True
+    ca_file: Annotated[
+        FilePath,
+        Meta(description="Certificates to trust for an rtsps camera; empty: the system's."),
+    ] = ""
     rotation: Annotated[
         Literal[0, 90, 180, 270],
         Meta(description="Degrees clockwise to turn the picture upright: 0, 90, 180 or 270."),

@@ -33,13 +33,17 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
     A worker gets the configuration with its own camera only and without any secret of others.
     `attempt` is the reconnect attempt that a replaced worker goes on with. `recorder` is the path
     of the recorder's socket. `token` authenticates a worker there; the recorder gets the key of all
-    tokens instead (see `maskwatch.ipc.worker_tokens`).
+    tokens instead (see `maskwatch.ipc.worker_tokens`). With `resolve_redirects` the last worker of
+    this camera was redirected to a port that its sandbox refused. `processor_share` is how many
+    processors its decoder may use while others wait for one; 0 for any number.
     """
 
     config: Config
     recorder: str
     camera: str = ""
     attempt: int = 0
+    resolve_redirects: bool = False
+    processor_share: float = 0.0
     token: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 

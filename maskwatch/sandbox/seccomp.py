@@ -67,6 +67,7 @@ class Network:
         udp: its camera sends over UDP.
         names: it resolves names.
         local: it connects to Unix sockets.
+        listener: the descriptor at which FFmpeg connects to the relay of this process.
         brokered: the supervisor makes its connections and its UDP sockets.
     """
 
@@ -74,6 +75,7 @@ class Network:
     udp: bool = False
     names: bool = False
     local: bool = False
+    listener: int | None = None
     brokered: bool = False
 
 
@@ -157,6 +159,8 @@ def _sockets(network: Network) -> dict[str, Rule]:
         "setsockopt": _allow(*options),
         "getsockopt": _allow((Argument(1, (_SOL_SOCKET,)),)),
     }
+    if network.listener is not None:
+        common["accept4"] = _allow((Argument(0, (network.listener,)),))
     kinds = [tcp] if network.tcp else []
     kinds += [unix] if network.local else []
     if network.brokered:

@@ -12,7 +12,12 @@ from enum import StrEnum
 
 import msgspec
 
-from maskwatch.errors import SourceTooLargeError, TemporaryError, WireError
+from maskwatch.errors import (
+    SourceRedirectedError,
+    SourceTooLargeError,
+    TemporaryError,
+    WireError,
+)
 from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor, Unavailable
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.supervisor.hang_detection import HangDetector
@@ -125,6 +130,7 @@ class ManagedChild:
         self.reason = ""
         self.due = 0.0
         self.attempt = 0
+        self.redirected = False
         self.misbehaviour = ""
         self.policy = policy
         self._launcher = launcher
@@ -271,7 +277,9 @@ class ManagedChild:
         self._events.ended(self, code, reason)
 
     def _launch(self, now: float) -> None:
-        configure = msgspec.structs.replace(self.configuration, attempt=self.attempt)
+        configure = msgspec.structs.replace(
+            self.configuration, attempt=self.attempt, resolve_redirects=self.redirected
+        )
         try:
             process = self._launcher.launch(self.kind.module, configure, self.receive)
         except OSError as error:
@@ -346,6 +354,7 @@ class ManagedChild:
             self._wait_until(now, Phase.WAITING)
 
     def _after_failure(self, run: _Run, code: int, now: float) -> None:
+        self.redirected |= code == SourceRedirectedError.exit_code
         cause = run.kill_cause or describe_exit(code)
         heartbeat = run.hangs.heartbeat
         if run.end_reason == "hung" and run.hangs.connecting and heartbeat is not None:

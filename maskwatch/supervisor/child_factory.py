@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from pathlib import Path
@@ -56,6 +57,7 @@ class ChildFactory:
             recorder=str(recorder_socket(config)),
             camera=camera,
             token=worker_token(self._token_key, camera),
+            processor_share=_fair_share(config),
         )
 
     def _child(self, kind: ChildKind, configuration: Configure, events: ChildEvents) -> ManagedChild:
@@ -67,3 +69,9 @@ class ChildFactory:
             timeouts=self._timeouts,
             policy=RestartPolicy(self._timeouts, self._rng),
         )
+
+
+def _fair_share(config: Config) -> float:
+    """Return the processors for each camera that is watched."""
+    watched = sum(camera.enabled for camera in config.cameras)
+    return len(os.sched_getaffinity(0)) / max(1, watched)

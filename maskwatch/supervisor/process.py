@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from maskwatch.clock import Clock
-from maskwatch.errors import SourceTooLargeError
+from maskwatch.errors import SourceRedirectedError, SourceTooLargeError
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.parent_death import tie_to_parent
@@ -120,6 +120,8 @@ def describe_exit(code: int) -> str:
     """Return the meaning of an exit code, in words."""
     if code == SourceTooLargeError.exit_code:
         return "ended: the pictures need more memory than supervision.worker_megabytes allows"
+    if code == SourceRedirectedError.exit_code:
+        return "ended: its camera redirects to another port"
     if code >= 0:
         return f"ended with exit code {code}"
     try:

@@ -83,6 +83,8 @@ DISCONNECT_REASONS = (
     "refused",
     "unreachable",
     "unauthorized",
+    "login_method",
+    "redirected",
     "not_found",
     "silent",
     "garbage",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import socket
 import threading
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,8 @@ class CameraLoop:
         *,
         attempt: int,
         delays: ReconnectDelays | None = None,
+        listener: socket.socket | None = None,
+        processor_share: float = math.inf,
     ) -> None:
         self._config = config
         self._camera = camera
@@ -53,6 +57,8 @@ class CameraLoop:
         self._clock = clock
         self._attempt = attempt
         self._delays = delays
+        self._listener = listener
+        self._processor_share = processor_share
         self._reporter = CameraReporter(camera.name, connection.status, clock)
         self._pipeline: Pipeline | None = None
         self._snapshot_request = SnapshotRequest(camera)
@@ -96,7 +102,7 @@ class CameraLoop:
     def _connect(self) -> LiveCamera:
         self._reporter.report_loading("the decoder", self._attempt)
         # FFmpeg, loaded now that there is something to decode.
-        from maskwatch.capture.camera import LiveCamera  # noqa: PLC0415 - see above
+        from maskwatch.capture.camera import LiveCamera, stream_options  # noqa: PLC0415 - see above
         from maskwatch.telemetry.native_stderr import enable_libav_log  # noqa: PLC0415 - see above
 
         enable_libav_log(self._config.log.level)
@@ -106,6 +112,7 @@ class CameraLoop:
             clock=self._clock,
             delays=self._delays,  # attempt 0: the wait that was due is over
             on_disconnect=self._reporter.count_disconnect,
+            options=stream_options(self._camera, self._listener, self._processor_share),
         )
 
     def _fit(self, size: tuple[int, int]) -> tuple[int, int]:

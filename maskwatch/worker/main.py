@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
+import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from maskwatch.capture.reachability import listen
 from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import SystemClock
-from maskwatch.config.addresses import host_and_port, is_ip_address
+from maskwatch.config.addresses import host_and_port, is_ip_address, is_network_address
 from maskwatch.config.schema import CameraConfig, Config, Transport
+from maskwatch.errors import SourceError, SourceRedirectedError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure, Recorded, WorkerHello
 from maskwatch.sandbox import enter as sandbox
 from maskwatch.sandbox.seccomp import Network
+from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry import native_stderr
 from maskwatch.worker.camera_loop import CameraLoop
 from maskwatch.worker.connection import WorkerConnection
@@ -48,7 +53,11 @@ def _run(
     camera = next(each for each in config.cameras if each.name == configure.camera)
     megabytes = config.supervision.worker_megabytes
     limit_memory(megabytes)
-    layers = sandbox.enter(_files(config, camera), _ports(camera), network=_network(camera))
+    listener = _relay_listener(camera)
+    ports = [*_ports(camera), *_redirected_port(camera, resolve=configure.resolve_redirects)]
+    if listener is not None:
+        ports.append(listener.getsockname()[1])
+    layers = sandbox.enter(_files(config, camera), ports, network=_network(camera, listener))
     supervisor.log_stream = native_stderr.capture_stderr().stream
     supervisor.set_up_log(configure)
     _log.info("sandboxed: %s", ", ".join(layers))
@@ -57,18 +66,30 @@ def _run(
         supervisor, configure.recorder, hello, clock=clock, on_recorded=on_recorded
     )
     connection.start()
-    loop = CameraLoop(config, camera, connection, clock, attempt=configure.attempt, delays=delays)
+    loop = CameraLoop(
+        config,
+        camera,
+        connection,
+        clock,
+        attempt=configure.attempt,
+        delays=delays,
+        listener=listener,
+        processor_share=configure.processor_share or math.inf,
+    )
     try:
         loop.run()
-    except MemoryError:
+    except (MemoryError, SourceRedirectedError) as error:
         connection.recorder.drain(_DRAIN_S)
-        raise memory_error(camera.name, megabytes) from None
+        if isinstance(error, MemoryError):
+            raise memory_error(camera.name, megabytes) from None
+        raise
 
 
 def _files(config: Config, camera: CameraConfig) -> list[str]:
     """Return what the worker reads beside its program; a model's files lie beside its manifest."""
     models = [os.path.dirname(config.model), config.face_weights]  # noqa: PTH120 - "" must stay ""
     streams = [url.reveal() for url in (camera.url, camera.substream) if url is not None]
+    models.append(camera.ca_file)
     return [*models, *(path for path in streams if "://" not in path)]
 
 
@@ -76,16 +97,42 @@ def _ports(camera: CameraConfig) -> list[int]:
     return [port for _, port in _addresses(camera)]
 
 
-def _network(camera: CameraConfig) -> Network:
+def _network(camera: CameraConfig, listener: socket.socket | None) -> Network:
     hosts = [host for host, _ in _addresses(camera)]
     return Network(
         tcp=bool(hosts),
         udp=bool(hosts) and camera.transport is not Transport.TCP,
         names=not all(is_ip_address(host) for host in hosts),
         local=True,
+        listener=None if listener is None else listener.fileno(),
     )
 
 
 def _addresses(camera: CameraConfig) -> list[tuple[str, int]]:
     addresses = [host_and_port(url) for url in (camera.url, camera.substream) if url is not None]
     return [address for address in addresses if address is not None]
+
+
+def _relay_listener(camera: CameraConfig) -> socket.socket | None:
+    """Return where FFmpeg will reach the relay to the camera; a file needs none."""
+    return listen() if is_network_address((camera.substream or camera.url).reveal()) else None
+
+
+def _redirected_port(camera: CameraConfig, *, resolve: bool) -> list[int]:
+    """Return the port to which the camera redirects, if the sandbox refused it to the last worker.
+
+    What the camera answers is read before the sandbox, but by Python alone.
+    """
+    if not resolve:
+        return []
+    from maskwatch.capture.camera import stream_options  # noqa: PLC0415 - needed by few cameras
+    from maskwatch.capture.rtsp_client import open_session  # noqa: PLC0415 - as above
+
+    try:
+        session = open_session(stream_options(camera).access, camera.open_timeout)
+    except SourceError as error:
+        _log.info("%s", error)
+        return []
+    session.close()
+    found = host_and_port(SecretUrl(session.address))
+    return [] if found is None else [found[1]]

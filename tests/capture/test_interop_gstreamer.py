@@ -13,7 +13,7 @@ import pytest
 
 from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.rtsp import RtspSource
-from maskwatch.config.schema import Transport
+from maskwatch.config.schema import CameraAuth, Transport
 from maskwatch.errors import SourceNotFoundError, SourceUnauthorizedError
 from maskwatch.secrets import SecretUrl
 from tests.fakes.clips import number_of
@@ -61,7 +61,8 @@ def port(request: pytest.FixtureRequest, clip_of: ClipOf) -> Iterator[int]:
 
 def _source(port: int, path: str, transport: Transport, password: str = "CANARY%201") -> RtspSource:
     url = SecretUrl(f"rtsp://ann:{password}@127.0.0.1:{port}/{path}")
-    return RtspSource(StreamOptions(url, transport, open_timeout=5.0, stall_timeout=2.0), rate=25)
+    options = StreamOptions(url, transport, open_timeout=5.0, stall_timeout=2.0, auth=CameraAuth.ANY)
+    return RtspSource(options, rate=25)
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 
-from maskwatch.lab.rtsp import Clip, Codec
+from maskwatch.lab.rtsp import Clip, Codec, RtspServer
 from maskwatch.lab.rtsp.clip import CLOCK_RATE, AccessUnit
 
 _LEVEL = 62
@@ -79,3 +80,22 @@ def clip(sizes: Sequence[Size], *, rate: int = 25, slices: int = 1, references: 
     keys = tuple(number for number, unit in enumerate(units) if unit.key)
     length = len(units) * CLOCK_RATE // rate
     return Clip(Codec.H264, *sizes[0], tuple(units), length, units[0].nals[:2], keys)
+
+
+KINDS: dict[str, Callable[[], Clip]] = {
+    "fast": lambda: clip([(320, 240)] * 1000, rate=1000),
+    "sliced": lambda: clip([(4096, 2304)] * 5, rate=5, slices=4000),
+}
+
+
+def main() -> None:
+    """Serve one of KINDS, print its address, and end with standard input."""
+    with RtspServer() as server:
+        server.add("hall", KINDS[sys.argv[1]]())
+        sys.stdout.write(f"{server.url('hall')}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

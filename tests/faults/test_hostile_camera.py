@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,7 @@ from maskwatch.lab.rtsp import RtspServer
 from tests.fakes import hostile_pictures
 from tests.fakes.clips import make_clip
 from tests.fakes.hostile_camera import HostileCamera
-from tests.fakes.quick_daemon import QuickDaemon
+from tests.fakes.quick_daemon import ROOT, QuickDaemon
 from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
@@ -91,3 +96,45 @@ def test_a_camera_of_huge_pictures_names_its_limit_and_costs_no_other_camera(
             counted = daemon.fetch("metrics")
             assert daemon.stop() == 0
     assert 'reason="too_large"' in counted or 'reason="memory"' in counted
+
+
+def _frames_in(daemon: QuickDaemon, cameras: list[str], seconds: float) -> float:
+    """Return the frames per second that these cameras have been analysed at, together."""
+    before = sum(daemon.camera(name).frames for name in cameras)
+    time.sleep(seconds)
+    return (sum(daemon.camera(name).frames for name in cameras) - before) / seconds
+
+
+@contextlib.contextmanager
+def _hostile_server(kind: str) -> Iterator[str]:
+    """Serve a kind of `hostile_pictures` from another process, at the lowest priority."""
+    command = ["nice", "-n", "19", sys.executable, "-m", "tests.fakes.hostile_pictures", kind]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as server:  # type: ignore[call-overload] - as documented
+        yield server.stdout.readline().strip()
+        server.stdin.close()
+
+
+@pytest.mark.long
+def test_cameras_that_cost_a_processor_leave_the_others_their_share(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
+    good = ["one", "two", "three"]
+    with RtspServer() as server, contextlib.ExitStack() as stack:
+        urls = {kind: stack.enter_context(_hostile_server(kind)) for kind in hostile_pictures.KINDS}
+        for name in good:
+            server.add(name, clip)
+        rows = [f"  - {{name: {name}, url: '{server.url(name)}', rate: 3}}" for name in good]
+        with QuickDaemon(tmp_path, "\n".join(rows), **_TIMEOUTS) as daemon:
+            daemon.wait_ready(120)
+            for name in good:
+                wait_until(lambda name=name: daemon.state_of(name) == "live", 120, "all are live")
+            alone = _frames_in(daemon, good, 10)
+            rows += [f"  - {{name: {kind}, url: '{url}', rate: 3}}" for kind, url in urls.items()]
+            text = daemon.config.read_text()
+            daemon.config.write_text(text.partition("cameras:")[0] + "cameras:\n" + "\n".join(rows))
+            assert daemon.run("reload").returncode == 0
+            wait_until(lambda: daemon.camera("sliced").worker.pid is not None, 60, "it is watched")
+            time.sleep(5)
+            beside = _frames_in(daemon, good, 20)
+            assert daemon.stop() == 0
+    assert beside > 0.5 * alone

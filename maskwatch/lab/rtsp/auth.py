@@ -1,4 +1,4 @@
-"""Check a client's credentials: Basic (RFC 7617) and Digest with MD5 (RFC 2617, as cameras do)."""
+"""Check a client's credentials: Basic (RFC 7617), Digest with MD5 (RFC 2617) and SHA-256 (RFC 7616)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,18 @@ class AuthScheme(enum.Enum):
 
     BASIC = "basic"
     DIGEST = "digest"
+    DIGEST_SHA256 = "digest-sha256"
+    DIGEST_BOTH = "digest-both"  # MD5 and SHA-256 are offered, in this order
+    DIGEST_OR_BASIC = "digest-or-basic"
+
+
+_ALGORITHMS = {
+    AuthScheme.DIGEST: ("MD5",),
+    AuthScheme.DIGEST_SHA256: ("SHA-256",),
+    AuthScheme.DIGEST_BOTH: ("MD5", "SHA-256"),
+    AuthScheme.DIGEST_OR_BASIC: ("MD5",),
+}
+_WITH_BASIC = (AuthScheme.BASIC, AuthScheme.DIGEST_OR_BASIC)
 
 
 class Authenticator:
@@ -27,31 +39,43 @@ class Authenticator:
     def __init__(self, users: Mapping[str, str], scheme: AuthScheme) -> None:
         self.users = dict(users)
         self.scheme = scheme
+        self.received: list[str] = []
+        """Every Authorization header that clients have sent."""
         self._nonce = secrets.token_hex(16)
 
-    def challenge(self) -> str:
-        """Return the value of WWW-Authenticate for a reply of 401."""
-        if self.scheme is AuthScheme.BASIC:
-            return f'Basic realm="{_REALM}"'
-        return f'Digest realm="{_REALM}", nonce="{self._nonce}", algorithm=MD5'
+    def challenges(self) -> list[str]:
+        """Return the values of WWW-Authenticate for a reply of 401."""
+        basic = f'Basic realm="{_REALM}"'
+        digests = [self._digest_challenge(name) for name in _ALGORITHMS.get(self.scheme, ())]
+        return [*digests, basic] if self.scheme in _WITH_BASIC else digests
+
+    def _digest_challenge(self, algorithm: str) -> str:
+        qop = ', qop="auth"' if algorithm != "MD5" else ""
+        return f'Digest realm="{_REALM}", nonce="{self._nonce}", algorithm={algorithm}{qop}'
 
     def allows(self, method: str, authorization: str) -> bool:
         """Return whether the Authorization header is right for a user and this method."""
         if not self.users:
             return True
-        if self.scheme is AuthScheme.BASIC:
-            return any(_same(authorization, _basic(*user)) for user in self.users.items())
+        if authorization:
+            self.received.append(authorization)
+        if authorization.lower().startswith("basic "):
+            allowed = self.scheme in _WITH_BASIC
+            return allowed and any(_same(authorization, _basic(*user)) for user in self.users.items())
         return self._allows_digest(method, authorization)
 
     def _allows_digest(self, method: str, authorization: str) -> bool:
         scheme, _, rest = authorization.partition(" ")
         fields = {name: quoted or plain for name, quoted, plain in _FIELD.findall(rest)}
         password = self.users.get(fields.get("username", ""))
-        if scheme.lower() != "digest" or password is None:
+        algorithm = fields.get("algorithm", "MD5")
+        allowed = algorithm in _ALGORITHMS.get(self.scheme, ())
+        if scheme.lower() != "digest" or password is None or not allowed:
             return False
-        secret = _md5(f"{fields['username']}:{_REALM}:{password}")
-        action = _md5(f"{method}:{fields.get('uri', '')}")
-        expected = _md5(f"{secret}:{self._nonce}:{action}")
+        secret = _hash(algorithm, fields["username"], _REALM, password)
+        action = _hash(algorithm, method, fields.get("uri", ""))
+        middle = [fields.get(name, "") for name in ("nc", "cnonce", "qop") if "qop" in fields]
+        expected = _hash(algorithm, secret, self._nonce, *middle, action)
         return _same(fields.get("response", ""), expected)
 
 
@@ -63,5 +87,6 @@ def _same(actual: str, expected: str) -> bool:
     return hmac.compare_digest(actual.encode(), expected.encode())
 
 
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+def _hash(algorithm: str, *parts: str) -> str:
+    name = algorithm.replace("-", "").lower()
+    return hashlib.new(name, ":".join(parts).encode(), usedforsecurity=False).hexdigest()

@@ -47,6 +47,8 @@ class Faults:
     """The description lists only a sound track."""
     refuse: str = ""
     """The transport that is refused with 461: `tcp` or `udp`."""
+    redirect: str = ""
+    """The address to which DESCRIBE is answered with 302; empty for none. Not for `apply`."""
     clock_offset: float = 0.0
     """Seconds added to the RTP time, as when a camera's clock is set."""
 

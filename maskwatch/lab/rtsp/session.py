@@ -118,9 +118,11 @@ class Session:
         return self._mounts.authenticator.allows(request.method, authorization)
 
     async def _refuse(self, request: Request, code: int) -> None:
-        headers = {}
+        headers: dict[str, str] = {}
         if code == 401:
-            headers["WWW-Authenticate"] = self._mounts.authenticator.challenge()
+            # Several values: one line each.
+            joined = "\r\nWWW-Authenticate: ".join(self._mounts.authenticator.challenges())
+            headers["WWW-Authenticate"] = joined
             if self.mount is not None:
                 self.mount.counts.refused += 1
         await self._answer(request, code, headers)
@@ -140,6 +142,9 @@ class Session:
 
     async def _describe(self, request: Request, mount: Mount) -> None:
         mount.counts.described += 1
+        if mount.faults.redirect:
+            await self._answer(request, 302, {"Location": mount.faults.redirect})
+            return
         clip = mount.playback.described(time.monotonic())
         body = describe_without_video() if mount.faults.no_video else describe(clip)
         base = request.url.rstrip("/") + "/"

@@ -206,14 +206,14 @@ def _digest(challenge: str, user: str, password: str, method: str, uri: str) -> 
 
 def test_a_digest_login_needs_user_password_method_and_nonce_of_the_server() -> None:
     authenticator = Authenticator({"anna": "secret"}, AuthScheme.DIGEST)
-    good = _digest(authenticator.challenge(), "anna", "secret", "PLAY", "rtsp://h/x")
+    good = _digest(authenticator.challenges()[0], "anna", "secret", "PLAY", "rtsp://h/x")
     assert authenticator.allows("PLAY", good)
     assert not authenticator.allows("SETUP", good)
     assert not authenticator.allows(
-        "PLAY", _digest(authenticator.challenge(), "anna", "wrong", "PLAY", "rtsp://h/x")
+        "PLAY", _digest(authenticator.challenges()[0], "anna", "wrong", "PLAY", "rtsp://h/x")
     )
     assert not authenticator.allows(
-        "PLAY", _digest(authenticator.challenge(), "bert", "secret", "PLAY", "rtsp://h/x")
+        "PLAY", _digest(authenticator.challenges()[0], "bert", "secret", "PLAY", "rtsp://h/x")
     )
     other = Authenticator({"anna": "secret"}, AuthScheme.DIGEST)
     assert not other.allows("PLAY", good)

@@ -75,10 +75,12 @@ def server() -> Iterator[RtspServer]:
         yield server
 
 
+_FFMPEG_LOGINS = [AuthScheme.BASIC, AuthScheme.DIGEST]  # it knows no SHA-256
+
 # -- clients -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("auth", list(AuthScheme))
+@pytest.mark.parametrize("auth", _FFMPEG_LOGINS)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_ffmpeg_plays_every_codec_over_every_transport_after_every_login(
@@ -126,7 +128,7 @@ def test_an_encrypted_camera_is_played_if_its_certificate_is_trusted(
 # -- logins and paths --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("auth", list(AuthScheme))
+@pytest.mark.parametrize("auth", _FFMPEG_LOGINS)
 def test_a_wrong_password_is_refused_and_counted(clip_of: ClipOf, auth: AuthScheme) -> None:
     with RtspServer(users={"ann": "right"}, auth=auth) as server:
         server.add("hall", clip_of())
