@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from sqlalchemy import delete, exists, func, select, tuple_, update
@@ -41,6 +42,8 @@ _PICTURES = select(ChangeRow.picture).where(ChangeRow.picture.is_not(None))
 _OLDEST_MINUTES = select(OccupancyRow.camera, OccupancyRow.zone, OccupancyRow.minute).order_by(
     OccupancyRow.minute
 )
+# How many items a slice removed, and the names of their pictures.
+_Slice = tuple[int, Sequence[str | None]]
 _MINUTE_KEY = tuple_(OccupancyRow.camera, OccupancyRow.zone, OccupancyRow.minute)
 
 
@@ -129,10 +132,11 @@ class Retention:
         Raises:
             StoreError: the database cannot be used now; start a new pass later.
         """
-        yield from self._pictures()
-        yield from self._violations()
-        yield from self._incidents()
-        yield from self._minutes()
+        yield from self._pass("picture", partial(self._pictures, self._picture_excess()))
+        yield from self._pass("violation", self._violations)
+        if not self._dry_run:
+            yield from self._pass("incident", self._incidents)
+        yield from self._pass("occupancy", self._minutes)
         if self._trust_clock:
             yield from self._orphans()
         if not self._dry_run:
@@ -145,27 +149,34 @@ class Retention:
         except OverflowError:
             return _NEVER
 
-    def _count(self, kind: str, removed: int) -> bool:
-        """Count what a slice removed; return whether there may be more."""
-        self.removed[kind] += removed
-        return removed == _SLICE
+    def _pass(self, kind: str, remove: Callable[[Session, int], _Slice]) -> Iterator[None]:
+        """Run `remove` in one transaction after another, until it finds less than a slice.
 
-    # --- pictures -----------------------------------------------------------------------------------
-
-    def _pictures(self) -> Iterator[None]:
-        excess = self._picture_excess()
-        before = self._before(self._rules.pictures_days)
+        `remove` gets the number of items that earlier slices left in their place (`dry_run`).
+        """
         more, skip = True, 0
         while more:
             with self._store.database.session() as session:
-                oldest = session.scalars(self._removable.pictures.offset(skip).limit(_SLICE)).all()
-                chosen = [row for row in oldest if excess.take(row.picture_bytes) or row.at < before]
-                names = [row.picture for row in chosen if row.picture is not None]
-                skip += self._forget_pictures(session, chosen)
+                removed, pictures = remove(session, skip)
             # After the commit, when no row refers to them; after a kill here they are orphans.
-            self._unlink(names)
-            more = self._count("picture", len(chosen))
+            self._unlink(name for name in pictures if name is not None)
+            if kind in self.removed:
+                self.removed[kind] += removed
+            skip += removed if self._dry_run else 0
+            more = removed == _SLICE
             yield
+
+    # --- pictures -----------------------------------------------------------------------------------
+
+    def _pictures(self, excess: _Excess, session: Session, skip: int) -> _Slice:
+        before = self._before(self._rules.pictures_days)
+        oldest = session.scalars(self._removable.pictures.offset(skip).limit(_SLICE)).all()
+        chosen = [row for row in oldest if excess.take(row.picture_bytes) or row.at < before]
+        names = [row.picture for row in chosen]
+        if not self._dry_run:
+            ids = ChangeRow.id.in_([row.id for row in chosen])
+            session.execute(update(ChangeRow).where(ids).values(picture=None, picture_bytes=0))
+        return len(chosen), names
 
     def _picture_excess(self) -> _Excess:
         with self._store.database.session() as session:
@@ -178,14 +189,6 @@ class Retention:
             max(size - limit if limit else 0, missing),
         )
 
-    def _forget_pictures(self, session: Session, rows: Sequence[ChangeRow]) -> int:
-        """Remove the pictures from their rows; return how many rows the next slice skips."""
-        if self._dry_run:
-            return len(rows)
-        chosen = ChangeRow.id.in_([row.id for row in rows])
-        session.execute(update(ChangeRow).where(chosen).values(picture=None, picture_bytes=0))
-        return 0
-
     def _unlink(self, names: Iterable[str]) -> None:
         for name in () if self._dry_run else names:
             path = self._store.data_dir.pictures / name
@@ -197,22 +200,15 @@ class Retention:
 
     # --- rows ---------------------------------------------------------------------------------------
 
-    def _violations(self) -> Iterator[None]:
+    def _violations(self, session: Session, skip: int) -> _Slice:
         before = self._before(self._rules.violations_days)
-        more, skip = True, 0
-        while more:
-            with self._store.database.session() as session:
-                excess = self._row_excess(session, skip)
-                rows = session.execute(self._removable.violations.offset(skip).limit(_SLICE)).all()
-                ids = [row.id for row in rows if excess.take(1) or row.ended < before]
-                names = session.scalars(_PICTURES.where(ChangeRow.subject.in_(ids))).all()
-                if self._dry_run:
-                    skip += len(ids)
-                else:
-                    session.execute(delete(ViolationRow).where(ViolationRow.id.in_(ids)))
-            self._unlink(name for name in names if name is not None)
-            more = self._count("violation", len(ids))
-            yield
+        excess = self._row_excess(session, skip)
+        rows = session.execute(self._removable.violations.offset(skip).limit(_SLICE)).all()
+        ids = [row.id for row in rows if excess.take(1) or row.ended < before]
+        names = session.scalars(_PICTURES.where(ChangeRow.subject.in_(ids))).all()
+        if not self._dry_run:
+            session.execute(delete(ViolationRow).where(ViolationRow.id.in_(ids)))
+        return len(ids), names
 
     def _row_excess(self, session: Session, skipped: int) -> _Excess:
         """Return the excess of violations; pictures were removed before."""
@@ -224,32 +220,22 @@ class Retention:
         limit = self._rules.max_megabytes * _MIB
         return not self._dry_run and limit > 0 and used_bytes(session) > limit
 
-    def _incidents(self) -> Iterator[None]:
+    def _incidents(self, session: Session, _: int) -> _Slice:
         """Remove incidents by the same age as violations."""
         before = self._before(self._rules.violations_days)
         too_old = self._removable.incidents.where(IncidentRow.ended < before).limit(_SLICE)
-        more = not self._dry_run
-        while more:
-            with self._store.database.session() as session:
-                ids = session.scalars(too_old).all()
-                session.execute(delete(IncidentRow).where(IncidentRow.id.in_(ids)))
-            more = len(ids) == _SLICE
-            yield
+        ids = session.scalars(too_old).all()
+        session.execute(delete(IncidentRow).where(IncidentRow.id.in_(ids)))
+        return len(ids), ()
 
-    def _minutes(self) -> Iterator[None]:
+    def _minutes(self, session: Session, skip: int) -> _Slice:
         before = self._before(self._rules.occupancy_days)
-        more, skip = True, 0
-        while more:
-            with self._store.database.session() as session:
-                excess = _Excess(0, _SLICE if self._rows_too_large(session) else 0)
-                rows = session.execute(_OLDEST_MINUTES.offset(skip).limit(_SLICE)).all()
-                keys = [tuple(row) for row in rows if excess.take(1) or row.minute < before]
-                if self._dry_run:
-                    skip += len(keys)
-                else:
-                    session.execute(delete(OccupancyRow).where(_MINUTE_KEY.in_(keys)))
-            more = self._count("occupancy", len(keys))
-            yield
+        excess = _Excess(0, _SLICE if self._rows_too_large(session) else 0)
+        rows = session.execute(_OLDEST_MINUTES.offset(skip).limit(_SLICE)).all()
+        keys = [tuple(row) for row in rows if excess.take(1) or row.minute < before]
+        if not self._dry_run:
+            session.execute(delete(OccupancyRow).where(_MINUTE_KEY.in_(keys)))
+        return len(keys), ()
 
     # --- files and pages ----------------------------------------------------------------------------
 

@@ -80,20 +80,9 @@ _PROCESS = _closed("process", Owner)
 FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "late", "gated", "analysed")
 READING_RESULTS = ("classified", *GateReason)
 DISCONNECT_REASONS = (
-    "refused",
-    "unreachable",
-    "unauthorized",
-    "login_method",
-    "redirected",
-    "not_found",
-    "silent",
-    "garbage",
-    "no_video",
-    "too_large",
-    "ended",
-    "stalled",
-    "other",
-)
+    "refused", "unreachable", "unauthorized", "login_method", "redirected", "not_found", "silent",
+    "garbage", "no_video", "too_large", "ended", "stalled", "other",
+)  # fmt: skip
 RESTART_REASONS = ("exited", "killed", "hung", "misbehaved", "memory", "start_failed", "config")
 DELIVERY_FATES = ("accepted", "refused", "failed")
 PICTURE_FATES = ("written", "failed")
@@ -125,316 +114,248 @@ def _add(metric: Metric) -> str:
     return metric.name
 
 
-def _counter(name: str, owner: Owner, text: str, *labels: Label, unit: str = "") -> str:
-    return _add(Metric(name, MetricKind.COUNTER, owner, text, labels, unit))
+@dataclass(frozen=True, slots=True)
+class _Declare:
+    """Declares the metrics of one process; each method returns the metric's name."""
+
+    owner: Owner
+
+    def counter(self, name: str, text: str, *labels: Label, unit: str = "") -> str:
+        return _add(Metric(name, MetricKind.COUNTER, self.owner, text, labels, unit))
+
+    def gauge(self, name: str, text: str, *labels: Label, unit: str = "") -> str:
+        return _add(Metric(name, MetricKind.GAUGE, self.owner, text, labels, unit))
+
+    def seconds(self, name: str, text: str, buckets: tuple[float, ...], *labels: Label) -> str:
+        return _add(Metric(name, MetricKind.HISTOGRAM, self.owner, text, labels, "seconds", buckets))
 
 
-def _gauge(name: str, owner: Owner, text: str, *labels: Label, unit: str = "") -> str:
-    return _add(Metric(name, MetricKind.GAUGE, owner, text, labels, unit))
-
-
-def _seconds(name: str, owner: Owner, text: str, buckets: tuple[float, ...], *labels: Label) -> str:
-    return _add(Metric(name, MetricKind.HISTOGRAM, owner, text, labels, "seconds", buckets))
-
+_WORKER, _RECORDER, _SUPERVISOR = map(_Declare, Owner)
 
 # --- workers --------------------------------------------------------------------------------------
 
-FRAMES = _counter(
+FRAMES = _WORKER.counter(
     "maskwatch_frames_total",
-    Owner.WORKER,
     "Frames by fate: decoded; sampled for analysis; skipped because a newer one was available; "
     "damaged; late and therefore not decoded; gated because nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
 )
-DECODE_SECONDS = _seconds(
-    "maskwatch_decode_seconds", Owner.WORKER, "Time to decode one packet.", _STEP, _CAMERA
+DECODE_SECONDS = _WORKER.seconds(
+    "maskwatch_decode_seconds", "Time to decode one packet.", _STEP, _CAMERA
 )
-DETECT_SECONDS = _seconds(
-    "maskwatch_detect_seconds", Owner.WORKER, "Time to find the faces of one frame.", _STEP, _CAMERA
+DETECT_SECONDS = _WORKER.seconds(
+    "maskwatch_detect_seconds", "Time to find the faces of one frame.", _STEP, _CAMERA
 )
-CLASSIFY_SECONDS = _seconds(
-    "maskwatch_classify_seconds",
-    Owner.WORKER,
-    "Time to classify the faces of one frame.",
-    _STEP,
-    _CAMERA,
+CLASSIFY_SECONDS = _WORKER.seconds(
+    "maskwatch_classify_seconds", "Time to classify the faces of one frame.", _STEP, _CAMERA
 )
-CAPTURE_TO_VERDICT_SECONDS = _seconds(
+CAPTURE_TO_VERDICT_SECONDS = _WORKER.seconds(
     "maskwatch_capture_to_verdict_seconds",
-    Owner.WORKER,
     "From the arrival of the deciding frame to the verdict.",
     _LATENCY,
     _CAMERA,
 )
-RECORD_SECONDS = _seconds(
+RECORD_SECONDS = _WORKER.seconds(
     "maskwatch_record_seconds",
-    Owner.WORKER,
     "From handing a change to the recorder to its acknowledgement.",
     _LATENCY,
     _CAMERA,
 )
-DECISION_SECONDS = _seconds(
+DECISION_SECONDS = _WORKER.seconds(
     "maskwatch_decision_seconds",
-    Owner.WORKER,
     "From the first sight of a person to the verdict about them.",
     _DECISION,
     _CAMERA,
 )
-FACES = _counter(
-    "maskwatch_faces_total", Owner.WORKER, "Faces found in frames, static ones included.", _CAMERA
-)
-READINGS = _counter(
+FACES = _WORKER.counter("maskwatch_faces_total", "Faces found in frames, static ones included.", _CAMERA)
+READINGS = _WORKER.counter(
     "maskwatch_readings_total",
-    Owner.WORKER,
     "Faces by result: classified, or the reason for which the quality gate rejected them.",
     _CAMERA,
     _closed("result", READING_RESULTS),
 )
-PEOPLE = _counter(
-    "maskwatch_people_total",
-    Owner.WORKER,
-    "Ended visits of people by final verdict.",
-    _CAMERA,
-    _ZONE,
-    _VERDICT,
+PEOPLE = _WORKER.counter(
+    "maskwatch_people_total", "Ended visits of people by final verdict.", _CAMERA, _ZONE, _VERDICT
 )
-PEOPLE_PRESENT = _gauge("maskwatch_people_present", Owner.WORKER, "People in view now.", _CAMERA)
-VIOLATIONS = _counter(
-    "maskwatch_violations_total", Owner.WORKER, "Violations opened.", _CAMERA, _ZONE, _VIOLATION_VERDICT
+PEOPLE_PRESENT = _WORKER.gauge("maskwatch_people_present", "People in view now.", _CAMERA)
+VIOLATIONS = _WORKER.counter(
+    "maskwatch_violations_total", "Violations opened.", _CAMERA, _ZONE, _VIOLATION_VERDICT
 )
-VIOLATIONS_OPEN = _gauge(
-    "maskwatch_violations_open", Owner.WORKER, "Violations that are not closed yet.", _CAMERA
+VIOLATIONS_OPEN = _WORKER.gauge(
+    "maskwatch_violations_open", "Violations that are not closed yet.", _CAMERA
 )
-UPDATES_HELD = _counter(
-    "maskwatch_updates_held_total",
-    Owner.WORKER,
-    "Updates of violations that the cooldown held back.",
-    _CAMERA,
+UPDATES_HELD = _WORKER.counter(
+    "maskwatch_updates_held_total", "Updates of violations that the cooldown held back.", _CAMERA
 )
-CHANGES_UNACKNOWLEDGED = _gauge(
-    "maskwatch_changes_unacknowledged",
-    Owner.WORKER,
-    "Changes that the recorder has not acknowledged yet.",
-    _CAMERA,
+CHANGES_UNACKNOWLEDGED = _WORKER.gauge(
+    "maskwatch_changes_unacknowledged", "Changes that the recorder has not acknowledged yet.", _CAMERA
 )
-CHANGES_DROPPED = _counter(
+CHANGES_DROPPED = _WORKER.counter(
     "maskwatch_changes_dropped_total",
-    Owner.WORKER,
     "Changes dropped because too many waited for the recorder.",
     _CAMERA,
 )
-DISCONNECTS = _counter(
+DISCONNECTS = _WORKER.counter(
     "maskwatch_camera_disconnects_total",
-    Owner.WORKER,
     "Connections that failed or ended, by reason.",
     _CAMERA,
     _closed("reason", DISCONNECT_REASONS),
 )
-BACKOFF_SECONDS = _gauge(
+BACKOFF_SECONDS = _WORKER.gauge(
     "maskwatch_camera_backoff_seconds",
-    Owner.WORKER,
     "Length of the current pause before the next attempt to connect; 0 if there is none.",
     _CAMERA,
     unit="seconds",
 )
-MODEL_INFO = _gauge(
-    "maskwatch_model_info", Owner.WORKER, "The mask model in use; always 1.", _CAMERA, _MODEL
-)
+MODEL_INFO = _WORKER.gauge("maskwatch_model_info", "The mask model in use; always 1.", _CAMERA, _MODEL)
 
 # --- recorder -------------------------------------------------------------------------------------
 
-CHANGES_RECORDED = _counter(
-    "maskwatch_changes_recorded_total",
-    Owner.RECORDER,
-    "Changes committed to the database, by kind.",
-    _CHANGE,
+CHANGES_RECORDED = _RECORDER.counter(
+    "maskwatch_changes_recorded_total", "Changes committed to the database, by kind.", _CHANGE
 )
-COMMIT_SECONDS = _seconds(
-    "maskwatch_commit_seconds",
-    Owner.RECORDER,
-    "Time to write a change and its picture to disk, fsyncs included.",
-    _DISK,
+COMMIT_SECONDS = _RECORDER.seconds(
+    "maskwatch_commit_seconds", "Time to write a change and its picture to disk, fsyncs included.", _DISK
 )
-PICTURES = _counter(
-    "maskwatch_pictures_total",
-    Owner.RECORDER,
-    "Pictures of violations by fate.",
-    _closed("fate", PICTURE_FATES),
+PICTURES = _RECORDER.counter(
+    "maskwatch_pictures_total", "Pictures of violations by fate.", _closed("fate", PICTURE_FATES)
 )
-ALERTS = _counter(
+ALERTS = _RECORDER.counter(
     "maskwatch_alerts_total",
-    Owner.RECORDER,
     "Finished attempts to deliver an alert, by sink and fate.",
     _SINK,
     _closed("fate", DELIVERY_FATES),
 )
-CAPTURE_TO_PUBLISH_SECONDS = _seconds(
+CAPTURE_TO_PUBLISH_SECONDS = _RECORDER.seconds(
     "maskwatch_capture_to_publish_seconds",
-    Owner.RECORDER,
     "From the arrival of the frame that caused a change to the acknowledgement of its alert.",
     _LATENCY,
     _SINK,
 )
-OUTBOX_PENDING = _gauge(
-    "maskwatch_outbox_pending", Owner.RECORDER, "Alerts that are not delivered yet.", _SINK
-)
-OUTBOX_OLDEST_SECONDS = _gauge(
+OUTBOX_PENDING = _RECORDER.gauge("maskwatch_outbox_pending", "Alerts that are not delivered yet.", _SINK)
+OUTBOX_OLDEST_SECONDS = _RECORDER.gauge(
     "maskwatch_outbox_oldest_seconds",
-    Owner.RECORDER,
     "Age of the oldest alert that is not delivered yet; 0 if there is none.",
     _SINK,
     unit="seconds",
 )
-OUTBOX_PARKED = _gauge(
-    "maskwatch_outbox_parked", Owner.RECORDER, "Alerts that the sink rejected permanently.", _SINK
+OUTBOX_PARKED = _RECORDER.gauge(
+    "maskwatch_outbox_parked", "Alerts that the sink rejected permanently.", _SINK
 )
-SINK_READY = _gauge(
-    "maskwatch_sink_ready", Owner.RECORDER, "1 while the sink accepts deliveries, else 0.", _SINK
+SINK_READY = _RECORDER.gauge(
+    "maskwatch_sink_ready", "1 while the sink accepts deliveries, else 0.", _SINK
 )
-CHANGES_SILENCED = _counter(
+CHANGES_SILENCED = _RECORDER.counter(
     "maskwatch_changes_silenced_total",
-    Owner.RECORDER,
     "Changes that were stored but not sent because the camera is snoozed.",
     _CAMERA,
 )
-CAMERA_SNOOZED = _gauge(
+CAMERA_SNOOZED = _RECORDER.gauge(
     "maskwatch_camera_snoozed",
-    Owner.RECORDER,
     "1 while the camera is snoozed: its new violations are stored but not sent; else 0.",
     _CAMERA,
 )
-ALERTS_UNSTORED = _gauge(
-    "maskwatch_alerts_unstored", Owner.RECORDER, "Changes held in memory only because the disk is full."
+ALERTS_UNSTORED = _RECORDER.gauge(
+    "maskwatch_alerts_unstored", "Changes held in memory only because the disk is full."
 )
-STORE_BYTES = _gauge(
+STORE_BYTES = _RECORDER.gauge(
     "maskwatch_store_bytes",
-    Owner.RECORDER,
     "Bytes in use by part; for the database, its used pages.",
     _closed("part", STORE_PARTS),
     unit="bytes",
 )
-STORE_FREE_BYTES = _gauge(
-    "maskwatch_store_free_bytes",
-    Owner.RECORDER,
-    "Bytes free on the file system of the data directory.",
-    unit="bytes",
+STORE_FREE_BYTES = _RECORDER.gauge(
+    "maskwatch_store_free_bytes", "Bytes free on the file system of the data directory.", unit="bytes"
 )
-STORE_RESERVE_BYTES = _gauge(
-    "maskwatch_store_reserve_bytes",
-    Owner.RECORDER,
-    "Bytes still reserved for rows when the disk is full.",
-    unit="bytes",
+STORE_RESERVE_BYTES = _RECORDER.gauge(
+    "maskwatch_store_reserve_bytes", "Bytes still reserved for rows when the disk is full.", unit="bytes"
 )
-STORE_ERROR_COUNT = _counter(
+STORE_ERROR_COUNT = _RECORDER.counter(
     "maskwatch_store_errors_total",
-    Owner.RECORDER,
     "Failed writes to the store, by reason.",
     _closed("reason", STORE_ERRORS),
 )
-RETENTION_LAST_SUCCESS = _gauge(
+RETENTION_LAST_SUCCESS = _RECORDER.gauge(
     "maskwatch_retention_last_success_timestamp_seconds",
-    Owner.RECORDER,
     "Unix time of the end of the last complete pass of retention.",
     unit="seconds",
 )
-RETENTION_SECONDS = _seconds(
-    "maskwatch_retention_seconds", Owner.RECORDER, "Time of one pass of retention.", _PASS
+RETENTION_SECONDS = _RECORDER.seconds(
+    "maskwatch_retention_seconds", "Time of one pass of retention.", _PASS
 )
-RETENTION_REMOVED = _counter(
+RETENTION_REMOVED = _RECORDER.counter(
     "maskwatch_retention_removed_total",
-    Owner.RECORDER,
     "Items that retention removed, by kind.",
     _closed("kind", RETENTION_KINDS),
 )
-INCIDENTS = _counter(
-    "maskwatch_incidents_total", Owner.RECORDER, "Incidents opened, by kind.", _INCIDENT
-)
-INCIDENTS_OPEN = _gauge(
-    "maskwatch_incidents_open", Owner.RECORDER, "Open incidents, by kind.", _INCIDENT
-)
+INCIDENTS = _RECORDER.counter("maskwatch_incidents_total", "Incidents opened, by kind.", _INCIDENT)
+INCIDENTS_OPEN = _RECORDER.gauge("maskwatch_incidents_open", "Open incidents, by kind.", _INCIDENT)
 
 # --- supervisor -----------------------------------------------------------------------------------
 
-BUILD_INFO = _gauge("maskwatch_build_info", Owner.SUPERVISOR, "The running version; always 1.", _VERSION)
-START_TIME = _gauge(
-    "maskwatch_start_timestamp_seconds",
-    Owner.SUPERVISOR,
-    "Unix time at which the daemon started.",
-    unit="seconds",
+BUILD_INFO = _SUPERVISOR.gauge("maskwatch_build_info", "The running version; always 1.", _VERSION)
+START_TIME = _SUPERVISOR.gauge(
+    "maskwatch_start_timestamp_seconds", "Unix time at which the daemon started.", unit="seconds"
 )
-CAMERA_STATE = _gauge(
+CAMERA_STATE = _SUPERVISOR.gauge(
     "maskwatch_camera_state",
-    Owner.SUPERVISOR,
     "1 for the camera's current state, 0 for every other state.",
     _CAMERA,
     _STATE,
 )
-CAMERA_LAST_FRAME = _gauge(
+CAMERA_LAST_FRAME = _SUPERVISOR.gauge(
     "maskwatch_camera_last_frame_timestamp_seconds",
-    Owner.SUPERVISOR,
     "Unix time at which the newest processed frame arrived.",
     _CAMERA,
     unit="seconds",
 )
-RESTARTS = _counter(
+RESTARTS = _SUPERVISOR.counter(
     "maskwatch_process_restarts_total",
-    Owner.SUPERVISOR,
     "Restarts of processes, by reason.",
     _PROCESS,
     _OF_CAMERA,
     _closed("reason", RESTART_REASONS),
 )
-RESIDENT_MEMORY = _gauge(
+RESIDENT_MEMORY = _SUPERVISOR.gauge(
     "maskwatch_process_resident_memory_bytes",
-    Owner.SUPERVISOR,
     "Resident memory of each process.",
     _PROCESS,
     _OF_CAMERA,
     unit="bytes",
 )
-CPU_SECONDS = _counter(
+CPU_SECONDS = _SUPERVISOR.counter(
     "maskwatch_process_cpu_seconds_total",
-    Owner.SUPERVISOR,
     "Processor time, user and system, of each process.",
     _PROCESS,
     _OF_CAMERA,
     unit="seconds",
 )
-OPEN_FDS = _gauge(
-    "maskwatch_process_open_fds",
-    Owner.SUPERVISOR,
-    "Open file descriptors of each process.",
-    _PROCESS,
-    _OF_CAMERA,
+OPEN_FDS = _SUPERVISOR.gauge(
+    "maskwatch_process_open_fds", "Open file descriptors of each process.", _PROCESS, _OF_CAMERA
 )
-RELOADS = _counter(
+RELOADS = _SUPERVISOR.counter(
     "maskwatch_config_reloads_total",
-    Owner.SUPERVISOR,
     "Reloads of the configuration by result.",
     _closed("result", RELOAD_RESULTS),
 )
-RELOAD_OK = _gauge(
+RELOAD_OK = _SUPERVISOR.gauge(
     "maskwatch_config_last_reload_successful",
-    Owner.SUPERVISOR,
     "1 if the last reload was accepted, 0 if the file was rejected and the old configuration runs on.",
 )
-RELOAD_TIME = _gauge(
+RELOAD_TIME = _SUPERVISOR.gauge(
     "maskwatch_config_last_reload_success_timestamp_seconds",
-    Owner.SUPERVISOR,
     "Unix time at which the running configuration was loaded.",
     unit="seconds",
 )
-COMMANDS = _counter(
+COMMANDS = _SUPERVISOR.counter(
     "maskwatch_commands_total",
-    Owner.SUPERVISOR,
     "Commands by verb and result.",
     _closed("verb", COMMAND_VERBS),
     _closed("result", COMMAND_RESULTS),
 )
-SAMPLES_REJECTED = _counter(
+SAMPLES_REJECTED = _SUPERVISOR.counter(
     "maskwatch_samples_rejected_total",
-    Owner.SUPERVISOR,
     "Samples of child processes that were rejected because the catalogue does not allow them.",
     _PROCESS,
 )
