@@ -19,6 +19,9 @@ class TokenBucket:
         self._filled_at = now
         return self._tokens
 
+    def is_full(self, now: float) -> bool:
+        return self.available(now) >= self._capacity
+
     def take(self, amount: float, now: float) -> bool:
         """Take `amount` if it is available; return whether it was."""
         if self.available(now) < amount:

@@ -171,12 +171,12 @@ def _listen(path: Path) -> socket.socket:
 class _Worker:
     """One connection, and the process and camera at its other end."""
 
-    def __init__(self, pid: int, owner: str, now: float) -> None:
+    def __init__(self, pid: int, owner: str, bucket: TokenBucket, now: float) -> None:
         self.pid = pid
         self.owner = owner
         self.camera = ""
         self.connected_at = now
-        self.bucket = TokenBucket(_BYTES_PER_SECOND, _BURST_BYTES, now)
+        self.bucket = bucket
         self.connection: _Connection
 
 
@@ -239,6 +239,7 @@ class WorkerConnections:
         self._key = key
         self._clock = clock
         self._workers: list[_Worker] = []
+        self._buckets: dict[str, TokenBucket] = {}
         self._last_seen: dict[str, float] = {}
         self._started = clock.monotonic()
         self._listener = _listen(path)
@@ -247,6 +248,7 @@ class WorkerConnections:
     def stay_reachable(self) -> None:
         """Listen again if the socket was removed, or if no connection could be accepted for a while."""
         self._end_ungreeted()
+        self._drop_full_buckets()
         if self._path.exists():
             self._loop.watch(self._listener, self._accept)
             return
@@ -267,6 +269,12 @@ class WorkerConnections:
             if worker.connected_at <= due and not worker.connection.paused:
                 _log.error("process %d connected to the recorder and sent no greeting", worker.pid)
                 worker.connection.close()
+
+    def _drop_full_buckets(self) -> None:
+        now, connected = self._clock.monotonic(), {worker.owner for worker in self._workers}
+        for owner, bucket in list(self._buckets.items()):
+            if owner not in connected and bucket.is_full(now):
+                del self._buckets[owner]
 
     def _close_listener(self) -> None:
         self._loop.unwatch(self._listener)
@@ -297,8 +305,10 @@ class WorkerConnections:
         self._workers.append(self._connected(sock, pid))
 
     def _connected(self, sock: socket.socket, pid: int) -> _Worker:
-        owner = f"{self._run}/{process_identity(pid)}"
-        worker = _Worker(pid, owner, self._clock.monotonic())
+        owner, now = f"{self._run}/{process_identity(pid)}", self._clock.monotonic()
+        # One bucket for all connections of a process: a new connection must not fill it.
+        new = TokenBucket(_BYTES_PER_SECOND, _BURST_BYTES, now)
+        worker = _Worker(pid, owner, self._buckets.setdefault(owner, new), now)
         worker.connection = _Connection(
             sock,
             self._loop,
@@ -306,6 +316,8 @@ class WorkerConnections:
             on_end=partial(self._ended, worker),
             on_misbehaviour=partial(self._events.misbehaved, pid),
         )
+        if worker.bucket.available(now) < 0:
+            worker.connection.pause()
         return worker
 
     def _ended(self, worker: _Worker) -> None:
@@ -334,10 +346,13 @@ class WorkerConnections:
         camera = hello.camera
         if worker.camera or not is_worker_token(hello.token, self._key, camera):
             raise WireError(f"a worker of {camera[:64]!r} without its token")
-        # What a former worker of the camera sent must be read before its violations are closed.
+        # What a former worker of the camera sent must be read before its violations are closed. A
+        # process that sends too much must not have more read by greeting again.
+        within_rate = worker.bucket.available(self._clock.monotonic()) >= 0
         for other in [w for w in self._workers if w.camera == camera and w is not worker]:
-            other.connection.resume()
-            other.connection.drain()
+            if within_rate or other.owner != worker.owner:
+                other.connection.resume()
+                other.connection.drain()
             other.connection.close()
         worker.camera = camera
         self.newcomers.append(Newcomer(camera, worker.owner))

@@ -8,7 +8,14 @@ import random
 FULL = 600.0
 """The duration in seconds that the counts are for; a shorter storm needs its share of them."""
 KILLS = ("worker", "recorder", "supervisor")
-MIN_FAULTS = {"worker": 50, "recorder": 50, "supervisor": 50, "inside record": 10, "clock": 10}
+MIN_FAULTS = {
+    "worker": 50,
+    "recorder": 50,
+    "supervisor": 50,
+    "inside record": 10,
+    "clock": 10,
+    "peer": 60,
+}
 MIN_VIOLATIONS = 500
 MIN_VISITS = 50
 """Visits in healthy time; a share of fewer visits means little."""
@@ -21,6 +28,7 @@ _PLANNED = {
     "broker": 15,
     "disk": 8,
     "clock": 16,
+    "peer": 80,
 }
 # Between two phases of faults, every camera recovers and sees visits.
 PHASE = 16.0

@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from maskwatch.ipc.control import CONTROL_SOCKET
 from maskwatch.lab.evaluation.matching import DueVisit, ReportedVisit
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, expected_events
 from maskwatch.lab.rtsp import RtspServer
@@ -24,6 +25,7 @@ from tests.chaos.leftovers import Leftovers
 from tests.chaos.reconciliation import read_journal
 from tests.chaos.schedule import CALM, PHASE, make_schedule
 from tests.fakes.faked_clock import FakedClock
+from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.journaling_worker import journal_environment
 from tests.fakes.waiting import wait_until
 
@@ -57,6 +59,7 @@ class Storm:
         self.leftovers = Leftovers(folder / "tmp")
         self.daemon = make_daemon(folder, self.server, self.broker, env | self.leftovers.env)
         self.health = Health(self.daemon)
+        self._peers = self.rng.sample(list(PEERS), len(PEERS))
         self._hours = self.rng.sample(_HOURS, len(_HOURS))
         self.done: Counter[str] = Counter()
         self._repairs: list[tuple[float, Callable[[], None]]] = []
@@ -162,6 +165,17 @@ class Storm:
         if not self._hours:
             return False
         self.clock.jump_to(self._hours.pop() * 3600)
+        return True
+
+    def _peer(self) -> bool:
+        """Have the next hostile peer connect to the recorder's and to the control socket."""
+        peer = PEERS[self._peers[self.done["peer"] % len(self._peers)]]
+        try:
+            for name in ("recorder.sock", CONTROL_SOCKET):
+                with connected(peer, self.daemon.runtime / name):
+                    pass
+        except OSError:
+            return False  # the daemon is being restarted
         return True
 
     def _later(self, seconds: float, repair: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+_FRAMED = frozenset({"wire", "recorder", "supervisor"})
 _HEADER = struct.Struct(">II")
 _EXTREME_VALUES: tuple[object, ...] = (
     *(
@@ -25,6 +26,7 @@ _EXTREME_VALUES: tuple[object, ...] = (
         -(2**63),
         2**64,
         10**30,
+        10**400,
         0.5,
         -0.0,
         1e308,
@@ -51,14 +53,14 @@ def mutate(name: str, data: bytes, rng: random.Random) -> bytes | None:
         made = json.dumps(whole[0] if whole else None).encode()
     except RecursionError:
         return None
-    if name == "wire":
+    if name in _FRAMED:
         head = _HEADER.pack(len(made), len(tail))
     return head + made + tail
 
 
 def _parts(name: str, data: bytes) -> tuple[bytes, bytes, bytes]:
     """Return the bytes before the JSON, the JSON, and the bytes after it."""
-    if name == "wire" and len(data) >= _HEADER.size:
+    if name in _FRAMED and len(data) >= _HEADER.size:
         length, _ = _HEADER.unpack_from(data)
         end = _HEADER.size + int(length)
         return data[: _HEADER.size], data[_HEADER.size : end], data[end:]
@@ -117,7 +119,7 @@ def _nudge(rng: random.Random, places: list[Place]) -> None:
         case bool(value):
             holder[key] = not value
         case int() | float() as value:
-            holder[key] = rng.choice([-value, value + 1, value * 2, value * 1e6])
+            holder[key] = rng.choice([-value, value + 1, value * 2, value * 1_000_000])
         case str(value) if value:
             at = rng.randrange(len(value))
             holder[key] = (

@@ -58,9 +58,11 @@ from maskwatch.secrets import Secret
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.queries import Filter, event_detail, events, inventory, read_session
 from maskwatch.store.store import open_store
-from maskwatch.telemetry.meter import Meter, MetricsSnapshot, Sample
+from maskwatch.telemetry.catalogue import FRAMES, METRICS
+from maskwatch.telemetry.meter import HistogramSample, Meter, MetricsSnapshot, Sample
 from maskwatch.vision.manifest import default_manifest, read_manifest
 from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
+from tests.fuzz.peers import to_recorder, to_supervisor
 
 _ROOT = Path(__file__).resolve().parents[2]
 _DEEP = b"[" * 3000 + b"]" * 3000
@@ -68,7 +70,12 @@ _START = b"\x00\x00\x01"
 _KEY = Secret("A" * 43 + "=")
 _PICTURES = frozenset({"with_mask/1.png"})
 _NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-_COUNTS = MetricsSnapshot((Sample("a", (("camera", "door"),), 1.0),), ())
+_STEP = METRICS["maskwatch_decode_seconds"]
+_BUCKETS = (1,) * (len(_STEP.buckets) + 1)
+_COUNTS = MetricsSnapshot(
+    (Sample(FRAMES, (("camera", "door"), ("fate", "late")), 1.0), Sample("a", (), 1.0)),
+    (HistogramSample(_STEP.name, (("camera", "door"),), _STEP.buckets, _BUCKETS, 1.0),),
+)
 _MESSAGES: tuple[msgspec.Struct, ...] = (
     *(Ready(), Metrics(snapshot=_COUNTS), Stop(grace=1.0), Command(id="1", verb="snooze")),
     Configure(config=Config(cameras=()), recorder="/run/r"),
@@ -83,6 +90,12 @@ _MESSAGES: tuple[msgspec.Struct, ...] = (
     ),
     *(WorkerHello(camera="door"), Record(change=change()), CommandResult(id="1", ok=True)),
     *(SnapshotTaken(command="1", camera="door", at=_NOON), IncidentChanged(incident=incident())),
+    OccupancyCounted(minute=OccupancyMinute("door", "", _NOON, 3, 2, 1, 1, 0, 1, 2)),
+)
+_FROM_WORKER = (
+    Record(change=change()),
+    Record(change=change(2, 2, closed=True)),
+    SnapshotTaken(command="1", camera="door", at=_NOON),
     OccupancyCounted(minute=OccupancyMinute("door", "", _NOON, 3, 2, 1, 1, 0, 1, 2)),
 )
 _TRUTH = (
@@ -117,6 +130,8 @@ TARGETS: dict[str, list[bytes]] = {
         b"\x00\x00\x17\x70\x00\x00\x00\x00" + _DEEP,
         b"\xff" * 8,
     ],
+    "recorder": [encode_frame(message, b"\xff\xd8\xff") for message in _FROM_WORKER],
+    "supervisor": [encode_frame(message) for message in _MESSAGES if not isinstance(message, Configure)],
     "nal": [
         _START + b"\x67\x42\xc0\x1e\xd9\x00\xa0\x47\xfe\x88" + _START + b"\x68\xce\x3c\x80",
         _START + b"\x65\x88\x84" + _START + b"\x41\x9a\x24",
@@ -297,6 +312,8 @@ _READERS: dict[str, Callable[[bytes], object]] = {
     "command": _parse_payload,
     "handler": _handler,
     "wire": _wire,
+    "recorder": to_recorder,
+    "supervisor": to_supervisor,
     "nal": _nal,
     "manifest": _file(read_manifest, ManifestError),
     "truth": _file(Truth.load, DataError),

@@ -174,3 +174,21 @@ def test_without_descriptors_the_recorder_waits_and_accepts_again_later(
         sock.sendall(encode(WorkerHello(camera="door", token=worker_token(KEY, "door").reveal())))
         harness.turn()
         assert [newcomer.camera for newcomer in harness.workers.newcomers] == ["door"]
+
+
+def test_another_connection_of_a_process_does_not_refill_its_bucket(
+    harness: ConnectionsHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_bytes = worker_connections._MESSAGE_BYTES
+    monkeypatch.setattr(worker_connections, "_BURST_BYTES", 3 * message_bytes)
+    for _ in range(8):
+        with harness.connect("door") as sock:
+            sock.sendall(encode(OccupancyCounted(minute=MINUTE)))
+            harness.turn()
+        harness.turn()
+    assert len(harness.minutes) < 4
+    for _ in range(8):
+        harness.clock.advance(3600)
+        harness.turn()
+    harness.workers.stay_reachable()
+    assert harness.workers._buckets == {}
