@@ -40,8 +40,8 @@ def is_proof(given: str, token: Secret, challenge: str, request: bytes) -> bool:
     return hmac.compare_digest(given.encode(), proof(token, challenge, request).encode())
 
 
-def write_token(path: Path, token: Secret, mode: int) -> None:
-    """Write the token to a new file; one of a former run is replaced.
+def write_token(path: Path, token: Secret, group: int | None) -> None:
+    """Write the token to a new file, which `group` may read; one of a former run is replaced.
 
     Raises:
         OSError: it cannot be written.
@@ -50,7 +50,9 @@ def write_token(path: Path, token: Secret, mode: int) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(f"{token.reveal()}\n")
-        os.fchmod(fd, mode)
+        if group is not None:
+            os.fchown(fd, -1, group)
+            os.fchmod(fd, 0o640)
 
 
 def read_token(path: Path) -> Secret:
@@ -59,11 +61,11 @@ def read_token(path: Path) -> Secret:
         return Secret(file.read(_MAX_BYTES).decode("ascii", "replace").strip())
 
 
-def group_mode(directory: Path) -> int:
-    """Return the mode bits that the group gets of what controls the daemon: none, or read and write.
+def controlling_group(directory: Path) -> int | None:
+    """Return the id of the group that may control the daemon, if there is one.
 
-    The group may control the daemon where the directory is open to it, and closed to all others
-    (mode 0710 or 0750): whoever sets that does so on purpose.
+    It is the group of the runtime directory where that is open to it, and closed to all others (mode
+    0710 or 0750): whoever sets that does so on purpose.
     """
-    mode = stat.S_IMODE(directory.stat().st_mode)
-    return 0o060 if mode & 0o017 == 0o010 else 0
+    status = directory.stat()
+    return status.st_gid if stat.S_IMODE(status.st_mode) & 0o017 == 0o010 else None

@@ -14,7 +14,7 @@ from maskwatch.errors import ConfigError, ControlError
 from maskwatch.ipc.control import Answer, Refused, Request, decode_proof, decode_request, encode_line
 from maskwatch.ipc.control_token import (
     TOKEN_FILE,
-    group_mode,
+    controlling_group,
     is_proof,
     new_challenge,
     new_token,
@@ -71,9 +71,12 @@ class ControlServer:
             self._path.unlink(missing_ok=True)
             # The supervisor's umask makes it 0600 from the first moment.
             listener.bind(str(self._path))
-            for_group = group_mode(self._path.parent)
-            write_token(self._token_path, self._token, 0o600 | for_group & 0o040)
-            self._path.chmod(0o600 | for_group)
+            group = controlling_group(self._path.parent)
+            write_token(self._token_path, self._token, group)
+            self._path.chmod(0o600)
+            if group is not None:
+                os.chown(self._path, -1, group)
+                self._path.chmod(0o660)
         except OSError as error:
             listener.close()
             raise ConfigError(

@@ -169,14 +169,14 @@ class Storm:
 
     def _peer(self) -> bool:
         """Have the next hostile peer connect to the recorder's and to the control socket."""
-        peer = PEERS[self._peers[self.done["peer"] % len(self._peers)]]
-        try:
-            for name in ("recorder.sock", CONTROL_SOCKET):
-                with connected(peer, self.daemon.runtime / name):
-                    pass
-        except OSError:
-            return False  # the daemon is being restarted
-        return True
+        peer, reached = PEERS[self._peers[self.done["peer"] % len(self._peers)]], False
+        for name in ("recorder.sock", CONTROL_SOCKET):
+            with (
+                contextlib.suppress(OSError),  # its process is being restarted
+                connected(peer, self.daemon.runtime / name),
+            ):
+                reached = True
+        return reached
 
     def _later(self, seconds: float, repair: Callable[[], None]) -> None:
         self._repairs.append((time.monotonic() + seconds, repair))

@@ -8,10 +8,12 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -43,9 +45,16 @@ class ServerThread:
         self.loop = asyncio.new_event_loop()
         self.senders: list[str] = []
         self.server = ControlServer(path, self.handle, *arguments)
-        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         self.do(self.server.start())
+
+    @classmethod
+    def in_folder(cls, folder: str, mode: int) -> Self:
+        """Serve in a directory of this mode and of the group `GROUP`."""
+        os.chown(folder, 0, GROUP)
+        Path(folder).chmod(mode)
+        return cls(Path(folder) / "control.sock")
 
     def do(self, work: object) -> None:
         asyncio.run_coroutine_threadsafe(work, self.loop).result(10)  # type: ignore[arg-type]  # always a coroutine
@@ -270,3 +279,41 @@ def test_a_directory_that_cannot_be_used_is_a_clear_error(tmp_path: Path) -> Non
     missing = ControlServer(tmp_path / "no" / "control.sock", None)  # type: ignore[arg-type]  # never called
     with pytest.raises(ConfigError, match="cannot listen"):
         asyncio.run(missing.start())
+
+
+OTHER, GROUP = 65534, 12345
+AS_OTHER_USER = f"""
+import os, sys
+from pathlib import Path
+from maskwatch.errors import ControlError
+from maskwatch.ipc.control import RunCommand, ask
+os.setgroups([])
+os.setgid(int(sys.argv[2]))
+os.setuid({OTHER})
+try:
+    print(ask(Path(sys.argv[1]), RunCommand(verb="enable"), timeout=5))
+except ControlError as error:
+    print(error)
+"""
+
+
+def answer_to_other_user(mode: int, group: int) -> str:
+    """Return the answer to a user without rights, of this group, and the directory's group and mode."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(ServerThread.in_folder(folder, mode)) as running,
+    ):
+        command = [sys.executable, "-c", AS_OTHER_USER, str(running.path), str(group)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return done.stdout
+
+
+@pytest.mark.parametrize(("mode", "group"), [(0o700, GROUP), (0o755, GROUP), (0o710, OTHER)])
+def test_another_user_is_refused_and_learns_what_to_do(mode: int, group: int) -> None:
+    if os.geteuid() == 0:  # only root becomes another user
+        assert "permission denied. The daemon obeys root" in answer_to_other_user(mode, group)
+
+
+def test_a_member_of_the_group_of_the_runtime_directory_is_answered() -> None:
+    if os.geteuid() == 0:
+        assert "CommandDone(ok=True" in answer_to_other_user(0o710, GROUP)
