@@ -49,7 +49,9 @@ def for_worker(config: Config, camera: str) -> Config:
     """
     for candidate in config.cameras:
         if candidate.name == camera:
-            mqtt = msgspec.structs.replace(config.mqtt, username="", password=_NONE)
+            mqtt = msgspec.structs.replace(
+                config.mqtt, username="", password=_NONE, client_key_password=_NONE
+            )
             links = msgspec.structs.replace(config.links, enabled=False, key=_NONE)
             return msgspec.structs.replace(
                 config, cameras=(candidate,), mqtt=mqtt, people=(), links=links

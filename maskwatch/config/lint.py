@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import msgspec
 
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
@@ -18,6 +21,9 @@ _READABLE_BY_OTHERS = 0o044
 def lint(config: Config, path: Path, diagnostics: Diagnostics) -> None:
     """Add every warning about `config`, which was read from `path` without problems."""
     _secrets_in_file(path, diagnostics)
+    for key, secret in _secrets(config, ()):
+        if secret.reveal() != secret.reveal().strip():
+            diagnostics.add_warning(key, "begins or ends with a blank", "remove it, unless it is meant")
     for index, camera in enumerate(config.cameras):
         _camera(("cameras", index), camera, diagnostics)
     if config.mqtt.enabled:
@@ -27,6 +33,19 @@ def lint(config: Config, path: Path, diagnostics: Diagnostics) -> None:
         _links(config, diagnostics)
     if not any(camera.enabled for camera in config.cameras):
         diagnostics.add_warning(("cameras",), "no camera is enabled: nothing would be watched")
+
+
+def _secrets(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Secret]]:
+    """Yield every secret of a section with its key path."""
+    match value:
+        case Secret():
+            yield path, value
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                yield from _secrets(getattr(value, name), (*path, name))
+        case tuple():
+            for index, item in enumerate(value):
+                yield from _secrets(item, (*path, index))
 
 
 def _secrets_in_file(path: Path, diagnostics: Diagnostics) -> None:

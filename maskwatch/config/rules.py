@@ -25,6 +25,7 @@ from maskwatch.config.schema import (
 )
 from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
+from maskwatch.config.tls import TlsFileError, client_context
 from maskwatch.files import MIB, open_regular
 from maskwatch.secrets import Secret
 
@@ -138,6 +139,19 @@ class _Rules:
             if name and not mqtt.tls and not self._diagnostics.has_problem((*path, "tls")):
                 self._report((*path, key), "has no effect without `tls: true`")
             self.file((*path, key), name)
+        self._tls_files(path, mqtt)
+
+    def _tls_files(self, path: KeyPath, mqtt: MqttConfig) -> None:
+        """The files can be used as the recorder will use them."""
+        keys = [(*path, key) for key, _ in _certificates(mqtt)]
+        if not (mqtt.enabled and mqtt.tls and self._files) or any(
+            map(self._diagnostics.has_problem, keys)
+        ):
+            return
+        try:
+            client_context(mqtt)
+        except TlsFileError as fault:
+            self._report((*path, fault.key), fault.message, fault.hint)
 
     def channel(self, path: KeyPath, channel: ChannelConfig, cameras: Collection[str]) -> None:
         """The rules of one channel of `people`."""

@@ -357,6 +357,9 @@ class MqttConfig(_Section, frozen=True, kw_only=True):
     ca_file: Annotated[FilePath, Meta(description="Certificates to trust; empty: the system's.")] = ""
     client_cert: Annotated[FilePath, Meta(description="Client certificate, if the broker asks.")] = ""
     client_key: Annotated[FilePath, Meta(description="Key of the client certificate.")] = ""
+    client_key_password: Annotated[
+        Secret, Meta(description="Passphrase of an encrypted `client_key`; a reference as `password`.")
+    ] = msgspec.field(default_factory=_no_secret)
     topic_prefix: Annotated[
         str,
         Meta(

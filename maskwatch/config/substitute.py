@@ -138,10 +138,15 @@ class SubstitutionContext:
             raise SubstitutionError(
                 f"the default of ${{{name}}} would be a secret in the file", "leave the default out"
             )
-        value = self.environ.get(name, "") or default
+        value = _without_invisible_ends(self.environ.get(name, "")) or default
         if value is None:
             raise SubstitutionError(f"the environment variable {name} is not set, or empty")
         return value
+
+
+def _without_invisible_ends(text: str) -> str:
+    """Return `text` without the byte order mark and the line end that editors of Windows add."""
+    return text.removeprefix("\ufeff").removesuffix("\n").removesuffix("\r")
 
 
 def _percent_encoded(value: str) -> str:
@@ -165,7 +170,7 @@ def _content(path: Path) -> str:
 
 def _text(path: Path, raw: bytes) -> str:
     try:
-        text = raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        text = _without_invisible_ends(raw.decode("utf-8"))
     except UnicodeDecodeError:
         text = "\n"
     if "\n" in text or "\0" in text:

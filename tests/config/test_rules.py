@@ -132,13 +132,6 @@ def test_names_are_unique_within_their_list_only(problems_of: ProblemsOf) -> Non
     assert problems_of(text) == []
 
 
-def test_existing_tls_files_are_accepted(problems_of: ProblemsOf, tmp_path: Path) -> None:
-    for name in ("ca", "cert", "key"):
-        (tmp_path / name).write_text("x")
-    text = f"{CAMERA}mqtt: {{tls: true, port: 8883, ca_file: ca, client_cert: cert, client_key: key}}\n"
-    assert problems_of(text) == []
-
-
 def test_the_brokers_port_on_another_machine_is_no_conflict(problems_of: ProblemsOf) -> None:
     assert problems_of(f"{CAMERA}mqtt: {{host: broker.example}}\nmetrics: {{port: 1883}}\n") == []
 

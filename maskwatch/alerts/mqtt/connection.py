@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from maskwatch.alerts.mqtt.topics import Message
 from maskwatch.config.addresses import bracketed
 from maskwatch.config.schema import MqttConfig, MqttVersion
+from maskwatch.config.tls import TlsFileError, client_context
 from maskwatch.errors import SinkError
 from maskwatch.ipc.loop import HasFileno
 
@@ -263,17 +264,12 @@ class MqttConnection:
             self._client.tls_set_context(self._tls_context())
 
     def _tls_context(self) -> ssl.SSLContext:
-        config = self._config
         try:
-            context = ssl.create_default_context(cafile=config.ca_file or None)
-            context.sslsocket_class = _TlsSocket
-            if config.client_cert:
-                context.load_cert_chain(config.client_cert, config.client_key or None)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(f for f in (config.ca_file, config.client_cert, config.client_key) if f)
-            raise SinkError(
-                f"broker {self.address}: cannot use the TLS files ({files}): {error}"
-            ) from error
+            context = client_context(self._config)
+        except TlsFileError as fault:
+            hint = f" ({fault.hint})" if fault.hint else ""
+            raise SinkError(f"broker {self.address}: mqtt.{fault.key}: {fault.message}{hint}") from fault
+        context.sslsocket_class = _TlsSocket
         return context
 
     def _properties(self, packet: int, message: Message) -> Properties | None:

@@ -327,7 +327,7 @@ def test_a_tls_file_that_cannot_be_read_is_named(
 ) -> None:
     sink = make_sink(1, tls=True, ca_file=str(tmp_path / "none.crt"))
     recorder.start(sink, ready=False)
-    wait_for_warning(caplog, f"cannot use the TLS files ({tmp_path}/none.crt)")
+    wait_for_warning(caplog, f"mqtt.ca_file: {tmp_path}/none.crt cannot be used: No such file")
 
 
 # --- load ---------------------------------------------------------------------------------------------

@@ -1,0 +1,98 @@
+"""The TLS context for the broker: `check` tries the one that the recorder uses."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from pathlib import Path
+
+from maskwatch.config.schema import MqttConfig
+
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_HEAD_BYTES = 1024 * 1024
+# A DER file begins with the tag of a sequence.
+_DER = b"\x30"
+
+
+class TlsFileError(Exception):
+    """A file that cannot be used for TLS.
+
+    Attributes:
+        key: of the section `mqtt`.
+        message: what is wrong.
+        hint: what to do.
+    """
+
+    def __init__(self, key: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.key, self.message, self.hint = key, message, hint
+
+
+def client_context(mqtt: MqttConfig) -> ssl.SSLContext:
+    """Return the context for the broker; nothing asks for a passphrase on the terminal.
+
+    Raises:
+        TlsFileError: a file cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=mqtt.ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise _fault("ca_file", mqtt.ca_file, "CERTIFICATE", error) from error
+    if mqtt.client_cert:
+        try:
+            context.load_cert_chain(
+                mqtt.client_cert, mqtt.client_key or None, mqtt.client_key_password.reveal
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise _client_fault(mqtt, error) from error
+    return context
+
+
+def _client_fault(mqtt: MqttConfig, error: OSError) -> TlsFileError:
+    """Return which of the two files is at fault."""
+    if "CERTIFICATE" not in _labels(mqtt.client_cert):
+        return _fault("client_cert", mqtt.client_cert, "CERTIFICATE", error)
+    labels = _labels(mqtt.client_key)
+    if not any(label.endswith("PRIVATE KEY") for label in labels):
+        return _fault("client_key", mqtt.client_key, "PRIVATE KEY", error)
+    if _is_encrypted(mqtt.client_key) and not mqtt.client_key_password:
+        return TlsFileError("client_key", f"{mqtt.client_key} is encrypted", "set `client_key_password`")
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return TlsFileError("client_key", f"{mqtt.client_key} does not fit {mqtt.client_cert}")
+    if _is_encrypted(mqtt.client_key):
+        return TlsFileError("client_key_password", f"does not decrypt {mqtt.client_key}")
+    return _fault("client_key", mqtt.client_key, "", error)
+
+
+def _fault(key: str, name: str, expected: str, error: OSError) -> TlsFileError:
+    """Return what is wrong with a file that should hold a PEM block `expected`."""
+    head = _head(name)
+    labels = _labels(name)
+    if expected and labels and expected not in labels:
+        found = " and ".join(sorted(set(labels)))
+        return TlsFileError(key, f"{name} holds a {found}; expected a {expected}")
+    if expected and not labels and head[:1] == _DER:
+        kind = "x509" if expected == "CERTIFICATE" else "pkey"
+        command = f"openssl {kind} -inform der -in {name} -out {name}.pem"
+        return TlsFileError(key, f"{name} is in DER form; expected PEM", command)
+    if expected and not labels and head:
+        return TlsFileError(key, f"{name} holds no {expected} in PEM form")
+    reason = getattr(error, "reason", None) or error.strerror or str(error)
+    return TlsFileError(key, f"{name or 'the list of trusted authorities'} cannot be used: {reason}")
+
+
+def _labels(name: str) -> list[str]:
+    return [label.decode() for label in _LABEL.findall(_head(name))]
+
+
+def _is_encrypted(name: str) -> bool:
+    head = _head(name)
+    return b"BEGIN ENCRYPTED PRIVATE KEY" in head or b"Proc-Type: 4,ENCRYPTED" in head
+
+
+def _head(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(_HEAD_BYTES)
+    except OSError:
+        return b""
