@@ -110,6 +110,27 @@ MUTATIONS = (
         "tests/supervisor/test_control_server.py::test_a_request_without_the_right_proof_runs_nothing",
     ),
     Mutation(
+        "Basic in clear",
+        "maskwatch/capture/rtsp_client.py",
+        "        allowed = self.tls or self._access.auth is CameraAuth.ANY\n",
+        "        allowed = True\n",
+        "tests/capture/test_rtsp_login.py::test_basic_without_tls_is_refused_and_no_password_is_sent",
+    ),
+    Mutation(
+        "a redirect to any host",
+        "maskwatch/capture/rtsp_client.py",
+        "    if one.lower() == other.lower():\n",
+        "    if one:\n",
+        "tests/capture/test_rtsp_login.py::test_a_redirect_elsewhere_is_refused_in_words",
+    ),
+    Mutation(
+        "pictures of any size",
+        "maskwatch/capture/container.py",
+        "    if width * height <= max_pixels:\n",
+        "    if max_pixels:\n",
+        "tests/capture/test_hostile_camera.py::test_a_picture_of_more_than_8k_is_refused_before_it_costs_memory",
+    ),
+    Mutation(
         "a webhook waited for",
         "maskwatch/alerts/notify/sink.py",
         "        self._pending.append(delivery)\n        self._wakeup.set()\n",

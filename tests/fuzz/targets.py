@@ -21,6 +21,9 @@ from maskwatch.alerts.mqtt.payloads import CommandResultPayload
 from maskwatch.alerts.mqtt.topics import Message, Topics
 from maskwatch.alerts.notify.ack_links import AckToken, AckTokenSigner
 from maskwatch.capture.h264 import FrameNumGaps, begins_picture
+from maskwatch.capture.rtsp_auth import Credentials, Login, challenges, choose
+from maskwatch.capture.rtsp_message import Message as RtspMessage
+from maskwatch.capture.rtsp_message import MessageError, MessageReader
 from maskwatch.clock import SystemClock
 from maskwatch.config.load import check_config
 from maskwatch.config.schema import Config
@@ -136,6 +139,12 @@ TARGETS: dict[str, list[bytes]] = {
         _START + b"\x67\x42\xc0\x1e\xd9\x00\xa0\x47\xfe\x88" + _START + b"\x68\xce\x3c\x80",
         _START + b"\x65\x88\x84" + _START + b"\x41\x9a\x24",
     ],
+    "rtsp": [
+        b'RTSP/1.0 401 No\r\nWWW-Authenticate: Digest realm="x", nonce="y", qop="auth"\r\n\r\n',
+        b"$\x00\x00\x02abRTSP/1.0 200 OK\nContent-Length: 3\n\nv=0$\x01\xff\xff",
+        b'RTSP/1.0 401 No\r\nWWW-Authenticate: Basic realm="\xff, digest algorithm=SHA-256-sess',
+        b"RTSP/1.0 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+    ],
     "manifest": [default_manifest().read_bytes(), _DEEP, b'{"format": 1, "x": ' + _DEEP + b"}"],
     "truth": [_TRUTH, b'{"version": 1}', b'{"x": ' + _DEEP + b"}", b'{"version": 99999999999999999999}'],
     "annotations": [
@@ -233,6 +242,20 @@ def _nal(data: bytes) -> None:
         numbers.missed(data[:cut])
 
 
+def _rtsp(data: bytes) -> None:
+    reader = MessageReader()
+    login = Credentials("ann", Secret("x"))
+    for part in (data[:7], data[7:]):
+        reader.feed(part)
+        with suppress(MessageError):
+            while (found := reader.next()) is not None:
+                if isinstance(found, RtspMessage):
+                    chosen = choose(challenges(found.all("WWW-Authenticate")), basic=True)
+                    header = "" if chosen is None else Login(chosen, login).header("PLAY", found.uri)
+                    assert "\n" not in header
+                    assert found.status < 1000
+
+
 def _control(data: bytes) -> None:
     try:
         decode_request(data)
@@ -315,6 +338,7 @@ _READERS: dict[str, Callable[[bytes], object]] = {
     "recorder": to_recorder,
     "supervisor": to_supervisor,
     "nal": _nal,
+    "rtsp": _rtsp,
     "manifest": _file(read_manifest, ManifestError),
     "truth": _file(Truth.load, DataError),
     "annotations": _file(read_scenes, DataError),
