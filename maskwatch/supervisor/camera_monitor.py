@@ -22,8 +22,12 @@ _log = logging.getLogger(__name__)
 _TEXTS = {state: f"camera {state}" for state in CameraState}
 
 
-# A compromised worker chooses its reason freely, and it goes to logs and topics.
+# A compromised worker chooses its reason freely, and it goes to logs, topics and terminals.
 _MAX_REASON = 300
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 class CameraStatusTable:
@@ -63,7 +67,7 @@ class CameraStatusTable:
             case Phase.STOPPING if old is not None:
                 return old
             case _ if heartbeat is not None:
-                reason = heartbeat.reason[:_MAX_REASON]
+                reason = _printable(heartbeat.reason[:_MAX_REASON])
                 return CameraStatus(camera, heartbeat.state, reason, heartbeat.since)
             case _ if worker.reason:
                 # Until the new worker's first heartbeat the camera counts as being reconnected.

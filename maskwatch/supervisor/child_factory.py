@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 from maskwatch.config.codec import for_recorder, for_worker
@@ -38,11 +39,13 @@ class ChildFactory:
 
     def recorder(self, config: Config, events: ChildEvents) -> ManagedChild:
         kind = ChildKind("maskwatch.recorder", Owner.RECORDER)
-        return self._child(kind, self.recorder_configuration(config), events)
+        # No camera is recorded without it, so it is tried again every minute, not after an hour.
+        timeouts = replace(self._timeouts, max_quarantine=self._timeouts.quarantine)
+        return self._child(kind, self.recorder_configuration(config), events, timeouts)
 
     def worker(self, config: Config, camera: str, events: ChildEvents) -> ManagedChild:
         kind = ChildKind("maskwatch.worker", Owner.WORKER, camera)
-        return self._child(kind, self.worker_configuration(config, camera), events)
+        return self._child(kind, self.worker_configuration(config, camera), events, self._timeouts)
 
     def recorder_configuration(self, config: Config) -> Configure:
         """Return what the recorder is given: everything that it needs for storing and alerts."""
@@ -60,14 +63,16 @@ class ChildFactory:
             processor_share=_fair_share(config),
         )
 
-    def _child(self, kind: ChildKind, configuration: Configure, events: ChildEvents) -> ManagedChild:
+    def _child(
+        self, kind: ChildKind, configuration: Configure, events: ChildEvents, timeouts: Timeouts
+    ) -> ManagedChild:
         return ManagedChild(
             kind,
             configuration,
             launcher=self._launcher,
             events=events,
-            timeouts=self._timeouts,
-            policy=RestartPolicy(self._timeouts, self._rng),
+            timeouts=timeouts,
+            policy=RestartPolicy(timeouts, self._rng),
         )
 
 

@@ -59,3 +59,15 @@ def test_a_new_recorder_is_sent_every_status(harness: ChildrenHarness) -> None:
     harness.children.recorder.receive(harness.clock.monotonic())
     sent = [message.status for message in recorder.received() if isinstance(message, StatusChanged)]
     assert [(status.camera, status.state) for status in sent] == [("door", CameraState.LIVE)]
+
+
+def test_a_reason_holds_nothing_that_a_terminal_obeys(
+    harness: ChildrenHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    hostile = "\x1b]0;owned\x07\u202ex\n" + "y" * 1000
+    harness.spawner.newest.send(heartbeat(CameraState.BACKOFF, reason=hostile))
+    harness.receive("door")
+    (reason,) = {each for record in caplog.records if (each := getattr(record, "reason", ""))}
+    assert reason.startswith("?]0;owned??x?yyy")
+    assert len(reason) == 300

@@ -198,3 +198,10 @@ def test_a_child_silent_for_longer_than_such_a_delay_is_killed(harness: Harness)
     harness.clock.advance(100.0)
     harness.advance(Timeouts().ready + 2)  # none of them becomes ready
     assert harness.spawner.processes[0].killed
+
+
+def test_the_quarantine_of_the_recorder_does_not_grow(harness: ChildrenHarness) -> None:
+    harness.children.start_workers()
+    policies = (harness.children.recorder.policy, harness.children.workers["a"].policy)
+    pauses = [[policy.failed(0.0).seconds for _ in range(20)][-1] for policy in policies]
+    assert pauses[0] <= Timeouts().quarantine < pauses[1]
