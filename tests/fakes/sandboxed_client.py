@@ -11,10 +11,11 @@ from pathlib import Path
 from maskwatch.errors import ControlError
 from maskwatch.ipc.control import RunCommand, ask
 from maskwatch.sandbox.enter import enter
+from maskwatch.sandbox.seccomp import Network
 
 if __name__ == "__main__":
     path, *readable = sys.argv[1:]
-    enter(readable, [])
+    enter(readable, [], network=Network(local=True))
     try:
         answer = str(ask(Path(path), RunCommand(verb="disable", target="door"), timeout=5))
     except ControlError as error:
