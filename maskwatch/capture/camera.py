@@ -74,6 +74,7 @@ def stream_options(
         camera.ca_file,
         listener,
         processor_share,
+        camera.video_track,
     )
 
 

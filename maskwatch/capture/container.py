@@ -6,9 +6,9 @@ import contextlib
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import av
 from av.container import InputContainer
@@ -17,9 +17,10 @@ from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.rtsp_client import Access, open_session
 from maskwatch.capture.rtsp_relay import RtspRelay
 from maskwatch.capture.source import Size, StreamInfo
+from maskwatch.capture.tracks import Track, choose_track, moving_tracks, pixel_aspect
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.schema import CameraAuth, Transport
-from maskwatch.errors import SourceError, SourceGarbageError, SourceNoVideoError, SourceTooLargeError
+from maskwatch.errors import SourceError, SourceGarbageError, SourceTooLargeError
 from maskwatch.files import ffmpeg_name
 from maskwatch.secrets import SecretUrl
 
@@ -41,6 +42,7 @@ class StreamOptions:
 
     `processor_share` is how many processors decoding may use while others wait for one.
     `listener` is where FFmpeg reaches the relay; None makes one, which a sandboxed process cannot.
+    `video_track` is the number of the track to analyse; -1: the largest one that moves.
     """
 
     url: SecretUrl
@@ -53,6 +55,7 @@ class StreamOptions:
     ca_file: str = ""
     listener: socket.socket | None = None
     processor_share: float = math.inf
+    video_track: int = -1
 
     @property
     def access(self) -> Access:
@@ -63,13 +66,21 @@ class StreamOptions:
         return self.url.redacted
 
 
+class OpenVideo(NamedTuple):
+    """An open stream or file, and the video track of it that is analysed."""
+
+    container: InputContainer
+    track: Track
+
+
 @contextlib.contextmanager
-def open_stream(options: StreamOptions) -> Iterator[InputContainer]:
+def open_stream(options: StreamOptions) -> Iterator[OpenVideo]:
     """Connect to a camera, or open a file in its place; close it at the end. Raises SourceError."""
     address = options.url.reveal()
     if not is_network_address(address):
-        with contextlib.closing(open_file(address, options.max_pixels)) as container:
-            yield container
+        video = open_file(address, options.max_pixels, options.video_track)
+        with contextlib.closing(video.container):
+            yield video
         return
     if not address.lower().startswith(("rtsp://", "rtsps://")):
         raise SourceError(f"{options.where}: expected an address that begins rtsp:// or rtsps://")
@@ -77,8 +88,9 @@ def open_stream(options: StreamOptions) -> Iterator[InputContainer]:
     relay = RtspRelay(open_session(options.access, limit), options.listener, options.where)
     left = max(_MIN_OPEN_S, begun + limit - time.monotonic())
     try:
-        with contextlib.closing(_open_relayed(relay.url, options, left)) as container:
-            yield container
+        video = _open_relayed(relay.url, options, left)
+        with contextlib.closing(video.container):
+            yield video
     except SourceError as error:
         raise relay.failure or error from None
     except (av.FFmpegError, OSError, ValueError):
@@ -89,7 +101,7 @@ def open_stream(options: StreamOptions) -> Iterator[InputContainer]:
         relay.close()
 
 
-def _open_relayed(url: str, options: StreamOptions, timeout: float) -> InputContainer:
+def _open_relayed(url: str, options: StreamOptions, timeout: float) -> OpenVideo:
     begun = time.monotonic()
     try:
         container = av.open(
@@ -99,18 +111,21 @@ def _open_relayed(url: str, options: StreamOptions, timeout: float) -> InputCont
         waited = time.monotonic() - begun
         longest = min(timeout, options.stall_timeout)
         raise diagnose(error, options.where, waited, longest) from None
-    return _with_video(container, options.where, options.max_pixels)
+    return _with_video(container, options.where, options.max_pixels, options.video_track)
 
 
-def open_file(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
+def open_file(path: str, max_pixels: int = MAX_PIXELS, video_track: int = -1) -> OpenVideo:
     """Open a recorded file. Raises SourceError."""
+    moving: set[int] = set()
     try:
         container = av.open(ffmpeg_name(path), options=_limits(max_pixels))
+        if video_track < 0 and len(container.streams.video) > 1:
+            moving = moving_tracks(ffmpeg_name(path))
     except av.error.InvalidDataError:
         raise SourceGarbageError(f"{path}: not a readable video") from None
     except (av.FFmpegError, OSError, ValueError) as error:
         raise diagnose(error, path, waited=0.0, timeout=1.0) from None
-    return _with_video(container, path, max_pixels)
+    return _with_video(container, path, max_pixels, video_track, moving)
 
 
 def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:
@@ -152,19 +167,22 @@ def check_size(where: str, size: Size, max_pixels: int) -> None:
     )
 
 
-def _with_video(container: InputContainer, where: str, max_pixels: int) -> InputContainer:
-    """Return the container with its video stream set to decode without delay; close it without one."""
-    if not container.streams.video:
-        container.close()
-        raise SourceNoVideoError(f"{where}: the stream has no video track")
-    # None without a decoder; the stubs omit that.
-    context = cast("av.VideoCodecContext | None", container.streams.video[0].codec_context)
-    if context is None:
-        container.close()
-        raise SourceGarbageError(f"{where}: the codec is not supported")
+def _with_video(
+    container: InputContainer,
+    where: str,
+    max_pixels: int,
+    video_track: int,
+    moving: Collection[int] = (),
+) -> OpenVideo:
+    """Return the container with its track set to decode without delay; close it if there is none."""
     try:
+        track = choose_track(container, where, video_track, moving)
+        # None without a decoder; the stubs omit that.
+        context = cast("av.VideoCodecContext | None", track.codec_context)
+        if context is None:
+            raise SourceGarbageError(f"{where}: the codec is not supported")
         check_size(where, (context.width, context.height), max_pixels)
-    except SourceTooLargeError:
+    except SourceError:
         container.close()
         raise
     # The decoder checks each new size before it allocates pictures.
@@ -172,12 +190,20 @@ def _with_video(container: InputContainer, where: str, max_pixels: int) -> Input
     # Frame threads would add a delay of a frame each, and more threads than one cost cores.
     context.thread_type = "SLICE"
     context.thread_count = 1
-    return container
+    return OpenVideo(container, track)
 
 
-def stream_info(container: InputContainer, transport: str) -> StreamInfo:
+def stream_info(video: OpenVideo, transport: str) -> StreamInfo:
     """Return the properties of the stream; the size as stored, not rotated."""
-    stream = container.streams.video[0]
-    context = stream.codec_context
-    rate = stream.average_rate or stream.guessed_rate or 0
-    return StreamInfo(context.name, (context.width, context.height), float(rate), transport)
+    track, context = video.track, video.track.codec_context
+    rate = track.average_rate or track.guessed_rate or 0
+    tracks = video.container.streams.video
+    return StreamInfo(
+        context.name,
+        (context.width, context.height),
+        float(rate),
+        transport,
+        tracks.index(track),
+        len(tracks),
+        pixel_aspect(track),
+    )

@@ -13,6 +13,7 @@ from maskwatch.capture.container import MAX_PIXELS, open_file, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.picture import FrameMaker
 from maskwatch.capture.source import Fit, RateSampler, SourceCounts, native_size
+from maskwatch.capture.tracks import pixel_aspect
 from maskwatch.domain.frame import Frame
 from maskwatch.errors import SourceEndedError, SourceGarbageError
 
@@ -30,6 +31,7 @@ class FileSource:
 
     Args:
         rate: frames to analyse per second of the file.
+        video_track: as that of `StreamOptions`.
         rotation: degrees clockwise, in addition to the rotation that the file declares.
         start: wall time of the file's first frame (aware); None: the file's own creation time,
             or `EPOCH` where it has none.
@@ -51,13 +53,15 @@ class FileSource:
         rotation: int = 0,
         start: datetime | None = None,
         max_pixels: int = MAX_PIXELS,
+        video_track: int = -1,
     ) -> None:
         self.counts = SourceCounts()
         self._path = str(path)
         self._sampler = RateSampler(rate, early=_ROUNDING_S * rate)
         self._maker = FrameMaker(fit, rotation)
-        self._container = open_file(self._path, max_pixels)
-        self.info = stream_info(self._container, "file")
+        opened = open_file(self._path, max_pixels, video_track)
+        self._container, self._track = opened
+        self.info = stream_info(opened, "file")
         known = start or _creation_time(self._container.metadata)
         self.start_is_known = known is not None
         self.start = known or EPOCH
@@ -80,7 +84,7 @@ class FileSource:
         return self._frames
 
     def _decode(self) -> Iterator[Frame]:
-        stream = self._container.streams.video[0]
+        stream = self._track
         log, damage = LogWatch(), DamageFilter()
         damage.start()
         first: float | None = None
@@ -120,7 +124,8 @@ class FileSource:
     def _frame(self, video: av.VideoFrame, moment: float) -> Frame:
         sequence = self.counts.sampled
         self.counts.sampled += 1
-        return self._maker.make(video, sequence, self.start + timedelta(seconds=moment), moment)
+        at = self.start + timedelta(seconds=moment)
+        return self._maker.make(video, sequence, at, moment, pixel_aspect(self._track))
 
     def close(self) -> None:
         self._frames = iter(())

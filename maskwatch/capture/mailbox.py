@@ -13,11 +13,12 @@ from maskwatch.errors import SourceError
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A decoded picture and when it arrived: UTC, and monotonic seconds."""
+    """A decoded picture, when it arrived (UTC, and monotonic seconds), and the shape of its pixels."""
 
     video: av.VideoFrame
     captured_at: datetime
     moment: float
+    pixel_aspect: float = 1.0
 
 
 class Mailbox:

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from maskwatch.capture.source import Fit, Size
+from maskwatch.capture.source import Fit, Size, square_size
 from maskwatch.domain.frame import Frame
 
 if TYPE_CHECKING:
@@ -35,29 +35,39 @@ class FrameMaker:
         self._small = VideoReformatter()
         self._large = VideoReformatter()
 
-    def make(self, video: av.VideoFrame, sequence: int, captured_at: datetime, moment: float) -> Frame:
-        """Convert a picture to analysis size; the decoded one is kept for `full`."""
+    def make(
+        self,
+        video: av.VideoFrame,
+        sequence: int,
+        captured_at: datetime,
+        moment: float,
+        pixel_aspect: float = 1.0,
+    ) -> Frame:
+        """Convert a picture to square pixels at analysis size; the decoded one is kept for `full`."""
         clockwise = (self._rotation - video.rotation) % 360
-        full_size = upright_size((video.width, video.height), clockwise)
+        square = square_size((video.width, video.height), pixel_aspect)
+        full_size = upright_size(square, clockwise)
         stored = upright_size(self._fit(full_size), clockwise)
         image = _bgr(self._small, video, stored, clockwise)
-        full = _FullPicture(self._large, video, clockwise)
+        full = _FullPicture(self._large, video, square, clockwise)
         return Frame(sequence, captured_at, moment, image, full, full_size)
 
 
 class _FullPicture:
-    """The picture at full size, converted at the first call."""
+    """The picture at full size, in square pixels, converted at the first call."""
 
-    def __init__(self, reformatter: VideoReformatter, video: av.VideoFrame, clockwise: int) -> None:
+    def __init__(
+        self, reformatter: VideoReformatter, video: av.VideoFrame, size: Size, clockwise: int
+    ) -> None:
         self._reformatter = reformatter
+        self._size = size
         self._video: av.VideoFrame | None = video
         self._clockwise = clockwise
         self._image: Image | None = None
 
     def __call__(self) -> Image:
         if self._video is not None:
-            size = self._video.width, self._video.height
-            self._image = _bgr(self._reformatter, self._video, size, self._clockwise)
+            self._image = _bgr(self._reformatter, self._video, self._size, self._clockwise)
             self._video = None
         assert self._image is not None  # converted by the first call
         return self._image
@@ -67,7 +77,8 @@ def _bgr(reformatter: VideoReformatter, video: av.VideoFrame, size: Size, clockw
     """Return uint8 BGR (height, width, 3): scaled to the size as stored, then rotated."""
     width, height = size
     # Measured on 1080p to 640 wide: area averaging is the cheapest and the most accurate.
-    how = Interpolation.AREA if width <= video.width else Interpolation.BILINEAR
+    shrinks = width <= video.width and height <= video.height
+    how = Interpolation.AREA if shrinks else Interpolation.BILINEAR
     scaled = reformatter.reformat(video, width, height, "bgr24", interpolation=how, threads=1)
     image = cast("Image", scaled.to_ndarray())  # bgr24 is always uint8
     if clockwise:

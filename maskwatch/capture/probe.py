@@ -39,6 +39,7 @@ class ProbeReport:
         faces: most faces in one picture; None without face detection.
         face_heights: heights in the camera's pixels of the faces in that picture.
         blind: black, covered or frozen; empty if the picture shows something.
+        notes: what an operator should know of the stream, in words.
     """
 
     address: str
@@ -53,6 +54,7 @@ class ProbeReport:
     faces: int | None
     face_heights: list[int]
     blind: str
+    notes: list[str]
 
 
 def probe_stream(
@@ -94,6 +96,7 @@ def probe_stream(
             faces=findings.faces,
             face_heights=findings.heights,
             blind=findings.blind,
+            notes=info.notes,
         )
 
 

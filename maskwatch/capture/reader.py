@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any, TypeAlias
 
 import av
-from av.container import InputContainer
 
-from maskwatch.capture.container import StreamOptions, check_size, open_stream, stream_info
+from maskwatch.capture.container import OpenVideo, StreamOptions, check_size, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.processor_share import ProcessorShare
 from maskwatch.capture.source import RateSampler, Size, SourceCounts, StreamInfo
+from maskwatch.capture.tracks import Track, pixel_aspect
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
 from maskwatch.errors import SourceEndedError, SourceError
 
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
+_log = logging.getLogger(__name__)
 _MAX_LAG_S = 2.0
 _CLOCK_JUMP_S = 5.0
 _CLOCK_DRIFT = 1e-3
@@ -57,6 +59,7 @@ class StreamReader:
         self._pauses = PauseDetector()
         self._catching_up = False
         self._share = ProcessorShare(options.processor_share)
+        self._track: Track | None = None
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -75,21 +78,23 @@ class StreamReader:
         self._mailbox.fail(failure)
 
     def _read(self, log: LogWatch) -> None:
-        with open_stream(self._options) as container:
+        with open_stream(self._options) as opened:
             live = is_network_address(self._options.url.reveal())
             transport = self._options.transport.value if live else "file"
-            self.info = stream_info(container, transport)
+            self.info = stream_info(opened, transport)
+            for note in self.info.notes:
+                _log.info("%s: %s", self._options.where, note)
             self._damage.start()
-            self._demux(container, log, live=live)
+            self._demux(opened, log, live=live)
 
-    def _demux(self, container: InputContainer, log: LogWatch, *, live: bool) -> None:
-        stream = container.streams.video[0]
+    def _demux(self, opened: OpenVideo, log: LogWatch, *, live: bool) -> None:
+        stream = self._track = opened.track
         reassembler = SliceReassembler(stream.codec_context.name)
         numbered = live and stream.codec_context.name == "h264"
         if numbered:
             self._gaps.missed(stream.codec_context.extradata or b"")
         begun = self._clock.monotonic()
-        for packet in container.demux(stream):
+        for packet in opened.container.demux(stream):
             if self._stopping.is_set():
                 return
             if packet.dts is None and not packet.size:
@@ -159,7 +164,8 @@ class StreamReader:
         self.last_good = now
         if self._sampler.is_due(now):
             self._counts.sampled += 1
-            sample = Sample(video, self._clock.now(), now)
+            assert self._track is not None  # a picture was decoded
+            sample = Sample(video, self._clock.now(), now, pixel_aspect(self._track))
             self._counts.skipped += self._mailbox.put(sample)
 
 

@@ -97,7 +97,9 @@ class RtspSource:
             from maskwatch.capture.picture import FrameMaker  # noqa: PLC0415 - see above
 
             self._maker = FrameMaker(self._fit, self._rotation)
-        frame = self._maker.make(sample.video, self._sequence, sample.captured_at, sample.moment)
+        frame = self._maker.make(
+            sample.video, self._sequence, sample.captured_at, sample.moment, sample.pixel_aspect
+        )
         self._sequence += 1
         return frame
 

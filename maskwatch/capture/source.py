@@ -16,6 +16,14 @@ Fit = Callable[[Size], Size]
 """Maps the upright size of the camera's picture to the size at which it is analysed."""
 
 
+def square_size(size: Size, pixel_aspect: float) -> Size:
+    """Return the size of a picture in square pixels; no side is shorter than as stored."""
+    width, height = size
+    if pixel_aspect >= 1:
+        return round(width * pixel_aspect), height
+    return width, round(height / pixel_aspect)
+
+
 def native_size(size: Size) -> Size:
     """Analyse at the camera's own size."""
     return size
@@ -23,12 +31,41 @@ def native_size(size: Size) -> Size:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """Properties of a stream; `rate` is the declared frames per second, 0 if unknown."""
+    """Properties of a stream.
+
+    Attributes:
+        codec: FFmpeg's name.
+        size: as stored.
+        rate: the declared frames per second, 0 if unknown.
+        transport: tcp, udp or file.
+        track, tracks: number of the video track that is analysed, from 0, and how many there are.
+        pixel_aspect: width of a pixel over its height.
+    """
 
     codec: str
     size: Size
     rate: float
     transport: str
+    track: int = 0
+    tracks: int = 1
+    pixel_aspect: float = 1.0
+
+    @property
+    def notes(self) -> list[str]:
+        """What an operator should know of the stream, in words."""
+        notes = []
+        if self.tracks > 1:
+            notes.append(
+                f"{self.tracks} video tracks: track {self.track} ({self.codec}, "
+                f"{self.size[0]} x {self.size[1]}) is analysed; `video_track` chooses another"
+            )
+        if self.pixel_aspect != 1.0:
+            width, height = square_size(self.size, self.pixel_aspect)
+            notes.append(
+                f"the pixels are not square ({self.pixel_aspect:.3g} to 1): analysed as "
+                f"{width} x {height}"
+            )
+        return notes
 
 
 @dataclass(slots=True)

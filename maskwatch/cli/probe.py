@@ -146,7 +146,7 @@ def _print_text(report: ProbeReport) -> None:
     if report.blind:
         lines["warning"] = f"the picture is {report.blind.replace('_', ' ')}"
     click.echo(report.address)
-    for name, value in lines.items():
+    for name, value in [*lines.items(), *(("note", note) for note in report.notes)]:
         click.echo(f"  {name:<14} {value}")
 
 

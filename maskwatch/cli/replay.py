@@ -70,6 +70,8 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
     run = _prepare(clip, options)
     steps = iter(run)
     first = list(islice(steps, 1))  # an unreadable clip fails here, before any file is written
+    for note in run.info.notes if run.info else ():
+        click.echo(f"{clip}: {note}", err=True)
     if not options["start"]:
         _report_start(run)
     with ExitStack() as stack:

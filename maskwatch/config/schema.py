@@ -293,6 +293,14 @@ class CameraConfig(_Section, frozen=True, kw_only=True):
             "objects are taken for faces, more faces are missed.",
         ),
     ] = 0.6
+    video_track: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=31,
+            description="Number of the video track to analyse, from 0; -1: the largest one that moves.",
+        ),
+    ] = -1
     max_pixels: Annotated[
         int,
         Meta(

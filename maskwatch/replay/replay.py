@@ -19,6 +19,7 @@ from maskwatch.analysis.build import build_pipeline
 from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
 from maskwatch.analysis.results import FrameResult
 from maskwatch.capture.file import FileSource
+from maskwatch.capture.source import StreamInfo
 from maskwatch.config.schema import CameraConfig, Config, Pictures
 from maskwatch.domain import Box, Change, ChangeKind, Frame, OccupancyMinute, ReplayIds
 from maskwatch.errors import ConfigError, SourceError
@@ -72,7 +73,7 @@ class Replay:
         meter: holds the metrics of the run.
         frames, analysed, opened: number of frames, of analysed ones, and of opened violations.
         minutes: the occupancy so far.
-        start, start_is_known: as those of `FileSource`, from the first step on.
+        info, start, start_is_known: as those of `FileSource`, from the first step on.
 
     Raises:
         SourceError: the file is missing or no video (when iterated).
@@ -94,6 +95,7 @@ class Replay:
             camera = msgspec.structs.replace(camera, pictures=Pictures.ANONYMIZED)
         self._clip, self.camera, self.start = clip, camera, start
         self.start_is_known = start is not None
+        self.info: StreamInfo | None = None
         self._config, self._gated, self._detector = config, gated, detector
         self.meter = Meter()
         self.frames = self.analysed = self.opened = 0
@@ -109,8 +111,10 @@ class Replay:
             rotation=self.camera.rotation,
             start=self.start,
             max_pixels=self.camera.max_pixels,
+            video_track=self.camera.video_track,
         ) as source:
             self.start, self.start_is_known = source.start, source.start_is_known
+            self.info = source.info
             pipeline = self._pipeline()
             for frame in source:
                 moment = frame.moment
