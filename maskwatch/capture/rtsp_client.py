@@ -278,7 +278,7 @@ def _no_method(offered: list[Challenge]) -> str:
     if any(each.scheme == "basic" for each in offered):
         return (
             f"the camera offers only {names} without TLS, which shows the password to the network; "
-            "enable Digest or rtsps in the camera, or set `auth: any` for it"
+            "enable Digest or rtsps in the camera, or set `auth: any` for it (probe: --allow-basic)"
         )
     return f"the camera requires {names}; supported are Digest with MD5 or SHA-256, and Basic"
 

@@ -39,6 +39,11 @@ _SMALLEST_FACE = 32  # px: the daemon's default
     help="Seconds to wait for a first picture.",
 )
 @click.option("--insecure", is_flag=True, help="Do not check the certificate of an rtsps camera.")
+@click.option(
+    "--allow-basic",
+    is_flag=True,
+    help="Log in by Basic without TLS too: everybody on the network can read the password.",
+)
 @click.option("--no-faces", is_flag=True, help="Do not look for faces.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
@@ -49,6 +54,7 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     seconds: float,
     timeout: float,
     insecure: bool,
+    allow_basic: bool,
     no_faces: bool,
     as_json: bool,
 ) -> None:
@@ -64,9 +70,14 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
       maskwatch probe --config config.yaml --camera entrance
       maskwatch probe rtsp://camera.example/stream --transport udp --json | jq .rate
     """
+    from dataclasses import replace
+
+    from maskwatch.config.schema import CameraAuth
     from maskwatch.errors import SourceError
 
-    options = _options(address, config, camera, transport, timeout, insecure)
+    options = _options(address, config, camera, transport, timeout, insecure=insecure)
+    if allow_basic:
+        options = replace(options, auth=CameraAuth.ANY)
     try:
         report = _probe(options, seconds, faces=not no_faces)
     except SourceError as error:
@@ -95,6 +106,7 @@ def _options(
     camera: str | None,
     transport: str | None,
     timeout: float,
+    *,
     insecure: bool,
 ) -> StreamOptions:
     from dataclasses import replace

@@ -173,3 +173,13 @@ def test_a_file_of_any_name_is_probed_and_replayed(
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         done.stdout.decode()
+
+
+def test_a_camera_that_offers_only_basic_needs_an_option(clip_of: ClipOf) -> None:
+    with RtspServer(users={"ann": CANARY}, auth="basic") as server:
+        server.add("hall", clip_of())
+        refused = run(server.url("hall"), "--seconds", "0.5", "--no-faces")
+        assert isinstance(refused.exception, SourceError)
+        assert "--allow-basic" in str(refused.exception)
+        allowed = run(server.url("hall"), "--seconds", "0.5", "--no-faces", "--allow-basic")
+        assert allowed.exit_code == 0, allowed.output
