@@ -72,6 +72,14 @@ MUTATIONS = (
         "tests/test_decoding.py::test_too_deep_nesting_is_named_as_such",
     ),
     Mutation(
+        "no deadline of a message",
+        "maskwatch/alerts/notify/isolated.py",
+        "0.0 if self._aborted else self._deadline",
+        "0.0 if self._aborted else None",
+        "tests/alerts/notify/test_isolated.py"
+        "::test_a_webhook_that_drips_its_answer_ends_at_the_deadline",
+    ),
+    Mutation(
         "slow clients kept",
         "maskwatch/telemetry/http.py",
         "            self.drop_oldest()\n        if len(",

@@ -10,8 +10,8 @@ from maskwatch.alerts.mqtt.canary import verify_publishing
 from maskwatch.alerts.mqtt.connection import MqttConnection
 from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
+from maskwatch.alerts.notify.isolated import IsolatedTransport
 from maskwatch.alerts.notify.messages import Notification
-from maskwatch.alerts.notify.transports import make_transport
 from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import ChannelConfig, Config
 from maskwatch.errors import MaskwatchError
@@ -62,7 +62,7 @@ def _test_channel(config: Config, channel: ChannelConfig) -> str:
     title = f"maskwatch on {config.node}: test"
     text = f"This is a test of the channel {channel.name}. If you read it, alerts will reach you, too."
     try:
-        status, detail = make_transport(channel).send(Notification(title, text, None, ()))
+        status, detail = IsolatedTransport(channel).send(Notification(title, text, None, ()))
     except MaskwatchError as error:
         return redact(str(error))
     return "" if status is DeliveryStatus.ACCEPTED else detail

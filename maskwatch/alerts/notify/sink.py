@@ -19,9 +19,10 @@ from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.alerts.notify.ack_links import AckTokenSigner
 from maskwatch.alerts.notify.escalation import Escalation, HeldViolation
+from maskwatch.alerts.notify.isolated import IsolatedTransport
 from maskwatch.alerts.notify.messages import NotificationRenderer
 from maskwatch.alerts.notify.routing import BurstLimit, accepts, in_quiet_hours
-from maskwatch.alerts.notify.transports import NotificationTransport, make_transport
+from maskwatch.alerts.notify.transports import NotificationTransport
 from maskwatch.alerts.sink import (
     Delivery,
     DeliveryOutcome,
@@ -65,7 +66,7 @@ class NotificationSink(StatelessSink):
         builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self.name = f"people-{channel.name}"
         self._channel = channel
-        self._transport = transport or make_transport(channel)
+        self._transport = transport or IsolatedTransport(channel)
         self._clock = clock
         self._renderer = NotificationRenderer(channel, builder, clock, AckTokenSigner.of(config))
         self._limit = BurstLimit(channel.burst, channel.digest, clock)
@@ -105,6 +106,8 @@ class NotificationSink(StatelessSink):
     def stop(self, timeout: float) -> None:
         self._stopping = True
         self._wakeup.set()
+        if isinstance(self._transport, IsolatedTransport):
+            self._transport.abort()
         if self._thread is not None:
             self._thread.join(timeout)
 
