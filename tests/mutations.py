@@ -113,8 +113,8 @@ MUTATIONS = (
     Mutation(
         "any proof accepted",
         "maskwatch/supervisor/control_server.py",
-        "        if not proven:\n",
-        "        if proven is None:\n",
+        "if not await self._has_proof(",
+        "if await self._has_proof(",
         "tests/supervisor/test_control_server.py::test_a_request_without_the_right_proof_runs_nothing",
     ),
     Mutation(

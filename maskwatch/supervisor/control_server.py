@@ -9,9 +9,18 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
+from typing import NoReturn
 
 from maskwatch.errors import ConfigError, ControlError
-from maskwatch.ipc.control import Answer, Refused, Request, decode_proof, decode_request, encode_line
+from maskwatch.ipc.control import (
+    Answer,
+    Refused,
+    Request,
+    StatusRequest,
+    decode_proof,
+    decode_request,
+    encode_line,
+)
 from maskwatch.ipc.control_token import (
     TOKEN_FILE,
     controlling_group,
@@ -137,7 +146,8 @@ class ControlServer:
             request = decode_request(line)
             if uid != 0 or os.geteuid() == 0:
                 _require_no_sandbox(pid, sender)
-                await self._require_proof(reader, writer, line, sender)
+                if not await self._has_proof(reader, writer, line):
+                    _refuse(request, sender)
             answer = await self._handler(request, sender)
         except ControlError as error:
             answer = Refused(reason=str(error))
@@ -146,20 +156,24 @@ class ControlServer:
         writer.write(encode_line(answer))
         await asyncio.wait_for(writer.drain(), _TIMEOUT)
 
-    async def _require_proof(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes, sender: str
-    ) -> None:
-        """Have the client answer a challenge; raises ControlError if it does not."""
+    async def _has_proof(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+    ) -> bool:
+        """Challenge the client; return whether it proves that it can read the token."""
         challenge = new_challenge()
         writer.write(encode_line(Refused(reason=_UNPROVEN, challenge=challenge)))
         try:
             line = await asyncio.wait_for(reader.readline(), _TIMEOUT)
-            proven = is_proof(decode_proof(line).mac, self._token, challenge, request)
+            return is_proof(decode_proof(line).mac, self._token, challenge, request)
         except (ControlError, ValueError, OSError, TimeoutError):
-            proven = False
-        if not proven:
-            _log.error("refused a request on the control socket from %s: no valid proof", sender)
-            raise ControlError("no valid proof that an operator asks")
+            return False
+
+
+def _refuse(request: Request, sender: str) -> NoReturn:
+    """Raise ControlError. Of status nothing is logged: this process asks for it to see any answer."""
+    if not isinstance(request, StatusRequest):
+        _log.error("refused a request on the control socket from %s: no valid proof", sender)
+    raise ControlError("no valid proof that an operator asks")
 
 
 def _require_no_sandbox(pid: int, sender: str) -> None:
