@@ -88,29 +88,30 @@ def open_stream(options: StreamOptions) -> Iterator[OpenVideo]:
     relay = RtspRelay(open_session(options.access, limit), options.listener, options.where)
     left = max(_MIN_OPEN_S, begun + limit - time.monotonic())
     try:
-        video = _open_relayed(relay.url, options, left)
+        video = _open_relayed(relay, options, left)
         with contextlib.closing(video.container):
-            yield video
-    except SourceError as error:
-        raise relay.failure or error from None
-    except (av.FFmpegError, OSError, ValueError):
-        if relay.failure is not None:
-            raise relay.failure from None
-        raise
+            try:
+                yield video
+            except (av.FFmpegError, OSError, ValueError):
+                # To be read before closing, which ends the relay's connection too.
+                if relay.failure is not None:
+                    raise relay.failure from None
+                raise
     finally:
         relay.close()
 
 
-def _open_relayed(url: str, options: StreamOptions, timeout: float) -> OpenVideo:
+def _open_relayed(relay: RtspRelay, options: StreamOptions, timeout: float) -> OpenVideo:
     begun = time.monotonic()
     try:
         container = av.open(
-            url, options=_ffmpeg_options(options), timeout=(timeout, options.stall_timeout)
+            relay.url, options=_ffmpeg_options(options), timeout=(timeout, options.stall_timeout)
         )
     except (av.FFmpegError, OSError, ValueError) as error:
         waited = time.monotonic() - begun
         longest = min(timeout, options.stall_timeout)
-        raise diagnose(error, options.where, waited, longest) from None
+        by_ffmpeg = diagnose(error, options.where, waited, longest)
+        raise relay.failure or by_ffmpeg from None
     return _with_video(container, options.where, options.max_pixels, options.video_track)
 
 
