@@ -33,9 +33,10 @@ def db() -> None:
 @db.command()
 @data_location_options
 def check(config: Path | None, data_dir: Path | None) -> None:
-    r"""Check the database for damage and list its contents. The daemon may run meanwhile.
+    r"""Check database and pictures for damage and list the contents. The daemon may run meanwhile.
 
-    The exit code is 0 for a sound database, 4 for a damaged one.
+    Every row and every picture is compared with its checksum. The exit code is 0 if all is sound, 4
+    if the database or a picture is damaged.
 
     \b
     Examples:
@@ -64,6 +65,13 @@ def check(config: Path | None, data_dir: Path | None) -> None:
     click.echo(f"  {'picture bytes':<20} {contents.picture_bytes:>10}")
     if contents.missing_pictures:
         click.echo(f"  missing pictures: {contents.missing_pictures}")
+    for picture in contents.damaged_pictures:
+        click.echo(f"  damaged picture: {directory.pictures / picture}")
+    if contents.damaged_pictures:
+        raise StoreDamagedError(
+            f"{len(contents.damaged_pictures)} pictures are not what was written: they are not sent; "
+            "replace each by its copy from a backup, or remove it"
+        )
 
 
 @db.command()

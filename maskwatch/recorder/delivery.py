@@ -257,7 +257,7 @@ class OutboxDelivery:
                     item.id,
                     item.subject,
                     stored=True,
-                    picture=store.data_dir.picture(item.picture),
+                    picture=store.pictures.path(item.picture),
                     attempt=item.attempts + 1,
                 )
             )

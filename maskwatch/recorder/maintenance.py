@@ -1,4 +1,4 @@
-"""Periodic maintenance of the store: retention in slices, checkpoints, refilling the reserve."""
+"""Periodic maintenance of the store: retention and the search for damage in steps, checkpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from maskwatch.clock import Clock
 from maskwatch.config.schema import RetentionConfig
 from maskwatch.store.retention import Retention
+from maskwatch.store.scrub import scrub
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -18,6 +19,9 @@ _log = logging.getLogger(__name__)
 _MAX_SLICE_TIME = 0.05  # seconds of retention in one turn of the loop
 _CHECKPOINT_EVERY = 60.0
 _RESERVE_EVERY = 10.0
+_SCRUB_EVERY = 24 * 3600.0
+_SCRUB_STEP_EVERY = 0.5
+_SCRUB_AFTER = 60.0  # seconds after the start, or after the database was reopened
 _MIN_INTERVAL = 30.0
 _MAX_DRIFT = timedelta(minutes=10)  # of wall against monotonic time between two checks
 _MAX_OFF = timedelta(days=30)  # since the newest row: a long downtime, or a wrong clock
@@ -71,6 +75,8 @@ class Maintenance:
         self._retention_at = now + min(30.0, rules.interval)
         self._checkpoint_at = now + _CHECKPOINT_EVERY
         self._reserve_at = now + _RESERVE_EVERY
+        self._scrub: Iterator[None] | None = None
+        self._scrub_at = now + _SCRUB_AFTER
 
     def configure(self, rules: RetentionConfig) -> None:
         """Apply other rules, starting with a pass: fewer days are set to gain space."""
@@ -86,6 +92,8 @@ class Maintenance:
     def abandon_pass(self) -> None:
         """Abandon a pass that has begun: the store is another one now."""
         self._pass = None
+        self._scrub = None
+        self._scrub_at = self._clock.monotonic() + _SCRUB_AFTER
 
     @property
     def busy(self) -> bool:
@@ -105,6 +113,8 @@ class Maintenance:
         if now >= self._reserve_at:
             self._reserve_at = now + _RESERVE_EVERY
             self._refill_reserve(store)
+        if now >= self._scrub_at:
+            self._continue_scrub(store, now)
         if self._pass is None and now >= self._retention_at:
             self._start_pass(store)
         if self._pass is not None:
@@ -113,6 +123,13 @@ class Maintenance:
     def _refill_reserve(self, store: Store) -> None:
         if not store.reserve.complete and store.reserve.fill():
             _log.warning("there is space again: the reserve in %s is refilled", store.data_dir.path)
+
+    def _continue_scrub(self, store: Store, now: float) -> None:
+        """Search some rows or pictures for flipped bits; begin again a day after the end."""
+        steps = self._scrub or scrub(store.database, store.pictures)
+        self._scrub, self._scrub_at = None, now + _SCRUB_EVERY  # unless the step below succeeds
+        if next(steps, self) is not self:
+            self._scrub, self._scrub_at = steps, now + _SCRUB_STEP_EVERY
 
     def _start_pass(self, store: Store) -> None:
         self._started_at = self._clock.monotonic()

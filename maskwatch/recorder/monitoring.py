@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -111,6 +111,12 @@ class IncidentDetector:
         self._set(IncidentKind.STORE_DAMAGED, reason)
         self._set(IncidentKind.STORE_DAMAGED, "")
 
+    def pictures_damaged(self, paths: Sequence[str]) -> None:
+        """Report pictures that are not what was written: an incident that ends as it begins."""
+        if paths:
+            more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            self.database_replaced(f"the picture {paths[0]}{more} is damaged, and not sent")
+
     def _backlog_reason(self, store: Store, deliveries: Iterable[OutboxDelivery]) -> str:
         late = []
         for delivery in deliveries:
@@ -164,6 +170,7 @@ class Monitor:
         with recording.guard.postponing_errors():
             store, unstored = recording.guard.store, recording.unstored
             self.incidents.update(store, self.deliveries, unstored, recording.intake.trouble)
+            self.incidents.pictures_damaged(store.pictures.take_damaged())
             self._set_gauges(store)
         self.reports.metrics(self.meter.snapshot())
 

@@ -83,10 +83,6 @@ class DataDir:
         self.needs_check.touch(mode=0o600)
         fsync_directory(self.path)
 
-    def picture(self, relative: str | None) -> Path | None:
-        """Return the path of a stored picture, None for a change without one."""
-        return None if relative is None else self.pictures / relative
-
     def prepare(self, file_system: Callable[[Path], str] | None = None) -> None:
         """Create the directories, for this user only, and make them durable.
 

@@ -17,9 +17,9 @@ from maskwatch.files import fsync_directory
 from maskwatch.store.backup import copy_database
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import translate_errors, write_engine
-from maskwatch.store.integrity import wal_and_shm
 from maskwatch.store.queries import picture_bytes, used_bytes
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.wal import wal_and_shm
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +119,15 @@ class Database:
             copy_database(connection, partial, pages=_COPY_PAGES, progress=lambda *_: progress())
             partial.rename(self._data_dir.repaired)
             fsync_directory(self._data_dir.path)
+
+    def read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the result of a query on the raw connection.
+
+        Raises:
+            StoreDamagedError, StoreError: the error of SQLite.
+        """
+        with self._connection() as connection:
+            return query(connection)
 
     def used_bytes(self) -> int:
         with self.session() as session:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
+from maskwatch.store import checksums
 from maskwatch.store.data_dir import free_bytes
 
 APPLICATION_ID = 0x6D736B77  # "mskw": identifies the file in its header
@@ -30,6 +31,12 @@ _LOW_SPACE = 1 << 20  # with less free than this, an input/output error means a 
 
 # What SQLite reports when it cannot create or grow -wal or -shm, for any reason.
 _SPACE_CODES = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+
+# sqlite3 cannot decode SQLite's message where it quotes a damaged name.
+READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+
+# What sqlite3 reports for text that is not UTF-8, in a result and as an argument of a function.
+_UNREADABLE = ("Could not decode to UTF-8", "user-defined function raised exception")
 
 _INITIAL_PRAGMAS = (
     "PRAGMA auto_vacuum = INCREMENTAL",  # has an effect only before the first table
@@ -43,21 +50,25 @@ def connect(
 ) -> sqlite3.Connection:
     """Open `path` by URI with these options, in autocommit mode."""
     uri = f"file:{quote(str(path.absolute()))}?{options}"
-    return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
+    checksums.register(connection)
+    return connection
 
 
-def write_engine(path: Path, *, foreign_keys: bool = True, timeout: float = _BUSY_SECONDS) -> Engine:
+def write_engine(path: Path, *, migration: bool = False, timeout: float = _BUSY_SECONDS) -> Engine:
     """Return a read-write engine; a missing file is created with mode 0600.
 
-    `foreign_keys` are off for migrations, which rebuild tables. `timeout`: seconds to wait for the
-    lock of another program.
+    For a `migration`, which rebuilds tables, foreign keys are off and checksums are not maintained.
+    `timeout`: seconds to wait for the lock of another program.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def open_connection() -> sqlite3.Connection:
         connection = connect(path, timeout=timeout)
         try:
-            _set_up(connection, foreign_keys=foreign_keys)
+            _set_up(connection, migration=migration)
         except sqlite3.Error:
             connection.close()
             raise
@@ -97,16 +108,18 @@ def _engine(open_connection: Callable[[], sqlite3.Connection], begin: str) -> En
     return engine
 
 
-def _set_up(connection: sqlite3.Connection, *, foreign_keys: bool) -> None:
+def _set_up(connection: sqlite3.Connection, *, migration: bool) -> None:
     new = connection.execute("PRAGMA schema_version").fetchone()[0] == 0
     for statement in _INITIAL_PRAGMAS if new else _INITIAL_PRAGMAS[2:]:
         connection.execute(statement).fetchall()
     # Otherwise SQLite needs /var/tmp or /tmp, which a read-only root does not have.
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+    connection.execute(f"PRAGMA foreign_keys = {'OFF' if migration else 'ON'}")
     connection.execute(f"PRAGMA journal_size_limit = {_MAX_WAL}").fetchall()
     connection.execute(f"PRAGMA cache_size = -{_PAGE_CACHE}")
+    if not migration:
+        checksums.maintain(connection)
 
 
 @contextmanager
@@ -122,17 +135,24 @@ def translate_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.IntegrityError):
+        if isinstance(error.orig, sqlite3.IntegrityError) and not is_damage(error.orig):
             raise  # a row that violates a constraint is an error of its sender, not of the store
         raise _translate(path, _original_error(error)) from error
     except sqlite3.Error as error:
         raise _translate(path, error) from error
+    except UnicodeDecodeError as error:
+        raise StoreDamagedError(f"the database {path} is damaged: {error}") from error
     except BrokenPipeError:
         raise  # the reader of standard output ended; the database is sound
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFullError(f"no space left for {path}") from error
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def is_damage(error: BaseException | None) -> bool:
+    """Return whether a row does not match its checksum, or contains text that is not UTF-8."""
+    return any(text in str(error) for text in (checksums.REFUSAL, *_UNREADABLE))
 
 
 def _original_error(error: BaseException) -> sqlite3.Error | None:
@@ -152,7 +172,7 @@ def _translate(path: Path, error: BaseException | None) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return StoreBusyError(f"another program holds the database {path}: close it")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or is_damage(error):
         return StoreDamagedError(f"the database {path} is damaged: {error}")
     if code == sqlite3.SQLITE_FULL or (code in _SPACE_CODES and free_bytes(path.parent) < _LOW_SPACE):
         return DiskFullError(f"no space left for the database {path}")

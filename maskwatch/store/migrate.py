@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from alembic import command
@@ -11,6 +12,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, inspect, text
 
 from maskwatch.errors import StoreDamagedError, StoreError, StoreTooNewError
+from maskwatch.store import checksums
 from maskwatch.store.engine import translate_errors, write_engine
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -70,6 +72,12 @@ def _check_known(revision: str, path: Path) -> None:
         )
 
 
+def _require_unaltered(connection: sqlite3.Connection, path: Path) -> None:
+    altered = checksums.find_altered(connection)
+    if altered:
+        raise StoreDamagedError(f"the database {path} is damaged: {altered}")
+
+
 def upgrade(path: Path, revision: str = "head") -> None:
     """Migrate the database at `path`, a new one if there is none, in one transaction.
 
@@ -77,13 +85,17 @@ def upgrade(path: Path, revision: str = "head") -> None:
         StoreTooNewError: it was written by a newer maskwatch.
         StoreError: the error of SQLite.
     """
-    engine = write_engine(path, foreign_keys=False)
+    engine = write_engine(path, migration=True)
     try:
         with translate_errors(path), engine.begin() as connection:
             check_revision(connection, path)
             if current_revision(connection) == head_revision():
                 return
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            _require_unaltered(raw, path)  # new checksums would hide it
             command.upgrade(alembic_config(connection), revision)
+            checksums.compute(raw)
             broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
             if broken:
                 raise StoreDamagedError(f"the database {path}: {len(broken)} rows refer to missing rows")

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator
 
 from maskwatch.decoding import decode_json
 from maskwatch.domain import Change, Incident
+from maskwatch.store.pictures import StoredPicture
 
 _CHANGES = msgspec.json.Decoder(Change)
 _INCIDENTS = msgspec.json.Decoder(Incident)
@@ -63,6 +64,8 @@ class Base(DeclarativeBase):
     """The base of all tables: names of constraints, and the storage of Python's types."""
 
     metadata = MetaData(naming_convention=_NAMES)
+    # Of all other columns: see `maskwatch.store.checksums`. A later migration recomputes it.
+    checksum: Mapped[int | None]
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid(), list[str]: JSON()}  # noqa: RUF012 - SQLAlchemy's way to declare it
 
 
@@ -151,10 +154,18 @@ class ChangeRow(Base):
     body: Mapped[str] = mapped_column(Text)
     picture: Mapped[str | None] = mapped_column(String(100))
     picture_bytes: Mapped[int]
+    # None for a picture that an earlier version stored.
+    picture_sha256: Mapped[str | None] = mapped_column(String(64))
 
     deliveries: Mapped[list[OutboxRow]] = relationship(
         back_populates="change", order_by="OutboxRow.id", passive_deletes=True
     )
+
+    @property
+    def stored_picture(self) -> StoredPicture | None:
+        if self.picture is None:
+            return None
+        return StoredPicture(self.picture, self.picture_bytes, self.picture_sha256)
 
     def decode(self) -> Change | Incident:
         """Decode the body. Raises msgspec.DecodeError if it is not valid."""

@@ -17,8 +17,10 @@ from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tupl
 from sqlalchemy.orm import Session, aliased, joinedload
 
 from maskwatch.domain import Change, Incident
+from maskwatch.store.checksums import require_sound
 from maskwatch.store.database import Database
 from maskwatch.store.models import AttemptRow, ChangeRow, OutboxRow, OutboxState
+from maskwatch.store.pictures import StoredPicture
 
 NEXT = 0
 _KEPT_ATTEMPTS = 20
@@ -31,7 +33,7 @@ class PendingDelivery:
 
     id: int
     subject: Change | Incident
-    picture: str | None
+    picture: StoredPicture | None
     attempts: int
 
 
@@ -112,7 +114,11 @@ class Outbox:
             add_delivery(session, change, sink, created_at=created_at, state=state)
 
     def waiting(self, sink: str, limit: int) -> list[PendingDelivery]:
-        """Return up to `limit` deliveries that may be sent now, oldest first."""
+        """Return up to `limit` deliveries that may be sent now, oldest first.
+
+        Raises:
+            StoreDamagedError: one of them does not match its checksum: nothing may be sent.
+        """
         earlier = aliased(OutboxRow)
         blocked = exists().where(
             earlier.sink == OutboxRow.sink,
@@ -129,7 +135,10 @@ class Outbox:
             .limit(limit)
         )
         with self._database.session() as session:
-            found = [_pending_delivery(row) for row in session.scalars(statement).all()]
+            rows = session.scalars(statement).all()
+            require_sound(session, OutboxRow.id, [row.id for row in rows])
+            require_sound(session, ChangeRow.id, [row.change_id for row in rows])
+            found = [_pending_delivery(row) for row in rows]
         return [delivery for delivery in found if delivery is not None]
 
     def earlier_pending(self, sink: str, subject: UUID, number: int) -> bool:
@@ -196,7 +205,7 @@ def _pending_delivery(row: OutboxRow) -> PendingDelivery | None:
     except msgspec.MsgspecError as error:
         row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_MAX_DETAIL]
         return None
-    return PendingDelivery(row.id, subject, row.change.picture, row.attempts)
+    return PendingDelivery(row.id, subject, row.change.stored_picture, row.attempts)
 
 
 def _store_results_of(session: Session, sink: str, results: Sequence[DeliveryResult]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -20,10 +21,14 @@ _JPEG_START = b"\xff\xd8\xff"
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """A picture on disk: its path relative to the folder of pictures, and its size in bytes."""
+    """A picture on disk: its path relative to the folder of pictures, its size and digest.
+
+    `sha256` is None for a picture that an earlier version stored.
+    """
 
     path: str
     size: int
+    sha256: str | None
 
 
 def write_picture(
@@ -51,7 +56,7 @@ def write_picture(
         temporary.unlink(missing_ok=True)
         raise
     fsync_directory(day)
-    return StoredPicture(f"{day.name}/{name}", len(jpeg))
+    return StoredPicture(f"{day.name}/{name}", len(jpeg), hashlib.sha256(jpeg).hexdigest())
 
 
 def _make_day(day: Path) -> None:
@@ -70,6 +75,22 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def is_altered(folder: Path, stored: StoredPicture) -> bool:
+    """Return whether the file differs from what was written; one that is missing does not.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with (folder / stored.path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size != stored.size or stored.sha256 is None:
+                return size != stored.size
+            return hashlib.file_digest(file, "sha256").hexdigest() != stored.sha256
+    except FileNotFoundError:
+        return False
 
 
 def orphans(folder: Path, before: datetime) -> Iterator[str]:

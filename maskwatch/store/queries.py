@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from maskwatch.domain import Change, Incident, Verdict
 from maskwatch.errors import StoreDamagedError, StoreError, UsageError
+from maskwatch.store.checksums import require_sound
 from maskwatch.store.engine import read_engine, translate_errors
 from maskwatch.store.migrate import check_revision, current_revision
 from maskwatch.store.models import (
@@ -28,6 +29,7 @@ from maskwatch.store.models import (
     OutboxState,
     ViolationRow,
 )
+from maskwatch.store.pictures import is_altered
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,8 @@ def _matching(criteria: Filter) -> Select[ViolationRow]:
 
 def _with_deliveries(session: Session, rows: Sequence[ViolationRow]) -> Iterator[Event]:
     ids = [row.id for row in rows]
+    for column in (ViolationRow.id, ChangeRow.subject, OutboxRow.subject):
+        require_sound(session, column, ids)
     counted = session.execute(
         select(OutboxRow.subject, OutboxRow.state, func.count())
         .where(OutboxRow.subject.in_(ids))
@@ -261,6 +265,7 @@ class Inventory:
     used_bytes: int
     picture_bytes: int
     missing_pictures: int
+    damaged_pictures: tuple[str, ...]
 
 
 def inventory(session: Session, pictures: Path) -> Inventory:
@@ -276,14 +281,15 @@ def inventory(session: Session, pictures: Path) -> Inventory:
     }
     for state, count in session.execute(select(OutboxRow.state, func.count()).group_by(OutboxRow.state)):
         rows[f"alerts {state}"] = count
-    named = session.execute(select(ChangeRow.picture, ChangeRow.picture_bytes))
-    kept = [(name, size) for name, size in named if name is not None]
+    with_picture = session.scalars(select(ChangeRow).where(ChangeRow.picture.is_not(None)))
+    kept = [stored for row in with_picture if (stored := row.stored_picture)]
     return Inventory(
         revision=current_revision(session.connection()) or "none",
         rows={name: count or 0 for name, count in rows.items()},
         used_bytes=used_bytes(session),
-        picture_bytes=sum(size for _, size in kept),
-        missing_pictures=sum(not (pictures / name).is_file() for name, _ in kept),
+        picture_bytes=sum(each.size for each in kept),
+        missing_pictures=sum(not (pictures / each.path).is_file() for each in kept),
+        damaged_pictures=tuple(each.path for each in kept if is_altered(pictures, each)),
     )
 
 

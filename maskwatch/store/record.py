@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, ChangeKind, Incident, OccupancyMinute, Violation
 from maskwatch.store.database import Database
+from maskwatch.store.engine import is_damage
 from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, ViolationRow
 from maskwatch.store.outbox import Outbox
 from maskwatch.store.pictures import StoredPicture, write_picture
@@ -138,7 +139,7 @@ class ChangeRecorder:
             self._store(session, entry, picture, now)
         except (StatementError, ValueError, OverflowError) as error:
             savepoint.rollback()
-            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+            if isinstance(error, DBAPIError) and not _is_refusal(error):
                 raise
             _log.error("refused change %s of %s: %s", entry.subject.number, entry.owner, error)
             return RecordResult.REFUSED
@@ -182,6 +183,11 @@ class ChangeRecorder:
             session.flush()
 
 
+def _is_refusal(error: DBAPIError) -> bool:
+    """Return whether the row violates a constraint, which is no trouble of the store."""
+    return isinstance(error, IntegrityError) and not is_damage(error.orig)
+
+
 def _find_change(session: Session, subject: Change | Incident) -> ChangeRow | None:
     key = (ChangeRow.subject == subject_id(subject), ChangeRow.number == subject.number)
     return session.scalars(select(ChangeRow).where(*key)).one_or_none()
@@ -215,6 +221,7 @@ def _change_row(entry: Entry, picture: StoredPicture | None, now: datetime) -> C
         body=msgspec.json.encode(subject).decode(),
         picture=picture.path if picture else None,
         picture_bytes=picture.size if picture else 0,
+        picture_sha256=picture.sha256 if picture else None,
     )
 
 

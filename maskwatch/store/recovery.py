@@ -8,9 +8,10 @@ the damaged one is still in its place, or the next start puts the completed new 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,17 +22,19 @@ from sqlalchemy.orm import Session
 from maskwatch.domain import Change, CloseReason
 from maskwatch.errors import StoreTooNewError
 from maskwatch.files import fsync_directory
+from maskwatch.store import checksums
 from maskwatch.store.data_dir import DataDir
-from maskwatch.store.engine import connect, translate_errors, write_engine
-from maskwatch.store.integrity import wal_and_shm
+from maskwatch.store.engine import READ_ERRORS, connect, translate_errors, write_engine
 from maskwatch.store.migrate import head_revision, upgrade
 from maskwatch.store.models import AttemptRow, Base, ChangeRow, IncidentRow, OutboxRow, ViolationRow
 from maskwatch.store.outbox import add_delivery
 from maskwatch.store.record import update_subject
 from maskwatch.store.replacement import Repair, finish_repair
+from maskwatch.store.wal import WalFile, wal_and_shm
 
 _log = logging.getLogger(__name__)
 _MAX_PROBES = 100_000  # single rows read between the readable ends of a damaged table
+_IDENTIFYING = {"id", "subject", "number", "outbox_id", "camera", "zone", "minute"}
 _RESENT_AGE = timedelta(days=1)  # younger changes are sent again if their deliveries are lost
 
 
@@ -64,7 +67,7 @@ def _remove(path: Path) -> None:
 
 def _copy_rows(source: Path, new_path: Path, repaired: Repair) -> None:
     """Copy the readable rows in the schema of the damaged database, then migrate them."""
-    with closing(_open_damaged(source)) as old:
+    with _readable(source) as path, closing(_open_damaged(path)) as old:
         _create(new_path, _revision(old))
         with closing(connect(new_path)) as new:
             new.execute("PRAGMA foreign_keys = OFF")
@@ -75,6 +78,23 @@ def _copy_rows(source: Path, new_path: Path, repaired: Repair) -> None:
     upgrade(new_path)
 
 
+@contextmanager
+def _readable(source: Path) -> Iterator[Path]:
+    """Give a damaged -wal to SQLite as if it were sound, under another name of the database."""
+    wal = WalFile(source)
+    if not wal.damage:
+        yield source
+        return
+    linked = source.with_name(f"{source.stem}.salvage.db")
+    _remove(linked)
+    try:
+        os.link(source, linked)
+        wal.write_applicable(wal_and_shm(linked)[0])
+        yield linked
+    finally:
+        _remove(linked)
+
+
 def _open_damaged(source: Path) -> sqlite3.Connection:
     """Open it with its -wal if that is readable, else without."""
     for options in ("mode=ro", "mode=ro&immutable=1"):
@@ -82,7 +102,7 @@ def _open_damaged(source: Path) -> sqlite3.Connection:
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
         try:
             connection.execute("SELECT name FROM sqlite_master").fetchall()
-        except sqlite3.DatabaseError:
+        except READ_ERRORS:
             connection.close()
             continue
         return connection
@@ -92,7 +112,7 @@ def _open_damaged(source: Path) -> sqlite3.Connection:
 def _revision(old: sqlite3.Connection) -> str:
     try:
         row = old.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.DatabaseError:
+    except READ_ERRORS:
         return head_revision()
     return str(row[0]) if row else head_revision()
 
@@ -114,11 +134,30 @@ def _copy_table(old: sqlite3.Connection, new: sqlite3.Connection, table: str, re
     insert = f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({marks})'  # noqa: S608 - constant table names
     copied = 0
     for row in _rows(old, table, names, repaired):
+        if not _is_sound(columns, row):
+            _log.error("a damaged row of %s is not copied: %s", table, _identity(columns, row))
+            repaired.losses.add(table)
+            continue
         try:
             copied += new.execute(insert, row).rowcount
         except (sqlite3.IntegrityError, OverflowError, UnicodeEncodeError):
             repaired.losses.add(table)
     return copied
+
+
+def _is_sound(columns: Sequence[str], row: Sequence[object]) -> bool:
+    """Return whether a row matches its checksum; without one, of an earlier version, it does."""
+    values = dict(zip(columns, row, strict=True))
+    if checksums.COLUMN not in values:
+        return True
+    stored = values.pop(checksums.COLUMN)
+    return stored == checksums.row_checksum(*(values[name] for name in sorted(values)))
+
+
+def _identity(columns: Sequence[str], row: Sequence[object]) -> str:
+    """Return the columns that identify a row, of which one may be what is damaged."""
+    pairs = zip(columns, row, strict=True)
+    return ", ".join(f"{name}={value}" for name, value in pairs if name in _IDENTIFYING)
 
 
 def _rows(
@@ -147,7 +186,7 @@ def _until_damage(
 ) -> Iterator[tuple[int, *tuple[object, ...]]]:
     try:
         yield from old.execute(statement)
-    except sqlite3.DatabaseError as error:
+    except READ_ERRORS as error:
         if "no such table" not in str(error):
             _log.warning("damaged table %s: %s", table, error)
         repaired.losses.add(table)
@@ -157,7 +196,7 @@ def _until_damage(
 
 
 def _make_consistent(new_path: Path, sinks: Sequence[str], repaired: Repair) -> None:
-    engine = write_engine(new_path, foreign_keys=False)
+    engine = write_engine(new_path)
     try:
         with translate_errors(new_path), Session(engine) as session, session.begin():
             _drop_unreadable(session, repaired)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from maskwatch.files import fsync_directory
 from maskwatch.store.data_dir import DataDir
-from maskwatch.store.integrity import wal_and_shm
+from maskwatch.store.wal import wal_and_shm
 
 
 @dataclass(slots=True)

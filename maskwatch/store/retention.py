@@ -175,7 +175,8 @@ class Retention:
         names = [row.picture for row in chosen]
         if not self._dry_run:
             ids = ChangeRow.id.in_([row.id for row in chosen])
-            session.execute(update(ChangeRow).where(ids).values(picture=None, picture_bytes=0))
+            nothing = {"picture": None, "picture_bytes": 0, "picture_sha256": None}
+            session.execute(update(ChangeRow).where(ids).values(nothing))
         return len(chosen), names
 
     def _picture_excess(self) -> _Excess:

@@ -13,15 +13,17 @@ from maskwatch.files import fsync_directory, fsync_file
 from maskwatch.store.acknowledgements import Acknowledgements
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.database import Database
-from maskwatch.store.integrity import find_damage, wal_and_shm
+from maskwatch.store.integrity import find_damage
 from maskwatch.store.migrate import upgrade
 from maskwatch.store.outbox import Outbox
 from maskwatch.store.record import ChangeRecorder
 from maskwatch.store.recovery import repair
 from maskwatch.store.replacement import Repair, finish_repair
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.scrub import PictureChecks
 from maskwatch.store.snoozes import Snoozes
 from maskwatch.store.state import StateQueries
+from maskwatch.store.wal import wal_and_shm
 from maskwatch.telemetry.meter import Meter
 
 _log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Store:
         self.database = database
         self.changes = ChangeRecorder(database, outbox, data_dir.pictures, reserve, clock, meter)
         self.outbox = outbox
+        self.pictures = PictureChecks(data_dir.pictures, meter)
         self.snoozes = Snoozes(database, outbox, clock)
         self.acknowledgements = Acknowledgements(database, clock)
         self.state = StateQueries(database)

@@ -85,7 +85,7 @@ DISCONNECT_REASONS = (
 )  # fmt: skip
 RESTART_REASONS = ("exited", "killed", "hung", "misbehaved", "memory", "start_failed", "config")
 DELIVERY_FATES = ("accepted", "refused", "failed")
-PICTURE_FATES = ("written", "failed")
+PICTURE_FATES = ("written", "failed", "damaged")
 STORE_PARTS = ("database", "wal", "pictures")
 STORE_ERRORS = ("locked", "full", "damaged", "io")
 RETENTION_KINDS = ("picture", "violation", "occupancy", "orphan")

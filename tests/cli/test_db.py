@@ -11,6 +11,7 @@ import pytest
 from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.queries import Filter, events, read_session
 from tests.fakes.command_line import run
+from tests.fakes.flipped_bits import flip
 from tests.fakes.samples import JPEG, change, entry, make_store
 
 
@@ -40,6 +41,17 @@ def test_check_counts_missing_pictures(data: Path, capsys: pytest.CaptureFixture
     next(data.glob("pictures/*/*.jpg")).unlink()
     assert run("db", "check", "--data-dir", data) == 0
     assert "missing pictures: 1" in capsys.readouterr().out
+
+
+def test_check_names_each_damaged_picture_and_is_an_error(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = next(data.glob("pictures/*/*.jpg"))
+    flip(picture, 8 * 50)
+    assert run("db", "check", "--data-dir", data) == 4
+    output = capsys.readouterr()
+    assert f"damaged picture: {picture}" in output.out
+    assert "1 pictures are not what was written" in output.err
 
 
 def test_check_of_a_damaged_database_is_an_error(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

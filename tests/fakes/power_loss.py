@@ -26,7 +26,7 @@ SECTOR = 512
 _ROOT = "/"
 CALLS = (
     "open,openat,close,lseek,write,writev,pwrite64,ftruncate,fallocate,fsync,fdatasync,rename,renameat,"
-    "renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,sendto,sendmsg"
+    "renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir,sendto,sendmsg,exit_group"
 )
 
 _CALL = re.compile(r"^(\d+) +(\w+)\((.*)\) += (\d+)(.*)$")  # that succeeded
@@ -36,12 +36,16 @@ _UNFINISHED = re.compile(r"^(\d+) +(.*) <unfinished \.\.\.>$")
 _RESUMED = re.compile(r"^(\d+) +<\.\.\. \w+ resumed>(.*)$")
 
 
+def tracing(log: Path) -> list[str]:
+    """Return the start of a command line that writes the log of the command after it."""
+    quiet = ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", "signal=none"]
+    return [*quiet, "-e", f"trace={CALLS}", "-o", str(log)]
+
+
 @contextmanager
 def traced(pid: int, log: Path, *options: str) -> Iterator[None]:
     """Attach strace to a process, which must make no call before and end within; it writes `log`."""
-    quiet = ["strace", "-f", "-y", "-qq", "-xx", "-s", "100000000", "-e", f"trace={CALLS}"]
-    command = [*quiet, "-e", "signal=none", *options, "-o", str(log), "-p", str(pid)]
-    with subprocess.Popen(command) as tracer:
+    with subprocess.Popen([*tracing(log), *options, "-p", str(pid)]) as tracer:
         status = Path(f"/proc/{pid}/status")
         wait_until(lambda: not re.search(r"TracerPid:\s+0\n", status.read_text()))
         yield
@@ -105,7 +109,6 @@ def _always() -> bool:
 NOTHING = Survival("nothing", _never, _never, _never)
 EVERYTHING = Survival("everything", _always, _always, _always)
 ONLY_NAMES = Survival("names", _always, _never, _never)
-ONLY_DATA = Survival("data", _never, _always, _always)
 SIZES_WITHOUT_DATA = Survival("sizes", _always, _always, _never)
 
 

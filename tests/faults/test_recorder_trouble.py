@@ -20,6 +20,7 @@ from maskwatch.domain import IncidentKind
 from maskwatch.ipc.messages import Heartbeat, Metrics
 from maskwatch.store.queries import Filter, event_detail, events, read_session
 from maskwatch.telemetry import catalogue
+from tests.fakes.flipped_bits import flip
 from tests.fakes.full_disk import MIB, full_disk
 from tests.fakes.recorder_process import ROOT, RecorderProcess
 from tests.fakes.samples import JPEG, change
@@ -281,6 +282,28 @@ def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(
         wait_until(lambda: set(taken(recorder)) == set(range(6)))
         wait_until(lambda: [kind for kind, _ in incidents(recorder)] == [IncidentKind.STORE_DAMAGED])
         assert "removed or replaced while it was in use" in incidents(recorder)[0][1]
+        assert recorder.stop() == 0
+
+
+@pytest.mark.long
+def test_an_altered_alert_is_not_sent_and_an_altered_picture_is_reported(tmp_path: Path) -> None:
+    with RecorderProcess(tmp_path / "r").ready() as recorder:
+        recorder.set_behaviour("away")
+        worker = recorder.worker()
+        for index in (1, 2, 3):
+            worker.send(change(index), JPEG)
+        worker.wait(3)
+        flip(next(recorder.data.glob(f"pictures/*/{change(3).violation.id}-1.jpg")), 8 * 50)
+        with closing(sqlite3.connect(recorder.data / "maskwatch.db")) as other, other:
+            other.execute("UPDATE change SET body = replace(body, '0.99', '0.98') WHERE id = 2")
+        recorder.set_behaviour("accept")
+        wait_until(lambda: {change(1).alert_id, change(3).alert_id} <= set(recorder.taken))
+        wait_until(lambda: len(incidents(recorder)) == 2)
+        assert change(2).alert_id not in recorder.taken
+        reasons = " ".join(reason for _, reason in incidents(recorder))
+        assert "rows of change could not be read" in reasons
+        assert f"{change(3).violation.id}-1.jpg is damaged, and not sent" in reasons
+        assert list(recorder.data.glob("maskwatch.damaged-*.db"))
         assert recorder.stop() == 0
 
 

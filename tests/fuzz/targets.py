@@ -58,6 +58,7 @@ from maskwatch.lab.training.settings import Settings, read_settings
 from maskwatch.lab.training.tables import read_leaks, read_origins, read_split
 from maskwatch.lab.truth import Truth
 from maskwatch.secrets import Secret
+from maskwatch.store import checksums
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.queries import Filter, event_detail, events, inventory, read_session
 from maskwatch.store.store import open_store
@@ -297,6 +298,8 @@ def _body(data: bytes) -> None:
     with closing(sqlite3.connect(path)) as database, database:
         text = data.decode(errors="replace")
         database.execute("UPDATE change SET body = ? WHERE rowid = 3", (text,))
+        checksums.register(database)
+        checksums.compute(database)  # as if it had been stored so
     try:
         _read_all(path)
     except StoreError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from maskwatch.clock import ManualClock
 from maskwatch.config.schema import RetentionConfig
 from maskwatch.domain import Incident, IncidentKind
+from maskwatch.errors import StoreDamagedError
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.maintenance import ClockJumpDetector, Maintenance
 from maskwatch.recorder.monitoring import IncidentDetector
@@ -19,7 +22,8 @@ from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
-from tests.fakes.samples import START, change, entry, make_store
+from tests.fakes.flipped_bits import flip
+from tests.fakes.samples import JPEG, START, change, entry, make_store
 from tests.fakes.sink import FakeSink
 
 DAY = timedelta(days=1)
@@ -80,6 +84,35 @@ def test_the_clock_is_not_trusted_long_after_the_newest_row(
 ) -> None:
     assert not ClockJumpDetector(clock, START - 31 * DAY).is_steady()
     assert ClockJumpDetector(clock, START - 29 * DAY).is_steady()
+
+
+# --- the search for damage --------------------------------------------------------------------------
+
+
+def test_every_row_and_picture_is_checked_each_day(store: Store, clock: JumpingClock) -> None:
+    store.changes.record([entry(change(index), JPEG) for index in range(8)])
+    maintenance = Maintenance(RetentionConfig(), START, clock=clock, meter=Meter())
+
+    def search() -> None:
+        for _ in range(40):
+            clock.advance(1)
+            maintenance.turn(store)
+
+    clock.advance(60)
+    search()
+    assert store.pictures.take_damaged() == []
+    picture = next(store.data_dir.pictures.glob("*/*.jpg"))
+    flip(picture, 8 * 50)
+    search()
+    assert store.pictures.take_damaged() == [], "not again on the same day"
+    clock.advance(86400)
+    search()
+    assert store.pictures.take_damaged() == [str(picture.relative_to(store.data_dir.pictures))]
+    with closing(sqlite3.connect(store.data_dir.database)) as other, other:
+        other.execute("UPDATE change SET kind = 'closed' WHERE id = 3")
+    clock.advance(86400)
+    with pytest.raises(StoreDamagedError):
+        search()
 
 
 # --- retention in steps -----------------------------------------------------------------------------

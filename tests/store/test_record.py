@@ -18,7 +18,7 @@ def test_a_recorded_change_is_pending_with_its_state_and_picture(store: Store) -
     assert store.changes.record([entry(change(1), JPEG)]) == [RecordResult.STORED]
     [waiting] = store.outbox.waiting("mqtt", 10)
     assert waiting.subject == change(1)
-    path = store.data_dir.picture(waiting.picture)
+    path = store.pictures.path(waiting.picture)
     assert path is not None
     assert path.read_bytes() == JPEG
 
