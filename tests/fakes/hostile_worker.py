@@ -51,9 +51,7 @@ class HostileLoop:
         camera: CameraConfig,
         connection: WorkerConnection,
         clock: Clock,  # noqa: ARG002
-        *,
-        attempt: int,  # noqa: ARG002
-        delays: object,  # noqa: ARG002
+        **_: object,
     ) -> None:
         self._camera = camera.name
         self._connection = connection
