@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from maskwatch.errors import DiskFullError, MaskwatchError, StoreBusyError, TemporaryError
 
@@ -41,3 +43,14 @@ def is_temporary(error: BaseException | None) -> bool:
 def exit_code(error: MaskwatchError) -> int:
     """Return the exit code of a process of the daemon that ends with `error`."""
     return TemporaryError.exit_code if is_temporary(error) else error.exit_code
+
+
+@contextmanager
+def raising_temporary() -> Iterator[None]:
+    """Turn an error of the system that can pass into a TemporaryError."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        if is_temporary(error):
+            raise TemporaryError(f"not possible now: {str(error) or type(error).__name__}") from error
+        raise

@@ -154,3 +154,28 @@ class StatelessSink:
 
     def state_changed(self) -> None:
         """Ignore it."""
+
+
+class HeldSink(StatelessSink):
+    """Stands for a sink whose secret or certificate is not available yet: alerts wait for it."""
+
+    window = 1
+    ready = False
+    paused = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def start(
+        self,
+        report: Report,
+        current_state: Callable[[], StateSnapshot],
+        run_command: Callable[[Command], None],
+    ) -> None:
+        """Do nothing."""
+
+    def send(self, delivery: Delivery) -> None:
+        """Never called: it is not ready."""
+
+    def stop(self, timeout: float) -> None:
+        """Do nothing."""

@@ -24,12 +24,14 @@ class Diagnostics:
         locations: the location of each key's value.
         secrets_missing: the number of problems that are unavailable secrets.
         literal_secrets: the keys whose secrets are written in the file itself.
+        unavailable: by key, why a file that it names is not available now, and may be later.
     """
 
     file: str
     locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
     secrets_missing: int = 0
     literal_secrets: list[KeyPath] = field(default_factory=list)
+    unavailable: dict[KeyPath, str] = field(default_factory=dict)
     # Texts are stored as they are, and lose secrets and variables when they are shown.
     _problems: list[Problem] = field(default_factory=list)
     _warnings: list[Problem] = field(default_factory=list)
@@ -50,6 +52,10 @@ class Diagnostics:
         """Add a problem about a secret that is not available."""
         self.secrets_missing += 1
         self.add_problem(path, message, hint)
+
+    def add_unavailable(self, path: KeyPath, message: str) -> None:
+        """Note that the problem at `path` may pass: the file that it names is not available now."""
+        self.unavailable[path] = message
 
     def add_warning(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Add a warning at the key `path`."""
@@ -72,6 +78,11 @@ class Diagnostics:
     def only_secrets_missing(self) -> bool:
         """Whether every problem is a secret that is not available."""
         return self.secrets_missing == len(self._problems)
+
+    @property
+    def only_unavailable(self) -> bool:
+        """Whether every problem may pass."""
+        return len(self.unavailable) == len(self._problems)
 
     def problems(self) -> list[Problem]:
         """Return what makes the file unusable, in the file's order, each once."""

@@ -14,13 +14,15 @@ import msgspec.inspect as mi
 
 from maskwatch.config.diagnostics import Diagnostics
 from maskwatch.config.lint import lint
+from maskwatch.config.partial import PartialConfig
 from maskwatch.config.rules import apply_rules
 from maskwatch.config.schema import Config
 from maskwatch.config.substitute import SubstitutionContext
 from maskwatch.config.validate import Validator
 from maskwatch.config.yaml_nodes import SourceLocation, YamlError, parse
-from maskwatch.errors import ConfigError, Problem, SecretError
+from maskwatch.errors import ConfigError, Problem, SecretError, TemporaryError
 from maskwatch.files import read_file
+from maskwatch.temporary import is_temporary
 
 MAX_BYTES = 1024 * 1024
 _CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -35,12 +37,14 @@ class CheckedConfig:
         problems: in the order of the file.
         warnings: what works, but is insecure or probably a mistake.
         secrets_only: whether every problem is a secret that is not available.
+        partial: the configuration without what is not available, if every problem may pass.
     """
 
     config: Config | None
     problems: list[Problem]
     warnings: list[Problem]
     secrets_only: bool = False
+    partial: PartialConfig | None = None
 
 
 def load(
@@ -74,22 +78,54 @@ def check_config(
     environ: Mapping[str, str] | None = None,
     credentials_dir: Path | None = None,
     secrets: bool = True,
+    text: str | None = None,
 ) -> CheckedConfig:
-    """Return the problems and warnings of the file `path`; raise nothing for its content."""
+    """Return the problems and warnings of the file `path`; raise nothing for its content.
+
+    `text`: what the file contained, if it is not to be read again.
+    """
     environ = os.environ if environ is None else environ
     directory = environ.get("CREDENTIALS_DIRECTORY", "")
     credentials = credentials_dir or (Path(directory) if directory else None)
     diagnostics = Diagnostics(str(path))
     context = SubstitutionContext(environ, credentials, path.parent.absolute(), secrets=secrets)
     try:
-        config = _read(path, diagnostics, context)
+        text = _text(path) if text is None else text
+        config = _read(text, diagnostics, context)
     except YamlError as error:
         diagnostics.add_problem((), error.message, error.hint, error.location)
+        return CheckedConfig(None, diagnostics.problems(), [])
     problems = diagnostics.problems()
+    partial = None
+    if diagnostics.only_unavailable:
+        partial = PartialConfig(config, text, diagnostics.unavailable)
     if problems:
-        return CheckedConfig(None, problems, [], diagnostics.only_secrets_missing)
+        return CheckedConfig(None, problems, [], diagnostics.only_secrets_missing, partial)
     lint(config, path, diagnostics)
-    return CheckedConfig(config, [], diagnostics.warnings())
+    return CheckedConfig(config, [], diagnostics.warnings(), partial=partial)
+
+
+def load_available(path: Path, text: str | None = None) -> PartialConfig:
+    """Return the configuration in the file `path` with what is available of it now.
+
+    `text`: what the file contained, if it is not to be read again.
+
+    Raises:
+        TemporaryError: the file itself cannot be read now.
+        ConfigError: it has a problem that cannot pass; the error carries every problem.
+    """
+    if text is None:
+        try:
+            text = _decoded(read_file(path, MAX_BYTES))
+        except OSError as error:
+            if is_temporary(error):
+                raise TemporaryError(f"{path} cannot be read now: {error.strerror}") from error
+        except (YamlError, ValueError):
+            text = None  # reported with its place
+    checked = check_config(path, text=text)
+    if checked.partial is None:
+        raise (SecretError if checked.secrets_only else ConfigError)(checked.problems)
+    return checked.partial
 
 
 @functools.cache
@@ -97,8 +133,8 @@ def _schema() -> mi.Type:
     return mi.type_info(Config)
 
 
-def _read(path: Path, diagnostics: Diagnostics, context: SubstitutionContext) -> Config:
-    node = parse(_text(path))
+def _read(text: str, diagnostics: Diagnostics, context: SubstitutionContext) -> Config:
+    node = parse(text)
     if node is None:
         raise YamlError(SourceLocation(1, 1), "the file is empty; expected at least `cameras`")
     config = Validator(diagnostics, context).value(node, _schema(), ())

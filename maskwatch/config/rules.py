@@ -28,6 +28,7 @@ from maskwatch.config.templates import template_fault
 from maskwatch.config.tls import TlsFileError, client_context
 from maskwatch.files import MIB, open_regular
 from maskwatch.secrets import Secret
+from maskwatch.temporary import is_temporary
 
 # Certificates, a manifest, the weights of the face detector.
 _MAX_FILE = 16 * MIB
@@ -211,7 +212,10 @@ class _Rules:
     def file(self, path: KeyPath, name: str) -> None:
         """A named file exists, can be read, and is not too large to be loaded."""
         if name and self._files:
-            self._report(path, _file_fault(name, _MAX_FILE))
+            fault, temporary = _file_fault(name, _MAX_FILE)
+            if fault and temporary and not self._diagnostics.has_problem(path):
+                self._diagnostics.add_unavailable(path, fault)
+            self._report(path, fault)
 
 
 @functools.cache
@@ -240,11 +244,12 @@ def _date_fault(text: str) -> str | None:
         return fault
 
 
-def _file_fault(name: str, max_bytes: int) -> str | None:
+def _file_fault(name: str, max_bytes: int) -> tuple[str | None, bool]:
+    """Return what is wrong with a file (None: nothing), and whether that may pass."""
     try:
         with open_regular(Path(name)) as file:
             size = os.fstat(file.fileno()).st_size
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        return f"{name} cannot be read: {reason}"
-    return f"{name} is larger than {max_bytes // MIB} MiB" if size > max_bytes else None
+        return f"{name} cannot be read: {reason}", is_temporary(error)
+    return (f"{name} is larger than {max_bytes // MIB} MiB" if size > max_bytes else None), False

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from maskwatch.files import KIB, read_file
+from maskwatch.temporary import is_temporary
 
 # The value of an address with a secret where secrets are not requested.
 WITHHELD = "rtsp://withheld.invalid/"
@@ -22,10 +23,12 @@ _USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\
 class SubstitutionError(Exception):
     """A reference that cannot be resolved; the message names it and the reason, never the value."""
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, temporary: bool = False) -> None:
+        """`temporary`: whether the same reference may be resolved later."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.temporary = temporary
 
 
 def variables(text: str) -> list[str]:
@@ -165,7 +168,8 @@ def _content(path: Path) -> str:
         return _text(path, read_file(path, _MAX_SECRET_BYTES))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise SubstitutionError(f"{path} cannot be read: {reason}") from None
+        message = f"{path} cannot be read: {reason}"
+        raise SubstitutionError(message, temporary=is_temporary(error)) from None
 
 
 def _text(path: Path, raw: bytes) -> str:
@@ -176,5 +180,5 @@ def _text(path: Path, raw: bytes) -> str:
     if "\n" in text or "\0" in text:
         raise SubstitutionError(f"{path} holds more than one line of text")
     if not text:
-        raise SubstitutionError(f"{path} is empty")
+        raise SubstitutionError(f"{path} is empty", temporary=True)
     return text

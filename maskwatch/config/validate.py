@@ -255,6 +255,8 @@ class Validator:
         except (SubstitutionError, ValueProblem) as problem:
             report = self._diagnostics.add_missing_secret if secret else self._diagnostics.add_problem
             report(path, problem.message, problem.hint)
+            if isinstance(problem, SubstitutionError) and problem.temporary:
+                self._diagnostics.add_unavailable(path, problem.message)
             return _placeholder(kind)
 
     # --- sections --------------------------------------------------------------------------------

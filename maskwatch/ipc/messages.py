@@ -35,7 +35,8 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
     of the recorder's socket. `token` authenticates a worker there; the recorder gets the key of all
     tokens instead (see `maskwatch.ipc.worker_tokens`). With `resolve_redirects` the last worker of
     this camera was redirected to a port that its sandbox refused. `processor_share` is how many
-    processors its decoder may use while others wait for one; 0 for any number.
+    processors its decoder may use while others wait for one; 0 for any number. `held_sinks` names the
+    sinks that lack a secret or a file, and must wait.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Configure(_Message, frozen=True, kw_only=True, tag="configure"):
     attempt: int = 0
     resolve_redirects: bool = False
     processor_share: float = 0.0
+    held_sinks: tuple[str, ...] = ()
     token: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from maskwatch.alerts.sink import Sink
+from maskwatch.alerts.sink import HeldSink, Sink
 from maskwatch.clock import Clock
 from maskwatch.config.schema import Config
 from maskwatch.domain import Snooze
@@ -60,7 +60,7 @@ def open_recorder(
     Raises:
         StoreError: the database cannot be opened, or the socket cannot be created.
     """
-    config, sinks = configure.config, list(make_sinks(configure.config))
+    config, sinks = configure.config, _make_sinks(make_sinks, configure)
     meter, loop, unstored = Meter(), EventLoop(clock), UnstoredBuffer()
     reports = SupervisorReports(supervisor, clock)
     names = [sink.name for sink in sinks]
@@ -106,7 +106,7 @@ def open_recorder(
         clock=clock,
         loop=loop,
         supervisor=supervisor,
-        config=config,
+        configure=configure,
         make_sinks=make_sinks,
         recording=recording,
         commands=commands,
@@ -135,7 +135,7 @@ class Recorder:
     clock: Clock
     loop: EventLoop
     supervisor: SupervisorChannel
-    config: Config
+    configure: Configure
     make_sinks: MakeSinks
     recording: Recording
     commands: CommandHandler
@@ -172,7 +172,7 @@ class Recorder:
     def _handle(self, message: ToChild) -> None:
         match message:
             case Configure():
-                self._apply(message.config)
+                self._apply(message)
             case Stop():
                 self.grace = message.grace
             case Command():
@@ -185,15 +185,16 @@ class Recorder:
             case IncidentChanged():
                 self.recording.intake.add_incident(message.incident)
 
-    def _apply(self, config: Config) -> None:
-        previous, self.config = self.config, config
+    def _apply(self, configure: Configure) -> None:
+        previous, self.configure = self.configure, configure
+        config = configure.config
         store = self.recording.guard.store
         self.maintenance.configure(config.store.retention)
         store.reserve.target_size = config.store.reserve_megabytes << 20
         self.recording.state.configure_cameras({camera.name for camera in config.cameras})
-        if _sink_settings(previous) != _sink_settings(config):
+        if _sink_settings(previous) != _sink_settings(configure):
             self.deliveries.stop(self.recording.guard, MAX_STOP)
-            sinks = list(self.make_sinks(config))
+            sinks = _make_sinks(self.make_sinks, configure)
             self.recording.guard.store.outbox.sinks = tuple(sink.name for sink in sinks)
             self.deliveries.start(sinks)
 
@@ -239,7 +240,15 @@ class Recorder:
         self.loop.close()
 
 
-def _sink_settings(config: Config) -> tuple[object, ...]:
+def _make_sinks(make_sinks: MakeSinks, configure: Configure) -> list[Sink]:
+    """Return the sinks; those that lack a secret or a file are only represented."""
+    held = [HeldSink(name) for name in configure.held_sinks]
+    made = make_sinks(configure.config)
+    return [*(sink for sink in made if sink.name not in configure.held_sinks), *held]
+
+
+def _sink_settings(configure: Configure) -> tuple[object, ...]:
     """Return what the sinks are made from: the destinations, and the cameras they announce."""
+    config = configure.config
     cameras = [(camera.name, [zone.name for zone in camera.zones]) for camera in config.cameras]
-    return config.mqtt, config.people, config.links, config.node, cameras
+    return configure.held_sinks, config.mqtt, config.people, config.links, config.node, cameras

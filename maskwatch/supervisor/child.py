@@ -7,6 +7,7 @@ each gets the monotonic time. No other module restarts a child.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -152,6 +153,11 @@ class ManagedChild:
             self.misbehaviour = ""
             self._wait_until(now, Phase.WAITING)
 
+    def hold(self, reason: str) -> None:
+        """Do not run the child until `start`: what its configuration names is not available."""
+        if self._run is None:
+            self._wait_until(math.inf, Phase.WAITING, reason)
+
     def stop(self, now: float) -> None:
         """End the child in order, and do not replace it."""
         self._start_again = False
@@ -215,6 +221,10 @@ class ManagedChild:
     @property
     def restarts(self) -> int:
         return max(0, self._starts - 1)
+
+    @property
+    def held(self) -> bool:
+        return self.phase is Phase.WAITING and self.due == math.inf
 
     @property
     def was_started(self) -> bool:

@@ -29,9 +29,14 @@ def new_token_key() -> Secret:
 
 
 class ChildFactory:
-    """Makes children; a worker's token shows the recorder that the supervisor started it."""
+    """Makes children; a worker's token shows the recorder that the supervisor started it.
+
+    Attributes:
+        held_sinks: the names of the sinks that lack a secret or a file for now.
+    """
 
     def __init__(self, launcher: ProcessLauncher, timeouts: Timeouts) -> None:
+        self.held_sinks: tuple[str, ...] = ()
         self._launcher = launcher
         self._timeouts = timeouts
         self._token_key = new_token_key()
@@ -50,7 +55,10 @@ class ChildFactory:
     def recorder_configuration(self, config: Config) -> Configure:
         """Return what the recorder is given: everything that it needs for storing and alerts."""
         return Configure(
-            config=for_recorder(config), recorder=str(recorder_socket(config)), token=self._token_key
+            config=for_recorder(config),
+            recorder=str(recorder_socket(config)),
+            held_sinks=self.held_sinks,
+            token=self._token_key,
         )
 
     def worker_configuration(self, config: Config, camera: str) -> Configure:

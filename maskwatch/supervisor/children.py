@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -54,6 +54,8 @@ class ChildProcesses(ChildEvents):
         self._subscribers: list[ChildEvents] = []
         self._removed: list[ManagedChild] = []
         self.switched_off: dict[str, SwitchedOff] = {}
+        self._held: Mapping[str, str] = {}
+        self._sinks_changed = False
         self._workers_started = False
         self._last_tick = clock.monotonic()
 
@@ -72,7 +74,7 @@ class ChildProcesses(ChildEvents):
     def all_started(self) -> bool:
         """Whether the worker of every enabled camera was started, or cannot be."""
         return all(
-            worker.was_started or worker.phase in (Phase.IDLE, Phase.QUARANTINED)
+            worker.was_started or worker.held or worker.phase in (Phase.IDLE, Phase.QUARANTINED)
             for worker in self.workers.values()
         )
 
@@ -93,6 +95,16 @@ class ChildProcesses(ChildEvents):
 
     def start_recorder(self) -> None:
         self.recorder.start(self._now)
+
+    def hold(self, cameras: Mapping[str, str], sinks: tuple[str, ...]) -> None:
+        """Set which cameras, each with its reason, and which sinks lack something for now.
+
+        Takes effect with the next `start_recorder`, `start_workers` or `apply`.
+        """
+        self._held = cameras
+        self._sinks_changed = sinks != self._factory.held_sinks
+        self._factory.held_sinks = sinks
+        self.recorder.configuration = self._factory.recorder_configuration(self.config)
 
     def start_workers(self, first: Collection[str] = ()) -> None:
         """Start the workers of all enabled cameras one by one, those of the cameras in `first` first."""
@@ -120,6 +132,8 @@ class ChildProcesses(ChildEvents):
             return f"there is no camera {name!r}"
         if on and not self._camera(name).enabled:
             return f"{name} is disabled in the configuration"
+        if on and name in self._held:
+            return f"{name} {self._held[name]}"
         if on:
             self.switched_off.pop(name, None)
             worker.start(self._now)
@@ -141,6 +155,8 @@ class ChildProcesses(ChildEvents):
         """Change over to `config`; only the children that `difference` names are affected."""
         self.config = config
         self.recorder.configuration = self._factory.recorder_configuration(config)
+        if difference.recorder or difference.log or self._sinks_changed:
+            self.recorder.send(self.recorder.configuration)
         if not self._workers_started:
             return
         for name in difference.stop:
@@ -149,10 +165,8 @@ class ChildProcesses(ChildEvents):
         self._add_workers()
         self._start_staggered([name for name in difference.start if name not in self.switched_off])
         for name in difference.restart:
-            if name not in self.switched_off:
+            if name not in self.switched_off and name not in self._held:
                 self.workers[name].renew(self._now, "config")
-        if difference.recorder or difference.log:
-            self.recorder.send(self.recorder.configuration)
         if difference.log:
             for name in difference.keep:
                 self.workers[name].send(self.workers[name].configuration)
@@ -183,7 +197,10 @@ class ChildProcesses(ChildEvents):
 
     def _start_staggered(self, names: Sequence[str]) -> None:
         for turn, name in enumerate(names):
-            self.workers[name].start(self._now + turn * self._timeouts.stagger)
+            if name in self._held:
+                self.workers[name].hold(self._held[name])
+            else:
+                self.workers[name].start(self._now + turn * self._timeouts.stagger)
 
     # --- the main loop -----------------------------------------------------------------------------
 
@@ -194,7 +211,7 @@ class ChildProcesses(ChildEvents):
         for name in [name for name, off in self.switched_off.items() if now >= off.until]:
             del self.switched_off[name]
             if self._camera(name).enabled:
-                self.workers[name].start(now)
+                self._start_staggered([name])
         self._tick_children(now)
         for child in [child for child in self._removed if child.pid is None]:
             self._removed.remove(child)

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from maskwatch.clock import Clock, SystemClock
-from maskwatch.config.schema import Config
+from maskwatch.config.partial import PartialConfig
 from maskwatch.ipc.control import control_socket
 from maskwatch.ipc.messages import Command
 from maskwatch.supervisor.ack_page import AckPageServer
@@ -49,11 +49,12 @@ _END_TICK = 0.02
 
 
 def serve(
-    config: Config, path: Path, *, timeouts: Timeouts | None = None, spawn: Spawn = ChildProcess
+    loaded: PartialConfig, path: Path, *, timeouts: Timeouts | None = None, spawn: Spawn = ChildProcess
 ) -> int:
     """Run the daemon until SIGTERM or SIGINT; return its exit code.
 
-    A reload reads `path` again. Tests pass their own `timeouts` and `spawn`.
+    What is not available of the configuration yet is waited for. A reload reads `path` again. Tests pass
+    their own `timeouts` and `spawn`.
 
     Raises:
         StoreLockedError: another daemon uses the runtime directory.
@@ -63,12 +64,12 @@ def serve(
     os.umask(0o077)
     # Until reloads are possible, a request for one must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    logs.setup(config.log, "supervisor")
-    return asyncio.run(_serve(config, path.absolute(), timeouts or Timeouts(), spawn))
+    logs.setup(loaded.config.log, "supervisor")
+    return asyncio.run(_serve(loaded, path.absolute(), timeouts or Timeouts(), spawn))
 
 
-async def _serve(config: Config, path: Path, timeouts: Timeouts, spawn: Spawn) -> int:
-    return await Supervisor(config, path, timeouts, SystemClock(), spawn).run()
+async def _serve(loaded: PartialConfig, path: Path, timeouts: Timeouts, spawn: Spawn) -> int:
+    return await Supervisor(loaded, path, timeouts, SystemClock(), spawn).run()
 
 
 @dataclass
@@ -89,9 +90,9 @@ class Supervisor:
     """The daemon's main process; to be made on the running event loop, and run once."""
 
     def __init__(
-        self, config: Config, path: Path, timeouts: Timeouts, clock: Clock, spawn: Spawn
+        self, loaded: PartialConfig, path: Path, timeouts: Timeouts, clock: Clock, spawn: Spawn
     ) -> None:
-        self._config = config
+        self._config = config = loaded.usable
         self._timeouts = timeouts
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -107,6 +108,7 @@ class Supervisor:
         self._metrics = metrics = SupervisorMetrics(clock)
         launcher = ProcessLauncher(self._loop, clock, spawn)
         self._children = children = ChildProcesses(config, launcher, timeouts, clock)
+        children.hold(loaded.held_cameras, loaded.held_sinks)
         self._cameras = cameras = CameraMonitor(children, metrics, clock)
         self._start_up = StartUp(config, children, timeouts, clock, recorder_failed=self._end)
         executor = CommandExecutor(children, self._start_reload)
@@ -120,7 +122,12 @@ class Supervisor:
             AckPageServer(clock.now, self._run_from_thread, timeouts.command + timeouts.kill_after),
         )
         self._reloader = Reloader(
-            path, children=children, http=self._http, metrics=metrics, notifier=self._notifier
+            path,
+            loaded,
+            children=children,
+            http=self._http,
+            metrics=metrics,
+            notifier=self._notifier,
         )
         handler = ControlHandler(
             children=children,
@@ -154,6 +161,7 @@ class Supervisor:
                 await self._obtain(section, partial(server.serve_first, self._config))
             self._children.start_recorder()
             self._in_background(self._prerequisites.obtain("models", self._start_up.check_models))
+            self._in_background(self._prerequisites.obtain("the configuration", self._reloader.complete))
             self._in_background(self._start_up.probe_cameras())
             await self._run_until_end()
         finally:

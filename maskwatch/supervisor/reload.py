@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from maskwatch.config.diff import Difference, difference, with_restart_keys_of
-from maskwatch.config.load import load
-from maskwatch.config.schema import Config
-from maskwatch.errors import ConfigError, MaskwatchError
+from maskwatch.config.load import load, load_available
+from maskwatch.config.partial import PartialConfig
+from maskwatch.errors import ConfigError, MaskwatchError, TemporaryError
 from maskwatch.ipc.control import ReloadDone
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.http_servers import HttpServers
@@ -35,6 +35,7 @@ class Reloader:
     def __init__(
         self,
         path: Path,
+        loaded: PartialConfig,
         *,
         children: ChildProcesses,
         http: HttpServers,
@@ -43,6 +44,7 @@ class Reloader:
     ) -> None:
         self.path = path
         self.problem = ""
+        self._loaded = loaded
         self._children = children
         self._http = http
         self._metrics = metrics
@@ -58,11 +60,31 @@ class Reloader:
             finally:
                 self._notifier.ready()
 
+    async def complete(self) -> None:
+        """Apply what has become available of a configuration that was loaded in part.
+
+        Raises:
+            TemporaryError: something is still not available.
+        """
+        async with self._lock:
+            if self._loaded.unavailable:
+                await self._apply_what_came()
+        if self._loaded.unavailable:
+            raise TemporaryError(self._loaded.in_words)
+
+    async def _apply_what_came(self) -> None:
+        try:
+            new = await asyncio.to_thread(load_available, self.path, self._loaded.text)
+            if new.unavailable != self._loaded.unavailable:
+                await self._apply(new)
+        except ConfigError as error:  # such as a secret of two lines, which can still be corrected
+            raise TemporaryError(str(error)) from error
+
     async def _reload(self, *, wait: bool) -> ReloadDone:
         try:
             # In a thread: the file of a hundred cameras takes a moment, and the main loop must turn.
             new = await asyncio.to_thread(load, self.path)
-            changes = await self._apply(new)
+            changes = await self._apply(PartialConfig(new))
         except (MaskwatchError, OSError, RuntimeError, MemoryError) as error:
             if not isinstance(error, MaskwatchError) and not is_temporary(error):
                 raise
@@ -74,8 +96,8 @@ class Reloader:
             await self._settle(changes)
         return ReloadDone(ok=True, summary=changes.in_words)
 
-    async def _apply(self, new: Config) -> Difference:
-        old = self._children.config
+    async def _apply(self, loaded: PartialConfig) -> Difference:
+        old, new = self._children.config, loaded.usable
         changes = difference(old, new)
         new = with_restart_keys_of(new, old)
         if (old.model, old.face_weights) != (new.model, new.face_weights):
@@ -83,6 +105,8 @@ class Reloader:
         self._http.move(changes, old, new)
         if changes.log:
             logs.setup(new.log, "supervisor")
+        self._loaded = loaded
+        self._children.hold(loaded.held_cameras, loaded.held_sinks)
         self._children.apply(changes, new)
         return changes
 

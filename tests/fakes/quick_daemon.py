@@ -13,13 +13,15 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from maskwatch.config.load import load
-from maskwatch.config.schema import Config, SupervisionConfig
+from maskwatch.config.load import load_available
+from maskwatch.config.partial import PartialConfig
+from maskwatch.config.schema import SupervisionConfig
 from maskwatch.errors import ControlError, MaskwatchError
 from maskwatch.ipc.control import CameraReport
 from maskwatch.ipc.messages import Configure
@@ -163,12 +165,13 @@ def _spawn_test_module(module: str, configure: Configure) -> ChildProcess:
     return ChildProcess(module, msgspec.structs.replace(configure, config=config))
 
 
-def _load(path: Path, worker_megabytes: int) -> Config:
-    config = load(path)
+def _load(path: Path, worker_megabytes: int) -> PartialConfig:
+    loaded = load_available(path)
     if not worker_megabytes:
-        return config
+        return loaded
+    config = loaded.config
     supervision = msgspec.structs.replace(config.supervision, worker_megabytes=worker_megabytes)
-    return msgspec.structs.replace(config, supervision=supervision)
+    return replace(loaded, config=msgspec.structs.replace(config, supervision=supervision))
 
 
 def _run(path: Path, timeouts_json: str) -> int:

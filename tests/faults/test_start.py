@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from maskwatch.errors import ConfigError, ModelError, StoreTooNewError, TemporaryError, UsageError
 from maskwatch.lab.broker import free_port
-from tests.fakes.quick_daemon import QuickDaemon, dead_cameras, is_alive, wait_started
+from tests.fakes.certificates import make_certificates
+from tests.fakes.mosquitto import Listener, Mosquitto
+from tests.fakes.mqtt_alerts import alerts_of
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_started
+from tests.fakes.samples import change
 from tests.fakes.systemd_socket import SystemdSocket
 from tests.fakes.waiting import wait_until
 
@@ -202,3 +209,95 @@ def test_a_directory_that_cannot_be_written_is_waited_for(
         wait_until(lambda: "waiting for" not in systemd.status, 60, "nothing is missing")
         assert "quarantine" not in daemon.log()
         assert daemon.stop() == 0
+
+
+def test_a_secret_that_comes_later_delays_only_what_needs_it(
+    tmp_path: Path, systemd: SystemdSocket
+) -> None:
+    late = tmp_path / "not-mounted-yet"
+    port = free_port()
+    cameras = (
+        f"{dead_cameras(1)}\n{IDLE_CAMERA}\n"
+        f"  - {{name: late, url: 'rtsp://127.0.0.1:{port}/x', username: ann, "
+        f"password: 'file:{late}/camera'}}"
+    )
+    with Mosquitto(tmp_path) as broker, Listener(broker.port) as listener:
+        more = f"mqtt: {{port: {broker.port}, username: ann, password: 'file:{late}/mqtt'}}"
+        with QuickDaemon(tmp_path, cameras, more, systemd.env, **_QUICK) as daemon:
+            wait_until(lambda: systemd.status and systemd.ready, 60, "the daemon is ready")
+            wait_until(lambda: daemon.status().recorder.phase == "running", 60, "the recorder runs")
+            wait_until(lambda: bool(daemon.pid_of("c0")), 60, "the other camera has its worker")
+            assert daemon.pid_of("late") == 0
+            assert daemon.state_of("late") == "backoff"
+            assert f"{late}/camera cannot be read" in daemon.camera("late").reason
+            assert "waiting for the configuration" in systemd.status
+            with daemon.connect_worker("door") as worker:
+                worker.send(change(1))
+                assert worker.wait(1)[0].stored
+            assert daemon.metric("maskwatch_sink_ready", sink="mqtt") == 0
+            assert not alerts_of(listener)
+            late.mkdir()
+            (late / "camera").write_text("CANARY-4711\n")
+            (late / "mqtt").write_text("CANARY-4712\n")
+            wait_until(lambda: bool(daemon.pid_of("late")), 60, "the camera has its worker")
+            wait_until(lambda: bool(alerts_of(listener)), 60, "the alert is delivered")
+            wait_until(lambda: "waiting for" not in systemd.status, 20, "nothing is missing")
+            assert "CANARY" not in daemon.log() + systemd.status
+            assert daemon.stop() == 0
+
+
+@pytest.mark.long
+def test_files_that_come_later_are_waited_for(
+    tmp_path: Path, systemd: SystemdSocket, root: Path
+) -> None:
+    """The certificate of the broker, the key of the links, a channel's key, and the model."""
+    late = tmp_path / "not-mounted-yet"
+    links = free_port()
+    more = (
+        f"mqtt: {{port: {free_port()}, tls: true, ca_file: {late}/ca.pem}}\n"
+        f"links: {{enabled: true, port: {links}, key: 'file:{late}/links'}}\n"
+        f"people: [{{name: guard, webhook: 'http://127.0.0.1:1/', key: 'file:{late}/hook'}}]\n"
+        f"model: {late}/masks-112.json"
+    )
+    with QuickDaemon(
+        tmp_path, f"{dead_cameras(1)}\n{IDLE_CAMERA}", more, systemd.env, **_QUICK
+    ) as daemon:
+        wait_until(lambda: systemd.status and systemd.ready, 60, "the daemon is ready")
+        wait_started(daemon)
+        wait_until(lambda: "waiting for models" in systemd.status, 60, "the model is waited for")
+        for key in ("mqtt.ca_file", "links.key", "people[0].key", "model"):
+            assert key in systemd.status
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", links), 5).close()
+        late.mkdir()
+        (late / "links").write_text("a key for tests of thirty-two chars\n")
+        (late / "hook").write_text("what-signs-requests\n")
+        make_certificates(tmp_path)
+        (late / "ca.pem").write_bytes((tmp_path / "ca.crt").read_bytes())
+        for file in (root / "models").glob("masks-112.*"):
+            (late / file.name).write_bytes(file.read_bytes())
+        wait_until(lambda: "waiting for" not in systemd.status, 90, "nothing is missing")
+        socket.create_connection(("127.0.0.1", links), 5).close()
+        assert daemon.stop() == 0
+
+
+def test_a_missing_configuration_file_may_come_later(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "maskwatch", "run", "--config", str(tmp_path / "config.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 15
+    assert "cannot be read now" in done.stderr
+
+
+def test_a_wrong_value_still_ends_the_daemon_beside_a_missing_secret(tmp_path: Path) -> None:
+    camera = f"  - {{name: late, url: 'file:{tmp_path}/missing', rate: many}}"
+    done = QuickDaemon(tmp_path, camera).run("run")
+    assert done.returncode == 3
+    assert "rate" in done.stderr
+
+
+def test_no_code_of_what_may_pass_prevents_a_restart(root: Path) -> None:
+    unit = (root / "systemd" / "maskwatch.service").read_text()
+    (prevented,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
+    codes = {kind.exit_code for kind in (UsageError, ConfigError, StoreTooNewError, ModelError)}
+    assert set(map(int, prevented.split())) == codes
+    assert TemporaryError.exit_code not in codes

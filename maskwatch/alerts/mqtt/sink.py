@@ -27,6 +27,7 @@ from maskwatch.alerts.sink import (
     StateUpdate,
 )
 from maskwatch.backoff import Backoff, RetryTimer
+from maskwatch.config.partial import MQTT_SINK
 from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
 from maskwatch.ipc.loop import Wakeup
@@ -50,7 +51,7 @@ _Job = Delivery | StateUpdate | _Refresh
 class MqttSink:
     """Implements `maskwatch.alerts.sink.Sink`; `backoff` bounds the waits between connections."""
 
-    name = "mqtt"
+    name = MQTT_SINK
     paused = False
 
     def __init__(self, config: Config, *, backoff: Backoff = _BACKOFF) -> None:

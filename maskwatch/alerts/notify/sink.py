@@ -32,6 +32,7 @@ from maskwatch.alerts.sink import (
     StateSnapshot,
 )
 from maskwatch.clock import Clock, SystemClock
+from maskwatch.config.partial import people_sink
 from maskwatch.config.schema import ChannelConfig, Config
 from maskwatch.domain import Change
 from maskwatch.ipc.messages import Command
@@ -64,7 +65,7 @@ class NotificationSink(StatelessSink):
     ) -> None:
         clock = clock or SystemClock()
         builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
-        self.name = f"people-{channel.name}"
+        self.name = people_sink(channel.name)
         self._channel = channel
         self._transport = transport or IsolatedTransport(channel)
         self._clock = clock
