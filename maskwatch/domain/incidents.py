@@ -20,6 +20,7 @@ class IncidentKind(StrEnum):
     BACKLOG = "backlog"
     DISK = "disk"
     STORE_DAMAGED = "store_damaged"
+    UNAVAILABLE = "unavailable"
     WORKER_MISBEHAVED = "worker_misbehaved"
 
 

@@ -88,14 +88,14 @@ class CameraMonitor(ChildEvents):
         self._clock = clock
         self._stopped = False
 
-    def update(self) -> None:
-        """Open and close incidents by the cameras' states."""
+    def update(self, missing: str = "") -> None:
+        """Open and close incidents by the cameras' states, and by what the daemon lacks."""
         cameras = [
             CameraHealth(self.statuses[name], worker.policy.on_probation, worker.misbehaviour)
             for name, worker in self._children.workers.items()
         ]
         supervision = self._children.config.supervision
-        self.incidents.update(cameras, supervision, self._clock.monotonic(), self._clock.now())
+        self.incidents.update(cameras, supervision, self._clock.monotonic(), self._clock.now(), missing)
         for name, worker in self._children.workers.items():
             if worker.heartbeat is not None and worker.heartbeat.last_frame is not None:
                 self._metrics.frame_captured(name, worker.heartbeat.last_frame.timestamp())

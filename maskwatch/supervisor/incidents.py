@@ -50,10 +50,19 @@ class IncidentTracker:
         return (*self._closed, *self._incidents.all)
 
     def update(
-        self, cameras: Iterable[CameraHealth], config: SupervisionConfig, now: float, at: datetime
+        self,
+        cameras: Iterable[CameraHealth],
+        config: SupervisionConfig,
+        now: float,
+        at: datetime,
+        missing: str = "",
     ) -> None:
-        """Open and close incidents by the state of `cameras`, which are all that are configured."""
-        configured = set()
+        """Open and close incidents by the state of `cameras`, which are all that are configured.
+
+        `missing`: what the daemon needs and does not have yet, "" if nothing.
+        """
+        self._update_missing(missing, config, now, at)
+        configured = {""}
         for health in cameras:
             camera = health.status.camera
             configured.add(camera)
@@ -67,6 +76,13 @@ class IncidentTracker:
         for kind, camera in list(self._troubled_since):
             if camera not in configured:
                 self._end(kind, camera, at)
+
+    def _update_missing(self, missing: str, config: SupervisionConfig, now: float, at: datetime) -> None:
+        kind = IncidentKind.UNAVAILABLE
+        if not missing:
+            self._end(kind, "", at)
+        elif now - self._troubled_since.setdefault((kind, ""), now) >= config.offline_after:
+            self._incidents.open(kind, "", missing, at)
 
     def _end(self, kind: IncidentKind, camera: str, at: datetime) -> None:
         self._troubled_since.pop((kind, camera), None)

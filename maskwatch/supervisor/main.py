@@ -269,7 +269,7 @@ class Supervisor:
 
     def _update(self) -> None:
         """Update incidents, readiness, systemd's status text and the served metrics."""
-        self._cameras.update()
+        self._cameras.update(self._missing)
         status = self._readiness.update(
             self._cameras.statuses.all,
             recorder_runs=self._children.recorder_runs,
@@ -280,6 +280,13 @@ class Supervisor:
         )
         self._notifier.status(status.detail)
         self._metrics.publish()
+
+    @property
+    def _missing(self) -> str:
+        """What the daemon needs and does not have now, with the reasons."""
+        recorder = self._children.recorder
+        trouble = f"recorder: {recorder.reason}" if recorder.reason else ""
+        return "; ".join(filter(None, (self._prerequisites.in_words, trouble)))
 
     def _keep_control_socket(self) -> None:
         self._in_background(self._control.stay_reachable())

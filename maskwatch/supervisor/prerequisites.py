@@ -30,6 +30,11 @@ class Prerequisites:
         self.missing: dict[str, str] = {}
         self._clock = clock
 
+    @property
+    def in_words(self) -> str:
+        """What is missing and why, "" if nothing."""
+        return "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+
     async def tried(self, name: str, attempt: Attempt) -> bool:
         """Make one attempt; return whether it succeeded.
 

@@ -3,10 +3,11 @@
     python -m tests.chaos [--duration 600] [--seed N] [--folder DIR]
 
 Workers, recorder and supervisor are killed at random instants, some of them while `record` waits for
-its acknowledgement. Cameras stall, drop and corrupt frames, and disconnect; the broker restarts, the
-disk fills, and the wall clock of all the daemon's processes jumps by hours. Then all faults end, the
-outbox drains, and what was acknowledged, stored and received is compared. Too few faults, and anything
-left over, are failures too. Needs root (a mount namespace of its own).
+its acknowledgement, or while the supervisor starts; its port may be in use then. Cameras stall, drop and
+corrupt frames, and disconnect; the broker restarts, the disk fills, and the wall clock of all the
+daemon's processes jumps by hours. Then all faults end, the outbox drains, and what was acknowledged,
+stored and received is compared. Too few faults, and anything left over, are failures too. Needs root (a
+mount namespace of its own).
 """
 
 from __future__ import annotations

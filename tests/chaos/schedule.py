@@ -15,6 +15,7 @@ MIN_FAULTS = {
     "inside record": 10,
     "clock": 10,
     "peer": 60,
+    "start up": 10,
 }
 MIN_VIOLATIONS = 500
 MIN_VISITS = 50
@@ -29,6 +30,7 @@ _PLANNED = {
     "disk": 8,
     "clock": 16,
     "peer": 80,
+    "start up": 14,  # each kills the supervisor twice
 }
 # Between two phases of faults, every camera recovers and sees visits.
 PHASE = 16.0

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -95,6 +96,19 @@ class Storm:
         self.daemon.process.wait()
         self.health.pids = {}
         self.daemon.start()
+        return True
+
+    def _start_up(self) -> bool:
+        """Kill the supervisor while it starts; the next one finds the port of its metrics in use."""
+        if not self._supervisor():
+            return False
+        time.sleep(self.rng.uniform(0, 2.5))
+        self.daemon.process.kill()
+        self.daemon.process.wait()
+        self.done["supervisor"] += 2
+        stranger = socket.create_server(("127.0.0.1", self.daemon.metrics_port))
+        self.daemon.start()
+        self._later(self.rng.uniform(1, 4), stranger.close)
         return True
 
     def _inside_record(self) -> bool:

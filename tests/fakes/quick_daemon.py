@@ -2,8 +2,8 @@
 
 TIMEOUTS is JSON with fields of `maskwatch.supervisor.timeouts.Timeouts`, and `worker_megabytes`, which a
 configuration may not set so low. MASKWATCH_TEST_WORKER may name another module to run as a worker (such
-as `tests.fakes.hostile_worker`), MASKWATCH_TEST_RECORDER one to run as the recorder. Nothing else
-differs.
+as `tests.fakes.hostile_worker`), MASKWATCH_TEST_RECORDER one to run as the recorder, and
+MASKWATCH_TEST_FAILPOINT a function at whose beginning the supervisor is killed. Nothing else differs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from maskwatch.supervisor.process import ChildProcess
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 from tests.fakes.daemon import Daemon
+from tests.fakes.failpoint import arm
 from tests.fakes.recorder_process import KEY as TOKEN_KEY
 from tests.fakes.recorder_process import FakeWorker
 from tests.fakes.waiting import wait_until
@@ -180,6 +181,8 @@ def _run(path: Path, timeouts_json: str) -> int:
     child_factory.new_token_key = lambda: TOKEN_KEY  # which `QuickDaemon.connect_worker` uses too
     if "MASKWATCH_TEST_WORKER" in os.environ:  # show repeated lines of the log as well
         logs.RepeatFilter.filter = lambda *_: True  # type: ignore[method-assign]
+    if failpoint := os.environ.get("MASKWATCH_TEST_FAILPOINT"):
+        arm(failpoint)
     try:
         config = _load(path, worker_megabytes)
         return serve(config, path, timeouts=Timeouts(**timeouts), spawn=_spawn_test_module)

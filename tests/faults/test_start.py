@@ -52,6 +52,10 @@ def module_of(pid: int) -> str:
     return ""
 
 
+def incidents_of(daemon: QuickDaemon) -> set[str]:
+    return {str(incident.kind) for incident in daemon.status().incidents}
+
+
 CHILDREN = {"maskwatch.recorder", "maskwatch.worker", "maskwatch.worker.model_check"}
 
 
@@ -257,7 +261,7 @@ def test_files_that_come_later_are_waited_for(
         f"mqtt: {{port: {free_port()}, tls: true, ca_file: {late}/ca.pem}}\n"
         f"links: {{enabled: true, port: {links}, key: 'file:{late}/links'}}\n"
         f"people: [{{name: guard, webhook: 'http://127.0.0.1:1/', key: 'file:{late}/hook'}}]\n"
-        f"model: {late}/masks-112.json"
+        f"model: {late}/masks-112.json\nsupervision: {{offline_after: 2}}"
     )
     with QuickDaemon(
         tmp_path, f"{dead_cameras(1)}\n{IDLE_CAMERA}", more, systemd.env, **_QUICK
@@ -267,6 +271,7 @@ def test_files_that_come_later_are_waited_for(
         wait_until(lambda: "waiting for models" in systemd.status, 60, "the model is waited for")
         for key in ("mqtt.ca_file", "links.key", "people[0].key", "model"):
             assert key in systemd.status
+        wait_until(lambda: "unavailable" in incidents_of(daemon), 30, "it is an incident")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", links), 5).close()
         late.mkdir()
@@ -278,6 +283,7 @@ def test_files_that_come_later_are_waited_for(
             (late / file.name).write_bytes(file.read_bytes())
         wait_until(lambda: "waiting for" not in systemd.status, 90, "nothing is missing")
         socket.create_connection(("127.0.0.1", links), 5).close()
+        wait_until(lambda: "unavailable" not in incidents_of(daemon), 30, "the incident has ended")
         assert daemon.stop() == 0
 
 
@@ -301,3 +307,50 @@ def test_no_code_of_what_may_pass_prevents_a_restart(root: Path) -> None:
     codes = {kind.exit_code for kind in (UsageError, ConfigError, StoreTooNewError, ModelError)}
     assert set(map(int, prevented.split())) == codes
     assert TemporaryError.exit_code not in codes
+
+
+FAILPOINTS = (
+    "maskwatch.supervisor.runtime_dir:RuntimeDir.__init__",
+    "maskwatch.supervisor.control_server:ControlServer.start",
+    "maskwatch.supervisor.http_servers:ConfiguredServer.serve_first",
+    "maskwatch.supervisor.children:ChildProcesses.start_recorder",
+    "maskwatch.supervisor.child:ManagedChild._handle",
+    "maskwatch.supervisor.model_check:_judge",
+    "maskwatch.supervisor.children:ChildProcesses.start_workers",
+    "maskwatch.supervisor.camera_monitor:CameraMonitor._inform_new_recorder",
+    "maskwatch.supervisor.systemd:SystemdNotifier.ready",
+    "maskwatch.supervisor.liveness:_start_process",
+    "maskwatch.supervisor.reload:Reloader._apply",
+    "maskwatch.supervisor.main:Supervisor._stop_children",
+    "maskwatch.supervisor.control_server:ControlServer.stop",
+)
+"""Functions of the supervisor at whose beginning it is killed."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("point", FAILPOINTS)
+def test_a_supervisor_killed_at_any_point_leaves_nothing_that_disturbs_the_next(
+    point: str, tmp_path: Path
+) -> None:
+    daemon = QuickDaemon(tmp_path, dead_cameras(1), env={"MASKWATCH_TEST_FAILPOINT": point}, **_QUICK)
+    with daemon:
+        with contextlib.suppress(AssertionError):  # killed before, or by one of the signals
+            wait_started(daemon)
+            daemon.process.send_signal(signal.SIGHUP)
+            time.sleep(1)
+            daemon.process.terminate()
+        assert daemon.process.wait(60) == -signal.SIGKILL
+        wait_until(lambda: not processes_in(tmp_path), 10, "no process is left")
+    with QuickDaemon(tmp_path, dead_cameras(1), **_QUICK) as successor:
+        wait_started(successor)
+        assert successor.stop() == 0
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory is `folder`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == folder and is_alive(int(process.name)):
+                found.append(int(process.name))
+    return found

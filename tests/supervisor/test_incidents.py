@@ -20,12 +20,14 @@ class Harness:
         self.tracker = IncidentTracker(self.changes.append)
         self.now = 0.0
 
-    def hold(self, seconds: float, state: CameraState, *, on_probation: bool = False) -> None:
+    def hold(
+        self, seconds: float, state: CameraState, *, on_probation: bool = False, missing: str = ""
+    ) -> None:
         status = CameraStatus("hall", state, "why", NOON)
         for _ in range(int(seconds)):
             self.now += 1
             at = NOON + timedelta(seconds=self.now)
-            self.tracker.update([CameraHealth(status, on_probation)], CONFIG, self.now, at)
+            self.tracker.update([CameraHealth(status, on_probation)], CONFIG, self.now, at, missing)
 
     @property
     def kinds(self) -> list[tuple[IncidentKind, int, bool]]:
@@ -52,6 +54,18 @@ def test_a_long_outage_is_one_incident_across_all_states_it_passes() -> None:
         (IncidentKind.CAMERA_OFFLINE, 2, True),
     ]
     assert harness.changes[0].id == harness.changes[1].id
+
+
+def test_what_the_daemon_lacks_for_long_is_one_incident_of_no_camera() -> None:
+    harness = Harness()
+    for _ in range(3):
+        harness.hold(20, CameraState.LIVE, missing="metrics: in use")
+        harness.hold(5, CameraState.LIVE)
+    assert harness.changes == []
+    harness.hold(40, CameraState.LIVE, missing="metrics: in use")
+    harness.hold(5, CameraState.LIVE)
+    assert harness.kinds == [(IncidentKind.UNAVAILABLE, 1, False), (IncidentKind.UNAVAILABLE, 2, True)]
+    assert (harness.changes[0].camera, harness.changes[0].reason) == ("", "metrics: in use")
 
 
 def test_a_second_outage_is_another_incident() -> None:
