@@ -215,6 +215,7 @@ def test_a_directory_that_cannot_be_written_is_waited_for(
         assert daemon.stop() == 0
 
 
+@pytest.mark.long
 def test_a_secret_that_comes_later_delays_only_what_needs_it(
     tmp_path: Path, systemd: SystemdSocket
 ) -> None:
