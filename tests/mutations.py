@@ -74,8 +74,8 @@ MUTATIONS = (
     Mutation(
         "no deadline of a message",
         "maskwatch/alerts/notify/isolated.py",
-        "0.0 if self._aborted else self._deadline",
-        "0.0 if self._aborted else None",
+        "communicate(job, self._deadline)",
+        "communicate(job, None)",
         "tests/alerts/notify/test_isolated.py"
         "::test_a_webhook_that_drips_its_answer_ends_at_the_deadline",
     ),
@@ -141,7 +141,7 @@ MUTATIONS = (
     Mutation(
         "an altered alert sent",
         "maskwatch/store/outbox.py",
-        "            require_sound(session, ChangeRow.id, [row.change_id for row in rows])\n",
+        "            require_sound(session, ChangeRow.id, [row.change_id for row, _ in rows])\n",
         "",
         "tests/store/test_flipped_bits.py::test_an_alert_whose_row_was_altered_is_not_sent",
     ),
@@ -229,10 +229,32 @@ MUTATIONS = (
         "::test_a_kill_inside_record_loses_nothing_and_doubles_nothing",
     ),
     Mutation(
+        "every failure a strike",
+        "maskwatch/recorder/retries.py",
+        "        if not others_pass:\n",
+        "        if False:\n",
+        "tests/recorder/test_delivery.py::test_while_everything_fails_nothing_is_parked",
+    ),
+    Mutation(
+        "a wait that ends with its process",
+        "maskwatch/recorder/acknowledgement_wait.py",
+        "        age = (self._clock.now() - subject.at).total_seconds()\n",
+        "        age = 0.0\n",
+        "tests/recorder/test_delivery.py::test_a_kill_at_any_time_loses_and_doubles_no_waiting_violation",
+    ),
+    Mutation(
+        "parked alerts left behind",
+        "maskwatch/store/parked.py",
+        "row.state, row.finished_at, row.created_at = OutboxState.PENDING.value, None, now",
+        "row.finished_at, row.created_at = None, now",
+        "tests/faults/test_parked_alerts.py"
+        "::test_parked_alerts_are_delivered_in_order_once_they_are_retried",
+    ),
+    Mutation(
         "numbers out of order",
         "maskwatch/recorder/delivery.py",
-        "[item for item in pending if subject_id(item.subject) not in blocked][:room]",
-        "list(pending)[:room]",
+        "        blocked = self._blocked(choice, now)\n",
+        "        blocked = set[UUID]()\n",
         "tests/recorder/test_delivery.py"
         "::test_a_sink_accepts_the_changes_of_a_violation_in_rising_order",
     ),

@@ -408,6 +408,10 @@ DELIVERY = Board(
                     (
                         (f"maskwatch_outbox_pending{{{TO}}}", "{{sink}} waiting"),
                         (f"maskwatch_outbox_parked{{{TO}}}", "{{sink}} parked"),
+                        (
+                            f"maskwatch_outbox_parked_reasons{{{TO}}} > 0",
+                            "{{sink}} parked: {{reason}}",
+                        ),
                     ),
                 ),
                 Panel(

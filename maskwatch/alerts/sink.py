@@ -1,9 +1,8 @@
 """The interface of every sink: it takes deliveries and reports the outcome of each.
 
-The recorder owns the outbox and its retries; a sink never queues beyond its window. A sink reconnects
-by itself (`mqtt.sink`), and repeats attempts to send a violation that it held for an acknowledgement
-(`notify.escalation`); it retries nothing else. All calls come from the recorder's main thread and
-return immediately; outcomes may be reported from any thread.
+The recorder owns the outbox and its retries; a sink never queues beyond its window, reconnects by
+itself (`mqtt.sink`), and retries nothing. All calls come from the recorder's main thread and return
+immediately; outcomes may be reported from any thread.
 """
 
 from __future__ import annotations
@@ -29,38 +28,38 @@ class Delivery:
         subject: the change of a violation, or an incident.
         stored: False when the disk was full and the alert is in memory only.
         picture: file of the anonymized JPEG, if there is one.
-        attempt: 1 for the first attempt.
+        failures: how often the sink failed with it, without having refused it.
+        acknowledged: whether its violation was acknowledged before this attempt.
     """
 
     id: int
     subject: Change | Incident
     stored: bool
     picture: Path | None
-    attempt: int = 1
+    failures: int = 0
+    acknowledged: bool = False
 
 
 class DeliveryStatus(StrEnum):
     """How a delivery ended."""
 
     ACCEPTED = "accepted"  # acknowledged by the peer: mark it delivered
-    REFUSED = "refused"  # the peer will never take it: park it
-    FAILED = "failed"  # it may work later: try again
+    SKIPPED = "skipped"  # by a rule of this sink not to be sent: mark it delivered
+    REFUSED = "refused"  # the peer answered, and does not take this one
+    FAILED = "failed"  # the peer did not answer, or is in trouble
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryOutcome:
     """The end of one delivery; `detail` is for logs and holds no secret.
 
-    `follow_up` is set if the delivery was accepted earlier and held for an acknowledgement of the
-    violation. It is the change that the sink sent, or skipped, at `attempted_at`; the recorder stores
-    the outcome as a further attempt and never retries it.
+    `correctable`: an operator can correct what refuses it, such as rights or a limit of the peer.
     """
 
     delivery: int
     status: DeliveryStatus
     detail: str = ""
-    follow_up: Change | None = None
-    attempted_at: datetime | None = None
+    correctable: bool = False
 
 
 Report = Callable[[DeliveryOutcome], None]
@@ -78,8 +77,6 @@ class StateSnapshot:
         acknowledged: acknowledged violations: those that are open, and those of this run.
         silenced: open violations for which no alert is sent, since their camera was snoozed.
         snoozes: snoozes of the cameras.
-        unacknowledged: first changes of the newest 1,000 violations that were alerted and are not
-            acknowledged.
     """
 
     cameras: Sequence[CameraStatus]
@@ -89,7 +86,6 @@ class StateSnapshot:
     acknowledged: Collection[UUID] = ()
     silenced: Collection[UUID] = ()
     snoozes: Sequence[Snooze] = ()
-    unacknowledged: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +108,13 @@ class Sink(Protocol):
     Attributes:
         name: key of this sink in the outbox and in metrics.
         window: how many deliveries may be without an outcome.
+        unacknowledged_for: seconds for which the opening of a violation waits for an
+            acknowledgement before it is sent.
     """
 
     name: str
     window: int
+    unacknowledged_for: float
 
     @property
     def ready(self) -> bool:
@@ -148,6 +147,8 @@ class Sink(Protocol):
 
 class StatelessSink:
     """Base of sinks that deliver alerts only: they publish no state and take no commands."""
+
+    unacknowledged_for = 0.0
 
     def publish(self, update: StateUpdate) -> None:
         """Ignore it: a camera in trouble is delivered as an incident, and no command comes from here."""

@@ -29,7 +29,7 @@ _VERBS = {
     "events": "List, show, export and acknowledge violations.",
     "vault": "Make the review vault's key; open sealed faces.",
     "db": "Check, back up and restore the database.",
-    "alert": "Test how alerts reach people.",
+    "alerts": "Test how alerts reach people; retry those that a sink refused.",
     "train": "Train a mask model (extra: train).",
     "evaluate": "Measure a model or the whole path (extra: train).",
     "models": "List, show, verify and choose models.",
@@ -39,6 +39,9 @@ _VERBS = {
     "docs": "Print the documentation and sample files of this version.",
     "completion": "Print the completion script for a shell.",
 }
+
+
+_FORMER_NAMES = {"alert": "alerts"}
 
 
 def _load(verb: str) -> click.Command:
@@ -56,13 +59,15 @@ class _LazyGroup(click.Group):
         return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        return _load(cmd_name) if cmd_name in _VERBS else None
+        verb = _FORMER_NAMES.get(cmd_name, cmd_name)
+        return _load(verb) if verb in _VERBS else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; for an unknown one suggest a similar one."""
-        near = difflib.get_close_matches(args[0], _VERBS, n=1) if args[0] not in _VERBS else []
+        known = {*_VERBS, *_FORMER_NAMES}
+        near = difflib.get_close_matches(args[0], _VERBS, n=1) if args[0] not in known else []
         if near:
             ctx.fail(f"No such command '{args[0]}'. Did you mean '{near[0]}'?")
         return super().resolve_command(ctx, args)

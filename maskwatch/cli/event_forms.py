@@ -165,6 +165,8 @@ def _result(delivery: DeliveryState) -> str:
 
 
 def _attempt_line(attempt: Attempt) -> str:
+    if attempt.fate == "retried":
+        return f"attempt {attempt.number}: {_utc(attempt.sent_at)}, {attempt.detail}"
     took = _span(attempt.ended_at - attempt.sent_at)
     detail = f" ({attempt.detail})" if attempt.detail else ""
     return f"attempt {attempt.number}: sent {_utc(attempt.sent_at)}, {attempt.fate} after {took}{detail}"

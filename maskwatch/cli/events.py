@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from maskwatch.cli.options import CommandWithRenamedOptions, data_location_options, find_data
+from maskwatch.cli.options import (
+    CommandWithRenamedOptions,
+    data_location_options,
+    find_data,
+    parse_time,
+)
 from maskwatch.errors import ControlError, StoreLockedError, UsageError
 
 if TYPE_CHECKING:
@@ -19,23 +23,7 @@ if TYPE_CHECKING:
     from maskwatch.cli.options import DataLocation
     from maskwatch.store.queries import Filter
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _FORMATS = click.Choice(["table", "jsonl", "csv"])
-
-
-def _parse_time(text: str | None, now: datetime) -> datetime | None:
-    """Parse `24h`, `7d`, `2026-03-01` or `2026-03-01T12:00Z` to a time in UTC."""
-    if text is None:
-        return None
-    if span := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(
-            f"{text!r} is not a time: expected a span (90m, 24h, 7d), a date, or a time "
-            "(2026-03-01T12:00)"
-        ) from None
 
 
 def _filter_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,8 +56,8 @@ def _filter(limit: int | None, options: dict[str, Any]) -> Filter:
 
     now = datetime.now(UTC)
     return Filter(
-        since=_parse_time(options["since"], now),
-        until=_parse_time(options["until"], now),
+        since=parse_time(options["since"], now),
+        until=parse_time(options["until"], now),
         cameras=options["camera"],
         zones=options["zone"],
         verdicts=tuple(Verdict(name) for name in options["verdict"]),

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _DEFAULT_PATHS = (Path("config.yaml"), Path("/etc/maskwatch/config.yaml"))
 _RUNTIME_DIR = Path("/run/maskwatch")
 _RUNTIME_DIR_LINE = re.compile(r"""^runtime_dir:[ \t]*["']?(?P<value>[^"'\s#]+)""", re.MULTILINE)
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -178,3 +181,18 @@ class CommandWithRenamedOptions(click.Command):
         click.echo(f"maskwatch: {former} is deprecated here; {advice}", err=True)
         if present:
             yield f"{present}{equals}{value}"
+
+
+def parse_time(text: str | None, now: datetime) -> datetime | None:
+    """Parse `24h`, `7d`, `2026-03-01` or `2026-03-01T12:00Z` to a time in UTC."""
+    if text is None:
+        return None
+    if span := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is not a time: expected a span (90m, 24h, 7d), a date, or a time "
+            "(2026-03-01T12:00)"
+        ) from None

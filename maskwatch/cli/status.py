@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from maskwatch.domain import SinkStatus
     from maskwatch.ipc.control import CameraReport, StatusReport
 
 _TIMEOUT = 10.0
@@ -54,6 +55,8 @@ def _lines(report: StatusReport) -> Iterator[str]:
     pid = f", pid {report.recorder.pid}" if report.recorder.pid else ""
     trouble = f" ({report.recorder.detail})" if report.recorder.detail else ""
     yield f"recorder   {report.recorder.phase}{pid}{_restarted(report.recorder.restarts)}{trouble}"
+    for sink in report.sinks:
+        yield f"sink       {_sink(sink)}"
     width = max((len(camera.name) for camera in report.cameras), default=0)
     for camera in report.cameras:
         yield f"camera     {camera.name:<{width}}  {_camera(camera)}"
@@ -71,6 +74,14 @@ def _camera(camera: CameraReport) -> str:
     pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
     state = f"{camera.state.value} since {since}{reason}{_snoozed(camera)}"
     return f"{state}{frames}{pid}{_restarted(camera.worker.restarts)}"
+
+
+def _sink(sink: SinkStatus) -> str:
+    ready = "ready" if sink.ready else "not ready"
+    pending = f", {sink.pending} alerts pending" if sink.pending else ""
+    reason = f" ({sink.parked_reason})" if sink.parked_reason else ""
+    parked = f", {sink.parked} parked{reason}: see maskwatch alerts retry" if sink.parked else ""
+    return f"{sink.sink}: {ready}{pending}{parked}"
 
 
 def _snoozed(camera: CameraReport) -> str:

@@ -8,6 +8,7 @@ from maskwatch.domain.hours import DailyHours
 from maskwatch.domain.ids import IdSource, LiveIds, ReplayIds, uuid7
 from maskwatch.domain.incidents import Incident, IncidentKind, OpenIncidents
 from maskwatch.domain.occupancy import OccupancyMinute
+from maskwatch.domain.sink import SinkStatus
 from maskwatch.domain.snooze import Snooze
 from maskwatch.domain.verdict import GateReason, MaskLogits, Reading, Verdict
 from maskwatch.domain.violation import Change, ChangeKind, CloseReason, Violation
@@ -35,6 +36,7 @@ __all__ = [
     "Polygon",
     "Reading",
     "ReplayIds",
+    "SinkStatus",
     "Snooze",
     "Verdict",
     "Violation",

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.decoding import decode_json
-from maskwatch.domain import CameraState, Incident
+from maskwatch.domain import CameraState, Incident, SinkStatus
 from maskwatch.errors import ControlError
 from maskwatch.ipc.control_token import TOKEN_FILE, proof, read_token
 
@@ -43,6 +43,8 @@ class RunCommand(_Line, frozen=True, kw_only=True, tag="command"):
     verb: str
     target: str = ""
     seconds: float = 0.0
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +96,7 @@ class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):
     recorder: ChildReport
     cameras: tuple[CameraReport, ...]
     incidents: tuple[Incident, ...]
+    sinks: tuple[SinkStatus, ...] = ()
 
 
 class ReloadDone(_Line, frozen=True, kw_only=True, tag="reload_done"):
@@ -105,10 +108,14 @@ class ReloadDone(_Line, frozen=True, kw_only=True, tag="reload_done"):
 
 
 class CommandDone(_Line, frozen=True, kw_only=True, tag="command_done"):
-    """The result of a command."""
+    """The result of a command.
+
+    `counts`: of a `retry`, the number of alerts of each sink.
+    """
 
     ok: bool
     detail: str
+    counts: dict[str, int] = {}
 
 
 class Refused(_Line, frozen=True, kw_only=True, tag="refused"):

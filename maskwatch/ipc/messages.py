@@ -14,7 +14,15 @@ from msgspec import Meta
 
 from maskwatch.config.schema import Config
 from maskwatch.decoding import MAX_INTEGER
-from maskwatch.domain import CameraState, CameraStatus, Change, Incident, OccupancyMinute, Snooze
+from maskwatch.domain import (
+    CameraState,
+    CameraStatus,
+    Change,
+    Incident,
+    OccupancyMinute,
+    SinkStatus,
+    Snooze,
+)
 from maskwatch.ipc.validation import check_change, check_minute, check_time
 from maskwatch.secrets import Secret
 from maskwatch.telemetry.meter import MetricsSnapshot
@@ -56,11 +64,13 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
 
 
 class Command(_Message, frozen=True, kw_only=True, tag="command"):
-    """A command from an operator: enable, disable, snooze, snapshot, acknowledge or reload.
+    """A command from an operator: enable, disable, snooze, snapshot, acknowledge, reload or retry.
 
     `target` is a camera's name, or a violation's id for acknowledge. `origin` is where it came from
     (mqtt, cli, link:CHANNEL), and `by` who sent it, as far as that is known. The recorder executes
-    `acknowledge` and `snooze`, a camera's worker `snapshot`, the supervisor the others and the routing.
+    `acknowledge`, `snooze` and `retry`, a camera's worker `snapshot`, the supervisor the others and
+    the routing. The target of `retry` is a sink or "", and it is limited to alerts from `since` until
+    `until`.
     """
 
     id: str
@@ -69,6 +79,12 @@ class Command(_Message, frozen=True, kw_only=True, tag="command"):
     seconds: float = 0.0
     origin: str = ""
     by: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        check_time(self.since)
+        check_time(self.until)
 
 
 # --- child -> supervisor -------------------------------------------------------------------------
@@ -112,11 +128,15 @@ class Metrics(_Message, frozen=True, kw_only=True, tag="metrics"):
 
 
 class CommandResult(_Message, frozen=True, kw_only=True, tag="command_result"):
-    """The result of a command, returned to where the command came from."""
+    """The result of a command, returned to where the command came from.
+
+    `counts`: of a `retry`, the number of alerts of each sink.
+    """
 
     id: str
     ok: bool
     detail: str = ""
+    counts: dict[str, int] = {}
 
 
 class CommandExecuted(_Message, frozen=True, kw_only=True, tag="command_executed"):
@@ -130,6 +150,12 @@ class SnoozeChanged(_Message, frozen=True, kw_only=True, tag="snooze_changed"):
     """A camera's snooze began or ended; the recorder owns snoozes."""
 
     snooze: Snooze
+
+
+class SinksChanged(_Message, frozen=True, kw_only=True, tag="sinks_changed"):
+    """The state of every sink, sent regularly."""
+
+    sinks: tuple[SinkStatus, ...]
 
 
 class WorkerMisbehaved(_Message, frozen=True, kw_only=True, tag="worker_misbehaved"):
@@ -213,6 +239,7 @@ ToSupervisor = (
     | CommandResult
     | CommandExecuted
     | SnoozeChanged
+    | SinksChanged
     | WorkerMisbehaved
     | Unavailable
 )

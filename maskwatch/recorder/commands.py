@@ -9,11 +9,13 @@ from uuid import UUID
 import msgspec
 
 from maskwatch.alerts.sink import CameraSnapshot, Sink
+from maskwatch.clock import Clock
 from maskwatch.errors import StoreError
 from maskwatch.ipc.messages import Command, CommandExecuted, CommandResult, SnapshotTaken
 from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.intake import Intake
 from maskwatch.recorder.snoozes import SnoozeManager
+from maskwatch.store.parked import ParkedFilter
 from maskwatch.store.store import Store
 
 _log = logging.getLogger(__name__)
@@ -33,11 +35,13 @@ class CommandHandler:
         state: CurrentState,
         snoozes: SnoozeManager,
         send: Callable[[msgspec.Struct], object],
+        clock: Clock,
     ) -> None:
         self._intake = intake
         self._state = state
         self._snoozes = snoozes
         self._send = send
+        self._clock = clock
         self._forwarded: dict[str, Sink] = {}
 
     def run(self, store: Store, sink: Sink, command: Command) -> None:
@@ -65,6 +69,8 @@ class CommandHandler:
                     return self._acknowledge(store, command)
                 case "snooze":
                     return self._snooze(store, command)
+                case "retry":
+                    return self._retry(store, command)
                 case verb:
                     return _refused(command.id, f"the recorder has no command {verb!r}")
         except StoreError as error:
@@ -93,6 +99,14 @@ class CommandHandler:
         if not self._intake.empty:
             return _refused(command.id, "the database cannot be written now")
         return self._snoozes.execute(store, command)
+
+    def _retry(self, store: Store, command: Command) -> CommandResult:
+        criteria = ParkedFilter(command.target, command.since, command.until)
+        by = command.by or command.origin
+        counts = store.outbox.put_back(criteria, by, self._clock.now())
+        context = {"sink": command.target, "by": by}
+        _log.info("%d parked alerts are retried", sum(counts.values()), extra=context)
+        return CommandResult(id=command.id, ok=True, counts=counts)
 
     def deliver_snapshot(self, taken: SnapshotTaken, jpeg: bytes) -> CommandResult:
         """Send a camera's picture to the sink that requested it; return the result of its command."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
 from threading import Lock
 from uuid import UUID
 
@@ -13,8 +12,6 @@ from maskwatch.domain import CameraStatus, Change, Incident, OccupancyMinute, Sn
 from maskwatch.store.store import Store
 
 _MAX_ACKNOWLEDGED = 1000
-_MAX_UNACKNOWLEDGED = 1000
-_ACKNOWLEDGEMENT_WINDOW = timedelta(days=1)  # the longest that a channel waits for one
 
 
 class CurrentState:
@@ -29,7 +26,6 @@ class CurrentState:
         cameras: Collection[str] = (),
         silenced: Iterable[UUID] = (),
         acknowledged: Iterable[UUID] = (),
-        unacknowledged: Iterable[Change] = (),
     ) -> None:
         self.cameras = frozenset(cameras)
         self._lock = Lock()
@@ -38,7 +34,6 @@ class CurrentState:
         self._incidents: dict[UUID, Incident] = {incident.id: incident for incident in incidents}
         self._occupancy = dict(occupancy or {})
         self._acknowledged: OrderedDict[UUID, None] = OrderedDict.fromkeys(acknowledged)
-        self._unacknowledged = OrderedDict((change.violation.id, change) for change in unacknowledged)
         self._silenced = set(silenced)
         self._snoozes: dict[str, Snooze] = {}
 
@@ -87,14 +82,11 @@ class CurrentState:
         """Record that a violation was acknowledged; the newest thousand are kept."""
         with self._lock:
             self._acknowledged[violation] = None
-            self._unacknowledged.pop(violation, None)
             if len(self._acknowledged) > _MAX_ACKNOWLEDGED:
                 self._acknowledged.popitem(last=False)
 
     def _update_violation(self, change: Change, *, silent: bool) -> None:
         violation = change.violation
-        if change.number == 1:
-            self._add_unacknowledged(change)
         newest = self._changes.get(violation.id)
         if newest is not None and newest.number > change.number:
             return
@@ -104,14 +96,7 @@ class CurrentState:
                 self._silenced.add(violation.id)
             return
         self._changes.pop(violation.id, None)
-        if violation.id in self._silenced:  # it has ended, and no alert of it will ever be sent
-            self._silenced.remove(violation.id)
-            self._unacknowledged.pop(violation.id, None)
-
-    def _add_unacknowledged(self, change: Change) -> None:
-        self._unacknowledged[change.violation.id] = change
-        if len(self._unacknowledged) > _MAX_UNACKNOWLEDGED:
-            self._unacknowledged.popitem(last=False)
+        self._silenced.discard(violation.id)
 
     def _update_incident(self, incident: Incident) -> None:
         newest = self._incidents.get(incident.id)
@@ -142,11 +127,10 @@ class CurrentState:
                 frozenset(self._acknowledged),
                 frozenset(self._silenced),
                 tuple(self._snoozes.values()),
-                tuple(c for c in self._unacknowledged.values() if c.violation.id not in self._silenced),
             )
 
 
-def load_current_state(store: Store, cameras: Collection[str], now: datetime) -> CurrentState:
+def load_current_state(store: Store, cameras: Collection[str]) -> CurrentState:
     return CurrentState(
         store.state.open_changes(),
         store.state.open_incidents(),
@@ -154,5 +138,4 @@ def load_current_state(store: Store, cameras: Collection[str], now: datetime) ->
         cameras=cameras,
         silenced=[violation.id for violation in store.state.open_violations() if violation.silent],
         acknowledged=store.acknowledgements.of_open_violations(),
-        unacknowledged=store.acknowledgements.unacknowledged(now - _ACKNOWLEDGEMENT_WINDOW),
     )

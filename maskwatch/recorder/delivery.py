@@ -1,69 +1,45 @@
 """Sends the outbox's deliveries to one sink: the only place that retries them.
 
-The outbox is the only queue. At most a window of deliveries is in flight, one of each subject. After
-a failure the sink pauses with exponential backoff; a single delivery that keeps failing while others
-are accepted is poison, and parked.
+The outbox is the only queue. At most a window of deliveries is in flight, one of each subject.
+`Retries` decides what is sent after failures, and what is parked.
 """
 
 from __future__ import annotations
 
 import logging
-import random
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from queue import SimpleQueue
 from uuid import UUID
 
 from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, Sink
-from maskwatch.backoff import Backoff, RetryTimer
 from maskwatch.clock import Clock
 from maskwatch.domain import Change, Incident
 from maskwatch.ipc.token_bucket import TokenBucket
+from maskwatch.recorder.acknowledgement_wait import AcknowledgementWait
+from maskwatch.recorder.retries import Choice, Retries, RetryPolicy
 from maskwatch.recorder.unstored import Key, UnstoredBuffer, key_of
 from maskwatch.store.models import OutboxState
-from maskwatch.store.outbox import NEXT, DeliveryResult
+from maskwatch.store.outbox import DeliveryResult
 from maskwatch.store.record import subject_id
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
 _log = logging.getLogger(__name__)
-_BACKOFF = Backoff(first=0.5, cap=60.0, min_fraction=0.1)
-_FAILURE_MEMORY = 3600.0  # seconds after which a failure that was not repeated no longer counts
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How deliveries to a sink are paced and retried.
-
-    Attributes:
-        backoff: of the sink after failures in a row, and of each delivery.
-        max_strikes: failures of one delivery, each after another one was accepted, that make it poison.
-        timeout: seconds after which a delivery without an outcome counts as failed.
-        rate: the most deliveries sent per second.
-    """
-
-    backoff: Backoff = _BACKOFF
-    max_strikes: int = 5
-    timeout: float = 300.0
-    rate: float = 500.0
+_MIN_PAGE = 20  # rows to read at once: many of them may have to wait
 
 
 @dataclass(slots=True)
 class _InFlight:
     subject: Change | Incident
-    attempt: int
+    choice: Choice
+    accepted_before: int
     sent_at: datetime
     sent_monotonic: float
-
-
-@dataclass(slots=True)
-class _Failure:
-    """One delivery that failed: when it is retried, and how often it failed while others did not."""
-
-    timer: RetryTimer
-    strikes: int = 0
-    accepted_before: int = -1
 
 
 class OutboxDelivery:
@@ -87,14 +63,12 @@ class OutboxDelivery:
         self._clock = clock
         self._meter = meter
         self._policy = policy or RetryPolicy()
-        self._rng = random.Random()  # noqa: S311 - jitter is no secret
-        self._sink_timer = RetryTimer(self._policy.backoff, self._rng)
+        self._retries = Retries(self._policy)
+        self._wait = AcknowledgementWait(sink.unacknowledged_for, clock)
         self._bucket = TokenBucket(self._policy.rate, self._policy.rate, clock.monotonic())
         self._in_flight: dict[int, _InFlight] = {}
         self._results: dict[Key, DeliveryResult] = {}  # not yet written
-        self._follow_ups: list[DeliveryResult] = []  # not yet written
-        self._failures: dict[Key, _Failure] = {}
-        self._accepted_count = 0
+        self._look_at = math.inf  # monotonic: when more may be sent than at the last look
         self._unstored_ids = 0
         self._outcomes: SimpleQueue[DeliveryOutcome] = SimpleQueue()
 
@@ -105,8 +79,7 @@ class OutboxDelivery:
     @property
     def idle(self) -> bool:
         """Whether nothing is in flight and every result is written."""
-        busy = self._in_flight or self._results or self._follow_ups
-        return not busy and self._outcomes.empty()
+        return not (self._in_flight or self._results) and self._outcomes.empty()
 
     # --- outcomes -----------------------------------------------------------------------------------
 
@@ -121,14 +94,9 @@ class OutboxDelivery:
             self._process(
                 DeliveryOutcome(delivery, DeliveryStatus.FAILED, "the sink reported no outcome")
             )
-        failed_before, failures = now - _FAILURE_MEMORY, self._failures
-        for key in [key for key, each in failures.items() if each.timer.retry_at < failed_before]:
-            del failures[key]  # it was parked or superseded since
+        self._retries.forget_old(now)
 
     def _process(self, outcome: DeliveryOutcome) -> None:
-        if outcome.follow_up is not None:
-            self._process_follow_up(outcome, outcome.follow_up)
-            return
         sent = self._in_flight.pop(outcome.delivery, None)
         if sent is None:
             return
@@ -137,51 +105,33 @@ class OutboxDelivery:
         key = key_of(sent.subject)
         match outcome.status:
             case DeliveryStatus.ACCEPTED:
-                self._accepted(sent)
-                _log.debug("alert delivered", extra=self._log_context(key))
+                self._accepted(sent, key)
                 state = OutboxState.DELIVERED
-            case DeliveryStatus.REFUSED:
-                _log.error("alert refused: %s", outcome.detail, extra=self._log_context(key))
-                state = OutboxState.PARKED
-            case DeliveryStatus.FAILED:
-                state = self._failed(key, outcome.detail)
+            case DeliveryStatus.SKIPPED:
+                state = OutboxState.DELIVERED
+            case DeliveryStatus.REFUSED | DeliveryStatus.FAILED:
+                state = self._failed(sent, key, outcome)
         if state is not OutboxState.PENDING:
-            self._failures.pop(key, None)
+            self._retries.finished(key)
+            self._wait.forget(key[0])
         self._results[key] = self._result(sent, outcome, state)
 
-    def _process_follow_up(self, outcome: DeliveryOutcome, change: Change) -> None:
-        refused = outcome.status is DeliveryStatus.REFUSED
-        state = OutboxState.PARKED if refused else OutboxState.DELIVERED
-        attempted_at = outcome.attempted_at or self._clock.now()
-        sent = _InFlight(change, NEXT, attempted_at, self._clock.monotonic())
-        self._follow_ups.append(self._result(sent, outcome, state))
-
-    def _accepted(self, sent: _InFlight) -> None:
-        self._accepted_count += 1
-        self._sink_timer.succeeded()
+    def _accepted(self, sent: _InFlight, key: Key) -> None:
+        self._retries.accepted(key)
+        _log.debug("alert delivered", extra=self._log_context(key))
         if isinstance(sent.subject, Change):
             elapsed = (self._clock.now() - sent.subject.at).total_seconds()
             labels = {"sink": self.sink.name}
             self._meter.observe(catalogue.CAPTURE_TO_PUBLISH_SECONDS, max(0.0, elapsed), labels)
 
-    def _failed(self, key: Key, detail: str) -> OutboxState:
-        now = self._clock.monotonic()
-        failure = self._failures.get(key)
-        if failure is None:
-            failure = _Failure(RetryTimer(self._policy.backoff, self._rng))
-            self._failures[key] = failure
-        failure.timer.failed(now)
-        if failure.accepted_before not in {-1, self._accepted_count}:
-            failure.strikes += 1
-        failure.accepted_before = self._accepted_count
-        if failure.strikes >= self._policy.max_strikes:
-            _log.error("alert fails repeatedly, parked: %s", detail, extra=self._log_context(key))
+    def _failed(self, sent: _InFlight, key: Key, outcome: DeliveryOutcome) -> OutboxState:
+        now, detail, context = self._clock.monotonic(), outcome.detail, self._log_context(key)
+        pause = self._retries.failed(key, outcome, sent.choice, sent.accepted_before, now)
+        if pause is None:
+            _log.error("alert fails repeatedly, parked: %s", detail, extra=context)
             return OutboxState.PARKED
-        if self._sink_timer.due(now):  # one step per pause, not one per delivery that was in flight
-            wait = self._sink_timer.failed(now)
-            _log.warning(
-                "delivery failed, retrying in %.1f s: %s", wait, detail, extra=self._log_context(key)
-            )
+        if pause:
+            _log.warning("delivery failed, retrying in %.1f s: %s", pause, detail, extra=context)
         return OutboxState.PENDING
 
     def _log_context(self, key: Key) -> dict[str, str]:
@@ -195,7 +145,6 @@ class OutboxDelivery:
             subject=subject,
             number=number,
             state=state,
-            attempt=sent.attempt,
             sent_at=sent.sent_at,
             ended_at=self._clock.now(),
             fate=outcome.status.value,
@@ -213,9 +162,7 @@ class OutboxDelivery:
         if results:
             store.outbox.store_results(list(results.values()))
             results.clear()
-        if self._follow_ups:
-            store.outbox.store_results(self._follow_ups)
-            self._follow_ups = []
+            self.outbox_changed = True  # the next change of a subject may be sent
 
     def _write_unstored(self, key: Key, result: DeliveryResult) -> bool:
         if result.state is OutboxState.DELIVERED:
@@ -229,61 +176,92 @@ class OutboxDelivery:
     def send_due(self, store: Store | None) -> None:
         """Send what the sink may take now; without a store only what is held in memory."""
         now = self._clock.monotonic()
-        if not (self.sink.ready and self._sink_timer.due(now)):
+        if not self.sink.ready:
             return
-        if not (self.outbox_changed or self._unstored):
-            return
-        room = min(self.sink.window - len(self._in_flight), int(self._bucket.available(now)))
+        if self._wait.release_due() or now >= self._look_at:
+            self.outbox_changed = True
+        if self.outbox_changed or self._unstored:
+            self._look(store, now)
+
+    def _look(self, store: Store | None, now: float) -> None:
+        """Send what may be sent now, and determine when to look again."""
+        choice = self._retries.choice(now)
+        room = self._room(choice, now)
         if room <= 0:
             return
-        if store is not None:
-            room -= self._send_stored(store, room, now)
-        self._send_unstored(store, room, now)
+        found = self._find(choice, store, room, now)
+        if not found and choice is Choice.OTHER and self._retries.may_repeat(now):
+            choice = Choice.OLDEST
+            found = self._find(choice, store, room, now)
+        for delivery in found:
+            self._send(delivery, choice)
+        self.outbox_changed = bool(found)
+        self._look_at = self._retries.next_change(now)
 
-    def _blocked(self, now: float) -> set[UUID]:
-        """Return the subjects of which nothing may be sent: in flight, not yet written, or pausing."""
+    def _room(self, choice: Choice, now: float) -> int:
+        """Return how many deliveries may be sent: after failures one at a time."""
+        room = min(self.sink.window - len(self._in_flight), int(self._bucket.available(now)))
+        if choice is Choice.ALL:
+            return room
+        trying = any(sent.choice is not Choice.ALL for sent in self._in_flight.values())
+        return 0 if trying or choice is Choice.NOTHING else min(room, 1)
+
+    def _find(self, choice: Choice, store: Store | None, room: int, now: float) -> list[Delivery]:
+        """Return up to `room` deliveries to send: those in the store before those in memory."""
+        blocked = self._blocked(choice, now)
+        found = list(islice(self._stored(choice, store, room, blocked), room)) if store else []
+        return found + list(islice(self._in_memory(choice, store, blocked), room - len(found)))
+
+    def _blocked(self, choice: Choice, now: float) -> set[UUID]:
+        """Return the subjects of which nothing may be sent: in flight, not yet written, or waiting."""
         in_flight = {subject_id(sent.subject) for sent in self._in_flight.values()}
-        pausing = {key[0] for key, each in self._failures.items() if not each.timer.due(now)}
-        return in_flight | pausing | {subject for subject, _ in self._results}
+        blocked = in_flight | {subject for subject, _ in self._results} | set(self._wait.waiting)
+        match choice:
+            case Choice.ALL:
+                return blocked | self._retries.pausing(now)
+            case Choice.OTHER | Choice.NEW:
+                return blocked | self._retries.tried
+            case Choice.OLDEST | Choice.NOTHING:
+                return blocked
 
-    def _send_stored(self, store: Store, room: int, now: float) -> int:
-        blocked = self._blocked(now)
-        pending = store.outbox.waiting(self.sink.name, room + len(blocked))
-        due = [item for item in pending if subject_id(item.subject) not in blocked][:room]
-        self.outbox_changed = bool(due) or bool(self._failures)
-        for item in due:
-            self._send(
-                Delivery(
+    def _stored(self, choice: Choice, store: Store, room: int, blocked: set[UUID]) -> Iterator[Delivery]:
+        """Yield what may be sent from the store, in order; `blocked` grows by what was looked at."""
+        fewest = choice in {Choice.OTHER, Choice.NEW}
+        limit = max(room, _MIN_PAGE)
+        while True:
+            page = store.outbox.waiting(self.sink.name, limit, blocked, fewest_attempts=fewest)
+            for item in page:
+                blocked.add(subject_id(item.subject))
+                if not item.acknowledged and self._wait.holds(item.subject):
+                    continue
+                if choice is Choice.NEW and item.attempts:
+                    return
+                yield Delivery(
                     item.id,
                     item.subject,
                     stored=True,
                     picture=store.pictures.path(item.picture),
-                    attempt=item.attempts + 1,
+                    failures=self._retries.failures(key_of(item.subject)),
+                    acknowledged=item.acknowledged,
                 )
-            )
-        return len(due)
+            if len(page) < limit:
+                return
 
-    def _send_unstored(self, store: Store | None, room: int, now: float) -> None:
-        if not self._unstored or room <= 0:
-            return
-        blocked = self._blocked(now)
+    def _in_memory(self, choice: Choice, store: Store | None, blocked: set[UUID]) -> Iterator[Delivery]:
+        """Yield what may be sent from memory."""
         for entry in list(self._unstored.deliverable(self.sink.name)):
             key = key_of(entry.subject)
-            if room <= 0:
-                return
-            if key[0] in blocked or not self._is_next(store, key):
+            if key[0] in blocked or self._wait.holds(entry.subject) or not self._is_next(store, key):
                 continue
-            room -= 1
+            if choice is Choice.NEW and self._retries.has_failed(key):
+                continue
             self._unstored_ids -= 1
-            failure = self._failures.get(key)
-            self._send(
-                Delivery(
-                    self._unstored_ids,
-                    entry.subject,
-                    stored=False,
-                    picture=None,
-                    attempt=failure.timer.failures + 1 if failure else 1,
-                )
+            yield Delivery(
+                self._unstored_ids,
+                entry.subject,
+                stored=False,
+                picture=None,
+                failures=self._retries.failures(key),
             )
 
     def _is_next(self, store: Store | None, key: Key) -> bool:
@@ -293,10 +271,10 @@ class OutboxDelivery:
             return True  # of the changes in memory the lowest number comes first
         return store is not None and not store.outbox.earlier_pending(self.sink.name, subject, number)
 
-    def _send(self, delivery: Delivery) -> None:
+    def _send(self, delivery: Delivery, choice: Choice) -> None:
         now = self._clock.monotonic()
         self._bucket.spend(1.0, now)
         self._in_flight[delivery.id] = _InFlight(
-            delivery.subject, delivery.attempt, self._clock.now(), now
+            delivery.subject, choice, self._retries.accepted_count, self._clock.now(), now
         )
         self.sink.send(delivery)

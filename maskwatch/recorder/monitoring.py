@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from maskwatch.alerts.sink import Sink
 from maskwatch.clock import Clock
-from maskwatch.domain import CameraState, Incident, IncidentKind, OpenIncidents, Snooze
+from maskwatch.domain import (
+    CameraState,
+    Incident,
+    IncidentKind,
+    OpenIncidents,
+    SinkStatus,
+    Snooze,
+)
 from maskwatch.ipc.child import SupervisorChannel
-from maskwatch.ipc.messages import Heartbeat, Metrics, SnoozeChanged, WorkerMisbehaved
+from maskwatch.ipc.messages import Heartbeat, Metrics, SinksChanged, SnoozeChanged, WorkerMisbehaved
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import SinkDeliveries
 from maskwatch.recorder.unstored import UnstoredBuffer
 from maskwatch.store.data_dir import free_bytes
+from maskwatch.store.outbox import Backlog
+from maskwatch.store.parked import ParkedReason
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
@@ -54,6 +63,9 @@ class SupervisorReports:
 
     def metrics(self, snapshot: MetricsSnapshot) -> None:
         self._supervisor.send(Metrics(snapshot=snapshot), droppable=True)
+
+    def sinks_changed(self, sinks: Sequence[SinkStatus]) -> None:
+        self._supervisor.send(SinksChanged(sinks=tuple(sinks)), droppable=True)
 
     def snooze_changed(self, snooze: Snooze) -> None:
         self._supervisor.send(SnoozeChanged(snooze=snooze))
@@ -123,7 +135,7 @@ class IncidentDetector:
             backlog = store.outbox.backlog(delivery.sink.name)
             if backlog.oldest is None or self._paused_lately(delivery.sink):
                 continue
-            if self._clock.now() - backlog.oldest > _BACKLOG_AFTER:
+            if _overdue(backlog, delivery.sink, self._clock.now()) > _BACKLOG_AFTER.total_seconds():
                 late.append(f"{delivery.sink.name}: {backlog.pending} alerts wait for delivery")
         return "; ".join(late)
 
@@ -159,6 +171,7 @@ class Monitor:
     deliveries: SinkDeliveries
     reports: SupervisorReports
     incidents: IncidentDetector
+    _sinks: list[SinkStatus] = field(default_factory=list)
 
     def beat(self) -> None:
         self.reports.trouble = self.recording.intake.trouble
@@ -173,6 +186,7 @@ class Monitor:
             self.incidents.pictures_damaged(store.pictures.take_damaged())
             self._set_gauges(store)
         self.reports.metrics(self.meter.snapshot())
+        self.reports.sinks_changed(self._sinks)
 
     def _set_gauges(self, store: Store) -> None:
         state, snoozes = self.recording.state, self.recording.snoozes
@@ -181,8 +195,7 @@ class Monitor:
         counts = Counter(incident.kind for incident in state.open_incidents)
         for kind in IncidentKind:
             self.meter.set(catalogue.INCIDENTS_OPEN, counts[kind], {"kind": kind.value})
-        for delivery in self.deliveries:
-            self._set_sink_gauges(store, delivery.sink)
+        self._sinks[:] = [self._measure_sink(store, each.sink) for each in self.deliveries]
         for camera in state.cameras:
             snoozed = float(snoozes.is_snoozed(camera))
             self.meter.set(catalogue.CAMERA_SNOOZED, snoozed, {"camera": camera})
@@ -198,14 +211,27 @@ class Monitor:
         self.meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.data_dir.path))
         self.meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
 
-    def _set_sink_gauges(self, store: Store, sink: Sink) -> None:
+    def _measure_sink(self, store: Store, sink: Sink) -> SinkStatus:
+        """Set the gauges of a sink, and return its state."""
         labels = {"sink": sink.name}
         self.meter.set(catalogue.SINK_READY, float(sink.ready), labels)
         backlog = store.outbox.backlog(sink.name)
-        age = (self.clock.now() - backlog.oldest).total_seconds() if backlog.oldest else 0.0
         self.meter.set(catalogue.OUTBOX_PENDING, backlog.pending, labels)
         self.meter.set(catalogue.OUTBOX_PARKED, backlog.parked, labels)
-        self.meter.set(catalogue.OUTBOX_OLDEST_SECONDS, max(0.0, age), labels)
+        overdue = _overdue(backlog, sink, self.clock.now())
+        self.meter.set(catalogue.OUTBOX_OLDEST_SECONDS, overdue, labels)
+        reasons, newest = store.outbox.parked_reasons(sink.name)
+        for reason in ParkedReason:
+            of_reason = {**labels, "reason": reason.value}
+            self.meter.set(catalogue.OUTBOX_PARKED_REASONS, reasons.get(reason, 0), of_reason)
+        return SinkStatus(sink.name, sink.ready, backlog.pending, backlog.parked, newest)
+
+
+def _overdue(backlog: Backlog, sink: Sink, now: datetime) -> float:
+    """Return for how many seconds the oldest delivery has waited that need not wait."""
+    if backlog.oldest is None:
+        return 0.0
+    return max(0.0, (now - backlog.oldest).total_seconds() - sink.unacknowledged_for)
 
 
 def _size(path: Path) -> int:

@@ -65,7 +65,7 @@ def open_recorder(
     reports = SupervisorReports(supervisor, clock)
     names = [sink.name for sink in sinks]
     guard = StoreGuard(open_database, names, meter=meter, clock=clock, progress=reports.heartbeat)
-    state = load_current_state(guard.store, [camera.name for camera in config.cameras], clock.now())
+    state = load_current_state(guard.store, [camera.name for camera in config.cameras])
     deliveries = SinkDeliveries(state, unstored, loop.wake, clock=clock, meter=meter)
 
     def snooze_changed(snooze: Snooze) -> None:
@@ -75,7 +75,7 @@ def open_recorder(
     run, retention = run_identity(), config.store.retention
     snoozes = SnoozeManager(guard.store, unstored, clock, snooze_changed)
     intake = Intake(unstored, state, run=run, clock=clock, meter=meter, is_silent=snoozes.is_silent)
-    commands = CommandHandler(intake, state, snoozes, supervisor.send)
+    commands = CommandHandler(intake, state, snoozes, supervisor.send, clock)
     maintenance = Maintenance(retention, guard.store.changes.last_stored_at(), clock=clock, meter=meter)
     workers = WorkerConnections(
         Path(configure.recorder),

@@ -14,6 +14,7 @@ from maskwatch.recorder.current_state import CurrentState
 from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.store_guard import StoreGuard
 from maskwatch.recorder.unstored import UnstoredBuffer
+from maskwatch.store.store import Store
 from maskwatch.telemetry.meter import Meter
 
 MAX_STOP = 2.0
@@ -38,6 +39,7 @@ class SinkDeliveries:
         self._clock = clock
         self._meter = meter
         self._deliveries: list[OutboxDelivery] = []
+        self._stopped: list[OutboxDelivery] = []  # whose last outcomes have not arrived
         self._commands: SimpleQueue[tuple[Sink, Command]] = SimpleQueue()
 
     def __iter__(self) -> Iterator[OutboxDelivery]:
@@ -53,22 +55,33 @@ class SinkDeliveries:
 
     def stop(self, guard: StoreGuard, timeout: float) -> None:
         """Stop all sinks within `timeout` seconds together, and write their last outcomes."""
-        stopped, self._deliveries = self._deliveries, []
+        stopping, self._deliveries = self._deliveries, []
         deadline = self._clock.monotonic() + timeout
-        for delivery in stopped:
+        for delivery in stopping:
             delivery.sink.stop(max(0.0, deadline - self._clock.monotonic()))
-            delivery.collect()
-        for delivery in stopped:
-            with guard.postponing_errors():
-                delivery.write(guard.store)
+        self._stopped += stopping
+        self._finish_stopped(guard, guard.store)
 
     def deliver(self, guard: StoreGuard, *, from_memory_only: bool) -> None:
+        store = None if from_memory_only else guard.store
+        unfinished = self._finish_stopped(guard, store)
         for delivery in self._deliveries:
             delivery.collect()
             with guard.postponing_errors():
-                delivery.write(None if from_memory_only else guard.store)
+                delivery.write(store)
+            if delivery.sink.name in unfinished:
+                continue  # it may be sending still what would be sent again here
             with guard.postponing_errors():
-                delivery.send_due(None if from_memory_only else guard.store)
+                delivery.send_due(store)
+
+    def _finish_stopped(self, guard: StoreGuard, store: Store | None) -> set[str]:
+        """Write the last outcomes of stopped sinks; return the names of those that are not finished."""
+        for delivery in self._stopped:
+            delivery.collect()
+            with guard.postponing_errors():
+                delivery.write(store)
+        self._stopped = [delivery for delivery in self._stopped if not delivery.idle]
+        return {delivery.sink.name for delivery in self._stopped}
 
     def commands(self) -> Iterator[tuple[Sink, Command]]:
         """Yield the commands that have arrived through sinks, each once."""

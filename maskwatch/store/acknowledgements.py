@@ -10,9 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from maskwatch.clock import Clock
-from maskwatch.domain import Change
 from maskwatch.store.database import Database
-from maskwatch.store.models import ChangeRow, ViolationRow
+from maskwatch.store.models import ViolationRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +50,3 @@ class Acknowledgements:
         conditions = (ViolationRow.ended.is_(None), ViolationRow.acknowledged_at.is_not(None))
         with self._database.session() as session:
             return list(session.scalars(select(ViolationRow.id).where(*conditions)))
-
-    def unacknowledged(self, since: datetime, limit: int = 1000) -> list[Change]:
-        """Return the first change of each unacknowledged violation, oldest first.
-
-        Only the newest `limit` that began at `since` or later, and none that ended during a snooze.
-        """
-        statement = (
-            select(ChangeRow)
-            .join(ViolationRow, ViolationRow.id == ChangeRow.violation_id)
-            .where(ChangeRow.number == 1, ViolationRow.started >= since)
-            .where(ViolationRow.acknowledged_at.is_(None))
-            .where(~ViolationRow.silenced | ViolationRow.ended.is_(None))
-            .order_by(ViolationRow.started.desc())
-            .limit(limit)
-        )
-        with self._database.session() as session:
-            bodies = [row.decode() for row in session.scalars(statement)]
-        return [body for body in reversed(bodies) if isinstance(body, Change)]

@@ -1,7 +1,9 @@
-"""What the command line does in a data directory without a daemon: acknowledge and prune."""
+"""What the command line does in a data directory without a daemon: acknowledge, retry and prune."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.engine import read_engine, translate_errors, write_engine
 from maskwatch.store.migrate import check_revision, upgrade
 from maskwatch.store.models import OutboxRow
+from maskwatch.store.parked import ParkedFilter, put_back
 from maskwatch.store.queries import read_session
 from maskwatch.store.reserve import Reserve
 from maskwatch.store.retention import Retention
@@ -29,14 +32,26 @@ def acknowledge_offline(path: Path, violation: UUID, by: str) -> bool:
         StoreLockedError: a daemon owns the directory: send it a command instead.
         StoreError: the database cannot be written, or has another revision than this version's.
     """
+    with _write_session(path) as session:
+        return acknowledge(session, violation, by, SystemClock().now()) is not None
+
+
+def retry_offline(path: Path, criteria: ParkedFilter, by: str) -> Mapping[str, int]:
+    """Make parked alerts pending; return how many of each sink. Raises as `acknowledge_offline`."""
+    with _write_session(path) as session:
+        return put_back(session, criteria, by, SystemClock().now())
+
+
+@contextmanager
+def _write_session(path: Path) -> Iterator[Session]:
+    """Open a transaction in a data directory that no daemon uses."""
     data_dir = DataDir(path)
     with DirectoryLock(data_dir, timeout=0.0):
         engine = write_engine(data_dir.database, timeout=5.0)
         try:
             with translate_errors(data_dir.database), Session(engine) as session, session.begin():
                 check_revision(session.connection(), data_dir.database, exact=True)
-                done = acknowledge(session, violation, by, SystemClock().now())
-                return done is not None
+                yield session
         finally:
             engine.dispose()
 

@@ -7,48 +7,49 @@ one, which holds the whole state, was delivered before it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, tuple_, update
-from sqlalchemy.orm import Session, aliased, joinedload
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session, aliased, contains_eager
 
 from maskwatch.domain import Change, Incident
 from maskwatch.store.checksums import require_sound
 from maskwatch.store.database import Database
-from maskwatch.store.models import AttemptRow, ChangeRow, OutboxRow, OutboxState
+from maskwatch.store.models import AttemptRow, ChangeRow, OutboxRow, OutboxState, ViolationRow
+from maskwatch.store.parked import ParkedFilter, ParkedReason, count_parked, newest_reason, put_back
 from maskwatch.store.pictures import StoredPicture
 
-NEXT = 0
 _KEPT_ATTEMPTS = 20
 _MAX_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
 class PendingDelivery:
-    """A delivery that may be sent now; `attempts` were made before."""
+    """A delivery that may be sent now; `attempts` were made before.
+
+    `acknowledged`: whether its violation is.
+    """
 
     id: int
     subject: Change | Incident
     picture: StoredPicture | None
     attempts: int
+    acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """The result of one attempt, and the state of the delivery after it (PENDING: try again).
-
-    `attempt` is its number, or `NEXT` for the number after the last attempt.
-    """
+    """The result of one attempt, and the state of the delivery after it (PENDING: try again)."""
 
     sink: str
     subject: UUID
     number: int
     state: OutboxState
-    attempt: int
     sent_at: datetime
     ended_at: datetime
     fate: str
@@ -113,32 +114,47 @@ class Outbox:
                 state = _initial_state(change.number, others.get(sink, ()))
             add_delivery(session, change, sink, created_at=created_at, state=state)
 
-    def waiting(self, sink: str, limit: int) -> list[PendingDelivery]:
+    def waiting(
+        self,
+        sink: str,
+        limit: int,
+        blocked: Collection[UUID] = (),
+        *,
+        fewest_attempts: bool = False,
+    ) -> list[PendingDelivery]:
         """Return up to `limit` deliveries that may be sent now, oldest first.
+
+        None of the `blocked` subjects. With `fewest_attempts` those come first, in random order: of
+        many that a sink refuses, the oldest ones are often alike.
 
         Raises:
             StoreDamagedError: one of them does not match its checksum: nothing may be sent.
         """
+        order = (OutboxRow.attempts, func.random()) if fewest_attempts else (OutboxRow.id,)
         earlier = aliased(OutboxRow)
-        blocked = exists().where(
+        behind = exists().where(
             earlier.sink == OutboxRow.sink,
             earlier.subject == OutboxRow.subject,
             earlier.number < OutboxRow.number,
             earlier.state == OutboxState.PENDING.value,
         )
         statement = (
-            select(OutboxRow)
-            .options(joinedload(OutboxRow.change))
+            select(OutboxRow, ViolationRow.acknowledged_at)
+            .join(OutboxRow.change)
+            .outerjoin(ViolationRow, ViolationRow.id == ChangeRow.violation_id)
+            .options(contains_eager(OutboxRow.change))
             .where(OutboxRow.sink == sink, OutboxRow.state == OutboxState.PENDING.value)
-            .where(~blocked)
-            .order_by(OutboxRow.id)
+            .where(OutboxRow.subject.not_in(_listed(blocked)), ~behind)
+            .order_by(*order)
             .limit(limit)
         )
         with self._database.session() as session:
-            rows = session.scalars(statement).all()
-            require_sound(session, OutboxRow.id, [row.id for row in rows])
-            require_sound(session, ChangeRow.id, [row.change_id for row in rows])
-            found = [_pending_delivery(row) for row in rows]
+            rows = session.execute(statement).all()
+            require_sound(session, OutboxRow.id, [row.id for row, _ in rows])
+            require_sound(session, ChangeRow.id, [row.change_id for row, _ in rows])
+            found = [_pending_delivery(row, acknowledged_at) for row, acknowledged_at in rows]
+        if None in found:  # it is parked now
+            return self.waiting(sink, limit, blocked, fewest_attempts=fewest_attempts)
         return [delivery for delivery in found if delivery is not None]
 
     def earlier_pending(self, sink: str, subject: UUID, number: int) -> bool:
@@ -165,6 +181,25 @@ class Outbox:
             for sink in {result.sink for result in results}:
                 of_sink = [result for result in results if result.sink == sink]
                 _store_results_of(session, sink, of_sink)
+
+    def put_back(self, criteria: ParkedFilter, by: str, now: datetime) -> dict[str, int]:
+        """Make parked deliveries pending again; return how many of each sink.
+
+        Raises:
+            DiskFullError, StoreBusyError, StoreDamagedError, StoreError: nothing was changed.
+        """
+
+        def change() -> dict[str, int]:
+            with self._database.session() as session:
+                return put_back(session, criteria, by, now)
+
+        return self._database.with_room(change)
+
+    def parked_reasons(self, sink: str) -> tuple[dict[ParkedReason, int], str]:
+        """Return how many deliveries are parked by reason, and the newest reason in words."""
+        with self._database.session() as session:
+            counts = count_parked(session, ParkedFilter(sink)).get(sink, {})
+            return counts, newest_reason(session, sink) if counts else ""
 
     def backlog(self, sink: str) -> Backlog:
         """Return how many deliveries of the sink are pending, since when, and how many are parked."""
@@ -198,14 +233,21 @@ def _initial_state(number: int, others: Iterable[tuple[int, str]]) -> OutboxStat
     return initial
 
 
-def _pending_delivery(row: OutboxRow) -> PendingDelivery | None:
+def _listed(subjects: Collection[UUID]) -> Select[str]:
+    """Select these subjects: as one parameter, of which there may be thousands."""
+    ids = json.dumps([subject.hex for subject in subjects])
+    return select(func.json_each(ids).table_valued("value").c.value)
+
+
+def _pending_delivery(row: OutboxRow, acknowledged_at: datetime | None) -> PendingDelivery | None:
     """Return the delivery; park it and return None if its contents cannot be decoded."""
     try:
         subject = row.change.decode()
     except msgspec.MsgspecError as error:
         row.state, row.last_error = OutboxState.PARKED.value, f"unreadable: {error}"[:_MAX_DETAIL]
         return None
-    return PendingDelivery(row.id, subject, row.change.stored_picture, row.attempts)
+    acknowledged = acknowledged_at is not None
+    return PendingDelivery(row.id, subject, row.change.stored_picture, row.attempts, acknowledged)
 
 
 def _store_results_of(session: Session, sink: str, results: Sequence[DeliveryResult]) -> None:
@@ -213,40 +255,41 @@ def _store_results_of(session: Session, sink: str, results: Sequence[DeliveryRes
     key = tuple_(OutboxRow.subject, OutboxRow.number)
     found = session.scalars(select(OutboxRow).where(OutboxRow.sink == sink, key.in_(keys)))
     rows = {(row.subject, row.number): row for row in found}
-    stored: list[tuple[OutboxRow, DeliveryResult]] = []
-    for each in results:
-        row = rows.get((each.subject, each.number))
+    attempts: list[dict[str, object]] = []
+    for result in results:
+        row = rows.get((result.subject, result.number))
         if row is None:
             continue
-        result = replace(each, attempt=row.attempts + 1) if each.attempt == NEXT else each
-        stored.append((row, result))
-        row.attempts, row.state = result.attempt, result.state.value
+        row.attempts, row.state = row.attempts + 1, result.state.value
         row.last_error = result.detail[:_MAX_DETAIL] or None
         row.finished_at = None if result.state is OutboxState.PENDING else result.ended_at
+        attempts.append(_attempt(row, result))
     session.flush()
-    _store_attempts(session, stored)
-    _update_later_and_earlier(session, sink, [row for row, _ in stored])
+    _store_attempts(session, attempts)
+    _update_later_and_earlier(session, sink, list(rows.values()))
 
 
-def _store_attempts(session: Session, results: Sequence[tuple[OutboxRow, DeliveryResult]]) -> None:
-    if not results:
+def _attempt(row: OutboxRow, result: DeliveryResult) -> dict[str, object]:
+    return {
+        "outbox_id": row.id,
+        "number": row.attempts,
+        "sent_at": result.sent_at,
+        "ended_at": result.ended_at,
+        "fate": result.fate,
+        "detail": result.detail[:_MAX_DETAIL],
+    }
+
+
+def _store_attempts(session: Session, attempts: Sequence[dict[str, object]]) -> None:
+    """Store attempts; of each delivery only the newest are kept."""
+    if not attempts:
         return
-    attempts = [
-        {
-            "outbox_id": row.id,
-            "number": result.attempt,
-            "sent_at": result.sent_at,
-            "ended_at": result.ended_at,
-            "fate": result.fate,
-            "detail": result.detail[:_MAX_DETAIL],
-        }
-        for row, result in results
-    ]
-    session.execute(insert(AttemptRow).prefix_with("OR REPLACE"), attempts)
-    for row, result in results:
-        if result.attempt > _KEPT_ATTEMPTS:
-            too_old = AttemptRow.number <= result.attempt - _KEPT_ATTEMPTS
-            session.execute(delete(AttemptRow).where(AttemptRow.outbox_id == row.id, too_old))
+    session.execute(insert(AttemptRow), attempts)
+    newest = {attempt["outbox_id"]: int(str(attempt["number"])) for attempt in attempts}
+    for delivery, number in newest.items():
+        if number > _KEPT_ATTEMPTS:
+            too_old = AttemptRow.number <= number - _KEPT_ATTEMPTS
+            session.execute(delete(AttemptRow).where(AttemptRow.outbox_id == delivery, too_old))
 
 
 def _update_later_and_earlier(session: Session, sink: str, rows: Sequence[OutboxRow]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from maskwatch.clock import Clock
 from maskwatch.config.diff import Difference
 from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.domain import SinkStatus
 from maskwatch.ipc.messages import ToSupervisor
 from maskwatch.supervisor.child import ChildEvents, ManagedChild, Phase
 from maskwatch.supervisor.child_factory import ChildFactory
@@ -57,6 +58,7 @@ class ChildProcesses(ChildEvents):
         self._held: Mapping[str, str] = {}
         self._sinks_changed = False
         self._workers_started = False
+        self.sinks: tuple[SinkStatus, ...] = ()
         self._last_tick = clock.monotonic()
 
     def subscribe(self, subscriber: ChildEvents) -> None:

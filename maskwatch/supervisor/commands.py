@@ -38,7 +38,7 @@ class CommandExecutor:
     def forward(self, command: Command) -> str:
         """Send the command to the child that executes it; return "" or the reason why not."""
         worker = self._children.workers.get(command.target)
-        if command.verb == "acknowledge" or (command.verb == "snooze" and worker is not None):
+        if command.verb in {"acknowledge", "retry"} or (command.verb == "snooze" and worker is not None):
             sent = self._children.recorder.send(command)
             return "" if sent else "the recorder does not run"
         if worker is None:
@@ -87,7 +87,7 @@ class CommandRouter:
                 self._executor.reload(
                     lambda ok, summary: self._finish(command, reply, ok=ok, detail=summary)
                 )
-            case "snooze" | "snapshot" | "acknowledge":
+            case "snooze" | "snapshot" | "acknowledge" | "retry":
                 self._forward(command, reply, now)
             case _:
                 self._end(command, reply, f"unknown command {command.verb!r}", "")
@@ -111,7 +111,8 @@ class CommandRouter:
 
     def _end_pending(self, result: CommandResult) -> None:
         pending = self._pending.pop(result.id)
-        self._finish(pending.command, pending.reply, ok=result.ok, detail=result.detail)
+        self._counted(pending.command.verb, result.ok)
+        pending.reply(result)
 
     def _forward(self, command: Command, reply: Reply, now: float) -> None:
         if len(self._pending) >= _MAX_PENDING:

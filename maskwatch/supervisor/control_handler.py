@@ -81,6 +81,7 @@ class ControlHandler:
             recorder=self._recorder(),
             cameras=tuple(self._camera(worker) for worker in self._children.workers.values()),
             incidents=self._cameras.incidents.open,
+            sinks=self._children.sinks,
         )
 
     def _camera(self, worker: ManagedChild) -> CameraReport:
@@ -114,6 +115,8 @@ class ControlHandler:
             verb=request.verb,
             target=request.target,
             seconds=request.seconds,
+            since=request.since,
+            until=request.until,
             origin="cli",
             by=sender,
         )
@@ -124,7 +127,7 @@ class ControlHandler:
 
         self._commands.run(command, reply, self._clock.monotonic())
         result = await done
-        return CommandDone(ok=result.ok, detail=result.detail)
+        return CommandDone(ok=result.ok, detail=result.detail, counts=result.counts)
 
 
 def _report(child: ManagedChild) -> ChildReport:

@@ -10,6 +10,7 @@ from maskwatch.ipc.messages import (
     CommandExecuted,
     CommandResult,
     Metrics,
+    SinksChanged,
     SnoozeChanged,
     ToSupervisor,
     WorkerMisbehaved,
@@ -52,6 +53,8 @@ class ChildEventRouter(ChildEvents):
                 self._children.report_misbehaviour(message.pid, message.reason)
             case SnoozeChanged() if from_recorder:
                 self._cameras.snoozes[message.snooze.camera] = message.snooze
+            case SinksChanged() if from_recorder:
+                self._children.sinks = message.sinks
             case CommandExecuted() if from_recorder:
                 self._metrics.command_ended(message.verb, message.ok)
             case Command() if from_recorder:

@@ -84,13 +84,14 @@ DISCONNECT_REASONS = (
     "garbage", "no_video", "too_large", "ended", "stalled", "other",
 )  # fmt: skip
 RESTART_REASONS = ("exited", "killed", "hung", "misbehaved", "memory", "start_failed", "config")
-DELIVERY_FATES = ("accepted", "refused", "failed")
+DELIVERY_FATES = ("accepted", "skipped", "refused", "failed")
+PARKED_REASONS = ("refused", "failed", "unreadable", "behind")
 PICTURE_FATES = ("written", "failed", "damaged")
 STORE_PARTS = ("database", "wal", "pictures")
 STORE_ERRORS = ("locked", "full", "damaged", "io")
 RETENTION_KINDS = ("picture", "violation", "occupancy", "orphan")
 RELOAD_RESULTS = ("ok", "refused")
-COMMAND_VERBS = ("enable", "disable", "snooze", "snapshot", "acknowledge", "reload", "other")
+COMMAND_VERBS = ("enable", "disable", "snooze", "snapshot", "acknowledge", "reload", "retry", "other")
 COMMAND_RESULTS = ("ok", "refused")
 
 # --- buckets: finest around the target or the decision ----------------------------------------
@@ -241,7 +242,15 @@ OUTBOX_OLDEST_SECONDS = _RECORDER.gauge(
     unit="seconds",
 )
 OUTBOX_PARKED = _RECORDER.gauge(
-    "maskwatch_outbox_parked", "Alerts that the sink rejected permanently.", _SINK
+    "maskwatch_outbox_parked",
+    "Alerts that are not retried any more: the sink refused them while it accepted others.",
+    _SINK,
+)
+OUTBOX_PARKED_REASONS = _RECORDER.gauge(
+    "maskwatch_outbox_parked_reasons",
+    "Alerts that are not retried any more, by reason; behind: an earlier change is parked.",
+    _SINK,
+    _closed("reason", PARKED_REASONS),
 )
 SINK_READY = _RECORDER.gauge(
     "maskwatch_sink_ready", "1 while the sink accepts deliveries, else 0.", _SINK

@@ -35,7 +35,7 @@ def data(tmp_path: Path) -> Path:
         ]
     )
     failed = delivery_result(1, OutboxState.PENDING, "failed", "gone")
-    accepted = delivery_result(1, attempt=2)
+    accepted = delivery_result(1)
     refused = delivery_result(3, OutboxState.PARKED, "refused", "acl")
     store.outbox.store_results([failed, accepted, refused])
     store.close()

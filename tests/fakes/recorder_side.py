@@ -40,7 +40,6 @@ class FakeRecorder:
         self.acknowledged: list[UUID] = []
         self.silenced: list[UUID] = []
         self.snoozes: list[Snooze] = []
-        self.unacknowledged: list[Change] = []
         self._changed = threading.Condition()
         self._sent = 0
 
@@ -63,7 +62,6 @@ class FakeRecorder:
             tuple(self.acknowledged),
             tuple(self.silenced),
             tuple(self.snoozes),
-            tuple(self.unacknowledged),
         )
 
     @property
@@ -86,10 +84,11 @@ class FakeRecorder:
         *,
         picture: Path | None = None,
         stored: bool = True,
-        attempt: int = 1,
+        failures: int = 0,
+        acknowledged: bool = False,
     ) -> int:
         self._sent += 1
-        sink.send(Delivery(self._sent, subject, stored, picture, attempt))
+        sink.send(Delivery(self._sent, subject, stored, picture, failures, acknowledged))
         return self._sent
 
     def outcome(self, delivery: int, seconds: float = 15) -> DeliveryOutcome:

@@ -78,6 +78,13 @@ def change(
     return Change(number, ChangeKind.OPENED if number == 1 else ChangeKind.UPDATED, at, state)
 
 
+def large_change(index: int) -> Change:
+    """The first change of a violation whose alert has more than 4000 bytes: in eighty zones."""
+    small = change(index)
+    zones = tuple(f"zone {number:050}" for number in range(80))
+    return replace(small, violation=replace(small.violation, zones=zones))
+
+
 def incident(index: int = 1, number: int = 1, ended: datetime | None = None) -> Incident:
     """An incident of an offline camera."""
     return Incident(
@@ -97,11 +104,9 @@ def delivery_result(
     state: OutboxState = OutboxState.DELIVERED,
     fate: str = "accepted",
     detail: str = "",
-    *,
-    attempt: int = 1,
 ) -> DeliveryResult:
     """The result of an attempt to deliver the first change of the violation with this index."""
-    return DeliveryResult("mqtt", violation_id(index), 1, state, attempt, START, START, fate, detail)
+    return DeliveryResult("mqtt", violation_id(index), 1, state, START, START, fate, detail)
 
 
 def deliver(store: Store, indexes: Iterable[int]) -> None:

@@ -44,11 +44,16 @@ class FakeSink(StatelessSink):
         self.out.append(delivery)
 
     def end(
-        self, delivery: Delivery, status: DeliveryStatus = DeliveryStatus.ACCEPTED, detail: str = ""
+        self,
+        delivery: Delivery,
+        status: DeliveryStatus = DeliveryStatus.ACCEPTED,
+        detail: str = "",
+        *,
+        correctable: bool = False,
     ) -> None:
         """Report the outcome of a delivery that is in flight."""
         self.out.remove(delivery)
-        self.report(DeliveryOutcome(delivery.id, status, detail))
+        self.report(DeliveryOutcome(delivery.id, status, detail, correctable))
 
     def publish(self, update: StateUpdate) -> None:
         match update:

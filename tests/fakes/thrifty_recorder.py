@@ -1,11 +1,12 @@
-"""The real recorder with the rate limit MASKWATCH_TEST_RATE (alerts a second for each sink).
+"""The real recorder with another `RetryPolicy`: a test waits neither an hour nor for a fast machine.
 
-`python -m tests.fakes.thrifty_recorder --fd N`, started by the supervisor instead of the recorder: also
-a slow machine reaches a low limit.
+`python -m tests.fakes.thrifty_recorder --fd N`, started by the supervisor instead of the recorder.
+MASKWATCH_TEST_POLICY is JSON with fields of `maskwatch.recorder.retries.RetryPolicy`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from functools import partial
@@ -13,7 +14,14 @@ from functools import partial
 from maskwatch.recorder import delivery
 from maskwatch.recorder.main import main
 
+
+def policy_environment(**fields: float) -> dict[str, str]:
+    """Return the environment of a daemon whose recorder has these fields of the policy."""
+    module = "tests.fakes.thrifty_recorder"
+    return {"MASKWATCH_TEST_RECORDER": module, "MASKWATCH_TEST_POLICY": json.dumps(fields)}
+
+
 if __name__ == "__main__":
-    rate = float(os.environ["MASKWATCH_TEST_RATE"])
-    delivery.RetryPolicy = partial(delivery.RetryPolicy, rate=rate)  # type: ignore[assignment, misc]
+    fields = json.loads(os.environ["MASKWATCH_TEST_POLICY"])
+    delivery.RetryPolicy = partial(delivery.RetryPolicy, **fields)  # type: ignore[assignment, misc]
     sys.exit(main())

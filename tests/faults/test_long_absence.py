@@ -18,6 +18,7 @@ from tests.fakes.mosquitto import GatedMosquitto, Listener, Mosquitto
 from tests.fakes.mqtt_alerts import TOPICS, alert, alerts_of, incidents_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change
+from tests.fakes.thrifty_recorder import policy_environment
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
@@ -122,7 +123,7 @@ def test_a_backlog_is_delivered_no_faster_than_the_rate_limit(
     tmp_path: Path,
 ) -> None:
     """A burst of one second's alerts, then the limit: a slow machine can only be later."""
-    env = {"MASKWATCH_TEST_RECORDER": "tests.fakes.thrifty_recorder", "MASKWATCH_TEST_RATE": str(RATE)}
+    env = policy_environment(rate=RATE)
     everything = [alert(index) for index in range(6 * RATE)]
     broker = GatedMosquitto(tmp_path)
     more = f"mqtt: {{port: {broker.port}, window: {len(everything)}}}"

@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from maskwatch.domain import Change
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
-from tests.fakes.samples import change
+from tests.fakes.samples import change, large_change
+from tests.fakes.thrifty_recorder import policy_environment
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+
+PARK_SOON = policy_environment(max_strikes=1, refused_for=0, failing_for=0)
+"""The environment of a daemon that parks what is refused once while others are accepted."""
 
 
 @pytest.fixture
@@ -60,7 +63,7 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
             f"mqtt: {{port: {broker.port}}}\n"
             f"people: [{channel('guards', guards.port, ended='true', burst=99)}]"
         )
-        with QuickDaemon(tmp_path, cameras, more, KEY) as daemon:
+        with QuickDaemon(tmp_path, cameras, more, KEY | PARK_SOON) as daemon:
             daemon.wait_ready(90)
             for name in ("door", "yard"):
                 wait_until(lambda n=name: daemon.state_of(n) == "live", 90, f"{name} is live")
@@ -74,7 +77,7 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
             )
             listener.wait(lambda _: len(alerts_of(listener, "yard")) == 2, 60)
             guards.wait(4, 60)
-            assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") == 1
+            assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") == 2
             assert daemon.metric("maskwatch_sink_ready", **sink) == 1
             (refused,) = listed(daemon, "--parked")
             assert refused["camera"] == "door"
@@ -91,14 +94,6 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
         )
 
 
-def large_change(index: int) -> Change:
-    """Return a change whose alert has more than 4000 bytes: a person in eighty zones."""
-    small = change(index)
-    return replace(
-        small, violation=replace(small.violation, zones=tuple(f"zone {n:050}" for n in range(80)))
-    )
-
-
 @pytest.fixture
 def small_packets(tmp_path: Path) -> Iterator[Mosquitto]:
     """Run a broker that disconnects a client after a packet of more than 3000 bytes."""
@@ -111,7 +106,10 @@ def test_an_alert_larger_than_the_broker_accepts_is_parked_without_a_disconnect(
     tmp_path: Path, small_packets: Mosquitto
 ) -> None:
     more = f"mqtt: {{port: {small_packets.port}}}"
-    with Listener(small_packets.port) as listener, QuickDaemon(tmp_path, IDLE_CAMERA, more) as daemon:
+    with (
+        Listener(small_packets.port) as listener,
+        QuickDaemon(tmp_path, IDLE_CAMERA, more, PARK_SOON) as daemon,
+    ):
         wait_started(daemon)
         with daemon.connect_worker("door") as worker:
             worker.send(large_change(0))
@@ -156,7 +154,7 @@ def test_a_webhook_that_refuses_one_violation_receives_all_others_in_digests(
         "mqtt: {enabled: false}\n"
         f"people: [{channel('guards', guards.port, ended='true', burst=2, digest=1)}]"
     )
-    with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY | PARK_SOON) as daemon:
         wait_started(daemon)
         indexes = range(1, 11)
         with daemon.connect_worker("door") as worker:

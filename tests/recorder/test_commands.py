@@ -32,7 +32,7 @@ class CommandHarness:
         clock, unstored = ManualClock(START), UnstoredBuffer()
         self.snoozes = SnoozeManager(self.store, unstored, clock, self.state.update_snooze)
         intake = Intake(unstored, self.state, run="run", clock=clock, meter=Meter())
-        self.handler = CommandHandler(intake, self.state, self.snoozes, self.sent.append)
+        self.handler = CommandHandler(intake, self.state, self.snoozes, self.sent.append, clock)
 
     def acknowledge(self, target: object, origin: str = "cli") -> CommandResult:
         command = Command(id="1", verb="acknowledge", target=str(target), origin=origin)

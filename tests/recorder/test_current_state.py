@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.domain import CameraState, CameraStatus, OccupancyMinute, Snooze
 from maskwatch.recorder.current_state import CurrentState
-from tests.fakes.samples import START, change, entry, incident, make_store, violation_id
+from tests.fakes.samples import START, change, incident, violation_id
 
 
 @given(numbers=st.permutations([1, 2, 3]))
@@ -62,30 +60,3 @@ def test_only_the_newest_thousand_acknowledgements_are_kept() -> None:
     assert len(kept) == 1000
     assert violation_id(1101) in kept
     assert violation_id(101) not in kept
-
-
-def test_unacknowledged_violations_of_this_and_of_former_runs_are_listed(tmp_path: Path) -> None:
-    store, state = make_store(tmp_path), CurrentState()
-    for subject in (change(1), change(1, 2, closed=True), change(2), change(3)):
-        store.changes.record([entry(subject)])
-        state.update_subject(subject)
-    store.acknowledgements.add(violation_id(2), "cli")
-    state.acknowledge(violation_id(2))
-    assert store.acknowledgements.unacknowledged(START) == [change(1), change(3)]
-    assert store.acknowledgements.unacknowledged(START + timedelta(seconds=1)) == []
-    assert list(state.snapshot().unacknowledged) == [change(1), change(3)]
-    assert store.acknowledgements.of_open_violations() == [violation_id(2)]
-    store.close()
-
-
-def test_silent_violations_wait_for_no_acknowledgement_until_released(tmp_path: Path) -> None:
-    store, state = make_store(tmp_path), CurrentState()
-    for subject in (change(1), change(1, 2, closed=True), change(2)):
-        store.changes.record([replace(entry(subject), silent=True)])
-        state.update_subject(subject, silent=True)
-    assert state.snapshot().unacknowledged == ()
-    state.update_snooze(Snooze("door"))
-    store.snoozes.end("door")
-    assert state.snapshot().unacknowledged == (change(2),)
-    assert store.acknowledgements.unacknowledged(START) == [change(2)]
-    store.close()

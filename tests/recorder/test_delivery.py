@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -11,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus
+from maskwatch.alerts.sink import Delivery, DeliveryStatus
 from maskwatch.clock import ManualClock
 from maskwatch.domain import Change
-from maskwatch.recorder.delivery import OutboxDelivery, RetryPolicy
+from maskwatch.recorder.delivery import OutboxDelivery
+from maskwatch.recorder.retries import RetryPolicy
 from maskwatch.recorder.unstored import UnstoredBuffer, key_of
-from maskwatch.store.queries import event_detail, find_violation, read_session
+from maskwatch.store.outbox import Backlog
 from maskwatch.store.record import Entry
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
@@ -62,11 +64,40 @@ class DeliveryHarness:
         self.clock.advance(seconds)
         return self.turn()
 
+    def refuse_while_others_pass(
+        self, name: str, status: DeliveryStatus, *, correctable: bool = False
+    ) -> int:
+        """Let one alert fail until it is parked, and accept others; return how many."""
+        for others in range(1, 200):
+            self.record(change(others))
+            self.wait(60 if correctable or status is DeliveryStatus.FAILED else 4)
+            for delivery in list(self.sink.out):
+                if name_of(delivery) == name:
+                    self.sink.end(delivery, status, "as configured", correctable=correctable)
+                else:
+                    self.sink.end(delivery)
+            self.turn()
+            if self.store.outbox.backlog("mqtt").parked:
+                return others
+        raise AssertionError("it was never parked")
+
 
 def name_of(delivery: Delivery) -> str:
     """The violation's index and the change's number."""
     subject, number = key_of(delivery.subject)
     return f"{subject.int & 0xFFFF}:{number}"
+
+
+def violation_index(delivery: Delivery) -> int:
+    return int(name_of(delivery).split(":")[0])
+
+
+class JumpedClock(ManualClock):
+    """The same moment as another clock, whose wall time has jumped."""
+
+    def __init__(self, other: ManualClock, hours: float) -> None:
+        super().__init__(other.now() + timedelta(hours=hours))
+        self._monotonic = other.monotonic()
 
 
 @pytest.fixture
@@ -128,7 +159,7 @@ def test_after_a_failure_the_sink_pauses_and_the_alert_is_sent_again(harness: De
     harness.sink.end(harness.sink.out[0], DeliveryStatus.FAILED, "broken pipe")
     assert harness.turn() == []
     assert harness.wait(0.5) == ["1:1"]
-    assert harness.sink.out[0].attempt == 2
+    assert harness.sink.out[0].failures == 1
 
 
 def test_the_pause_grows_up_to_its_cap_and_ends_with_the_first_success(harness: DeliveryHarness) -> None:
@@ -158,84 +189,237 @@ def test_a_broken_connection_with_a_full_window_is_one_failure_not_many(
     for delivery in list(harness.sink.out):
         harness.sink.end(delivery, DeliveryStatus.FAILED)
     harness.turn()
-    assert harness.wait(0.5) == ["0:1", "1:1", "2:1", "3:1"]
+    assert harness.wait(0.5) == ["0:1"]
+    harness.sink.end(harness.sink.out[0])
+    assert harness.turn() == ["1:1", "2:1", "3:1"]
 
 
 def test_a_refused_alert_is_parked_with_the_later_changes_of_its_violation(
     harness: DeliveryHarness,
 ) -> None:
-    harness.record(change(1), change(1, 2), change(2))
-    harness.turn()
-    harness.sink.end(harness.sink.out[0], DeliveryStatus.REFUSED, "quota")
-    assert harness.turn() == ["2:1"]
-    harness.record(change(1, 3))
-    assert harness.wait(3600) == ["2:1"]
+    harness.record(change(0), change(0, 2))
+    others = harness.refuse_while_others_pass("0:1", DeliveryStatus.REFUSED)
+    assert others < 30
+    harness.record(change(0, 3))
+    assert harness.wait(3600) == []
     assert harness.store.outbox.backlog("mqtt").parked == 3
 
 
-def attempts(harness: DeliveryHarness) -> list[tuple[str, int, list[tuple[int, str, str]]]]:
-    """Of each delivery: its state, how many attempts there were, and each: number, fate, detail."""
-    with read_session(harness.store.data_dir.database) as session:
-        found = event_detail(session, find_violation(session, str(violation_id(1))))
-    return [
-        (p.state, p.attempts, [(a.number, a.fate, a.detail) for a in p.history])
-        for step in found.steps
-        for p in step.postings
-    ]
-
-
-def test_a_follow_up_is_stored_as_an_attempt_and_not_retried(
-    harness: DeliveryHarness,
-) -> None:
-    harness.record(change(1))
-    harness.turn()
-    harness.sink.end(harness.sink.out[0], detail="held")
-    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.FAILED, "answered 500", change(1)))
-    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.ACCEPTED, "answered 200", change(1)))
-    assert not harness.delivery.idle
-    assert harness.turn() == []
-    assert harness.delivery.idle
-    history = [(1, "accepted", "held"), (2, "failed", "answered 500"), (3, "accepted", "answered 200")]
-    assert attempts(harness) == [("delivered", 3, history)]
-    harness.delivery = harness.new_delivery()
-    assert harness.wait(3600) == []
-
-
-def test_a_refused_follow_up_parks_the_delivery(harness: DeliveryHarness) -> None:
-    harness.record(change(1))
-    harness.turn()
-    harness.sink.end(harness.sink.out[0])
-    harness.sink.report(DeliveryOutcome(0, DeliveryStatus.REFUSED, "answered 400", change(1)))
-    harness.turn()
-    assert [(state, number) for state, number, _ in attempts(harness)] == [("parked", 2)]
-
-
-def test_an_alert_that_fails_while_others_are_accepted_is_parked_as_poison(
-    harness: DeliveryHarness,
+@pytest.mark.parametrize(
+    ("status", "correctable", "seconds"),
+    [
+        (DeliveryStatus.REFUSED, False, 30),
+        (DeliveryStatus.REFUSED, True, 3600),
+        (DeliveryStatus.FAILED, False, 3600),
+    ],
+)
+def test_an_alert_that_fails_while_others_are_accepted_is_parked_after_a_time(
+    harness: DeliveryHarness, status: DeliveryStatus, correctable: bool, seconds: float
 ) -> None:
     harness.record(change(0))
-    others = 1
-    for _ in range(1000):
-        harness.record(change(others))
-        others += 1
-        harness.wait(61)
+    harness.refuse_while_others_pass("0:1", status, correctable=correctable)
+    assert seconds <= harness.clock.monotonic() < seconds + 200
+    assert harness.store.outbox.backlog("mqtt").pending == 0
+
+
+@pytest.mark.parametrize("status", [DeliveryStatus.REFUSED, DeliveryStatus.FAILED])
+def test_while_everything_fails_nothing_is_parked(
+    harness: DeliveryHarness, status: DeliveryStatus
+) -> None:
+    harness.record(*(change(index) for index in range(30)))
+    for _ in range(40):
         for delivery in list(harness.sink.out):
-            poison = name_of(delivery) == "0:1"
-            harness.sink.end(delivery, DeliveryStatus.FAILED if poison else DeliveryStatus.ACCEPTED)
-        harness.turn()
-        if harness.store.outbox.backlog("mqtt").parked:
-            break
-    assert harness.store.outbox.backlog("mqtt").parked == 1
-    assert others < 30
+            harness.sink.end(delivery, status)
+        harness.wait(61)
+    assert harness.store.outbox.backlog("mqtt") == Backlog(30, START, 0)
 
 
-def test_while_everything_fails_nothing_is_parked(harness: DeliveryHarness) -> None:
-    harness.record(change(1), change(2))
-    for _ in range(100):
+def test_what_a_rule_excludes_is_no_sign_that_a_sink_works(harness: DeliveryHarness) -> None:
+    harness.record(*(change(index) for index in range(10)))
+    for _ in range(40):
+        for delivery in list(harness.sink.out):
+            excluded = violation_index(delivery) % 2
+            harness.sink.end(delivery, DeliveryStatus.SKIPPED if excluded else DeliveryStatus.REFUSED)
+        harness.wait(61)
+    assert harness.store.outbox.backlog("mqtt") == Backlog(5, START, 0)
+
+
+def test_after_the_trouble_everything_is_sent_in_order(harness: DeliveryHarness) -> None:
+    harness.record(*(change(index) for index in range(12)))
+    for _ in range(40):
+        for delivery in list(harness.sink.out):
+            harness.sink.end(delivery, DeliveryStatus.REFUSED)
+        harness.wait(1)
+    received = []
+    for _ in range(30):
+        for delivery in list(harness.sink.out):
+            received.append(name_of(delivery))
+            harness.sink.end(delivery)
+        harness.wait(10)
+    assert received == [f"{index}:1" for index in range(12)]
+
+
+def test_in_trouble_one_alert_at_a_time_is_sent(harness: DeliveryHarness) -> None:
+    harness.record(*(change(index) for index in range(12)))
+    harness.turn()
+    for _ in range(20):
         for delivery in list(harness.sink.out):
             harness.sink.end(delivery, DeliveryStatus.FAILED)
-        harness.wait(61)
-    assert harness.store.outbox.backlog("mqtt").parked == 0
+        assert len(harness.wait(5)) <= 1
+
+
+@pytest.mark.parametrize("bad", [1, 5])
+def test_a_new_alert_does_not_wait_for_bad_ones(harness: DeliveryHarness, bad: int) -> None:
+    harness.record(*(change(index) for index in range(bad)))
+    for _ in range(25):
+        for delivery in list(harness.sink.out):
+            harness.sink.end(delivery, DeliveryStatus.REFUSED)
+        harness.wait(20)
+    for delivery in list(harness.sink.out):
+        harness.sink.end(delivery, DeliveryStatus.REFUSED)
+    harness.record(change(50))
+    assert harness.wait(0.1) == ["50:1"]
+
+
+def test_bad_alerts_at_the_head_hold_no_other_back(harness: DeliveryHarness) -> None:
+    """None is new: all were tried while the sink was away."""
+    harness.record(*(change(index) for index in range(30)))
+    for _ in range(80):
+        for delivery in list(harness.sink.out):
+            harness.sink.end(delivery, DeliveryStatus.FAILED)
+        harness.wait(10)
+    accepted = set()
+    for _ in range(80):
+        for delivery in list(harness.sink.out):
+            bad = violation_index(delivery) < 25
+            harness.sink.end(delivery, DeliveryStatus.FAILED if bad else DeliveryStatus.ACCEPTED)
+            accepted |= set() if bad else {violation_index(delivery)}
+        harness.wait(10)
+    assert accepted == set(range(25, 30))
+
+
+def test_once_a_refused_alert_is_accepted_its_like_are_sent_immediately(
+    harness: DeliveryHarness,
+) -> None:
+    harness.record(*(change(index) for index in range(6)))
+    for turn in range(15):
+        harness.record(change(100 + turn))
+        for delivery in list(harness.sink.out):
+            harness.sink.end(
+                delivery,
+                DeliveryStatus.REFUSED if violation_index(delivery) < 6 else DeliveryStatus.ACCEPTED,
+            )
+        harness.wait(1)
+    received: set[int] = set()
+    for _ in range(30):
+        for delivery in list(harness.sink.out):
+            received.add(violation_index(delivery))
+            harness.sink.end(delivery)
+        harness.wait(0 if received & set(range(6)) else 1)
+    assert set(range(6)) <= received
+
+
+# --- violations that wait for an acknowledgement --------------------------------------------------
+
+
+class WaitingHarness(DeliveryHarness):
+    """Its sink sends violations that are not acknowledged within ten minutes."""
+
+    def __post_init__(self) -> None:
+        self.sink.unacknowledged_for = 600.0
+        super().__post_init__()
+
+
+@pytest.fixture
+def waiting(store: Store) -> WaitingHarness:
+    return WaitingHarness(store)
+
+
+def test_an_unacknowledged_violation_is_pending_until_it_is_due(waiting: WaitingHarness) -> None:
+    waiting.record(change(1), change(1, 2))
+    assert waiting.wait(100) == []
+    waiting.record(change(2, started=START + timedelta(seconds=100)))
+    assert waiting.wait(499) == []
+    assert waiting.wait(2) == ["1:1"]
+    assert not waiting.sink.out[0].acknowledged
+    assert waiting.wait(100) == ["1:1", "2:1"]
+    assert waiting.store.outbox.backlog("mqtt").pending == 3
+
+
+def test_an_acknowledgement_is_known_when_the_violation_is_due(waiting: WaitingHarness) -> None:
+    waiting.record(change(1))
+    waiting.turn()
+    waiting.store.acknowledgements.add(violation_id(1), "cli")
+    waiting.wait(601)
+    assert [delivery.acknowledged for delivery in waiting.sink.out] == [True]
+
+
+@pytest.mark.parametrize("away", [0.0, 10.0, 601.0, 12 * 3600.0])
+def test_a_kill_at_any_time_loses_and_doubles_no_waiting_violation(
+    waiting: WaitingHarness, away: float
+) -> None:
+    waiting.record(change(1))
+    assert waiting.wait(300) == []
+    waiting.clock.advance(away)
+    waiting.delivery = waiting.new_delivery()
+    assert waiting.turn() == (["1:1"] if away > 300 else [])
+    waiting.wait(0 if away > 300 else 301)
+    assert [name_of(delivery) for delivery in waiting.sink.out] == ["1:1"]
+    waiting.sink.end(waiting.sink.out[0])
+    waiting.turn()
+    waiting.delivery = waiting.new_delivery()
+    assert waiting.wait(12 * 3600) == []
+
+
+def test_new_rules_hold_for_what_waits_already(waiting: WaitingHarness) -> None:
+    waiting.record(change(1))
+    assert waiting.wait(300) == []
+    waiting.sink.unacknowledged_for = 1800.0
+    waiting.delivery = waiting.new_delivery()
+    assert waiting.wait(1400) == []
+    waiting.sink.unacknowledged_for = 0.0
+    waiting.delivery = waiting.new_delivery()
+    assert waiting.turn() == ["1:1"]
+
+
+@pytest.mark.parametrize("hours", [-12, 12])
+def test_a_clock_jump_neither_hastens_nor_delays_what_waits(
+    waiting: WaitingHarness, hours: float
+) -> None:
+    waiting.record(change(1))
+    assert waiting.turn() == []
+    waiting.clock = JumpedClock(waiting.clock, hours)
+    waiting.delivery._clock = waiting.delivery._wait._clock = waiting.clock
+    assert waiting.wait(599) == []
+    assert waiting.wait(2) == ["1:1"]
+
+
+def test_after_a_jump_back_and_a_restart_the_wait_begins_again_at_most_once(
+    waiting: WaitingHarness,
+) -> None:
+    waiting.record(change(1, started=START + timedelta(hours=12)))
+    assert waiting.turn() == []
+    assert waiting.wait(599) == []
+    assert waiting.wait(2) == ["1:1"]
+
+
+def test_a_waiting_violation_that_fails_is_retried_like_any_other(waiting: WaitingHarness) -> None:
+    waiting.record(change(1), change(2))
+    waiting.wait(601)
+    for _ in range(20):
+        for delivery in list(waiting.sink.out):
+            waiting.sink.end(delivery, DeliveryStatus.FAILED)
+        waiting.wait(61)
+    assert waiting.store.outbox.backlog("mqtt") == Backlog(2, START, 0)
+
+
+def test_unstored_violations_wait_for_an_acknowledgement_too(waiting: WaitingHarness) -> None:
+    waiting.unstored.add(entries(change(1)))
+    assert waiting.wait(599) == []
+    assert waiting.wait(2) == ["1:1"]
+
+
+# --- outcomes and rates ---------------------------------------------------------------------------
 
 
 def test_a_delivery_without_an_outcome_counts_as_failed(harness: DeliveryHarness) -> None:
@@ -359,13 +543,12 @@ STEP = st.one_of(
 
 
 class RandomRun:
-    """A delivery under random events, and a record of what was stored, accepted and refused."""
+    """A delivery under random events, and a record of what was stored and accepted."""
 
     def __init__(self, store: Store) -> None:
         self.harness = DeliveryHarness(store)
         self.accepted: dict[UUID, list[int]] = {}
         self.newest: dict[UUID, int] = {}
-        self.refused: set[UUID] = set()
 
     def step(self, kind: str, first: object, second: object) -> None:
         match kind, first, second:
@@ -386,10 +569,8 @@ class RandomRun:
 
     def end(self, delivery: Delivery, fate: DeliveryStatus) -> None:
         subject, number = key_of(delivery.subject)
-        if fate is DeliveryStatus.ACCEPTED:
+        if fate in {DeliveryStatus.ACCEPTED, DeliveryStatus.SKIPPED}:
             self.accepted.setdefault(subject, []).append(number)
-        elif fate is DeliveryStatus.REFUSED:
-            self.refused.add(subject)
         self.harness.sink.end(delivery, fate)
 
     def accept_everything(self) -> None:
@@ -415,5 +596,5 @@ def test_a_sink_accepts_the_changes_of_a_violation_in_rising_order(
     run.accept_everything()
     store.close()
     assert all(numbers == sorted(numbers) for numbers in run.accepted.values())
-    for subject in run.newest.keys() - run.refused:
+    for subject in run.newest:
         assert run.accepted[subject][-1] == run.newest[subject], "the newest state always arrives"

@@ -51,7 +51,7 @@ class SnoozeHarness:
             meter=self.meter,
             is_silent=self.snoozes.is_silent,
         )
-        self.commands = CommandHandler(self.intake, self.state, self.snoozes, lambda _: None)
+        self.commands = CommandHandler(self.intake, self.state, self.snoozes, lambda _: None, self.clock)
 
     def _changed(self, snooze: Snooze) -> None:
         self.changes.append(snooze)
@@ -270,8 +270,6 @@ def test_held_back_changes_are_not_a_backlog(harness: SnoozeHarness) -> None:
     state = harness.store.outbox.backlog("mqtt")
     assert state.pending == 1
     assert state.oldest == harness.clock.now(), "it is pending since its release, not since it was seen"
-    settled = DeliveryResult(
-        "mqtt", violation_id(1), 1, OutboxState.DELIVERED, 1, START, START, "accepted"
-    )
+    settled = DeliveryResult("mqtt", violation_id(1), 1, OutboxState.DELIVERED, START, START, "accepted")
     harness.store.outbox.store_results([settled])
     assert harness.store.outbox.backlog("mqtt").pending == 0

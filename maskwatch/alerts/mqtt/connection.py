@@ -31,16 +31,23 @@ from maskwatch.ipc.loop import HasFileno
 _CONNECT_TIMEOUT = 5.0
 # MQTT 5 reason codes of temporary refusals: packet id in use, quota exceeded.
 _TRANSIENT = frozenset({0x91, 0x97})
+# The one reason code of a refusal that is about the message: payload format invalid. The others depend
+# on the broker's configuration: not authorized, topic name invalid, unspecified (a plugin's reason), ...
+_ABOUT_THE_MESSAGE = frozenset({0x99})
 _MAX_PACKET_BYTES = 268_435_455
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The broker answered a publication; `refusal` is "" if it was accepted."""
+    """The broker answered a publication; `refusal` is "" if it was accepted.
+
+    `correctable`: the refusal depends on the broker's configuration.
+    """
 
     mid: int
     refusal: str
     transient: bool
+    correctable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,14 @@ class _Callbacks:
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _: object
     ) -> None:
         refusal = _text(reason) if reason.is_failure else ""
-        self.events.append(Acknowledged(mid, refusal, transient=reason.value in _TRANSIENT))
+        self.events.append(
+            Acknowledged(
+                mid,
+                refusal,
+                transient=reason.value in _TRANSIENT,
+                correctable=reason.value not in _ABOUT_THE_MESSAGE,
+            )
+        )
 
     def on_subscribe(
         self, _client: Client, _userdata: object, mid: int, reasons: list[ReasonCode], _: object

@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 # Unacknowledged publications of state and answers, beside the window of deliveries.
 _STATE_WINDOW = 20
-# The picture of an alert is left out after this many failed attempts: it may be the cause.
-_PICTURE_ATTEMPTS = 2
+# The picture of an alert is left out after this many failures: it may be the cause.
+_PICTURE_FAILURES = 2
 
 
 class RetainedTopics:
@@ -227,12 +227,14 @@ class MqttSession:
         if publication.delivery is not None:
             refused = DeliveryStatus.FAILED if event.transient else DeliveryStatus.REFUSED
             status = DeliveryStatus.ACCEPTED if not refusal else refused
-            self._conclude(publication.delivery, status, refusal)
+            self._conclude(publication.delivery, status, refusal, correctable=event.correctable)
 
-    def _conclude(self, delivery: int, status: DeliveryStatus, detail: str) -> None:
+    def _conclude(
+        self, delivery: int, status: DeliveryStatus, detail: str, *, correctable: bool = False
+    ) -> None:
         if delivery in self._without_outcome:
             self._without_outcome.discard(delivery)
-            self._report(DeliveryOutcome(delivery, status, detail))
+            self._report(DeliveryOutcome(delivery, status, detail, correctable))
 
     def _warn(self, problem: str) -> None:
         log.warning("broker %s: %s", self._connection.address, problem)
@@ -266,7 +268,7 @@ class MqttSession:
         detail = f"{size} bytes, and the broker takes no more than {limit}"
         self._warn(f"{message.topic} is not sent: {detail}")
         if delivery is not None:
-            self._conclude(delivery, DeliveryStatus.REFUSED, detail)
+            self._conclude(delivery, DeliveryStatus.REFUSED, detail, correctable=True)
 
     def _publish_delivery(self, delivery: Delivery) -> None:
         subject = delivery.subject
@@ -291,7 +293,7 @@ class MqttSession:
 
     def _read_picture(self, delivery: Delivery) -> bytes:
         """Return the bytes to publish; none if there is no room, or earlier attempts failed."""
-        if not self._config.send_pictures or delivery.attempt > _PICTURE_ATTEMPTS:
+        if not self._config.send_pictures or delivery.failures >= _PICTURE_FAILURES:
             return b""
         if delivery.picture is None or len(self._in_flight) + 2 > self._connection.max_in_flight:
             return b""

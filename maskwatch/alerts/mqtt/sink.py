@@ -53,6 +53,7 @@ class MqttSink:
 
     name = MQTT_SINK
     paused = False
+    unacknowledged_for = 0.0
 
     def __init__(self, config: Config, *, backoff: Backoff = _BACKOFF) -> None:
         self.window = config.mqtt.window

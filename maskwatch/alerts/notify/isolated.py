@@ -54,8 +54,6 @@ class IsolatedTransport:
         make_transport(channel)  # reports what is wrong with the channel
         self._channel = channel
         self._deadline = deadline
-        self._process: subprocess.Popen[bytes] | None = None
-        self._aborted = False
 
     def send(self, notification: Notification) -> tuple[DeliveryStatus, str]:
         job = _Job(
@@ -75,13 +73,6 @@ class IsolatedTransport:
             return DeliveryStatus.FAILED, f"the sending process ended with exit code {code}"
         return result.status, redact(result.detail)
 
-    def abort(self) -> None:
-        """End a `send` of another thread, and start no further one."""
-        self._aborted = True
-        process = self._process
-        if process is not None:
-            process.kill()
-
     def _run(self, job: bytes) -> tuple[bytes, int]:
         """Return the output and exit code of the process.
 
@@ -94,12 +85,10 @@ class IsolatedTransport:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
-            self._process = process
             try:
-                output, _ = process.communicate(job, 0.0 if self._aborted else self._deadline)
+                output, _ = process.communicate(job, self._deadline)
             finally:
                 process.kill()
-                self._process = None
         return output, process.returncode
 
 

@@ -1,9 +1,8 @@
-"""The sink that notifies people: it filters, groups, pauses, and escalates what stays unacknowledged.
+"""The sink that notifies people: it filters, groups and pauses.
 
 There is one sink per channel, so that a service that fails delays no other. The outbox stays the only
 queue: in quiet hours and after a burst the sink is not ready, and what has accumulated is sent as one
-digest afterwards. Only violations that wait for an acknowledgement are held here (`escalation`); the
-recorder has them as delivered, so their attempts are repeated here.
+digest afterwards. The recorder holds back violations that wait for an acknowledgement.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 
 from maskwatch.alerts.mqtt.messages import MessageBuilder
 from maskwatch.alerts.mqtt.topics import Topics
 from maskwatch.alerts.notify.ack_links import AckTokenSigner
-from maskwatch.alerts.notify.escalation import Escalation, HeldViolation
 from maskwatch.alerts.notify.isolated import IsolatedTransport
 from maskwatch.alerts.notify.messages import NotificationRenderer
 from maskwatch.alerts.notify.routing import BurstLimit, accepts, in_quiet_hours
@@ -34,7 +31,6 @@ from maskwatch.alerts.sink import (
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.partial import people_sink
 from maskwatch.config.schema import ChannelConfig, Config
-from maskwatch.domain import Change
 from maskwatch.ipc.messages import Command
 
 log = logging.getLogger(__name__)
@@ -42,7 +38,7 @@ log = logging.getLogger(__name__)
 _WINDOW = 200
 # Alerts that arrive within this time of the first one are grouped with it.
 _GROUP_SECONDS = 0.5
-_ESCALATION_INTERVAL = 1.0
+_STOPPED = (DeliveryStatus.FAILED, "the sink has stopped")
 
 
 class NotificationSink(StatelessSink):
@@ -66,12 +62,12 @@ class NotificationSink(StatelessSink):
         clock = clock or SystemClock()
         builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self.name = people_sink(channel.name)
+        self.unacknowledged_for = channel.unacknowledged_for
         self._channel = channel
         self._transport = transport or IsolatedTransport(channel)
         self._clock = clock
         self._renderer = NotificationRenderer(channel, builder, clock, AckTokenSigner.of(config))
         self._limit = BurstLimit(channel.burst, channel.digest, clock)
-        self._escalation = Escalation(channel.unacknowledged_for, clock)
         self._pending: deque[Delivery] = deque()
         self._wakeup = threading.Event()
         self._stopping = False
@@ -90,13 +86,10 @@ class NotificationSink(StatelessSink):
     def start(
         self,
         report: Report,
-        current_state: Callable[[], StateSnapshot],
+        current_state: Callable[[], StateSnapshot],  # noqa: ARG002 - it publishes no state
         run_command: Callable[[Command], None],  # noqa: ARG002 - no command comes through this sink
     ) -> None:
-        self._report, self._current_state = report, current_state
-        if self._channel.unacknowledged_for:
-            changes = current_state().unacknowledged
-            self._escalation.restore(each for each in changes if accepts(self._channel, each))
+        self._report = report
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -105,10 +98,9 @@ class NotificationSink(StatelessSink):
         self._wakeup.set()
 
     def stop(self, timeout: float) -> None:
+        """Send no more; what is being sent goes on, so that nothing need be sent twice."""
         self._stopping = True
         self._wakeup.set()
-        if isinstance(self._transport, IsolatedTransport):
-            self._transport.abort()
         if self._thread is not None:
             self._thread.join(timeout)
 
@@ -116,20 +108,19 @@ class NotificationSink(StatelessSink):
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wakeup.wait(_ESCALATION_INTERVAL if self._escalation else None)
+            self._wakeup.wait()
             if self._pending:
                 time.sleep(_GROUP_SECONDS)
             self._wakeup.clear()
             try:
                 self._send_pending()
-                self._escalate()
             except Exception:  # the thread's entry point: a thread that ended would never deliver again
                 log.exception("%s: an internal error", self.name)
         for delivery in self._take_pending():
-            self._report(DeliveryOutcome(delivery.id, DeliveryStatus.FAILED, "the sink has stopped"))
+            self._report(DeliveryOutcome(delivery.id, *_STOPPED))
 
     def _send_pending(self) -> None:
-        deliveries = [each for each in self._take_pending() if not self._settle_unsent(each)]
+        deliveries = [each for each in self._take_pending() if not self._skip(each)]
         if len(deliveries) <= self._limit.remaining:
             for delivery in deliveries:
                 self._send_group([delivery])
@@ -140,21 +131,19 @@ class NotificationSink(StatelessSink):
         while self._pending:
             yield self._pending.popleft()
 
-    def _settle_unsent(self, delivery: Delivery) -> bool:
-        """Report a delivery that is filtered out, or held; return whether it is one."""
-        subject = delivery.subject
-        if not accepts(self._channel, subject):
+    def _skip(self, delivery: Delivery) -> bool:
+        """Report a delivery that a rule of the channel excludes; return whether one does."""
+        if not accepts(self._channel, delivery.subject):
             detail = "not for this channel"
-        elif self._channel.unacknowledged_for and isinstance(subject, Change):
-            self._escalation.hold(delivery, subject)
-            detail = "held until it is acknowledged"
+        elif self.unacknowledged_for and delivery.acknowledged:
+            detail = "acknowledged meanwhile, so not sent"
         else:
             return False
-        self._report(DeliveryOutcome(delivery.id, DeliveryStatus.ACCEPTED, detail))
+        self._report(DeliveryOutcome(delivery.id, DeliveryStatus.SKIPPED, detail))
         return True
 
     def _send_group(self, group: Sequence[Delivery]) -> None:
-        status, detail = self._notify(group)
+        status, detail = _STOPPED if self._stopping else self._notify(group)
         if status is DeliveryStatus.REFUSED and len(group) > 1:
             # One alert may have caused the refusal: the others must not be lost with it.
             half = len(group) // 2
@@ -174,33 +163,3 @@ class NotificationSink(StatelessSink):
         else:
             log.warning("%s: %s", self.name, detail)
         return status, detail
-
-    def _escalate(self) -> None:
-        """Send the held violations that are due and still unacknowledged."""
-        if in_quiet_hours(self._channel, self._clock.now()) or not (due := self._escalation.take_due()):
-            return
-        began = self._clock.now()
-        acknowledged = self._current_state().acknowledged
-        unacknowledged = [held for held in due if held.violation_id not in acknowledged]
-        for held in due:
-            if held.violation_id in acknowledged:
-                detail = "acknowledged meanwhile, so not sent"
-                self._follow_up(held, DeliveryStatus.ACCEPTED, detail, began)
-        if unacknowledged:
-            status, detail = self._notify([held.delivery for held in unacknowledged])
-            for held in unacknowledged:
-                self._follow_up(held, self._retry(held, status, detail), detail, began)
-
-    def _retry(self, held: HeldViolation, status: DeliveryStatus, detail: str) -> DeliveryStatus:
-        """Hold a violation again unless it was accepted; return REFUSED after the last attempt."""
-        if status is DeliveryStatus.ACCEPTED:
-            return status
-        if self._escalation.retry(held):
-            return DeliveryStatus.FAILED
-        log.error("%s: no more attempts to send violation %s: %s", self.name, held.violation_id, detail)
-        return DeliveryStatus.REFUSED
-
-    def _follow_up(
-        self, held: HeldViolation, status: DeliveryStatus, detail: str, began: datetime
-    ) -> None:
-        self._report(DeliveryOutcome(held.delivery.id, status, detail, held.change, began))

@@ -130,16 +130,19 @@ def test_an_alert_that_an_acl_refuses_in_mqtt_5_is_refused(
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, change(1)))
     assert outcome.status is DeliveryStatus.REFUSED
+    assert outcome.correctable
     assert "not authorized" in outcome.detail
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "status", "correctable"),
     [
-        (0x00, DeliveryStatus.ACCEPTED),
-        (0x10, DeliveryStatus.ACCEPTED),
-        (0x80, DeliveryStatus.REFUSED),
-        (0x97, DeliveryStatus.FAILED),
+        (0x00, DeliveryStatus.ACCEPTED, True),
+        (0x10, DeliveryStatus.ACCEPTED, True),
+        (0x80, DeliveryStatus.REFUSED, True),
+        (0x90, DeliveryStatus.REFUSED, True),
+        (0x97, DeliveryStatus.FAILED, True),
+        (0x99, DeliveryStatus.REFUSED, False),
     ],
 )
 def test_the_reason_code_decides_the_outcome(
@@ -148,11 +151,13 @@ def test_the_reason_code_decides_the_outcome(
     make_sink: MakeSink,
     code: int,
     status: DeliveryStatus,
+    correctable: bool,
 ) -> None:
     broker = stubborn(Behaviour(puback=code))
     sink = make_sink(broker.port)
     recorder.start(sink)
-    assert recorder.status(recorder.send(sink, change(1))) is status
+    outcome = recorder.outcome(recorder.send(sink, change(1)))
+    assert (outcome.status, outcome.correctable) == (status, correctable)
     assert sink.ready
 
 
@@ -243,6 +248,7 @@ def test_an_oversized_alert_is_refused_and_the_connection_stays_open(
     recorder.start(sink)
     outcome = recorder.outcome(recorder.send(sink, large))
     assert outcome.status is DeliveryStatus.REFUSED
+    assert outcome.correctable
     assert "the broker takes no more than 2048" in outcome.detail
     assert recorder.status(recorder.send(sink, change(2))) is DeliveryStatus.ACCEPTED
     wait_for_warning(caplog, "/open_violations is not sent")

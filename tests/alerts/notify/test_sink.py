@@ -1,13 +1,11 @@
-"""The notification sink: rendering, digests, pauses, outcomes, and unacknowledged violations."""
+"""The notification sink: rendering, digests, pauses, and outcomes."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -220,11 +218,9 @@ def test_nothing_is_sent_in_quiet_hours(make_fixture: MakeFixture) -> None:
     assert fixture.sink.ready
 
 
-def test_an_alert_that_is_filtered_out_counts_as_accepted(
-    make_fixture: MakeFixture,
-) -> None:
+def test_an_alert_that_is_filtered_out_is_skipped(make_fixture: MakeFixture) -> None:
     fixture = make_fixture(cameras=("yard",))
-    assert fixture.deliver(change(1)) is DeliveryStatus.ACCEPTED
+    assert fixture.deliver(change(1)) is DeliveryStatus.SKIPPED
     assert fixture.transport.sent == []
 
 
@@ -249,87 +245,15 @@ def test_deliveries_not_sent_before_the_stop_have_failed(
     wait_until(lambda: [o.delivery for o in fixture.recorder.outcomes] == [7])
 
 
-def test_an_unacknowledged_violation_is_sent_when_due(make_fixture: MakeFixture) -> None:
-    fixture = make_fixture(unacknowledged_for=600)
-    assert fixture.deliver(change(1)) is DeliveryStatus.ACCEPTED
-    time.sleep(1.5)
-    assert fixture.transport.sent == []
-    fixture.clock.advance(601)
-    wait_until(lambda: fixture.titles() == ["person without mask: door"])
-    time.sleep(1.5)
-    assert len(fixture.transport.sent) == 1
-
-
-def test_an_acknowledged_violation_is_not_sent(make_fixture: MakeFixture) -> None:
-    fixture = make_fixture(unacknowledged_for=600)
-    fixture.deliver(change(1))
-    fixture.recorder.acknowledged = [violation_id(1)]
-    fixture.clock.advance(601)
-    wait_until(lambda: not fixture.sink._escalation)
-    assert fixture.transport.sent == []
-
-
-def follow_ups(fixture: SinkFixture) -> list[tuple[str, DeliveryStatus, str]]:
-    """The reported outcomes of held violations: alert id, status, detail."""
-    return [
-        (f"{o.follow_up.violation.id}:{o.follow_up.number}", o.status, o.detail)
-        for o in fixture.recorder.outcomes
-        if o.follow_up is not None
-    ]
-
-
-def test_the_outcome_of_a_held_violation_is_reported(make_fixture: MakeFixture) -> None:
-    fixture = make_fixture(unacknowledged_for=600)
-    for index in (1, 2):
-        fixture.deliver(change(index))
-    assert follow_ups(fixture) == []
-    fixture.recorder.acknowledged = [violation_id(1)]
-    fixture.clock.advance(601)
-    wait_until(lambda: len(follow_ups(fixture)) == 2)
-    assert follow_ups(fixture) == [
-        (f"{violation_id(1)}:1", DeliveryStatus.ACCEPTED, "acknowledged meanwhile, so not sent"),
-        (f"{violation_id(2)}:1", DeliveryStatus.ACCEPTED, "as configured"),
-    ]
-
-
-def test_a_held_violation_is_refused_after_five_failed_attempts(
-    make_fixture: MakeFixture,
+@pytest.mark.parametrize(
+    ("unacknowledged_for", "status"), [(600, DeliveryStatus.SKIPPED), (0, DeliveryStatus.ACCEPTED)]
+)
+def test_an_acknowledged_violation_is_skipped_by_a_channel_that_waits_for_it(
+    make_fixture: MakeFixture, unacknowledged_for: float, status: DeliveryStatus
 ) -> None:
-    fixture = make_fixture(unacknowledged_for=600)
-    fixture.transport.statuses = [DeliveryStatus.FAILED] * 5
-    fixture.deliver(change(1))
-    fixture.clock.advance(570)
-    for attempts in range(1, 6):
-        fixture.clock.advance(31)
-        wait_until(lambda attempts=attempts: len(follow_ups(fixture)) == attempts)
-    assert [status for _, status, _ in follow_ups(fixture)] == [DeliveryStatus.FAILED] * 4 + [
-        DeliveryStatus.REFUSED
-    ]
-    assert not fixture.sink._escalation
-
-
-def test_held_violations_are_restored_after_a_restart() -> None:
-    fixture = SinkFixture(unacknowledged_for=600)
-    fixture.recorder.unacknowledged = [change(1), change(2)]
-    fixture.start()
-    assert len(fixture.sink._escalation) == 2
-    fixture.recorder.acknowledged = [violation_id(1)]
-    fixture.clock.advance(601)
-    wait_until(lambda: len(fixture.transport.sent) == 1)
-    fixture.sink.stop(5)
-    assert str(violation_id(2)) in fixture.transport.sent[0].body
-
-
-def test_a_restart_does_not_send_what_was_due_long_ago() -> None:
-    fixture = SinkFixture(unacknowledged_for=600)
-    fixture.recorder.unacknowledged = [
-        samples.change(1, started=NOON - timedelta(seconds=901)),
-        samples.change(2, started=NOON - timedelta(seconds=899)),
-    ]
-    fixture.start()
-    wait_until(lambda: len(fixture.transport.sent) == 1)
-    fixture.sink.stop(5)
-    assert str(violation_id(2)) in fixture.transport.sent[0].body
+    fixture = make_fixture(unacknowledged_for=unacknowledged_for)
+    delivery = fixture.recorder.send(fixture.sink, change(1), acknowledged=True)
+    assert fixture.recorder.status(delivery) is status
 
 
 def test_each_channel_with_an_address_is_a_sink(peer: WebPeer) -> None:
