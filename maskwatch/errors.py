@@ -26,6 +26,8 @@
     │   ├── SourceSilentError           8   connected, but nothing (more) arrives in time
     │   ├── SourceGarbageError          8   what arrives is not the protocol or no video
     │   ├── SourceNoVideoError          8   the stream has no video track
+    │   ├── SourceNoKeyPictureError     8   decoding cannot begin: no key picture has come yet
+    │   ├── SourceOverloadError         8   pictures come faster than this machine decodes them
     │   ├── SourceTooLargeError         8   pictures larger than allowed, or that need too much memory
     │   └── SourceEndedError            8   the stream ended; for a live camera a failure
     ├── PortInUseError                  9   another program listens on that address
@@ -181,6 +183,14 @@ class SourceGarbageError(SourceError):
 
 class SourceNoVideoError(SourceError):
     """The stream has no video track."""
+
+
+class SourceNoKeyPictureError(SourceError):
+    """No key picture has come yet, with which decoding could begin."""
+
+
+class SourceOverloadError(SourceError):
+    """Pictures come faster than this machine decodes them."""
 
 
 class SourceTooLargeError(SourceError):

@@ -27,8 +27,10 @@ from maskwatch.domain.frame import Frame
 from maskwatch.errors import (
     SourceError,
     SourceLoginMethodError,
+    SourceNoKeyPictureError,
     SourceNotFoundError,
     SourceNoVideoError,
+    SourceOverloadError,
     SourceRedirectedError,
     SourceRefusedError,
     SourceTooLargeError,
@@ -45,7 +47,9 @@ _INDEPENDENT_OF_TRANSPORT = (
     SourceLoginMethodError,
     SourceRedirectedError,
     SourceNotFoundError,
+    SourceNoKeyPictureError,
     SourceNoVideoError,
+    SourceOverloadError,
     SourceRefusedError,
     SourceTooLargeError,
     SourceUnauthorizedError,
@@ -123,6 +127,8 @@ class LiveCamera:
     def status(self) -> ConnectionStatus:
         """The state of the connection now; an overdue `leave_by` is now."""
         status = self._connection.status(self._since)
+        if status.state is CameraState.LIVE and not status.reason and self._source is not None:
+            status = replace(status, reason=self._source.clock_note)
         if status.leave_by is None:
             return status
         return replace(status, leave_by=max(self._clock.monotonic(), status.leave_by))

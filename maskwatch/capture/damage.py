@@ -32,6 +32,10 @@ _DAMAGE_SIGNS = re.compile(
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) (?:exceeds specified max|is invalid)")
 _OUT_OF_MEMORY = re.compile(r"get_buffer\(\) failed|[Aa]llocation fail|[Cc]ould not allocate")
 _MIN_SOUND_PACKETS = 2
+# Pictures that a decoder may hold back behind the one whose packet it got last.
+_REFRESH_MARGIN = 2
+# As many as ten seconds have at the most usual rate.
+_MAX_SOUND_PACKETS = 250
 _MAX_LINES = 1000
 
 
@@ -92,20 +96,37 @@ class LogWatch:
 
 
 class DamageFilter:
-    """Rejects pictures from the first damaged one to the next sound key frame.
+    """Rejects pictures from the first damaged one to the next sound key frame or complete refresh.
 
     A loss may be noticed one packet before or after the picture it belongs to. So a key frame
-    ends the damage only if its own packet and the one before it were sound.
+    ends the damage only if its own packet and the one before it were sound; a refresh, if all packets
+    of it were. A stream of neither is sound again after many sound packets.
     """
 
     def __init__(self) -> None:
         self._sound_packets = 0
         self._sound = False
+        self._refresh_left: int | None = None
 
-    def packet(self, *, sound: bool) -> None:
-        """Count a packet: `sound` if FFmpeg logged no damage while reading and decoding it."""
-        self._sound_packets = self._sound_packets + 1 if sound else 0
-        self._sound = self._sound and sound
+    def packet(self, *, sound: bool, refresh: int | None = None) -> None:
+        """Count a packet.
+
+        Args:
+            sound: FFmpeg logged no damage while reading and decoding it.
+            refresh: with it a refresh begins, which is complete after so many further pictures.
+        """
+        if not sound:
+            self._sound_packets, self._sound, self._refresh_left = 0, False, None
+            return
+        self._sound_packets += 1
+        if self._sound:
+            return
+        if self._refresh_left is not None:
+            self._refresh_left -= 1
+        elif refresh is not None and self._sound_packets >= _MIN_SOUND_PACKETS:
+            self._refresh_left = refresh + _REFRESH_MARGIN
+        refreshed = self._refresh_left is not None and self._refresh_left <= 0
+        self._sound = refreshed or self._sound_packets >= _MAX_SOUND_PACKETS
 
     def passes(self, frame: av.VideoFrame) -> bool:
         """Return whether a picture of the last packet is undamaged."""

@@ -46,6 +46,58 @@ def begins_picture(codec: str, data: bytes) -> bool | None:
     return None
 
 
+# -- refreshes ---------------------------------------------------------------------------------
+
+_SEI = {"h264": 6, "hevc": 39}
+_RECOVERY_POINT = 6  # payloadType (D.1)
+_CRA = 21  # a key picture of H.265 that is no IDR picture
+_MAX_REFRESH = 1024
+_SEI_BYTES = 256
+
+
+def refresh_length(codec: str, packet: bytes) -> int | None:
+    """Return after how many further pictures all of the picture is refreshed; None without a refresh.
+
+    A camera with periodic intra refresh sends no IDR pictures, but a recovery point (D.2.8) where
+    each refresh begins.
+    """
+    for at in nal_starts(packet):
+        nal = packet[at : at + _SEI_BYTES]
+        if not nal:
+            continue
+        kind = nal[0] & 0x1F if codec == "h264" else nal[0] >> 1 & 0x3F
+        if codec == "hevc" and kind == _CRA:
+            return 0
+        if kind == _SEI.get(codec):
+            length = _recovery_length(nal[1:] if codec == "h264" else nal[2:])
+            if length is not None:
+                return length
+    return None
+
+
+def _recovery_length(sei: bytes) -> int | None:
+    """Return the count of a recovery point in SEI messages (7.3.2.3), None without one."""
+    data, at = sei.replace(b"\x00\x00\x03", b"\x00\x00"), 0
+    while at + 2 < len(data):
+        fields = []
+        for _ in range(2):
+            value = 0
+            while at < len(data) and data[at] == 0xFF:
+                value, at = value + 255, at + 1
+            if at >= len(data):
+                return None
+            fields.append(value + data[at])
+            at += 1
+        kind, size = fields
+        if kind == _RECOVERY_POINT:
+            try:
+                return min(_BitReader(data[at : at + size]).read_exp_golomb(), _MAX_REFRESH)
+            except EOFError:
+                return None
+        at += size
+    return None
+
+
 # -- pictures that were cut --------------------------------------------------------------------
 
 _MAX_PIECES = 64

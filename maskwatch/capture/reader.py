@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
+from datetime import timedelta
+from enum import Enum
 from typing import Any, TypeAlias
 
 import av
@@ -11,10 +14,11 @@ import av
 from maskwatch.capture.container import OpenVideo, StreamOptions, check_size, open_stream, stream_info
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
-from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler
+from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler, refresh_length
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.processor_share import ProcessorShare
 from maskwatch.capture.source import RateSampler, Size, SourceCounts, StreamInfo
+from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, StreamClock
 from maskwatch.capture.tracks import Track, pixel_aspect
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
@@ -23,13 +27,16 @@ from maskwatch.errors import SourceEndedError, SourceError
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 _log = logging.getLogger(__name__)
-_MAX_LAG_S = 2.0
-_CLOCK_JUMP_S = 5.0
-_CLOCK_DRIFT = 1e-3
-_MIN_PAUSE_S = 1.0
-_MIN_PAUSE_INTERVALS = 3.0
-_INTERVAL_SMOOTHING = 0.3
+_FILE_JUMP_S = 5.0
 _SAMPLING_JITTER = 0.25
+
+
+class Obstacle(Enum):
+    """Why a picture cannot be used."""
+
+    NO_KEY = "no_key"
+    LATE = "late"
+    DAMAGED = "damaged"
 
 
 class StreamReader:
@@ -48,6 +55,10 @@ class StreamReader:
         """When the last sound picture was decoded (monotonic seconds)."""
         self.last_packet: float | None = None
         """When the last packet arrived (monotonic seconds)."""
+        self.obstacle = Obstacle.NO_KEY
+        """Why the latest picture that was not used was not."""
+        self.clock_note = ""
+        """What is odd about the camera's clock, in words; "" if nothing is."""
         self._options = options
         self._mailbox = mailbox
         self._counts = counts
@@ -55,9 +66,12 @@ class StreamReader:
         self._sampler = RateSampler(rate, early=_SAMPLING_JITTER)
         self._damage = DamageFilter()
         self._gaps = FrameNumGaps()
-        self._lag = LagMeter()
+        self._stream_clock = StreamClock()
+        self._meter = KeepUpMeter()
         self._pauses = PauseDetector()
-        self._catching_up = False
+        self._catching_up = self._skipped = False
+        self._codec = ""
+        self._last_moment = -math.inf
         self._share = ProcessorShare(options.processor_share)
         self._track: Track | None = None
         self._stopping = threading.Event()
@@ -89,54 +103,83 @@ class StreamReader:
 
     def _demux(self, opened: OpenVideo, log: LogWatch, *, live: bool) -> None:
         stream = self._track = opened.track
-        reassembler = SliceReassembler(stream.codec_context.name)
-        numbered = live and stream.codec_context.name == "h264"
+        self._codec = stream.codec_context.name
+        reassembler = SliceReassembler(self._codec)
+        numbered = live and self._codec == "h264"
         if numbered:
             self._gaps.missed(stream.codec_context.extradata or b"")
-        begun = self._clock.monotonic()
+        asked = last = self._clock.monotonic()
+        pacer = None if live else FilePacer(asked)
         for packet in opened.container.demux(stream):
             if self._stopping.is_set():
                 return
             if packet.dts is None and not packet.size:
                 continue  # the flush at the end, whose pictures are long out of date
-            if not live:
-                self._pace(packet, begun)
-            self._stopping.wait(self._share.pause(self._clock.monotonic()))
+            if pacer is not None:
+                self._stopping.wait(max(0.0, pacer.due(_stamp(packet)) - self._clock.monotonic()))
             now = self._clock.monotonic()
-            stale = self._pauses.paused(now)
+            self._meter.add(now - asked, now - last)
+            last = now
+            self._stopping.wait(self._share.pause(now))
+            stale = self._pauses.paused(now, _stamp(packet))
             if not stale:
                 self.last_packet = now
             for whole in reassembler.add(packet) if live else [packet]:
                 if numbered and self._gaps.missed(bytes(whole)):
                     self._damage.packet(sound=False)
                 self._process(whole, log, now, stale=stale)
-
-    def _pace(self, packet: _Packet, begun: float) -> None:
-        """Hold a file's packet until it is due, as a camera would."""
-        due = begun + _seconds(packet)
-        self._stopping.wait(max(0.0, due - self._clock.monotonic()))
+            asked = self._clock.monotonic()
 
     def _process(self, packet: _Packet, log: LogWatch, now: float, *, stale: bool) -> None:
-        if self._too_late(packet, now):
+        delay = self._delay(packet, now)
+        if self._too_late(packet, delay, now):
             self._counts.late += 1
+            self.obstacle = Obstacle.LATE
             self._gaps.skip()
+            self._skipped = True
             return
-        for video in self._decode(packet, log):
+        videos = self._decode(packet, log, self._refresh(packet))
+        if not videos and self.obstacle is Obstacle.NO_KEY:
+            self._counts.no_key += 1
+        for video in videos:
             self._counts.decoded += 1
-            if not self._damage.passes(video):
+            if self._damage.passes(video):
+                self.obstacle = Obstacle.DAMAGED  # whatever comes next to be rejected
+                if not stale:
+                    self._sample(video, now - delay, now)
+            elif self.obstacle is Obstacle.NO_KEY:
+                self._counts.no_key += 1
+            else:
+                self.obstacle = Obstacle.DAMAGED
                 self._counts.damaged += 1
-            elif not stale:
-                self._sample(video, now)
 
-    def _too_late(self, packet: _Packet, now: float) -> bool:
+    def _refresh(self, packet: _Packet) -> int | None:
+        """Return how many pictures after this packet's all are refreshed; None: it begins no refresh."""
+        refresh = refresh_length(self._codec, bytes(packet))
+        if self._skipped and packet.is_keyframe and refresh is not None:
+            self._damage.packet(sound=False)  # pictures that the refresh builds on were skipped
+        self._skipped = False
+        return refresh
+
+    def _delay(self, packet: _Packet, now: float) -> float:
+        """Return the seconds between the packet's own time and its arrival, as far as is known."""
+        keeps_up = not self._meter.known or self._meter.keeps_up
+        oddity = self._stream_clock.oddity
+        delay = self._stream_clock.delay(_stamp(packet), now, keeps_up=keeps_up)
+        if self._stream_clock.oddity not in ("", oddity) and not self.clock_note:
+            self.clock_note = f"{self._stream_clock.oddity}; arrival is used instead"
+            _log.info("%s: %s", self._options.where, self.clock_note)
+        return delay
+
+    def _too_late(self, packet: _Packet, delay: float, now: float) -> bool:
         """Return whether to skip a packet: decoding lags, and may resume only at a key frame."""
-        if packet.pts is None:
-            return self._catching_up
-        lags = self._lag.lag(_seconds(packet), now) > _MAX_LAG_S
-        self._catching_up = not packet.is_keyframe and (lags or self._catching_up)
+        behind = self._stream_clock.behind(delay, now)
+        if behind and not self._catching_up:
+            self._meter.reset()
+        self._catching_up = not packet.is_keyframe and (behind or self._catching_up)
         return self._catching_up
 
-    def _decode(self, packet: _Packet, log: LogWatch) -> list[av.VideoFrame]:
+    def _decode(self, packet: _Packet, log: LogWatch, refresh: int | None) -> list[av.VideoFrame]:
         """Return the pictures of a packet; an invalid packet has none."""
         begun = self._clock.monotonic()
         try:
@@ -152,7 +195,7 @@ class StreamReader:
         for size in [log.refused_size(), *((video.width, video.height) for video in frames)]:
             self._check_size(size)
         self._counts.decoding.observe(self._clock.monotonic() - begun)
-        self._damage.packet(sound=not log.damage_seen())
+        self._damage.packet(sound=not log.damage_seen(), refresh=refresh)
         return frames
 
     def _check_size(self, size: Size | None) -> None:
@@ -160,63 +203,43 @@ class StreamReader:
         if size is not None:
             check_size(self._options.where, size, self._options.max_pixels)
 
-    def _sample(self, video: av.VideoFrame, now: float) -> None:
+    def _sample(self, video: av.VideoFrame, moment: float, now: float) -> None:
+        """Leave the picture of `moment` for analysis if it is due; its packet arrived `now`."""
         self.last_good = now
-        if self._sampler.is_due(now):
+        moment = self._last_moment = max(moment, self._last_moment)
+        if self._sampler.is_due(moment):
             self._counts.sampled += 1
             assert self._track is not None  # a picture was decoded
-            sample = Sample(video, self._clock.now(), now, pixel_aspect(self._track))
+            captured_at = self._clock.now() - timedelta(seconds=now - moment)
+            sample = Sample(video, captured_at, moment, now, pixel_aspect(self._track))
             self._counts.skipped += self._mailbox.put(sample)
 
 
-class LagMeter:
-    """Compares the stream's clock with arrival: the smallest difference seen counts as no lag.
+class FilePacer:
+    """Returns when a file's packets are due, as a camera would send them."""
 
-    The reference rises by a thousandth of the time that passes, so that a camera whose clock runs
-    slow does not seem to lag. After a jump of the stream's clock it starts again.
-    """
+    def __init__(self, begun: float) -> None:
+        self._origin: float | None = None
+        self._due = begun
 
-    def __init__(self) -> None:
-        self._reference: float | None = None
-        self._stream_time = 0.0
-        self._arrival = 0.0
+    def due(self, stamp: float | None) -> float:
+        """Return the monotonic time at which a packet with this stamp is due.
 
-    def lag(self, stream_time: float, arrival: float) -> float:
-        """Return the seconds by which a packet is late; both times in seconds of their own clocks."""
-        offset = arrival - stream_time
-        if self._reference is None or abs(stream_time - self._stream_time) > _CLOCK_JUMP_S:
-            self._reference = offset
-        else:
-            drift = _CLOCK_DRIFT * (arrival - self._arrival)
-            self._reference = min(offset, self._reference + drift)
-        self._stream_time, self._arrival = stream_time, arrival
-        return offset - self._reference
-
-
-class PauseDetector:
-    """Notices a packet that came after a pause: it holds a picture from before the pause.
-
-    FFmpeg returns a picture when the next one begins, or when its time-out has passed.
-    """
-
-    def __init__(self) -> None:
-        self._last: float | None = None
-        self._interval = 0.0
-
-    def paused(self, now: float) -> bool:
-        """Return whether the packet that arrived now followed a pause; call it for every packet."""
-        last, self._last = self._last, now
-        if last is None:
-            return False
-        passed = now - last
-        paused = passed > max(_MIN_PAUSE_S, _MIN_PAUSE_INTERVALS * self._interval)
-        limited = min(passed, 1 / _INTERVAL_SMOOTHING)
-        self._interval += _INTERVAL_SMOOTHING * (limited - self._interval)
-        return paused
+        The first packet is due immediately, whatever its stamp; a jump is a new beginning.
+        """
+        if stamp is None:
+            return self._due
+        due = self._due if self._origin is None else self._origin + stamp
+        if not self._due - _FILE_JUMP_S < due < self._due + _FILE_JUMP_S:
+            due = self._due
+        if due == self._due:
+            self._origin = due - stamp
+        self._due = due
+        return due
 
 
-def _seconds(packet: _Packet) -> float:
-    """Return the packet's time on the stream's clock, 0 if it has none."""
+def _stamp(packet: _Packet) -> float | None:
+    """Return the packet's time on the stream's clock in seconds, None if it has none."""
     if packet.pts is None or packet.time_base is None:
-        return 0.0
+        return None
     return float(packet.pts * packet.time_base)

@@ -12,14 +12,33 @@ from typing import TYPE_CHECKING, Self
 
 from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.mailbox import Mailbox, Sample
-from maskwatch.capture.reader import StreamReader
+from maskwatch.capture.reader import Obstacle, StreamReader
 from maskwatch.capture.source import Fit, SourceCounts, StreamInfo, native_size
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.domain.frame import Frame
-from maskwatch.errors import SourceGarbageError, SourceSilentError
+from maskwatch.errors import (
+    SourceError,
+    SourceGarbageError,
+    SourceNoKeyPictureError,
+    SourceOverloadError,
+    SourceSilentError,
+)
 
 if TYPE_CHECKING:
     from maskwatch.capture.picture import FrameMaker
+
+
+_OBSTACLES: dict[Obstacle, tuple[type[SourceError], str]] = {
+    Obstacle.NO_KEY: (
+        SourceNoKeyPictureError,
+        "no key picture within {:g} s; set the camera's key-frame (I-frame) interval to 2 s or less",
+    ),
+    Obstacle.LATE: (
+        SourceOverloadError,
+        "for {:g} s pictures came faster than this machine decodes them; use a smaller stream",
+    ),
+    Obstacle.DAMAGED: (SourceGarbageError, "only damaged pictures for {:g} s; check the network"),
+}
 
 
 class RtspSource:
@@ -81,13 +100,19 @@ class RtspSource:
             return begun + self._options.open_timeout
         return last + self._options.stall_timeout
 
-    def _timeout_error(self) -> SourceSilentError | SourceGarbageError:
+    @property
+    def clock_note(self) -> str:
+        """What is odd about the camera's clock, in words; "" if nothing is."""
+        return self._reader.clock_note
+
+    def _timeout_error(self) -> SourceError:
         where = self._options.where
         opened = self._reader.last_good is not None
         limit = self._options.stall_timeout if opened else self._options.open_timeout
         last = self._reader.last_packet
         if last is not None and self._clock.monotonic() - last < limit / 2:
-            return SourceGarbageError(f"{where}: only damaged pictures for {limit:g} s")
+            kind, text = _OBSTACLES[self._reader.obstacle]
+            return kind(f"{where}: {text.format(limit)}")
         what = "the stream stalled: no data" if opened else "no picture"
         return SourceSilentError(f"{where}: {what} arrived within {limit:g} s")
 

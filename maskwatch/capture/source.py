@@ -76,6 +76,8 @@ class SourceCounts:
     """Pictures that the decoder returned."""
     damaged: int = 0
     """Pictures not used since they, or one they build on, arrived damaged."""
+    no_key: int = 0
+    """Packets and pictures from before the first key picture of a connection."""
     sampled: int = 0
     """Pictures chosen for analysis."""
     skipped: int = 0

@@ -77,11 +77,11 @@ _CHANGE = _closed("change", ChangeKind)
 _INCIDENT = _closed("kind", IncidentKind)
 _PROCESS = _closed("process", Owner)
 
-FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "late", "gated", "analysed")
+FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "no_key", "late", "gated", "analysed")
 READING_RESULTS = ("classified", *GateReason)
 DISCONNECT_REASONS = (
     "refused", "unreachable", "unauthorized", "login_method", "redirected", "not_found", "silent",
-    "garbage", "no_video", "too_large", "ended", "stalled", "other",
+    "garbage", "no_video", "no_key_picture", "late", "too_large", "ended", "stalled", "other",
 )  # fmt: skip
 RESTART_REASONS = ("exited", "killed", "hung", "misbehaved", "memory", "start_failed", "config")
 DELIVERY_FATES = ("accepted", "skipped", "refused", "failed")
@@ -138,7 +138,8 @@ _WORKER, _RECORDER, _SUPERVISOR = map(_Declare, Owner)
 FRAMES = _WORKER.counter(
     "maskwatch_frames_total",
     "Frames by fate: decoded; sampled for analysis; skipped because a newer one was available; "
-    "damaged; late and therefore not decoded; gated because nothing moved; analysed.",
+    "damaged; no_key: before the first key picture; late and therefore not decoded; gated because "
+    "nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
 )

@@ -70,6 +70,6 @@ class CameraReporter:
         self.meter.set(catalogue.BACKOFF_SECONDS, retry_in, self._labels)
 
     def _count_frames(self, counts: SourceCounts) -> None:
-        for fate in ("decoded", "damaged", "sampled", "skipped", "late"):
+        for fate in ("decoded", "damaged", "no_key", "sampled", "skipped", "late"):
             self.meter.set(catalogue.FRAMES, getattr(counts, fate), {**self._labels, "fate": fate})
         self.meter.take(counts.decoding, self._labels)

@@ -21,13 +21,13 @@ from maskwatch import errors
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose, reason_of
 from maskwatch.capture.mailbox import Mailbox, Sample
-from maskwatch.capture.reader import LagMeter
 from maskwatch.capture.source import RateSampler
 from maskwatch.telemetry.catalogue import DISCONNECT_REASONS
 
 ClipOf = Callable[..., Path]
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_PICTURE = av.VideoFrame(16, 16, "yuv420p")
 
 
 # -- sampling ----------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def test_a_clock_that_jumps_back_does_not_stop_the_sampling() -> None:
 
 
 def _sample(number: int) -> Sample:
-    return Sample(av.VideoFrame(16, 16, "yuv420p"), _NOW, float(number))
+    return Sample(_PICTURE, _NOW, float(number), float(number))
 
 
 def test_the_newest_sample_wins_and_the_replaced_one_is_reported() -> None:
@@ -98,43 +98,13 @@ def test_take_waits_for_a_sample_up_to_the_timeout() -> None:
     assert box.take(5) is not None
 
 
-# -- lag ---------------------------------------------------------------------------------------
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e6), st.lists(st.floats(0, 0.5), min_size=2, max_size=50))
-def test_lag_is_at_most_the_jitter_when_a_stream_keeps_up(
-    epoch: float, start: float, delays: list[float]
-) -> None:
-    meter = LagMeter()
-    lags = [meter.lag(epoch + n / 25, start + n / 25 + late) for n, late in enumerate(delays)]
-    assert all(-1e-6 <= lag <= 0.5 + 1e-6 for lag in lags)
-
-
-def test_lag_grows_by_what_the_reader_falls_behind() -> None:
-    meter = LagMeter()
-    for n in range(25):
-        meter.lag(n / 25, n / 25)
-    assert meter.lag(1.0, 4.0) == pytest.approx(3.0, abs=0.01)
-
-
-def test_a_burst_of_old_frames_at_the_start_is_no_lag_of_the_later_ones() -> None:
-    meter = LagMeter()
-    for n in range(50):
-        meter.lag(n / 25, 10.0 + n / 1000)
-    assert meter.lag(2.0, 10.1) == pytest.approx(0.0, abs=0.1)
-
-
-@pytest.mark.parametrize("jump", [3600.0, -3600.0])
-def test_a_jump_of_the_camera_s_clock_is_no_lag(jump: float) -> None:
-    meter = LagMeter()
-    meter.lag(5000.0, 1.0)
-    assert meter.lag(5000.0 + jump, 1.04) == 0.0
-
-
-def test_a_camera_clock_that_runs_slow_is_no_lag() -> None:
-    meter = LagMeter()
-    lags = [meter.lag(n / 25 * 0.9995, n / 25) for n in range(25 * 3600)]
-    assert max(lags) < 0.1
+@pytest.mark.parametrize("size", [5, 20])
+def test_the_samples_of_a_burst_are_kept_up_to_a_bound(size: int) -> None:
+    box = Mailbox()
+    replaced = sum(box.put(Sample(_PICTURE, _NOW, n / 5, 9.0 + n / 1000)) for n in range(size))
+    assert replaced == max(0, size - 8)
+    taken = [sample.moment for _ in range(size) if (sample := box.take(0))]
+    assert taken == [n / 5 for n in range(max(0, size - 8), size)]
 
 
 # -- damage ------------------------------------------------------------------------------------
