@@ -138,6 +138,8 @@ class StreamReader:
             self._gaps.skip()
             self._skipped = True
             return
+        if packet.is_keyframe:
+            self.obstacle = Obstacle.DAMAGED  # from now on, no other cause is left
         videos = self._decode(packet, log, self._refresh(packet))
         if not videos and self.obstacle is Obstacle.NO_KEY:
             self._counts.no_key += 1
