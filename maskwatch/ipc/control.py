@@ -48,12 +48,16 @@ class RunCommand(_Line, frozen=True, kw_only=True, tag="command"):
 
 
 class ChildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A child process: its phase, its process id while it runs, and its restarts."""
+    """A child process: its phase, its process id while it runs, and its restarts.
+
+    `sandbox` names the layers that confine it; it is empty before it is ready.
+    """
 
     phase: str
     pid: int | None
     restarts: int
     detail: str = ""
+    sandbox: tuple[str, ...] = ()
 
 
 class CameraReport(msgspec.Struct, frozen=True, kw_only=True):

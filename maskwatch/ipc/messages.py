@@ -91,7 +91,9 @@ class Command(_Message, frozen=True, kw_only=True, tag="command"):
 
 
 class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
-    """The child has finished its set-up."""
+    """The child has finished its set-up; `sandbox` names the layers in force."""
+
+    sandbox: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=16)] = ()
 
 
 class Unavailable(_Message, frozen=True, kw_only=True, tag="unavailable"):

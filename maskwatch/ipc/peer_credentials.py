@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 _CREDENTIALS = struct.Struct("3i")
+_INTRODUCTION = b"\0maskwatch/worker/"
 
 
 def peer_of(sock: socket.socket) -> tuple[int, int]:
@@ -17,6 +18,21 @@ def peer_of(sock: socket.socket) -> tuple[int, int]:
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     pid, uid, _ = _CREDENTIALS.unpack(credentials)
     return pid, uid
+
+
+def introduction(pid: int, nonce: str) -> bytes:
+    """Return the name of the supervisor's socket when it connects for the worker with this id."""
+    return _INTRODUCTION + f"{pid}/{nonce}".encode("ascii")
+
+
+def introduced(pid: int, address: object) -> int:
+    """Return for which process the process `pid` has connected: itself, unless it is our parent.
+
+    `address` is the name of the peer's socket. Only the supervisor can introduce another process.
+    """
+    if pid != os.getppid() or not isinstance(address, bytes) or not address.startswith(_INTRODUCTION):
+        return pid
+    return int(address.removeprefix(_INTRODUCTION).partition(b"/")[0])
 
 
 def describe_process(pid: int, uid: int) -> str:

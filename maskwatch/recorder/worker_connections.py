@@ -28,7 +28,7 @@ from maskwatch.ipc.messages import (
     ToRecorder,
     WorkerHello,
 )
-from maskwatch.ipc.peer_credentials import peer_of, process_identity
+from maskwatch.ipc.peer_credentials import introduced, peer_of, process_identity
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.ipc.wire import TO_RECORDER
 from maskwatch.ipc.worker_tokens import is_worker_token
@@ -282,7 +282,7 @@ class WorkerConnections:
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, address = self._listener.accept()
         except OSError as error:
             # Out of descriptors: the listener stays readable, and this loop would never rest.
             _log.warning("a worker's connection could not be accepted: %s", error)
@@ -293,6 +293,7 @@ class WorkerConnections:
             _log.error("a process of user %d (pid %d) was refused at the recorder's socket", uid, pid)
             sock.close()
             return
+        pid = introduced(pid, address)
         if sum(worker.pid == pid for worker in self._workers) >= _MAX_CONNECTIONS:
             _log.error("process %d was refused at the recorder's socket: too many connections", pid)
             sock.close()

@@ -17,10 +17,12 @@ import ctypes
 import logging
 import os
 import resource
+import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from maskwatch.sandbox import brokered as brokering
 from maskwatch.sandbox import landlock, seccomp
 from maskwatch.sandbox.seccomp import Network
 
@@ -59,21 +61,37 @@ _SYSTEM = (
 )
 
 
-def enter(files: Iterable[str], ports: Iterable[int], *, network: Network | None = None) -> list[str]:
+def enter(
+    files: Iterable[str],
+    ports: Iterable[int],
+    *,
+    network: Network | None = None,
+    broker: socket.socket | None = None,
+) -> list[str]:
     """Sandbox this process irrevocably; return the names of the layers in force.
 
     Args:
         files: what it must be able to read beside the program itself: models, a recorded file.
         ports: TCP ports of its camera.
         network: what else it does in networks; by default only TCP, if there are ports.
+        broker: at whose other end the supervisor offers to make its connections.
     """
     ports = set(ports)
     network = network or Network(tcp=bool(ports))
+    ports |= {network.relay_port, network.redirected_port} - {0}
     layers = [*_limits(), *_no_new_privileges()]
     if "no new privileges" in layers:  # the filters require it
-        reachable = ports | {_DNS} if network.names else ports
-        layers += landlock.restrict(readable_paths(files), ["/dev/null"], reachable)
-        layers += seccomp.restrict(network)
+        brokered = broker is not None and brokering.probe(broker)
+        if brokered:
+            ports = set()
+        elif network.names:
+            ports |= {_DNS}
+        layers += landlock.restrict(readable_paths(files), ["/dev/null"], ports)
+        layers += (
+            brokering.restrict(broker, network)
+            if broker is not None and brokered
+            else seccomp.restrict(network)
+        )
     _log.debug("sandboxed: %s", ", ".join(layers))
     return layers
 

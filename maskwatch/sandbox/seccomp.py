@@ -68,6 +68,8 @@ class Network:
         names: it resolves names.
         local: it connects to Unix sockets.
         listener: the descriptor at which FFmpeg connects to the relay of this process.
+        relay_port: where that is, on the loopback interface; 0 for none.
+        redirected_port: to which its camera has redirected a worker before; 0 for none.
         brokered: the supervisor makes its connections and its UDP sockets.
     """
 
@@ -76,6 +78,8 @@ class Network:
     names: bool = False
     local: bool = False
     listener: int | None = None
+    relay_port: int = 0
+    redirected_port: int = 0
     brokered: bool = False
 
 

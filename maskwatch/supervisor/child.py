@@ -133,6 +133,7 @@ class ManagedChild:
         self.attempt = 0
         self.redirected = False
         self.misbehaviour = ""
+        self.sandbox: tuple[str, ...] = ()
         self.policy = policy
         self._launcher = launcher
         self._events = events
@@ -275,8 +276,7 @@ class ManagedChild:
         if run is None or code is None:
             return
         self.receive(now)  # messages that it sent before its end
-        self._launcher.stop_reading(run.process)
-        run.process.channel.close()
+        self._launcher.ended(run.process)
         self._run, self._previous_pid = None, run.process.pid
         if self.phase is Phase.STOPPING:
             reason = run.end_reason
@@ -291,7 +291,9 @@ class ManagedChild:
             self.configuration, attempt=self.attempt, resolve_redirects=self.redirected
         )
         try:
-            process = self._launcher.launch(self.kind.module, configure, self.receive)
+            process = self._launcher.launch(
+                self.kind.module, configure, self.receive, self._kill_misbehaving
+            )
         except OSError as error:
             _log.error("the %s cannot be started: %s", self.kind, error)
             self._postpone(now, f"cannot be started: {error.strerror}")
@@ -322,6 +324,7 @@ class ManagedChild:
     def _handle(self, run: _Run, message: ToSupervisor, now: float) -> None:
         match message:
             case Ready():
+                self.sandbox = message.sandbox
                 run.hangs.ready(now)
                 self.policy.started()
                 if self.phase is Phase.STARTING:

@@ -131,4 +131,10 @@ class ControlHandler:
 
 
 def _report(child: ManagedChild) -> ChildReport:
-    return ChildReport(phase=child.phase, pid=child.pid, restarts=child.restarts, detail=child.reason)
+    return ChildReport(
+        phase=child.phase,
+        pid=child.pid,
+        restarts=child.restarts,
+        detail=child.reason,
+        sandbox=child.sandbox,
+    )

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from functools import partial
 
 from maskwatch.clock import Clock
@@ -18,6 +19,7 @@ from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.wire import TO_SUPERVISOR
+from maskwatch.supervisor.network_broker import NetworkBroker
 
 # Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
@@ -62,14 +64,22 @@ class ModuleProcess(subprocess.Popen[bytes]):
 class ChildProcess(ModuleProcess):
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
+    A worker is also given `--broker N`, at which it hands over its network (`NetworkBroker`).
+
     Raises:
         OSError: the system cannot start a process now.
     """
 
     def __init__(self, module: str, configure: Configure) -> None:
+        self.broker_socket: socket.socket | None = None
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with peer:
-            super().__init__(module, "--fd", str(peer.fileno()), fds=(peer.fileno(),))
+        with ExitStack() as stack:
+            fds = {"--fd": stack.enter_context(peer).fileno()}
+            if configure.camera:
+                self.broker_socket, broker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                fds["--broker"] = stack.enter_context(broker).fileno()
+            arguments = [text for name, fd in fds.items() for text in (name, str(fd))]
+            super().__init__(module, *arguments, fds=tuple(fds.values()))
         self.channel: Channel[ToSupervisor] = Channel(
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
@@ -86,11 +96,18 @@ class ProcessLauncher:
         self._loop = loop
         self._clock = clock
         self._spawn = spawn
+        self._brokers: dict[int, NetworkBroker] = {}
 
     def launch(
-        self, module: str, configure: Configure, readable: Callable[[float], object]
+        self,
+        module: str,
+        configure: Configure,
+        readable: Callable[[float], object],
+        misbehaved: Callable[[str], object],
     ) -> ChildProcess:
         """Start a child; `readable` is called with the monotonic time when its channel has data.
+
+        `misbehaved` is called with the reason if a worker does what its sandbox forbids.
 
         Raises:
             OSError: the system cannot start a process now.
@@ -98,11 +115,30 @@ class ProcessLauncher:
         process = self._spawn(module, configure)
         fd = process.channel.fileno()
         self._loop.add_reader(fd, lambda: readable(self._clock.monotonic()))
+        if process.broker_socket is not None:
+            (camera,) = configure.config.cameras
+            self._brokers[process.pid] = NetworkBroker(
+                process.pid,
+                process.broker_socket,
+                camera,
+                configure.recorder,
+                misbehaved,
+                loop=self._loop,
+                clock=self._clock,
+            )
         return process
 
     def stop_reading(self, process: ChildProcess) -> None:
         """Stop watching a channel, which must still be open; may be called twice."""
         self._loop.remove_reader(process.channel.fileno())
+
+    def ended(self, process: ChildProcess) -> None:
+        """Release what serves a process that has ended."""
+        self.stop_reading(process)
+        process.channel.close()
+        broker = self._brokers.pop(process.pid, None)
+        if broker is not None:
+            broker.close()
 
 
 def child_environment(environ: Mapping[str, str], module: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from maskwatch.clock import Clock
 from maskwatch.errors import WireError
@@ -67,8 +67,9 @@ class WorkerConnection:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="connection", daemon=True)
 
-    def start(self) -> None:
-        self._supervisor.send(Ready())
+    def start(self, sandbox: Sequence[str] = ()) -> None:
+        """Start the thread; `sandbox` names the layers that confine this process."""
+        self._supervisor.send(Ready(sandbox=tuple(sandbox)))
         self._thread.start()
 
     def commands(self) -> list[Command]:

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 from maskwatch.capture.reachability import listen
@@ -39,13 +40,16 @@ def main(
     """Run the worker of one camera; return the exit code (see `maskwatch.errors`)."""
     parser = argparse.ArgumentParser(prog="maskwatch-worker")
     parser.add_argument("--fd", type=int, required=True, help="the inherited socket to the supervisor")
+    parser.add_argument("--broker", type=int, help="the inherited socket to the network's broker")
     options = parser.parse_args(arguments)
-    return child.run(options.fd, "worker", partial(_run, delays=delays, on_recorded=on_recorded))
+    body = partial(_run, broker=options.broker, delays=delays, on_recorded=on_recorded)
+    return child.run(options.fd, "worker", body)
 
 
 def _run(
     supervisor: child.SupervisorChannel,
     configure: Configure,
+    broker: int | None,
     delays: ReconnectDelays | None,
     on_recorded: Callable[[Recorded], object],
 ) -> None:
@@ -54,10 +58,10 @@ def _run(
     megabytes = config.supervision.worker_megabytes
     limit_memory(megabytes)
     listener = _relay_listener(camera)
-    ports = [*_ports(camera), *_redirected_port(camera, resolve=configure.resolve_redirects)]
-    if listener is not None:
-        ports.append(listener.getsockname()[1])
-    layers = sandbox.enter(_files(config, camera), ports, network=_network(camera, listener))
+    redirected = _redirected_port(camera, resolve=configure.resolve_redirects)
+    network = _network(camera, listener, redirected)
+    with nullcontext() if broker is None else socket.socket(fileno=broker) as sock:
+        layers = sandbox.enter(_files(config, camera), _ports(camera), network=network, broker=sock)
     supervisor.log_stream = native_stderr.capture_stderr().stream
     supervisor.set_up_log(configure)
     _log.info("sandboxed: %s", ", ".join(layers))
@@ -65,7 +69,7 @@ def _run(
     connection = WorkerConnection(
         supervisor, configure.recorder, hello, clock=clock, on_recorded=on_recorded
     )
-    connection.start()
+    connection.start(layers)
     loop = CameraLoop(
         config,
         camera,
@@ -97,7 +101,7 @@ def _ports(camera: CameraConfig) -> list[int]:
     return [port for _, port in _addresses(camera)]
 
 
-def _network(camera: CameraConfig, listener: socket.socket | None) -> Network:
+def _network(camera: CameraConfig, listener: socket.socket | None, redirected: int) -> Network:
     hosts = [host for host, _ in _addresses(camera)]
     return Network(
         tcp=bool(hosts),
@@ -105,6 +109,8 @@ def _network(camera: CameraConfig, listener: socket.socket | None) -> Network:
         names=not all(is_ip_address(host) for host in hosts),
         local=True,
         listener=None if listener is None else listener.fileno(),
+        relay_port=0 if listener is None else listener.getsockname()[1],
+        redirected_port=redirected,
     )
 
 
@@ -118,13 +124,15 @@ def _relay_listener(camera: CameraConfig) -> socket.socket | None:
     return listen() if is_network_address((camera.substream or camera.url).reveal()) else None
 
 
-def _redirected_port(camera: CameraConfig, *, resolve: bool) -> list[int]:
+def _redirected_port(camera: CameraConfig, *, resolve: bool) -> int:
     """Return the port to which the camera redirects, if the sandbox refused it to the last worker.
+
+    0 stands for none.
 
     What the camera answers is read before the sandbox, but by Python alone.
     """
     if not resolve:
-        return []
+        return 0
     from maskwatch.capture.camera import stream_options  # noqa: PLC0415 - needed by few cameras
     from maskwatch.capture.rtsp_client import open_session  # noqa: PLC0415 - as above
 
@@ -132,7 +140,7 @@ def _redirected_port(camera: CameraConfig, *, resolve: bool) -> list[int]:
         session = open_session(stream_options(camera).access, camera.open_timeout)
     except SourceError as error:
         _log.info("%s", error)
-        return []
+        return 0
     session.close()
     found = host_and_port(SecretUrl(session.address))
-    return [] if found is None else [found[1]]
+    return 0 if found is None else found[1]

@@ -30,6 +30,7 @@ class FakeProcess:
         self.configure = configure
         self.channel: Channel[ToSupervisor] = Channel(own, TO_SUPERVISOR)
         self.peer: Channel[ToChild] = Channel(peer, TO_CHILD)
+        self.broker_socket = None
         self.pid = 4242
         self.code: int | None = None
         self.killed = False
