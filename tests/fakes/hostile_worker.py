@@ -9,6 +9,7 @@ no file and is sound.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import socket
@@ -30,6 +31,7 @@ from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import MetricsSnapshot, Sample
 from maskwatch.worker import main
 from maskwatch.worker.connection import WorkerConnection
+from tests.fakes.attacks import Targets, attempt_all
 from tests.fakes.hostile_json import hostile_json
 from tests.fakes.hostile_peers import frame
 from tests.fakes.samples import change
@@ -37,6 +39,7 @@ from tests.fakes.samples import change
 OTHER = "good"  # the camera that it impersonates
 STOLEN = 77  # index of a violation of that camera
 FLOOD = 1000
+UNBROKERED = {"control_socket_and_end"}
 _NESTED = frame(hostile_json("nested_in_an_unknown_field", ""))  # of 60 kB
 
 
@@ -212,6 +215,18 @@ class HostileLoop:
         line.sendall(encode_line(RunCommand(verb="disable", target=OTHER)))
         self._kept = [line]
 
+    def system_calls(self) -> None:
+        """Try every attack on the system."""
+        targets = msgspec.json.decode(os.environ["MASKWATCH_TEST_TARGETS"], type=Targets)
+        attempt_all(targets)
+
+    def networks(self) -> None:
+        """Try every way out, and report in the log what was refused."""
+        targets = msgspec.json.decode(os.environ["MASKWATCH_TEST_TARGETS"], type=Targets)
+        for family in ("network/", "local/"):
+            for name, error in attempt_all(targets, family).items():
+                logging.getLogger(__name__).info("attack %s: %s", name, error or "SUCCEEDED")
+
     def control_socket_and_end(self) -> None:
         """End before the supervisor, which the test stops meanwhile, reads the request."""
         time.sleep(3)
@@ -235,6 +250,11 @@ def _altered_change(record: Record, **fields: object) -> bytes:
     return _frame(content)
 
 
+def _without_broker(arguments: list[str]) -> list[str]:
+    """Return the arguments as on a kernel on which no supervisor can make a worker's connections."""
+    return arguments[: arguments.index("--broker")] if HostileLoop.attack in UNBROKERED else arguments
+
+
 def _take_attack() -> str:
     """Return the name of the attack, empty without a file, and remove the file."""
     path = Path(os.environ["MASKWATCH_TEST_ATTACK"])
@@ -250,6 +270,6 @@ if __name__ == "__main__":
     HostileLoop.attack = _take_attack()
     if HostileLoop.attack:
         main.CameraLoop = HostileLoop  # type: ignore[assignment, misc]
-    code = main.main(sys.argv[1:])
+    code = main.main(_without_broker(sys.argv[1:]))
     sys.stderr.flush()
     os._exit(code)

@@ -8,13 +8,16 @@ import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from maskwatch.ipc.control import RunCommand, ask, control_socket
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.process_usage import read_usage
+from tests.fakes.attacks import Targets
 from tests.fakes.clips import make_clip
 from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.hostile_worker import OTHER, STOLEN
@@ -75,11 +78,25 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
         env = {
             "MASKWATCH_TEST_WORKER": "tests.fakes.hostile_worker",
             "MASKWATCH_TEST_ATTACK": str(folder / "attack"),
+            "MASKWATCH_TEST_TARGETS": _targets(folder),
         }
         with QuickDaemon(folder, rows, env=env, **timeouts) as running:
             running.wait_ready(120)
             wait_until(lambda: running.state_of(OTHER) == "live", 120, "the good camera is live")
             yield running
+
+
+def _targets(folder: Path) -> str:
+    """Return what an attack on the system aims at, as JSON."""
+    targets = Targets(
+        victims=(os.getpid(),),
+        file=str(folder / "data" / "maskwatch.db"),
+        folder=str(folder / "data"),
+        unix=str(folder / "run" / "control.sock"),
+        tcp=22,
+        udp=53,
+    )
+    return msgspec.json.encode(targets).decode()
 
 
 class Takeover:
@@ -213,6 +230,20 @@ def test_a_worker_cannot_use_the_control_socket(daemon: QuickDaemon) -> None:
     takeover.wait_replaced("connected to the control socket")
     assert "from the child process" in takeover.log
     takeover.check_others()
+
+
+@pytest.mark.long
+def test_a_worker_that_attacks_the_system_is_killed_and_reported(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("system_calls")
+    takeover.wait_replaced("made the system call")
+    assert "was refused the system call" in takeover.log
+    takeover.check_others()
+
+
+def test_the_sandbox_of_each_worker_is_shown_by_status(daemon: QuickDaemon) -> None:
+    wait_until(lambda: "seccomp" in daemon.camera(OTHER).worker.sandbox, 60, "its layers are known")
+    assert "brokered network" in daemon.camera(OTHER).worker.sandbox
 
 
 @pytest.mark.long
