@@ -1,0 +1,46 @@
+"""What supervisor and recorder have given up, in a process of its own and in the daemon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_started
+
+_TRY = """
+import errno, sys
+from maskwatch.sandbox.lockdown import lock_down
+from tests.fakes.attacks import _call
+lock_down(hidden=True)
+try:
+    _call(sys.argv[1], 0, 0, 0, 0, 0, 0)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+_REFUSED = ["ptrace", "bpf", "unshare", "setns", "mount", "io_uring_setup", "userfaultfd", "keyctl"]
+
+
+@pytest.mark.parametrize("call", _REFUSED)
+def test_a_service_process_cannot_make_calls_that_it_never_needs(call: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _TRY, call], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "EPERM"
+
+
+@pytest.mark.faults
+def test_supervisor_and_recorder_lock_themselves_down_without_a_unit(tmp_path: Path) -> None:
+    with QuickDaemon(tmp_path, IDLE_CAMERA) as daemon:
+        wait_started(daemon)
+        recorder = daemon.status().recorder.pid
+        for pid in (daemon.process.pid, recorder):
+            status = Path(f"/proc/{pid}/status").read_text()
+            assert "NoNewPrivs:\t1" in status
+            assert "Seccomp:\t2" in status
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [
+                ["0", "0"]
+            ]
