@@ -4,6 +4,7 @@ Each layer that the kernel offers is applied; a missing one is logged. To be cal
 thread is started, and before the first byte from the camera.
 
 * no new privileges: no set-user-id program raises them.
+* capabilities: none, and where the kernel permits it no way to the machine's network.
 * limits: no core dump (it would hold faces), few descriptors, the first choice of the OOM killer.
 * Landlock: reading what Python, the libraries and the models need; nothing is written; TCP only to
   the camera's ports; no signal and no abstract socket beyond this process.
@@ -24,6 +25,7 @@ from pathlib import Path
 
 from maskwatch.sandbox import brokered as brokering
 from maskwatch.sandbox import landlock, seccomp
+from maskwatch.sandbox.privileges import drop_capabilities, own_namespaces
 from maskwatch.sandbox.seccomp import Network
 
 _log = logging.getLogger(__name__)
@@ -81,11 +83,14 @@ def enter(
     ports |= {network.relay_port, network.redirected_port} - {0}
     layers = [*_limits(), *_no_new_privileges()]
     if "no new privileges" in layers:  # the filters require it
+        files = list(files)
         brokered = broker is not None and brokering.probe(broker)
         if brokered:
             ports = set()
+            layers += own_namespaces()  # the supervisor's sockets are of the machine's
         elif network.names:
             ports |= {_DNS}
+        layers += drop_capabilities(files)
         layers += landlock.restrict(readable_paths(files), ["/dev/null"], ports)
         layers += (
             brokering.restrict(broker, network)

@@ -1,7 +1,7 @@
 """What supervisor and recorder give up, also where no systemd unit does it for them.
 
 They read what workers, brokers and clients send. Unlike a worker they need the disk and other peers, so
-this is a list of what they never do.
+this is a list of what they never do. `unshare` is not on it, since a worker leaves the network by it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_
 io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl modify_ldt mount mount_setattr
 move_mount open_by_handle_at open_tree open_tree_attr perf_event_open personality pivot_root
 process_madvise process_vm_writev ptrace quotactl quotactl_fd reboot request_key setdomainname
-sethostname setns settimeofday swapoff swapon syslog umount2 unshare userfaultfd vhangup
+sethostname setns settimeofday swapoff swapon syslog umount2 userfaultfd vhangup
 """
 
 

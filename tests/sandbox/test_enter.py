@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -149,3 +150,18 @@ def test_the_working_directory_cannot_be_read(tmp_path: Path) -> None:
         check=False,
     )
     assert "PermissionError" in done.stderr
+
+
+def test_root_keeps_no_capability_in_the_sandbox() -> None:
+    output = sandboxed("print(open('/proc/self/status').read())")
+    sets = [line.split()[1] for line in output.splitlines() if line.startswith("Cap")]
+    assert len(sets) == 5
+    assert set(sets) == {"0" * 16}
+
+
+def test_a_file_of_another_user_that_root_is_to_play_stays_readable(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.write_text("x")
+    os.chown(clip, 61_000, 61_000)
+    clip.chmod(0o600)
+    assert sandboxed(f"print(open({str(clip)!r}).read())", [str(clip)]) == "x"

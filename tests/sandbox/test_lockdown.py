@@ -20,7 +20,7 @@ try:
 except OSError as error:
     print(errno.errorcode[error.errno])
 """
-_REFUSED = ["ptrace", "bpf", "unshare", "setns", "mount", "io_uring_setup", "userfaultfd", "keyctl"]
+_REFUSED = ["ptrace", "bpf", "setns", "mount", "io_uring_setup", "userfaultfd", "keyctl"]
 
 
 @pytest.mark.parametrize("call", _REFUSED)

@@ -151,3 +151,10 @@ def test_an_attack_on_the_system_is_reported(tmp_path: Path) -> None:
     run = BrokeredRun(code, camera("127.0.0.1", 554), tmp_path / "r")
     assert "PermissionError" in run.output
     assert run.misbehaved == ["made the system call chmod"]
+
+
+def test_a_worker_has_no_network_of_its_own(tmp_path: Path) -> None:
+    code = "print('network namespace' in layers, open('/proc/self/net/dev').read())"
+    run = BrokeredRun(code, camera("127.0.0.1", 554), tmp_path / "r")
+    assert run.output.startswith("True")
+    assert [line.split(":")[0].strip() for line in run.output.splitlines() if ":" in line] == ["lo"]
