@@ -32,6 +32,27 @@ class Mutation:
 
 MUTATIONS = (
     Mutation(
+        "pids not compared",
+        "maskwatch/sandbox/seccomp.py",
+        "    itself = Argument(0, (0, own))\n",
+        "    itself = Argument(0, (0,), 0)\n",
+        "tests/sandbox/test_seccomp.py::test_a_process_id_is_ones_own_or_none",
+    ),
+    Mutation(
+        "UDP for every camera",
+        "maskwatch/sandbox/seccomp.py",
+        "    kinds += [udp] if network.udp or network.names else []\n",
+        "    kinds += [udp]\n",
+        "tests/sandbox/test_seccomp.py::test_sockets_are_made_by_domain_type_and_protocol",
+    ),
+    Mutation(
+        "the broker connects to any address",
+        "maskwatch/supervisor/network_broker.py",
+        "        if not self._is_target(peer.host, peer.port):\n            self._refuse_address",
+        "        if False:\n            self._refuse_address",
+        "tests/supervisor/test_network_broker.py::test_no_other_address_or_socket_is_reached",
+    ),
+    Mutation(
         "marking before PUBACK",
         "maskwatch/alerts/mqtt/session.py",
         "        self._without_outcome.add(delivery.id)\n",
