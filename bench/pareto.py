@@ -1,6 +1,6 @@
 """Compares accuracy and time per face of trained models, and finds their Pareto front.
 
-    python -m bench.pareto --scenes ../shared/data/scenes/annotations.json runs/sweep-*/masks-*.json
+    python -m bench.pareto --scenes ../shared/data/scenes/annotations.json runs/sweep-*/sweep-*.json
 
 Accuracy is balanced over mask and no mask, of the int8 model, on boxed faces of 16 px and more that
 none of the models has seen (train them with `--hold-out`). It is taken at each model's best offset of

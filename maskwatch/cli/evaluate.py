@@ -101,8 +101,8 @@ def evaluate(  # noqa: PLR0913 - one parameter per option
     Examples:
       maskwatch evaluate --data faces --split test
       maskwatch evaluate --scenes hall/annotations.json --report hall.json --out hall-plots
-      maskwatch evaluate --model runs/cctv-112/masks-112.json --data faces --made
-      maskwatch evaluate --data faces --against runs/cctv-112/masks-112-float.tflite
+      maskwatch evaluate --model runs/cctv-112/cctv-112.json --data faces --made
+      maskwatch evaluate --data faces --against runs/cctv-112/cctv-112-float.tflite
     """
     if bool(data) == (scenes is not None):
         raise UsageError("give either --data FOLDER (one or more) or --scenes annotations.json")

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from maskwatch.errors import ConfigError, ManifestError
+from maskwatch.errors import ConfigError, ManifestError, UsageError
+
+if TYPE_CHECKING:
+    from maskwatch.vision.manifest import Figure, Manifest
 
 _Path = click.Path(path_type=Path)
 # The line of the key `model`; and what precedes every key: a BOM, and comments up to the line `---`.
 _MODEL = re.compile(r"""^(?:model|"model"|'model')[ \t]*:[^\r\n]*""", re.MULTILINE)
+_LOWER_IS_BETTER = re.compile(r"\b(error|errors|loss|false|missed|seconds|milliseconds)\b")
 _PREAMBLE = re.compile(r"\ufeff?(?:(?:[ \t]*(?:#[^\n]*)?\n)*---[ \t]*(?:#[^\n]*)?\r?\n)?")
 
 
@@ -24,8 +30,8 @@ def models() -> None:
     Examples:
       maskwatch models list
       maskwatch models show
-      maskwatch models verify runs/cctv-112/masks-112.json
-      maskwatch models use runs/cctv-112/masks-112.json --config config.yaml
+      maskwatch models verify runs/cctv-112/cctv-112.json
+      maskwatch models use runs/cctv-112/cctv-112.json --config config.yaml
     """
 
 
@@ -54,7 +60,7 @@ def show(manifest: Path | None) -> None:
     \b
     Examples:
       maskwatch models show
-      maskwatch models show runs/cctv-112/masks-112.json
+      maskwatch models show runs/cctv-112/cctv-112.json
     """
     from maskwatch.vision.manifest import read_manifest
 
@@ -87,7 +93,7 @@ def verify(manifest: Path | None) -> None:
     \b
     Examples:
       maskwatch models verify
-      maskwatch models verify runs/cctv-112/masks-112.json
+      maskwatch models verify runs/cctv-112/cctv-112.json
     """
     click.echo(f"{_verified(_path(manifest))}: the model matches its manifest, and runs")
 
@@ -95,14 +101,18 @@ def verify(manifest: Path | None) -> None:
 @models.command()
 @click.argument("manifest", type=_Path)
 @click.option("--config", "-c", required=True, type=_Path, help="Configuration file to change.")
-def use(manifest: Path, config: Path) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def use(manifest: Path, config: Path, *, yes: bool) -> None:
     r"""Verify MANIFEST's model and set it as `model` in a configuration file.
 
-    The rest of the file is unchanged. A running service uses it after `maskwatch reload`.
+    The measured figures of this and the present model are printed. A model without figures, or with a
+    figure worse than the same one of the present model, is set only after a confirmation. The rest of
+    the file is unchanged. A running service uses the model after `maskwatch reload`.
 
     \b
     Examples:
-      maskwatch models use runs/cctv-112/masks-112.json --config config.yaml
+      maskwatch models use runs/cctv-112/cctv-112.json --config config.yaml
+      maskwatch models use runs/cctv-112/cctv-112.json --config config.yaml --yes
     """
     from maskwatch.config.load import MAX_BYTES
     from maskwatch.files import read_file, replace_file
@@ -118,6 +128,7 @@ def use(manifest: Path, config: Path) -> None:
     changed = _with_model(text, path)
     if not _only_model_differs(text, changed, str(path)):
         raise ConfigError(f"{config}: cannot be changed automatically; add by hand: {_line(path)}")
+    _compare(manifest, config, text, yes=yes)
     replace_file(config, changed.encode())
     click.echo(
         f"{config} uses {name}; check it with `maskwatch check {config}`, then `maskwatch reload`"
@@ -142,6 +153,70 @@ def _verified(path: Path) -> str:
     if not np.isfinite(logits).all():
         raise ManifestError(f"{path}: the model returns {logits.tolist()} for a grey picture")
     return model.id
+
+
+def _compare(path: Path, config: Path, text: str, *, yes: bool) -> None:
+    """Print the figures of the new and the present model, and ask where the new one may be worse.
+
+    Raises UsageError where a confirmation is needed and standard input is no terminal.
+    """
+    from maskwatch.vision.manifest import read_manifest
+
+    new = read_manifest(path)
+    present = _present(config, text)
+    old = {} if present is None else _figures(present)
+    figures = _figures(new)
+    worse = {key for key in figures.keys() & old.keys() if _is_worse(figures[key], old[key])}
+    for key in {**figures, **old}:
+        name, on = key
+        values = f"{_value(figures.get(key))}, present {_value(old.get(key))}"
+        click.echo(f"{on}: {name}: new {values}{' (worse)' if key in worse else ''}")
+    reason = ""
+    if not figures:
+        reason = f"{new.id} has no measured figure (`maskwatch evaluate --record` measures some)"
+    elif worse:
+        reason = f"{new.id} is worse than the present model in {len(worse)} measured figures"
+    if reason:
+        click.echo(reason)
+        _confirm(reason, yes=yes)
+
+
+def _confirm(reason: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not _is_terminal():
+        raise UsageError(f"{reason}: give --yes to use it, or confirm it on a terminal")
+    click.confirm("Use it?", abort=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
+def _present(config: Path, text: str) -> Manifest | None:
+    """Return the manifest of the model in use; report and return None where it cannot be read."""
+    import yaml
+
+    from maskwatch.vision.manifest import default_manifest, read_manifest
+
+    model = yaml.safe_load(text).get("model")
+    try:
+        return read_manifest(config.absolute().parent / str(model) if model else default_manifest())
+    except (ManifestError, ValueError) as error:
+        click.echo(f"the present model cannot be compared: {error}")
+        return None
+
+
+def _figures(manifest: Manifest) -> dict[tuple[str, str], Figure]:
+    return {(figure.name, figure.on): figure for figure in manifest.metrics}
+
+
+def _is_worse(new: Figure, old: Figure) -> bool:
+    return new.value > old.value if _LOWER_IS_BETTER.search(new.name) else new.value < old.value
+
+
+def _value(figure: Figure | None) -> str:
+    return "not measured" if figure is None else f"{figure.value:.4f}"
 
 
 def _with_model(text: str, manifest: Path) -> str:

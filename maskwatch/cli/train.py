@@ -70,6 +70,14 @@ def need_training() -> None:
     type=click.Path(path_type=Path),
     help="Folder to write the new run to.  [default: runs/RECIPE-SIZE]",
 )
+@click.option(
+    "--name",
+    default="",
+    help="Name (id) of the model and of its files: lower-case letters, digits, . _ and -.  "
+    "[default: that of the run's folder]",
+)
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the model.")
+@click.option("--data-licence", default="not stated", show_default=True, help="Licence of the pictures.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Run folder to continue.")
 @click.option(
     "--recipe",
@@ -163,6 +171,9 @@ def train(  # noqa: PLR0913 - one parameter per option
     hold_out: tuple[str, ...],
     drop: tuple[str, ...],
     out: Path | None,
+    name: str,
+    licence: str,
+    data_licence: str,
     resume: Path | None,
     recipe: Recipe,
     size: int | None,
@@ -191,6 +202,7 @@ def train(  # noqa: PLR0913 - one parameter per option
     Examples:
       maskwatch train --data faces --epochs 10
       maskwatch train --data faces --scenes hall/annotations.json --hold-out hall
+      maskwatch train --data faces --out runs/hall --name hall-2026 --licence CC-BY-4.0
       maskwatch train --data faces --recipe paper --out runs/paper
       maskwatch train --resume runs/cctv-112
     """
@@ -237,10 +249,16 @@ def train(  # noqa: PLR0913 - one parameter per option
                 validation=validation,
                 weights=weights,
                 teacher=teacher,
+                name=name,
+                licence=licence,
+                data_licence=data_licence,
             )
             manifest = start_run(settings, folder, report)
     click.echo((manifest.parent / "report.txt").read_text(encoding="utf-8"))
     click.echo(f"model: {manifest}")
+    click.echo(
+        f"measure it: maskwatch evaluate --model {manifest} --data FOLDER --split test --record NAME"
+    )
     click.echo(f"use it: maskwatch models use {manifest} --config config.yaml")
 
 

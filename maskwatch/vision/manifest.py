@@ -26,10 +26,12 @@ DEFAULT_MODEL: Final = "masks-112"
 _FORMAT: Final = 1
 _PACKAGE: Final = Path(__file__).resolve().parents[1]
 _SCALE: Final = 1 / 127.5
+_ID: Final = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
 _MAX_MANIFEST: Final = MIB
 
 Temperature = Annotated[float, Meta(ge=0.05, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+ModelId = Annotated[str, Meta(pattern=_ID)]
 
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +97,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
-    id: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    id: ModelId
     created: datetime
     description: str
     licence: str
@@ -220,6 +222,11 @@ def shipped_folder() -> Path:
 def shipped_manifests() -> list[Path]:
     """Return the manifests of all shipped mask models, by name."""
     return sorted(shipped_folder().glob("masks-*.json"))
+
+
+def shipped_ids() -> set[str]:
+    """Return the ids of all shipped models, detectors included: no other model may have them."""
+    return {path.stem for path in shipped_folder().glob("*.json")}
 
 
 def default_manifest() -> Path:

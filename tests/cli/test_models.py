@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from maskwatch.cli.models import models
-from maskwatch.errors import ConfigError, ManifestError
+from maskwatch.errors import ConfigError, ManifestError, UsageError
 from maskwatch.vision.manifest import default_manifest, read_manifest
 
 
@@ -32,6 +32,10 @@ def other(tmp_path: Path) -> Path:
     shutil.copy(source, folder)
     shutil.copy(source.parent / read_manifest(source).file, folder)
     return folder / source.name
+
+
+def change(manifest: Path, **fields: object) -> None:
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **fields}))
 
 
 def test_the_default_has_a_star() -> None:
@@ -55,9 +59,7 @@ def test_show_tells_where_a_model_comes_from() -> None:
 def test_verify_runs_the_model(other: Path) -> None:
     """A sound one passes, a spoilt one is named."""
     assert "matches its manifest" in run("verify", str(other))
-    content = json.loads(other.read_text())
-    content["sha256"] = "0" * 64
-    other.write_text(json.dumps(content))
+    change(other, sha256="0" * 64)
     with pytest.raises(ManifestError, match="sha256"):
         run("verify", str(other))
 
@@ -113,3 +115,83 @@ def test_a_model_that_is_not_sound_is_not_put_in_use(other: Path, tmp_path: Path
     assert config.read_text() == "cameras: []\n"
     with pytest.raises(ConfigError, match="cannot read the configuration"):
         run("use", str(default_manifest()), "--config", str(tmp_path / "none.yaml"))
+
+
+def figure(name: str, value: float, on: str = "hall") -> dict[str, object]:
+    about = {"command": "maskwatch evaluate", "machine": "x86", "date": "2026-01-01"}
+    return {"name": name, "on": on, "value": value, "count": 100, **about}
+
+
+WORSE = (
+    ([], "has no measured figure"),
+    ([figure("accuracy", 0.89)], "worse than the present model in 1 measured"),
+    ([figure("calibration error", 0.03), figure("accuracy", 0.95)], "worse than the present model in 1"),
+)
+NO_WORSE = (
+    [figure("accuracy", 0.9)],
+    [figure("calibration error", 0.01)],
+    [figure("accuracy", 0.5, on="another hall")],
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path, other: Path) -> Path:
+    """A configuration whose model, named relative to it, has accuracy 0.9 and calibration error 0.02."""
+    shutil.copytree(other.parent, tmp_path / "present")
+    present = tmp_path / "present" / other.name
+    change(present, metrics=[figure("accuracy", 0.9), figure("calibration error", 0.02)])
+    path = tmp_path / "config.yaml"
+    path.write_text(f"model: present/{other.name}\ncameras: []\n")
+    return path
+
+
+@pytest.mark.parametrize(("metrics", "reason"), WORSE)
+def test_a_model_that_may_be_worse_is_not_used_unasked(
+    other: Path, config: Path, monkeypatch: pytest.MonkeyPatch, metrics: object, reason: str
+) -> None:
+    """Without a terminal it is an error; on one, only a yes changes the configuration."""
+    change(other, metrics=metrics)
+    before = config.read_text()
+    use = ["use", str(other), "--config", str(config)]
+    with pytest.raises(UsageError, match=f"{reason}.*: give --yes"):
+        run(*use)
+    monkeypatch.setattr("maskwatch.cli.models._is_terminal", lambda: True)
+    for answer in ("n\n", "\n", ""):
+        asked = click.testing.CliRunner().invoke(models, use, input=answer)
+        assert asked.exit_code == 1
+        assert "present 0.9000" in asked.output
+        assert config.read_text() == before
+    assert click.testing.CliRunner().invoke(models, use, input="y\n").exit_code == 0
+    assert yaml.safe_load(config.read_text())["model"] == str(other)
+
+
+@pytest.mark.parametrize("metrics", [metrics for metrics, _ in WORSE])
+def test_yes_uses_a_model_that_may_be_worse(other: Path, config: Path, metrics: object) -> None:
+    change(other, metrics=metrics)
+    assert "present 0.9000" in run("use", str(other), "--config", str(config), "--yes")
+    assert yaml.safe_load(config.read_text())["model"] == str(other)
+
+
+@pytest.mark.parametrize("metrics", NO_WORSE)
+def test_a_model_that_is_worse_in_no_common_figure_is_used_unasked(
+    other: Path, config: Path, metrics: object
+) -> None:
+    change(other, metrics=metrics)
+    assert "present 0.9000" in run("use", str(other), "--config", str(config))
+    assert yaml.safe_load(config.read_text())["model"] == str(other)
+
+
+def test_a_present_model_that_cannot_be_read_does_not_prevent_another(other: Path, config: Path) -> None:
+    (config.parent / "present" / other.name).unlink()
+    assert "the present model cannot be compared" in run("use", str(other), "--config", str(config))
+    assert yaml.safe_load(config.read_text())["model"] == str(other)
+
+
+def test_without_a_model_in_the_configuration_the_shipped_one_is_compared(
+    other: Path, config: Path
+) -> None:
+    config.write_text("cameras: []\n")
+    shipped = read_manifest(default_manifest()).metrics[0]
+    change(other, metrics=[figure(shipped.name, 0.1, shipped.on)])
+    with pytest.raises(UsageError, match="give --yes"):
+        run("use", str(other), "--config", str(config))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from maskwatch.lab.training.prepare import Prepared, prepare
 from maskwatch.lab.training.quantize import to_float, to_int8_corrected
 from maskwatch.lab.training.report import EvaluatedSet, write_report
 from maskwatch.lab.training.sampler import Batch, Sampler
-from maskwatch.lab.training.settings import Settings, read_settings, write_settings
+from maskwatch.lab.training.settings import Settings, read_settings, with_name, write_settings
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import (
     LABELS,
@@ -36,8 +36,6 @@ from maskwatch.vision.manifest import (
     write_manifest,
 )
 from maskwatch.vision.preprocess import Preprocess
-
-_LICENCES: Final = "see docs/model-card.md; pictures collected from the web, not shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,12 @@ class ProgressReport:
 def start_run(settings: Settings, run: Path, report: ProgressReport) -> Path:
     """Train into the new folder `run`; return the manifest of the int8 model.
 
-    Raises UsageError if the folder has a run already, DataError for unusable pictures.
+    Raises UsageError if the folder has a run already or the name is not usable, DataError for
+    unusable pictures.
     """
     if _has_run(run):
         raise UsageError(f"{run} has a run already; use --resume {run}, or choose another --out")
+    settings = with_name(settings, run)
     prepared = prepare(settings, report.line)
     run.mkdir(parents=True, exist_ok=True)
     write_settings(run, settings)
@@ -68,7 +68,7 @@ def _has_run(run: Path) -> bool:
 
 def resume_run(run: Path, report: ProgressReport) -> Path:
     """Resume the run in folder `run` after its last complete epoch; return its manifest."""
-    settings = read_settings(run)
+    settings = with_name(read_settings(run), run)
     report.line(f"resuming after epoch {len(read_history(run))} of {settings.epochs}")
     return _train(settings, prepare(settings, report.line), run, report)
 
@@ -170,7 +170,7 @@ def _export(
 ) -> Manifest:
     """Write model.keras, the float and the int8 model, and the manifest of the latter."""
     model.save(run / "model.keras")
-    name = f"masks-{settings.size}" + ("" if settings.width == 1 else f"-w{round(settings.width * 100)}")
+    name = settings.name
     (run / f"{name}-float.tflite").write_bytes(to_float(model))
     int8 = to_int8_corrected(model, calibration.images, settings.seed)
     (run / f"{name}.tflite").write_bytes(int8)
@@ -188,7 +188,7 @@ def _export(
         id=name,
         created=datetime.now(UTC).replace(microsecond=0),
         description=f"MobileNetV2 {settings.width:g}, {settings.size} px, {settings.recipe}, int8",
-        licence="Apache-2.0",
+        licence=settings.licence,
         file=f"{name}.tflite",
         sha256=hashlib.sha256(int8).hexdigest(),
         labels=LABELS[: logits.shape[1]],
@@ -208,7 +208,9 @@ def _export(
         thresholds=thresholds,
         offsets={LABELS[1]: settings.lean} if settings.lean else {},
         metrics=(),
-        data=tuple(DataSource(source, n, _LICENCES) for source, n in sorted(sources.items())),
+        data=tuple(
+            DataSource(source, n, settings.data_licence) for source, n in sorted(sources.items())
+        ),
     )
     write_manifest(run / f"{name}.json", manifest)
     return manifest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,9 +12,12 @@ from msgspec import Meta
 
 from maskwatch.errors import DataError, UsageError
 from maskwatch.files import MIB, read_file
+from maskwatch.vision.manifest import ModelId, shipped_ids
 
 Recipe = Literal["cctv", "paper", "features"]
 _FILE = "settings.json"
+_RUN_FILES = {"settings", "report"}  # a manifest of this name would replace the run's own file
+_MAX_NAME = 64
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +48,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
             or "" for those that Keras downloads.
         teacher: `.keras` file of a run whose outputs are mixed into the targets, or "".
-
+        name: id of the model; "" in the folders of versions that had no such setting.
+        licence: of the model.
+        data_licence: of the pictures.
     """
 
     data: tuple[str, ...] = ()
@@ -68,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     validation: Annotated[float, Meta(gt=0, lt=0.9)] = 0.1
     weights: str = ""
     teacher: str = ""
+    name: str = ""
+    licence: str = "not stated"
+    data_licence: str = "not stated"
 
 
 def write_settings(run: Path, settings: Settings) -> None:
@@ -88,3 +97,33 @@ def read_settings(run: Path) -> Settings:
         ) from error
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def with_name(settings: Settings, run: Path) -> Settings:
+    """Return the settings with the model's name, which is derived from the run's folder if none is set.
+
+    Raises UsageError for a name that is not usable, or that a shipped model has.
+    """
+    reserved = shipped_ids() | _RUN_FILES
+    name = settings.name
+    if not name:
+        name = _derived(run)
+        return msgspec.structs.replace(settings, name=f"{name}-trained" if name in reserved else name)
+    try:
+        msgspec.convert(name, ModelId)
+    except msgspec.ValidationError:
+        raise UsageError(
+            f"{name!r} is not a name for a model: expected 1 to {_MAX_NAME} lower-case letters, digits, "
+            "'.', '_' and '-', with a letter or digit first"
+        ) from None
+    if name in reserved:
+        raise UsageError(
+            f"{name!r} is the name of a shipped model or of a file of the run; choose another"
+        )
+    return settings
+
+
+def _derived(run: Path) -> str:
+    """Return the folder's name with `-` for what a model's id may not have."""
+    name = re.sub(r"[^a-z0-9._-]+", "-", run.resolve().name.lower()).strip("._-")
+    return name[: _MAX_NAME - len("-trained")] or "model"
