@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from maskwatch.lab.training.history import Epoch
     from maskwatch.lab.training.loop import Progress
     from maskwatch.lab.training.settings import Recipe
+    from maskwatch.lab.training.stages import Stage
 
 _RATES = {"cctv": 1e-3, "paper": 1e-4, "features": 1e-3}
 _SIZES = {"cctv": 112, "paper": 224, "features": 128}
@@ -217,7 +218,7 @@ def train(  # noqa: PLR0913 - one parameter per option
 
     interrupt = InterruptGuard()
 
-    def on_progress(state: Progress | Epoch) -> None:
+    def on_progress(state: Progress | Epoch | Stage) -> None:
         interrupt.check()
         _show_progress(state)
 
@@ -278,11 +279,14 @@ def _reported_interrupt(run: Path) -> Iterator[None]:
         sys.exit(130)
 
 
-def _show_progress(state: Progress | Epoch) -> None:
-    """Show progress on one line of a terminal, and print one line per epoch."""
+def _show_progress(state: Progress | Epoch | Stage) -> None:
+    """Show progress on one line of a terminal, and print lines for epochs and stages."""
     from maskwatch.lab.training.history import Epoch
+    from maskwatch.lab.training.stages import Stage
 
-    if isinstance(state, Epoch):
+    if isinstance(state, Stage):
+        _show_stage(state)
+    elif isinstance(state, Epoch):
         click.echo(
             f"\repoch {state.epoch}: loss {state.loss:.4f}, accuracy {state.accuracy:.4f}, "
             f"validation loss {state.val_loss:.4f}, accuracy {state.val_accuracy:.4f}, "
@@ -295,3 +299,15 @@ def _show_progress(state: Progress | Epoch) -> None:
             nl=False,
             err=True,
         )
+
+
+def _show_stage(stage: Stage) -> None:
+    """Show a stage on one line of a terminal; elsewhere print a line at every quarter of it.
+
+    Standard error, since the converter's standard output is dropped.
+    """
+    text = f"{stage.text}: {stage.done} of {stage.total}" if stage.total else stage.text
+    if sys.stderr.isatty():
+        click.echo(f"\r{text}", nl=stage.done == stage.total, err=True)
+    elif stage.done in {stage.total * quarter // 4 for quarter in range(5)}:
+        click.echo(text, err=True)

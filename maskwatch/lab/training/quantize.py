@@ -15,6 +15,7 @@ import tensorflow as tf
 from maskwatch.errors import DataError
 from maskwatch.lab.training.network import scaled
 from maskwatch.lab.training.rounding import rounded_depthwise
+from maskwatch.lab.training.stages import OnStage, Stage, unreported, with_progress
 
 _RANGE_CROPS: Final = 300
 _MEAN_CROPS: Final = 192
@@ -25,18 +26,20 @@ def to_float(model: Any) -> bytes:
     return _converted(tf.lite.TFLiteConverter.from_keras_model(model))
 
 
-def to_int8_corrected(model: Any, crops: npt.NDArray[np.uint8], seed: int) -> bytes:
+def to_int8_corrected(
+    model: Any, crops: npt.NDArray[np.uint8], seed: int, on_stage: OnStage = unreported
+) -> bytes:
     """Return the int8 model with depthwise weights rounded so that the outputs change little.
 
     Ranges and means come from a random choice (by `seed`) of `crops` (n, size, size, 3). The model is
     not changed.
     """
     order = np.random.default_rng(seed).permutation(len(crops))
-    with rounded_depthwise(model, crops[order[:_MEAN_CROPS]]):
-        return to_int8(model, crops[order[:_RANGE_CROPS]])
+    with rounded_depthwise(model, crops[order[:_MEAN_CROPS]], on_stage):
+        return to_int8(model, crops[order[:_RANGE_CROPS]], on_stage)
 
 
-def to_int8(model: Any, representative: npt.NDArray[np.uint8]) -> bytes:
+def to_int8(model: Any, representative: npt.NDArray[np.uint8], on_stage: OnStage = unreported) -> bytes:
     """Return the model as int8: raw uint8 RGB in, int8 logits out.
 
     `representative` are uint8 RGB crops (n, size, size, 3) as in serving, at least 100 for a model
@@ -45,21 +48,24 @@ def to_int8(model: Any, representative: npt.NDArray[np.uint8]) -> bytes:
     """
     if len(representative) == 0:
         raise DataError("quantization needs representative crops; the validation split is empty")
+    on_stage(Stage("converting to int8 TFLite"))
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: _with_extremes(representative)
+    converter.representative_dataset = lambda: _with_extremes(representative, on_stage)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.uint8
     converter.inference_output_type = tf.int8
     return _converted(converter)
 
 
-def _with_extremes(images: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[np.float32]]]:
+def _with_extremes(
+    images: npt.NDArray[np.uint8], on_stage: OnStage
+) -> Iterator[list[npt.NDArray[np.float32]]]:
     first = images[0].copy()
     first[0, 0], first[0, 1] = 0, 255
-    yield [scaled(first[None])]
-    for image in images[1:]:
+    for image in with_progress([first, *images[1:]], "measuring the ranges of activations", on_stage):
         yield [scaled(image[None])]
+    on_stage(Stage("quantizing the weights"))
 
 
 def _converted(converter: Any) -> bytes:

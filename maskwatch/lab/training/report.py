@@ -15,6 +15,7 @@ from maskwatch.lab.training.history import read_history
 from maskwatch.lab.training.metrics import ClassFigures, Floats, class_figures, confusion
 from maskwatch.lab.training.plots import plot_confusion, plot_history
 from maskwatch.lab.training.sampler import Batch
+from maskwatch.lab.training.stages import OnStage, Stage, in_parts, unreported
 from maskwatch.vision.manifest import LABELS, Manifest
 from maskwatch.vision.masks import MaskClassifier
 
@@ -56,19 +57,26 @@ def classification_report(rows: list[ClassFigures], accuracy: float) -> str:
 
 
 def write_report(
-    run: Path, settings: Settings, prepared: Prepared, sets: list[EvaluatedSet], manifest: Manifest
+    run: Path,
+    settings: Settings,
+    prepared: Prepared,
+    sets: list[EvaluatedSet],
+    manifest: Manifest,
+    on_stage: OnStage = unreported,
 ) -> None:
     """Write report.txt, report.json, float-against-int8.csv and the plots into the run folder."""
     model = MaskClassifier(run / f"{manifest.id}.json")
     rows: list[_Row] = []
     compared: list[str] = []
     for each in sets:
-        int8 = model.logits(list(each.batch.images))
+        text = f"evaluating the int8 model on {each.name}"
+        int8 = in_parts(lambda part: model.logits(list(part)), each.batch.images, text, on_stage)
         # `logits` are calibrated and have the manifest's offsets; for a comparison, float needs both.
         calibrated = model.calibrated(each.logits["float"])
         variants = {**each.logits, "float": calibrated, "int8": int8}
         rows += [_row(each, name, logits) for name, logits in variants.items()]
         compared.append(_compare(run, each, calibrated, int8))
+    on_stage(Stage("writing the report"))
     (run / "report.json").write_text(json_text(rows, indent=2) + "\n", encoding="utf-8")
     (run / "report.txt").write_text(
         printable(_text(settings, prepared, manifest, rows, compared)), encoding="utf-8"

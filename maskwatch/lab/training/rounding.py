@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maskwatch.lab.training.network import scaled
+from maskwatch.lab.training.stages import OnStage, unreported, with_progress
 
 _LEVELS: Final = 127
 _BATCH: Final = 64
@@ -74,7 +75,9 @@ def _as_list(tensors: Any) -> list[Any]:
 
 
 @contextmanager
-def rounded_depthwise(model: Any, crops: npt.NDArray[np.uint8]) -> Iterator[None]:
+def rounded_depthwise(
+    model: Any, crops: npt.NDArray[np.uint8], on_stage: OnStage = unreported
+) -> Iterator[None]:
     """Give `model` rounded depthwise weights within the context.
 
     Means are corrected on `crops` (n, size, size, 3); on exit the weights are restored.
@@ -83,20 +86,24 @@ def rounded_depthwise(model: Any, crops: npt.NDArray[np.uint8]) -> Iterator[None
     pairs = _pairs(model)
     try:
         if pairs:
-            _round_all(model, pairs, crops)
+            _round_all(model, pairs, crops, on_stage)
         yield
     finally:
         model.set_weights(original)
 
 
-def _round_all(model: Any, pairs: list[tuple[Any, Any]], crops: npt.NDArray[np.uint8]) -> None:
+def _round_all(
+    model: Any, pairs: list[tuple[Any, Any]], crops: npt.NDArray[np.uint8], on_stage: OnStage
+) -> None:
     base = next((layer for layer in model.layers if hasattr(layer, "layers")), model)
     probe = keras.Model(base.input, [convolution.output for convolution, _ in pairs])
     exact = _means(probe, crops)
     for convolution, _ in pairs:
         (kernel,) = convolution.get_weights()
         convolution.set_weights([round_keeping_sum(kernel)])
-    for number, (_, normalization) in enumerate(pairs):
+    for number, (_, normalization) in with_progress(
+        list(enumerate(pairs)), "correcting the means of rounded layers", on_stage
+    ):
         # Corrections change later means, so each layer is measured after those before it.
         error = _means(probe, crops)[number] - exact[number]
         gamma, beta, mean, variance = normalization.get_weights()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from maskwatch.lab.training.quantize import to_float, to_int8_corrected
 from maskwatch.lab.training.report import EvaluatedSet, write_report
 from maskwatch.lab.training.sampler import Batch, Sampler
 from maskwatch.lab.training.settings import Settings, read_settings, with_name, write_settings
+from maskwatch.lab.training.stages import OnStage, Stage, in_parts
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import (
     LABELS,
@@ -40,10 +42,10 @@ from maskwatch.vision.preprocess import Preprocess
 
 @dataclass(frozen=True, slots=True)
 class ProgressReport:
-    """Callbacks of a run: `line` gets lines of text, `progress` steps and epochs of the loop."""
+    """Callbacks of a run: `line` gets lines of text, `progress` steps, epochs and later stages."""
 
     line: Callable[[str], None]
-    progress: Callable[[Progress | Epoch], None]
+    progress: Callable[[Progress | Epoch | Stage], None]
 
 
 def start_run(settings: Settings, run: Path, report: ProgressReport) -> Path:
@@ -96,11 +98,10 @@ def _train(settings: Settings, prepared: Prepared, run: Path, report: ProgressRe
             steps=steps,
             on_progress=report.progress,
         )
-    report.line("converting to TFLite")
     calibration = validation if plain else _with_degraded(validation, prepared, settings, augment)
-    manifest = _export(model, settings, prepared, calibration, sampler.prior, run)
-    sets = _evaluated_sets(model, classical, prepared, validation, preprocess)
-    write_report(run, settings, prepared, sets, manifest)
+    manifest = _export(model, settings, prepared, calibration, sampler.prior, run, report.progress)
+    sets = _evaluated_sets(model, classical, prepared, validation, preprocess, report.progress)
+    write_report(run, settings, prepared, sets, manifest, report.progress)
     return run / f"{manifest.id}.json"
 
 
@@ -167,15 +168,17 @@ def _export(
     calibration: Batch,
     prior: dict[int, float],
     run: Path,
+    on_stage: OnStage,
 ) -> Manifest:
     """Write model.keras, the float and the int8 model, and the manifest of the latter."""
     model.save(run / "model.keras")
     name = settings.name
+    on_stage(Stage("converting to float TFLite"))
     (run / f"{name}-float.tflite").write_bytes(to_float(model))
-    int8 = to_int8_corrected(model, calibration.images, settings.seed)
+    int8 = to_int8_corrected(model, calibration.images, settings.seed, on_stage)
     (run / f"{name}.tflite").write_bytes(int8)
     interpreter = Interpreter(int8, name)
-    logits = interpreter.run(calibration.images)
+    logits = in_parts(interpreter.run, calibration.images, "calibrating the int8 model", on_stage)
     temperature = fit_temperature(logits, calibration.labels)
     thresholds = {}
     if logits.shape[1] == len(LABELS):
@@ -222,6 +225,7 @@ def _evaluated_sets(
     prepared: Prepared,
     validation: Batch,
     preprocess: Preprocess,
+    on_stage: OnStage,
 ) -> list[EvaluatedSet]:
     """Return raw logits of every variant on validation, and on test and held-out sources if any."""
     sets = [("validation", prepared.validation, validation)]
@@ -230,8 +234,11 @@ def _evaluated_sets(
             sets.append((name, photos, _batch(photos, preprocess)))
     evaluated = []
     for name, photos, batch in sets:
-        logits = {"float": predict(model, batch.images)}
+        text = f"evaluating the float model on {name}"
+        logits = {"float": in_parts(partial(predict, model), batch.images, text, on_stage)}
         for classifier, extract in classical:
-            logits[classifier.name] = classifier.logits(predict(extract, batch.images))
+            text = f"evaluating {classifier.name} on {name}"
+            features = in_parts(partial(predict, extract), batch.images, text, on_stage)
+            logits[classifier.name] = classifier.logits(features)
         evaluated.append(EvaluatedSet(name, tuple(photo.name for photo in photos), batch, logits))
     return evaluated

@@ -59,6 +59,7 @@ def test_pictures_become_a_model_with_manifest_and_report(
                "--samples", "16", "--licence", "CC0-1.0", "--out", str(out), *TINY)  # fmt: skip
     assert "epoch 1: loss" in text
     assert "test: 2 faces" in text
+    assert_every_stage_is_reported(text)
     files = (
         "settings.json", "history.csv", "history.png", "model.keras", "report.txt", "report.json",
         "confusion-validation.png", "float-against-int8-test.csv", "run-float.tflite",
@@ -86,6 +87,24 @@ def test_pictures_become_a_model_with_manifest_and_report(
         patch.setattr(training_run, "_train", lambda *_: out / "run.json")
         assert "resuming after epoch 1 of 1" in run("--resume", str(out))
     assert_float_and_int8_are_compared_alike(out, read_manifest(out / "run.json"))
+
+
+def assert_every_stage_is_reported(text: str) -> None:
+    """Conversion and evaluation take minutes: each stage is named, with its progress."""
+    stages = (
+        "converting to float TFLite",
+        "correcting the means of rounded layers: 17 of 17",
+        "converting to int8 TFLite",
+        "measuring the ranges of activations: 0 of",
+        "quantizing the weights",
+        "calibrating the int8 model: 1 of 1",
+        "evaluating the float model on validation: 1 of 1",
+        "evaluating the float model on test: 1 of 1",
+        "evaluating the int8 model on held-out sources: 1 of 1",
+        "writing the report",
+    )
+    positions = [text.index(stage) for stage in stages]
+    assert positions == sorted(positions)
 
 
 def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> None:
