@@ -25,9 +25,9 @@ from maskwatch.recorder.delivery import OutboxDelivery
 from maskwatch.recorder.recording import Recording
 from maskwatch.recorder.sinks import SinkDeliveries
 from maskwatch.recorder.unstored import UnstoredBuffer
-from maskwatch.store.data_dir import free_bytes
 from maskwatch.store.outbox import Backlog
 from maskwatch.store.parked import ParkedReason
+from maskwatch.store.space import free_bytes, free_inodes
 from maskwatch.store.store import Store
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter, MetricsSnapshot
@@ -77,7 +77,6 @@ class SupervisorReports:
 
 _BACKLOG_AFTER = timedelta(minutes=5)
 _REASONS = {
-    "full": "the disk is full",
     "locked": "another program keeps the database locked",
     "io": "the database cannot be written",
 }
@@ -154,8 +153,12 @@ class IncidentDetector:
 
 
 def _disk_reason(store: Store, unstored: UnstoredBuffer, trouble: str) -> str:
+    lack = store.reserve.shortage
     if unstored:
-        return f"{_REASONS.get(trouble, _REASONS['full'])}: alerts are held in memory only"
+        full = lack or "the disk is full"
+        return f"{_REASONS.get(trouble, full)}: alerts are held in memory only"
+    if lack:
+        return f"{lack}: pictures are not stored"
     if not store.reserve.complete:
         return "the disk is nearly full: there is no space for the reserve, pictures are not stored"
     return ""
@@ -209,6 +212,9 @@ class Monitor:
         for part, size in sizes.items():
             self.meter.set(catalogue.STORE_BYTES, size, {"part": part})
         self.meter.set(catalogue.STORE_FREE_BYTES, free_bytes(store.data_dir.path))
+        inodes = free_inodes(store.data_dir.path)
+        if inodes is not None:
+            self.meter.set(catalogue.STORE_FREE_INODES, inodes)
         self.meter.set(catalogue.STORE_RESERVE_BYTES, store.reserve.size)
 
     def _measure_sink(self, store: Store, sink: Sink) -> SinkStatus:

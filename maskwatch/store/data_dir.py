@@ -69,6 +69,11 @@ class DataDir:
         return self.path / "reserve"
 
     @property
+    def spare_files(self) -> tuple[Path, Path]:
+        """Empty files that hold inodes for `-wal` and `-shm` on a disk without free ones."""
+        return self.path / "reserve.1", self.path / "reserve.2"
+
+    @property
     def pictures(self) -> Path:
         """Contains a folder per day (UTC)."""
         return self.path / "pictures"
@@ -112,12 +117,6 @@ class DataDir:
                 f"the data directory {self.path} is on a network file system ({network_type}), where "
                 "SQLite can lose data: set data_dir to a local disk"
             )
-
-
-def free_bytes(path: Path) -> int:
-    """Return the bytes an ordinary user may still write to the file system of `path`."""
-    stats = os.statvfs(path)
-    return stats.f_bavail * stats.f_frsize
 
 
 def file_system_type(path: Path) -> str:

@@ -19,6 +19,7 @@ from maskwatch.store.data_dir import DataDir
 from maskwatch.store.engine import translate_errors, write_engine
 from maskwatch.store.queries import picture_bytes, used_bytes
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.space import NO_SPACE, find_shortage
 from maskwatch.store.wal import wal_and_shm
 
 _log = logging.getLogger(__name__)
@@ -79,9 +80,10 @@ class Database:
                 return transaction()
             except DiskFullError:
                 pass
+        self._reserve.report_shortage(find_shortage(self._data_dir.path) or NO_SPACE)
         if not self._reserve.release():
             raise DiskFullError(f"no space left in {self._data_dir.path}, and the reserve is used up")
-        _log.error("the disk is full: released the reserve in %s", self._data_dir.path)
+        _log.error("%s: released the reserve in %s", self._reserve.shortage, self._data_dir.path)
         self._try_checkpoint()
         return transaction()
 

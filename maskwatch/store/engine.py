@@ -6,7 +6,6 @@ and never fail in the middle; readers open the file read-only.
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -20,17 +19,16 @@ from sqlalchemy.pool import QueuePool
 
 from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
 from maskwatch.store import checksums
-from maskwatch.store.data_dir import free_bytes
+from maskwatch.store.space import NO_SPACE, find_shortage, shortage
 
 APPLICATION_ID = 0x6D736B77  # "mskw": identifies the file in its header
 
 _BUSY_SECONDS = 1.0
 _MAX_WAL = 16 << 20  # bytes kept after a checkpoint, for rows on a full disk
 _PAGE_CACHE = 512  # KiB: more than a batch needs; memory is stable within minutes instead of hours
-_LOW_SPACE = 1 << 20  # with less free than this, an input/output error means a full disk
 
-# What SQLite reports when it cannot create or grow -wal or -shm, for any reason.
-_SPACE_CODES = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+# What SQLite reports when it cannot create or grow a file; the last two for any reason.
+_SPACE_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 # sqlite3 cannot decode SQLite's message where it quotes a damaged name.
 READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
@@ -145,8 +143,8 @@ def translate_errors(path: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise  # the reader of standard output ended; the database is sound
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise DiskFullError(f"no space left for {path}") from error
+        if lack := shortage(error, path.parent):
+            raise DiskFullError(f"cannot write {path}: {lack}") from error
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
@@ -174,6 +172,7 @@ def _translate(path: Path, error: BaseException | None) -> StoreError:
         return StoreBusyError(f"another program holds the database {path}: close it")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or is_damage(error):
         return StoreDamagedError(f"the database {path} is damaged: {error}")
-    if code == sqlite3.SQLITE_FULL or (code in _SPACE_CODES and free_bytes(path.parent) < _LOW_SPACE):
-        return DiskFullError(f"no space left for the database {path}")
+    lack = find_shortage(path.parent) if code in _SPACE_CODES else ""
+    if lack or code == sqlite3.SQLITE_FULL:
+        return DiskFullError(f"cannot write the database {path}: {lack or NO_SPACE}")
     return StoreError(f"the database {path} failed: {error}")

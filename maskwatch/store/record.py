@@ -27,6 +27,7 @@ from maskwatch.store.models import ChangeRow, IncidentRow, OccupancyRow, Violati
 from maskwatch.store.outbox import Outbox
 from maskwatch.store.pictures import StoredPicture, write_picture
 from maskwatch.store.reserve import Reserve
+from maskwatch.store.space import shortage
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 
@@ -161,9 +162,17 @@ class ChangeRecorder:
         except (OSError, ValueError, OverflowError) as error:
             _log.error("cannot write the picture of violation %s: %s", change.violation.id, error)
             self._meter.add(catalogue.PICTURES, {"fate": "failed"})
+            self._report_shortage(error)
             return None
         self._meter.add(catalogue.PICTURES, {"fate": "written"})
         return stored
+
+    def _report_shortage(self, error: Exception) -> None:
+        """Stop writing pictures until there is room: an open database grows without new files."""
+        lack = shortage(error, self._pictures) if isinstance(error, OSError) else ""
+        if lack:
+            self._reserve.report_shortage(lack)
+            self._meter.add(catalogue.STORE_ERROR_COUNT, {"reason": "full"})
 
     def _store(
         self, session: Session, entry: Entry, picture: StoredPicture | None, now: datetime

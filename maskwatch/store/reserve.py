@@ -1,25 +1,34 @@
-"""Disk space set aside, and released on a full disk so that rows can still be written."""
+"""Disk space and inodes set aside, and released on a full disk so that rows can still be written."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from maskwatch.files import fsync_directory
-from maskwatch.store.data_dir import DataDir, free_bytes
+from maskwatch.store.data_dir import DataDir
+from maskwatch.store.space import find_shortage, free_bytes, shortage
 
 _CHUNK = 1 << 20
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Reserve:
-    """The reserve file of one data directory.
+    """The reserve file of one data directory, and spare files, which hold inodes.
 
     It is filled with random bytes: zeros would take no space on a file system that compresses.
+
+    Attributes:
+        target_size: the bytes to set aside; 0 for no reserve.
+        shortage: what a write lacked, "" since there is room again; the reserve may be untouched.
     """
 
     def __init__(self, data_dir: DataDir, size: int) -> None:
         self._file = data_dir.reserve
+        self._spare_files = data_dir.spare_files
         self._folder = data_dir.path
         self.target_size = size
+        self.shortage = ""
 
     @property
     def size(self) -> int:
@@ -30,7 +39,17 @@ class Reserve:
 
     @property
     def complete(self) -> bool:
-        return self.size >= self.target_size
+        """Whether everything is set aside and nothing has run out since."""
+        return not self.shortage and self._set_aside
+
+    @property
+    def _set_aside(self) -> bool:
+        spare = not self.target_size or all(file.exists() for file in self._spare_files)
+        return spare and self.size >= self.target_size
+
+    def report_shortage(self, shortage: str) -> None:
+        """Note what a write lacked: the reserve is incomplete until `fill` succeeds."""
+        self.shortage = shortage
 
     def fill(self) -> bool:
         """Set the space aside if twice as much is free; return whether it is complete."""
@@ -38,30 +57,41 @@ class Reserve:
             os.truncate(self._file, self.target_size)
         if self.complete:
             return True
-        if free_bytes(self._folder) < 2 * self.target_size:
+        missing = self.size < self.target_size
+        needed = 2 * self.target_size if missing else self.target_size
+        if free_bytes(self._folder) < needed or not self._write(missing=missing):
             return False
-        return self._write()
+        # The probe also finds a quota, which the figures of the file system do not contain.
+        self.shortage = self.shortage and find_shortage(self._folder)
+        return self.complete
 
-    def _write(self) -> bool:
+    def _write(self, *, missing: bool) -> bool:
         temporary = self._file.with_suffix(".tmp")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
-                for start in range(0, self.target_size, _CHUNK):
-                    file.write(os.urandom(min(_CHUNK, self.target_size - start)))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(self._file)
-        except OSError:
+            if missing:
+                self._write_random_bytes(temporary)
+            for file in self._spare_files if self.target_size else ():
+                os.close(os.open(file, _NEW_FILE, 0o600))
+        except OSError as error:
             temporary.unlink(missing_ok=True)
+            self.shortage = shortage(error, self._folder)
             return False
         fsync_directory(self._folder)
         return True
+
+    def _write_random_bytes(self, temporary: Path) -> None:
+        with os.fdopen(os.open(temporary, _NEW_FILE, 0o600), "wb") as file:
+            for start in range(0, self.target_size, _CHUNK):
+                file.write(os.urandom(min(_CHUNK, self.target_size - start)))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._file)
 
     def release(self) -> bool:
-        """Free the space; return whether any was set aside."""
-        if self.size == 0:
-            return False
-        self._file.unlink()
-        fsync_directory(self._folder)
-        return True
+        """Free the space and the inodes; return whether any were set aside."""
+        files = [file for file in (self._file, *self._spare_files) if file.exists()]
+        for file in files:
+            file.unlink()
+        if files:
+            fsync_directory(self._folder)
+        return bool(files)

@@ -17,7 +17,6 @@ from sqlalchemy import delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from maskwatch.config.schema import RetentionConfig
-from maskwatch.store.data_dir import free_bytes
 from maskwatch.store.models import (
     ChangeRow,
     IncidentRow,
@@ -28,6 +27,7 @@ from maskwatch.store.models import (
 )
 from maskwatch.store.pictures import orphans
 from maskwatch.store.queries import used_bytes
+from maskwatch.store.space import free_bytes, free_inodes, total_inodes
 from maskwatch.store.store import Store
 
 _SLICE = 50  # rows or files removed in one slice
@@ -36,6 +36,8 @@ _ORPHAN_AGE = timedelta(hours=1)
 _MIB = 1 << 20
 # With less than this free (or twice the reserve) the oldest pictures are removed at any age.
 _MIN_FREE = 64 * _MIB
+# The same for inodes: one in a hundred, but no more than this.
+_MAX_MIN_FREE_INODES = 1000
 
 _NEVER = datetime(1, 1, 2, tzinfo=UTC)  # older than everything
 _PICTURES = select(ChangeRow.picture).where(ChangeRow.picture.is_not(None))
@@ -185,10 +187,24 @@ class Retention:
         rules, limit = self._rules, self._rules.max_megabytes * _MIB
         size = self._store.database.used_bytes() + self._store.database.picture_bytes()
         missing = max(_MIN_FREE, 2 * self._store.reserve.target_size) - self._free()
+        missing_files = self._missing_files(space_seems_free=missing <= 0)
         return _Excess(
-            count - rules.max_pictures if rules.max_pictures else 0,
+            max(count - rules.max_pictures if rules.max_pictures else 0, missing_files),
             max(size - limit if limit else 0, missing),
         )
+
+    def _missing_files(self, *, space_seems_free: bool) -> int:
+        """Return how many files must go, so that others can be created.
+
+        While writes fail although bytes and inodes seem free (a quota), it is a slice in each pass.
+        """
+        folder, reserve = self._store.data_dir.path, self._store.reserve
+        free = free_inodes(folder)
+        needed = max(1, min(_MAX_MIN_FREE_INODES, total_inodes(folder) // 100))
+        missing = 0 if free is None else needed - free
+        if missing <= 0 and space_seems_free and reserve.shortage and not reserve.fill():
+            return _SLICE
+        return missing
 
     def _unlink(self, names: Iterable[str]) -> None:
         for name in () if self._dry_run else names:

@@ -80,10 +80,10 @@ def open_store(
     reserve = Reserve(data_dir, reserve_bytes)
     try:
         repaired = _prepare_database(data_dir, sinks, clock)
-    except DiskFullError:
+    except DiskFullError as error:
         if not reserve.release():
             raise
-        _log.error("the disk is full: released the reserve in %s", data_dir.path)
+        _log.error("%s: released the reserve in %s", error, data_dir.path)
         repaired = _prepare_database(data_dir, sinks, clock)
     reserve.fill()
     return Store(data_dir, sinks=sinks, reserve=reserve, clock=clock, meter=meter), repaired

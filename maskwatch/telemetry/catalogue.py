@@ -278,6 +278,10 @@ STORE_BYTES = _RECORDER.gauge(
 STORE_FREE_BYTES = _RECORDER.gauge(
     "maskwatch_store_free_bytes", "Bytes free on the file system of the data directory.", unit="bytes"
 )
+STORE_FREE_INODES = _RECORDER.gauge(
+    "maskwatch_store_free_inodes",
+    "Files that can still be created on the file system of the data directory, where it has a limit.",
+)
 STORE_RESERVE_BYTES = _RECORDER.gauge(
     "maskwatch_store_reserve_bytes", "Bytes still reserved for rows when the disk is full.", unit="bytes"
 )

@@ -92,19 +92,22 @@ class QuickDaemon(Daemon):
 
 
 class SmallDiskDaemon(QuickDaemon):
-    """Its data directory is a file system of `megabytes` MiB, mounted for its processes only."""
+    """Its data directory is a file system of `megabytes` MiB, mounted for its processes only.
 
-    def __init__(self, *arguments: Any, megabytes: int, **timeouts: float) -> None:
+    `inodes`: how many it has, 0 for no limit.
+    """
+
+    def __init__(self, *arguments: Any, megabytes: int, inodes: int = 0, **timeouts: float) -> None:
         super().__init__(*arguments, **timeouts)
         self.data.mkdir()
-        self._size = f"{megabytes}m"
+        self._options = f"size={megabytes}m,nr_inodes={inodes}"
 
     def command(self, verb: str, *arguments: str) -> list[str]:
         command = super().command(verb, *arguments)
         if verb != "run":
             return ["nsenter", "--target", str(self.process.pid), "--mount", *command]
-        mount = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
-        return ["unshare", "--mount", "sh", "-c", mount, self._size, str(self.data), *command]
+        mount = 'mount -t tmpfs -o "$0" tmpfs "$1" && shift && exec "$@"'
+        return ["unshare", "--mount", "sh", "-c", mount, self._options, str(self.data), *command]
 
     @property
     def inside(self) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fakes.full_disk import MIB, full_disk
 from tests.fakes.mosquitto import Listener, Mosquitto
-from tests.fakes.mqtt_alerts import alert, alerts_of
+from tests.fakes.mqtt_alerts import alert, alerts_of, incidents_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_started
 from tests.fakes.samples import JPEG, change
 from tests.fakes.waiting import wait_until
@@ -96,6 +96,43 @@ def test_when_space_runs_short_the_oldest_pictures_go_and_the_violations_stay(
             20,
             "it is counted",
         )
+
+
+@pytest.mark.long
+def test_without_free_inodes_the_oldest_pictures_go_and_an_incident_says_so(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        broker = stack.enter_context(Mosquitto(tmp_path))
+        listener = stack.enter_context(Listener(broker.port))
+        more = f"mqtt: {{port: {broker.port}}}"
+        daemon = stack.enter_context(
+            SmallDiskDaemon(tmp_path, IDLE_CAMERA, more, megabytes=300, inodes=14)
+        )
+        wait_started(daemon)
+        with daemon.connect_worker("door") as worker:
+            for index in range(8):
+                worker.send(change(index, closed=True), JPEG)
+                assert worker.wait(index + 1)[-1].stored, "rows need no new files"
+            first = set((daemon.inside / "pictures").rglob("*.jpg"))
+            wait_until(
+                lambda: daemon.metric("maskwatch_incidents_total", kind="disk") >= 1, 30, "an incident"
+            )
+            assert 0 < len(first) < 8
+            listener.wait(lambda _: incidents_of(listener), 30)
+            assert "no inodes" in incidents_of(listener)[0].reason
+            assert daemon.metric("maskwatch_store_errors_total", reason="full") >= 1
+            assert "maskwatch_store_free_inodes" in daemon.fetch("metrics")
+            wait_until(
+                lambda: daemon.metric("maskwatch_retention_removed_total", kind="picture") >= 1,
+                60,
+                "the oldest are removed",
+            )
+            wait_until(
+                lambda: daemon.metric("maskwatch_incidents_open", kind="disk") == 0, 60, "it is closed"
+            )
+            worker.send(change(8, closed=True), JPEG)
+            worker.wait(9)
+            assert set((daemon.inside / "pictures").rglob("*.jpg")) - first, "a new one is stored"
+        assert daemon.stop() == 0
 
 
 @pytest.mark.long

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from maskwatch.store import record
 from maskwatch.store.data_dir import DataDir
 from maskwatch.store.pictures import write_picture
 from maskwatch.store.reserve import Reserve
@@ -99,6 +101,38 @@ def test_changes_are_recorded_without_pictures_while_the_reserve_is_released(tmp
         if sample.name == catalogue.PICTURES
     }
     assert fates == {"failed": 1, "written": 1}
+
+
+def test_a_picture_that_exceeds_a_quota_is_counted_and_rows_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exceed(*_: object) -> None:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    meter = Meter()
+    store = make_store(tmp_path / "data", meter=meter)
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "write_picture", exceed)
+        store.changes.record([entry(change(1), JPEG)])
+    assert "quota" in store.reserve.shortage
+    assert not store.reserve.complete, "although no reserve is configured"
+    [errors] = [each for each in meter.snapshot().samples if each.name == catalogue.STORE_ERROR_COUNT]
+    assert (dict(errors.labels), errors.value) == ({"reason": "full"}, 1)
+    assert store.reserve.fill(), "the quota was raised"
+    store.changes.record([entry(change(2), JPEG)])
+    assert [item.picture is None for item in store.outbox.waiting("mqtt", 2)] == [True, False]
+    store.close()
+
+
+def test_spare_files_hold_inodes_until_they_are_released(tmp_path: Path) -> None:
+    data_dir = DataDir(tmp_path)
+    reserve = Reserve(data_dir, 1 << 16)
+    assert reserve.fill()
+    data_dir.spare_files[0].unlink()
+    assert not reserve.complete
+    assert reserve.fill()
+    assert reserve.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_whose_name_does_not_match_the_pattern_is_refused(tmp_path: Path) -> None:

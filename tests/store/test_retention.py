@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from maskwatch.config.schema import RetentionConfig
 from maskwatch.domain import OccupancyMinute
+from maskwatch.store import reserve, retention
 from maskwatch.store.queries import Filter, events, read_session
 from maskwatch.store.retention import Retention
 from maskwatch.store.store import Store
@@ -279,3 +280,32 @@ def test_any_rules_remove_the_oldest_first_and_nothing_undelivered(
     assert gone == removable[: len(gone)], "the oldest first"
     if max_violations:
         assert len(left) <= max(max_violations, len(undelivered))
+
+
+def test_the_oldest_pictures_go_when_inodes_run_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path / "data")
+    fill(store)
+    monkeypatch.setattr(retention, "total_inodes", lambda _: 1000)
+    monkeypatch.setattr(retention, "free_inodes", lambda _: 7)
+    newest = pictures(store)[3:]
+    assert run_retention(store, KEEP_ALL) == {"picture": 3}
+    assert pictures(store) == newest
+    monkeypatch.setattr(retention, "free_inodes", lambda _: None)
+    assert run_retention(store, KEEP_ALL) == {}, "this file system has no limit"
+    store.close()
+
+
+def test_the_oldest_pictures_go_while_a_quota_is_exceeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store(tmp_path / "data")
+    fill(store, 60)
+    store.reserve.report_shortage("the quota")
+    with monkeypatch.context() as patch:
+        patch.setattr(reserve, "find_shortage", lambda _: "the quota")
+        assert run_retention(store, KEEP_ALL) == {"picture": 50}
+    assert run_retention(store, KEEP_ALL) == {}, "there is room again"
+    assert store.reserve.complete
+    store.close()
