@@ -490,6 +490,11 @@ DELIVERY = Board(
                     unit="bytes",
                 ),
                 Panel(
+                    "Inodes",
+                    "Files that can still be created beside the database.",
+                    ((f"maskwatch_store_free_inodes{{{AT}}}", "free"),),
+                ),
+                Panel(
                     "Trouble",
                     "Failed writes and pictures in the last hour; changes in memory only.",
                     (

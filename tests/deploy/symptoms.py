@@ -220,6 +220,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
         _falls(F.LOW),
         _falls(F.FULL),
     ),
+    "maskwatch / alert delivery: Inodes": (_falls(F.NO_MASK),),
     "maskwatch / alert delivery: Trouble": (
         _rises(F.FULL, reason="full"),
         _rises(F.FULL, fate="failed"),

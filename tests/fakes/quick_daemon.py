@@ -94,13 +94,13 @@ class QuickDaemon(Daemon):
 class SmallDiskDaemon(QuickDaemon):
     """Its data directory is a file system of `megabytes` MiB, mounted for its processes only.
 
-    `inodes`: how many it has, 0 for no limit.
+    `inodes`: how many it has, 0 for as many as the system gives it.
     """
 
     def __init__(self, *arguments: Any, megabytes: int, inodes: int = 0, **timeouts: float) -> None:
         super().__init__(*arguments, **timeouts)
         self.data.mkdir()
-        self._options = f"size={megabytes}m,nr_inodes={inodes}"
+        self._options = f"size={megabytes}m" + (f",nr_inodes={inodes}" if inodes else "")
 
     def command(self, verb: str, *arguments: str) -> list[str]:
         command = super().command(verb, *arguments)
