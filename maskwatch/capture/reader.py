@@ -64,6 +64,7 @@ class StreamReader:
         self._counts = counts
         self._clock = clock
         self._sampler = RateSampler(rate, early=_SAMPLING_JITTER)
+        self._missed_before = counts.missed  # on earlier connections
         self._damage = DamageFilter()
         self._gaps = FrameNumGaps()
         self._stream_clock = StreamClock()
@@ -134,6 +135,7 @@ class StreamReader:
         delay = self._delay(packet, now)
         if self._too_late(packet, delay, now):
             self._counts.late += 1
+            self._lose(now - delay)
             self.obstacle = Obstacle.LATE
             self._gaps.skip()
             self._skipped = True
@@ -215,6 +217,12 @@ class StreamReader:
             captured_at = self._clock.now() - timedelta(seconds=now - moment)
             sample = Sample(video, captured_at, moment, now, pixel_aspect(self._track))
             self._counts.skipped += self._mailbox.put(sample)
+
+    def _lose(self, moment: float) -> None:
+        """Count the picture of `moment`, which is not decoded, if it was due for analysis."""
+        self._last_moment = max(moment, self._last_moment)
+        self._sampler.lose(self._last_moment)
+        self._counts.missed = self._missed_before + self._sampler.missed
 
 
 class FilePacer:

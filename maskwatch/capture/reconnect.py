@@ -61,6 +61,7 @@ class ConnectionStatus:
         leave_by: the moment by which it must be left or confirmed; None for never.
         retry_at: the moment of the next attempt; it only counts in BACKOFF.
         attempt: failures in a row.
+        overload: how few of the due frames are analysed, in words; "" if that is enough.
     """
 
     state: CameraState
@@ -69,6 +70,7 @@ class ConnectionStatus:
     leave_by: float | None
     retry_at: float
     attempt: int
+    overload: str = ""
 
     def retry_in(self, now: float) -> float:
         """Return the seconds until the next attempt, 0 unless in BACKOFF."""

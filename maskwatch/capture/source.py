@@ -84,6 +84,8 @@ class SourceCounts:
     """Sampled pictures that a newer one replaced before they were read."""
     late: int = 0
     """Packets skipped without decoding, to catch up with the stream."""
+    missed: int = 0
+    """Pictures that would have been sampled, had they not been skipped as late."""
     decoding: HistogramBuffer = field(
         default_factory=lambda: HistogramBuffer(catalogue.DECODE_SECONDS), compare=False, repr=False
     )
@@ -91,7 +93,11 @@ class SourceCounts:
 
 
 class RateSampler:
-    """Selects about `rate` frames per second, on a fixed grid of time slots."""
+    """Selects about `rate` frames per second, on a fixed grid of time slots.
+
+    Attributes:
+        missed: slots of which every frame was lost.
+    """
 
     def __init__(self, rate: float, *, early: float) -> None:
         """`early` is the fraction of a slot by which a frame may come early, against jitter."""
@@ -99,12 +105,30 @@ class RateSampler:
         self._early = early
         self._first: float | None = None
         self._last: int | None = None
+        self._lost: int | None = None
+        self.missed = 0
 
     def is_due(self, moment: float) -> bool:
         """Return whether the frame at `moment` (seconds) opens a new slot. Time may jump back."""
-        self._first = moment if self._first is None else self._first
-        slot = math.floor((moment - self._first) * self._rate + self._early)
+        slot = self._slot(moment)
         if slot == self._last:
             return False
+        self._settle(slot)
         self._last = slot
         return True
+
+    def lose(self, moment: float) -> None:
+        """Note that the frame at `moment` cannot be had; another of its slot may come."""
+        slot = self._slot(moment)
+        if slot not in (self._last, self._lost):
+            self._settle(slot)
+            self._lost = slot
+
+    def _slot(self, moment: float) -> int:
+        self._first = moment if self._first is None else self._first
+        return math.floor((moment - self._first) * self._rate + self._early)
+
+    def _settle(self, slot: int) -> None:
+        """Count the slot whose frame was lost as missed, unless `slot` is the same one."""
+        self.missed += self._lost not in (None, slot)
+        self._lost = None

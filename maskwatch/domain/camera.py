@@ -31,9 +31,13 @@ class BlindReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """A camera's state, why, and since when (UTC). `reason` holds no secret."""
+    """A camera's state, why, and since when (UTC). `reason` holds no secret.
+
+    `overload`: how few of the due frames were analysed in the last minute, in words; "" if enough were.
+    """
 
     camera: str
     state: CameraState
     reason: str
     since: datetime
+    overload: str = ""

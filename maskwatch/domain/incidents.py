@@ -16,6 +16,7 @@ class IncidentKind(StrEnum):
 
     CAMERA_OFFLINE = "camera_offline"
     CAMERA_BLIND = "camera_blind"
+    OVERLOADED = "overloaded"
     QUARANTINE = "quarantine"
     BACKLOG = "backlog"
     DISK = "disk"

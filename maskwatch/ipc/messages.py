@@ -107,7 +107,8 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
 
     `leave_by` is seconds from now by which this state must be left (None: no limit). `frames` counts
     processed frames, `last_frame` is the capture time of the newest one, `attempt` the reconnect
-    attempt. The recorder sends LIVE, and its processed messages as frames.
+    attempt, `overload` that of `CameraStatus`. The recorder sends LIVE, and its processed messages as
+    frames.
     """
 
     state: CameraState
@@ -117,6 +118,7 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     frames: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
     last_frame: datetime | None
     attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+    overload: str = ""
 
     def __post_init__(self) -> None:
         check_time(self.since)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
@@ -27,6 +28,7 @@ _MAX_REASON = 300
 
 
 def _printable(text: str) -> str:
+    text = text[:_MAX_REASON]
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -49,7 +51,7 @@ class CameraStatusTable:
         camera = worker.kind.camera
         old = self._statuses.get(camera)
         new = self._status(worker, old)
-        if old is None or (old.state, old.reason) != (new.state, new.reason):
+        if old is None or replace(old, since=new.since) != new:
             self._statuses[camera] = new
             self._changed(new)
 
@@ -67,8 +69,8 @@ class CameraStatusTable:
             case Phase.STOPPING if old is not None:
                 return old
             case _ if heartbeat is not None:
-                reason = _printable(heartbeat.reason[:_MAX_REASON])
-                return CameraStatus(camera, heartbeat.state, reason, heartbeat.since)
+                reason, overload = _printable(heartbeat.reason), _printable(heartbeat.overload)
+                return CameraStatus(camera, heartbeat.state, reason, heartbeat.since, overload)
             case _ if worker.reason:
                 # Until the new worker's first heartbeat the camera counts as being reconnected.
                 return CameraStatus(camera, CameraState.BACKOFF, f"its process {worker.reason}", now)

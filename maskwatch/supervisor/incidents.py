@@ -104,6 +104,7 @@ def _troubles(
     return (
         (IncidentKind.CAMERA_OFFLINE, offline, config.offline_after),
         (IncidentKind.CAMERA_BLIND, state is CameraState.BLIND, config.blind_after),
+        (IncidentKind.OVERLOADED, enabled and bool(health.status.overload), 0.0),
         (IncidentKind.QUARANTINE, enabled and health.on_probation, 0.0),
         (IncidentKind.WORKER_MISBEHAVED, enabled and bool(health.misbehaviour), 0.0),
     )
@@ -112,4 +113,6 @@ def _troubles(
 def _reason(kind: IncidentKind, health: CameraHealth) -> str:
     if kind is IncidentKind.WORKER_MISBEHAVED:
         return f"its process {health.misbehaviour}"
+    if kind is IncidentKind.OVERLOADED:
+        return health.status.overload
     return health.status.reason

@@ -64,6 +64,7 @@ class Readiness:
         details = [f"{len(live)} of {len(enabled)} cameras live"]
         details += [self.fault] if self.fault else []
         details += [f"{s.camera}: {s.state}" for s in enabled if s not in live][:_MAX_NAMED]
+        details += [f"{s.camera}: overloaded: {s.overload}" for s in live if s.overload][:_MAX_NAMED]
         trouble = f": {recorder_trouble}" if recorder_trouble else ""
         details += [] if recorder_runs else [f"the recorder does not run{trouble}"]
         details += [f"waiting for {name}: {reason}" for name, reason in missing.items()]

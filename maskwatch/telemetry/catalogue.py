@@ -77,7 +77,9 @@ _CHANGE = _closed("change", ChangeKind)
 _INCIDENT = _closed("kind", IncidentKind)
 _PROCESS = _closed("process", Owner)
 
-FRAME_FATES = ("decoded", "sampled", "skipped", "damaged", "no_key", "late", "gated", "analysed")
+FRAME_FATES = (
+    "decoded", "sampled", "skipped", "damaged", "no_key", "late", "missed", "gated", "analysed",
+)  # fmt: skip
 READING_RESULTS = ("classified", *GateReason)
 DISCONNECT_REASONS = (
     "refused", "unreachable", "unauthorized", "login_method", "redirected", "not_found", "silent",
@@ -138,10 +140,15 @@ _WORKER, _RECORDER, _SUPERVISOR = map(_Declare, Owner)
 FRAMES = _WORKER.counter(
     "maskwatch_frames_total",
     "Frames by fate: decoded; sampled for analysis; skipped because a newer one was available; "
-    "damaged; no_key: before the first key picture; late and therefore not decoded; gated because "
-    "nothing moved; analysed.",
+    "damaged; no_key: before the first key picture; late and therefore not decoded; missed: due for "
+    "analysis, but late; gated because nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
+)
+ANALYSED_RATIO = _WORKER.gauge(
+    "maskwatch_camera_analysed_ratio",
+    "Share of the frames due in the last minute that were analysed, or skipped since nothing moved.",
+    _CAMERA,
 )
 DECODE_SECONDS = _WORKER.seconds(
     "maskwatch_decode_seconds", "Time to decode one packet.", _STEP, _CAMERA

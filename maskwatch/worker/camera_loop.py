@@ -140,7 +140,7 @@ class CameraLoop:
             self._process(frame)
         elif self._pipeline is not None:
             self._hand_over(self._pipeline.idle(self._clock.now(), self._clock.monotonic()))
-        self._reporter.report_source(source.status, self._attempt)
+        self._reporter.report_source(source.status, source.counts, self._attempt)
         self._serve(source)
         self._malloc_trim.trim_when_due()
 
@@ -149,7 +149,7 @@ class CameraLoop:
             self._pipeline = self._load_pipeline()
         self._hand_over(self._pipeline.process(frame))
         self._take_snapshot(self._pipeline, frame)
-        self._connection.status.frame_processed(frame.captured_at)
+        self._reporter.frame_processed(frame.captured_at)
         self._attempt = 0
 
     def _hand_over(self, result: FrameResult, timeout: float = _RECORD_TIMEOUT_S) -> None:

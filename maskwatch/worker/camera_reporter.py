@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from maskwatch.capture.reconnect import ConnectionStatus, ReconnectState
@@ -10,6 +11,7 @@ from maskwatch.clock import Clock
 from maskwatch.domain import CameraState
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
+from maskwatch.worker.overload import OverloadMonitor
 from maskwatch.worker.status_reporter import StatusReporter
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class CameraReporter:
         self._reporter = reporter
         self._clock = clock
         self._metrics_at = 0.0
+        self._overload = OverloadMonitor()
+        self._frames = 0
 
     def report_waiting(self, connection: ReconnectState) -> None:
         self._report(self._keeping_since(connection.status(self._clock.now())))
@@ -40,9 +44,21 @@ class CameraReporter:
         status = ConnectionStatus(CameraState.CONNECTING, reason, now, leave_by, 0.0, attempt)
         self._report(self._keeping_since(status))
 
-    def report_source(self, status: ConnectionStatus, earlier_failures: int) -> None:
+    def frame_processed(self, captured_at: datetime) -> None:
+        self._frames += 1
+        self._reporter.frame_processed(captured_at)
+
+    def report_source(
+        self, status: ConnectionStatus, counts: SourceCounts, earlier_failures: int
+    ) -> None:
         """Report the source's status, with the failures in a row from before this source was made."""
-        self._report(replace(status, attempt=status.attempt + earlier_failures))
+        lost = counts.skipped + counts.missed
+        self._overload.update(self._clock.monotonic(), self._frames, lost)
+        overload, reason = self._overload.text, status.reason
+        if overload and status.state is CameraState.LIVE:
+            reason = f"overloaded: {overload}"  # without a note: overload falsifies measured clocks
+        attempt = status.attempt + earlier_failures
+        self._report(replace(status, reason=reason, attempt=attempt, overload=overload))
 
     def count_disconnect(self, reason: str) -> None:
         self.meter.add(catalogue.DISCONNECTS, {**self._labels, "reason": reason})
@@ -70,6 +86,10 @@ class CameraReporter:
         self.meter.set(catalogue.BACKOFF_SECONDS, retry_in, self._labels)
 
     def _count_frames(self, counts: SourceCounts) -> None:
-        for fate in ("decoded", "damaged", "no_key", "sampled", "skipped", "late"):
+        for fate in ("decoded", "damaged", "no_key", "sampled", "skipped", "late", "missed"):
             self.meter.set(catalogue.FRAMES, getattr(counts, fate), {**self._labels, "fate": fate})
         self.meter.take(counts.decoding, self._labels)
+        if self._overload.share is None:
+            self.meter.drop(catalogue.ANALYSED_RATIO, self._labels)
+        else:
+            self.meter.set(catalogue.ANALYSED_RATIO, self._overload.share, self._labels)

@@ -89,6 +89,7 @@ class StatusReporter:
             frames=self._frames,
             last_frame=self._last_frame,
             attempt=status.attempt,
+            overload=status.overload,
         )
         self._channel.send(heartbeat, droppable=True)
 

@@ -62,6 +62,19 @@ def test_a_clock_that_jumps_back_does_not_stop_the_sampling() -> None:
     ]
 
 
+def test_a_slot_is_missed_only_if_each_of_its_frames_is_lost() -> None:
+    sampler = RateSampler(1.0, early=0.0)
+    assert sampler.is_due(0.0)
+    for at in (0.5, 1.1, 1.9, 2.0):  # in slot 0, which is sampled, 1, 1 and 2
+        sampler.lose(at)
+    assert sampler.missed == 1
+    assert sampler.is_due(2.5), "the loss of an earlier frame does not use up its slot"
+    assert sampler.missed == 1
+    sampler.lose(3.0)
+    assert sampler.is_due(4.0)
+    assert sampler.missed == 2
+
+
 # -- mailbox -----------------------------------------------------------------------------------
 
 

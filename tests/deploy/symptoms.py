@@ -248,6 +248,7 @@ ALERTS: dict[str, Symptom] = {
     "MaskwatchCameraOffline": _appears(F.GONE, camera="gone"),
     "MaskwatchCameraBlind": _appears(F.BLACK, camera="black"),
     "MaskwatchCameraQuarantined": _appears(F.LOOPING, camera="looping"),
+    "MaskwatchCameraOverloaded": _appears(F.SLOW, camera="slow"),
     "MaskwatchNothingProcessed": _appears(F.STUCK, camera="stuck"),
     "MaskwatchCrashLoop": _appears(F.LOOPING, camera="looping"),
     "MaskwatchConfigRefused": _appears(F.BAD_FILE),

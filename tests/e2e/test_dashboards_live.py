@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -33,6 +32,7 @@ from tests.fakes.clips import make_clip
 from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.quick_daemon import ROOT, QuickDaemon, SmallDiskDaemon
+from tests.fakes.starvation import starved
 from tests.fakes.waiting import wait_until
 from tests.fakes.watching import Watcher
 from tests.fakes.web_peer import WebPeer
@@ -94,27 +94,6 @@ def rewrite(daemon: Daemon, old: str, new: str) -> None:
 
 
 # --- cameras ------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def starved(pid: int, stopped: float) -> Iterator[None]:
-    """Let a process run for 20 ms only after every `stopped` seconds."""
-    over = threading.Event()
-
-    def starve() -> None:
-        while not over.is_set():
-            os.kill(pid, signal.SIGSTOP)
-            time.sleep(stopped)
-            os.kill(pid, signal.SIGCONT)
-            time.sleep(0.02)
-
-    thread = threading.Thread(target=starve, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

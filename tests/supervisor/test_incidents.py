@@ -82,6 +82,19 @@ def test_a_blind_camera_is_not_offline() -> None:
     assert harness.kinds == [(IncidentKind.CAMERA_BLIND, 1, False)]
 
 
+def test_an_overloaded_camera_is_an_incident_with_its_figures_in_any_connected_state() -> None:
+    changes: list[Incident] = []
+    tracker = IncidentTracker(changes.append)
+    for state in (CameraState.LIVE, CameraState.BLIND, CameraState.STALLED, CameraState.LIVE):
+        status = CameraStatus("hall", state, "why", NOON, "19 of 185 frames were analysed")
+        tracker.update([CameraHealth(status, on_probation=False)], CONFIG, 1.0, NOON)
+    (opened,) = changes
+    assert (opened.kind, opened.reason) == (IncidentKind.OVERLOADED, "19 of 185 frames were analysed")
+    status = CameraStatus("hall", CameraState.LIVE, "why", NOON)
+    tracker.update([CameraHealth(status, on_probation=False)], CONFIG, 1.0, NOON)
+    assert changes[-1].ended is not None
+
+
 def test_quarantine_is_an_incident_immediately_and_instead_of_offline() -> None:
     harness = Harness()
     harness.hold(1, CameraState.QUARANTINED, on_probation=True)

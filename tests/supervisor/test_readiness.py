@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def test_ready_means_watching_and_recording(
     status = readiness.update(statuses(*states), recorder_runs=recording, all_started=started)
     assert (status.ok, status.detail) == (ok, detail)
     assert readiness.ready() == status
+
+
+def test_an_overloaded_camera_is_named_and_the_daemon_is_ready() -> None:
+    camera = replace(statuses(CameraState.LIVE)[0], overload="19 of 185 frames were analysed")
+    status = Readiness(ManualClock()).update([camera], recorder_runs=True, all_started=True)
+    assert status.ok
+    assert status.detail == "1 of 1 cameras live; c0: overloaded: 19 of 185 frames were analysed"
 
 
 def test_a_recorder_that_cannot_store_is_not_ready_and_named() -> None:
