@@ -63,7 +63,8 @@ def main(python: str) -> int:
         broker.start()
         camera = CameraConfig(name=CAMERA, url=SecretUrl("rtsp://x/1"))
         mqtt = MqttConfig(port=broker.port, home_assistant=True, send_pictures=True, commands=True)
-        sink = MqttSink(Config(node="gate 1", cameras=(camera,), mqtt=mqtt))
+        config = Config(node="gate 1", cameras=(camera,), mqtt=mqtt, data_dir=folder)
+        sink = MqttSink(config)
         recorder.cameras = [status(CAMERA)]
         recorder.occupancy = {CAMERA: minute(CAMERA)}
         recorder.start(sink)

@@ -18,10 +18,12 @@ from tests.fakes.web_peer import WebPeer
 MakeSink = Callable[..., MqttSink]
 
 
-def config(mqtt: MqttConfig, node: str = "gate 1", cameras: Sequence[str] = ("door",)) -> Config:
+def config(
+    mqtt: MqttConfig, data_dir: Path, node: str = "gate 1", cameras: Sequence[str] = ("door",)
+) -> Config:
     """Return the configuration of a node with these cameras."""
     watched = tuple(CameraConfig(name=name, url=SecretUrl("rtsp://x/1")) for name in cameras)
-    return Config(node=node, cameras=watched, mqtt=mqtt)
+    return Config(node=node, cameras=watched, mqtt=mqtt, data_dir=str(data_dir))
 
 
 @pytest.fixture
@@ -54,8 +56,11 @@ def version(request: pytest.FixtureRequest) -> MqttVersion:
 
 
 @pytest.fixture
-def make_sink() -> Iterator[MakeSink]:
-    """Create sinks that are stopped when the test ends."""
+def make_sink(tmp_path: Path) -> Iterator[MakeSink]:
+    """Create sinks that are stopped when the test ends.
+
+    Each has a data directory of its own, as one of another machine, unless `data_dir` is given.
+    """
     made: list[MqttSink] = []
 
     def make(
@@ -64,10 +69,15 @@ def make_sink() -> Iterator[MakeSink]:
         node: str = "gate 1",
         cameras: Sequence[str] = ("door",),
         max_wait: float = 0.2,
+        data_dir: Path | None = None,
         **options: object,
     ) -> MqttSink:
         mqtt = MqttConfig(port=port, **options)
-        sink = MqttSink(config(mqtt, node, cameras), backoff=Backoff(first=max_wait, cap=max_wait))
+        directory = data_dir or tmp_path / f"data-{len(made)}"
+        directory.mkdir(exist_ok=True)
+        sink = MqttSink(
+            config(mqtt, directory, node, cameras), backoff=Backoff(first=max_wait, cap=max_wait)
+        )
         made.append(sink)
         return sink
 

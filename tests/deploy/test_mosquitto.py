@@ -60,7 +60,8 @@ def test_a_node_publishes_alerts_with_the_rights_it_is_given(broker: Mosquitto) 
         commands=True,
     )
     camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
-    sink, recorder = MqttSink(Config(node="gate", cameras=(camera,), mqtt=mqtt)), FakeRecorder()
+    config = Config(node="gate", cameras=(camera,), mqtt=mqtt, data_dir=str(broker.directory))
+    sink, recorder = MqttSink(config), FakeRecorder()
     viewer, home = listen(broker, "viewer"), listen(broker, "homeassistant")
     recorder.start(sink)
     assert recorder.status(recorder.send(sink, change(1))) is DeliveryStatus.ACCEPTED

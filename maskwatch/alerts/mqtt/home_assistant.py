@@ -61,6 +61,11 @@ class HomeAssistant:
         levels = topic.removeprefix(f"{self._prefix}/").split("/")
         return topic.startswith(f"{self._prefix}/") and levels[1:2] == [self._node]
 
+    @property
+    def topics(self) -> frozenset[str]:
+        """Every discovery topic of this configuration."""
+        return frozenset(message.topic for message in self.messages())
+
     def messages(self) -> list[Message]:
         messages = [self._message(entity, "", self._node_device()) for entity in self._node_entities()]
         for camera in self._config.cameras:

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from maskwatch.alerts.mqtt import payloads
-from maskwatch.alerts.mqtt.payloads import VERSION, CommandResultPayload, PicturePayload
+from maskwatch.alerts.mqtt.payloads import (
+    VERSION,
+    CommandResultPayload,
+    OwnerPayload,
+    PicturePayload,
+)
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.sink import CameraSnapshot, StateSnapshot
 from maskwatch.domain import CameraStatus, Change, ChangeKind, Incident, OccupancyMinute, Snooze
@@ -26,6 +31,9 @@ class MessageBuilder:
 
     def availability(self, payload: bytes) -> Message:
         return self.message(Topic.STATUS, payload)
+
+    def owner(self, payload: OwnerPayload) -> Message:
+        return self.message(Topic.OWNER, payloads.encode(payload))
 
     def camera_state(self, status: CameraStatus) -> Message:
         payload = payloads.CameraStatePayload(

@@ -56,6 +56,16 @@ class PicturePayload(_Payload, frozen=True, kw_only=True):
     sha256: Annotated[str | None, Meta(description="Of the published bytes.")]
 
 
+class OwnerPayload(_Payload, frozen=True, kw_only=True):
+    """Which daemon publishes under this node."""
+
+    version: Version
+    node: Node
+    host: Annotated[str, Meta(max_length=255, description="Name of the daemon's machine.")]
+    instance: Annotated[str, Meta(max_length=64, description="Random id of this run.")]
+    running: Annotated[bool, Meta(description="False after an orderly end.")]
+
+
 class CameraStatePayload(_CameraPayload, frozen=True, kw_only=True):
     """A camera's state, its reason, and since when it lasts."""
 
@@ -206,6 +216,7 @@ class CommandResultPayload(_Payload, frozen=True, kw_only=True):
 
 # Name of the schema -> its payload.
 PAYLOADS: dict[str, type[_Payload]] = {
+    "owner": OwnerPayload,
     "camera-state": CameraStatePayload,
     "snooze": SnoozePayload,
     "violation": ViolationPayload,

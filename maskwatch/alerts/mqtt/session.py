@@ -26,6 +26,7 @@ from maskwatch.alerts.mqtt.connection import (
 )
 from maskwatch.alerts.mqtt.messages import OFFLINE, MessageBuilder
 from maskwatch.alerts.mqtt.payloads import PicturePayload
+from maskwatch.alerts.mqtt.published import PublishedTopics
 from maskwatch.alerts.mqtt.topics import Message, Topic
 from maskwatch.alerts.sink import Delivery, DeliveryOutcome, DeliveryStatus, Report
 from maskwatch.config.schema import MqttConfig
@@ -54,6 +55,15 @@ class RetainedTopics:
     def __contains__(self, topic: str) -> bool:
         """Return whether the topic was published, or waits to be."""
         return topic in self._published or topic in self._waiting
+
+    @property
+    def waiting(self) -> list[str]:
+        """The topics that wait to be published with a payload."""
+        return [topic for topic, message in self._waiting.items() if message.payload]
+
+    def is_cleared(self, topic: str) -> bool:
+        """Return whether the newest publication of a topic has cleared it."""
+        return topic not in self._waiting and self._published.get(topic) == b""
 
     def put(self, *messages: Message) -> None:
         """Publish each message soon, unless its topic has this payload already."""
@@ -131,12 +141,14 @@ class MqttSession:
         connection: MqttConnection,
         config: MqttConfig,
         builder: MessageBuilder,
+        published: PublishedTopics,
         report: Report,
     ) -> None:
         self.retained = RetainedTopics()
         self._connection = connection
         self._config = config
         self._builder = builder
+        self._published = published
         self._report = report
         self._answers: deque[Message] = deque(maxlen=100)
         self._waiting: deque[Delivery] = deque()
@@ -201,11 +213,11 @@ class MqttSession:
         """Whether nothing waits to be published or acknowledged."""
         return not (self._waiting or self._answers or self.retained or self._in_flight)
 
-    def close(self, deadline: float) -> None:
-        """Wait for what is in flight, publish that the node goes offline, and disconnect."""
+    def close(self, last: Message, deadline: float) -> None:
+        """Wait for what is in flight, publish `last` and that the node goes offline, and disconnect."""
         while self._without_outcome and time.monotonic() < deadline:
             self.poll(deadline - time.monotonic())
-        self.retained.put(self._builder.availability(OFFLINE))
+        self.retained.put(last, self._builder.availability(OFFLINE))
         while not self.idle and time.monotonic() < deadline:
             self.poll(deadline - time.monotonic())
         self._connection.close()
@@ -224,6 +236,8 @@ class MqttSession:
         refusal = event.refusal
         if refusal:
             self._warn(f"refuses {publication.topic}: {refusal}")
+        elif self.retained.is_cleared(publication.topic):
+            self._published.forget(publication.topic)
         if publication.delivery is not None:
             refused = DeliveryStatus.FAILED if event.transient else DeliveryStatus.REFUSED
             status = DeliveryStatus.ACCEPTED if not refusal else refused
@@ -248,6 +262,8 @@ class MqttSession:
         """
         while self._waiting and self._has_room(deliveries=True):
             self._publish_delivery(self._waiting.popleft())
+        if waiting := self.retained.waiting:
+            self._published.add(waiting)
         while self._has_room(deliveries=False) and (message := self.retained.take()) is not None:
             self._publish(message)
         while self._answers and self._has_room(deliveries=False):

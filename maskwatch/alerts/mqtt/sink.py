@@ -12,9 +12,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
 
 from maskwatch.alerts.mqtt.connection import MqttConnection
 from maskwatch.alerts.mqtt.messages import OFFLINE, MessageBuilder
+from maskwatch.alerts.mqtt.owner import Ownership
+from maskwatch.alerts.mqtt.published import FILE_NAME, PublishedTopics
 from maskwatch.alerts.mqtt.session import MqttSession
 from maskwatch.alerts.mqtt.state import StatePublisher
 from maskwatch.alerts.mqtt.topics import Topics, encode_level
@@ -27,6 +31,7 @@ from maskwatch.alerts.sink import (
     StateUpdate,
 )
 from maskwatch.backoff import Backoff, RetryTimer
+from maskwatch.config.addresses import bracketed
 from maskwatch.config.partial import MQTT_SINK
 from maskwatch.config.schema import Config
 from maskwatch.errors import MaskwatchError
@@ -60,6 +65,7 @@ class MqttSink:
         self._config = config
         self._builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self._retry = RetryTimer(backoff)
+        self._settled_after = 2 * backoff.cap
         self._jobs: deque[_Job] = deque()
         self._wakeup = Wakeup()
         self._stop_at: float | None = None
@@ -81,7 +87,17 @@ class MqttSink:
         run_command: Callable[[Command], None],
     ) -> None:
         self._report = report
-        state = StatePublisher(self._config, self._builder, current_state, run_command)
+        mqtt = self._config.mqtt
+        self._published = PublishedTopics(
+            Path(self._config.data_dir) / FILE_NAME,
+            f"{bracketed(mqtt.host)}:{mqtt.port}",
+            self._builder.topics.root,
+            uuid4().hex,
+        )
+        ownership = Ownership(self._builder, self._published, self._settled_after)
+        state = StatePublisher(
+            self._config, self._builder, self._published, ownership, current_state, run_command
+        )
         self._thread = threading.Thread(target=self._run, args=(state,), name="mqtt", daemon=True)
         self._thread.start()
 
@@ -126,7 +142,10 @@ class MqttSink:
         connection = MqttConnection(self._config.mqtt, client_id, will)
         try:
             connection.open(self._config.mqtt.ack_timeout)
-            session = MqttSession(connection, self._config.mqtt, self._builder, self._report)
+            session = MqttSession(
+                connection, self._config.mqtt, self._builder, self._published, self._report
+            )
+            state.begin()
             session.begin(state.subscriptions)
             state.publish_all(session)
             self._last_error = ""
@@ -156,7 +175,7 @@ class MqttSink:
             state.run_due(session)
             self._wakeup.clear()
         self._process_jobs(session, state)
-        session.close(self._stop_at)
+        session.close(state.last_message, self._stop_at)
 
     def _process_jobs(self, session: MqttSession, state: StatePublisher) -> None:
         while self._jobs:

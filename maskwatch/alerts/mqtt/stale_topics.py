@@ -44,6 +44,17 @@ class StaleTopics:
         parsed = (self._topics.parse(kind, topic) for kind in _CAMERA_TOPICS)
         return any(names is not None and not self._is_configured(names) for names in parsed)
 
+    def is_in_use(self, topic: str) -> bool:
+        """Return whether this configuration publishes to a topic that an earlier one published to."""
+        if self._home is not None and topic in self._home.topics:
+            return True
+        retained = (kind for kind in Topic if kind.value.retained)
+        parsed = (self._topics.parse(kind, topic) for kind in retained)
+        return any(
+            names is not None and ("camera" not in names or self._is_configured(names))
+            for names in parsed
+        )
+
     def _is_configured(self, names: dict[str, str]) -> bool:
         zones = self._zones.get(names["camera"])
         return zones is not None and ("zone" not in names or names["zone"] in zones)

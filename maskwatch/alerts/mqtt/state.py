@@ -6,12 +6,14 @@ It outlives connections: each session publishes it again. All calls come from on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from maskwatch.alerts.mqtt.commands import MqttCommandHandler
 from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.home_assistant import HomeAssistant
 from maskwatch.alerts.mqtt.messages import ONLINE, MessageBuilder
+from maskwatch.alerts.mqtt.owner import Ownership
+from maskwatch.alerts.mqtt.published import PublishedTopics
 from maskwatch.alerts.mqtt.session import MqttSession
 from maskwatch.alerts.mqtt.stale_topics import StaleTopics
 from maskwatch.alerts.mqtt.topics import Message, Topic
@@ -36,11 +38,15 @@ class StatePublisher:
         self,
         config: Config,
         builder: MessageBuilder,
+        published: PublishedTopics,
+        ownership: Ownership,
         current_state: Callable[[], StateSnapshot],
         run_command: Callable[[Command], None],
     ) -> None:
         home = HomeAssistant(config) if config.mqtt.home_assistant else None
         self._builder = builder
+        self._published = published
+        self._ownership = ownership
         self._current_state = current_state
         self._run_command = run_command
         self._cameras = tuple(camera.name for camera in config.cameras)
@@ -54,16 +60,29 @@ class StatePublisher:
         self._refreshed_at = 0.0
         self._refresh_at: float | None = None
         self._stale_check_until: float | None = None
+        self._leftovers: set[str] = set()
+        self._cleared_roots: set[str] = set()
 
     @property
     def subscriptions(self) -> list[str]:
         topics = self._builder.topics
-        filters = self._stale.filters
+        filters = [*self._ownership.filters, *self._stale.filters]
         if self._commands is not None:
             filters += [topics.filter(topic) for topic in (Topic.CAMERA_COMMAND, Topic.NODE_COMMAND)]
         if self._home is not None:
             filters.append(self._home.birth_topic)
         return filters
+
+    @property
+    def last_message(self) -> Message:
+        """What an orderly end publishes: this daemon no longer runs."""
+        return self._ownership.message(running=False)
+
+    def begin(self) -> None:
+        """Begin with a new session: what earlier ones left over is looked for again."""
+        self._ownership.begin()
+        self._leftovers.clear()
+        self._cleared_roots.clear()
 
     def publish_all(self, session: MqttSession) -> None:
         """Publish all state again, changed or not; that the node is online comes last."""
@@ -71,6 +90,7 @@ class StatePublisher:
         for minute in state.occupancy.values():
             self._minutes.setdefault((minute.camera, minute.zone), minute)
         retained.forget_published()
+        retained.put(self._ownership.message(running=True))
         if self._home is not None:
             retained.put(*self._home.messages())
         retained.put(*map(builder.camera_state, state.cameras))
@@ -125,6 +145,7 @@ class StatePublisher:
         if self._refresh_at is not None and now >= self._refresh_at:
             self._publish_lists(session, self._current_state())
         self._clear_expired_snapshots(session, now)
+        self._clear_leftovers(session, now)
         if self._stale_check_until is not None and now >= self._stale_check_until:
             self._stale_check_until = None
             session.unsubscribe(self._stale.filters)
@@ -143,10 +164,12 @@ class StatePublisher:
                 self._run_command(command)
             elif command is not None:
                 session.answer(command)
+        elif self._ownership.handles(message):
+            self._ownership.see(message, time.monotonic())
         elif self._home is not None and self._home.is_birth(message.topic, message.payload):
             self.publish_all(session)
         elif self._is_stale(session, message):
-            session.retained.put(_cleared(message.topic))
+            self._leftovers.add(message.topic)
 
     def _is_stale(self, session: MqttSession, message: Received) -> bool:
         if not message.retained or not message.payload or message.topic in session.retained:
@@ -167,6 +190,25 @@ class StatePublisher:
         snoozes = {name: Snooze(name) for name in self._cameras}
         snoozes |= {snooze.camera: snooze for snooze in state.snoozes if snooze.camera in snoozes}
         session.retained.put(*map(self._builder.snooze, snoozes.values()))
+
+    def _clear_leftovers(self, session: MqttSession, now: float) -> None:
+        """Clear what earlier configurations published and this one does not."""
+        roots = set(self._ownership.earlier_roots)
+        if self._ownership.may_clear(now):
+            roots.add(self._published.root)
+            leftovers, self._leftovers = self._leftovers, set()
+            self._clear(session, leftovers)
+        for root in roots - self._cleared_roots:
+            known = self._published.topics(root)
+            self._clear(session, {topic for topic in known if not self._stale.is_in_use(topic)})
+        self._cleared_roots |= roots
+        self._published.save()
+
+    def _clear(self, session: MqttSession, topics: Iterable[str]) -> None:
+        """Clear topics that this session has not published; the owner of a root comes last."""
+        in_order = sorted(topics, key=lambda topic: (topic.endswith("/owner"), topic))
+        unpublished = [topic for topic in in_order if topic not in session.retained]
+        session.retained.put(*map(_cleared, unpublished))
 
     def _clear_expired_snapshots(self, session: MqttSession, now: float) -> None:
         """Clear pictures that are a day old; a 3.1.1 broker would keep them without limit."""

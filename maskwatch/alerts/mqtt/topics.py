@@ -50,6 +50,12 @@ class Topic(Enum):
         content=CONTENT_TEXT,
         retained=True,
     )
+    OWNER = TopicSpec(
+        "owner",
+        "Which host publishes under this node, so that two daemons of one name notice each other.",
+        schema="owner",
+        retained=True,
+    )
     CANARY = TopicSpec(
         "canary",
         "For maskwatch itself: at each connect it must receive back what it publishes here.",

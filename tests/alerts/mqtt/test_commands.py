@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from maskwatch.alerts.mqtt.commands import MqttCommandHandler
 from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.owner import Ownership
 from maskwatch.alerts.mqtt.payloads import CommandResultPayload
+from maskwatch.alerts.mqtt.published import PublishedTopics
 from maskwatch.alerts.mqtt.state import StatePublisher
 from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.sink import StateSnapshot
@@ -219,11 +222,15 @@ class FakeSession:
         self.answers.append(message)
 
 
-def test_a_result_that_arrives_between_sessions_is_published_by_the_next() -> None:
+def test_a_result_that_arrives_between_sessions_is_published_by_the_next(tmp_path: Path) -> None:
     commands, lost, next_session = list[Command](), FakeSession(), FakeSession()
+    builder = MessageBuilder(TOPICS, "gate 1")
+    published = PublishedTopics(tmp_path / "topics", "broker:1883", TOPICS.root, "1")
     publisher = StatePublisher(
         Config(node="gate 1", cameras=(), mqtt=MqttConfig(commands=True)),
-        MessageBuilder(TOPICS, "gate 1"),
+        builder,
+        published,
+        Ownership(builder, published, 1.0),
         lambda: StateSnapshot((), (), (), {}),
         commands.append,
     )

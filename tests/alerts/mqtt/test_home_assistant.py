@@ -154,7 +154,7 @@ def test_retained_topics_of_another_node_are_kept(
     recorder.start(sink)
     wait_until(lambda: "maskwatch/gate%201/status" in broker.retained())
     left = [topic for topic in broker.retained() if "gate%202" in topic or "gate_2" in topic]
-    assert len(left) == 6 + 8
+    assert len(left) == 7 + 8
 
 
 def test_a_configured_prefix_is_used() -> None:

@@ -89,6 +89,7 @@ def test_every_retained_topic_is_published_again_to_an_empty_broker(
     late.close()
     assert set(received) == {
         f"{ROOT}/status",
+        f"{ROOT}/owner",
         f"{ROOT}/open_incidents",
         *(
             f"{ROOT}/camera/{c}/{t}"
