@@ -161,7 +161,8 @@ def need_training() -> None:
 @click.option(
     "--weights",
     default="",
-    help="ImageNet weights (.h5 without top), a .keras file, or none.  [default: Keras's own]",
+    help="ImageNet weights (.h5 without top), a .keras file, a model's manifest, the id of a shipped "
+    "model (masks-112), or none.  [default: Keras's ImageNet weights]",
 )
 @click.option("--teacher", default="", help=".keras file of a run to learn from (distillation).")
 def train(  # noqa: PLR0913 - one parameter per option
@@ -205,6 +206,7 @@ def train(  # noqa: PLR0913 - one parameter per option
       maskwatch train --data faces --scenes hall/annotations.json --hold-out hall
       maskwatch train --data faces --out runs/hall --name hall-2026 --licence CC-BY-4.0
       maskwatch train --data faces --recipe paper --out runs/paper
+      maskwatch train --data faces --weights masks-112 --rate 0.0003 --out runs/hall
       maskwatch train --resume runs/cctv-112
     """
     if resume is None and not data and not scenes:

@@ -19,10 +19,13 @@ from maskwatch.lab.training.history import Epoch, read_history, write_history
 from maskwatch.lab.training.network import build, load_model, predict, scaled
 from maskwatch.lab.training.sampler import Batch, Sampler, prefetch
 from maskwatch.lab.training.settings import Settings
+from maskwatch.lab.training.stages import Stage
+from maskwatch.lab.training.tflite_weights import fit_normalizations, manifest_of
 
 _SMOOTHING: Final = 0.03
 _TEACHER_SHARE: Final = 0.6
 _STATE: Final = "state.keras"
+_STATISTICS_CROPS: Final = 512
 
 Array = npt.NDArray[np.float32]
 
@@ -60,14 +63,20 @@ def fit(
     *,
     classes: int,
     steps: int,
-    on_progress: Callable[[Progress | Epoch], None],
+    on_progress: Callable[[Progress | Epoch | Stage], None],
 ) -> keras.Model:
     """Start or resume the run in folder `run`, and return its model.
 
     The state is saved after every epoch; a stopped run loses at most its last epoch.
     """
     history = read_history(run)
-    model = load_model(run / _STATE, to_train=True) if history else _compiled(settings, classes, steps)
+    if history:
+        model = load_model(run / _STATE, to_train=True)
+    else:
+        model = _compiled(settings, classes, steps)
+        if manifest_of(settings.weights) is not None:
+            on_progress(Stage("measuring the statistics of the batch normalizations"))
+            _fit_normalizations(model, sampler, settings.batch)
     teacher = _teacher(Path(settings.teacher), model) if settings.teacher else None
     for epoch in range(len(history) + 1, settings.epochs + 1):
         began = time.monotonic()
@@ -79,6 +88,11 @@ def fit(
         _save(run, model, history)
         on_progress(finished)
     return model
+
+
+def _fit_normalizations(model: Any, sampler: Sampler, batch: int) -> None:
+    batches = [sampler.batch(number).images for number in range(-(-_STATISTICS_CROPS // batch))]
+    fit_normalizations(model, scaled(np.concatenate(batches)))
 
 
 def _compiled(settings: Settings, classes: int, steps: int) -> keras.Model:
@@ -125,7 +139,7 @@ def _teacher(path: Path, model: keras.Model) -> keras.Model:
 
 def _epoch(
     model: Any, teacher: Any, sampler: Sampler, epoch: int, epochs: int, steps: int,
-    on_progress: Callable[[Progress | Epoch], None],
+    on_progress: Callable[[Progress | Epoch | Stage], None],
 ) -> tuple[float, float]:  # fmt: skip
     """Train one epoch; return its mean loss and accuracy."""
     _seed_dropout(model, epoch)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from maskwatch.errors import WeightsError
 from maskwatch.lab.training.settings import Settings
+from maskwatch.lab.training.tflite_weights import manifest_of, read_tflite, set_backbone, set_head
 
 _MOMENTUM: Final = 0.97
 _KERAS_WIDTHS: Final = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
@@ -25,14 +26,19 @@ def scaled(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def backbone(size: int, width: float, weights: str) -> keras.Model:
     """Return MobileNetV2 without its top.
 
-    `weights` is a file of ImageNet weights without the top, "none", or "" for those that Keras
-    downloads (for a size without weights, those of 224 px). Raises WeightsError.
+    `weights` is a file of ImageNet weights without the top, a model's manifest, the id of a shipped
+    model, "none", or "" for those that Keras downloads (for a size without weights, those of 224 px).
+    Raises ManifestError or WeightsError.
     """
     shape = (size, size, 3)
+    manifest = manifest_of(weights)
+    tflite = None if manifest is None else read_tflite(manifest)
     try:
         if weights:
             base = keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights=None)
-            if weights != "none":
+            if tflite is not None:
+                set_backbone(base, tflite)
+            elif weights != "none":
                 base.load_weights(weights)
             return base
         return keras.applications.MobileNetV2(shape, alpha=width, include_top=False, weights="imagenet")
@@ -40,7 +46,8 @@ def backbone(size: int, width: float, weights: str) -> keras.Model:
         widths = ", ".join(map(str, _KERAS_WIDTHS))
         raise WeightsError(
             f"no weights for MobileNetV2 of width {width:g} from {weights or 'Keras'}: {error}; "
-            f"use --weights FILE (.h5 without the top, of this width) or none; Keras has {widths}"
+            f"use --weights FILE (.h5 without the top, of this width; or a manifest) or none; "
+            f"Keras has {widths}"
         ) from error
 
 
@@ -65,7 +72,12 @@ def build(settings: Settings, classes: int) -> keras.Model:
         x = keras.layers.Dropout(0.5)(x)
     else:
         x = keras.layers.Dropout(0.2)(x)
-    return keras.Model(inputs, keras.layers.Dense(classes, name="logits")(x))
+    logits = keras.layers.Dense(classes, name="logits")
+    model = keras.Model(inputs, logits(x))
+    manifest = manifest_of(settings.weights)
+    if manifest is not None and settings.recipe != "paper":
+        set_head(logits, read_tflite(manifest))
+    return model
 
 
 def _freeze(base: keras.Model, blocks: int) -> None:

@@ -28,6 +28,7 @@ from maskwatch.lab.training.report import EvaluatedSet, write_report
 from maskwatch.lab.training.sampler import Batch, Sampler
 from maskwatch.lab.training.settings import Settings, read_settings, with_name, write_settings
 from maskwatch.lab.training.stages import OnStage, Stage, in_parts
+from maskwatch.lab.training.tflite_weights import manifest_of
 from maskwatch.vision.interpreter import Interpreter
 from maskwatch.vision.manifest import (
     LABELS,
@@ -190,7 +191,7 @@ def _export(
         format=1,
         id=name,
         created=datetime.now(UTC).replace(microsecond=0),
-        description=f"MobileNetV2 {settings.width:g}, {settings.size} px, {settings.recipe}, int8",
+        description=_description(settings),
         licence=settings.licence,
         file=f"{name}.tflite",
         sha256=hashlib.sha256(int8).hexdigest(),
@@ -217,6 +218,12 @@ def _export(
     )
     write_manifest(run / f"{name}.json", manifest)
     return manifest
+
+
+def _description(settings: Settings) -> str:
+    text = f"MobileNetV2 {settings.width:g}, {settings.size} px, {settings.recipe}, int8"
+    start = manifest_of(settings.weights)
+    return text if start is None else f"{text}, continued from {start.stem}"
 
 
 def _evaluated_sets(

@@ -45,8 +45,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         seed: of every random choice.
         lean: bias in nats added to the calibrated logit of "no mask", chosen on a held-out source.
         validation: share of the pictures for validation, in whole groups.
-        weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, "none",
-            or "" for those that Keras downloads.
+        weights: ImageNet weights (.h5 without the top), a `.keras` file of an earlier run, a
+            model's manifest, the id of a shipped model, "none", or "" for those that Keras downloads.
         teacher: `.keras` file of a run whose outputs are mixed into the targets, or "".
         name: id of the model; "" in the folders of versions that had no such setting.
         licence: of the model.
