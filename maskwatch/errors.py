@@ -12,6 +12,7 @@
     │   ├── StoreBusyError              4   another program holds the database for too long
     │   ├── StoreDamagedError           4   the file is not a sound database
     │   │   └── StoreDisplacedError     4   the open database's files were removed or replaced
+    │   ├── AccessDeniedError           4   a file or directory has the wrong owner or mode
     │   └── DiskFullError               4   no space is left for what must be written
     ├── ModelError                      7   a model or its weights
     │   ├── ManifestError               7   the manifest is wrong, or the model does not match it
@@ -125,6 +126,10 @@ class StoreDisplacedError(StoreDamagedError):
 
 class DiskFullError(StoreError):
     """No space is left for what must be written."""
+
+
+class AccessDeniedError(StoreError):
+    """A file or directory that the daemon needs has the wrong owner or mode, or is of the wrong type."""
 
 
 class ModelError(MaskwatchError):

@@ -36,6 +36,7 @@ def serve(
     Raises:
         StoreLockedError: another daemon uses the directory.
         StoreTooNewError: a newer version has written the database.
+        AccessDeniedError: this user may not use the directory, or something in it.
         StoreError: the directory cannot be used for a database.
         TemporaryError: the directory or the database cannot be used now.
     """

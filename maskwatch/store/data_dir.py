@@ -13,8 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from maskwatch.access import creation_remedy, require_directory, require_file
 from maskwatch.errors import StoreError, StoreLockedError
 from maskwatch.files import fsync_ancestors, fsync_directory
+from maskwatch.store.pictures import day_folders, stored_in
+from maskwatch.store.wal import wal_and_shm
 
 # statfs(2) magic numbers of file systems on which SQLite's locks or fsync cannot be trusted.
 _NETWORK_TYPES = {
@@ -94,8 +97,10 @@ class DataDir:
         A killed run may have created them, and the folder of a day, without a sync.
 
         Raises:
+            AccessDeniedError: this user may not use the directory, or something in it.
             StoreError: it cannot be created or written, or is on a network file system.
         """
+        self.require_access()
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.pictures.mkdir(mode=0o700, exist_ok=True)
@@ -103,20 +108,35 @@ class DataDir:
             fsync_directory(self.path)
             fsync_directory(self.pictures)
         except OSError as error:
+            remedy = f": {creation_remedy(self.path)}" if error.errno == errno.EACCES else ""
             raise StoreError(
-                f"cannot create the data directory {self.path}: {error.strerror}"
+                f"cannot create the data directory {self.path}: {error.strerror}{remedy}"
             ) from error
-        if not os.access(self.path, os.W_OK | os.X_OK):
-            denied = PermissionError(errno.EACCES, "permission denied")
-            raise StoreError(
-                f"cannot write to the data directory {self.path}: permission denied"
-            ) from denied
         network_type = (file_system or file_system_type)(self.path)
         if network_type:
             raise StoreError(
                 f"the data directory {self.path} is on a network file system ({network_type}), where "
                 "SQLite can lose data: set data_dir to a local disk"
             )
+
+    def require_access(self) -> None:
+        """Raise AccessDeniedError unless this user may use everything that exists here and is needed."""
+        require_directory(self.path)
+        own = [self.lock, self.reserve, *self.spare_files, self.needs_check]
+        for database in (self.database, self.repaired, self.partial_repair):
+            own += [database, *wal_and_shm(database)]
+        for file in own:
+            require_file(file, self.path)
+        require_directory(self.pictures, self.path)
+        if self.pictures.exists():
+            self._require_access_to_pictures()
+
+    def _require_access_to_pictures(self) -> None:
+        for day in day_folders(self.pictures):
+            require_directory(day, self.path)
+            for entry in stored_in(day):
+                if not os.access(entry.path, os.R_OK, effective_ids=True):
+                    require_file(Path(entry.path), self.path, write=False)
 
 
 def file_system_type(path: Path) -> str:

@@ -17,9 +17,17 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from maskwatch.errors import DiskFullError, StoreBusyError, StoreDamagedError, StoreError
+from maskwatch.access import explain
+from maskwatch.errors import (
+    AccessDeniedError,
+    DiskFullError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreError,
+)
 from maskwatch.store import checksums
 from maskwatch.store.space import NO_SPACE, find_shortage, shortage
+from maskwatch.store.wal import wal_and_shm
 
 APPLICATION_ID = 0x6D736B77  # "mskw": identifies the file in its header
 
@@ -29,6 +37,9 @@ _PAGE_CACHE = 512  # KiB: more than a batch needs; memory is stable within minut
 
 # What SQLite reports when it cannot create or grow a file; the last two for any reason.
 _SPACE_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+
+# What SQLite reports where an owner or mode can be the cause.
+_ACCESS_CODES = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 # sqlite3 cannot decode SQLite's message where it quotes a damaged name.
 READ_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
@@ -128,6 +139,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         DiskFullError: no space for the write.
         StoreBusyError: another program holds the database's lock.
         StoreDamagedError: the file is not a sound database.
+        AccessDeniedError: this user may not use the file or its directory.
         StoreError: any other error of SQLite or the file system.
     """
     try:
@@ -145,6 +157,8 @@ def translate_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if lack := shortage(error, path.parent):
             raise DiskFullError(f"cannot write {path}: {lack}") from error
+        if reason := _denial(path, write=True):
+            raise AccessDeniedError(reason) from None
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
@@ -175,4 +189,13 @@ def _translate(path: Path, error: BaseException | None) -> StoreError:
     lack = find_shortage(path.parent) if code in _SPACE_CODES else ""
     if lack or code == sqlite3.SQLITE_FULL:
         return DiskFullError(f"cannot write the database {path}: {lack or NO_SPACE}")
+    if code in _ACCESS_CODES and (reason := _denial(path, write=code == sqlite3.SQLITE_READONLY)):
+        return AccessDeniedError(reason)
     return StoreError(f"the database {path} failed: {error}")
+
+
+def _denial(path: Path, *, write: bool) -> str:
+    """Return why this user may not use a database, its -wal or -shm, or create them; "" if they may."""
+    files = (path, *wal_and_shm(path))
+    reasons = [*(explain(file, write=write) for file in files), explain(path.parent, write=True)]
+    return next(filter(None, reasons), "")

@@ -98,11 +98,21 @@ def orphans(folder: Path, before: datetime) -> Iterator[str]:
 
     Only files whose names match the pattern; the caller skips those that a row refers to.
     """
-    for day in sorted(folder.iterdir()):
-        if not _DAY.fullmatch(day.name) or day.is_symlink() or not day.is_dir():
-            continue
-        for entry in os.scandir(day):
-            if not _NAME.fullmatch(entry.name) or not entry.is_file(follow_symlinks=False):
-                continue
+    for day in day_folders(folder):
+        for entry in stored_in(day):
             if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
                 yield f"{day.name}/{entry.name}"
+
+
+def day_folders(folder: Path) -> Iterator[Path]:
+    """Yield the folders of days, oldest first."""
+    for day in sorted(folder.iterdir()):
+        if _DAY.fullmatch(day.name) and not day.is_symlink() and day.is_dir():
+            yield day
+
+
+def stored_in(day: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield the files in the folder of a day whose names match the pattern of pictures."""
+    for entry in os.scandir(day):
+        if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            yield entry

@@ -174,9 +174,9 @@ class Supervisor:
                 task.cancel()
             await self._control.stop()
             self._http.stop()
-            recorder_socket(self._config).unlink(missing_ok=True)
             self._notifier.close()
             if self._runtime_dir is not None:
+                recorder_socket(self._config).unlink(missing_ok=True)
                 self._runtime_dir.close()
         return await self._exit_code
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.errors import StoreError, StoreLockedError
+from maskwatch.errors import AccessDeniedError, StoreError, StoreLockedError
 from maskwatch.store.data_dir import DataDir, DirectoryLock, file_system_type
 from maskwatch.store.data_dir import _network_fuse as network_fuse
 
@@ -23,7 +23,7 @@ def test_directories_are_created_for_their_owner_only(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot create the data directory"):
+    with pytest.raises(AccessDeniedError, match="a part of the path is not a directory"):
         DataDir(tmp_path / "file" / "data").prepare()
 
 
