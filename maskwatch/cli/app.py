@@ -13,7 +13,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from maskwatch.errors import MaskwatchError
-from maskwatch.files import printable
 from maskwatch.secrets import redact
 
 # The overview's line of each verb. Kept here so that --help imports nothing.
@@ -149,4 +148,6 @@ def _open_closed_streams() -> None:
 
 
 def _print_error(text: str) -> None:
+    from maskwatch.files import printable
+
     click.echo(f"maskwatch: {redact(printable(text))}", err=True)

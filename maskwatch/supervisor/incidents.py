@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from maskwatch.config.schema import SupervisionConfig
@@ -46,8 +46,13 @@ class IncidentTracker:
 
     @property
     def recent(self) -> tuple[Incident, ...]:
-        """The incidents that ended lately, then the open ones: for a new recorder."""
-        return (*self._closed, *self._incidents.all)
+        """The incidents that ended lately, each as opened and as closed, then the open ones.
+
+        They are for a new recorder: an incident may open and end before there is one.
+        """
+        opened = (replace(incident, number=1, ended=None) for incident in self._closed)
+        closed = (each for pair in zip(opened, self._closed, strict=True) for each in pair)
+        return (*closed, *self._incidents.all)
 
     def update(
         self,

@@ -203,6 +203,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
     "maskwatch / alert delivery: Alerts waiting and parked": (
         _rises(F.BROKER_AWAY, sink="mqtt"),
         _rises(F.REFUSED, sink="people-tickets"),
+        _rises(F.REFUSED, sink="people-tickets"),
     ),
     "maskwatch / alert delivery: Age of the oldest alert": (
         _rises(F.BROKER_AWAY, sink="mqtt", above=5),

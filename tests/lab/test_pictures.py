@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import PIL.Image
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +80,6 @@ def test_a_downscaled_picture_keeps_at_least_one_pixel(height: int, width: int, 
 def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: Path, side: int) -> None:
     """A PNG of a few kilobytes may decode to gigabytes."""
     path = tmp_path / "wall.png"
-    PIL.Image.new("1", (side, side)).save(path)
+    path.write_bytes(claiming(side))
     with pytest.raises(DataError, match=r"wall\.png: .*100 million"):
         read_picture(path)

@@ -388,5 +388,5 @@ def test_lost_connections_leave_no_threads_or_descriptors(
     wait_until(lambda: len(broker.seen.connects) > 10)
     threads, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     wait_until(lambda: len(broker.seen.connects) > 110)
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
     assert len(list(Path("/proc/self/fd").iterdir())) <= files + 4
