@@ -68,6 +68,8 @@ class ControlServer:
         self._misbehaved = misbehaved
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        # Those that wait for their client, oldest first.
+        self._waiting: dict[asyncio.Task[None], int] = {}
 
     async def start(self) -> None:
         """Listen; a socket that an earlier run left is replaced.
@@ -125,6 +127,7 @@ class ControlServer:
                     await self._answer(reader, writer, pid, uid)
         finally:
             self._tasks.discard(task)
+            self._waiting.pop(task, None)
             writer.close()
 
     def _may_connect(self, pid: int) -> bool:
@@ -133,13 +136,23 @@ class ControlServer:
             self._misbehaved(pid, "connected to the control socket")
             return False
         if len(self._tasks) > _MAX_CONNECTIONS:
-            _log.error("refused a request on the control socket from %d: too many connections", pid)
-            return False
+            if not self._waiting:
+                _log.error("refused a request on the control socket from %d: too many connections", pid)
+                return False
+            oldest = next(iter(self._waiting))
+            _log.error(
+                "closed the connection of %d to the control socket: too many, and it waits longest",
+                self._waiting.pop(oldest),
+            )
+            oldest.cancel()
         return True
 
     async def _answer(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pid: int, uid: int
     ) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # asyncio runs this as one
+        self._waiting[task] = pid
         sender = await asyncio.to_thread(describe_process, pid, uid)
         try:
             line = await asyncio.wait_for(reader.readline(), _TIMEOUT)
@@ -148,6 +161,7 @@ class ControlServer:
                 _require_no_sandbox(pid, sender)
                 if not await self._has_proof(reader, writer, line):
                     _refuse(request, sender)
+            self._waiting.pop(task, None)
             answer = await self._handler(request, sender)
         except ControlError as error:
             answer = Refused(reason=str(error))

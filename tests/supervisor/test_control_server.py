@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -253,6 +253,18 @@ def test_a_slow_request_does_not_block_another(server: ServerThread) -> None:
         slow.connect(str(server.path))
         slow.sendall(b'{"type":"reload"}\n')
         assert ask(server.path, RunCommand(verb="enable"), timeout=5)
+
+
+def test_silent_clients_keep_no_other_from_the_socket(server: ServerThread) -> None:
+    """The one that has waited longest makes room for a new client."""
+    with ExitStack() as stack:
+        for _ in range(100):
+            silent = stack.enter_context(socket.socket(socket.AF_UNIX))
+            silent.connect(str(server.path))
+            silent.send(b"{")
+        for _ in range(3):
+            answer = ask(server.path, RunCommand(verb="enable", target="hall"), timeout=10)
+            assert isinstance(answer, CommandDone)
 
 
 def test_the_client_waits_no_longer_than_its_timeout(server: ServerThread) -> None:
