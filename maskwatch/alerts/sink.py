@@ -124,6 +124,10 @@ class Sink(Protocol):
     def paused(self) -> bool:
         """Whether it takes nothing now on purpose (quiet hours, the pause after a burst)."""
 
+    @property
+    def reason(self) -> str:
+        """Why it is not ready, or what else is wrong with it; "" if nothing is. It holds no secret."""
+
     def start(
         self,
         report: Report,
@@ -149,6 +153,7 @@ class StatelessSink:
     """Base of sinks that deliver alerts only: they publish no state and take no commands."""
 
     unacknowledged_for = 0.0
+    reason = ""
 
     def publish(self, update: StateUpdate) -> None:
         """Ignore it: a camera in trouble is delivered as an incident, and no command comes from here."""

@@ -78,6 +78,7 @@ def _camera(camera: CameraReport) -> str:
 
 def _sink(sink: SinkStatus) -> str:
     ready = "ready" if sink.ready else "not ready"
+    ready += f" ({sink.reason})" if sink.reason else ""
     pending = f", {sink.pending} alerts pending" if sink.pending else ""
     reason = f" ({sink.parked_reason})" if sink.parked_reason else ""
     parked = f", {sink.parked} parked{reason}: see maskwatch alerts retry" if sink.parked else ""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class SinkStatus:
     """Whether a sink takes alerts, how many wait for it, and how many are parked.
 
-    `parked_reason`: why the newest of those is parked, "" if none is; it holds no secret.
+    `parked_reason`: why the newest of those is parked, "" if none is. `reason`: what is wrong with the
+    sink, "" if nothing is known. Neither holds a secret.
     """
 
     sink: str
@@ -17,3 +18,4 @@ class SinkStatus:
     pending: int
     parked: int
     parked_reason: str = ""
+    reason: str = ""

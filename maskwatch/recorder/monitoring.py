@@ -230,7 +230,7 @@ class Monitor:
         for reason in ParkedReason:
             of_reason = {**labels, "reason": reason.value}
             self.meter.set(catalogue.OUTBOX_PARKED_REASONS, reasons.get(reason, 0), of_reason)
-        return SinkStatus(sink.name, sink.ready, backlog.pending, backlog.parked, newest)
+        return SinkStatus(sink.name, sink.ready, backlog.pending, backlog.parked, newest, sink.reason)
 
 
 def _overdue(backlog: Backlog, sink: Sink, now: datetime) -> float:

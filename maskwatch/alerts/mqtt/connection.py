@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NoReturn
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv5, MQTTv311
@@ -34,7 +35,17 @@ _TRANSIENT = frozenset({0x91, 0x97})
 # The one reason code of a refusal that is about the message: payload format invalid. The others depend
 # on the broker's configuration: not authorized, topic name invalid, unspecified (a plugin's reason), ...
 _ABOUT_THE_MESSAGE = frozenset({0x99})
+# The reason code of an MQTT 5 broker for a connection that another of the same client id replaced.
+_TAKEN_OVER = 0x8E
 _MAX_PACKET_BYTES = 268_435_455
+
+
+class Ending(Enum):
+    """How an accepted connection ended."""
+
+    OTHERWISE = auto()  # by this side, with a reason of the broker, or never accepted
+    CLOSED = auto()  # without a reason
+    TAKEN_OVER = auto()  # another client has connected with the same client id
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class _Callbacks:
         self.events: list[Event] = []
         self.connected = False
         self.lost = ""
+        self.ending = Ending.OTHERWISE
         self.max_in_flight = 65_535
         self.max_packet_bytes = _MAX_PACKET_BYTES
 
@@ -106,8 +118,10 @@ class _Callbacks:
             return
         if flags.is_disconnect_packet_from_server:
             self.lost = f"closed the connection: {_text(reason)}"
+            self.ending = Ending.TAKEN_OVER if reason.value == _TAKEN_OVER else Ending.OTHERWISE
         else:
             self.lost = "the connection is lost"
+            self.ending = Ending.CLOSED if self.connected else Ending.OTHERWISE
 
     def on_publish(
         self, _client: Client, _userdata: object, mid: int, reason: ReasonCode, _: object
@@ -175,6 +189,10 @@ class MqttConnection:
     @property
     def address(self) -> str:
         return f"{bracketed(self._config.host)}:{self._config.port}"
+
+    @property
+    def ending(self) -> Ending:
+        return self._callbacks.ending
 
     @property
     def max_in_flight(self) -> int:

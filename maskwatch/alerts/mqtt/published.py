@@ -41,11 +41,13 @@ class PublishedTopics:
     """The retained topics that were published to one broker; used by one thread.
 
     Attributes:
+        broker: its address.
         root: first levels of the topics that `add` takes; an entity of discovery belongs to it, too.
         instance: random id of this run, the same as in its `owner` message.
     """
 
     def __init__(self, path: Path, broker: str, root: str, instance: str) -> None:
+        self.broker = broker
         self.root = root
         self.instance = instance
         self._path = path

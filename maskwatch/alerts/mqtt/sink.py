@@ -65,7 +65,17 @@ class MqttSink:
         self._config = config
         self._builder = MessageBuilder(Topics(config.mqtt.topic_prefix, config.node), config.node)
         self._retry = RetryTimer(backoff)
-        self._settled_after = 2 * backoff.cap
+        self._published = PublishedTopics(
+            Path(config.data_dir) / FILE_NAME,
+            f"{bracketed(config.mqtt.host)}:{config.mqtt.port}",
+            self._builder.topics.root,
+            uuid4().hex,
+        )
+        self._client_id = f"maskwatch-{encode_level(config.node)}"
+        # Another daemon of this node waits for up to `cap` before it connects again.
+        self._ownership = Ownership(
+            self._builder, self._published, self._client_id, settled_after=2 * backoff.cap
+        )
         self._jobs: deque[_Job] = deque()
         self._wakeup = Wakeup()
         self._stop_at: float | None = None
@@ -78,6 +88,11 @@ class MqttSink:
         """Whether a session is connected, and has verified that publishing works."""
         return self._ready
 
+    @property
+    def reason(self) -> str:
+        """Why it is not ready, or who else uses its node; "" if all is well."""
+        return self._ownership.conflict or ("" if self._ready else self._last_error)
+
     # --- called by the recorder ---------------------------------------------------------------------
 
     def start(
@@ -87,16 +102,8 @@ class MqttSink:
         run_command: Callable[[Command], None],
     ) -> None:
         self._report = report
-        mqtt = self._config.mqtt
-        self._published = PublishedTopics(
-            Path(self._config.data_dir) / FILE_NAME,
-            f"{bracketed(mqtt.host)}:{mqtt.port}",
-            self._builder.topics.root,
-            uuid4().hex,
-        )
-        ownership = Ownership(self._builder, self._published, self._settled_after)
         state = StatePublisher(
-            self._config, self._builder, self._published, ownership, current_state, run_command
+            self._config, self._builder, self._published, self._ownership, current_state, run_command
         )
         self._thread = threading.Thread(target=self._run, args=(state,), name="mqtt", daemon=True)
         self._thread.start()
@@ -134,12 +141,14 @@ class MqttSink:
         self._fail_jobs(state, "the sink has stopped")
 
     def _run_session(self, state: StatePublisher) -> bool:
-        """Run one session to its end; return whether it became ready."""
+        """Run one session to its end; return whether the next may follow soon.
+
+        Two daemons that replace each other make longer pauses, so that each can deliver between them.
+        """
         session: MqttSession | None = None
         detail = "the sink has stopped"
         will = self._builder.availability(OFFLINE)
-        client_id = f"maskwatch-{encode_level(self._config.node)}"
-        connection = MqttConnection(self._config.mqtt, client_id, will)
+        connection = MqttConnection(self._config.mqtt, self._client_id, will)
         try:
             connection.open(self._config.mqtt.ack_timeout)
             session = MqttSession(
@@ -161,11 +170,12 @@ class MqttSink:
             log.exception("broker %s: the session ended by %s", connection.address, detail)
         finally:
             was_ready, self._ready = self._ready, False
+            self._ownership.end(connection.ending, time.monotonic())
             connection.abort()
             if session is not None:
                 session.fail_pending(detail)
             self._fail_jobs(state, detail)
-        return was_ready
+        return was_ready and not self._ownership.contested
 
     def _work(self, session: MqttSession, state: StatePublisher) -> None:
         while self._stop_at is None:
@@ -214,5 +224,6 @@ class MqttSink:
 
     def _log_once(self, error: str) -> None:
         """Log an error as a warning once until it changes: the broker may be away for hours."""
-        log.log(logging.DEBUG if error == self._last_error else logging.WARNING, "%s", error)
+        known = error == self._last_error or self._ownership.conflict
+        log.log(logging.DEBUG if known else logging.WARNING, "%s", error)
         self._last_error = error

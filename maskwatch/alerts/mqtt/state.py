@@ -80,7 +80,7 @@ class StatePublisher:
 
     def begin(self) -> None:
         """Begin with a new session: what earlier ones left over is looked for again."""
-        self._ownership.begin()
+        self._ownership.begin(time.monotonic())
         self._leftovers.clear()
         self._cleared_roots.clear()
 
@@ -145,6 +145,7 @@ class StatePublisher:
         if self._refresh_at is not None and now >= self._refresh_at:
             self._publish_lists(session, self._current_state())
         self._clear_expired_snapshots(session, now)
+        self._ownership.run_due(now)
         self._clear_leftovers(session, now)
         if self._stale_check_until is not None and now >= self._stale_check_until:
             self._stale_check_until = None

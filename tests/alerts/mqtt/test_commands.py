@@ -230,7 +230,7 @@ def test_a_result_that_arrives_between_sessions_is_published_by_the_next(tmp_pat
         Config(node="gate 1", cameras=(), mqtt=MqttConfig(commands=True)),
         builder,
         published,
-        Ownership(builder, published, 1.0),
+        Ownership(builder, published, "client", 1.0),
         lambda: StateSnapshot((), (), (), {}),
         commands.append,
     )
