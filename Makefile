@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal --durations=20 --durations-min=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-long lint fix lock wheel sbom audit chaos fuzz soak mutations bench events clean
+.PHONY: help demo test test-long sweep lint fix lock wheel sbom audit chaos fuzz soak mutations bench events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -22,7 +22,11 @@ test: $(VENV)/.dev  ## Run the tests in some minutes (installs the Debian packag
 
 test-long: $(VENV)/.dev  ## Run the tests that take longer: real daemons, kills, full disks, training
 	@tools/system-packages
-	$(PY) -m pytest $(PYTEST) -m long
+	$(PY) -m pytest $(PYTEST) -m 'long and not sweep'
+
+sweep: $(VENV)/.dev  ## Try every call at which power may be lost, and hundreds of flipped bits (half an hour)
+	@tools/system-packages
+	$(PY) -m pytest $(PYTEST) -m sweep
 
 lint: $(VENV)/.dev  ## Run the linters, the type checker and the import contracts
 	$(VENV)/bin/ruff check .

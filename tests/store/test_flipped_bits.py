@@ -22,8 +22,11 @@ from maskwatch.telemetry.meter import Meter
 from tests.fakes.flipped_bits import Outcome, Rows, flip, make_sample, start, stored
 from tests.fakes.samples import JPEG, change, deliver, entry, make_store
 
-FLIPS = [8, pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
-WAL_FLIPS = [3, pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(1200)])]
+FLIPS = [8, pytest.param(300, marks=[pytest.mark.long, pytest.mark.sweep, pytest.mark.timeout(1800)])]
+WAL_FLIPS = [
+    3,
+    pytest.param(100, marks=[pytest.mark.long, pytest.mark.sweep, pytest.mark.timeout(1800)]),
+]
 
 
 @pytest.fixture(scope="module")

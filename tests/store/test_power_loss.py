@@ -43,7 +43,7 @@ from tests.fakes.waiting import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 EVERY = [
     False,
-    pytest.param(True, marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
+    pytest.param(True, marks=[pytest.mark.long, pytest.mark.sweep, pytest.mark.timeout(1800)]),
 ]  # at each sync, or after each call
 FINISHED = "finished"
 EXTREMES = (NOTHING, EVERYTHING, ONLY_NAMES, SIZES_WITHOUT_DATA)
