@@ -58,13 +58,13 @@ def require_replaceable(path: Path) -> None:
 
 
 def explain(path: Path, *, write: bool) -> str:
-    """Return why this user may not use a path, "" if that is not the cause of a failure."""
-    check = require_directory if path.is_dir() else require_file
-    try:
-        check(path, path, write=write)
-    except AccessDeniedError as error:
-        return str(error)
-    return ""
+    """Return why a command of this user may not use a path, "" if owner and mode permit it."""
+    fault, _ = _fault(path, os.R_OK)
+    if not fault:
+        target = path if path.exists() else path.parent
+        need = os.R_OK | (os.W_OK if write else 0) | (os.X_OK if target.is_dir() else 0)
+        fault, _ = _fault(target, need)
+    return f"{fault}; run this command as the owner or as root" if fault else ""
 
 
 def creation_remedy(path: Path) -> str:
@@ -77,23 +77,28 @@ def creation_remedy(path: Path) -> str:
 
 
 def _require(path: Path, root: Path, need: int, *, directory: bool) -> None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return
-    except NotADirectoryError:
-        raise AccessDeniedError(f"cannot use {path}: a part of the path is not a directory") from None
-    except PermissionError:
-        _refuse_closed_ancestor(path)
-        return
-    if stat.S_ISDIR(status.st_mode) != directory:
+    unreachable, _ = _fault(path, os.F_OK)
+    if not unreachable and path.exists() and path.is_dir() != directory:
         wrong, right = ("a file", "a directory") if directory else ("a directory", "a file")
         raise AccessDeniedError(f"cannot use {path}: it is {wrong}, expected {right}; move it away")
-    if not _may(path, need):
-        raise AccessDeniedError(
-            f"cannot use {path}: {_owner_and_mode(status)}; {_this_user()} must be able to "
-            f"{_WORDS[need]}; run as root: {_remedy(root)}"
-        )
+    fault, closed = _fault(path, need)
+    if fault:
+        remedy = f"chmod a+x {shlex.quote(str(closed))}" if closed else _remedy(root)
+        raise AccessDeniedError(f"{fault}; start maskwatch as the owner, or run as root: {remedy}")
+
+
+def _fault(path: Path, need: int) -> tuple[str, Path | None]:
+    """Return what prevents the access, "" for nothing, and the directory above that is closed."""
+    for folder in reversed(path.absolute().parents):
+        if folder.exists() and not folder.is_dir():
+            raise AccessDeniedError(f"cannot use {path}: {folder} is not a directory; move it away")
+        if folder.exists() and not os.access(folder, os.X_OK, effective_ids=True):
+            rights = f"{_owner_and_mode(folder.stat())}; {_this_user()} must be able to pass through it"
+            return f"cannot reach {path}: {folder} {rights}", folder
+    if not path.exists() or _may(path, need):
+        return "", None
+    rights = f"{_owner_and_mode(path.stat())}; {_this_user()} must be able to {_WORDS[need]}"
+    return f"cannot use {path}: it {rights}", None
 
 
 def _may(path: Path, need: int) -> bool:
@@ -101,15 +106,6 @@ def _may(path: Path, need: int) -> bool:
     if os.statvfs(path).f_flag & os.ST_RDONLY:
         need &= ~os.W_OK
     return os.access(path, need, effective_ids=True)
-
-
-def _refuse_closed_ancestor(path: Path) -> None:
-    for folder in reversed(path.absolute().parents):
-        if not os.access(folder, os.X_OK, effective_ids=True):
-            raise AccessDeniedError(
-                f"cannot reach {path}: {folder} {_owner_and_mode(folder.stat())}; {_this_user()} must "
-                f"be able to pass through it; run as root: chmod a+x {shlex.quote(str(folder))}"
-            )
 
 
 def _remedy(root: Path) -> str:

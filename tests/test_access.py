@@ -84,7 +84,7 @@ def test_a_file_in_the_place_of_a_directory_and_the_reverse_are_named(tmp_path: 
         require_directory(file)
     with pytest.raises(AccessDeniedError, match="it is a directory, expected a file"):
         require_file(tmp_path, tmp_path)
-    with pytest.raises(AccessDeniedError, match="a part of the path is not a directory"):
+    with pytest.raises(AccessDeniedError, match="is not a directory"):
         require_directory(file / "below")
     with pytest.raises(AccessDeniedError, match="is a directory"):
         require_replaceable(tmp_path)

@@ -8,11 +8,12 @@ import io
 import os
 import sys
 import traceback
+from pathlib import Path
 
 import click
 from click.shell_completion import CompletionItem
 
-from maskwatch.errors import MaskwatchError
+from maskwatch.errors import AccessDeniedError, MaskwatchError
 from maskwatch.secrets import redact
 
 # The overview's line of each verb. Kept here so that --help imports nothing.
@@ -111,6 +112,16 @@ def cli() -> None:
 _with_line_breaks(cli)
 
 
+def _denial(error: OSError) -> str:
+    """Return why this user may not use the file that the error names, "" for another cause."""
+    from maskwatch.access import explain
+
+    if not isinstance(error, PermissionError) or not error.filename:
+        return ""
+    path = Path(os.fsdecode(error.filename))
+    return next(filter(None, (explain(path, write=write) for write in (False, True))), "")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code that `errors.py` documents."""
     _open_closed_streams()
@@ -124,6 +135,10 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
+        reason = _denial(error)
+        if reason:
+            _print_error(reason)
+            sys.exit(AccessDeniedError.exit_code)
         named = f"{error.filename}: " if error.filename else ""
         _print_error(f"{named}{error.strerror or error}")
         sys.exit(MaskwatchError.exit_code)

@@ -180,12 +180,15 @@ class DirectoryLock:
 
         Raises:
             StoreLockedError: another process holds it; the message names its process id.
+            AccessDeniedError: this user may not use the directory or the file.
             StoreError: the file cannot be created.
         """
         self._data_dir = data_dir
         self._handle = self._acquire(timeout)
 
     def _acquire(self, timeout: float) -> int:
+        require_directory(self._data_dir.path)
+        require_file(self._data_dir.lock, self._data_dir.path)
         try:
             handle = os.open(self._data_dir.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -133,3 +133,24 @@ def test_a_wrong_owner_or_mode_is_one_line_with_the_command_that_corrects_it(
     with daemon:
         wait_started(daemon)
         assert daemon.stop() == 0
+
+
+def test_a_command_names_the_owner_of_what_it_may_not_read(folder: Path) -> None:
+    daemon = make_daemon(folder)
+    os.chown(daemon.data, STRANGER, STRANGER)
+    target = folder / "closed" / "copy.db"
+    target.parent.mkdir(mode=0o700)
+    for verb, path in (("events list", daemon.data), ("db backup", target.parent)):
+        arguments = [str(target)] if verb == "db backup" else []
+        done = subprocess.run(
+            daemon.command(verb, *arguments),
+            env=service_environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 4, done.stderr
+        assert f"{path} belongs to" in done.stderr
+        assert done.stderr.endswith("run this command as the owner or as root\n")
+        os.chown(daemon.data, UID, UID)

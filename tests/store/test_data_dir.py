@@ -23,7 +23,7 @@ def test_directories_are_created_for_their_owner_only(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(AccessDeniedError, match="a part of the path is not a directory"):
+    with pytest.raises(AccessDeniedError, match="is not a directory"):
         DataDir(tmp_path / "file" / "data").prepare()
 
 
