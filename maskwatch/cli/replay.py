@@ -17,6 +17,7 @@ from maskwatch.errors import UsageError
 if TYPE_CHECKING:
     from maskwatch.config.schema import CameraConfig
     from maskwatch.replay.replay import Replay, ReplayedChange, ReplayStep
+    from maskwatch.replay.speed import TimedSteps
 
 StepHandler = Callable[["ReplayStep"], None]
 
@@ -67,8 +68,11 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
       maskwatch replay clip.mp4 --explain --plot evidence.svg
     """
     _refuse_overwriting(clip, options)
+    from maskwatch.replay.speed import TimedSteps
+
     run = _prepare(clip, options)
-    steps = iter(run)
+    timed = TimedSteps(run)
+    steps = iter(timed)
     first = list(islice(steps, 1))  # an unreadable clip fails here, before any file is written
     for note in run.info.notes if run.info else ():
         click.echo(f"{clip}: {note}", err=True)
@@ -87,6 +91,7 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
     print_explanation()
     if not options["as_json"]:
         click.echo(f"{run.frames} frames, {run.analysed} analysed, {run.opened} violations", err=True)
+    _report_speed(timed)
 
 
 def _refuse_overwriting(clip: Path, options: _Options) -> None:
@@ -131,6 +136,16 @@ def _report_start(run: Replay) -> None:
     click.echo(
         f"The first frame is of {local:%a %Y-%m-%d %H:%M %Z} ({origin}); --start sets it.", err=True
     )
+
+
+def _report_speed(timed: TimedSteps) -> None:
+    """Report that the machine is too slow to analyse such a camera live, if it is."""
+    if timed.too_slow:
+        click.echo(
+            f"This machine is too slow for this camera now: {timed.media:.1f} s of video took "
+            f"{timed.seconds:.1f} s. Live, it would be overloaded: lower its rate.",
+            err=True,
+        )
 
 
 def _printer(*, as_json: bool) -> StepHandler:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+OVERLOADED_BELOW = 0.75
+"""Share of a camera's due frames; one of which fewer are analysed is overloaded."""
+
 
 class CameraState(StrEnum):
     """The state of a camera's connection."""

@@ -25,7 +25,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from maskwatch.alerts.mqtt.topics import Topics
+from maskwatch.config.schema import DecisionConfig
 from maskwatch.domain import ChangeKind
+from maskwatch.domain.camera import OVERLOADED_BELOW
 from maskwatch.errors import DependencyError, MaskwatchError
 from maskwatch.lab.broker import EmbeddedBroker, free_port, require_broker
 from maskwatch.lab.evaluation.matching import (
@@ -37,16 +39,37 @@ from maskwatch.lab.evaluation.matching import (
 )
 from maskwatch.lab.evaluation.rules import expected_events
 from maskwatch.lab.listener import Arrival, Listener
+from maskwatch.lab.machine_speed import measured_stretch
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.truth import Truth, truth_path
+from maskwatch.telemetry import catalogue
 
 _NODE = "demo"
 _USER = "viewer"
 _PASSWORD_VARIABLE = "MASKWATCH_DEMO_PASSWORD"  # noqa: S105 - the name of a variable
 _FPS = 15.0
+_RATE = 5.0
+_START_TIMEOUT = 30.0
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
 _SIZE = (1280, 720)
+FrameFates = dict[tuple[str, str], int]
+"""A number of frames by camera and fate."""
 # Seconds after the last person left, in which the daemon closes the last visit.
 _CLOSING_TIME = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """How many frames of a camera were due while its clip was played, and how many were analysed."""
+
+    camera: str
+    analysed: int
+    due: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether a missed or repeated alert of this camera is not due to a slow machine."""
+        return self.analysed >= OVERLOADED_BELOW * self.due
 
 
 @dataclass(slots=True)
@@ -54,10 +77,16 @@ class DemoResult:
     """The results of a demo."""
 
     account: Matching
+    watched: tuple[Watched, ...] = ()
     arrivals: list[Arrival] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     pictures: list[Path] = field(default_factory=list)
     exit_code: int = 0
+
+    @property
+    def too_slow(self) -> tuple[Watched, ...]:
+        """The cameras of which the machine analysed too few frames to be judged."""
+        return tuple(each for each in self.watched if not each.enough)
 
 
 class Demo:
@@ -71,6 +100,7 @@ class Demo:
         self._on_arrival = on_arrival
         self._password = secrets.token_urlsafe(12)
         self._metrics_port = free_port()
+        self._stretch = 1.0
 
     @property
     def data(self) -> Path:
@@ -86,12 +116,13 @@ class Demo:
         """Run the demo; raise MaskwatchError if a part does not start."""
         require_broker()  # before minutes of rendering
         clips = self._clips()
+        self._measure(list(clips.values()))
         for old in (self.data, self.folder / "run"):
             shutil.rmtree(old, ignore_errors=True)
         with ExitStack() as stack:
             server = stack.enter_context(RtspServer(users={_USER: self._password}))
             for name, clip in clips.items():
-                server.add(name, clip, loop=False, start="manual", hold_last=True)
+                server.add(name, clip, loop=False, start="manual", hold_last=True, stretch=self._stretch)
             broker = stack.enter_context(EmbeddedBroker())
             listener = stack.enter_context(
                 Listener("127.0.0.1", broker.port, Topics("maskwatch", _NODE))
@@ -101,9 +132,11 @@ class Demo:
             result = DemoResult(Matching((), (), ()))
             with self._daemon(config, result) as process:
                 self._wait_live(server, list(clips), process)
+                before = self._frames()
                 due = self._play(server, clips)
                 self._collect(listener, due, result)
                 result.metrics = self._scrape()
+                result.watched = watched(before, self._frames())
         reports = [
             ReportedVisit(a.alert.camera, str(a.alert.id), a.alert.at)
             for a in result.arrivals
@@ -130,12 +163,27 @@ class Demo:
                 list(pool.map(_render, missing, [folder] * len(missing)))
         return clips
 
+    def _measure(self, clips: list[Path]) -> None:
+        """Measure what this machine can do now, and play slower if that is too little."""
+        self._print("Measuring this machine ...")
+        self._stretch = measured_stretch(clips)
+        if self._stretch > 1:
+            self._print(
+                f"It is too slow or too busy for {len(clips)} such cameras: the clips are played "
+                f"{self._stretch:.1f} times slower."
+            )
+
     def _write_config(self, server: RtspServer, cameras: list[str], mqtt_port: int) -> Path:
+        usual = DecisionConfig()
+        durations = ("correlation_time", "reassociate", "cooldown", "still_after")
+        decision = ", ".join(f"{key}: {getattr(usual, key) * self._stretch:.2f}" for key in durations)
         rows = "".join(
             f"  - name: {name}\n"
             f"    url: rtsp://{server.host}:{server.port}/{name}\n"
             f"    username: {_USER}\n"
             f"    password: ${{{_PASSWORD_VARIABLE}}}\n"
+            f"    rate: {_RATE / self._stretch:.2f}\n"
+            f"    decision: {{{decision}}}\n"
             for name in cameras
         )
         path = self.folder / "config.yaml"
@@ -172,7 +220,8 @@ class Demo:
 
     def _wait_live(self, server: RtspServer, names: list[str], process: subprocess.Popen[bytes]) -> None:
         self._print("Starting the daemon ...")
-        deadline = time.monotonic() + 30
+        timeout = _START_TIMEOUT * self._stretch
+        deadline = time.monotonic() + timeout
         while not self._ready() or any(server.counts(name).playing < 1 for name in names):
             if process.poll() is not None:
                 raise MaskwatchError(
@@ -181,7 +230,8 @@ class Demo:
                 )
             if time.monotonic() > deadline:
                 raise MaskwatchError(
-                    f"the daemon was not ready within 30 s; its log is {self.log}:\n" + self._log_tail()
+                    f"the daemon was not ready within {timeout:.0f} s; its log is {self.log}:\n"
+                    + self._log_tail()
                 )
             time.sleep(0.1)
 
@@ -200,17 +250,18 @@ class Demo:
         truths = {name: Truth.load(truth_path(clip)) for name, clip in clips.items()}
         for name, truth in truths.items():
             started = server.play(name, after=0.5)
-            due += due_visits(name, expected_events(truth), started.wall)
-        longest = max(truth.seconds for truth in truths.values())
+            due += due_visits(name, expected_events(truth), started.wall, self._stretch)
+        longest = max(truth.seconds for truth in truths.values()) * self._stretch
         self._print(
             f"{len(clips)} cameras live, playing {longest:.0f} s; metrics at {self._url('metrics')}\n"
         )
-        self._ends = time.monotonic() + 0.5 + longest + _CLOSING_TIME
+        self._ends = time.monotonic() + 0.5 + longest + _CLOSING_TIME * self._stretch
         return due
 
     def _collect(self, listener: Listener, due: list[DueVisit], result: DemoResult) -> None:
         """Collect alerts until every clip has ended, or every reported visit has been closed."""
         open_ids: set[str] = set()
+        closing = _CLOSING_TIME * self._stretch
         last = max((visit.ends for visit in due), default=datetime.now(UTC))
         while time.monotonic() < self._ends:
             arrival = listener.next(0.2)
@@ -219,7 +270,7 @@ class Demo:
                 self._on_arrival(arrival)
                 change = open_ids.discard if arrival.alert.change is ChangeKind.CLOSED else open_ids.add
                 change(str(arrival.alert.id))
-            elif not open_ids and (datetime.now(UTC) - last).total_seconds() > _CLOSING_TIME:
+            elif not open_ids and (datetime.now(UTC) - last).total_seconds() > closing:
                 break
 
     # -- after -------------------------------------------------------------------------------
@@ -229,18 +280,48 @@ class Demo:
 
     def _scrape(self) -> dict[str, float]:
         """Return the metrics summed over cameras, as `name`, or `name fate` where labelled so."""
+        sums: defaultdict[str, float] = defaultdict(float)
+        for name, labels, value in self._series():
+            sums[f"{name} {labels['fate']}" if "fate" in labels else name] += value
+        return dict(sums)
+
+    def _frames(self) -> FrameFates:
+        """Return the cumulative number of frames by camera and fate."""
+        return {
+            (labels["camera"], labels["fate"]): round(value)
+            for name, labels, value in self._series()
+            if name == catalogue.FRAMES
+        }
+
+    def _series(self) -> list[tuple[str, dict[str, str], float]]:
+        """Return the name, labels and value of every series that the daemon serves."""
         try:
             with urllib.request.urlopen(self._url("metrics"), timeout=5) as response:
-                text = response.read().decode()
+                lines = response.read().decode().splitlines()
         except urllib.error.URLError as error:
             raise MaskwatchError(f"{self._url('metrics')} does not answer: {error.reason}") from error
-        sums: defaultdict[str, float] = defaultdict(float)
-        for line in text.splitlines():
-            if line and not line.startswith("#"):
-                series, _, value = line.rpartition(" ")
-                name, fate = series.partition("{")[0], re.search(r'fate="(\w+)"', series)
-                sums[f"{name} {fate[1]}" if fate else name] += float(value)
-        return dict(sums)
+        rows = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return [
+            (series.partition("{")[0], dict(_LABEL.findall(series)), float(value))
+            for series, _, value in rows
+        ]
+
+
+def watched(before: FrameFates, after: FrameFates) -> tuple[Watched, ...]:
+    """Return for each camera what was analysed between two readings, of what was due."""
+    passed = {key: count - before.get(key, 0) for key, count in after.items()}
+
+    def total(camera: str, *fates: str) -> int:
+        return sum(passed.get((camera, fate), 0) for fate in fates)
+
+    return tuple(
+        Watched(
+            camera,
+            total(camera, "analysed", "gated"),
+            total(camera, "analysed", "gated", "skipped", "missed"),
+        )
+        for camera in sorted({camera for camera, _ in after})
+    )
 
 
 def _render(number: int, folder: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from maskwatch.domain.camera import OVERLOADED_BELOW
+
 _WINDOW_S = 60.0
 _STEP_S = 1.0
 # Of fewer frames, the loss of one or two would count as overload.
 _MIN_DUE = 5
-_OVERLOADED_BELOW = 0.75
 # More than where it begins: a share that varies about the limit must not cause an alert each time.
 _SOUND_FROM = 0.85
 
@@ -53,7 +54,7 @@ class OverloadMonitor:
     def _judge(self, now: float, analysed: int, lost: int) -> None:
         due = analysed + lost
         self.share = analysed / due if due >= _MIN_DUE else None
-        limit = _SOUND_FROM if self.text else _OVERLOADED_BELOW
+        limit = _SOUND_FROM if self.text else OVERLOADED_BELOW
         if self.share is None or self.share >= limit:
             self.text = ""
         elif not self.text or now - self._text_at >= _WINDOW_S:  # each new text is published

@@ -51,14 +51,19 @@ class Matching:
         return not self.missed and not self.surplus
 
 
-def due_visits(camera: str, events: Iterable[ExpectedEvent], began: datetime) -> list[DueVisit]:
-    """Return one camera's events in wall-clock time; its clip began at `began` (UTC)."""
+def due_visits(
+    camera: str, events: Iterable[ExpectedEvent], began: datetime, stretch: float = 1.0
+) -> list[DueVisit]:
+    """Return one camera's events in wall-clock time; its clip began at `began` (UTC).
+
+    `stretch` is how many times longer than in the clip everything took.
+    """
     return [
         DueVisit(
             camera,
             event.person,
-            began + timedelta(seconds=event.begins),
-            began + timedelta(seconds=event.ends),
+            began + timedelta(seconds=event.begins * stretch),
+            began + timedelta(seconds=event.ends * stretch),
             event.duty is Duty.REQUIRED,
         )
         for event in events

@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -118,6 +118,14 @@ class Clip:
     def rate(self) -> float:
         """Mean frame rate in frames a second."""
         return len(self.units) / self.seconds
+
+    def stretched(self, factor: float) -> Clip:
+        """Return the clip with all times multiplied by `factor`."""
+        units = tuple(
+            replace(unit, decode=round(unit.decode * factor), present=round(unit.present * factor))
+            for unit in self.units
+        )
+        return replace(self, units=units, length=round(self.length * factor))
 
     def key_before(self, ticks: int) -> int:
         """Return the index of the last key frame that is due at or before `ticks`."""

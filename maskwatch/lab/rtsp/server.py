@@ -101,14 +101,17 @@ class RtspServer:
         loop: bool = True,
         start: Start | str = Start.CLIENT,
         hold_last: bool = False,
+        stretch: float = 1.0,
     ) -> Faults:
         """Serve a file or a clip under a name; return its faults. Raises SourceError.
 
         At the end of a clip that does not loop, connections are closed and requests are answered
-        with 404, unless `hold_last` repeats its last frame.
+        with 404, unless `hold_last` repeats its last frame. `stretch` is how many times longer than
+        in the file everything takes.
         """
         start = Start(start)
         clip = path if isinstance(path, Clip) else Clip.load(path)
+        clip = clip.stretched(stretch)
         before = after = None
         if not isinstance(path, Clip):
             before = first_still(path, clip) if start is Start.MANUAL else None
