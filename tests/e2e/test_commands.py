@@ -145,7 +145,7 @@ def escalation(daemon: Daemon, violation: str) -> str:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
     tmp_path: Path, visitor: Path
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
         "people:\n"
         f"  - {{name: guards, webhook: 'http://127.0.0.1:{guards.port}/g', key: '${{HOOK_KEY}}'}}\n"
         f"  - {{name: manager, webhook: 'http://127.0.0.1:{manager.port}/m', key: '${{HOOK_KEY}}',"
-        " incidents: false, unacknowledged_for: 20}"
+        " incidents: false, unacknowledged_for: 45}"
     )
     environment = {"LINKS_KEY": key, "HOOK_KEY": "c4nary-hook-key"}
     with RtspServer() as server:
@@ -184,7 +184,7 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
                 http(link[:-1] + ("A" if link[-1] != "A" else "B"), "POST")
 
             server.play("yard")
-            escalated = json.loads(manager.wait(1, 60)[0].body)
+            escalated = json.loads(manager.wait(1, 120)[0].body)
             assert [alert["camera"] for alert in escalated["alerts"]] == ["yard"]
             assert violation not in json.dumps(escalated)
             for each, ends in (
