@@ -17,6 +17,7 @@ import msgspec
 from maskwatch.alerts.mqtt.commands import MqttCommandHandler, _parse_payload
 from maskwatch.alerts.mqtt.connection import Received
 from maskwatch.alerts.mqtt.messages import MessageBuilder
+from maskwatch.alerts.mqtt.owner import parse_owner
 from maskwatch.alerts.mqtt.payloads import CommandResultPayload
 from maskwatch.alerts.mqtt.topics import Message, Topics
 from maskwatch.alerts.notify.ack_links import AckToken, AckTokenSigner
@@ -119,6 +120,11 @@ TARGETS: dict[str, list[bytes]] = {
         _DEEP,
     ],
     "command": [b'{"id": "1", "seconds": 60, "on": true, "target": "x"}', _DEEP, b'{"seconds": 1e400}'],
+    "owner": [
+        b'{"version": 1, "node": "x", "host": "a", "instance": "1", "running": true}',
+        _DEEP,
+        b'{"host": "\\ud800"}',
+    ],
     "handler": [
         b'camera/door/command/snooze\n{"id": "a", "seconds": 60}',
         b'command/acknowledge\n{"id": "a", "target": "x"}',
@@ -336,6 +342,7 @@ def _database(data: bytes) -> None:
 _READERS: dict[str, Callable[[bytes], object]] = {
     "config": _file(lambda path: check_config(path, environ={"A": "1"})),
     "command": _parse_payload,
+    "owner": parse_owner,
     "handler": _handler,
     "wire": _wire,
     "recorder": to_recorder,

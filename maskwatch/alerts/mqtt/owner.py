@@ -108,7 +108,7 @@ class Ownership:
 
     def see(self, message: Received, now: float) -> None:
         """Take a message of an `owner` topic."""
-        owner = _parse(message.payload)
+        owner = parse_owner(message.payload)
         if owner is None:
             return
         root = message.topic.rpartition("/")[0]
@@ -170,8 +170,9 @@ def _owner_topic(root: str) -> str:
     return f"{root}/{Topic.OWNER.value.pattern}"
 
 
-def _parse(data: bytes) -> OwnerPayload | None:
+def parse_owner(data: bytes) -> OwnerPayload | None:
+    """Return the payload of an `owner` topic; None if it is cleared or not valid."""
     try:
         return decode_json(_PAYLOADS, data[:_MAX_BYTES])
-    except msgspec.DecodeError:  # cleared, or written by someone else
+    except msgspec.DecodeError:
         return None

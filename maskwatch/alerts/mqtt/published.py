@@ -7,6 +7,7 @@ A topic is written to the file before it is first published, so that no kill can
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,6 +52,7 @@ class PublishedTopics:
         self.root = root
         self.instance = instance
         self._path = path
+        _remove_unfinished(path)
         self._contents = _read(path)
         self._roots = self._contents.brokers.setdefault(broker, {})
         self._unsaved = False
@@ -118,6 +120,13 @@ class PublishedTopics:
             self._save_failed = True
         else:
             self._save_failed = False
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove what a kill inside `replace_file` left."""
+    with contextlib.suppress(OSError):
+        for unfinished in path.parent.glob(f".{path.name}.*"):
+            unfinished.unlink()
 
 
 def _read(path: Path) -> _Contents:

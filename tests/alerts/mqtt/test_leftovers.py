@@ -114,6 +114,14 @@ def test_a_damaged_record_of_topics_is_written_again(
     wait_until(lambda: f"{ROOT}/status" in (data_dir / FILE_NAME).read_text(errors="replace"))
 
 
+def test_an_unfinished_record_of_a_killed_run_is_removed(make_sink: MakeSink, data_dir: Path) -> None:
+    data_dir.mkdir()
+    unfinished = data_dir / f".{FILE_NAME}.x1y2"
+    unfinished.write_bytes(b"{")
+    make_sink(1, data_dir=data_dir)
+    assert not unfinished.exists()
+
+
 def test_alerts_are_sent_while_the_record_of_topics_cannot_be_written(
     broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, data_dir: Path
 ) -> None:
