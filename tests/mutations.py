@@ -305,8 +305,8 @@ MUTATIONS = (
     Mutation(
         "any file swept",
         "maskwatch/store/pictures.py",
-        "if not _NAME.fullmatch(entry.name) or not",
-        "if not",
+        "if _NAME.fullmatch(entry.name) and entry",
+        "if entry",
         "tests/faults/test_retention_live.py"
         "::test_only_files_named_like_pictures_are_swept_and_only_after_an_hour",
     ),
