@@ -120,7 +120,7 @@ MUTATIONS = (
         "    _sync(data_dir)\n    data_dir.needs_check",
         "    data_dir.needs_check",
         "tests/store/test_power_loss.py"
-        "::test_what_a_killed_recorder_left_unsynced_is_synced_before_it_is_acknowledged",
+        "::test_what_a_killed_recorder_left_is_synced_before_it_is_acknowledged",
     ),
     Mutation(
         "a restored database beside an old -wal",

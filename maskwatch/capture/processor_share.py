@@ -1,7 +1,7 @@
 """Holds the thread that decodes to its share of the processor while others wait for it.
 
 The scheduler shares the processor between threads, and a hostile stream keeps several busy. A camera
-that wants more than its share gets it as long as nobody else waits.
+that wants more than its share gets it as long as no other process waits.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ProcessorShare:
         self._last = now, used
         self._measure_contention(now)
         if not self._contended:
-            self._credit = max(self._credit, 0.0)  # nobody was deprived of it
+            self._credit = max(self._credit, 0.0)  # no process was deprived of it
             return 0.0
         return min(_MAX_PAUSE_S, max(0.0, -self._credit / self._share))
 

@@ -77,6 +77,7 @@ class StreamClock:
     def __init__(self) -> None:
         self.oddity = ""
         self._points: deque[_Point] = deque(maxlen=_MAX_POINTS)
+        self._last: _Point | None = None
         self._references: deque[_Point] = deque()
         self._equal = self._missing = 0
         self._kept_up = 0.0
@@ -104,17 +105,20 @@ class StreamClock:
         return since > 0 and max(delay, since if self.oddity else 0.0) > _MAX_LAG_S
 
     def _add(self, point: _Point, *, keeps_up: bool) -> None:
-        last = self._points[-1] if self._points else None
+        last, self._last = self._last, point
         if last is not None and self._is_new_beginning(last, point):
             self._points.clear()
             self._references.clear()
         self._equal = self._equal + 1 if last is not None and last.stamp == point.stamp else 0
-        self._points.append(point)
-        while point.arrival - self._points[0].arrival > _RATE_WINDOW_S:
-            self._points.popleft()
         if keeps_up or not self._references:
             self._refer(point)
-        self._judge()
+        if keeps_up:
+            self._points.append(point)
+            while point.arrival - self._points[0].arrival > _RATE_WINDOW_S:
+                self._points.popleft()
+            self._judge()
+        else:
+            self._points.clear()  # the rate of the reader is not that of the clock
 
     def _is_new_beginning(self, last: _Point, point: _Point) -> bool:
         """Return whether either clock jumped between two packets."""

@@ -44,7 +44,7 @@ class ControlServer:
     """Listens at `path`, and writes the token that clients need beside it.
 
     A compromised worker must not switch off other cameras, nor may what is left of one. So no child of
-    the daemon is answered, no process that is sandboxed like one, and nobody who does not prove to
+    the daemon is answered, no process that is sandboxed like one, and no client that does not prove to
     have the token. Root needs no proof where the daemon has another user.
 
     Args:

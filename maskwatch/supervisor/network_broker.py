@@ -209,7 +209,7 @@ class NetworkBroker:
             self._misbehaved(f"made the system call {call.name}")
 
     def _connect(self, call: Call) -> None:
-        """Connect a socket of ours in place of the worker's, if the address is its camera's."""
+        """Connect a socket of this process in place of the worker's, if the address is its camera's."""
         theirs, pointer, size = call.arguments[:3]
         address = self._read(pointer, size, _MAX_ADDRESS)
         family = int.from_bytes(address[:2], "little")

@@ -61,6 +61,13 @@ def test_decoding_that_falls_behind_is_noticed_with_any_clock(rate: float) -> No
     assert all(behind[60:])
 
 
+def test_a_slow_reader_is_not_taken_for_a_slow_clock() -> None:
+    clock = StreamClock()
+    for arrival in ARRIVALS:
+        clock.delay(0.7 * arrival, arrival, keeps_up=False)
+        assert clock.oddity == ""
+
+
 def test_an_odd_clock_is_described() -> None:
     clock = StreamClock()
     for arrival in ARRIVALS:

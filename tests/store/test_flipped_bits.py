@@ -100,7 +100,7 @@ def flip_text(file: Path, text: bytes) -> None:
 BODY = b'"confidence":0.99'  # in the body of a change; it stays valid JSON
 
 
-def test_a_row_with_a_flipped_bit_is_found_by_the_check_and_not_copied_by_a_backup(
+def test_a_row_with_a_flipped_bit_is_found_and_not_copied_by_a_backup(
     data: Path, tmp_path: Path
 ) -> None:
     database = data / "maskwatch.db"

@@ -274,7 +274,7 @@ def test_a_day_of_pictures_outlives_a_kill_and_then_a_power_loss(power: PowerLos
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
-def test_what_a_killed_recorder_left_unsynced_is_synced_before_it_is_acknowledged(
+def test_what_a_killed_recorder_left_is_synced_before_it_is_acknowledged(
     power: PowerLoss, call: int
 ) -> None:
     power.prepare("reopen")

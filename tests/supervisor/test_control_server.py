@@ -107,7 +107,7 @@ def test_only_the_daemon_s_user_may_open_socket_and_token(tmp_path: Path, mode: 
 
 
 @pytest.mark.parametrize("mode", [0o710, 0o750])
-def test_a_runtime_directory_that_is_open_to_its_group_lets_it_control_the_daemon(
+def test_a_runtime_directory_open_to_its_group_lets_it_control_the_daemon(
     tmp_path: Path, mode: int
 ) -> None:
     tmp_path.chmod(mode)

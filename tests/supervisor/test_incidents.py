@@ -82,7 +82,7 @@ def test_a_blind_camera_is_not_offline() -> None:
     assert harness.kinds == [(IncidentKind.CAMERA_BLIND, 1, False)]
 
 
-def test_an_overloaded_camera_is_an_incident_with_its_figures_in_any_connected_state() -> None:
+def test_an_overloaded_camera_is_an_incident_in_any_connected_state() -> None:
     changes: list[Incident] = []
     tracker = IncidentTracker(changes.append)
     for state in (CameraState.LIVE, CameraState.BLIND, CameraState.STALLED, CameraState.LIVE):

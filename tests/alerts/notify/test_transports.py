@@ -194,7 +194,7 @@ def test_a_channel_that_asks_for_plain_text_gets_it_alone(mail_server: MailServe
 @pytest.mark.parametrize(
     "hidden", ["\u2028", "\u2029", "\n", "\r\n", "\x85", "\x0b", "\u202e", "\ufeff"]
 )
-def test_a_name_of_an_older_release_with_a_hidden_character_is_mailed_without_it(
+def test_a_hidden_character_in_a_name_of_an_older_release_is_not_mailed(
     mail_server: MailServer, hidden: str
 ) -> None:
     camera = f"front{hidden}Bcc: x@y.example"
