@@ -62,8 +62,8 @@ def challenges(headers: Iterable[str]) -> list[Challenge]:
     found = []
     for header in headers:
         starts = list(_SCHEME.finditer(header))
-        ends = [start.start() for start in starts[1:]] + [len(header)]
-        for start, end in zip(starts, ends, strict=True):
+        ends = [*(start.start() for start in starts[1:]), len(header)]
+        for start, end in zip(starts, ends, strict=False):  # a header without a scheme has no start
             fields = _FIELD.findall(header[start.end() : end])
             named = {name.lower(): quoted or plain for name, quoted, plain in fields}
             found.append(Challenge(start[1].lower(), named))

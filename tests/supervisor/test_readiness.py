@@ -10,7 +10,7 @@ import pytest
 
 from maskwatch.clock import ManualClock
 from maskwatch.domain import CameraState, CameraStatus
-from maskwatch.errors import ConfigError, StoreLockedError
+from maskwatch.errors import AccessDeniedError, ConfigError, StoreLockedError
 from maskwatch.supervisor.readiness import Readiness
 from maskwatch.supervisor.runtime_dir import RuntimeDir
 
@@ -85,5 +85,5 @@ def test_a_path_too_long_for_a_socket_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_a_runtime_directory_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(AccessDeniedError, match="it is a file, expected a directory"):
         RuntimeDir(tmp_path / "file")
