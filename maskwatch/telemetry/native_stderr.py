@@ -8,6 +8,7 @@ lost rather than frames.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import fcntl
 import logging
@@ -44,7 +45,9 @@ def capture_stderr() -> StderrCapture:
     """
     stream = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     reader, writer = os.pipe2(os.O_CLOEXEC)
-    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    # All pipes of a user share a limit (64 MiB); beyond it the usual size must do.
+    with contextlib.suppress(PermissionError):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     os.set_blocking(writer, False)
     os.dup2(writer, _STDERR)
     os.close(writer)

@@ -91,3 +91,19 @@ def test_libav_logs_at_debug_only() -> None:
         )
         assert bool(lines) is heard
         assert "canary" not in "".join(lines)
+
+
+def test_a_user_whose_pipes_have_reached_their_limit_gets_the_usual_size() -> None:
+    """An ordinary user has 64 MiB for all pipes; a worker that insisted on its own never started."""
+    code = """
+        import fcntl
+
+        def refuse(*_):
+            raise PermissionError(1, "Operation not permitted")
+
+        fcntl.fcntl = refuse
+        other = capture_stderr()
+        other.close()
+        capture.close()
+    """
+    assert _run(code) == ([], 0)
