@@ -24,7 +24,7 @@ test-long: $(VENV)/.dev  ## Run the tests that take longer: real daemons, kills,
 	@tools/system-packages
 	$(PY) -m pytest $(PYTEST) -m 'long and not sweep'
 
-sweep: $(VENV)/.dev  ## Try every call at which power may be lost, and hundreds of flipped bits (half an hour)
+sweep: $(VENV)/.dev  ## Try every case of what the long tests sample: power losses, flipped bits, kills (half an hour)
 	@tools/system-packages
 	$(PY) -m pytest $(PYTEST) -m sweep
 

@@ -127,6 +127,7 @@ def test_a_thousand_problems_are_found_within_seconds(tmp_path: Path, kind: str)
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", FILES)
 def test_the_largest_files_are_checked_within_a_minute(tmp_path: Path, kind: str) -> None:
     assert _seconds(tmp_path, FILES[kind](12_000)) < 60

@@ -89,12 +89,13 @@ def stranger(path: str, mode: int = 0o600) -> Fault:
 
 FAULTS = [
     stranger("data", 0o700),
+    pytest.param(stranger("data/maskwatch.db"), marks=pytest.mark.long),
+    pytest.param(stranger("run", 0o700), marks=pytest.mark.long),
     *(
-        pytest.param(fault, marks=pytest.mark.long)
+        pytest.param(fault, marks=[pytest.mark.long, pytest.mark.sweep])
         for fault in (
             Fault("data", 0, 0o755),
             Fault("data", mode=0o500),
-            stranger("data/maskwatch.db"),
             Fault("data/maskwatch.db", mode=0o400),
             stranger("data/maskwatch.db-wal"),
             stranger("data/maskwatch.db-shm"),
@@ -102,7 +103,6 @@ FAULTS = [
             stranger("data/reserve"),
             stranger("data/pictures", 0o755),
             stranger("data/pictures/2026-03-02", 0o700),
-            stranger("run", 0o700),
             Fault("run", 0, 0o755),
         )
     ),

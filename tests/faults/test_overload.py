@@ -21,6 +21,7 @@ def overloads(daemon: QuickDaemon) -> list[Incident]:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_starved_camera_is_overloaded_until_it_gets_its_processor_time(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=250, rate=25, gop=25)
     with RtspServer() as server:

@@ -329,7 +329,13 @@ FAILPOINTS = (
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("point", FAILPOINTS)
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, marks=[pytest.mark.sweep] if number % 3 else [])
+        for number, point in enumerate(FAILPOINTS)
+    ],
+)
 def test_a_supervisor_killed_at_any_point_leaves_nothing_that_disturbs_the_next(
     point: str, tmp_path: Path
 ) -> None:
