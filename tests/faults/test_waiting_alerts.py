@@ -180,7 +180,14 @@ def test_a_reload_during_a_slow_request_does_not_send_it_twice(tmp_path: Path, m
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fault", ["access list", "maximum packet size"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "access list",
+        # Its pauses between attempts add up to minutes.
+        pytest.param("maximum packet size", marks=[pytest.mark.sweep, pytest.mark.timeout(900)]),
+    ],
+)
 def test_a_broker_set_up_wrongly_for_some_seconds_parks_nothing(tmp_path: Path, fault: str) -> None:
     """It refuses all alerts of the door; those of the yard pass."""
     rules = tmp_path / "acl"
