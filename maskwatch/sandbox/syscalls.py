@@ -44,13 +44,6 @@ _X86_64 = """
 316 renameat2 seccomp getrandom memfd_create kexec_file_load bpf execveat userfaultfd membarrier
 325 mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents
 334 rseq
-424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen
-431 fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2
-440 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset
-445 landlock_add_rule landlock_restrict_self memfd_secret process_mrelease futex_waitv
-450 set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake futex_wait
-456 futex_requeue statmount listmount lsm_get_self_attr lsm_set_self_attr lsm_list_modules mseal
-463 setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr file_setattr
 """
 
 _ARM64 = """
@@ -86,6 +79,10 @@ _ARM64 = """
 275 sched_getattr renameat2 seccomp getrandom memfd_create bpf execveat userfaultfd membarrier
 284 mlock2 copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents
 293 rseq kexec_file_load
+"""
+
+# From here on, both have the same numbers.
+_COMMON = """
 424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register open_tree move_mount fsopen
 431 fsconfig fsmount fspick pidfd_open clone3 close_range openat2 pidfd_getfd faccessat2
 440 process_madvise epoll_pwait2 mount_setattr quotactl_fd landlock_create_ruleset
@@ -98,11 +95,11 @@ _ARM64 = """
 
 def _numbers(table: str) -> dict[str, int]:
     found = {}
-    for line in table.strip().splitlines():
+    for line in filter(None, table.splitlines()):
         first, *names = line.split()
         found.update({name: int(first) + offset for offset, name in enumerate(names) if name != "-"})
     return found
 
 
-NUMBERS = {"x86_64": _numbers(_X86_64), "aarch64": _numbers(_ARM64)}
+NUMBERS = {"x86_64": _numbers(_X86_64 + _COMMON), "aarch64": _numbers(_ARM64 + _COMMON)}
 """By `platform.machine()`: the number of each call."""
