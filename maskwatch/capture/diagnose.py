@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import cast
 
 import av
 
@@ -69,10 +68,6 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[SourceError], str], ...
     ),
 )
 # FFmpeg's log is more specific than its error; its last line comes with the error.
-_HINTS: tuple[tuple[str, type[SourceError], str], ...] = (
-    # Only video is asked for: nothing was set up, so there is nothing to play.
-    ("method PLAY failed: 45", SourceNoVideoError, "the stream has no video track"),
-)
 _TIMEOUTS = (TimeoutError, av.error.ExitError)
 _TIMEOUT_SHARE = 0.9
 _ERRNO_MEANINGS: tuple[tuple[tuple[int, ...], type[SourceError], str], ...] = (
@@ -109,10 +104,6 @@ def diagnose(error: Exception, where: str, waited: float, timeout: float) -> Sou
     """
     if isinstance(error, SourceError):
         return error
-    logged = _last_log_line(error)
-    for sign, outcome, text in _HINTS:
-        if sign in logged:
-            return outcome(f"{where}: {text}")
     # For a camera, FFmpeg reports garbage as "no such file"; a missing stream is an HTTP 404.
     garbage = isinstance(error, FileNotFoundError) and "://" in where
     for kinds, outcome, text in _MEANINGS:
@@ -125,14 +116,6 @@ def diagnose(error: Exception, where: str, waited: float, timeout: float) -> Sou
     return SourceGarbageError(
         f"{where}: the data received is not video, or the camera closed the connection"
     )
-
-
-def _last_log_line(error: Exception) -> str:
-    """Return the last line that FFmpeg logged before it failed; it may hold secrets."""
-    if not isinstance(error, av.FFmpegError) or not error.log:
-        return ""
-    _level, _component, text = cast("tuple[int, str, str]", error.log)
-    return text
 
 
 def _from_errno(number: int, where: str) -> SourceError:

@@ -7,6 +7,7 @@ by Basic only over TLS or if the configuration allows it.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from maskwatch.errors import (
     SourceGarbageError,
     SourceLoginMethodError,
     SourceNotFoundError,
+    SourceNoVideoError,
     SourceRedirectedError,
     SourceRefusedError,
     SourceSilentError,
@@ -30,6 +32,8 @@ from maskwatch.errors import (
 )
 from maskwatch.secrets import SecretUrl
 
+# A media description of SDP (RFC 8866, 5.14).
+_MEDIA = re.compile(rb"^m=([a-z]{1,20}) ", re.MULTILINE)
 _MAX_REDIRECTS = 5
 _READ_BYTES = 262_144
 _REFUSED_CODES = (401, 403)
@@ -216,6 +220,7 @@ def open_session(access: Access, timeout: float) -> CameraSession:
         try:
             session.describe()
             if session.description.status < 300:
+                _require_video(session.description, access.where)
                 return session
             address = _redirected(access, address, session.description.get("Location"))
         except BaseException:
@@ -223,6 +228,17 @@ def open_session(access: Access, timeout: float) -> CameraSession:
             raise
         session.close()
     raise SourceError(f"{access.where}: the camera redirects without end")
+
+
+def _require_video(description: Message, where: str) -> None:
+    """Raise SourceNoVideoError for a description of other media only.
+
+    Of one without any media FFmpeg says what is wrong.
+    """
+    media = _MEDIA.findall(description.body)
+    if media and b"video" not in media:
+        found = b", ".join(sorted(set(media))).decode("ascii", "replace")
+        raise SourceNoVideoError(f"{where}: the stream has no video track, but only: {found}")
 
 
 def _connected(access: Access, address: str, deadline: float, *, redirected: bool) -> CameraSession:

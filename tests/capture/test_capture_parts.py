@@ -275,11 +275,6 @@ def _ffmpeg(kind: type[Exception], number: int, line: str = "") -> Exception:
         (_ffmpeg(av.error.InvalidDataError, 1), 0.1, errors.SourceGarbageError),
         (_ffmpeg(av.error.InvalidDataError, 1), 4.9, errors.SourceSilentError),
         (
-            _ffmpeg(av.error.HTTPOtherClientError, 1, "method PLAY failed: 454 (x)"),
-            0.0,
-            errors.SourceNoVideoError,
-        ),
-        (
             _ffmpeg(av.error.OSError, 5, "Failed to resolve hostname host: x"),
             0.0,
             errors.SourceUnreachableError,

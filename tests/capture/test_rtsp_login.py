@@ -14,17 +14,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from maskwatch.capture import rtsp_auth
+from maskwatch.capture import rtsp_auth, rtsp_client
 from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.rtsp_auth import Challenge, Credentials, Login, challenges, choose
 from maskwatch.capture.rtsp_client import open_session
+from maskwatch.capture.rtsp_message import Message
 from maskwatch.capture.rtsp_relay import RtspRelay
 from maskwatch.config.schema import CameraAuth, Transport
 from maskwatch.errors import (
     SourceError,
     SourceGarbageError,
     SourceLoginMethodError,
+    SourceNoVideoError,
     SourceSilentError,
     SourceUnreachableError,
 )
@@ -273,3 +275,13 @@ def test_only_who_knows_the_address_is_served_by_the_relay(clip_of: ClipOf) -> N
                 assert client.recv(100).startswith(b"RTSP/1.0 200 OK")
         finally:
             relay.close()
+
+
+@pytest.mark.parametrize("other", [b"m=audio 0 RTP/AVP 0\r\n", b"m=application 0 RTP/AVP 107\r\n"])
+def test_a_description_of_other_media_only_has_no_video_track(other: bytes) -> None:
+    """It is known before FFmpeg connects, so no closed connection can hide it."""
+    head = b"v=0\r\ns=x\r\n"
+    with pytest.raises(SourceNoVideoError, match="no video track, but only: a"):
+        rtsp_client._require_video(Message("RTSP/1.0 200 OK", [], head + other), "door")
+    for body in (head, b"", head + other + b"m=video 0 RTP/AVP 96\r\n"):
+        rtsp_client._require_video(Message("RTSP/1.0 200 OK", [], body), "door")
