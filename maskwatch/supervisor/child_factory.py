@@ -29,14 +29,9 @@ def new_token_key() -> Secret:
 
 
 class ChildFactory:
-    """Makes children; a worker's token shows the recorder that the supervisor started it.
-
-    Attributes:
-        held_sinks: the names of the sinks that lack a secret or a file for now.
-    """
+    """Makes children; a worker's token shows the recorder that the supervisor started it."""
 
     def __init__(self, launcher: ProcessLauncher, timeouts: Timeouts) -> None:
-        self.held_sinks: tuple[str, ...] = ()
         self._launcher = launcher
         self._timeouts = timeouts
         self._token_key = new_token_key()
@@ -46,18 +41,21 @@ class ChildFactory:
         kind = ChildKind("maskwatch.recorder", Owner.RECORDER)
         # No camera is recorded without it, so it is tried again every minute, not after an hour.
         timeouts = replace(self._timeouts, max_quarantine=self._timeouts.quarantine)
-        return self._child(kind, self.recorder_configuration(config), events, timeouts)
+        return self._child(kind, self.recorder_configuration(config, ()), events, timeouts)
 
     def worker(self, config: Config, camera: str, events: ChildEvents) -> ManagedChild:
         kind = ChildKind("maskwatch.worker", Owner.WORKER, camera)
         return self._child(kind, self.worker_configuration(config, camera), events, self._timeouts)
 
-    def recorder_configuration(self, config: Config) -> Configure:
-        """Return what the recorder is given: everything that it needs for storing and alerts."""
+    def recorder_configuration(self, config: Config, held_sinks: tuple[str, ...]) -> Configure:
+        """Return what the recorder is given: everything that it needs for storing and alerts.
+
+        `held_sinks` are the names of the sinks that lack a secret or a file for now.
+        """
         return Configure(
             config=for_recorder(config),
             recorder=str(recorder_socket(config)),
-            held_sinks=self.held_sinks,
+            held_sinks=held_sinks,
             token=self._token_key,
         )
 

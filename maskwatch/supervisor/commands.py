@@ -25,14 +25,18 @@ _MAX_DETAIL = 1000
 class CommandExecutor:
     """Executes the supervisor's own commands, and forwards the others to their child.
 
-    `reload` starts a reload, and calls back at its end with its success and a summary.
+    `switch` starts or stops a camera's worker. `reload` starts a reload, and calls back at its end with
+    its success and a summary.
     """
 
     def __init__(
-        self, children: ChildProcesses, reload: Callable[[Callable[[bool, str], None]], None]
+        self,
+        children: ChildProcesses,
+        switch: Callable[..., str],
+        reload: Callable[[Callable[[bool, str], None]], None],
     ) -> None:
         self._children = children
-        self.switch = children.switch
+        self.switch = switch
         self.reload = reload
 
     def forward(self, command: Command) -> str:

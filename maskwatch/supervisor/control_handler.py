@@ -25,6 +25,7 @@ from maskwatch.ipc.control import (
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.camera_monitor import CameraMonitor
 from maskwatch.supervisor.child import ManagedChild
+from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.commands import CommandRouter
 from maskwatch.supervisor.http_servers import HttpServers
@@ -41,6 +42,7 @@ class ControlHandler:
         self,
         *,
         children: ChildProcesses,
+        controller: ChildController,
         cameras: CameraMonitor,
         commands: CommandRouter,
         reloader: Reloader,
@@ -49,6 +51,7 @@ class ControlHandler:
         clock: Clock,
     ) -> None:
         self._children = children
+        self._controller = controller
         self._cameras = cameras
         self._commands = commands
         self._reloader = reloader
@@ -87,7 +90,7 @@ class ControlHandler:
     def _camera(self, worker: ManagedChild) -> CameraReport:
         status, heartbeat = self._cameras.statuses[worker.kind.camera], worker.heartbeat
         snooze = self._cameras.snoozes.get(status.camera)
-        switched_off = self._children.switched_off.get(status.camera)
+        switched_off = self._controller.switched_off.get(status.camera)
         return CameraReport(
             name=status.camera,
             state=status.state,

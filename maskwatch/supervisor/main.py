@@ -22,6 +22,7 @@ from maskwatch.ipc.messages import Command
 from maskwatch.sandbox.lockdown import lock_down
 from maskwatch.supervisor.ack_page import AckPageServer
 from maskwatch.supervisor.camera_monitor import CameraMonitor
+from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.child_factory import recorder_socket
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.commands import CommandExecutor, CommandRouter, Reply
@@ -110,14 +111,17 @@ class Supervisor:
         self._metrics = metrics = SupervisorMetrics(clock)
         launcher = ProcessLauncher(self._loop, clock, spawn)
         self._children = children = ChildProcesses(config, launcher, timeouts, clock)
-        children.hold(loaded.held_cameras, loaded.held_sinks)
+        self._controller = controller = ChildController(children, timeouts, clock)
+        controller.hold(loaded.held_cameras, loaded.held_sinks)
         self._cameras = cameras = CameraMonitor(children, metrics, clock)
-        self._start_up = StartUp(config, children, timeouts, clock, recorder_failed=self._end)
-        executor = CommandExecutor(children, self._start_reload)
+        self._start_up = StartUp(
+            config, children, controller, timeouts, clock, recorder_failed=self._end
+        )
+        executor = CommandExecutor(children, controller.switch, self._start_reload)
         self._commands = CommandRouter(executor, timeouts.command, metrics.command_ended)
         router = ChildEventRouter(children, cameras, self._commands, metrics, clock)
         for subscriber in (metrics, router, cameras, self._start_up):
-            children.subscribe(subscriber)
+            children.events.subscribe(subscriber)
 
         self._http = HttpServers(
             MetricsEndpoint(metrics.collector, self._readiness),
@@ -127,12 +131,14 @@ class Supervisor:
             path,
             loaded,
             children=children,
+            controller=controller,
             http=self._http,
             metrics=metrics,
             notifier=self._notifier,
         )
         handler = ControlHandler(
             children=children,
+            controller=controller,
             cameras=cameras,
             commands=self._commands,
             reloader=self._reloader,
@@ -161,7 +167,7 @@ class Supervisor:
             await self._obtain("runtime_dir", self._open_runtime_dir)
             for section, server in self._http.by_section().items():
                 await self._obtain(section, partial(server.serve_first, self._config))
-            self._children.start_recorder()
+            self._controller.start_recorder()
             self._in_background(self._prerequisites.obtain("models", self._start_up.check_models))
             self._in_background(self._prerequisites.obtain("the configuration", self._reloader.complete))
             self._in_background(self._start_up.probe_cameras())
@@ -264,6 +270,7 @@ class Supervisor:
             self._update()
             self._notifier.ready()
             _log.info("ready: every camera has been given its worker")
+        self._controller.tick()
         self._children.tick()
         self._commands.expire(now)
         for work in periodic:

@@ -12,6 +12,7 @@ from maskwatch.config.load import load, load_available
 from maskwatch.config.partial import PartialConfig
 from maskwatch.errors import ConfigError, MaskwatchError, TemporaryError
 from maskwatch.ipc.control import ReloadDone
+from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.http_servers import HttpServers
 from maskwatch.supervisor.metrics import SupervisorMetrics
@@ -38,6 +39,7 @@ class Reloader:
         loaded: PartialConfig,
         *,
         children: ChildProcesses,
+        controller: ChildController,
         http: HttpServers,
         metrics: SupervisorMetrics,
         notifier: SystemdNotifier,
@@ -46,6 +48,7 @@ class Reloader:
         self.problem = ""
         self._loaded = loaded
         self._children = children
+        self._controller = controller
         self._http = http
         self._metrics = metrics
         self._notifier = notifier
@@ -106,8 +109,8 @@ class Reloader:
         if changes.log:
             logs.setup(new.log, "supervisor")
         self._loaded = loaded
-        self._children.hold(loaded.held_cameras, loaded.held_sinks)
-        self._children.apply(changes, new)
+        self._controller.hold(loaded.held_cameras, loaded.held_sinks)
+        self._controller.apply(changes, new)
         return changes
 
     def _refused(self, error: Exception) -> ReloadDone:
@@ -123,5 +126,5 @@ class Reloader:
 
     async def _settle(self, changes: Difference) -> None:
         deadline = time.monotonic() + _SETTLE_TIMEOUT
-        while not self._children.settled(changes) and time.monotonic() < deadline:
+        while not self._controller.settled(changes) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)

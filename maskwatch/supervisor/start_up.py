@@ -16,6 +16,7 @@ from maskwatch.errors import (
     StoreTooNewError,
 )
 from maskwatch.supervisor.child import ChildEvents, ManagedChild
+from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.timeouts import Timeouts
@@ -40,6 +41,7 @@ class StartUp(ChildEvents):
         self,
         config: Config,
         children: ChildProcesses,
+        controller: ChildController,
         timeouts: Timeouts,
         clock: Clock,
         *,
@@ -48,6 +50,7 @@ class StartUp(ChildEvents):
         self.complete = False
         self._config = config
         self._children = children
+        self._controller = controller
         self._timeouts = timeouts
         self._clock = clock
         self._recorder_failed = recorder_failed
@@ -80,7 +83,7 @@ class StartUp(ChildEvents):
             late = self._clock.monotonic() > self._start_workers_by
             if self._children.recorder_runs or late:
                 self._workers_started = True
-                self._children.start_workers(first=self._probe.reachable)
+                self._controller.start_workers(first=self._probe.reachable)
             return False
         if self.complete or not self._models_checked:
             return False

@@ -16,6 +16,7 @@ from maskwatch.ipc.messages import Configure, Heartbeat, ToChild, ToSupervisor
 from maskwatch.ipc.wire import TO_CHILD, TO_SUPERVISOR
 from maskwatch.secrets import Secret, SecretUrl
 from maskwatch.supervisor.child import ChildEvents, ManagedChild
+from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.process import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
@@ -107,14 +108,19 @@ class ChildrenHarness:
         self.loop = asyncio.new_event_loop()
         launcher = ProcessLauncher(self.loop, self.clock, self.spawner)  # type: ignore[arg-type]  # fake processes
         self.children = ChildProcesses(config, launcher, Timeouts(), self.clock)
-        self.children.subscribe(self.events)
+        self.controller = ChildController(self.children, Timeouts(), self.clock)
+        self.children.events.subscribe(self.events)
 
     def advance(self, seconds: float) -> None:
         """Let time pass in steps of 0.1 s, as the main loop sees it."""
         for _ in range(int(seconds * 10)):
             self.clock.advance(0.1)
             self.children.reap()
-            self.children.tick()
+            self.tick()
+
+    def tick(self) -> None:
+        self.controller.tick()
+        self.children.tick()
 
     def receive(self, camera: str) -> None:
         """Have the supervisor read what the camera's worker has sent."""

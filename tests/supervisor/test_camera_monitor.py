@@ -20,8 +20,10 @@ from tests.fakes.child_process import ChildrenHarness, config_with_cameras, hear
 def harness() -> Iterator[ChildrenHarness]:
     """A camera's worker that is ready, with a monitor."""
     with closing(ChildrenHarness(config_with_cameras("door"))) as made:
-        made.children.subscribe(CameraMonitor(made.children, SupervisorMetrics(made.clock), made.clock))
-        made.children.start_workers()
+        made.children.events.subscribe(
+            CameraMonitor(made.children, SupervisorMetrics(made.clock), made.clock)
+        )
+        made.controller.start_workers()
         made.advance(0.5)
         made.spawner.newest.send(Ready())
         yield made
@@ -52,7 +54,7 @@ def test_a_camera_that_is_live_after_many_attempts_is_always_logged(
 def test_a_new_recorder_is_sent_every_status(harness: ChildrenHarness) -> None:
     harness.spawner.newest.send(heartbeat(CameraState.LIVE))
     harness.receive("door")
-    harness.children.start_recorder()
+    harness.controller.start_recorder()
     harness.advance(0.5)
     recorder = harness.spawner.newest
     recorder.send(Ready())

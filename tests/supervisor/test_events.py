@@ -33,12 +33,14 @@ class Harness(ChildrenHarness):
         super().__init__(config_with_cameras("door"))
         metrics = SupervisorMetrics(self.clock)
         self.cameras = CameraMonitor(self.children, metrics, self.clock)
-        executor = CommandExecutor(self.children, lambda done: done(True, "reloaded"))
+        executor = CommandExecutor(
+            self.children, self.controller.switch, lambda done: done(True, "reloaded")
+        )
         commands = CommandRouter(executor, 5.0, metrics.command_ended)
         router = ChildEventRouter(self.children, self.cameras, commands, metrics, self.clock)
-        self.children.subscribe(router)
-        self.children.start_recorder()
-        self.children.start_workers()
+        self.children.events.subscribe(router)
+        self.controller.start_recorder()
+        self.controller.start_workers()
         self.advance(0.5)
         self.recorder, self.worker = self.spawner.processes
         for process in self.spawner.processes:

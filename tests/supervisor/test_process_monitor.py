@@ -21,8 +21,8 @@ from tests.fakes.child_process import ChildrenHarness, config_with_cameras, hear
 def harness() -> Iterator[ChildrenHarness]:
     """A recorder and a worker that are ready, and as large as the test's own process."""
     with closing(ChildrenHarness(config_with_cameras("door"))) as made:
-        made.children.start_recorder()
-        made.children.start_workers()
+        made.controller.start_recorder()
+        made.controller.start_workers()
         made.advance(0.5)
         for process, child in zip(made.spawner.processes, made.children, strict=True):
             process.pid = os.getpid()

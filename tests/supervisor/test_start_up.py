@@ -24,12 +24,13 @@ class Harness(ChildrenHarness):
         self.start_up = StartUp(
             self.children.config,
             self.children,
+            self.controller,
             Timeouts(),
             self.clock,
             recorder_failed=self.exit_codes.append,
         )
-        self.children.subscribe(self.start_up)
-        self.children.start_recorder()
+        self.children.events.subscribe(self.start_up)
+        self.controller.start_recorder()
         self.advance(0.1)
 
     def recorder_ready(self) -> None:
