@@ -232,6 +232,7 @@ class SnoozeRow(Base):
     camera: Mapped[str] = mapped_column(String(64), primary_key=True)
     since: Mapped[datetime]
     until: Mapped[datetime]
+    snoozed_by: Mapped[str | None] = mapped_column(String(100))
 
 
 class OccupancyRow(Base):

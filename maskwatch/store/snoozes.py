@@ -24,11 +24,13 @@ class Snoozes:
         """Return the snoozes that have not been ended, by camera."""
         with self._database.session() as session:
             rows = session.scalars(select(SnoozeRow).order_by(SnoozeRow.camera))
-            return [Snooze(row.camera, row.since, row.until) for row in rows]
+            return [Snooze(row.camera, row.since, row.until, row.snoozed_by or "") for row in rows]
 
     def begin(self, snooze: Snooze) -> None:
         """Store a snooze; it replaces an earlier one of the same camera."""
-        row = SnoozeRow(camera=snooze.camera, since=snooze.since, until=snooze.until)
+        row = SnoozeRow(
+            camera=snooze.camera, since=snooze.since, until=snooze.until, snoozed_by=snooze.by[:100]
+        )
         with self._database.session() as session:
             session.merge(row)
 

@@ -67,7 +67,7 @@ class SnoozeHarness:
             self.snoozes.end_expired(self.store)
 
     def snooze(self, seconds: float, camera: str = "door") -> CommandResult:
-        command = Command(id="1", verb="snooze", target=camera, seconds=seconds, origin="mqtt")
+        command = Command(id="1", verb="snooze", target=camera, seconds=seconds, origin="mqtt", by="ann")
         return self.commands.execute(self.store, command)
 
     def outbox(self) -> list[tuple[int, int]]:
@@ -173,6 +173,7 @@ def test_a_snooze_survives_a_restart_and_ends_on_time(harness: SnoozeHarness) ->
     harness.restart()
     harness.snoozes.announce_resumed()
     assert [snooze.until is None for snooze in harness.changes] == [False, False]
+    assert [snooze.by for snooze in harness.changes] == ["ann", "ann"]
     harness.add(change(1, 2))
     harness.add(change(2))
     harness.turn()
