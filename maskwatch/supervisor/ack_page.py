@@ -52,6 +52,7 @@ class AckPage:
     """
 
     methods: tuple[str, ...] = ("GET", "POST")
+    immediate: frozenset[str] = frozenset()
 
     def __init__(
         self, signer: AckTokenSigner, now: Callable[[], datetime], acknowledge: Acknowledge

@@ -3,6 +3,7 @@
 It has neither TLS nor login: outside the loopback address it belongs behind a reverse proxy or a
 firewall. A connection carries one request. When all connections are taken, a new client displaces
 the one that has kept the server waiting for longest, so that slow clients cannot lock others out.
+Pages that a site answers from memory wait for no other page.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
@@ -26,6 +28,7 @@ from maskwatch.errors import ConfigError, PortInUseError
 log = logging.getLogger(__name__)
 
 _MAX_CONNECTIONS = 64
+_MAX_ANSWERS = 32  # being made; the other connections are for requests that are arriving
 # The kernel holds further clients until they are accepted; beyond this it drops their first packet,
 # which costs them a second.
 _BACKLOG = 1024
@@ -36,16 +39,25 @@ _MAX_BODY = 1024
 _THREADS = 4
 _NO_DESCRIPTOR_PAUSE = 0.2
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
+_PATH = re.compile(rb"^[A-Z]+ ([^ ?\r\n]+)")
+_BUSY = (
+    b"HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: 39\r\nRetry-After: 1\r\n\r\nToo many requests; try again in seconds\n"
+)
 _CONTENT_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,9})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request: GET or POST, the path without its query, and the Accept header."""
+    """A request: GET or POST, the path without its query, the Accept header.
+
+    `arrived` is when its last byte came (monotonic).
+    """
 
     method: str
     path: str
     accept: str
+    arrived: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,13 @@ class Response:
 
 
 class Site(Protocol):
-    """The pages of a server; called from several threads."""
+    """The pages of a server; called from several threads.
+
+    `immediate`: the paths that are answered from memory, at once and whatever other pages take.
+    """
 
     methods: tuple[str, ...]
+    immediate: frozenset[str]
 
     def answer(self, request: Request) -> Response:
         """Return the answer to a request of one of `methods`."""
@@ -148,9 +164,6 @@ class _Connections:
         """Serve a client, in place of the oldest one if there are too many."""
         if len(self._waiting) + len(self._answering) >= _MAX_CONNECTIONS:
             self.drop_oldest()
-        if len(self._answering) >= _MAX_CONNECTIONS:
-            client.close()
-            return
         task = asyncio.create_task(self._serve(client))
         self._waiting[task] = None
         task.add_done_callback(lambda done: self._waiting.pop(done, None))
@@ -178,13 +191,21 @@ class _Connections:
                 await asyncio.get_running_loop().sock_sendall(client, answer)
 
     async def _answer(self, request: bytes) -> bytes:
+        path = _PATH.match(request)
+        if path and path[1].decode("latin-1") in self._site.immediate:
+            return _answer(request, self._site, time.monotonic())
+        return await self._answer_in_thread(request) if len(self._answering) < _MAX_ANSWERS else _BUSY
+
+    async def _answer_in_thread(self, request: bytes) -> bytes:
         task = asyncio.current_task()
         assert task is not None
         self._waiting.pop(task, None)
         self._answering.add(task)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _answer, request, self._site)
+            return await loop.run_in_executor(
+                self._threads, _answer, request, self._site, time.monotonic()
+            )
         finally:
             self._answering.discard(task)
             self._waiting[task] = None
@@ -215,9 +236,9 @@ async def _some(client: socket.socket) -> bytes:
     return data
 
 
-def _answer(request: bytes, site: Site) -> bytes:
-    """Return the whole answer to a request; called in a thread."""
-    handler = _Handler(request, site)
+def _answer(request: bytes, site: Site, arrived: float) -> bytes:
+    """Return the whole answer to a request."""
+    handler = _Handler(request, site, arrived)
     return handler.wfile.getvalue()
 
 
@@ -228,8 +249,9 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     wfile: io.BytesIO
 
-    def __init__(self, request: bytes, site: Site) -> None:
+    def __init__(self, request: bytes, site: Site, arrived: float) -> None:
         self._site = site
+        self._arrived = arrived
         self.rfile, self.wfile = io.BytesIO(request), io.BytesIO()
         self.client_address = ("", 0)
         try:
@@ -259,7 +281,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(501)
             return
         path = urlsplit(self.path).path
-        reply = self._site.answer(Request(method, path, self.headers.get("Accept", "")))
+        accept = self.headers.get("Accept", "")
+        reply = self._site.answer(Request(method, path, accept, self._arrived))
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.kind)
         self.send_header("Content-Length", str(len(reply.body)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -30,6 +32,7 @@ class MetricsPages:
     """
 
     methods: tuple[str, ...] = ("GET",)
+    immediate: frozenset[str] = frozenset({"/healthz", "/readyz"})
 
     def __init__(
         self,
@@ -42,18 +45,30 @@ class MetricsPages:
         self._registry.register(collector)
         self._healthy = healthy
         self._ready = ready
+        self._rendering = threading.Lock()
+        self._rendered = (0.0, "", b"")  # when it was begun (monotonic), kind, text
 
     def answer(self, request: Request) -> Response:
         match request.path:
             case "/metrics":
-                encode, kind = choose_encoder(request.accept)
-                return Response(200, kind, encode(self._registry))
+                return self._metrics(request)
             case "/healthz":
                 return _status_page(self._healthy())
             case "/readyz":
                 return _status_page(self._ready())
             case _:
                 return Response(404, _TEXT, b"Here are /metrics, /healthz and /readyz.\n")
+
+    def _metrics(self, request: Request) -> Response:
+        """Render one text at a time, for all requests of its kind that had arrived before."""
+        encode, kind = choose_encoder(request.accept)
+        with self._rendering:
+            begun, rendered_kind, text = self._rendered
+            if begun < request.arrived or rendered_kind != kind:
+                begun = time.monotonic()
+                text = encode(self._registry)
+                self._rendered = begun, kind, text
+        return Response(200, kind, text)
 
 
 def _status_page(condition: HealthStatus) -> Response:

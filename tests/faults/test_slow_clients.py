@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from maskwatch.lab.broker import free_port
@@ -38,4 +39,9 @@ def test_dripping_clients_do_not_close_the_daemon_s_pages_to_others(tmp_path: Pa
                 assert status_of(f"http://127.0.0.1:{daemon.metrics_port}/healthz") == 200
                 assert status_of(f"http://127.0.0.1:{daemon.metrics_port}/metrics") == 200
                 assert status_of(f"http://127.0.0.1:{links}/acknowledge/") == 404
+        with ThreadPoolExecutor(64) as pool:
+            scrapes = [pool.submit(daemon.fetch, "metrics") for _ in range(300)]
+            wait_until(lambda: any(each.done() for each in scrapes), what="the first of many scrapes")
+            for _ in range(3):
+                assert status_of(f"http://127.0.0.1:{daemon.metrics_port}/healthz") == 200
         assert daemon.stop() == 0

@@ -8,10 +8,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from prometheus_client.core import Metric as Family
 
 from maskwatch.errors import ConfigError, PortInUseError
 from maskwatch.telemetry import catalogue
@@ -20,6 +22,20 @@ from maskwatch.telemetry.http import Request, Response, WebServer
 from maskwatch.telemetry.metrics_pages import HealthStatus, MetricsPages
 from tests.fakes.dripping_clients import DrippingClients
 from tests.fakes.waiting import SLACK, wait_until
+
+
+class SlowCollector(Collector):
+    """Its metrics are collected once `go_on` is set; `collected` counts how often."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+        self.collected = 0
+
+    def collect(self) -> Iterator[Family]:
+        self.collected += 1
+        self.go_on.wait(60)
+        return super().collect()
 
 
 class ServerHarness:
@@ -123,6 +139,26 @@ def test_dripping_clients_do_not_delay_others(server: WebServer, count: int) -> 
             assert time.monotonic() - began < 1.0 * SLACK
 
 
+def test_scrapes_that_take_long_delay_neither_health_nor_readiness(harness: ServerHarness) -> None:
+    harness.collector = slow = SlowCollector()
+    server = harness.server()
+    server.start()
+    with ThreadPoolExecutor(100) as pool:
+        scrapes = [pool.submit(get, f"{server.url}/metrics") for _ in range(100)]
+        wait_until(lambda: sum(each.done() for each in scrapes) >= 68, what="32 scrapes are left")
+        for page, status in (("healthz", 200), ("readyz?verbose", 503)):
+            began = time.monotonic()
+            assert get(f"{server.url}/{page}")[0] == status
+            assert time.monotonic() - began < 1.0 * SLACK
+        slow.go_on.set()
+        results = Counter(each.result(60)[0] for each in scrapes)
+        assert results == {200: 32, 503: 68}
+        assert slow.collected == 2, "those that waited share one text"
+        assert get(f"{server.url}/metrics")[0] == 200
+        assert slow.collected == 3, "a later one has a text of its own"
+    server.stop()
+
+
 @pytest.mark.parametrize(
     "beginning",
     [b"GET /heal", b"GET / HTTP/1.1\r\nX: ", b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"],
@@ -173,6 +209,7 @@ def test_newcomers_do_not_displace_a_client_whose_answer_is_being_made() -> None
 
     class SlowSite:
         methods = ("GET",)
+        immediate = frozenset[str]()
 
         def answer(self, _: Request) -> Response:
             asked.set()
