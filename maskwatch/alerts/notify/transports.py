@@ -26,10 +26,11 @@ from maskwatch.errors import ConfigError, DependencyError
 from maskwatch.secrets import Secret, SecretUrl, redact
 
 _TIMEOUT = 10.0
-# 4xx answers that are not about the alert. 408, 425, 429: too slow, too early, too many. The others: the
-# address or its credentials are wrong (a service that is being reinstalled answers 404); parking would
-# lose every alert until the configuration is corrected.
-_TRANSIENT = frozenset({401, 403, 404, 407, 408, 425, 429})
+# The only answers that are about the content of a request. Every other 4xx is about the address, the
+# credentials, a limit or the moment, which is the same for all alerts: parking would lose them until an
+# operator corrects it.
+_ABOUT_THE_CONTENT = frozenset({400, 409, 422})
+_TOO_LARGE = 413
 
 
 class NotificationTransport(Protocol):
@@ -111,7 +112,11 @@ class WebhookTransport:
                 return DeliveryStatus.ACCEPTED, f"answered {response.status}"
         except urllib.error.HTTPError as error:
             with error:
-                return _status_of(error.code), f"answered {error.code}"
+                refused = error.code in _ABOUT_THE_CONTENT
+                # A part of a digest may be small enough. A limit below one alert is an operator's.
+                refused |= error.code == _TOO_LARGE and len(notification.alerts) > 1
+                status = DeliveryStatus.REFUSED if refused else DeliveryStatus.FAILED
+                return status, f"answered {error.code}"
         except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: not a host name
             return DeliveryStatus.FAILED, redact(f"cannot be reached: {error}")
 
@@ -134,8 +139,3 @@ def signature(key: Secret, at: int, body: bytes) -> str:
     """Return ``t=<Unix time>,v1=<hex HMAC-SHA256 of "<Unix time>." and the body>``."""
     digest = hmac.new(key.reveal().encode(), f"{at}.".encode() + body, hashlib.sha256)
     return f"t={at},v1={digest.hexdigest()}"
-
-
-def _status_of(http_status: int) -> DeliveryStatus:
-    refused = 400 <= http_status < 500 and http_status not in _TRANSIENT
-    return DeliveryStatus.REFUSED if refused else DeliveryStatus.FAILED

@@ -9,6 +9,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -20,11 +21,11 @@ from maskwatch.errors import ConfigError
 from maskwatch.secrets import Secret, SecretUrl
 from tests.fakes.mail_server import MailServer
 from tests.fakes.waiting import SLACK
-from tests.fakes.web_peer import WebPeer
+from tests.fakes.web_peer import Request, WebPeer
 
 PASSWORD = "canary-token-42"
 SENT = Notification("title", "first\nsecond", None, (b"{}",))
-SECONDS = 8.0
+SECONDS = 10.0
 
 # Apprise imports it on every Python that still has it.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -95,21 +96,33 @@ def test_a_webhook_that_drips_its_answer_ends_at_the_deadline(kind: str) -> None
         assert outcome(webhook(port, 2)) == (DeliveryStatus.FAILED, "not finished within 2 s")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("kind", HTTP)
-def test_a_service_that_drips_its_answer_ends_at_the_deadline(kind: str) -> None:
-    with peer_that_sends(HTTP[kind]) as port:
-        status, detail = outcome(apprise(f"json://127.0.0.1:{port}/"))
-    assert (status, detail) == (DeliveryStatus.FAILED, f"not finished within {SECONDS:g} s")
+def redirect(_: Request) -> int:
+    return 307
+
+
+def redirect_slowly(_: Request) -> int:
+    time.sleep(1)
+    return 307
+
+
+def test_a_service_that_redirects_without_end_fails(peer: WebPeer) -> None:
+    peer.judge = redirect
+    assert outcome(apprise(f"json://127.0.0.1:{peer.port}/"))[0] is DeliveryStatus.FAILED
+    assert len(peer.requests) > 1
 
 
 @pytest.mark.long
-def test_a_mail_server_that_drips_its_greeting_ends_at_the_deadline() -> None:
-    with peer_that_sends(drip(b"220-", b"x")) as port:
-        status, detail = outcome(
-            apprise(f"mailto://127.0.0.1:{port}?from=a@b.example&to=c@d.example&mode=insecure")
-        )
-    assert (status, detail) == (DeliveryStatus.FAILED, f"not finished within {SECONDS:g} s")
+def test_a_service_whose_answer_never_ends_fails_at_the_deadline(peer: WebPeer) -> None:
+    """It drips a part of it, or redirects; all are tried at the same time."""
+    peer.judge = redirect_slowly
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(peer_that_sends(answer)) for answer in HTTP.values()]
+        mail = stack.enter_context(peer_that_sends(drip(b"220-", b"x")))
+        urls = [f"json://127.0.0.1:{port}/" for port in (*ports, peer.port)]
+        urls.append(f"mailto://127.0.0.1:{mail}?from=a@b.example&to=c@d.example&mode=insecure")
+        pool = stack.enter_context(ThreadPoolExecutor(len(urls)))
+        results = list(pool.map(lambda url: outcome(apprise(url)), urls))
+    assert set(results) == {(DeliveryStatus.FAILED, f"not finished within {SECONDS:g} s")}
 
 
 @pytest.mark.long

@@ -87,11 +87,6 @@ def test_the_documented_check_accepts_only_genuine_requests(peer: WebPeer, root:
     [
         (204, DeliveryStatus.ACCEPTED),
         (302, DeliveryStatus.FAILED),
-        (400, DeliveryStatus.REFUSED),
-        (422, DeliveryStatus.REFUSED),
-        (401, DeliveryStatus.FAILED),
-        (404, DeliveryStatus.FAILED),
-        (429, DeliveryStatus.FAILED),
         (503, DeliveryStatus.FAILED),
     ],
 )
@@ -101,6 +96,24 @@ def test_the_http_status_decides_and_no_redirect_is_followed(
     peer.answers = [answer]
     assert webhook(peer.port).send(notification())[0] is status
     assert len(peer.requests) == 1
+
+
+def test_only_an_answer_about_the_content_is_a_refusal_of_the_alert(peer: WebPeer) -> None:
+    peer.answers = list(range(400, 452))
+    transport = webhook(peer.port)
+    refused = set()
+    for code in list(peer.answers):
+        if transport.send(notification())[0] is DeliveryStatus.REFUSED:
+            refused.add(code)
+    assert refused == {400, 409, 422}
+
+
+def test_a_digest_that_is_too_large_is_refused_so_that_it_is_sent_in_parts(peer: WebPeer) -> None:
+    peer.judge = lambda request: 413 if len(request.body) > 2000 else 200
+    alert = notification()
+    digest = replace(alert, alerts=alert.alerts * 4)
+    assert webhook(peer.port).send(digest) == (DeliveryStatus.REFUSED, "answered 413")
+    assert webhook(peer.port).send(alert)[0] is DeliveryStatus.ACCEPTED
 
 
 def test_an_unreachable_webhook_fails_without_showing_secrets() -> None:
