@@ -13,7 +13,7 @@ from pathlib import Path
 from maskwatch.alerts.sink import HeldSink, Sink
 from maskwatch.clock import Clock
 from maskwatch.config.schema import Config
-from maskwatch.domain import Snooze
+from maskwatch.domain import Incident, Snooze
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.loop import EventLoop
 from maskwatch.ipc.messages import (
@@ -77,19 +77,13 @@ def open_recorder(
     intake = Intake(unstored, state, run=run, clock=clock, meter=meter, is_silent=snoozes.is_silent)
     commands = CommandHandler(intake, state, snoozes, supervisor.send, clock)
     maintenance = Maintenance(retention, guard.store.changes.last_stored_at(), clock=clock, meter=meter)
-    workers = WorkerConnections(
-        Path(configure.recorder),
-        loop,
-        intake,
-        WorkerEvents(
-            minute=deliveries.occupancy_counted,
-            snapshot=commands.deliver_snapshot,
-            misbehaved=reports.worker_misbehaved,
-        ),
-        run=run,
-        key=configure.token,
-        clock=clock,
+    events = WorkerEvents(
+        minute=deliveries.occupancy_counted,
+        snapshot=commands.deliver_snapshot,
+        misbehaved=reports.worker_misbehaved,
     )
+    path, key = Path(configure.recorder), configure.token
+    workers = WorkerConnections(path, loop, intake, events, run=run, key=key, clock=clock)
     recording = Recording(
         guard=guard,
         state=state,
@@ -99,9 +93,14 @@ def open_recorder(
         interruptions=Interruptions(workers, intake, state, clock),
         snoozes=snoozes,
     )
-    left_changes, left_incidents = guard.store.state.left_open(run)
-    recording.interruptions.close(left_changes, left_incidents)
-    already_open = [each for each in state.open_incidents if each not in left_incidents]
+    monitor = Monitor(
+        meter=meter,
+        recording=recording,
+        deliveries=deliveries,
+        reports=reports,
+        clock=clock,
+        incidents=IncidentDetector(clock, intake.add_incident, _still_open(recording, run)),
+    )
     recorder = Recorder(
         clock=clock,
         loop=loop,
@@ -112,17 +111,17 @@ def open_recorder(
         commands=commands,
         deliveries=deliveries,
         maintenance=maintenance,
-        monitor=Monitor(
-            meter=meter,
-            recording=recording,
-            deliveries=deliveries,
-            reports=reports,
-            clock=clock,
-            incidents=IncidentDetector(clock, intake.add_incident, already_open),
-        ),
+        monitor=monitor,
     )
     recorder.start(sinks)
     return recorder
+
+
+def _still_open(recording: Recording, run: str) -> list[Incident]:
+    """Close what an earlier run of the machine left open; return the incidents that are still open."""
+    changes, incidents = recording.guard.store.state.left_open(run)
+    recording.interruptions.close(changes, incidents)
+    return [each for each in recording.state.open_incidents if each not in incidents]
 
 
 @dataclass(slots=True, kw_only=True)
