@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from maskwatch.backoff import Backoff
-from maskwatch.domain.camera import BlindReason, CameraState
+from maskwatch.domain.camera import BlindReason, CameraState, ReportedState
 from maskwatch.errors import SourceError, SourceUnauthorizedError
 
 _DEFAULT = Backoff(first=1.0, cap=60.0, floor=0.2)
@@ -51,26 +51,18 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionStatus:
-    """A connection's state as heartbeats and metrics report it. Moments are monotonic seconds.
+class ConnectionStatus(ReportedState):
+    """A connection's state, with what only its worker needs. Moments are monotonic seconds.
 
     Attributes:
-        state: of the connection.
-        reason: why, in words; holds no secret. For BLIND a `BlindReason`.
-        since: when this state began (UTC).
         leave_by: the moment by which it must be left or confirmed; None for never.
         retry_at: the moment of the next attempt; it only counts in BACKOFF.
         attempt: failures in a row.
-        overload: how few of the due frames are analysed, in words; "" if that is enough.
     """
 
-    state: CameraState
-    reason: str
-    since: datetime
     leave_by: float | None
     retry_at: float
     attempt: int
-    overload: str = ""
 
     def retry_in(self, now: float) -> float:
         """Return the seconds until the next attempt, 0 unless in BACKOFF."""

@@ -1,6 +1,6 @@
 """The values that all packages share, frozen: no I/O, no clock, no configuration."""
 
-from maskwatch.domain.camera import BlindReason, CameraState, CameraStatus
+from maskwatch.domain.camera import BlindReason, CameraState, CameraStatus, ReportedState
 from maskwatch.domain.detection import Detection
 from maskwatch.domain.frame import Frame
 from maskwatch.domain.geometry import Box, Point, Polygon
@@ -36,6 +36,7 @@ __all__ = [
     "Polygon",
     "Reading",
     "ReplayIds",
+    "ReportedState",
     "SinkStatus",
     "Snooze",
     "Verdict",

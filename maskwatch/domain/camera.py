@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -33,14 +33,24 @@ class BlindReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class CameraStatus:
-    """A camera's state, why, and since when (UTC). `reason` holds no secret.
+class ReportedState:
+    """The state of a camera's connection, as its processes report it to each other.
 
-    `overload`: how few of the due frames were analysed in the last minute, in words; "" if enough were.
+    Attributes:
+        state: of the connection.
+        reason: why, in words; holds no secret. For BLIND a `BlindReason`.
+        since: when this state began (UTC).
+        overload: how few due frames were analysed in the last minute, in words; "" if enough were.
     """
 
-    camera: str
     state: CameraState
     reason: str
     since: datetime
-    overload: str = ""
+    overload: str = field(default="", kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus(ReportedState):
+    """The state of the camera with this name."""
+
+    camera: str

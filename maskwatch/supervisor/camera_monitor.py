@@ -62,20 +62,21 @@ class CameraStatusTable:
         camera, heartbeat, now = worker.kind.camera, worker.heartbeat, self._now()
         match worker.phase:
             case Phase.IDLE:
-                return CameraStatus(camera, CameraState.DISABLED, "disabled", now)
+                return CameraStatus(CameraState.DISABLED, "disabled", now, camera)
             case Phase.QUARANTINED:
                 reason = f"its process failed too often; most recently it {worker.reason}"
-                return CameraStatus(camera, CameraState.QUARANTINED, reason, now)
+                return CameraStatus(CameraState.QUARANTINED, reason, now, camera)
             case Phase.STOPPING if old is not None:
                 return old
             case _ if heartbeat is not None:
                 reason, overload = _printable(heartbeat.reason), _printable(heartbeat.overload)
-                return CameraStatus(camera, heartbeat.state, reason, heartbeat.since, overload)
+                state, since = heartbeat.state, heartbeat.since
+                return CameraStatus(state, reason, since, camera, overload=overload)
             case _ if worker.reason:
                 # Until the new worker's first heartbeat the camera counts as being reconnected.
-                return CameraStatus(camera, CameraState.BACKOFF, f"its process {worker.reason}", now)
+                return CameraStatus(CameraState.BACKOFF, f"its process {worker.reason}", now, camera)
             case _:
-                return CameraStatus(camera, CameraState.CONNECTING, "starting", now)
+                return CameraStatus(CameraState.CONNECTING, "starting", now, camera)
 
 
 class CameraMonitor(ChildEvents):

@@ -20,7 +20,7 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 def status(
     camera: str = "door", state: CameraState = CameraState.LIVE, reason: str = ""
 ) -> CameraStatus:
-    return CameraStatus(camera, state, reason, START)
+    return CameraStatus(state, reason, START, camera)
 
 
 def minute(camera: str = "door", zone: str = "", masked: int = 3) -> OccupancyMinute:

@@ -34,7 +34,7 @@ def test_what_has_ended_is_removed() -> None:
 def test_cameras_that_are_no_longer_configured_are_forgotten() -> None:
     state = CurrentState()
     for name in ("door", "gate"):
-        state.update_camera(CameraStatus(name, CameraState.LIVE, "", START))
+        state.update_camera(CameraStatus(CameraState.LIVE, "", START, name))
         state.update_minute(OccupancyMinute(name, "", START, 1, 1, 1, 0, 0, 0, 1))
         state.update_snooze(Snooze(name, START, START))
     state.configure_cameras({"gate"})

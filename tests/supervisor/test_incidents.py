@@ -23,7 +23,7 @@ class Harness:
     def hold(
         self, seconds: float, state: CameraState, *, on_probation: bool = False, missing: str = ""
     ) -> None:
-        status = CameraStatus("hall", state, "why", NOON)
+        status = CameraStatus(state, "why", NOON, "hall")
         for _ in range(int(seconds)):
             self.now += 1
             at = NOON + timedelta(seconds=self.now)
@@ -86,11 +86,11 @@ def test_an_overloaded_camera_is_an_incident_in_any_connected_state() -> None:
     changes: list[Incident] = []
     tracker = IncidentTracker(changes.append)
     for state in (CameraState.LIVE, CameraState.BLIND, CameraState.STALLED, CameraState.LIVE):
-        status = CameraStatus("hall", state, "why", NOON, "19 of 185 frames were analysed")
+        status = CameraStatus(state, "why", NOON, "hall", overload="19 of 185 frames were analysed")
         tracker.update([CameraHealth(status, on_probation=False)], CONFIG, 1.0, NOON)
     (opened,) = changes
     assert (opened.kind, opened.reason) == (IncidentKind.OVERLOADED, "19 of 185 frames were analysed")
-    status = CameraStatus("hall", CameraState.LIVE, "why", NOON)
+    status = CameraStatus(CameraState.LIVE, "why", NOON, "hall")
     tracker.update([CameraHealth(status, on_probation=False)], CONFIG, 1.0, NOON)
     assert changes[-1].ended is not None
 
@@ -125,7 +125,7 @@ def test_a_new_recorder_is_given_open_and_recently_closed_incidents() -> None:
 def test_a_worker_that_misbehaved_is_an_incident_with_what_it_did() -> None:
     changes: list[Incident] = []
     tracker = IncidentTracker(changes.append)
-    status = CameraStatus("hall", CameraState.LIVE, "", NOON)
+    status = CameraStatus(CameraState.LIVE, "", NOON, "hall")
     for misbehaviour in ("violated the protocol (x)", ""):
         tracker.update([CameraHealth(status, False, misbehaviour)], CONFIG, 1.0, NOON)
     opened, closed = changes

@@ -30,7 +30,7 @@ def scrape(metrics: SupervisorMetrics) -> str:
 
 def test_one_state_of_a_camera_is_1_and_all_others_0(metrics: SupervisorMetrics) -> None:
     for state in (CameraState.BACKOFF, CameraState.LIVE):
-        metrics.camera_state(CameraStatus("hall", state, "", SystemClock().now()))
+        metrics.camera_state(CameraStatus(state, "", SystemClock().now(), "hall"))
     lines = [line for line in scrape(metrics).splitlines() if line.startswith("maskwatch_camera_state{")]
     assert len(lines) == len(CameraState)
     assert [line for line in lines if line.endswith(" 1.0")] == [

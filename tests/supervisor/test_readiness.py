@@ -18,7 +18,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def statuses(*states: CameraState) -> list[CameraStatus]:
-    return [CameraStatus(f"c{i}", state, "", NOON) for i, state in enumerate(states)]
+    return [CameraStatus(state, "", NOON, f"c{i}") for i, state in enumerate(states)]
 
 
 @pytest.mark.parametrize(
