@@ -12,6 +12,7 @@ import pytest
 
 from maskwatch.cli.app import cli
 from maskwatch.cli.evaluate_events import events as evaluate_events
+from maskwatch.cli.evaluate_real import real as evaluate_real
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -61,6 +62,8 @@ def _commands(text: str) -> Iterator[str]:
 
 def _resolve(words: list[str]) -> click.Command:
     """Return the command that `words` name; raise LookupError for an unknown verb."""
+    if words[:3] == ["evaluate", "--events", "--real"]:
+        return evaluate_real
     if words[:2] == ["evaluate", "--events"]:
         return evaluate_events
     command: click.Command = cli

@@ -24,6 +24,11 @@ from maskwatch.privacy.anonymize import body_box
 from maskwatch.vision.camera_motion import CameraMotion
 from maskwatch.vision.face_motion import FacePatch
 
+STILL_PLACE = "a still face hangs in that very place (a poster?)"
+UNSURE_FACE = "the detector is unsure that it is a face"
+TURNED_FACE = "the face was only seen turned away"
+STILL_FACE = "the face has shown no motion of its own (a poster?)"
+
 _SAME_PLACE = 0.6  # intersection over union
 _REMEMBERED_FOR = 600.0  # s
 
@@ -31,13 +36,13 @@ _REMEMBERED_FOR = 600.0  # s
 def person_obstacle(visit: Visit) -> str:
     """Return why this may not be the face of a person in front of the camera; "" if it is."""
     if visit.at_still_place:
-        return "a still face hangs in that very place (a poster?)"
+        return STILL_PLACE
     if not visit.face_confidence.sufficient:
-        return "the detector is unsure that it is a face"
+        return UNSURE_FACE
     if not visit.seen_frontal:
-        return "the face was only seen turned away"
+        return TURNED_FACE
     if visit.motion.liveness is not Liveness.ALIVE:
-        return "the face has shown no motion of its own (a poster?)"
+        return STILL_FACE
     return ""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from maskwatch.cli.evaluate_real import real
 from maskwatch.cli.options import CommandWithRenamedOptions
 from maskwatch.files import json_text
 
@@ -21,6 +22,13 @@ _Path = click.Path(path_type=Path, exists=True)
     "evaluate --events",
     cls=CommandWithRenamedOptions,
     renamed={"--json": "--report", "--picture": "--plot"},
+)
+@click.option(
+    "--real",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="FOLDER",
+    expose_value=False,
+    help="Evaluate recorded clips instead (see `evaluate --events --real --help`).",
 )
 @click.option(
     "--quick",
@@ -134,7 +142,7 @@ events.help = (events.help or "").replace("\\b\n", "\b\n")
 
 
 class WithEvents(CommandWithRenamedOptions):
-    """A command that delegates to `events`, with other options, on ``--events``."""
+    """A command that delegates to `events` on ``--events``, and to `real` on ``--real``."""
 
     def make_context(
         self,
@@ -144,6 +152,10 @@ class WithEvents(CommandWithRenamedOptions):
         **extra: Any,
     ) -> click.Context:
         """Return the context of the requested command."""
+        if any(arg == "--real" or arg.startswith("--real=") for arg in args):
+            # `--real --help` names no folder: help is wanted, not a folder of that name.
+            args = ["--help"] if "--help" in args else args
+            return real.make_context(f"{info_name} --events", args, parent, **extra)
         if "--events" not in args:
             return super().make_context(info_name, args, parent, **extra)
         rest = [arg for arg in args if arg != "--events"]

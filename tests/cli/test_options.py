@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from maskwatch.cli import app
 from maskwatch.cli.evaluate_events import events as evaluate_events
+from maskwatch.cli.evaluate_real import real as evaluate_real
 from maskwatch.cli.options import CommandWithRenamedOptions
 
 
@@ -23,7 +24,10 @@ def _commands(name: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 
 def _all_commands() -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {"evaluate --events": evaluate_events}
+    found: dict[str, click.Command] = {
+        "evaluate --events": evaluate_events,
+        "evaluate --events --real": evaluate_real,
+    }
     for verb in app._VERBS:
         found |= dict(_commands(verb, app._load(verb)))
     return found

@@ -41,6 +41,8 @@ COMMANDS = (
     "evaluate --scenes @ --report out/figures.json",
     "evaluate --data @",
     "evaluate --events --faces directory --portraits @",
+    "evaluate --events --real @",
+    "evaluate --events --real directory --config @",
     "train --scenes @ --out run",
     "train --resume @",
     "serve @ --port 0",
