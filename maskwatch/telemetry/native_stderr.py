@@ -1,6 +1,6 @@
 """Captures what native libraries write to standard error, as log events.
 
-FFmpeg, OpenCV, TFLite and ONNX Runtime write to file descriptor 2 directly, and may write a camera's
+FFmpeg, OpenCV and TFLite write to file descriptor 2 directly, and may write a camera's
 address with its password. `capture_stderr` replaces the descriptor by a pipe, whose lines pass the
 redacting filter like every log event. The pipe never blocks a writer: without a reader, lines are
 lost rather than frames.

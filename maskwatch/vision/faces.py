@@ -1,6 +1,6 @@
-"""Finds faces: YuNet (Wu et al. 2023) in onnxruntime, with the decoding in numpy.
+"""Finds faces: YuNet (Wu et al. 2023) in the TFLite runtime, with the decoding in numpy.
 
-Gives the same boxes as cv2.FaceDetectorYN at about half its CPU time.
+Gives the same boxes as cv2.FaceDetectorYN at less than half its CPU time.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from maskwatch.domain import Box, Detection, Point
+from maskwatch.vision.interpreter import PictureNetwork
 from maskwatch.vision.weights import yunet_bytes
 
 if TYPE_CHECKING:
@@ -24,7 +23,9 @@ ANONYMIZE_SCORE = 0.3
 
 _MIN_FACE = 32  # px: YuNet's recall falls from .9 to .6 under this height
 _MULTIPLE = 32  # px: the coarsest stride
-_STRIDES = (8, 16, 32)
+# Channels of the output; the score is the geometric mean of the first two.
+_SCORES = slice(0, 2)
+_CENTRE, _SIZE, _MARKS = slice(2, 4), slice(4, 6), slice(6, 16)
 _NMS_IOU = 0.3
 _MAX_CANDIDATES = 750
 
@@ -55,49 +56,30 @@ class FaceDetector:
     """
 
     def __init__(self, score: float = 0.6, *, weights: Path | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            yunet_bytes(weights), options, providers=["CPUExecutionProvider"]
-        )
-        self._names = [output.name for output in self._session.get_outputs()]
-        self._blob: Array = np.zeros((1, 3, 0, 0), np.float32)
-        self._filled = (0, 0)
+        self._network = PictureNetwork(yunet_bytes(weights), "the face detector", _MULTIPLE)
         self.score = score
 
     def detect(self, image: Image) -> list[Detection]:
         """Return the faces in uint8 BGR (height, width, 3), best first, in pixels of it."""
-        outputs = self._session.run(None, {"input": self._input(image)})
-        named = dict(zip(self._names, outputs, strict=True))
-        columns = self._blob.shape[3]
-        rows = np.concatenate(
-            [_decoded(named, stride, columns // stride, self.score) for stride in _STRIDES]
-        )
+        height = image.shape[0] + -image.shape[0] % _MULTIPLE
+        outputs = sorted(self._network.run(image), key=len, reverse=True)  # the finest stride first
+        rows = np.concatenate([_decoded(out, height // len(out), self.score) for out in outputs])
         return [_detection(row) for row in _suppressed(rows)]
 
-    def _input(self, image: Image) -> Array:
-        """Return float32 (1, 3, H, W), padded with black; reusing the buffer saves page faults."""
-        height, width = image.shape[:2]
-        if self._filled != (height, width):
-            padded = (1, 3, height + -height % _MULTIPLE, width + -width % _MULTIPLE)
-            self._blob, self._filled = np.zeros(padded, np.float32), (height, width)
-        for channel, plane in enumerate(cv2.split(image)):
-            self._blob[0, channel, :height, :width] = plane
-        return self._blob
 
+def _decoded(output: Array, stride: int, score: float) -> Array:
+    """Return (n, 15) float32 rows of one stride: x1, y1, x2, y2, ten of landmarks, score.
 
-def _decoded(outputs: dict[str, Array], stride: int, columns: int, score: float) -> Array:
-    """Return (n, 15) float32 rows of one stride: x1, y1, x2, y2, ten of landmarks, score."""
-    scores = np.sqrt(
-        np.clip(outputs[f"cls_{stride}"][0, :, 0], 0, 1)
-        * np.clip(outputs[f"obj_{stride}"][0, :, 0], 0, 1)
-    )
+    `output` is (height / stride, width / stride, 16).
+    """
+    found = output.reshape(-1, output.shape[2])
+    scores = np.sqrt(found[:, _SCORES].prod(axis=1))
     keep = np.flatnonzero(scores >= score)
+    columns = output.shape[1]
     corner = np.stack([keep % columns, keep // columns], axis=1).astype(np.float32)
-    box = outputs[f"bbox_{stride}"][0][keep]
-    centre, half = (corner + box[:, :2]) * stride, np.exp(box[:, 2:]) * (stride / 2)
-    marks = (outputs[f"kps_{stride}"][0][keep].reshape(-1, 5, 2) + corner[:, None]) * stride
+    found = found[keep]
+    centre, half = (corner + found[:, _CENTRE]) * stride, np.exp(found[:, _SIZE]) * (stride / 2)
+    marks = (found[:, _MARKS].reshape(-1, 5, 2) + corner[:, None]) * stride
     columns_of_row = [centre - half, centre + half, marks.reshape(-1, 10), scores[keep, None]]
     return np.concatenate(columns_of_row, axis=1).astype(np.float32)
 

@@ -135,6 +135,53 @@ class Interpreter:
         return np.asarray(real, np.float32)
 
 
+class PictureNetwork:
+    """One loaded float32 model that takes pictures of any size; not safe to share between threads.
+
+    Args:
+        model: the bytes of a .tflite file.
+        multiple: each side of its input is a multiple of this.
+
+    Raises:
+        ModelError: `model` cannot be loaded.
+    """
+
+    def __init__(self, model: bytes, name: str, multiple: int, threads: int = 1) -> None:
+        self._model = model  # the runtime reads from this buffer throughout
+        try:
+            with _without_info_lines():
+                self._interpreter = _prepared(model, threads)
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
+        self._multiple = multiple
+        self._input: int = self._interpreter.get_input_details()[0]["index"]
+        self._outputs = [output["index"] for output in self._interpreter.get_output_details()]
+        self._size = (0, 0)
+
+    def run(self, image: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        """Return the outputs, without their first axis, for uint8 BGR (height, width, 3).
+
+        The picture is padded with black on the right and below.
+        """
+        height, width = image.shape[:2]
+        padded = height + -height % self._multiple, width + -width % self._multiple
+        if padded != self._size:
+            self._interpreter.resize_tensor_input(self._input, (1, *padded, image.shape[2]))
+            self._interpreter.allocate_tensors()
+            self._size = padded
+        self._fill(image)
+        self._interpreter.invoke()
+        return [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+
+    def _fill(self, image: npt.NDArray[np.uint8]) -> None:
+        """Write the picture into the runtime's own input, which may not be referenced while it runs."""
+        height, width = image.shape[:2]
+        target = self._interpreter.tensor(self._input)()[0]
+        target[:height, :width] = image
+        target[height:] = 0
+        target[:, width:] = 0
+
+
 def _as_input(image: npt.NDArray[Any], dtype: Dtype) -> npt.NDArray[Any]:
     """Return uint8 RGB converted to the input type."""
     if dtype == "uint8":

@@ -14,13 +14,13 @@ from maskwatch.files import MIB, open_regular, read_json
 from maskwatch.vision.manifest import shipped_folder
 
 _NAME: Final = "yunet-2023mar"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
 
 
 class PublishedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file that the shipped one was made from: name, origin, bytes and hash."""
+    """A file with the weights of the shipped one, in another form: name, origin, bytes and hash."""
 
     file: str
     url: str
@@ -31,8 +31,8 @@ class PublishedFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the shipped face detector comes from and how to recognize it.
 
-    `made_by` is the command that made the file out of `source`; `copyright` is the notice that the
-    licence requires.
+    `made_by` is the command that made the file out of any of `sources`; `copyright` is the notice that
+    the licence requires.
     """
 
     format: Annotated[int, Meta(ge=_FORMAT, le=_FORMAT)]
@@ -45,7 +45,7 @@ class FaceDetectorManifest(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     sha256: Sha256
     input: str
     made_by: str
-    source: PublishedFile
+    sources: tuple[PublishedFile, ...]
 
 
 def face_detector_manifest() -> FaceDetectorManifest:
@@ -65,17 +65,17 @@ def yunet_bytes(path: Path | None = None) -> bytes:
     """Return the bytes of the shipped YuNet 2023mar; what is returned is what was checked.
 
     Args:
-        path: a copy of it. The published file that it was made from is accepted too; the shipped
-            one is then loaded, since onnxruntime runs the published one at 640 x 640 px only.
+        path: a copy of it. A file that it was made from is accepted too; the shipped one is then
+            loaded. Configurations name such a file from the time when it was the shipped one.
 
     Raises:
-        WeightsError: the file is missing, unreadable, or neither of the two.
+        WeightsError: the file is missing, unreadable, or none of these.
     """
     manifest = face_detector_manifest()
     shipped = _manifest_path().with_name(manifest.file)
     if path is not None:
-        data = _read(path, max(manifest.size, manifest.source.size))
-        if hashlib.sha256(data).hexdigest() != manifest.source.sha256:
+        data = _read(path, max(manifest.size, *(source.size for source in manifest.sources)))
+        if hashlib.sha256(data).hexdigest() not in {source.sha256 for source in manifest.sources}:
             return _checked(path, data, manifest)
     return _checked(shipped, _read(shipped, manifest.size), manifest)
 
@@ -92,7 +92,7 @@ def _read(path: Path, limit: int) -> bytes:
     except OSError as error:
         raise WeightsError(
             f"{path}: cannot read the face detector's weights ({error.strerror}); "
-            f"reinstall maskwatch, or set face_weights to a copy of {_NAME}.onnx"
+            f"reinstall maskwatch, or set face_weights to a copy of {_NAME}.tflite"
         ) from error
 
 
@@ -103,5 +103,5 @@ def _checked(path: Path, data: bytes, manifest: FaceDetectorManifest) -> bytes:
     raise WeightsError(
         f"{path}: not the pinned face detector: expected {manifest.size} bytes with sha256 "
         f"{manifest.sha256}, got {len(data)} bytes or more beginning with sha256 {found}; "
-        f"set face_weights to a copy of {manifest.file} or of {manifest.source.file}, or leave it empty"
+        f"set face_weights to a copy of {manifest.file}, or leave it empty"
     )

@@ -292,7 +292,7 @@ def test_the_sub_stream_is_preferred_and_gets_the_credentials() -> None:
 def test_an_unreached_camera_imports_neither_numpy_nor_opencv() -> None:
     program = (
         "import sys, maskwatch.capture.camera;"
-        "print([name for name in ('numpy', 'cv2', 'onnxruntime') if name in sys.modules])"
+        "print([name for name in ('numpy', 'cv2', 'ai_edge_litert') if name in sys.modules])"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -17,7 +17,7 @@ from maskwatch.secrets import register_secret
 
 VERBS = sorted(app._VERBS)
 HEAVY = (
-    "alembic", "amqtt", "av", "cv2", "keras", "matplotlib", "numpy", "onnxruntime", "paho",
+    "alembic", "amqtt", "av", "cv2", "keras", "matplotlib", "numpy", "paho",
     "prometheus_client", "scipy", "skimage", "sklearn", "sqlalchemy", "tensorflow", "ai_edge_litert",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from tests.fakes.quick_daemon import QuickDaemon, dead_cameras, wait_started
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-HEAVY = ("libav", "cv2", "onnxruntime", "numpy", "_sqlite")
+HEAVY = ("libav", "cv2", "litert", "numpy", "_sqlite")
 DEAD = 100
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from maskwatch.supervisor.process import child_environment, describe_exit
 from maskwatch.supervisor.process_usage import read_usage
@@ -20,12 +19,6 @@ def test_a_child_inherits_no_variable_that_may_be_a_secret() -> None:
     assert not {"HALL_PASSWORD", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"} & inherited.keys()
     assert not {"AWS_SECRET_ACCESS_KEY", "https_proxy"} & inherited.keys()
     assert "https_proxy" in child_environment(environ, "maskwatch.recorder")
-
-
-def test_the_telemetry_of_onnxruntime_is_disabled(root: Path) -> None:
-    text = (root / "maskwatch" / "__init__.py").read_text()
-    assert 'os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")' in text
-    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_the_exit_of_a_process_is_described_in_words() -> None:
@@ -49,7 +42,7 @@ def test_the_usage_of_a_running_process_can_be_read_and_of_no_other() -> None:
 def test_importing_the_supervisor_loads_no_heavy_library() -> None:
     import subprocess
 
-    heavy = ["cv2", "av", "onnxruntime", "ai_edge_litert", "tflite_runtime", "sqlalchemy", "numpy"]
+    heavy = ["cv2", "av", "ai_edge_litert", "tflite_runtime", "sqlalchemy", "numpy"]
     code = f"import sys, maskwatch.supervisor.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -58,7 +51,7 @@ def test_importing_the_supervisor_loads_no_heavy_library() -> None:
 def test_importing_the_worker_s_first_part_loads_no_heavy_library() -> None:
     import subprocess
 
-    heavy = ["cv2", "av", "onnxruntime", "ai_edge_litert", "numpy", "sqlalchemy", "paho"]
+    heavy = ["cv2", "av", "ai_edge_litert", "numpy", "sqlalchemy", "paho"]
     code = f"import sys, maskwatch.worker.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

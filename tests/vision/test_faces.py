@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import onnx
@@ -10,9 +12,13 @@ from skimage import data
 
 from maskwatch.domain import Detection
 from maskwatch.vision.faces import FaceDetector, analysis_size
+from maskwatch.vision.interpreter import PictureNetwork
 from maskwatch.vision.weights import yunet_bytes
 
 Image = np.ndarray  # uint8 BGR
+_GOLDEN = Path(__file__).with_name("golden")
+_ONNX = _GOLDEN / "yunet-2023mar.onnx"
+"""The published network, from which the shipped one was made."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +34,7 @@ def detector() -> FaceDetector:
 
 def _with_fixed_size(height: int, width: int) -> bytes:
     """The same network with every shape stated, as OpenCV's importer needs it."""
-    model = onnx.load_from_string(yunet_bytes())
+    model = onnx.load(_ONNX)
     sides = model.graph.input[0].type.tensor_type.shape.dim
     sides[2].dim_value, sides[3].dim_value = height, width
     return onnx.shape_inference.infer_shapes(model).SerializeToString()
@@ -47,6 +53,16 @@ def _row(found: Detection) -> list[float]:
     box = found.box
     marks = [value for point in found.landmarks for value in (point.x, point.y)]
     return [box.x1, box.y1, box.width, box.height, *marks, found.score]
+
+
+def test_the_raw_outputs_equal_those_of_the_published_network(astronaut: Image) -> None:
+    """Recorded from the ONNX file for the portrait at 160 px."""
+    network = PictureNetwork(yunet_bytes(), "yunet", 32)
+    outputs = network.run(cv2.resize(astronaut, (160, 160), interpolation=cv2.INTER_AREA))
+    with np.load(_GOLDEN / "yunet-raw.npz") as recorded:
+        for found in outputs:
+            expected = recorded[f"stride_{160 // len(found)}"]
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(512, 512), (300, 200), (641, 359), (97, 131)])

@@ -30,7 +30,7 @@ class ClipResult(msgspec.Struct, frozen=True, kw_only=True):
     ungated: ClipOutcome | None = None
 
 
-_LIBRARIES = ("ai-edge-litert", "av", "numpy", "onnxruntime", "opencv-python-headless")
+_LIBRARIES = ("ai-edge-litert", "av", "numpy", "opencv-python-headless")
 
 
 class ResultCache:
