@@ -1,9 +1,9 @@
-"""Writes the generated parts of the documentation. Run it after a change of topics or metrics.
+"""Writes what is made from code: run it after a change of keys, exit codes, topics or metrics.
 
     python -m tools.reference
 
-It fills the marked blocks of docs/mqtt.md and docs/metrics.md, and writes docs/schemas. A test
-fails if one of them is not up to date.
+It writes config.example.yaml and docs/schemas, and fills the marked blocks of docs/configuration.md,
+docs/mqtt.md and docs/metrics.md. Tests fail if one of them is not up to date.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from maskwatch.alerts.mqtt.payloads import schemas
 from maskwatch.alerts.mqtt.topics import Topic
 from maskwatch.telemetry.catalogue import METRICS, Label, Metric, Owner
+from tools.config_reference import documents
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -88,6 +89,8 @@ def reference() -> Iterator[tuple[Path, bytes]]:
         yield path, filled(path.read_text("utf-8"), block, content).encode()
     for name, schema in schemas().items():
         yield ROOT / "docs/schemas" / f"{name}.json", schema
+    for path, text in documents(ROOT).items():
+        yield path, text.encode()
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def schema() -> None:
       maskwatch schema > config.schema.json
       sed -i '1i # yaml-language-server: $schema=config.schema.json' config.yaml
     """
-    from maskwatch.config.document import json_schema
+    from maskwatch.config.json_schema import json_schema
 
     click.echo(json_schema(), nl=False)
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from maskwatch.config.addresses import stream_url
-from maskwatch.config.document import json_schema
+from maskwatch.config.json_schema import json_schema
 from maskwatch.config.load import check_config, load
 from maskwatch.config.schema import Config, LogConfig, LogFormat
 from maskwatch.config.summary import summary

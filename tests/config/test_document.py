@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -15,26 +12,17 @@ import msgspec.inspect as mi
 import pytest
 import yaml
 
-from maskwatch.config.document import documents, example, json_schema, keys
+from maskwatch.config.json_schema import json_schema
 from maskwatch.config.load import check_config, load
 from maskwatch.config.schema import Config, MqttConfig
+from tools.config_reference import documents, example, keys
 
-REMAKE = "run: python -m maskwatch.config.document"
+REMAKE = "run: python -m tools.reference"
 
 
 def test_example_manual_and_json_schema_are_up_to_date(root: Path) -> None:
     for path, text in documents(root).items():
         assert path.read_text() == text, f"{path.name} is not what the schema says; {REMAKE}"
-
-
-def test_the_command_writes_all_of_them(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    shutil.copy(root / "docs/configuration.md", tmp_path / "docs")
-    subprocess.run(
-        [sys.executable, "-m", "maskwatch.config.document", str(tmp_path)], check=True, timeout=60
-    )
-    for name in ("config.example.yaml", "docs/configuration.md", "docs/schemas/config.schema.json"):
-        assert (tmp_path / name).read_text() == (root / name).read_text()
 
 
 @pytest.mark.parametrize("environ", [{}, {"MQTT_PASSWORD": "m-pw"}])

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maskwatch.config.codec import dec_hook, enc_hook
-from maskwatch.config.document import example, keys
 from maskwatch.config.load import CheckedConfig, check_config
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig
 from maskwatch.errors import Problem
+from tools.config_reference import example, keys
 
 # One directory serves all examples of a property: each writes the file anew.
 relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

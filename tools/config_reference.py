@@ -1,13 +1,10 @@
-"""Writes the files that are made from the schema: `python -m maskwatch.config.document [ROOT]`.
+"""What is made from the schema of the configuration: the example, the manual, the JSON Schema.
 
-These are config.example.yaml, the tables of docs/configuration.md (exit codes too), and
-docs/schemas/config.schema.json. A test compares them with the schema; run this after a change of it.
+The manual is docs/configuration.md with its tables of keys and exit codes.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +14,15 @@ from pathlib import Path
 import msgspec
 import msgspec.inspect as mi
 
+from maskwatch.config.json_schema import json_schema
 from maskwatch.config.schema import Config
 from maskwatch.config.validate import choices, expected
 from maskwatch.errors import MaskwatchError
-from maskwatch.secrets import Secret
 
 EXAMPLE = "config.example.yaml"
 MANUAL = "docs/configuration.md"
 SCHEMA = "docs/schemas/config.schema.json"
-BEGIN = "<!-- {}: made by python -m maskwatch.config.document, do not edit -->"
+BEGIN = "<!-- {}: made by python -m tools.reference, do not edit -->"
 END = "<!-- {}: end -->"
 
 
@@ -105,59 +102,6 @@ def _takes(kind: mi.Type, inner: mi.Type) -> str:
     if isinstance(item, mi.TupleType):
         return "a list of [x, y]"
     return "a list of sections" if isinstance(item, mi.StructType) else "a list of texts"
-
-
-# --- JSON Schema ----------------------------------------------------------------------------------
-
-
-def json_schema() -> str:
-    """Return the JSON Schema (2020-12) of the file, as text with a final newline."""
-    made = msgspec.json.schema(Config, schema_hook=_secret_schema)
-    schema: dict[str, object] = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Configuration of maskwatch",
-        **_with_variables(made),
-    }
-    definitions = schema["$defs"]
-    assert isinstance(definitions, dict)
-    # Sections for anchors may be parked under keys of this form.
-    definitions["Config"]["patternProperties"] = {"^x-": {}}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _secret_schema(kind: type) -> dict[str, object]:
-    if not issubclass(kind, Secret):
-        raise NotImplementedError(f"no JSON Schema for {kind.__name__}")
-    return {"type": "string"}
-
-
-def _with_variables(node: object) -> dict[str, object]:
-    """Accept a `${VARIABLE}` in place of every number, boolean and choice."""
-    changed = _accepting_variables(node)
-    assert isinstance(changed, dict)
-    return changed
-
-
-_VARIABLE = {"type": "string", "pattern": r"\$\{"}
-
-
-def _accepting_variables(node: object) -> object:
-    if isinstance(node, list):
-        return [_accepting_variables(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    inner = {
-        key: _accepting_variables(value) for key, value in node.items() if key not in ("default", "enum")
-    }
-    inner |= {key: _plain(node[key]) for key in ("default", "enum") if key in node}
-    if inner.get("type") in ("integer", "number", "boolean") or "enum" in inner:
-        outer = {key: inner.pop(key) for key in ("description", "default") if key in inner}
-        return {**outer, "anyOf": [inner, _VARIABLE]}
-    return inner
-
-
-def _plain(value: object) -> object:
-    return value.value if isinstance(value, Enum) else value
 
 
 # --- example --------------------------------------------------------------------------------------
@@ -341,13 +285,3 @@ def _meaning(kind: type[MaskwatchError]) -> str:
         return "an error without a code of its own"
     text = (kind.__doc__ or "").splitlines()[0].partition(";")[0].rstrip(".")
     return text[:1].lower() + text[1:]
-
-
-def _main(root: Path) -> None:
-    for path, text in documents(root).items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-if __name__ == "__main__":
-    _main(Path(sys.argv[1] if len(sys.argv) > 1 else "."))
