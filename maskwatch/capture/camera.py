@@ -118,6 +118,20 @@ class LiveCamera:
         self._health: HealthMonitor | None = None
         self._last_state = (self._connection.state, self._connection.reason)
         self._since = self._clock.now()
+        self._rate = config.rate
+
+    @property
+    def rate(self) -> float:
+        """Frames to return per second; settable, but never more than the configuration asks for."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        rate = min(rate, self._config.rate)
+        if rate != self._rate:
+            self._rate = rate
+            if self._source is not None:
+                self._source.set_rate(rate)
 
     @property
     def info(self) -> StreamInfo | None:
@@ -220,6 +234,8 @@ class LiveCamera:
             clock=self._clock,
             counts=self.counts,
         )
+        if self._rate != self._config.rate:
+            self._source.set_rate(self._rate)
         if self._health is not None:
             self._health.reset()
         self._connection.connecting(now)

@@ -17,7 +17,7 @@ from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler, refresh_length
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.processor_share import ProcessorShare
-from maskwatch.capture.source import RateSampler, Size, SourceCounts, StreamInfo
+from maskwatch.capture.source import AdjustableSampler, Size, SourceCounts, StreamInfo
 from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, StreamClock
 from maskwatch.capture.tracks import Track, pixel_aspect
 from maskwatch.clock import Clock
@@ -63,8 +63,9 @@ class StreamReader:
         self._mailbox = mailbox
         self._counts = counts
         self._clock = clock
-        self._sampler = RateSampler(rate, early=_SAMPLING_JITTER)
-        self._missed_before = counts.missed  # on earlier connections
+        self._sampler = AdjustableSampler(rate, early=_SAMPLING_JITTER)
+        self._new_rate: float | None = None
+        self._before = (counts.missed, counts.reduced)  # on earlier connections
         self._damage = DamageFilter()
         self._gaps = FrameNumGaps()
         self._stream_clock = StreamClock()
@@ -80,6 +81,10 @@ class StreamReader:
     def stop(self) -> None:
         """Request the thread's end with the next packet."""
         self._stopping.set()
+
+    def set_rate(self, rate: float) -> None:
+        """Sample `rate` pictures a second from the next one on, and never more than asked."""
+        self._new_rate = rate
 
     def run(self) -> None:
         """Read until the stream ends, fails or `stop` is called; the mailbox gets the error."""
@@ -211,7 +216,10 @@ class StreamReader:
         """Leave the picture of `moment` for analysis if it is due; its packet arrived `now`."""
         self.last_good = now
         moment = self._last_moment = max(moment, self._last_moment)
-        if self._sampler.is_due(moment):
+        self._adjust_rate()
+        due = self._sampler.is_due(moment)
+        self._count_lost()
+        if due:
             self._counts.sampled += 1
             assert self._track is not None  # a picture was decoded
             captured_at = self._clock.now() - timedelta(seconds=now - moment)
@@ -221,8 +229,19 @@ class StreamReader:
     def _lose(self, moment: float) -> None:
         """Count the picture of `moment`, which is not decoded, if it was due for analysis."""
         self._last_moment = max(moment, self._last_moment)
+        self._adjust_rate()
         self._sampler.lose(self._last_moment)
-        self._counts.missed = self._missed_before + self._sampler.missed
+        self._count_lost()
+
+    def _adjust_rate(self) -> None:
+        rate, self._new_rate = self._new_rate, None
+        if rate is not None:
+            self._sampler.set_rate(rate)
+
+    def _count_lost(self) -> None:
+        missed, reduced = self._before
+        self._counts.missed = missed + self._sampler.missed
+        self._counts.reduced = reduced + self._sampler.reduced
 
 
 class FilePacer:

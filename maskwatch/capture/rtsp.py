@@ -135,6 +135,10 @@ class RtspSource:
             if frame is not None:
                 yield frame
 
+    def set_rate(self, rate: float) -> None:
+        """Return `rate` frames a second from now on, and never more than asked."""
+        self._reader.set_rate(rate)
+
     def stop(self) -> None:
         """Request the thread's end; `closed` is true once it has ended."""
         self._reader.stop()

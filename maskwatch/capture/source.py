@@ -86,6 +86,8 @@ class SourceCounts:
     """Packets skipped without decoding, to catch up with the stream."""
     missed: int = 0
     """Pictures that would have been sampled, had they not been skipped as late."""
+    reduced: int = 0
+    """Pictures not sampled since the rate is lower than the configuration asks for."""
     decoding: HistogramBuffer = field(
         default_factory=lambda: HistogramBuffer(catalogue.DECODE_SECONDS), compare=False, repr=False
     )
@@ -96,17 +98,18 @@ class RateSampler:
     """Selects about `rate` frames per second, on a fixed grid of time slots.
 
     Attributes:
+        taken: slots of which a frame was selected.
         missed: slots of which every frame was lost.
     """
 
     def __init__(self, rate: float, *, early: float) -> None:
         """`early` is the fraction of a slot by which a frame may come early, against jitter."""
+        self.taken = self.missed = 0
         self._rate = rate
         self._early = early
         self._first: float | None = None
         self._last: int | None = None
         self._lost: int | None = None
-        self.missed = 0
 
     def is_due(self, moment: float) -> bool:
         """Return whether the frame at `moment` (seconds) opens a new slot. Time may jump back."""
@@ -115,6 +118,7 @@ class RateSampler:
             return False
         self._settle(slot)
         self._last = slot
+        self.taken += 1
         return True
 
     def lose(self, moment: float) -> None:
@@ -132,3 +136,48 @@ class RateSampler:
         """Count the slot whose frame was lost as missed, unless `slot` is the same one."""
         self.missed += self._lost not in (None, slot)
         self._lost = None
+
+
+class AdjustableSampler:
+    """Selects frames at a rate that may be lowered for a time, evenly spaced at either rate.
+
+    Attributes:
+        reduced: slots at the asked rate that the lower rate left out; never falls.
+    """
+
+    def __init__(self, rate: float, *, early: float) -> None:
+        """`rate` is the asked one; `early` is that of `RateSampler`."""
+        self.reduced = 0
+        self._rate = rate
+        self._early = early
+        self._asked = RateSampler(rate, early=early)
+        self._current = RateSampler(rate, early=early)
+        self._taken_before = self._missed_before = 0
+
+    @property
+    def missed(self) -> int:
+        """Slots at the rates in force of which every frame was lost."""
+        return self._missed_before + self._current.missed
+
+    def set_rate(self, rate: float) -> None:
+        """Select `rate` frames per second from now on, and never more than asked."""
+        self._taken_before += self._current.taken
+        self._missed_before += self._current.missed
+        self._current = RateSampler(min(rate, self._rate), early=self._early)
+
+    def is_due(self, moment: float) -> bool:
+        """Return whether the frame at `moment` (seconds) opens a new slot. Time may jump back."""
+        self._asked.is_due(moment)
+        due = self._current.is_due(moment)
+        self._compare()
+        return due
+
+    def lose(self, moment: float) -> None:
+        """Note that the frame at `moment` cannot be had; another of its slot may come."""
+        self._asked.lose(moment)
+        self._current.lose(moment)
+        self._compare()
+
+    def _compare(self) -> None:
+        asked = self._asked.taken + self._asked.missed
+        self.reduced = max(self.reduced, asked - self._taken_before - self._current.taken - self.missed)

@@ -71,6 +71,8 @@ def _camera(camera: CameraReport) -> str:
     reason = f" ({camera.reason})" if camera.reason else ""
     reason += _command("disabled", camera.disabled_at, camera.disabled_by)
     frames = f", {camera.frames} frames" if camera.frames else ""
+    if 0 < camera.rate < camera.asked_rate:
+        frames += f", {camera.rate:.3g} instead of {camera.asked_rate:g} a second"
     pid = f", pid {camera.worker.pid}" if camera.worker.pid else ""
     state = f"{camera.state.value} since {since}{reason}{_snoozed(camera)}"
     return f"{state}{frames}{pid}{_restarted(camera.worker.restarts)}"

@@ -65,7 +65,8 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Until `snoozed_until` no alert of its violations is sent; None: the camera is not snoozed.
     `disabled_at` is None unless a command disabled it. `snoozed_by` and `disabled_by` are who sent the
-    command, "" if that is not known.
+    command, "" if that is not known. `asked_rate` and `rate` are the frames to analyse per second, by
+    the configuration and now; 0 if unknown.
     """
 
     name: str
@@ -81,6 +82,8 @@ class CameraReport(msgspec.Struct, frozen=True, kw_only=True):
     snoozed_by: str = ""
     disabled_at: datetime | None = None
     disabled_by: str = ""
+    asked_rate: float = 0.0
+    rate: float = 0.0
 
 
 class StatusReport(_Line, frozen=True, kw_only=True, tag="status_report"):

@@ -63,6 +63,12 @@ class Stop(_Message, frozen=True, kw_only=True, tag="stop"):
     grace: float
 
 
+class SetRate(_Message, frozen=True, kw_only=True, tag="set_rate"):
+    """Analyse `rate` frames a second from now on, instead of those that the configuration asks for."""
+
+    rate: Annotated[float, Meta(gt=0)]
+
+
 class Command(_Message, frozen=True, kw_only=True, tag="command"):
     """A command from an operator: enable, disable, snooze, snapshot, acknowledge, reload or retry.
 
@@ -107,8 +113,9 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
 
     `leave_by` is seconds from now by which this state must be left (None: no limit). `frames` counts
     processed frames, `last_frame` is the capture time of the newest one, `attempt` the reconnect
-    attempt, `overload` that of `CameraStatus`. The recorder sends LIVE, and its processed messages as
-    frames.
+    attempt, `overload` that of `CameraStatus`, `rate` the frames analysed per second now, and `lost` the
+    frames that were due at it and were not analysed. The recorder sends LIVE, and its processed messages
+    as frames.
     """
 
     state: CameraState
@@ -119,6 +126,8 @@ class Heartbeat(_Message, frozen=True, kw_only=True, tag="heartbeat"):
     last_frame: datetime | None
     attempt: Annotated[int, Meta(ge=0, le=1_000_000_000)]
     overload: str = ""
+    rate: Annotated[float, Meta(ge=0)] = 0.0
+    lost: Annotated[int, Meta(ge=0, le=MAX_INTEGER)] = 0
 
     def __post_init__(self) -> None:
         check_time(self.since)
@@ -234,7 +243,7 @@ class Recorded(_Message, frozen=True, kw_only=True, tag="recorded"):
     stored: bool = True
 
 
-ToChild = Configure | Stop | Command | CommandResult | StatusChanged | IncidentChanged
+ToChild = Configure | Stop | SetRate | Command | CommandResult | StatusChanged | IncidentChanged
 ToSupervisor = (
     Ready
     | Heartbeat

@@ -24,6 +24,7 @@ from maskwatch.ipc.control import (
 )
 from maskwatch.ipc.messages import Command, CommandResult
 from maskwatch.supervisor.camera_monitor import CameraMonitor
+from maskwatch.supervisor.camera_rates import asked_rate
 from maskwatch.supervisor.child import ManagedChild
 from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
@@ -97,6 +98,8 @@ class ControlHandler:
             reason=status.reason,
             since=status.since,
             frames=heartbeat.frames if heartbeat else 0,
+            asked_rate=asked_rate(worker),
+            rate=heartbeat.rate if heartbeat else 0.0,
             last_frame=heartbeat.last_frame if heartbeat else None,
             attempt=heartbeat.attempt if heartbeat else worker.attempt,
             worker=_report(worker),

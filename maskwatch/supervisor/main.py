@@ -22,6 +22,7 @@ from maskwatch.ipc.messages import Command
 from maskwatch.sandbox.lockdown import lock_down
 from maskwatch.supervisor.ack_page import AckPageServer
 from maskwatch.supervisor.camera_monitor import CameraMonitor
+from maskwatch.supervisor.camera_rates import CameraRates
 from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.child_factory import recorder_socket
 from maskwatch.supervisor.children import ChildProcesses
@@ -153,6 +154,7 @@ class Supervisor:
             children.report_misbehaviour,
         )
         self._monitor = ProcessMonitor(children, metrics, clock)
+        self._rates = CameraRates(children, self._monitor, metrics, timeouts, clock)
 
     # --- from start to end -------------------------------------------------------------------------
 
@@ -279,6 +281,7 @@ class Supervisor:
     def _update(self) -> None:
         """Update incidents, readiness, systemd's status text and the served metrics."""
         self._cameras.update(self._missing)
+        self._rates.update(all_started=self._start_up.complete)
         status = self._readiness.update(
             self._cameras.statuses.all,
             recorder_runs=self._children.recorder_runs,

@@ -79,6 +79,15 @@ class SupervisorMetrics(ChildEvents):
         labels = {"camera": status.camera}
         self._meter.set_state(catalogue.CAMERA_STATE, "state", status.state, labels)
 
+    def camera_rate(self, camera: str, asked: float, current: float | None) -> None:
+        """Set the frames to analyse per second; `current` is None unless the camera is live."""
+        labels = {"camera": camera}
+        self._meter.set(catalogue.ASKED_RATE, asked, labels)
+        if current is None:
+            self._meter.drop(catalogue.CURRENT_RATE, labels)
+        else:
+            self._meter.set(catalogue.CURRENT_RATE, current, labels)
+
     def frame_captured(self, camera: str, at: float) -> None:
         """Set the capture time of a camera's newest processed frame, in Unix time."""
         self._meter.set(catalogue.CAMERA_LAST_FRAME, at, {"camera": camera})

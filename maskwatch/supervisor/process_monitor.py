@@ -9,29 +9,37 @@ from maskwatch.clock import Clock
 from maskwatch.supervisor.child import ManagedChild, Phase
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.metrics import SupervisorMetrics
-from maskwatch.supervisor.process_usage import read_usage
+from maskwatch.supervisor.process_usage import ProcessUsage, read_usage
 
 _log = logging.getLogger(__name__)
 
 
 class ProcessMonitor:
-    """Measures every process, and renews a child that uses too much memory."""
+    """Measures every process, and renews a child that uses too much memory.
+
+    Attributes:
+        usages: the newest measurement of each child, by process id.
+    """
 
     def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:
         self._children = children
         self._metrics = metrics
         self._clock = clock
+        self.usages: dict[int, ProcessUsage] = {}
 
     def measure(self) -> None:
         """Measure this process and all children; renew those that are too large."""
         own = read_usage(os.getpid())
         if own is not None:
             self._metrics.measured(None, own)
+        usages = {}
         for child in self._children:
             usage = None if child.pid is None else read_usage(child.pid)
-            if usage is not None:
+            if child.pid is not None and usage is not None:
+                usages[child.pid] = usage
                 self._metrics.measured(child, usage)
                 self._renew_if_too_large(child, usage.resident)
+        self.usages = usages
 
     def _renew_if_too_large(self, child: ManagedChild, resident: int) -> None:
         """Renew a child, unless what it has yet to deliver could not be stored now."""

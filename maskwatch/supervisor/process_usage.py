@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,19 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """Resident memory in bytes, user and system time in seconds, open descriptors (None: unknown)."""
+    """What a process uses.
+
+    Attributes:
+        resident: memory in bytes.
+        cpu: user and system time in seconds.
+        fds: open descriptors, None if unknown.
+        waited: seconds for which its present threads were ready and had no processor.
+    """
 
     resident: int
     cpu: float
     fds: int | None
+    waited: float = 0.0
 
 
 def read_usage(pid: int) -> ProcessUsage | None:
@@ -30,7 +39,16 @@ def read_usage(pid: int) -> ProcessUsage | None:
     # The command's name, in brackets, may hold any character.
     fields = stat.rpartition(")")[2].split()
     cpu = (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-    return ProcessUsage(resident, cpu, _open_fds(folder))
+    return ProcessUsage(resident, cpu, _open_fds(folder), _waited(folder))
+
+
+def _waited(folder: Path) -> float:
+    """Return the seconds that all threads waited for a processor; 0 where Linux does not say."""
+    waited = 0
+    for statistics in folder.glob("task/*/schedstat"):
+        with suppress(OSError, ValueError, IndexError):  # a thread may end now
+            waited += int(statistics.read_text(encoding="ascii").split()[1])
+    return waited / 1e9
 
 
 def _open_fds(folder: Path) -> int | None:

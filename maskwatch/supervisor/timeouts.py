@@ -27,6 +27,7 @@ class Timeouts:
         restart_window: see `restart_budget`; also how long a child must run to end its probation.
         quarantine: after the budget is spent; doubles with each quarantine in succession.
         max_quarantine: bound of every quarantine.
+        settle: from the complete start until rates may be lowered; first, all workers load models.
         measure_interval: between two measurements of the processes.
         command: for a child to answer a command.
     """
@@ -47,5 +48,6 @@ class Timeouts:
     restart_window: float = 300.0
     quarantine: float = 60.0
     max_quarantine: float = 3600.0
+    settle: float = 60.0
     measure_interval: float = 5.0
     command: float = 10.0

@@ -78,7 +78,8 @@ _INCIDENT = _closed("kind", IncidentKind)
 _PROCESS = _closed("process", Owner)
 
 FRAME_FATES = (
-    "decoded", "sampled", "skipped", "damaged", "no_key", "late", "missed", "gated", "analysed",
+    "decoded", "sampled", "skipped", "damaged", "no_key", "late", "missed", "reduced", "gated",
+    "analysed",
 )  # fmt: skip
 READING_RESULTS = ("classified", *GateReason)
 DISCONNECT_REASONS = (
@@ -141,7 +142,8 @@ FRAMES = _WORKER.counter(
     "maskwatch_frames_total",
     "Frames by fate: decoded; sampled for analysis; skipped because a newer one was available; "
     "damaged; no_key: before the first key picture; late and therefore not decoded; missed: due for "
-    "analysis, but late; gated because nothing moved; analysed.",
+    "analysis, but late; reduced: due at the asked rate, but not at the lowered one; gated because "
+    "nothing moved; analysed.",
     _CAMERA,
     _closed("fate", FRAME_FATES),
 )
@@ -330,6 +332,14 @@ CAMERA_LAST_FRAME = _SUPERVISOR.gauge(
     "Unix time at which the newest processed frame arrived.",
     _CAMERA,
     unit="seconds",
+)
+ASKED_RATE = _SUPERVISOR.gauge(
+    "maskwatch_camera_asked_rate", "Frames to analyse per second, by the configuration.", _CAMERA
+)
+CURRENT_RATE = _SUPERVISOR.gauge(
+    "maskwatch_camera_current_rate",
+    "Frames to analyse per second of a live camera; lower than asked on a machine that is too slow.",
+    _CAMERA,
 )
 RESTARTS = _SUPERVISOR.counter(
     "maskwatch_process_restarts_total",

@@ -59,7 +59,7 @@ class CameraLoop:
         self._delays = delays
         self._listener = listener
         self._processor_share = processor_share
-        self._reporter = CameraReporter(camera.name, connection.status, clock)
+        self._reporter = CameraReporter(camera, connection.status, clock)
         self._pipeline: Pipeline | None = None
         self._snapshot_request = SnapshotRequest(camera)
         self._malloc_trim = MallocTrim(clock)
@@ -135,12 +135,14 @@ class CameraLoop:
     # --- frame by frame --------------------------------------------------------------------------
 
     def _turn(self, source: LiveCamera) -> None:
+        if self._connection.rate is not None:
+            source.rate = self._connection.rate
         frame = source.read(_READ_TIMEOUT_S)
         if frame is not None:
             self._process(frame)
         elif self._pipeline is not None:
             self._hand_over(self._pipeline.idle(self._clock.now(), self._clock.monotonic()))
-        self._reporter.report_source(source.status, source.counts, self._attempt)
+        self._reporter.report_source(source.status, source.counts, source.rate, self._attempt)
         self._serve(source)
         self._malloc_trim.trim_when_due()
 

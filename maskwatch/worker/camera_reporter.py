@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwatch.capture.reconnect import ConnectionStatus, ReconnectState
 from maskwatch.clock import Clock
+from maskwatch.config.schema import CameraConfig
 from maskwatch.domain import CameraState
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
@@ -24,10 +25,11 @@ _METRICS_INTERVAL_S = 2.0
 class CameraReporter:
     """Passes a camera's status and metrics to the thread that sends them."""
 
-    def __init__(self, camera: str, reporter: StatusReporter, clock: Clock) -> None:
+    def __init__(self, camera: CameraConfig, reporter: StatusReporter, clock: Clock) -> None:
         self.meter = Meter()
         self.status = ConnectionStatus(CameraState.CONNECTING, "", clock.now(), None, 0.0, 0)
-        self._labels = {"camera": camera}
+        self._labels = {"camera": camera.name}
+        self._asked_rate = camera.rate
         self._reporter = reporter
         self._clock = clock
         self._metrics_at = 0.0
@@ -49,11 +51,16 @@ class CameraReporter:
         self._reporter.frame_processed(captured_at)
 
     def report_source(
-        self, status: ConnectionStatus, counts: SourceCounts, earlier_failures: int
+        self, status: ConnectionStatus, counts: SourceCounts, rate: float, earlier_failures: int
     ) -> None:
-        """Report the source's status, with the failures in a row from before this source was made."""
+        """Report the source's status, with the failures in a row from before this source was made.
+
+        `rate` is how many frames the source returns per second now.
+        """
         lost = counts.skipped + counts.missed
-        self._overload.update(self._clock.monotonic(), self._frames, lost)
+        self._reporter.set_load(rate, lost)
+        note = "" if rate == self._asked_rate else f" (rate {rate:.3g} instead of {self._asked_rate:g})"
+        self._overload.update(self._clock.monotonic(), self._frames, lost + counts.reduced, note)
         overload, reason = self._overload.text, status.reason
         if overload and status.state is CameraState.LIVE:
             reason = f"overloaded: {overload}"  # without a note: overload falsifies measured clocks
@@ -86,7 +93,7 @@ class CameraReporter:
         self.meter.set(catalogue.BACKOFF_SECONDS, retry_in, self._labels)
 
     def _count_frames(self, counts: SourceCounts) -> None:
-        for fate in ("decoded", "damaged", "no_key", "sampled", "skipped", "late", "missed"):
+        for fate in ("decoded", "damaged", "no_key", "sampled", "skipped", "late", "missed", "reduced"):
             self.meter.set(catalogue.FRAMES, getattr(counts, fate), {**self._labels, "fate": fate})
         self.meter.take(counts.decoding, self._labels)
         if self._overload.share is None:

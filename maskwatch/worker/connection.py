@@ -15,7 +15,15 @@ from maskwatch.clock import Clock
 from maskwatch.errors import WireError
 from maskwatch.ipc.child import SupervisorChannel
 from maskwatch.ipc.loop import EventLoop
-from maskwatch.ipc.messages import Command, CommandResult, Ready, Recorded, Stop, WorkerHello
+from maskwatch.ipc.messages import (
+    Command,
+    CommandResult,
+    Ready,
+    Recorded,
+    SetRate,
+    Stop,
+    WorkerHello,
+)
 from maskwatch.worker.recorder_link import RecorderLink
 from maskwatch.worker.status_reporter import StatusReporter
 
@@ -37,6 +45,7 @@ class WorkerConnection:
         recorder: hands changes, minutes and snapshots to the recorder.
         stopping: set once the supervisor has sent `Stop`.
         grace: seconds from then until the supervisor kills this process.
+        rate: frames to analyse per second, if the supervisor has set it; None for the configured rate.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class WorkerConnection:
     ) -> None:
         self.stopping = threading.Event()
         self.grace = 0.0
+        self.rate: float | None = None
         self._loop = EventLoop(clock)
         self.recorder = RecorderLink(
             recorder_path,
@@ -109,6 +119,8 @@ class WorkerConnection:
                     case Stop():
                         self.grace = message.grace
                         self.stopping.set()
+                    case SetRate():
+                        self.rate = message.rate
                     case Command():
                         self._commands.append(message)
                     case _:

@@ -36,10 +36,10 @@ class OverloadMonitor:
         self._counts: deque[_Counts] = deque()
         self._text_at = 0.0
 
-    def update(self, now: float, analysed: int, lost: int) -> None:
+    def update(self, now: float, analysed: int, lost: int, note: str = "") -> None:
         """Add cumulative counts; `lost` frames were due and not analysed. The first frame begins.
 
-        Frames without motion count as analysed.
+        Frames without motion count as analysed. A new text ends with `note`.
         """
         if not analysed or (self._counts and now - self._counts[-1].moment < _STEP_S):
             return
@@ -49,14 +49,14 @@ class OverloadMonitor:
             self._counts.popleft()
         oldest = self._counts[0]
         if now - oldest.moment >= _WINDOW_S:
-            self._judge(now, analysed - oldest.analysed, lost - oldest.lost)
+            self._judge(now, analysed - oldest.analysed, lost - oldest.lost, note)
 
-    def _judge(self, now: float, analysed: int, lost: int) -> None:
+    def _judge(self, now: float, analysed: int, lost: int, note: str) -> None:
         due = analysed + lost
         self.share = analysed / due if due >= _MIN_DUE else None
         limit = _SOUND_FROM if self.text else OVERLOADED_BELOW
         if self.share is None or self.share >= limit:
             self.text = ""
         elif not self.text or now - self._text_at >= _WINDOW_S:  # each new text is published
-            self.text = f"{analysed} of {due} frames were analysed in the last minute"
+            self.text = f"{analysed} of {due} frames were analysed in the last minute{note}"
             self._text_at = now

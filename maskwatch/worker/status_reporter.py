@@ -41,6 +41,7 @@ class StatusReporter:
         self._frames = 0
         self._last_frame: datetime | None = None
         self._metrics = MetricsSnapshot()
+        self._load = (0.0, 0)
 
     # --- on the main thread -------------------------------------------------------------------------
 
@@ -56,6 +57,10 @@ class StatusReporter:
         """Count a frame that has passed through the whole pipeline."""
         self._frames += 1
         self._last_frame = captured_at
+
+    def set_load(self, rate: float, lost: int) -> None:
+        """Set the frames to analyse per second, and how many of those due were not analysed."""
+        self._load = rate, lost
 
     def set_metrics(self, snapshot: MetricsSnapshot) -> None:
         self._metrics = snapshot
@@ -81,6 +86,7 @@ class StatusReporter:
     def _send_heartbeat(self) -> None:
         status = self._status
         now = self._clock.monotonic()
+        rate, lost = self._load
         heartbeat = Heartbeat(
             state=status.state,
             reason=status.reason,
@@ -90,6 +96,8 @@ class StatusReporter:
             last_frame=self._last_frame,
             attempt=status.attempt,
             overload=status.overload,
+            rate=rate,
+            lost=lost,
         )
         self._channel.send(heartbeat, droppable=True)
 

@@ -21,7 +21,7 @@ from maskwatch import errors
 from maskwatch.capture.damage import DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose, reason_of
 from maskwatch.capture.mailbox import Mailbox, Sample
-from maskwatch.capture.source import RateSampler
+from maskwatch.capture.source import AdjustableSampler, RateSampler
 from maskwatch.telemetry.catalogue import DISCONNECT_REASONS
 
 ClipOf = Callable[..., Path]
@@ -73,6 +73,43 @@ def test_a_slot_is_missed_only_if_each_of_its_frames_is_lost() -> None:
     sampler.lose(3.0)
     assert sampler.is_due(4.0)
     assert sampler.missed == 2
+
+
+def test_a_lowered_rate_is_evenly_spaced_and_what_it_leaves_out_is_counted() -> None:
+    sampler = AdjustableSampler(5.0, early=0.25)
+    pictures = [n / 25 for n in range(25 * 60)]
+    first, lowered, last = (pictures[begin : begin + 500] for begin in (0, 500, 1000))
+    assert sum(map(sampler.is_due, first)) == 101
+    assert sampler.reduced == 0
+    sampler.set_rate(1.7)
+    chosen = [at for at in lowered if sampler.is_due(at)]
+    assert len(chosen) in (34, 35)
+    gaps = [later - earlier for earlier, later in pairwise(chosen)]
+    assert max(gaps) - min(gaps) < 0.05  # of pictures 0.04 s apart
+    reduced = sampler.reduced
+    assert reduced in (65, 66)
+    sampler.set_rate(99.0)  # never more than asked
+    assert sum(map(sampler.is_due, last)) in (100, 101)
+    assert sampler.reduced - reduced <= 1
+
+
+def test_frames_lost_at_a_lowered_rate_are_not_counted_twice() -> None:
+    sampler = AdjustableSampler(5.0, early=0.0)
+    sampler.set_rate(1.0)
+    for number in range(25 * 20):
+        if number % 50 < 25:  # every other second is lost
+            sampler.lose(number / 25)
+        else:
+            sampler.is_due(number / 25)
+    assert sampler.missed == pytest.approx(10, abs=1)
+    assert sampler.missed + sampler.reduced == pytest.approx(90, abs=2)
+
+
+def test_a_camera_slower_than_the_lowered_rate_loses_nothing() -> None:
+    sampler = AdjustableSampler(5.0, early=0.25)
+    sampler.set_rate(2.0)
+    assert sum(sampler.is_due(float(number)) for number in range(60)) == 60
+    assert sampler.reduced == 0
 
 
 # -- mailbox -----------------------------------------------------------------------------------

@@ -88,6 +88,19 @@ def test_frames_are_sampled_by_time_and_none_is_damaged(
         assert (source.info.codec, source.info.transport) == (codec, transport.value)
 
 
+def test_a_lowered_rate_takes_effect_on_a_running_stream(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("cam", clip_of(frames=250))
+    with RtspSource(options(server.url("cam", user="ann")), rate=10) as source:
+        watch(source, 1.0)
+        source.set_rate(2.0)
+        watch(source, 0.3)
+        frames = watch(source, 3.0)
+    gaps = [later.moment - earlier.moment for earlier, later in pairwise(frames)]
+    assert gaps
+    assert min(gaps) > 0.3
+    assert source.counts.reduced > 10
+
+
 def test_a_slow_reader_gets_the_newest_frame_and_skipped_ones_are_counted(
     server: RtspServer, clip_of: ClipOf
 ) -> None:
