@@ -21,9 +21,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.clips import crowd_clip
 from bench.memory import pss
 from maskwatch.lab.broker import free_port
+from maskwatch.lab.crowd import crowd_clip
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.process_usage import read_usage
 from tests.fakes.daemon import Daemon

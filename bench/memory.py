@@ -20,8 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.clips import crowd_clip
 from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_socket
+from maskwatch.lab.crowd import crowd_clip
 from maskwatch.lab.rtsp import RtspServer
 
 _SETTLE = 10.0

@@ -53,6 +53,21 @@ MUTATIONS = (
         "tests/supervisor/test_network_broker.py::test_no_other_address_or_socket_is_reached",
     ),
     Mutation(
+        "only the worst camera lowered",
+        "maskwatch/supervisor/fair_rates.py",
+        "            concerned |= {each.camera for each in measured if each.cpu >= light}\n",
+        "            concerned = {min(losing, key=lambda each: each.share).camera}\n",
+        "tests/supervisor/test_fair_rates.py"
+        "::test_all_cameras_are_lowered_by_one_factor_until_the_machine_keeps_up",
+    ),
+    Mutation(
+        "rates never restored",
+        "maskwatch/supervisor/fair_rates.py",
+        "            if all(each.share >= _SOUND_FROM for each in own):\n",
+        "            if False:\n",
+        "tests/supervisor/test_fair_rates.py::test_rates_are_restored_when_there_is_room",
+    ),
+    Mutation(
         "marking before PUBACK",
         "maskwatch/alerts/mqtt/session.py",
         "        self._without_outcome.add(delivery.id)\n",

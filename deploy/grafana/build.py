@@ -267,6 +267,20 @@ CAMERA_BOARD = Board(
                     ),
                 ),
                 Panel(
+                    "Analysis rate",
+                    "Frames per second: asked for by the configuration, and in force on this machine.",
+                    (
+                        (f"maskwatch_camera_asked_rate{{{OF}}}", "asked"),
+                        (f"maskwatch_camera_current_rate{{{OF}}}", "in force"),
+                    ),
+                ),
+                Panel(
+                    "Share of due frames analysed",
+                    "In the last minute; below 75 % the camera is overloaded.",
+                    ((f"maskwatch_camera_analysed_ratio{{{OF}}}", "analysed"),),
+                    unit="percentunit",
+                ),
+                Panel(
                     "Connection",
                     "Pause before the next attempt; 0 while connected.",
                     ((f"maskwatch_camera_backoff_seconds{{{OF}}}", "pause"),),

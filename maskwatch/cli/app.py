@@ -36,6 +36,7 @@ _VERBS = {
     "scenes": "Render test scenes with ground truth (extra: demo).",
     "serve": "Serve video files as RTSP cameras, with faults on demand.",
     "demo": "Show the whole system at work on this machine (extra: demo).",
+    "bench": "Measure how many cameras this machine holds.",
     "docs": "Print the documentation and sample files of this version.",
     "completion": "Print the completion script for a shell.",
 }

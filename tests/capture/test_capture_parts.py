@@ -85,7 +85,7 @@ def test_a_lowered_rate_is_evenly_spaced_and_what_it_leaves_out_is_counted() -> 
     chosen = [at for at in lowered if sampler.is_due(at)]
     assert len(chosen) in (34, 35)
     gaps = [later - earlier for earlier, later in pairwise(chosen)]
-    assert max(gaps) - min(gaps) < 0.05  # of pictures 0.04 s apart
+    assert 0.44 < min(gaps) <= max(gaps) < 0.64  # the first may come a quarter of a slot early
     reduced = sampler.reduced
     assert reduced in (65, 66)
     sampler.set_rate(99.0)  # never more than asked

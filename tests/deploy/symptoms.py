@@ -42,7 +42,7 @@ class Fault(StrEnum):
     REFUSED = auto()  # a webhook answers 400
     STARVED = auto()  # the recorder gets little processor time
     LOCKED = auto()  # another program locks the database
-    LOW = auto()  # the disk has less than a GiB left
+    LOW = auto()  # the disk has less than a GiB left, and room for few files
     FULL = auto()  # the disk is full
     UPGRADED = auto()  # the program's files are replaced while it runs
     DOWN = auto()  # the daemon is killed
@@ -172,6 +172,11 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
     "maskwatch / fleet: Age": (_falls(F.RESTARTED), _falls(F.OTHER_MODEL)),
     "maskwatch / fleet: Version": (_disappears(F.DOWN),),
     "maskwatch / camera: Frames by fate": (_rises(F.TORN, fate="damaged"),),
+    "maskwatch / camera: Analysis rate": (
+        _disappears(F.DOWN),
+        _falls(F.SLOW, camera="slow"),
+    ),
+    "maskwatch / camera: Share of due frames analysed": (_falls(F.SLOW, camera="slow"),),
     "maskwatch / camera: Connection": (_rises(F.GONE, camera="gone"),),
     "maskwatch / camera: Decode, detect, classify": tuple(
         _rises(F.SLOW, times=2, camera="slow") for _ in range(3)
@@ -260,6 +265,7 @@ ALERTS: dict[str, Symptom] = {
     "MaskwatchAlertsSlow": _appears(F.BROKER_BACK, sink="mqtt"),
     "MaskwatchChangesDropped": _appears(F.RECORDER_STUCK, camera="door"),
     "MaskwatchDiskLow": _appears(F.LOW),
+    "MaskwatchInodesLow": _appears(F.LOW),
     "MaskwatchDiskFull": _appears(F.FULL),
     "MaskwatchStoreErrors": _appears(F.FULL, reason="full"),
     "MaskwatchRetentionStale": _appears(F.RECORDER_STUCK),

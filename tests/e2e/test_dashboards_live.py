@@ -260,10 +260,11 @@ class ModifiedDaemon(SmallDiskDaemon):
         """Return the prefix of a command that runs in the daemon's mount namespace."""
         return ["nsenter", "--target", str(self.process.pid), "--mount"]
 
-    def resize(self, size: int) -> None:
-        """Set the size of the file system in bytes."""
+    def resize(self, size: int, inodes: int = 0) -> None:
+        """Set the size of the file system in bytes, and how many files fit; 0 for any number."""
+        options = f"remount,size={size},nr_inodes={inodes}"
         subprocess.run(
-            [*self._enter(), "mount", "-o", f"remount,size={size}", str(self.data)],
+            [*self._enter(), "mount", "-o", options, str(self.data)],
             check=False,
             capture_output=True,
         )
@@ -341,7 +342,7 @@ def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
             with watcher.during(F.STARVED) as pending, starved(daemon.recorder(), 0.6):
                 pending.wait()
             with watcher.during(F.LOW):
-                daemon.resize(900 << 20)
+                daemon.resize(900 << 20, inodes=9000)
             with watcher.during(F.FULL) as pending:
                 pending.wait(repeat=daemon.fill)
             daemon.resize(8 << 30)

@@ -86,7 +86,7 @@ def test_a_starved_camera_is_overloaded_until_it_gets_its_processor_time(tmp_pat
 
 
 @pytest.mark.sweep
-def test_cameras_that_share_too_little_processor_get_one_rate_and_regular_frames(
+def test_cameras_that_share_too_little_processor_get_one_rate(
     tmp_path: Path,
 ) -> None:
     names = [f"c{number}" for number in range(4)]

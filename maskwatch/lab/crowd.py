@@ -1,4 +1,4 @@
-"""Clips for the benchmarks: a corridor with 0, 1 or 5 people in view all the time."""
+"""Clips for benchmarks: a corridor with 0, 1 or 5 people in view all the time."""
 
 from __future__ import annotations
 
