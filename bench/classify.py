@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from maskwatch.domain import Box, Detection, Point
+from maskwatch.domain.frame import ImagePixels
 from maskwatch.lab.machine import machine
 from maskwatch.lab.training.network import build
 from maskwatch.lab.training.quantize import to_int8
@@ -67,7 +68,7 @@ def shipped() -> dict[str, float]:
     found = {}
     for path in shipped_manifests():
         model = MaskClassifier(path)
-        found[model.id] = milliseconds(lambda model=model: model.classify(frame, [face]))
+        found[model.id] = milliseconds(lambda model=model: model.classify(ImagePixels(frame), [face]))
     return found
 
 

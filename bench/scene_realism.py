@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from maskwatch.domain import Box
+from maskwatch.domain.frame import ImagePixels
 from maskwatch.lab.evaluation.intervals import share
 from maskwatch.lab.evaluation.portraits_choice import choose_portraits
 from maskwatch.lab.evaluation.rules import Rules, judgeable
@@ -69,7 +70,7 @@ def measure(
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for image, labelled in pictures:
         found = detector.detect(image)
-        readings = model.classify(image, found) if found else []
+        readings = model.classify(ImagePixels(image), found) if found else []
         for face, masked in labelled:
             count = counts["masked" if masked else "no mask"]
             count[2] += 1

@@ -86,7 +86,7 @@ class LivenessMonitor:
         """
         if not self._candidates:
             return
-        flow = self._camera_motion.flow(frame.image, [body_box(face) for face in faces])
+        flow = self._camera_motion.flow(frame.luma, [body_box(face) for face in faces])
         for candidate in self._candidates.values():
             candidate.carried = flow.carry(candidate.carried)
 
@@ -112,8 +112,8 @@ class LivenessMonitor:
 
     def _begin(self, visit: Visit, box: Box, frame: Frame, shift: Point) -> _Candidate:
         if not self._candidates:  # the camera was not followed until now
-            self._camera_motion.hold(frame.image)
-        candidate = _Candidate(FacePatch(frame.image, box), box, shift, box)
+            self._camera_motion.hold(frame.luma)
+        candidate = _Candidate(FacePatch(frame.luma, box), box, shift, box)
         self._candidates[visit.number] = candidate
         return candidate
 
@@ -160,4 +160,4 @@ def _change(
     around = box.grown(1.0)
     if any(body_box(other).intersection(around) > 0 for other in others):
         return None
-    return min(candidate.patch.change(frame.image, origin) for origin in candidate.origins(shift))
+    return min(candidate.patch.change(frame.luma, origin) for origin in candidate.origins(shift))

@@ -138,7 +138,7 @@ class Pipeline:
     def _passes_gate(self, frame: Frame) -> bool:
         person_in_view = any(self._may_be_person(track) for track in self._tracker.tracks)
         awake = not self._gated or person_in_view
-        passes = self._motion_gate.admit(frame.image, frame.moment, awake=awake)
+        passes = self._motion_gate.admit(frame.luma, frame.moment, awake=awake)
         self._metrics.frame("analysed" if passes else "gated")
         return passes
 
@@ -174,7 +174,7 @@ class Pipeline:
         visit.enter(self._zones.state_at(centre, frame.captured_at), frame.moment)
         analysed = detection.scaled(1 / frame.scale)
         self._update_liveness(visit, analysed.box, frame)
-        quality = self._quality_gate.measure(frame.image, analysed, frame.scale)
+        quality = self._quality_gate.measure(frame.luma, analysed, frame.scale)
         visit.face_confidence.observe(detection.score, frame.moment)
         visit.seen_frontal = visit.seen_frontal or quality.facing
         return Sighting(track, visit, detection, quality)

@@ -12,7 +12,7 @@ from maskwatch.domain import Detection, Frame, MaskLogits, Reading, Verdict
 from maskwatch.telemetry import catalogue
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Pixels
 
 _MAX_READINGS = 6  # per frame: the faces of a crowd are read in turn
 _REREAD_AFTER = 0.9  # of the correlation time, before a decided face is read again
@@ -29,8 +29,8 @@ class MaskClassifying(Protocol):
     def prior(self) -> MaskLogits:
         """Logarithms of the training shares."""
 
-    def classify(self, image: Image, detections: Sequence[Detection], /) -> list[Reading]:
-        """Return one reading for each detection (pixels of `image`, uint8 BGR (height, width, 3))."""
+    def classify(self, picture: Pixels, detections: Sequence[Detection], /) -> list[Reading]:
+        """Return one reading for each detection (in pixels of the picture)."""
 
 
 class MaskReader:
@@ -59,8 +59,7 @@ class MaskReader:
         if not chosen:
             return
         began = self._clock.monotonic()
-        picture = frame.image if frame.size == frame.full_size else frame.full()
-        readings = self._classifier.classify(picture, [one.detection for one in chosen])
+        readings = self._classifier.classify(frame.camera, [one.detection for one in chosen])
         self._metrics.duration(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
         for sighting, reading in zip(chosen, readings, strict=True):
             self._vote(sighting.visit, reading, frame)

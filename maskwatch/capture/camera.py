@@ -185,7 +185,7 @@ class LiveCamera:
             return None
         if frame is not None:
             self._connection.frame(frame.moment)
-            blind = self._health_monitor().observe(frame.image, frame.moment)
+            blind = self._health_monitor().observe(frame.luma, frame.moment)
             self._connection.health(blind, frame.moment)
         return frame
 

@@ -121,7 +121,7 @@ class _Findings:
         self._health = HealthMonitor(HealthLimits(hold=0.0, recover=0.0, frozen_hold=frozen_after))
 
     def add(self, frame: Frame) -> None:
-        self.blind = self._health.observe(frame.image, frame.moment) or ""
+        self.blind = self._health.observe(frame.luma, frame.moment) or ""
         if self._find_faces is None:
             return
         found = [face.scaled(frame.scale) for face in self._find_faces(frame.image)]

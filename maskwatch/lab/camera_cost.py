@@ -1,6 +1,6 @@
 """Measures what watching one camera costs on this machine: processor time and memory.
 
-The same work as a worker does (capture, motion gate, faces, tracks, masks, evidence, policy) is
+The same work as a worker does (capture, health, motion gate, faces, tracks, masks, evidence, policy) is
 measured beside a loop that only decodes the clip: in a process of its own, on one core, with one
 thread each, warmed and interleaved. Processor time counts, not wall time.
 """
@@ -128,6 +128,7 @@ def _watch(workload: Workload) -> float:
     """Watch as a worker does; return the processor seconds without the loading of the models."""
     from maskwatch.analysis.build import build_pipeline  # noqa: PLC0415 - heavy
     from maskwatch.capture.file import FileSource  # noqa: PLC0415 - heavy
+    from maskwatch.capture.health import HealthMonitor  # noqa: PLC0415 - heavy
     from maskwatch.telemetry.meter import Meter  # noqa: PLC0415 - with the others
     from maskwatch.vision.faces import analysis_size  # noqa: PLC0415 - heavy
 
@@ -135,10 +136,12 @@ def _watch(workload: Workload) -> float:
     face = workload.smallest_face
     camera = CameraConfig(name="bench", url=url, rate=workload.rate, smallest_face=face)
     pipeline = build_pipeline(Config(cameras=(camera,)), camera, ids=LiveIds(), meter=Meter())
+    health = HealthMonitor()
     began = time.process_time()
     fit = partial(analysis_size, smallest_face=face)
     with FileSource(workload.clip, rate=workload.rate, fit=fit) as source:
         for frame in source:
+            health.observe(frame.luma, frame.moment)
             if frame.moment >= workload.seconds:
                 break
             pipeline.process(frame)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from maskwatch.domain import Box
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Image, Luma
 
 Grey = npt.NDArray[np.float32]
 
@@ -95,21 +95,21 @@ class CameraMotion:
     def __init__(self) -> None:
         self._last: Image | None = None
 
-    def hold(self, image: Image) -> None:
-        """Set the last frame: uint8 BGR (height, width, 3)."""
-        self._last = _small(image)
+    def hold(self, luma: Luma) -> None:
+        """Set the last frame."""
+        self._last = _small(luma)
 
-    def flow(self, image: Image, bodies: Sequence[Box]) -> Flow:
-        """Return how the picture moved since the last frame, and set `image` as the last one.
+    def flow(self, luma: Luma, bodies: Sequence[Box]) -> Flow:
+        """Return how the picture moved since the last frame, and set `luma` as the last one.
 
         Args:
-            image: uint8 BGR (height, width, 3).
-            bodies: what moves by itself, in pixels of `image`.
+            luma: the brightness at analysis size.
+            bodies: what moves by itself, in pixels of it.
         """
-        before, self._last = self._last, _small(image)
+        before, self._last = self._last, _small(luma)
         if before is None or before.shape != self._last.shape:
             return _NO_FLOW
-        scale = image.shape[1] / before.shape[1]
+        scale = luma.size[0] / before.shape[1]
         then = _corners(before, _mask_without(before, bodies, scale))
         now = _followed(before, self._last, then)
         back = _followed(self._last, before, now)
@@ -137,11 +137,12 @@ def _followed(one: Image, two: Image, points: Points) -> Points:
     return result
 
 
-def _small(image: Image) -> Image:
-    """Return the green channel, uint8, at most 480 px along the longer side."""
-    scale = min(1.0, _LONGER_SIDE / max(image.shape[:2]))
-    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small[:, :, 1], np.uint8)
+def _small(luma: Luma) -> Image:
+    """Return uint8 grey, at most 480 px along the longer side."""
+    scale = min(1.0, _LONGER_SIDE / max(luma.size))
+    plane = np.ascontiguousarray(luma.plane)
+    small = cv2.resize(plane, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small, np.uint8)
 
 
 def _mask_without(image: Image, bodies: Sequence[Box], scale: float) -> Image:

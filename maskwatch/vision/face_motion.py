@@ -17,7 +17,7 @@ from maskwatch.domain import Box
 from maskwatch.vision.camera_motion import Grey, find_shift
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Image, Luma
 
 _FACE = 24  # px of the face's longer side in the patch
 _SIDE = 3 * _FACE
@@ -41,19 +41,19 @@ class FacePatch:
     """The pixels of a face and its surroundings when it was first seen.
 
     Args:
-        image: uint8 BGR (height, width, 3) at analysis size.
+        luma: the brightness at analysis size.
         box: the face in pixels of it.
     """
 
     __slots__ = ("_first", "_gradient")
 
-    def __init__(self, image: Image, box: Box) -> None:
-        self._first = _patch(image, box)
+    def __init__(self, luma: Luma, box: Box) -> None:
+        self._first = _patch(luma, box)
         horizontal = cv2.Sobel(self._first, cv2.CV_32F, 1, 0, scale=0.125)
         vertical = cv2.Sobel(self._first, cv2.CV_32F, 0, 1, scale=0.125)
         self._gradient = cast("Grey", cv2.magnitude(horizontal, vertical))
 
-    def change(self, image: Image, box: Box) -> float:
+    def change(self, luma: Luma, box: Box) -> float:
         """Return the change of the face's pixels since then; about 1 is what noise explains.
 
         First both surroundings are aligned to a fraction of a pixel; where they do not fit, the
@@ -61,10 +61,10 @@ class FacePatch:
         poster hides a part of it, while a living person moves all of the face.
 
         Args:
-            image: uint8 BGR (height, width, 3) at analysis size.
+            luma: the brightness at analysis size.
             box: where the first face would be now if only the camera had moved.
         """
-        now = _aligned(self._first, _patch(image, box))
+        now = _aligned(self._first, _patch(luma, box))
         if now is None:
             return 0.0
         around = _SURROUNDINGS > 0
@@ -95,27 +95,27 @@ def _aligned(then: Grey, now: Grey) -> Grey | None:
     return cast("Grey", moved)
 
 
-def _patch(image: Image, box: Box) -> Grey:
+def _patch(luma: Luma, box: Box) -> Grey:
     """Return float32 (72, 72) grey: the face box in the middle third, its edge repeated outside."""
     side = max(box.width, box.height, 1.0)
     middle, scale = box.centre, _FACE / side
-    grey, left, top, shrunk = _neighbourhood(image, box, scale)
+    grey, left, top, shrunk = _neighbourhood(luma, box, scale)
     x, y = (middle.x - left) * shrunk, (middle.y - top) * shrunk
     rest = scale / shrunk
     warp = np.array([[rest, 0, _SIDE / 2 - x * rest], [0, rest, _SIDE / 2 - y * rest]], np.float32)
     patch = cv2.warpAffine(grey, warp, (_SIDE, _SIDE), borderMode=cv2.BORDER_REPLICATE)
-    return cv2.GaussianBlur(patch, (3, 3), 0).astype(np.float32)
+    return luma.levels(cv2.GaussianBlur(patch, (3, 3), 0).astype(np.float32))
 
 
-def _neighbourhood(image: Image, box: Box, scale: float) -> tuple[Image, float, float, float]:
+def _neighbourhood(luma: Luma, box: Box, scale: float) -> tuple[Image, float, float, float]:
     """Return (grey crop around the box, its left, its top, its scale)."""
-    height, width = image.shape[:2]
+    width, height = luma.size
     around = box.grown(1.2).clipped(width, height)
     left, top = min(int(around.x1), width - 1), min(int(around.y1), height - 1)
     right, bottom = max(math.ceil(around.x2), left + 1), max(math.ceil(around.y2), top + 1)
-    crop = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
+    crop = np.ascontiguousarray(luma.plane[top:bottom, left:right])
     if scale >= 1.0:
-        return cast("Image", crop), left, top, 1.0
+        return crop, left, top, 1.0
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     small = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
     return cast("Image", small), left, top, scale

@@ -13,7 +13,7 @@ from maskwatch.domain import Detection, MaskLogits, Reading
 from maskwatch.vision.manifest import default_manifest, load_interpreter, read_manifest
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Image, Pixels
 
 
 class MaskClassifier:
@@ -42,13 +42,13 @@ class MaskClassifier:
         """Logarithms of the labels' shares in the training data; the evidence subtracts them."""
         return _named(np.log([self.manifest.prior[label] for label in self.manifest.labels]))
 
-    def classify(self, frame_bgr: Image, detections: Sequence[Detection]) -> list[Reading]:
+    def classify(self, picture: Pixels, detections: Sequence[Detection]) -> list[Reading]:
         """Return one reading per detection, in their order.
 
-        `frame_bgr` is uint8 BGR (height, width, 3); boxes are in its pixels. Use the picture with
-        the most pixels: a face of 24 px is read well, one of 12 px is not.
+        Boxes are in pixels of the picture. Use the one with the most pixels: a face of 24 px is read
+        well, one of 12 px is not.
         """
-        crops = [self._preprocess.face(frame_bgr, detection.box) for detection in detections]
+        crops = [self._preprocess.face(picture, detection.box) for detection in detections]
         return [Reading(_named(row)) for row in self.logits(crops)]
 
     def logits(self, crops: Sequence[Image]) -> npt.NDArray[np.float32]:

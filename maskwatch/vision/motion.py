@@ -12,7 +12,7 @@ from maskwatch.domain import Point
 from maskwatch.vision.camera_motion import Grey, find_shift
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Luma
 
 _CELL = 8  # px of the analysed picture: a quarter of the smallest face
 _SAMPLE_STEP = 4  # px between the samples of a cell
@@ -43,15 +43,15 @@ class MotionGate:
         self._mismatches = 0
         self._shift = Point(0.0, 0.0)
 
-    def admit(self, image: Image, moment: float, *, awake: bool) -> bool:
+    def admit(self, luma: Luma, moment: float, *, awake: bool) -> bool:
         """Return whether this frame is to be analysed.
 
         Args:
-            image: uint8 BGR (height, width, 3) at analysis size.
+            luma: the brightness at analysis size.
             moment: seconds of the frame; a frame from before the last one is analysed.
             awake: whether a person is in view, so that every frame is analysed.
         """
-        grid = _grid(image)
+        grid = _grid(luma)
         if moment < self._analysed_at:  # the clock went back
             self._analysed_at = self._moved_at = -math.inf
         if self._changed(grid):
@@ -65,7 +65,7 @@ class MotionGate:
 
     @property
     def shift(self) -> Point:
-        """Shift of the picture since the view was first seen, in pixels of `image`."""
+        """Shift of the picture since the view was first seen, in pixels of the analysed picture."""
         return self._shift
 
     def _changed(self, grid: Grey) -> bool:
@@ -95,14 +95,11 @@ class MotionGate:
         self._mismatches, self._shift = 0, Point(right * _CELL, down * _CELL)
 
 
-def _grid(image: Image) -> Grey:
-    """Return float32 (height / 8, width / 8): each cell's mean brightness, from 4 samples of green.
-
-    Green contributes most to brightness, and the samples cost a tenth of converting the whole picture.
-    """
-    height, width = image.shape[:2]
+def _grid(luma: Luma) -> Grey:
+    """Return float32 (height / 8, width / 8): each cell's mean brightness, from 4 of its pixels."""
+    width, height = luma.size
     size = (max(width // _CELL, 8), max(height // _CELL, 8))
-    samples = np.ascontiguousarray(
-        image[_SAMPLE_STEP // 2 :: _SAMPLE_STEP, _SAMPLE_STEP // 2 :: _SAMPLE_STEP, 1]
-    )
-    return cv2.resize(samples, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    half = _SAMPLE_STEP // 2
+    samples = np.ascontiguousarray(luma.plane[half::_SAMPLE_STEP, half::_SAMPLE_STEP])
+    small = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)
+    return luma.levels(np.asarray(small, np.float32))

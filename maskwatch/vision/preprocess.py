@@ -19,7 +19,7 @@ import numpy as np
 from maskwatch.domain import Box
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Image, Pixels
 
 
 def square(box: Box, margin: float) -> Box:
@@ -43,13 +43,12 @@ class Preprocess:
     size: int
     margin: float
 
-    def face(self, image: Image, box: Box) -> Image:
+    def face(self, picture: Pixels, box: Box) -> Image:
         """Return the network's input for the face at `box`.
 
-        `image` is uint8 BGR (height, width, 3), `box` is in its pixels and may reach outside.
-        The result is uint8 RGB (size, size, 3).
+        `box` is in pixels of the picture and may reach outside. The result is uint8 RGB (size, size, 3).
         """
-        return self._rgb(resize(cut(image, square(box, self.margin)), self.size))
+        return self._rgb(resize(cut_out(picture, square(box, self.margin)), self.size))
 
     def whole(self, crop: Image) -> Image:
         """Return the network's input for a picture that is a face crop already (uint8 BGR)."""
@@ -58,6 +57,17 @@ class Preprocess:
     @staticmethod
     def _rgb(image: Image) -> Image:
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def cut_out(picture: Pixels, box: Box) -> Image:
+    """Return the pixels that `box` touches, as `cut` does, converting only these."""
+    width, height = picture.size
+    left, top = max(0, math.floor(box.x1)), max(0, math.floor(box.y1))
+    right = min(width, max(math.ceil(box.x2), left + 2))
+    bottom = min(height, max(math.ceil(box.y2), top + 2))
+    if left >= right or top >= bottom:  # beyond the picture, whose edge is repeated
+        return cut(picture.whole(), box)
+    return cut(picture.part((left, top, right, bottom)), box.moved(-left, -top))
 
 
 def cut(image: Image, box: Box) -> Image:

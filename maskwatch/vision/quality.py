@@ -12,7 +12,8 @@ import numpy as np
 from maskwatch.domain import Detection, GateReason
 
 if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
+    from maskwatch.domain.frame import Luma
+    from maskwatch.vision.camera_motion import Grey
 
 _MAX_OUTSIDE = 0.12  # share of the face that may lie outside the picture
 _BOX_HEIGHT = 0.9  # of a face's height: four of five boxes that the detector draws are as high
@@ -60,23 +61,23 @@ class QualityGate:
     def __init__(self, smallest_face: float, score: float) -> None:
         self._smallest_face, self._min_score = smallest_face, score
 
-    def measure(self, image: Image, detection: Detection, scale: float) -> Quality:
+    def measure(self, luma: Luma, detection: Detection, scale: float) -> Quality:
         """Measure one face.
 
         Args:
-            image: uint8 BGR (height, width, 3), the analysed picture.
-            detection: in pixels of `image`.
-            scale: pixels of the full picture per pixel of `image`.
+            luma: the brightness of the analysed picture.
+            detection: in pixels of it.
+            scale: pixels of the full picture per pixel of the analysed one.
         """
         yaw, roll, eyes = pose(detection)
         frontal = max(0.0, 1.0 - abs(yaw))
-        crop = _grey(image, detection)
+        crop = _grey(luma, detection)
         sharpness = _sharpness(crop) if crop is not None else 0.0
         turned = abs(yaw) > _MAX_YAW or abs(roll) > _MAX_ROLL or eyes < _MIN_EYE_DISTANCE
         checks = (
             (GateReason.LOW_SCORE, detection.score < self._min_score),
             (GateReason.TOO_SMALL, detection.box.height * scale < _BOX_HEIGHT * self._smallest_face),
-            (GateReason.CUT_OFF, crop is None or _outside(image, detection) > _MAX_OUTSIDE),
+            (GateReason.CUT_OFF, crop is None or _outside(luma, detection) > _MAX_OUTSIDE),
             (GateReason.TURNED_AWAY, turned),
             (GateReason.TOO_DARK, crop is not None and float(np.percentile(crop, 75)) < _DARK),
             (GateReason.BLURRED, sharpness < _BLURRED),
@@ -103,23 +104,22 @@ def pose(detection: Detection) -> tuple[float, float, float]:
     return along / distance, math.degrees(math.atan2(dy, dx)), distance / width
 
 
-def _outside(image: Image, detection: Detection) -> float:
-    height, width = image.shape[:2]
+def _outside(luma: Luma, detection: Detection) -> float:
     area = detection.box.area
-    return 1.0 - detection.box.clipped(width, height).area / area if area else 1.0
+    return 1.0 - detection.box.clipped(*luma.size).area / area if area else 1.0
 
 
-def _grey(image: Image, detection: Detection) -> Image | None:
-    """Return uint8 grey (48, 48) of the part inside the picture; None under 4 px."""
-    height, width = image.shape[:2]
-    box = detection.box.clipped(width, height)
-    crop = image[int(box.y1) : math.ceil(box.y2), int(box.x1) : math.ceil(box.x2)]
-    if min(crop.shape[:2]) < 4:
+def _grey(luma: Luma, detection: Detection) -> Grey | None:
+    """Return grey levels (48, 48) of the part inside the picture; None under 4 px."""
+    box = detection.box.clipped(*luma.size)
+    crop = luma.plane[int(box.y1) : math.ceil(box.y2), int(box.x1) : math.ceil(box.x2)]
+    if min(crop.shape) < 4:
         return None
-    small = cv2.resize(crop, (_SHARPNESS_SIDE, _SHARPNESS_SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+    side = (_SHARPNESS_SIDE, _SHARPNESS_SIDE)
+    small = cv2.resize(np.ascontiguousarray(crop), side, interpolation=cv2.INTER_AREA)
+    return luma.levels(np.asarray(small, np.float32))
 
 
-def _sharpness(crop: Image) -> float:
+def _sharpness(crop: Grey) -> float:
     contrast = float(crop.std()) + 2.0
     return float(cv2.Laplacian(crop, cv2.CV_32F).std()) / contrast / 4

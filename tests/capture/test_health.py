@@ -15,6 +15,7 @@ from maskwatch.capture.file import FileSource
 from maskwatch.capture.health import HealthLimits, HealthMonitor, edge_correlation, measure
 from maskwatch.domain import BlindReason
 from tests.fakes.views import FAULTY_VIEWS, scene
+from tests.fakes.vision import luma
 
 Image = npt.NDArray[np.uint8]
 
@@ -34,7 +35,7 @@ class LearntMonitor:
         found = None
         for _ in range(int(seconds * 5)):
             image = picture(self.moment) if callable(picture) else picture
-            found = self.monitor.observe(image, self.moment)
+            found = self.monitor.observe(luma(image), self.moment)
             self.moment += 0.2
         return found
 
@@ -119,7 +120,7 @@ def test_another_picture_size_is_learnt_again() -> None:
 
 @given(st.floats(0.3, 3.0), st.floats(-50, 50))
 def test_edge_correlation_ignores_brightness_and_contrast(gain: float, offset: float) -> None:
-    plane = measure(scene()).plane
+    plane = measure(luma(scene())).plane
     assert edge_correlation(plane, plane * np.float32(gain) + np.float32(offset)) == pytest.approx(
         1, abs=1e-3
     )
@@ -127,9 +128,9 @@ def test_edge_correlation_ignores_brightness_and_contrast(gain: float, offset: f
 
 
 def test_detail_falls_with_blur_and_not_with_the_light() -> None:
-    sharp = measure(scene(noise=0)).detail
-    assert measure((scene(noise=0) * 0.5).astype(np.uint8)).detail == pytest.approx(sharp, rel=0.1)
-    assert measure(cv2.GaussianBlur(scene(noise=0), (0, 0), 4)).detail < 0.35 * sharp
+    sharp = measure(luma(scene(noise=0))).detail
+    assert measure(luma((scene(noise=0) * 0.5).astype(np.uint8))).detail == pytest.approx(sharp, rel=0.1)
+    assert measure(luma(cv2.GaussianBlur(scene(noise=0), (0, 0), 4))).detail < 0.35 * sharp
 
 
 @pytest.mark.long
@@ -140,4 +141,4 @@ def test_real_clips_of_fixed_cameras_are_healthy(shared_data: Path, clip: str) -
     with FileSource(
         shared_data / "videos" / f"{clip}.mp4", fit=lambda size: (640, 640 * size[1] // size[0])
     ) as source:
-        assert {monitor.observe(frame.image, frame.moment) for frame in source} == {None}
+        assert {monitor.observe(frame.luma, frame.moment) for frame in source} == {None}

@@ -26,6 +26,7 @@ from maskwatch.domain import (
     Verdict,
     Violation,
 )
+from maskwatch.domain.frame import ImagePixels, Luma
 
 AT = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -100,8 +101,8 @@ def test_a_detection_scales_with_its_landmarks() -> None:
 
 
 def test_a_frame_has_its_size_and_its_scale_to_the_full_picture() -> None:
-    image = np.zeros((360, 640, 3), np.uint8)
-    frame = Frame(0, AT, 0.0, image, lambda: np.zeros((1080, 1920, 3), np.uint8), (1920, 1080))
+    image, full = np.zeros((360, 640, 3), np.uint8), np.zeros((1080, 1920, 3), np.uint8)
+    frame = Frame(0, AT, 0.0, Luma(image[:, :, 0]), ImagePixels(image), ImagePixels(full))
     assert frame.size == (640, 360)
     assert frame.scale == 3.0
     assert frame.full().shape == (1080, 1920, 3)

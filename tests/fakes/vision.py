@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from maskwatch.domain import Box, Detection, Frame, MaskLogits, Point, Reading
+from maskwatch.domain.frame import ImagePixels, Luma, Pixels
 
 NO_MASK = MaskLogits(mask=-3.0, no_mask=3.0, incorrect=-3.0)
 MASK = MaskLogits(mask=3.0, no_mask=-3.0, incorrect=-3.0)
@@ -44,9 +45,14 @@ def frame(
 ) -> Frame:
     """A frame whose full picture is the analysed one."""
     image = picture(sequence) if image is None else image
-    height, width = image.shape[:2]
     captured = at or EPOCH + timedelta(seconds=moment)
-    return Frame(sequence, captured, moment, image, lambda: image, (width, height))
+    pixels = ImagePixels(image)
+    return Frame(sequence, captured, moment, luma(image), pixels, pixels)
+
+
+def luma(image: np.ndarray) -> Luma:
+    """The brightness of an uint8 BGR image, whose noise is that of one channel: the green one."""
+    return Luma(image[:, :, 1])
 
 
 class ScriptedDetector:
@@ -72,7 +78,7 @@ class ScriptedClassifier:
         self.logits_for = logits_for
         self.read: list[Detection] = []
 
-    def classify(self, image: np.ndarray, detections: Sequence[Detection]) -> list[Reading]:
-        assert image.dtype == np.uint8
+    def classify(self, picture: Pixels, detections: Sequence[Detection]) -> list[Reading]:
+        assert picture.size
         self.read += detections
         return [Reading(self.logits_for(detection)) for detection in detections]

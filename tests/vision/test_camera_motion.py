@@ -8,6 +8,7 @@ import pytest
 
 from maskwatch.domain import Box
 from maskwatch.vision.camera_motion import CameraMotion
+from tests.fakes.vision import luma
 
 _BOX = Box(300, 150, 340, 200)
 
@@ -40,11 +41,11 @@ def test_a_box_moves_along_with_a_moving_camera(
 ) -> None:
     """After eight frames the box is where the total motion puts it, within a tenth of its size."""
     motion, carried, total = CameraMotion(), _BOX, np.eye(3)
-    motion.hold(_seen(_wall(), total[:2], 0))
+    motion.hold(luma(_seen(_wall(), total[:2], 0)))
     step_matrix = np.vstack([_similarity(*step), (0, 0, 1)])
     for index in range(1, 9):
         total = step_matrix @ total
-        carried = motion.flow(_seen(_wall(), total[:2], index), ()).carry(carried)
+        carried = motion.flow(luma(_seen(_wall(), total[:2], index)), ()).carry(carried)
     x, y, _ = total @ (_BOX.centre.x, _BOX.centre.y, 1)
     assert carried.centre.x == pytest.approx(x, abs=4.0)
     assert carried.centre.y == pytest.approx(y, abs=4.0)
@@ -58,27 +59,27 @@ def test_a_person_walking_through_a_still_picture_moves_no_box() -> None:
         left = 200 + 12 * index
         picture[100:300, left : left + 60] = _wall(9)[100:300, 300:360]
         if index == 0:
-            motion.hold(picture)
+            motion.hold(luma(picture))
         else:
             body = Box(left - 12, 100, left + 60, 300)
-            carried = motion.flow(picture, (body,)).carry(carried)
+            carried = motion.flow(luma(picture), (body,)).carry(carried)
     assert carried.centre.x == pytest.approx(_BOX.centre.x, abs=1.0)
 
 
 def test_a_picture_without_corners_moves_no_box() -> None:
     motion = CameraMotion()
-    motion.hold(np.full((360, 640, 3), 90, np.uint8))
-    flow = motion.flow(np.full((360, 640, 3), 90, np.uint8), ())
+    motion.hold(luma(np.full((360, 640, 3), 90, np.uint8)))
+    flow = motion.flow(luma(np.full((360, 640, 3), 90, np.uint8)), ())
     assert flow.carry(_BOX) == _BOX
 
 
 def test_a_picture_full_of_bodies_moves_no_box() -> None:
     motion = CameraMotion()
-    motion.hold(_wall())
-    assert motion.flow(np.roll(_wall(), 9, axis=1), (Box(-9, -9, 999, 999),)).carry(_BOX) == _BOX
+    motion.hold(luma(_wall()))
+    assert motion.flow(luma(np.roll(_wall(), 9, axis=1)), (Box(-9, -9, 999, 999),)).carry(_BOX) == _BOX
 
 
 def test_without_a_comparable_frame_before_no_box_moves() -> None:
     motion = CameraMotion()
-    assert motion.flow(_wall(), ()).carry(_BOX) == _BOX
-    assert motion.flow(cv2.resize(_wall(), (320, 180)), ()).carry(_BOX) == _BOX
+    assert motion.flow(luma(_wall()), ()).carry(_BOX) == _BOX
+    assert motion.flow(luma(cv2.resize(_wall(), (320, 180))), ()).carry(_BOX) == _BOX

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from maskwatch.domain import Box, Detection, Point
+from maskwatch.domain.frame import ImagePixels
 from maskwatch.errors import ManifestError
 from maskwatch.vision.manifest import LABELS
 from maskwatch.vision.masks import MaskClassifier
@@ -44,26 +45,26 @@ def test_readings_come_in_the_order_of_the_detections(model: MaskClassifier) -> 
     """One for each, and a detection alone gets the same reading."""
     frame = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
     detections = [face(10, 10, 50, 60), face(80, 20, 110, 60), face(-5, 90, 30, 130)]
-    readings = model.classify(frame, detections)
-    assert readings == [model.classify(frame, [one])[0] for one in detections]
+    readings = model.classify(ImagePixels(frame), detections)
+    assert readings == [model.classify(ImagePixels(frame), [one])[0] for one in detections]
     assert len(set(readings)) == 3
     assert all(reading.gate is None for reading in readings)
 
 
 def test_without_a_detection_there_is_no_reading(model: MaskClassifier) -> None:
     """An empty frame costs nothing."""
-    assert model.classify(np.zeros((20, 20, 3), np.uint8), []) == []
+    assert model.classify(ImagePixels(np.zeros((20, 20, 3), np.uint8)), []) == []
 
 
 def test_logits_are_named_by_the_manifest_and_divided_by_its_temperature(model: MaskClassifier) -> None:
     """The reading holds the calibrated row."""
     frame = np.random.default_rng(2).integers(0, 256, (90, 90, 3), np.uint8)
-    crop = model.manifest.preprocess.face(frame, Box(20, 20, 60, 70))
+    crop = model.manifest.preprocess.face(ImagePixels(frame), Box(20, 20, 60, 70))
     row = model.logits([crop])[0]
     raw = model._interpreter.run(crop[None])[0]
     offsets = [model.manifest.offsets.get(label, 0.0) for label in model.manifest.labels]
     assert row == pytest.approx(raw / model.manifest.temperature + offsets, rel=1e-5)
-    reading = model.classify(frame, [face(20, 20, 60, 70)])[0]
+    reading = model.classify(ImagePixels(frame), [face(20, 20, 60, 70)])[0]
     assert reading.logits is not None
     assert (reading.logits.mask, reading.logits.no_mask) == (float(row[0]), float(row[1]))
     assert model.manifest.labels == LABELS

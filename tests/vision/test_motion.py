@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maskwatch.vision.motion import MotionGate
-from tests.fakes.vision import picture
+from tests.fakes.vision import luma, picture
 
 
 def _textured(seed: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def _visitor(x: int, seed: int, size: tuple[int, int] = (24, 60), lighter: int =
 def _admitted(
     gate: MotionGate, frames: list[np.ndarray], rate: float = 5.0, awake: bool = False
 ) -> list[bool]:
-    return [gate.admit(image, index / rate, awake=awake) for index, image in enumerate(frames)]
+    return [gate.admit(luma(image), index / rate, awake=awake) for index, image in enumerate(frames)]
 
 
 def test_an_empty_room_is_analysed_at_intervals_only() -> None:
@@ -51,14 +51,14 @@ def test_a_person_who_enters_is_analysed_in_that_very_frame() -> None:
     """Mutation "gate stuck shut": a gate that never opens again fails here."""
     gate = MotionGate(max_interval=60.0)
     assert not any(_admitted(gate, [_room(seed=i) for i in range(30)])[8:])
-    assert gate.admit(_visitor(300, 99), 6.0, awake=False)
+    assert gate.admit(luma(_visitor(300, 99)), 6.0, awake=False)
 
 
 def test_motion_keeps_the_gate_open_for_a_while() -> None:
     gate = MotionGate(max_interval=60.0, hold=1.0)
     _admitted(gate, [_room(seed=i) for i in range(10)])
-    gate.admit(_visitor(300, 50), 2.0, awake=False)
-    still = [gate.admit(_visitor(300, 51 + i), 2.2 + i / 5, awake=False) for i in range(10)]
+    gate.admit(luma(_visitor(300, 50)), 2.0, awake=False)
+    still = [gate.admit(luma(_visitor(300, 51 + i)), 2.2 + i / 5, awake=False) for i in range(10)]
     assert still[:4] == [True] * 4
     assert not any(still[6:])
 
@@ -79,7 +79,7 @@ def test_a_person_who_fills_most_of_the_picture_is_motion() -> None:
     _admitted(gate, [_room(seed=i) for i in range(10)])
     near = _room(seed=70)
     near[:, 100:600] = picture(5)[:, 100:600]
-    assert gate.admit(near, 9.0, awake=False)
+    assert gate.admit(luma(near), 9.0, awake=False)
 
 
 @pytest.mark.parametrize("levels", [-12, 9])
@@ -94,34 +94,34 @@ def test_flickering_light_is_no_motion(levels: int) -> None:
 
 def test_a_moment_in_the_past_opens_the_gate() -> None:
     gate = MotionGate(max_interval=2.0)
-    gate.admit(_room(), 1000.0, awake=False)
-    assert gate.admit(_room(seed=1), 3.0, awake=False)
-    assert not gate.admit(_room(seed=2), 4.5, awake=False)
+    gate.admit(luma(_room()), 1000.0, awake=False)
+    assert gate.admit(luma(_room(seed=1)), 3.0, awake=False)
+    assert not gate.admit(luma(_room(seed=2)), 4.5, awake=False)
 
 
 def test_another_picture_size_opens_the_gate() -> None:
     gate = MotionGate(max_interval=60.0)
-    gate.admit(_room(), 0.0, awake=False)
-    assert gate.admit(cv2.resize(_room(), (320, 180)), 5.0, awake=False)
+    gate.admit(luma(_room()), 0.0, awake=False)
+    assert gate.admit(luma(cv2.resize(_room(), (320, 180))), 5.0, awake=False)
 
 
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (9, 0), (-6, 11)])
 def test_the_cameras_shake_is_measured_and_does_not_drift(across: int, down: int) -> None:
     gate = MotionGate()
-    gate.admit(_room(), 0.0, awake=True)
+    gate.admit(luma(_room()), 0.0, awake=True)
     for index in range(40):  # a walker crosses meanwhile
         moved = np.roll(_visitor(20 + 12 * index, index), (down, across), axis=(0, 1))
-        gate.admit(moved, 0.2 * (index + 1), awake=True)
+        gate.admit(luma(moved), 0.2 * (index + 1), awake=True)
     assert gate.shift.x == pytest.approx(across, abs=2.0)
     assert gate.shift.y == pytest.approx(down, abs=2.0)
 
 
 def test_the_shift_of_a_turned_camera_is_measured_from_its_new_view() -> None:
     gate = MotionGate()
-    gate.admit(_room(), 0.0, awake=True)
+    gate.admit(luma(_room()), 0.0, awake=True)
     elsewhere = _textured(77)
     for index in range(30):
-        gate.admit(elsewhere, 0.2 * (index + 1), awake=True)
+        gate.admit(luma(elsewhere), 0.2 * (index + 1), awake=True)
     moved = np.roll(elsewhere, 8, axis=1)
-    gate.admit(moved, 7.0, awake=True)
+    gate.admit(luma(moved), 7.0, awake=True)
     assert gate.shift.x == pytest.approx(8, abs=2.0)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.domain import Box
+from maskwatch.domain.frame import ImagePixels
 from maskwatch.vision.preprocess import Preprocess, cut, resize, square
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -41,7 +42,7 @@ def test_cut_repeats_the_edge_beyond_the_picture() -> None:
 @given(st.floats(-500, 500), st.floats(-500, 500), st.floats(0, 300), st.floats(0, 300), st.floats(0, 1))
 def test_any_box_gives_a_full_input(x: float, y: float, w: float, h: float, margin: float) -> None:
     """However small, large or far outside a box is, the network gets its size and uint8."""
-    crop = Preprocess(32, margin).face(pattern(40, 50), Box(x, y, x + w, y + h))
+    crop = Preprocess(32, margin).face(ImagePixels(pattern(40, 50)), Box(x, y, x + w, y + h))
     assert crop.shape == (32, 32, 3)
     assert crop.dtype == np.uint8
 
@@ -82,5 +83,5 @@ def test_golden_crops(name: str, box: Box) -> None:
     Another OpenCV may round otherwise by one.
     """
     golden = np.load(GOLDEN / f"{name}.npy")
-    found = Preprocess(112, 0.15).face(pattern(120, 160), box)
+    found = Preprocess(112, 0.15).face(ImagePixels(pattern(120, 160)), box)
     assert abs(found.astype(int) - golden).max() <= 1

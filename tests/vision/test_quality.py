@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskwatch.domain import Detection, GateReason
+from maskwatch.domain.frame import Luma
 from maskwatch.vision.quality import QualityGate, pose
 from tests.fakes.vision import face, picture
 
@@ -14,8 +15,12 @@ _GATE = QualityGate(smallest_face=32, score=0.6)
 _SHARP = picture(3)
 
 
+def _grey(image: np.ndarray) -> Luma:
+    return Luma(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+
+
 def _reason(detection: Detection, image: np.ndarray = _SHARP, scale: float = 1.0) -> GateReason | None:
-    return _GATE.measure(image, detection, scale).gate
+    return _GATE.measure(_grey(image), detection, scale).gate
 
 
 def test_a_good_face_passes() -> None:
@@ -45,7 +50,7 @@ def test_a_face_turned_within_the_limit_is_judged(yaw: float) -> None:
 
 @pytest.mark.parametrize(("yaw", "facing"), [(0.0, True), (-0.55, True), (0.7, False), (1.1, False)])
 def test_a_face_turned_by_more_than_45_degrees_is_not_facing(yaw: float, facing: bool) -> None:
-    assert _GATE.measure(_SHARP, face(300, 150, 60, yaw=yaw), 1.0).facing is facing
+    assert _GATE.measure(_grey(_SHARP), face(300, 150, 60, yaw=yaw), 1.0).facing is facing
 
 
 def test_size_is_judged_in_pixels_of_the_full_picture() -> None:
@@ -90,7 +95,7 @@ def test_yaw_has_the_sign_of_the_side_that_the_nose_points_to() -> None:
 
 def test_large_sharp_and_frontal_faces_make_the_better_picture() -> None:
     def score(detection: Detection, image: np.ndarray = _SHARP) -> float:
-        return _GATE.measure(image, detection, 1.0).picture_score(detection)
+        return _GATE.measure(_grey(image), detection, 1.0).picture_score(detection)
 
     good = score(face(300, 150, 60))
     assert score(face(300, 150, 90)) > good

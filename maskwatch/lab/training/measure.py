@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from maskwatch.domain.frame import ImagePixels
 from maskwatch.lab.training.calibrate import binary_confidence
 from maskwatch.lab.training.dataset import Photo
 from maskwatch.lab.training.metrics import (
@@ -107,9 +108,13 @@ class Figures(msgspec.Struct, frozen=True):
 
 def crops_of(photos: Sequence[Photo], preprocess: Preprocess) -> list[npt.NDArray[np.uint8]]:
     """Return each photo's input crop (uint8 RGB): by its box, or the whole picture."""
-    return [
-        preprocess.whole(p.image) if p.box is None else preprocess.face(p.image, p.box) for p in photos
-    ]
+    return [_crop(photo, preprocess) for photo in photos]
+
+
+def _crop(photo: Photo, preprocess: Preprocess) -> npt.NDArray[np.uint8]:
+    if photo.box is None:
+        return preprocess.whole(photo.image)
+    return preprocess.face(ImagePixels(photo.image), photo.box)
 
 
 def classified(model: MaskClassifier, photos: Sequence[Photo]) -> ModelOutputs:

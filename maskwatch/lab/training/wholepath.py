@@ -20,6 +20,7 @@ import numpy as np
 
 from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.domain import Box, Detection, MaskLogits
+from maskwatch.domain.frame import ImagePixels, Luma
 from maskwatch.errors import DataError
 from maskwatch.lab.training.metrics import bootstrap
 from maskwatch.lab.training.scenes import Scene
@@ -133,10 +134,11 @@ def _judge_scene(
     size = analysis_size((width, height), smallest)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     scale = width / size[0]
+    luma = Luma(np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8))
     raw = detector.detect(small)
     found = [detection.scaled(scale) for detection in raw]
-    qualities = [gate.measure(small, detection, scale) for detection in raw]
-    readings = model.classify(image, found)
+    qualities = [gate.measure(luma, detection, scale) for detection in raw]
+    readings = model.classify(ImagePixels(image), found)
     pairs = match(found, scene.boxes)
     judgements = []
     for i, (detection, quality, reading) in enumerate(zip(found, qualities, readings, strict=True)):
