@@ -208,7 +208,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
     "maskwatch / alert delivery: Alerts waiting and parked": (
         _rises(F.BROKER_AWAY, sink="mqtt"),
         _rises(F.REFUSED, sink="people-tickets"),
-        _rises(F.REFUSED, sink="people-tickets"),
+        _appears(F.REFUSED, sink="people-tickets", reason="refused"),
     ),
     "maskwatch / alert delivery: Age of the oldest alert": (
         _rises(F.BROKER_AWAY, sink="mqtt", above=5),
@@ -226,7 +226,7 @@ PANELS: dict[str, tuple[Symptom, ...]] = {
         _falls(F.LOW),
         _falls(F.FULL),
     ),
-    "maskwatch / alert delivery: Inodes": (_falls(F.NO_MASK),),
+    "maskwatch / alert delivery: Inodes": (_falls(F.LOW),),
     "maskwatch / alert delivery: Trouble": (
         _rises(F.FULL, reason="full"),
         _rises(F.FULL, fate="failed"),

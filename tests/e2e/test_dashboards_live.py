@@ -33,9 +33,10 @@ from tests.fakes.daemon import Daemon
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.quick_daemon import ROOT, QuickDaemon, SmallDiskDaemon
 from tests.fakes.starvation import starved
+from tests.fakes.thrifty_recorder import policy_environment
 from tests.fakes.waiting import wait_until
 from tests.fakes.watching import Watcher
-from tests.fakes.web_peer import WebPeer
+from tests.fakes.web_peer import Request, WebPeer
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(1500)]
 
@@ -52,6 +53,8 @@ SHORT_VISITS = "decision: {reassociate: 0.5}"
 LIGHT = "rate: 4, smallest_face: 40"
 NEAR = ((0.3, 7.0), (3.4, 2.9), (4.4, 1.0))
 AWAY = ((0.3, 12.5), (4.4, 10.5))
+# The recorder parks what is refused once while other alerts are accepted.
+PARK_SOON = policy_environment(max_strikes=1, refused_for=0, failing_for=0)
 
 
 def test_the_three_scenarios_induce_every_fault() -> None:
@@ -247,7 +250,7 @@ class ModifiedDaemon(SmallDiskDaemon):
         shutil.copytree(ROOT / "maskwatch", self.program / "maskwatch")
         shutil.copytree(ROOT / "models", self.program / "models")
         self.change("worker/resend_buffer.py", "max_changes: int = 2000", "max_changes: int = 3")
-        env = {"PYTHONPATH": f"{self.program}{os.pathsep}{ROOT}"}
+        env = {"PYTHONPATH": f"{self.program}{os.pathsep}{ROOT}", **PARK_SOON}
         super().__init__(folder, cameras, more, env, megabytes=8192, **timeouts)
 
     def change(self, module: str, old: str, new: str) -> None:
@@ -306,6 +309,12 @@ class ModifiedDaemon(SmallDiskDaemon):
             other.communicate()
 
 
+def refuse_half(request: Request) -> int:
+    """Answer 400 to the alerts of every other violation."""
+    (alert, *_) = json.loads(request.body)["alerts"]
+    return 400 if int(alert["id"][-1], 16) % 2 else 200
+
+
 @pytest.mark.long
 def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
     tmp_path: Path, film: Render, mosquitto: Mosquitto
@@ -330,8 +339,8 @@ def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
             with watcher.during(F.BROKER_BACK):
                 with watcher.during(F.BROKER_AWAY, F.REFUSED):
                     mosquitto.stop()
-                    tickets.answers[:] = [400] * 10_000
-                tickets.answers.clear()
+                    tickets.judge = refuse_half
+                tickets.judge = lambda _: 200
                 mosquitto.start()
             with watcher.during(F.LOCKED), daemon.locked():
                 time.sleep(4)  # people come and go meanwhile
