@@ -16,6 +16,7 @@ from hypothesis import settings
 
 from maskwatch import secrets
 
+_LONGEST = 600.0  # seconds: a time limit that few tests have
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # The time of one example depends on the load of the machine.
@@ -110,6 +111,19 @@ def fresh_logging() -> Iterator[None]:
     sys.excepthook, threading.excepthook = hooks
     logging.raiseExceptions = raising
     logging.captureWarnings(capture=False)
+
+
+@pytest.hookimpl(trylast=True)  # after the random order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: none of them then runs alone at the end."""
+    items.sort(key=_time_limit, reverse=True)
+
+
+def _time_limit(item: pytest.Item) -> float:
+    """Return the test's own time limit in seconds if it is an unusual one, else 0."""
+    marker = item.get_closest_marker("timeout")
+    limit = float(marker.args[0]) if marker else 0.0
+    return limit if limit >= _LONGEST else 0.0
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -11,17 +11,23 @@ import os
 import sys
 from functools import partial
 
+from maskwatch.backoff import Backoff
 from maskwatch.recorder import delivery
 from maskwatch.recorder.main import main
 
 
 def policy_environment(**fields: float) -> dict[str, str]:
-    """Return the environment of a daemon whose recorder has these fields of the policy."""
+    """Return the environment of a daemon whose recorder has these fields of the policy.
+
+    `longest_pause` is the cap of its back-off in seconds.
+    """
     module = "tests.fakes.thrifty_recorder"
     return {"MASKWATCH_TEST_RECORDER": module, "MASKWATCH_TEST_POLICY": json.dumps(fields)}
 
 
 if __name__ == "__main__":
     fields = json.loads(os.environ["MASKWATCH_TEST_POLICY"])
+    if cap := fields.pop("longest_pause", None):
+        fields["backoff"] = Backoff(first=0.1, cap=cap, min_fraction=0.1)
     delivery.RetryPolicy = partial(delivery.RetryPolicy, **fields)  # type: ignore[assignment, misc]
     sys.exit(main())

@@ -27,7 +27,7 @@ HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 OPEN = 99
 LAST_SUCCESS = "maskwatch_retention_last_success_timestamp_seconds"
 KEEP_ALL = "pictures_days: 9, violations_days: 9, interval: 0.5"
-MANY = 1500
+MANY = 600
 """Pictures, rows and counts: more than several batches of a retention pass."""
 KEPT = 10
 """Counts of the same time as the rows, which are kept longer."""

@@ -18,6 +18,7 @@ from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, violation_topic
 from tests.fakes.quick_daemon import IDLE_CAMERA, KEY, QuickDaemon, channel, wait_started
 from tests.fakes.samples import change, large_change
+from tests.fakes.thrifty_recorder import policy_environment
 from tests.fakes.waiting import wait_until
 from tests.fakes.web_peer import WebPeer
 
@@ -138,13 +139,17 @@ def test_restarts_and_reloads_at_night_lose_nothing_that_waits(tmp_path: Path, m
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("answer", [503, 400, 422])
+@pytest.mark.parametrize(
+    "answer",
+    [400, *(pytest.param(answer, marks=pytest.mark.sweep) for answer in (503, 422))],
+)
 def test_while_a_service_fails_for_everything_nothing_is_parked(
     tmp_path: Path, manager: WebPeer, answer: int
 ) -> None:
     manager.judge = lambda _: answer
     more = people(manager, unacknowledged_for=1, burst=99)
-    with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
+    impatient = policy_environment(max_strikes=1, refused_for=0, failing_for=0, longest_pause=1)
+    with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY | impatient) as daemon:
         wait_started(daemon)
         record(daemon, *range(8), started=datetime.now(UTC))
         manager.wait(40, 60)

@@ -225,7 +225,13 @@ def test_infrared_has_no_colour_and_dusk_is_dark(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.sweep] if number % 4 else [])
+        for number, kind in enumerate(KINDS)
+    ],
+)
 def test_every_kind_can_be_rendered_and_shows_its_people(kind: str) -> None:
     scene = scene_named(kind, 5)
     renderer = SceneRenderer(scene, (160, 90), 2.0 * scene.conditions.keep, 5, default_heads())

@@ -125,6 +125,7 @@ def assert_float_and_int8_are_compared_alike(out: Path, manifest: Manifest) -> N
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_scikit_learn_heads_are_fitted_and_quantized(faces: Callable[..., Path], tmp_path: Path) -> None:
     """The report has logistic regression, SVM, and the model made from the better one."""
     out = tmp_path / "run"
