@@ -161,6 +161,20 @@ MUTATIONS = (
         "tests/capture/test_rtsp_login.py::test_basic_without_tls_is_refused_and_no_password_is_sent",
     ),
     Mutation(
+        "no process namespace",
+        "maskwatch/sandbox/namespaces.py",
+        "    if number is None or not _unshare():\n",
+        "    if number is None or _OUTSIDE == 0:\n",
+        "tests/supervisor/test_network_broker.py::test_the_worker_is_process_one_of_its_namespace",
+    ),
+    Mutation(
+        "workers of root stay root",
+        "maskwatch/sandbox/privileges.py",
+        "    user = _become_unused_user()\n",
+        "    user = 0\n",
+        "tests/sandbox/test_attacks.py::test_a_worker_has_its_own_namespaces_and_user_and_no_capability",
+    ),
+    Mutation(
         "a redirect to any host",
         "maskwatch/capture/rtsp_client.py",
         "    if one.lower() == other.lower():\n",
@@ -335,7 +349,7 @@ MUTATIONS = (
     Mutation(
         "no parent-death signal at the start",
         "maskwatch/supervisor/process.py",
-        "preexec_fn=partial(tie_to_parent, os.getpid()),",
+        "preexec_fn=prepare,",
         "preexec_fn=None,",
         "tests/faults/test_start.py::test_a_child_that_is_still_starting_dies_with_its_supervisor",
     ),

@@ -79,6 +79,7 @@ def stream_options(
         listener,
         processor_share,
         camera.video_track,
+        camera.redirect_hosts,
     )
 
 

@@ -43,6 +43,7 @@ class StreamOptions:
     `processor_share` is how many processors decoding may use while others wait for one.
     `listener` is where FFmpeg reaches the relay; None makes one, which a sandboxed process cannot.
     `video_track` is the number of the track to analyse; -1: the largest one that moves.
+    `redirect_hosts` are those of `CameraConfig`.
     """
 
     url: SecretUrl
@@ -56,10 +57,11 @@ class StreamOptions:
     listener: socket.socket | None = None
     processor_share: float = math.inf
     video_track: int = -1
+    redirect_hosts: tuple[str, ...] = ()
 
     @property
     def access(self) -> Access:
-        return Access(self.url, self.auth, self.tls_verify, self.ca_file)
+        return Access(self.url, self.auth, self.tls_verify, self.ca_file, self.redirect_hosts)
 
     @property
     def where(self) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 from maskwatch.capture.rtsp_auth import Challenge, Credentials, Login, challenges, choose
 from maskwatch.capture.rtsp_message import Message, MessageError, MessageReader
-from maskwatch.config.addresses import RTSP_PORTS
+from maskwatch.config.addresses import RTSP_PORTS, bracketed, redirect_host
 from maskwatch.config.schema import CameraAuth
 from maskwatch.errors import (
     SourceError,
@@ -45,12 +45,14 @@ class Access:
 
     Attributes:
         ca_file: certificates to trust; empty: the system's.
+        redirect_hosts: HOST or HOST:PORT to which it may redirect, beside its own host.
     """
 
     url: SecretUrl
     auth: CameraAuth = CameraAuth.DIGEST
     tls_verify: bool = True
     ca_file: str = ""
+    redirect_hosts: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -211,7 +213,8 @@ _ANSWERED_WITH_ERROR = (
 def open_session(access: Access, timeout: float) -> CameraSession:
     """Connect to a camera and have its stream described, within `timeout` seconds.
 
-    A redirect is followed to another port or path of the same host. Raises SourceError.
+    A redirect is followed to another port or path of the camera's host, and to `redirect_hosts`. Raises
+    SourceError.
     """
     deadline = time.monotonic() + timeout
     address = _without_credentials(access.url.reveal())
@@ -261,14 +264,22 @@ def _redirected(access: Access, address: str, location: str) -> str:
     source = urlsplit(address)
     if scheme not in RTSP_PORTS or not host:
         raise SourceGarbageError(f"{access.where}: the camera redirects to an invalid address")
-    place = f"{host}:{port or RTSP_PORTS[scheme]}"
-    if not _same_host(host, source.hostname or ""):
+    port = port or RTSP_PORTS[scheme]
+    place = f"{bracketed(host)}:{port}"
+    if not _may_redirect(access, host, port):
         raise SourceError(
-            f"{access.where}: redirected to another host, {place}; if that is right, make it the url"
+            f"{access.where}: redirected to another host, {place}; if that is right, make it the url "
+            "or name it in `redirect_hosts`"
         )
     if source.scheme.lower() == "rtsps" and scheme != "rtsps":
         raise SourceError(f"{access.where}: redirected from rtsps to {place} without TLS: not followed")
     return _without_credentials(target.geturl())
+
+
+def _may_redirect(access: Access, host: str, port: int) -> bool:
+    own = urlsplit(access.url.reveal()).hostname or ""
+    allowed = [(own, None), *map(redirect_host, access.redirect_hosts)]
+    return any(each_port in (None, port) and _same_host(host, each) for each, each_port in allowed)
 
 
 def _same_host(one: str, other: str) -> bool:

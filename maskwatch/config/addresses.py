@@ -53,6 +53,27 @@ def host_and_port(url: SecretUrl) -> tuple[str, int] | None:
     return parts.hostname, parts.port or RTSP_PORTS[parts.scheme]
 
 
+def redirect_host(text: str) -> tuple[str, int | None]:
+    """Return host and port of an entry of `redirect_hosts`; None stands for any port.
+
+    Raises:
+        ValueError: it is neither HOST nor HOST:PORT.
+    """
+    place = urlsplit(f"//{text}")
+    if not place.hostname or place.port == 0 or place.netloc != text or "@" in text or " " in text:
+        raise ValueError(text)
+    return place.hostname, place.port
+
+
+def camera_addresses(camera: CameraConfig) -> list[tuple[str, int]]:
+    """Return hosts and TCP ports of a camera's streams, and of the hosts to which it may redirect."""
+    streams = [host_and_port(url) for url in (camera.url, camera.substream) if url is not None]
+    found = [address for address in streams if address is not None]
+    for host, port in map(redirect_host, camera.redirect_hosts):
+        found += [(host, each) for each in ([port] if port else RTSP_PORTS.values())]
+    return found
+
+
 def address_fault(url: str) -> tuple[str | None, str]:
     """Return what is wrong with a camera's address (None: nothing) and a hint.
 

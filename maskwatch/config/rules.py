@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from maskwatch.config.addresses import address_fault, is_network_address
+from maskwatch.config.addresses import address_fault, is_network_address, redirect_host
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.polygons import polygon_fault
 from maskwatch.config.schema import (
@@ -87,6 +87,8 @@ class _Rules:
         self._address((*path, "url"), camera.url.reveal(), camera)
         if camera.substream is not None:
             self._address((*path, "substream"), camera.substream.reveal(), camera)
+        for index, host in enumerate(camera.redirect_hosts):
+            self._redirect_host((*path, "redirect_hosts", index), host)
         if _is_set(camera.password) and not camera.username:
             self._report((*path, "password"), "a password without `username`")
         if camera.pictures is Pictures.VAULT and not camera.vault_key:
@@ -101,6 +103,13 @@ class _Rules:
         self._report(path, *address_fault(url))
         if camera.username and "@" in url and is_network_address(url):
             self._report(path, "credentials are here and in `username`", "keep one of the two")
+
+    def _redirect_host(self, path: KeyPath, text: str) -> None:
+        try:
+            redirect_host(text)
+        except ValueError:
+            message = f"expected HOST or HOST:PORT, got {text!r}"
+            self._report(path, message, "without rtsp://, path and credentials; IPv6 in brackets")
 
     def _time_zone(self, path: KeyPath, name: str) -> None:
         try:

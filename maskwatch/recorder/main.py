@@ -13,7 +13,7 @@ from maskwatch.errors import StoreError, TemporaryError
 from maskwatch.ipc import child
 from maskwatch.ipc.messages import Configure
 from maskwatch.recorder.service import MakeSinks, open_recorder
-from maskwatch.sandbox.lockdown import lock_down
+from maskwatch.sandbox.lockdown import lock_down_recorder
 from maskwatch.store.data_dir import DataDir, DirectoryLock
 from maskwatch.store.replacement import Repair
 from maskwatch.store.store import Store, open_store
@@ -40,7 +40,7 @@ def serve(
         StoreError: the directory cannot be used for a database.
         TemporaryError: the directory or the database cannot be used now.
     """
-    lock_down(hidden=False)  # the supervisor counts its descriptors
+    lock_down_recorder()
     try:
         _serve(supervisor, configure, sinks, clock)
     except StoreError as error:

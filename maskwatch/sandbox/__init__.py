@@ -1,1 +1,1 @@
-"""Confinement of a worker process: Landlock, seccomp, no_new_privs."""
+"""Confinement of processes: namespaces, users, Landlock, seccomp, no_new_privs."""

@@ -27,7 +27,7 @@ _X32 = 0x40000000
 _ARCHES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
-_SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
+_SET_MODE_FILTER, _LOG, _NEW_LISTENER = 1, 1 << 1, 1 << 3
 _FAIL = -1  # a jump to the next alternative
 
 _Instruction = tuple[int, int, int, int]
@@ -136,10 +136,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(program: Iterable[_Instruction], *, listener: bool = False) -> int:
+def install(program: Iterable[_Instruction], *, listener: bool = False, logged: bool = False) -> int:
     """Install a program irrevocably; return the descriptor of its notifications, or 0 without.
 
-    Needs no_new_privs. The listener's descriptor is closed when a program is executed.
+    Needs no_new_privs. The listener's descriptor is closed when a program is executed. With `logged`,
+    the kernel's audit log names each refused call, from Linux 4.14.
 
     Raises:
         OSError: the kernel refuses it.
@@ -148,11 +149,11 @@ def install(program: Iterable[_Instruction], *, listener: bool = False) -> int:
     buffer = ctypes.create_string_buffer(code, len(code))
     structure = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     libc = ctypes.CDLL(None, use_errno=True)
-    if listener:
-        libc.syscall.restype = ctypes.c_long
-        number = ctypes.c_long(_SECCOMP[platform.machine()])
-        result = libc.syscall(number, _SET_MODE_FILTER, _NEW_LISTENER, ctypes.byref(structure))
-    else:
+    libc.syscall.restype = ctypes.c_long
+    number = ctypes.c_long(_SECCOMP[platform.machine()])
+    flags = _NEW_LISTENER * listener | _LOG * logged
+    result = libc.syscall(number, _SET_MODE_FILTER, flags, ctypes.byref(structure))
+    if result < 0 and not listener:
         result = libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(structure), 0, 0)
     if result < 0:
         failed = ctypes.get_errno()

@@ -4,8 +4,10 @@ Each layer that the kernel offers is applied; a missing one is logged. To be cal
 thread is started, and before the first byte from the camera.
 
 * no new privileges: no set-user-id program raises them.
-* capabilities: none, and where the kernel permits it no way to the machine's network.
-* limits: no core dump (it would hold faces), few descriptors, the first choice of the OOM killer.
+* process, network and IPC namespaces of its own, and as root a user of its own, where permitted.
+* capabilities: none.
+* limits: no core dump (it would hold faces), few descriptors and threads, the first choice of the OOM
+  killer.
 * Landlock: reading what Python, the libraries and the models need; nothing is written; TCP only to
   the camera's ports; no signal and no abstract socket beyond this process.
 * seccomp: only the system calls that a decoder needs; see `maskwatch.sandbox.seccomp`.
@@ -25,7 +27,13 @@ from pathlib import Path
 
 from maskwatch.sandbox import brokered as brokering
 from maskwatch.sandbox import landlock, seccomp
-from maskwatch.sandbox.privileges import drop_capabilities, own_namespaces
+from maskwatch.sandbox.privileges import (
+    drop_capabilities,
+    limit_threads,
+    own_namespaces,
+    own_process_space,
+    own_user,
+)
 from maskwatch.sandbox.seccomp import Network
 
 _log = logging.getLogger(__name__)
@@ -81,17 +89,21 @@ def enter(
     ports = set(ports)
     network = network or Network(tcp=bool(ports))
     ports |= {network.relay_port, network.redirected_port} - {0}
-    layers = [*_limits(), *_no_new_privileges()]
+    layers = [*own_process_space(), *_limits(), *_no_new_privileges()]
     if "no new privileges" in layers:  # the filters require it
         files = list(files)
+        readable = readable_paths(files)
+        needed = [*readable, *_members(files)]
         brokered = broker is not None and brokering.probe(broker)
         if brokered:
             ports = set()
-            layers += own_namespaces()  # the supervisor's sockets are of the machine's
+            # The supervisor's sockets are of the machine's network, and of its user.
+            layers += [*own_namespaces(), *own_user()]
         elif network.names:
             ports |= {_DNS}
-        layers += drop_capabilities(files)
-        layers += landlock.restrict(readable_paths(files), ["/dev/null"], ports)
+        layers += limit_threads(layers)
+        layers += drop_capabilities(needed)
+        layers += landlock.restrict(readable, ["/dev/null"], ports)
         layers += (
             brokering.restrict(broker, network)
             if broker is not None and brokered
@@ -110,6 +122,10 @@ def readable_paths(files: Iterable[str]) -> list[Path]:
     shipped = package.with_name("models")  # of a checkout; an installed package holds them
     named = [Path(path) for path in (*program, *_SYSTEM, *files) if path]
     return [path for path in (*named, package, shipped) if path.exists() and path != Path("/")]
+
+
+def _members(folders: Iterable[str]) -> list[Path]:
+    return [member for folder in filter(None, folders) for member in Path(folder).glob("*")]
 
 
 def _is_working_directory(path: str) -> bool:

@@ -1,7 +1,8 @@
 """What supervisor and recorder give up, also where no systemd unit does it for them.
 
-They read what workers, brokers and clients send. Unlike a worker they need the disk and other peers, so
-this is a list of what they never do. `unshare` is not on it, since a worker leaves the network by it.
+They read what workers, brokers and clients send. The recorder may only call what it needs. What the
+supervisor may call, its workers may too before they are sandboxed, so it has a list of what it never
+does. `unshare` is not on it: with it a worker enters its namespaces.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import ctypes
 import errno
 import logging
 import resource
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from maskwatch.sandbox import bpf
+from maskwatch.sandbox import bpf, recorder_calls
 from maskwatch.sandbox.bpf import Rule
 
 _log = logging.getLogger(__name__)
@@ -26,10 +29,36 @@ sethostname setns settimeofday swapoff swapon syslog umount2 userfaultfd vhangup
 """
 
 
-def lock_down(*, hidden: bool) -> list[str]:
-    """Give up what this process never needs, irrevocably; return the names of the layers in force.
+def lock_down_supervisor() -> list[str]:
+    """Give up what the supervisor never needs; no process of its user may read its memory."""
+    never = dict.fromkeys(_NEVER.split(), Rule(bpf.errno_action(errno.EPERM)))
+    return _lock_down([_Filter(never)], hidden=True)
 
-    What it starts inherits all of this except `hidden`: no process of its user may read its memory.
+
+def lock_down_recorder() -> list[str]:
+    """Give up all that the recorder does not need. The supervisor counts its descriptors."""
+    unknown = bpf.errno_action(errno.ENOSYS)
+    # A filter of its own, which logs nothing: the C library tries these calls each time.
+    fallbacks = _Filter(dict.fromkeys(recorder_calls.FALLBACKS, Rule(unknown)))
+    rules = recorder_calls.rules()
+    needed = _Filter(rules, known=bpf.errno_action(errno.EPERM), unknown=unknown, logged=True)
+    return _lock_down([fallbacks, needed], hidden=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Rules, and the actions for other calls; see `bpf.compile_program` and `bpf.install`."""
+
+    rules: Mapping[str, Rule]
+    known: int = bpf.ALLOW
+    unknown: int = bpf.ALLOW
+    logged: bool = False
+
+
+def _lock_down(filters: Iterable[_Filter], *, hidden: bool) -> list[str]:
+    """Lock this process down irrevocably; return the names of the layers in force.
+
+    What it starts inherits all of this except `hidden`.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -37,19 +66,18 @@ def lock_down(*, hidden: bool) -> list[str]:
     if hidden and libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) == 0:
         layers.append("hidden memory")
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
-        layers += ["no new privileges", *_filter()]
+        layers += ["no new privileges", *_install(filters)]
     _log.info("locked down: %s", ", ".join(layers))
     return layers
 
 
-def _filter() -> list[str]:
+def _install(filters: Iterable[_Filter]) -> list[str]:
     if not bpf.supported():
         return []
-    refuse = bpf.errno_action(errno.EPERM)
-    rules = {name: Rule(refuse) for name in _NEVER.split()}
-    program = bpf.compile_program(rules, known=bpf.ALLOW, unknown=bpf.ALLOW)
     try:
-        bpf.install(program)
+        for each in filters:
+            program = bpf.compile_program(each.rules, known=each.known, unknown=each.unknown)
+            bpf.install(program, logged=each.logged)
     except OSError as error:
         _log.info("the kernel refuses a seccomp filter: %s", error.strerror)
         return []

@@ -12,10 +12,10 @@ import errno
 import fcntl
 import os
 import platform
-import re
 import struct
 from dataclasses import dataclass
 
+from maskwatch.sandbox.kernel import is_at_least
 from maskwatch.sandbox.syscalls import NUMBERS
 
 _RECEIVE, _SEND, _ADD_FD = 0xC0502100, 0xC0182101, 0x40182103
@@ -29,8 +29,7 @@ _NAMES = {number: name for name, number in NUMBERS.get(platform.machine(), {}).i
 
 def supported() -> bool:
     """Return whether this kernel can put descriptors into a process (Linux 5.9)."""
-    numbers = re.match(r"(\d+)\.(\d+)", platform.release())
-    return numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 9)
+    return is_at_least(5, 9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from maskwatch.sandbox.bpf import ALLOW, NOTIFY, Alternative, Argument, Rule
 _log = logging.getLogger(__name__)
 
 # What takes neither a process nor a path to write to, nor an address.
-_HARMLESS = """
+HARMLESS = """
 futex poll ppoll select pselect6 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
 eventfd2 nanosleep restart_syscall sched_yield set_robust_list set_tid_address rseq membarrier getcpu
 pause exit exit_group
@@ -37,6 +37,7 @@ uname sysinfo getrandom gettimeofday time getrlimit
 """
 _UNKNOWN = bpf.errno_action(errno.ENOSYS)
 _O_WRITES = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
+_MAP_TYPE, _MAP_SHARED, _MAP_PRIVATE, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0xF, 1, 2, 0x20, 0x100
 _CLONE_THREAD, _CLONE_VM = 0x10000, 0x100
 # New namespaces, a process id's descriptor, tracing, another parent.
 _CLONE_NOT = 0x7E020000 | 0x1000 | 0x2000 | 0x8000 | 0x800000 | 0x80
@@ -111,12 +112,19 @@ def restrict_brokered(network: Network) -> int:
 
 def rules(network: Network) -> dict[str, Rule]:
     """Return the rule of every call that a worker may make; of others there is none."""
-    allowed = dict.fromkeys(_HARMLESS.split(), Rule())
-    return {**allowed, **_files(), **_processes(os.getpid()), **_sockets(network)}
+    allowed = dict.fromkeys(HARMLESS.split(), Rule())
+    return {**allowed, **_memory(), **_files(), **_processes(os.getpid()), **_sockets(network)}
 
 
 def _allow(*alternatives: Alternative) -> Rule:
     return Rule(ALLOW, alternatives)
+
+
+def _memory() -> dict[str, Rule]:
+    """Return the rule of new memory: no kind that the limit of data does not count."""
+    private = Argument(3, (_MAP_PRIVATE,), _MAP_TYPE | _MAP_GROWSDOWN)
+    file = Argument(3, (_MAP_SHARED,), _MAP_TYPE | _MAP_GROWSDOWN | _MAP_ANONYMOUS)
+    return {"mmap": _allow((private,), (file,))}
 
 
 def _files() -> dict[str, Rule]:

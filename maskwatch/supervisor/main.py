@@ -19,7 +19,7 @@ from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.partial import PartialConfig
 from maskwatch.ipc.control import control_socket
 from maskwatch.ipc.messages import Command
-from maskwatch.sandbox.lockdown import lock_down
+from maskwatch.sandbox.lockdown import lock_down_supervisor
 from maskwatch.supervisor.ack_page import AckPageServer
 from maskwatch.supervisor.camera_monitor import CameraMonitor
 from maskwatch.supervisor.camera_rates import CameraRates
@@ -68,7 +68,7 @@ def serve(
     # Until reloads are possible, a request for one must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logs.setup(loaded.config.log, "supervisor")
-    lock_down(hidden=True)
+    lock_down_supervisor()
     return asyncio.run(_serve(loaded, path.absolute(), timeouts or Timeouts(), spawn))
 
 

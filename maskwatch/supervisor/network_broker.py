@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from maskwatch.clock import Clock
-from maskwatch.config.addresses import host_and_port
+from maskwatch.config.addresses import camera_addresses
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.ipc.control import control_socket
 from maskwatch.ipc.peer_credentials import introduction
@@ -106,8 +106,7 @@ class NetworkBroker:
         self._misbehaved = misbehaved
         self._loop = loop
         self._clock = clock
-        urls = [url for url in (camera.url, camera.substream) if url is not None]
-        self._targets = {target for url in urls if (target := host_and_port(url)) is not None}
+        self._targets = set(camera_addresses(camera))
         names = {host for host, _ in self._targets if _as_ip(host) is None}
         self._names = CameraNames(names, loop)
         self._budget = TokenBucket(_CALLS_PER_SECOND, _BURST, clock.monotonic())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import signal
 import socket
@@ -19,8 +20,10 @@ from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.wire import TO_SUPERVISOR
+from maskwatch.sandbox.namespaces import REPORT, replace_by_isolated
 from maskwatch.supervisor.network_broker import NetworkBroker
 
+_log = logging.getLogger(__name__)
 # Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
 _MAX_BLOB = 0
@@ -40,25 +43,60 @@ class ModuleProcess(subprocess.Popen[bytes]):
 
     To be made in the main thread: the kernel ties the child's life to the thread that started it.
 
+    Args:
+        isolated: it gets a session of its own, and a process namespace where the system permits one. If
+            the kernel shares the processors between sessions, its threads count as one.
+
+    Attributes:
+        isolated: whether it has one.
+
     Raises:
         OSError: the system cannot start a process now.
     """
 
     def __init__(
-        self, module: str, *arguments: str, fds: Collection[int] = (), stderr: int | None = None
+        self,
+        module: str,
+        *arguments: str,
+        fds: Collection[int] = (),
+        stderr: int | None = None,
+        isolated: bool = False,
     ) -> None:
+        self.isolated = False
+        # Before Python itself starts: a child that is still starting must not survive either.
+        prepare = partial(tie_to_parent, os.getpid())
+        with ExitStack() as stack:
+            if isolated:
+                reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+                stack.callback(os.close, reader)
+                stack.callback(os.close, writer)
+                prepare = partial(replace_by_isolated, os.getpid(), writer, tie_to_parent)
+            try:
+                super().__init__(
+                    [sys.executable, "-m", module, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stderr=stderr,
+                    pass_fds=fds,
+                    env=child_environment(os.environ, module),
+                    preexec_fn=prepare,
+                    start_new_session=isolated,
+                )
+            except subprocess.SubprocessError as error:
+                raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
+            finally:
+                if isolated:
+                    self._adopt(reader)
+
+    def _adopt(self, reader: int) -> None:
+        """Stand for the process that has taken the place of the started one, if one has."""
         try:
-            super().__init__(
-                [sys.executable, "-m", module, *arguments],
-                stdin=subprocess.DEVNULL,
-                stderr=stderr,
-                pass_fds=fds,
-                env=child_environment(os.environ, module),
-                # Before Python itself starts: a child that is still starting must not survive either.
-                preexec_fn=partial(tie_to_parent, os.getpid()),
-            )
-        except subprocess.SubprocessError as error:
-            raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
+            report = os.read(reader, REPORT.size)
+        except BlockingIOError:
+            return
+        self.wait()
+        self.returncode = None
+        (self.pid,) = REPORT.unpack(report)
+        self.isolated = True
 
 
 class ChildProcess(ModuleProcess):
@@ -79,7 +117,8 @@ class ChildProcess(ModuleProcess):
                 self.broker_socket, broker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 fds["--broker"] = stack.enter_context(broker).fileno()
             arguments = [text for name, fd in fds.items() for text in (name, str(fd))]
-            super().__init__(module, *arguments, fds=tuple(fds.values()))
+            isolated = bool(configure.camera)
+            super().__init__(module, *arguments, fds=tuple(fds.values()), isolated=isolated)
         self.channel: Channel[ToSupervisor] = Channel(
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
@@ -97,6 +136,7 @@ class ProcessLauncher:
         self._clock = clock
         self._spawn = spawn
         self._brokers: dict[int, NetworkBroker] = {}
+        self._isolated = True
 
     def launch(
         self,
@@ -116,6 +156,7 @@ class ProcessLauncher:
         fd = process.channel.fileno()
         self._loop.add_reader(fd, lambda: readable(self._clock.monotonic()))
         if process.broker_socket is not None:
+            self._report_isolation(process)
             (camera,) = configure.config.cameras
             self._brokers[process.pid] = NetworkBroker(
                 process.pid,
@@ -127,6 +168,12 @@ class ProcessLauncher:
                 clock=self._clock,
             )
         return process
+
+    def _report_isolation(self, process: ChildProcess) -> None:
+        """Log once that a worker has no process namespace, and again after a worker had one."""
+        if self._isolated and not process.isolated:
+            _log.info("the system permits workers no process namespace of their own")
+        self._isolated = process.isolated
 
     def stop_reading(self, process: ChildProcess) -> None:
         """Stop watching a channel, which must still be open; may be called twice."""

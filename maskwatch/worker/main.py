@@ -14,7 +14,12 @@ from functools import partial
 from maskwatch.capture.reachability import listen
 from maskwatch.capture.reconnect import ReconnectDelays
 from maskwatch.clock import SystemClock
-from maskwatch.config.addresses import host_and_port, is_ip_address, is_network_address
+from maskwatch.config.addresses import (
+    camera_addresses,
+    host_and_port,
+    is_ip_address,
+    is_network_address,
+)
 from maskwatch.config.schema import CameraConfig, Config, Transport
 from maskwatch.errors import SourceError, SourceRedirectedError
 from maskwatch.ipc import child
@@ -98,11 +103,11 @@ def _files(config: Config, camera: CameraConfig) -> list[str]:
 
 
 def _ports(camera: CameraConfig) -> list[int]:
-    return [port for _, port in _addresses(camera)]
+    return [port for _, port in camera_addresses(camera)]
 
 
 def _network(camera: CameraConfig, listener: socket.socket | None, redirected: int) -> Network:
-    hosts = [host for host, _ in _addresses(camera)]
+    hosts = [host for host, _ in camera_addresses(camera)]
     return Network(
         tcp=bool(hosts),
         udp=bool(hosts) and camera.transport is not Transport.TCP,
@@ -112,11 +117,6 @@ def _network(camera: CameraConfig, listener: socket.socket | None, redirected: i
         relay_port=0 if listener is None else listener.getsockname()[1],
         redirected_port=redirected,
     )
-
-
-def _addresses(camera: CameraConfig) -> list[tuple[str, int]]:
-    addresses = [host_and_port(url) for url in (camera.url, camera.substream) if url is not None]
-    return [address for address in addresses if address is not None]
 
 
 def _relay_listener(camera: CameraConfig) -> socket.socket | None:

@@ -176,6 +176,20 @@ def test_a_redirect_elsewhere_is_refused_in_words(clip_of: ClipOf, target: str, 
         assert re.search(words, str(failure(options(door.url("hall")))))
 
 
+def test_a_redirect_to_a_host_that_is_named_is_followed_and_to_no_other(clip_of: ClipOf) -> None:
+    clip = clip_of()
+    with (
+        serve(AuthScheme.DIGEST, clip) as door,
+        serve(AuthScheme.DIGEST, clip, host="127.0.0.2") as camera,
+    ):
+        door.faults("hall").redirect = camera.url("hall")
+        for hosts in (["127.0.0.2"], [f"127.0.0.2:{camera.port}"]):
+            assert plays(options(door.url("hall"), redirect_hosts=tuple(hosts)))
+        for hosts in ([], ["127.0.0.3"], [f"127.0.0.2:{door.port}"]):
+            error = failure(options(door.url("hall"), redirect_hosts=tuple(hosts)))
+            assert "name it in `redirect_hosts`" in str(error)
+
+
 def test_a_redirect_out_of_tls_is_refused(clip_of: ClipOf, tls: ssl.SSLContext) -> None:
     with serve(AuthScheme.DIGEST, clip_of(), tls=tls) as door:
         door.faults("hall").redirect = "rtsp://127.0.0.1:554/hall"

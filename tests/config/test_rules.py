@@ -75,6 +75,17 @@ def test_a_broken_rule_is_reported(problems_of: ProblemsOf, text: str, message: 
     assert message in problem
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "nvr.example", "nvr:8554", "[2001:db8::1]:554"])
+def test_a_host_to_redirect_to_is_accepted(problems_of: ProblemsOf, host: str) -> None:
+    assert problems_of(_camera(f"redirect_hosts: ['{host}']")) == []
+
+
+@pytest.mark.parametrize("host", ["", "rtsp://h", "h/s", "u:pw@h", "h:0", "h:port", "a b", "[::1"])
+def test_no_host_to_redirect_to_is_refused_in_words(problems_of: ProblemsOf, host: str) -> None:
+    problems = problems_of(_camera(f"redirect_hosts: ['{host}']"))
+    assert "expected HOST or HOST:PORT" in problems[0]
+
+
 @pytest.mark.parametrize(
     "url",
     [

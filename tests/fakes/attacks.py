@@ -7,6 +7,7 @@ library refuses itself proves nothing.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -15,6 +16,7 @@ import platform
 import signal
 import socket
 import struct
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,6 +24,7 @@ import msgspec
 
 from maskwatch.sandbox.syscalls import NUMBERS
 
+_ENOUGH = 600
 REFUSED = {"EPERM", "EACCES", "ENOSYS"}
 _NUMBERS = NUMBERS[platform.machine()]
 _MPTCP, _SCTP, _TCP_FASTOPEN_CONNECT, _TCP_ULP = 262, 132, 30, 31
@@ -62,6 +65,23 @@ def _attempt(attack: Attack, targets: Targets) -> str:
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, str(error))
     return ""
+
+
+def counts() -> dict[str, int]:
+    """Return how many threads and descriptors this process gets before it is refused more."""
+    done, opened = threading.Event(), []
+    threads = 0
+    with contextlib.suppress(RuntimeError):
+        while threads < _ENOUGH:
+            threading.Thread(target=done.wait, daemon=True).start()
+            threads += 1
+    done.set()
+    with contextlib.suppress(OSError):
+        while len(opened) < _ENOUGH:
+            opened.append(os.open("/dev/null", os.O_RDONLY))
+    for fd in opened:
+        os.close(fd)
+    return {"threads": threads, "descriptors": len(opened)}
 
 
 def attacks() -> Iterator[tuple[str, Attack]]:
@@ -147,6 +167,10 @@ def _signal_by_ioctl(targets: Targets) -> None:
     _call("ioctl", ours.fileno(), 0x8901, struct.pack("i", targets.victims[0]))  # FIOSETOWN
 
 
+def _fcntl(command: int, argument: object) -> Attack:
+    return lambda _: _call("fcntl", socket.socketpair()[0].fileno(), command, argument)
+
+
 _PROCESS: dict[str, Attack] = {
     "prlimit64": _on_victims("prlimit64", 7, _limits(), 0),
     "prlimit64 reads": _on_victims("prlimit64", 7, 0, _MEMORY),
@@ -159,6 +183,9 @@ _PROCESS: dict[str, Attack] = {
     "rt_tgsigqueueinfo": lambda t: _call("rt_tgsigqueueinfo", t.victims[0], t.victims[0], 0, _NOTHING),
     "pidfd_open": _on_victims("pidfd_open", 0),
     "pidfd_send_signal": _pidfd_signal,
+    "pidfd_getfd": lambda t: _call("pidfd_getfd", _call("pidfd_open", t.victims[0], 0), 0, 0),
+    "process_madvise": lambda t: _call("process_madvise", t.victims[0], _iovec(_MEMORY), 1, 21, 0),
+    "process_mrelease": _on_victims("process_mrelease", 0),
     "process_vm_readv": _on_victims("process_vm_readv", _iovec(_MEMORY), 1, _iovec(_MEMORY), 1, 0),
     "process_vm_writev": _on_victims("process_vm_writev", _iovec(_MEMORY), 1, _iovec(_MEMORY), 1, 0),
     "ptrace": lambda t: _call("ptrace", 0x4206, t.victims[0], 0, 0),  # PTRACE_SEIZE
@@ -188,13 +215,18 @@ _PROCESS: dict[str, Attack] = {
     "waitid": lambda t: _call("waitid", 1, t.victims[0], _buffer(), 5, 0),
     "clock of a process": _cpu_clock,
     "F_SETOWN": _signal_by_owner,
+    "F_SETOWN_EX": _fcntl(15, struct.pack("ii", 1, 1)),
+    "F_SETSIG": _fcntl(10, signal.SIGKILL),
     "FIOSETOWN": _signal_by_ioctl,
+    "FIOASYNC": lambda _: _call("ioctl", socket.socketpair()[0].fileno(), 0x5452, struct.pack("i", 1)),
     "prctl PR_SCHED_CORE": lambda t: _call("prctl", 62, 1, t.victims[0], 1, 0),
     "prctl PR_SET_PTRACER": lambda _: _call("prctl", 0x59616D61, -1, 0, 0, 0),
     "memory in /proc": lambda t: Path(f"/proc/{t.victims[0]}/mem").open("rb"),
     "environment in /proc": lambda t: Path(f"/proc/{t.victims[0]}/environ").read_bytes(),
     "descriptors in /proc": lambda t: os.listdir(f"/proc/{t.victims[0]}/fd"),
     "OOM score in /proc": lambda t: Path(f"/proc/{t.victims[0]}/oom_score_adj").write_text("1000"),
+    "core dumps in /proc": lambda t: Path(f"/proc/{t.victims[0]}/coredump_filter").write_text("ff"),
+    "its own OOM score": lambda _: Path("/proc/self/oom_score_adj").write_text("-1000"),
     "list of processes": lambda _: os.listdir("/proc"),
     "outlive the supervisor": lambda _: _call("prctl", 1, 0, 0, 0, 0),  # PR_SET_PDEATHSIG
 }
@@ -209,6 +241,8 @@ _PROGRAM: dict[str, Attack] = {
     "unshare": lambda _: _call("unshare", 0x10000000),
     "setns": lambda _: _call("setns", 0, 0),
     "memfd_create": lambda _: _call("memfd_create", b"x\0", 0),
+    "memfd_secret": lambda _: _call("memfd_secret", 0),
+    "executing a descriptor": lambda _: _call("execveat", os.open("/bin/true", 0), b"\0", 0, 0, 0x1000),
     "setuid": lambda _: _call("setuid", 0),
     "setresgid": lambda _: _call("setresgid", 0, 0, 0),
     "capset": lambda _: _call("capset", struct.pack("II", 0x20080522, 0), bytes(24)),
@@ -227,6 +261,11 @@ def _path(name: str, *arguments: object, folder: bool = False, at: int = 0) -> A
         _call(name, *given)
 
     return attack
+
+
+def _opened(name: str, *arguments: object) -> Attack:
+    """Return the attack on an open file: one that the worker may read stands for an inherited one."""
+    return lambda _: _call(name, os.open(msgspec.__file__, os.O_RDONLY), *arguments)
 
 
 def _new(targets: Targets) -> bytes:
@@ -252,6 +291,15 @@ _FILE: dict[str, Attack] = {
     "fchmod": lambda t: _call("fchmod", os.open(t.file, os.O_RDONLY), 0o777),
     "fchmodat": lambda t: _call("fchmodat", _AT_FDCWD, os.fsencode(t.file) + b"\0", 0o777),
     "fchmodat2": lambda t: _call("fchmodat2", _AT_FDCWD, os.fsencode(t.file) + b"\0", 0o777, 0),
+    "fsetxattr": _opened("fsetxattr", b"user.x\0", b"1", 1, 0),
+    "fremovexattr": _opened("fremovexattr", b"user.x\0"),
+    "fchown": _opened("fchown", os.getuid(), os.getgid()),
+    "ftruncate": _opened("ftruncate", 0),
+    "fallocate": _opened("fallocate", 0, 0, 1),
+    "lease": _opened("fcntl", 1024, 0),
+    "notification": lambda t: _call("fcntl", os.open(t.folder, os.O_RDONLY), 1026, 1),
+    "lock": _opened("fcntl", 6, struct.pack("hhqqi", 0, 0, 0, 0, 0)),
+    "name_to_handle_at": _path("name_to_handle_at", _buffer(), _buffer(), 0, at=1),
     "chown": _path("chown", os.getuid(), os.getgid()),
     "lchown": _path("lchown", os.getuid(), os.getgid()),
     "fchownat": lambda t: _call("fchownat", _AT_FDCWD, os.fsencode(t.file) + b"\0", -1, -1, 0),
@@ -420,7 +468,15 @@ _LOCAL: dict[str, Attack] = {
 _KERNEL: dict[str, Attack] = {
     "io_uring": lambda _: _call("io_uring_setup", 1, _buffer()),
     "bpf": lambda _: _call("bpf", 0, _NOTHING, 48),
+    "io_uring_register": lambda _: _call("io_uring_register", 0, 0, 0, 0),
+    "asynchronous I/O": lambda _: _call("io_setup", 1, _buffer()),
     "userfaultfd": lambda _: _call("userfaultfd", 1),
+    "shared memory that no limit counts": lambda _: _call("mmap", 0, 1 << 20, 3, 0x21, -1, 0),
+    "stacks that no limit counts": lambda _: _call("mmap", 0, 1 << 20, 3, 0x122, -1, 0),
+    "a higher limit": lambda _: _call("prlimit64", 0, 7, struct.pack("QQ", 4096, 4096), 0),
+    "landlock_create_ruleset": lambda _: _call("landlock_create_ruleset", _NOTHING, 8, 0),
+    "request_key": lambda _: _call("request_key", b"user\0", b"x\0", 0, -3),
+    "quotactl": lambda _: _call("quotactl", 0x80000000, 0, 0, 0),
     "keyctl": lambda _: _call("keyctl", 0, -3, 0),
     "add_key": lambda _: _call("add_key", b"user\0", b"x\0", b"x", 1, -3),
     "mount": lambda _: _call("mount", b"x\0", b"/\0", b"tmpfs\0", 0, 0),

@@ -1,4 +1,8 @@
-"""Runs code in the sandbox of a worker whose network connections this process makes."""
+"""Runs code in the whole sandbox of a worker, whose network connections this process makes.
+
+`python -m tests.fakes.brokered TARGETS PORT` tries every attack there, as the worker of a camera at this
+port of 127.0.0.1, and prints the error of each as JSON.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from pathlib import Path
 
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import CameraConfig
+from maskwatch.sandbox.lockdown import lock_down_supervisor
+from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.network_broker import NetworkBroker
-from tests.fakes.service_user import service_environment
+from maskwatch.supervisor.process import ModuleProcess
 
 _ENTER = """
 import socket, sys
@@ -22,15 +28,29 @@ broker = socket.socket(fileno=int(sys.argv[1]))
 network = Network(tcp=True, udp={udp}, names={names}, local=True)
 layers = sandbox.enter([], [], network=network, broker=broker)
 """
+_ATTEMPT = """
+import json, msgspec
+from tests.fakes.attacks import Targets, attempt_all, counts
+targets = msgspec.json.decode({targets!r}, type=Targets)
+errors = attempt_all(targets)
+print(json.dumps({{"layers": layers, **counts(), **errors}}))
+"""
 
 
 class BrokeredRun:
-    """What a sandboxed program printed, and what the broker reported about it."""
+    """What a sandboxed program printed, and what the broker reported about it.
+
+    Attributes:
+        output: everything that it printed.
+        pid: its process id.
+        misbehaved: the reasons for which the daemon would kill it.
+    """
 
     def __init__(
         self, code: str, camera: CameraConfig, recorder: Path, *, udp: bool = False, names: bool = False
     ) -> None:
         self.output = ""
+        self.pid = 0
         self.misbehaved: list[str] = []
         program = _ENTER.format(udp=udp, names=names) + code
         asyncio.run(asyncio.wait_for(self._run(program, camera, recorder), 120))
@@ -38,16 +58,11 @@ class BrokeredRun:
     async def _run(self, program: str, camera: CameraConfig, recorder: Path) -> None:
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with peer:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                program,
-                str(peer.fileno()),
-                pass_fds=(peer.fileno(),),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env=service_environment(),
+            fd = peer.fileno()
+            process = ModuleProcess(
+                "tests.fakes.code", str(fd), program, fds=(fd,), stderr=subprocess.PIPE, isolated=True
             )
+        self.pid = process.pid
         broker = NetworkBroker(
             process.pid,
             own,
@@ -57,6 +72,17 @@ class BrokeredRun:
             loop=asyncio.get_running_loop(),
             clock=SystemClock(),
         )
-        output, _ = await process.communicate()
+        _, output = await asyncio.to_thread(process.communicate)
         broker.close()
         self.output = output.decode().strip()
+
+
+def main(targets: str, port: int) -> str:
+    """Return the error of each attack, and the layers in force, as JSON."""
+    lock_down_supervisor()
+    camera = CameraConfig(name="a", url=SecretUrl(f"rtsp://127.0.0.1:{port}/"))
+    return BrokeredRun(_ATTEMPT.format(targets=targets), camera, Path("/run/no.sock")).output
+
+
+if __name__ == "__main__":
+    sys.stdout.write(main(sys.argv[1], int(sys.argv[2])))

@@ -33,6 +33,12 @@ def test_each_login_and_a_redirect_work_in_the_sandbox(tmp_path: Path) -> None:
         rows = {scheme.value: (server, "") for scheme, server in servers.items()}
         rows["allowed"] = servers[AuthScheme.BASIC], ", auth: any"
         rows["redirected"] = door, ""
+        other = stack.enter_context(RtspServer("127.0.0.2", users=_USERS))
+        other.add("hall", clip)
+        away = stack.enter_context(RtspServer(users=_USERS))
+        away.add("hall", clip)
+        away.faults("hall").redirect = other.url("hall")
+        rows["elsewhere"] = away, f", redirect_hosts: ['127.0.0.2:{other.port}']"
         rows["udp"] = target, ", transport: udp"
         cameras = "\n".join(
             f"  - {{name: {name}, url: '{server.url('hall')}', rate: 1{more}}}"

@@ -12,23 +12,31 @@ from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_started
 
 _TRY = """
 import errno, sys
-from maskwatch.sandbox.lockdown import lock_down
+from maskwatch.sandbox.lockdown import lock_down_recorder, lock_down_supervisor
 from tests.fakes.attacks import _call
-lock_down(hidden=True)
-try:
-    _call(sys.argv[1], 0, 0, 0, 0, 0, 0)
-except OSError as error:
-    print(errno.errorcode[error.errno])
+{'supervisor': lock_down_supervisor, 'recorder': lock_down_recorder}[sys.argv[1]]()
+for name in sys.argv[2].split():
+    try:
+        _call(name, 0, 0, 0, 0, 0, 0)
+    except OSError as error:
+        print(errno.errorcode[error.errno])
 """
-_REFUSED = ["ptrace", "bpf", "setns", "mount", "io_uring_setup", "userfaultfd", "keyctl"]
+_REFUSED = "ptrace bpf setns mount io_uring_setup userfaultfd keyctl"
+_RECORDER = (
+    f"{_REFUSED} unshare setuid capset pidfd_getfd process_vm_readv prctl seccomp setxattr shmget"
+)
 
 
-@pytest.mark.parametrize("call", _REFUSED)
-def test_a_service_process_cannot_make_calls_that_it_never_needs(call: str) -> None:
+@pytest.mark.parametrize(("process", "calls"), [("supervisor", _REFUSED), ("recorder", _RECORDER)])
+def test_a_service_process_cannot_make_calls_that_it_does_not_need(process: str, calls: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _TRY, call], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", _TRY, process, calls],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    assert done.stdout.strip() == "EPERM"
+    assert done.stdout.split() == ["EPERM"] * len(calls.split())
 
 
 @pytest.mark.faults

@@ -81,11 +81,11 @@ def test_the_recorder_learns_from_the_supervisor_which_worker_connects(
     recorder: socket.socket, tmp_path: Path
 ) -> None:
     path = tmp_path / "recorder.sock"
-    code = f"import os; s = socket.socket(socket.AF_UNIX); s.connect({str(path)!r}); print(os.getpid())"
+    code = f"s = socket.socket(socket.AF_UNIX); s.connect({str(path)!r})"
     run = BrokeredRun(code, camera("127.0.0.1", 1), path)
     peer, address = recorder.accept()
     peer.close()
-    assert address.startswith(f"\0maskwatch/worker/{run.output}/".encode())
+    assert address.startswith(f"\0maskwatch/worker/{run.pid}/".encode())
 
 
 @pytest.mark.parametrize("transport", [Transport.TCP, Transport.UDP])
@@ -151,6 +151,14 @@ def test_an_attack_on_the_system_is_reported(tmp_path: Path) -> None:
     run = BrokeredRun(code, camera("127.0.0.1", 554), tmp_path / "r")
     assert "PermissionError" in run.output
     assert run.misbehaved == ["made the system call chmod"]
+
+
+def test_the_worker_is_process_one_of_its_namespace(tmp_path: Path) -> None:
+    run = BrokeredRun(
+        "import os; print(os.getpid(), os.getppid())", camera("127.0.0.1", 554), tmp_path / "r"
+    )
+    assert run.output == "1 0"
+    assert run.pid > 1
 
 
 def test_a_worker_has_no_network_of_its_own(tmp_path: Path) -> None:

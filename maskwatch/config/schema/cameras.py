@@ -207,6 +207,14 @@ class CameraConfig(Section, frozen=True, kw_only=True):
             "without TLS, which shows the password to everybody on the network."
         ),
     ] = CameraAuth.DIGEST
+    redirect_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=16,
+            description="Other hosts to which the camera may redirect, each HOST or HOST:PORT; they get "
+            "its password as the camera does. Empty: only itself.",
+        ),
+    ] = ()
     tls_verify: Annotated[
         bool, Meta(description="Whether the certificate of an rtsps camera is checked.")
     ] = True

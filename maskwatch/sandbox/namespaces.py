@@ -1,0 +1,95 @@
+"""Starts a worker in a process namespace of its own: it has no number for any other process.
+
+`unshare` puts only later children into a new process namespace. So the process that a parent starts has
+a brother made in its place, which is the parent's own child, and ends::
+
+    supervisor -- fork --> helper -- unshare, clone(CLONE_PARENT) --> worker -- exec
+        |______________________________________________________________|
+
+A user other than root needs a user namespace for that. There, the worker keeps one capability through
+`exec`, with which it leaves the network later; outside, that one is worth nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import socket
+import struct
+from collections.abc import Callable
+
+from maskwatch.sandbox.syscalls import NUMBERS
+
+_NEW_USER, _NEW_PID, _CLONE_PARENT = 0x10000000, 0x20000000, 0x8000
+_CAPABILITY_VERSION, _SYS_ADMIN = 0x20080522, 21
+_PR_CAP_AMBIENT, _RAISE = 47, 2
+REPORT = struct.Struct("=i")
+"""The process id of the worker, as its parent sees it."""
+_GO = b"g"
+_OUTSIDE = 0  # the parent's process id, as the new namespace shows it
+# Loaded here: between fork and exec, loading a library could wait for a lock for ever.
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def replace_by_isolated(parent: int, report: int, tie: Callable[[int], object]) -> None:
+    """Between fork and exec: return in a process of a new namespace, and end the one that calls.
+
+    Where the system does not permit that, return in the process that calls.
+
+    Args:
+        parent: the process id of the parent, which is that of both.
+        report: the descriptor to which the new process id is written; nothing without one.
+        tie: has the kernel end the calling process with its parent, and ends it if `os.getppid` is not
+            what it is given.
+
+    Raises:
+        OSError: the system cannot start a process now.
+    """
+    tie(parent)
+    number = NUMBERS.get(platform.machine(), {}).get("clone")
+    if number is None or not _unshare():
+        return
+    ours, theirs = socket.socketpair()
+    arguments = (number, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    pid = int(_libc.syscall(*map(ctypes.c_long, arguments)))
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    if pid == 0:
+        ours.close()
+        tie(_OUTSIDE)
+        _wait_for_helper(theirs)
+        return
+    theirs.close()
+    if ours.recv(1) == _GO:
+        tie(parent)  # a parent that has ended before the other was tied to it ends both here
+        os.write(report, REPORT.pack(pid))
+        ours.send(_GO)
+    os._exit(0)
+
+
+def _wait_for_helper(helper: socket.socket) -> None:
+    """Ask the helper whether the parent still lives, which a process in its own namespace cannot see."""
+    with helper:
+        helper.send(_GO)
+        if helper.recv(1) != _GO:
+            os._exit(0)
+
+
+def _unshare() -> bool:
+    if _libc.unshare(_NEW_PID) == 0:
+        return True
+    if _libc.unshare(_NEW_USER | _NEW_PID) != 0:
+        return False
+    _keep_one_capability()
+    return True
+
+
+def _keep_one_capability() -> None:
+    """Drop all capabilities in the new user namespace but one, which outlives `exec`."""
+    header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
+    one = 1 << _SYS_ADMIN
+    if _libc.capset(header, struct.pack("6I", one, one, one, 0, 0, 0)) == 0:
+        _libc.prctl(_PR_CAP_AMBIENT, _RAISE, _SYS_ADMIN, 0, 0)
