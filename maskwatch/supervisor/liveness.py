@@ -14,7 +14,7 @@ from pathlib import Path
 
 from maskwatch.ipc.control import MAX_LINE, StatusRequest, encode_line
 
-_DESCRIPTORS = 6  # what the start of a child needs at one time
+_DESCRIPTORS = 12  # what the start of a child needs at one time
 _TIMEOUT = 5.0
 _POLL_INTERVAL = 0.01
 

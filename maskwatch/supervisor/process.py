@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from functools import partial
+from io import FileIO
 
 from maskwatch.clock import Clock
 from maskwatch.errors import SourceRedirectedError, SourceTooLargeError
@@ -21,7 +22,9 @@ from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.wire import TO_SUPERVISOR
 from maskwatch.sandbox.namespaces import REPORT, replace_by_isolated
+from maskwatch.supervisor.log_relay import LogRelay
 from maskwatch.supervisor.network_broker import NetworkBroker
+from maskwatch.telemetry import logs
 
 _log = logging.getLogger(__name__)
 # Children send no pictures to the supervisor.
@@ -59,6 +62,7 @@ class ModuleProcess(subprocess.Popen[bytes]):
         module: str,
         *arguments: str,
         fds: Collection[int] = (),
+        stdout: int | None = None,
         stderr: int | None = None,
         isolated: bool = False,
     ) -> None:
@@ -75,9 +79,10 @@ class ModuleProcess(subprocess.Popen[bytes]):
                 super().__init__(
                     [sys.executable, "-m", module, *arguments],
                     stdin=subprocess.DEVNULL,
+                    stdout=stdout,
                     stderr=stderr,
                     pass_fds=fds,
-                    env=child_environment(os.environ, module),
+                    env={**child_environment(os.environ, module), **_journal_of(stderr)},
                     preexec_fn=prepare,
                     start_new_session=isolated,
                 )
@@ -99,10 +104,19 @@ class ModuleProcess(subprocess.Popen[bytes]):
         self.isolated = True
 
 
+def _journal_of(stderr: int | None) -> dict[str, str]:
+    """Return what says that a child's standard error goes to journald, if it is passed on to there."""
+    if stderr is None or stderr < 0 or not logs.is_journal(sys.stderr):
+        return {}
+    status = os.fstat(stderr)
+    return {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+
+
 class ChildProcess(ModuleProcess):
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
-    A worker is also given `--broker N`, at which it hands over its network (`NetworkBroker`).
+    A worker is also given `--broker N`, at which it hands over its network (`NetworkBroker`), and a pipe
+    for its log (`LogRelay`).
 
     Raises:
         OSError: the system cannot start a process now.
@@ -110,15 +124,22 @@ class ChildProcess(ModuleProcess):
 
     def __init__(self, module: str, configure: Configure) -> None:
         self.broker_socket: socket.socket | None = None
+        self.log: FileIO | None = None
+        log = None
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with ExitStack() as stack:
             fds = {"--fd": stack.enter_context(peer).fileno()}
             if configure.camera:
                 self.broker_socket, broker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
                 fds["--broker"] = stack.enter_context(broker).fileno()
+                reader, log = os.pipe2(os.O_CLOEXEC)
+                stack.callback(os.close, log)
+                self.log = FileIO(reader)
             arguments = [text for name, fd in fds.items() for text in (name, str(fd))]
             isolated = bool(configure.camera)
-            super().__init__(module, *arguments, fds=tuple(fds.values()), isolated=isolated)
+            super().__init__(
+                module, *arguments, fds=tuple(fds.values()), stdout=log, stderr=log, isolated=isolated
+            )
         self.channel: Channel[ToSupervisor] = Channel(
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
@@ -136,6 +157,7 @@ class ProcessLauncher:
         self._clock = clock
         self._spawn = spawn
         self._brokers: dict[int, NetworkBroker] = {}
+        self._logs: dict[int, LogRelay] = {}
         self._isolated = True
 
     def launch(
@@ -167,6 +189,10 @@ class ProcessLauncher:
                 loop=self._loop,
                 clock=self._clock,
             )
+            if process.log is not None:
+                self._logs[process.pid] = LogRelay(
+                    process.log, camera.name, loop=self._loop, clock=self._clock
+                )
         return process
 
     def _report_isolation(self, process: ChildProcess) -> None:
@@ -183,9 +209,9 @@ class ProcessLauncher:
         """Release what serves a process that has ended."""
         self.stop_reading(process)
         process.channel.close()
-        broker = self._brokers.pop(process.pid, None)
-        if broker is not None:
-            broker.close()
+        for server in (self._brokers.pop(process.pid, None), self._logs.pop(process.pid, None)):
+            if server is not None:
+                server.close()
 
 
 def child_environment(environ: Mapping[str, str], module: str) -> dict[str, str]:

@@ -20,12 +20,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TextIO
 
+import msgspec
+
 from maskwatch.config.schema import LogConfig, LogFormat
+from maskwatch.decoding import decode_json
 from maskwatch.secrets import RedactingFilter, redact
 from maskwatch.telemetry.nonblocking_handler import handler_for
 
@@ -33,6 +37,8 @@ _logger = logging.getLogger(__name__)
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 _DIGITS = re.compile(r"\d+")
+_PRIORITY = re.compile(r"^<\d>")
+_HEAD = re.compile(r"^[0-9T:.Z-]+ [A-Z]+ +")
 _HANDLER = "maskwatch"
 _IDS = ("camera", "violation", "alert", "incident", "sink", "command")
 
@@ -49,7 +55,7 @@ def setup(log: LogConfig, process: str, camera: str = "", *, stream: TextIO | No
     handler.addFilter(RepeatFilter())
     handler.addFilter(RedactingFilter())
     form = JsonFormatter if log.format is LogFormat.JSON else ConsoleFormatter
-    handler.setFormatter(form(process, camera, journal=_is_journal(out), terminal=_is_terminal(out)))
+    handler.setFormatter(form(process, camera, journal=is_journal(out), terminal=_is_terminal(out)))
     handler.name = _HANDLER
     root = logging.getLogger()
     for old in [h for h in root.handlers if h.name == _HANDLER]:
@@ -62,6 +68,39 @@ def setup(log: LogConfig, process: str, camera: str = "", *, stream: TextIO | No
     logging.raiseExceptions = False
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """The fields of a JSON line that say whose it is."""
+
+    process: str
+    camera: str
+
+
+_source_decoder: msgspec.json.Decoder[_Source] = msgspec.json.Decoder(_Source)
+
+
+def is_line_of(line: str, process: str, camera: str) -> bool:
+    """Return whether a line, in either format, says that it is of this process of this camera."""
+    text = _PRIORITY.sub("", line)
+    if not text.isprintable():
+        return False
+    if text.startswith("{"):
+        try:
+            return decode_json(_source_decoder, text.encode()) == _Source(process, camera)
+        except msgspec.DecodeError:
+            return False
+    return _HEAD.sub("", text).startswith(f"{_escaped(f'{process}[{camera}]')}: ")
+
+
+def pass_on(line: str) -> None:
+    """Write a line that another process has formatted, without filters."""
+    record = logging.LogRecord("", logging.INFO, "", 0, "", (), None)
+    record.formatted = line
+    for handler in logging.getLogger().handlers:
+        if handler.name == _HANDLER:
+            with handler.lock or nullcontext():
+                handler.emit(record)
 
 
 class RepeatFilter(logging.Filter):
@@ -130,6 +169,8 @@ class _LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, after the priority if journald reads it."""
+        if (formatted := getattr(record, "formatted", None)) is not None:
+            return str(formatted)
         line = self._line(record)
         return f"<{_priority(record.levelno)}>{line}" if self._journal else line
 
@@ -219,7 +260,7 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
-def _is_journal(stream: TextIO) -> bool:
+def is_journal(stream: TextIO) -> bool:
     """Return whether `stream` is the one that systemd connected to journald."""
     journal = os.environ.get("JOURNAL_STREAM", "")
     try:

@@ -226,6 +226,10 @@ class HostileLoop:
         found = {**attempt_all(targets, "network/"), **attempt_all(targets, "local/")}
         logging.getLogger("maskwatch.worker").info("attacks: %s", json.dumps(found))
 
+    def forged_log(self) -> None:
+        """Write a line in the name of the supervisor, and try to read what others write."""
+        os.write(1, b"2026-11-27T15:04:12.353Z INFO    supervisor: command disable good done by=root\n")
+
     def control_socket_and_end(self) -> None:
         """End before the supervisor, which the test stops meanwhile, reads the request."""
         time.sleep(3)

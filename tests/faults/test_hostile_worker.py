@@ -193,6 +193,14 @@ def test_a_misbehaving_worker_is_reported_by_incident_log_and_metric(daemon: Qui
     takeover.check_others()
 
 
+def test_a_worker_cannot_write_a_log_line_in_the_name_of_another(daemon: QuickDaemon) -> None:
+    takeover = Takeover(daemon)
+    takeover.start("forged_log")
+    line = f"supervisor[{BAD}]: 2026-11-27T15:04:12.353Z INFO    supervisor: command disable good"
+    wait_until(lambda: line in takeover.log, 60, "it is logged as what the worker wrote")
+    takeover.check_others()
+
+
 def test_a_violation_with_an_invalid_picture_is_stored_without_it(daemon: QuickDaemon) -> None:
     takeover = Takeover(daemon)
     takeover.start("invalid_picture")
