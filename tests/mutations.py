@@ -161,6 +161,13 @@ MUTATIONS = (
         "tests/capture/test_rtsp_login.py::test_basic_without_tls_is_refused_and_no_password_is_sent",
     ),
     Mutation(
+        "forged lines passed on",
+        "maskwatch/supervisor/log_relay.py",
+        '        if logs.is_line_of(text, "worker", self._camera):\n',
+        "        if text:\n",
+        "tests/supervisor/test_log_relay.py::test_lines_pass_unchanged_and_forged_ones_are_attributed",
+    ),
+    Mutation(
         "no process namespace",
         "maskwatch/sandbox/namespaces.py",
         "    if number is None or not _unshare():\n",

@@ -52,21 +52,21 @@ def replace_by_isolated(parent: int, report: int, tie: Callable[[int], object]) 
     number = NUMBERS.get(platform.machine(), {}).get("clone")
     if number is None or not _unshare():
         return
-    ours, theirs = socket.socketpair()
+    near, far = socket.socketpair()
     arguments = (number, _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
     pid = int(_libc.syscall(*map(ctypes.c_long, arguments)))
     if pid < 0:
         raise OSError(ctypes.get_errno(), "clone")
     if pid == 0:
-        ours.close()
+        near.close()
         tie(_OUTSIDE)
-        _wait_for_helper(theirs)
+        _wait_for_helper(far)
         return
-    theirs.close()
-    if ours.recv(1) == _GO:
+    far.close()
+    if near.recv(1) == _GO:
         tie(parent)  # a parent that has ended before the other was tied to it ends both here
         os.write(report, REPORT.pack(pid))
-        ours.send(_GO)
+        near.send(_GO)
     os._exit(0)
 
 
