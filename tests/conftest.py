@@ -20,7 +20,8 @@ _LONGEST = 600.0  # seconds: a time limit that few tests have
 _SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # The time of one example depends on the load of the machine.
-settings.register_profile("maskwatch", deadline=None)
+settings.register_profile("maskwatch", deadline=None, max_examples=40)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile("maskwatch")
 
 

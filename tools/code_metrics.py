@@ -1,7 +1,7 @@
-"""Measures the code base: `python -m tools.code_metrics [CHECKOUT ...] [--time]`.
+"""Measures the code base: `python -m tools.code_metrics [CHECKOUT or COMMIT ...] [--time]`.
 
-Prints one column for each checkout (default: this one), so that a tree can be compared with an
-earlier one: `git worktree add ../before COMMIT && python -m tools.code_metrics ../before .`.
+Prints one column for each checkout or commit (default: this checkout), so that a tree can be compared
+with an earlier one: `python -m tools.code_metrics 6e4910d^ .`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ import ast
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 # Rooms from the ground floor up; an import is upward if it leads to a later row.
 _FLOORS = (
-    "domain errors clock secrets files backoff reading writing",
+    "domain errors clock secrets files backoff decoding reading writing",
+    "temporary access",
     "config",
     "vision tracking privacy sandbox",
     "telemetry",
@@ -187,18 +190,35 @@ def _seconds_of_tests(root: Path) -> str:
     return f"{time.monotonic() - began:.0f} (exit code {done.returncode})"
 
 
+@contextmanager
+def _checkout(name: str) -> Iterator[Path]:
+    """Yield the folder `name`, or a temporary checkout of the commit of that name."""
+    if Path(name).is_dir():
+        yield Path(name)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        tree = ["git", "worktree"]
+        subprocess.run([*tree, "add", "--quiet", "--detach", f"{folder}/tree", name], check=True)
+        try:
+            yield Path(folder, "tree")
+        finally:
+            subprocess.run([*tree, "remove", "--force", f"{folder}/tree"], check=True)
+
+
 def main() -> None:
     """Print the table as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("checkouts", nargs="*", type=Path, default=[Path()])
+    parser.add_argument("checkouts", nargs="*", default=["."])
     parser.add_argument("--time", action="store_true", help="also run `make test` in each, and time it")
     options = parser.parse_args()
-    columns = [measure(Tree(root)) for root in options.checkouts]
-    if options.time:
-        for root, column in zip(options.checkouts, columns, strict=True):
-            column["seconds of `make test`"] = _seconds_of_tests(root)
+    with ExitStack() as stack:
+        roots = [stack.enter_context(_checkout(name)) for name in options.checkouts]
+        columns = [measure(Tree(root)) for root in roots]
+        if options.time:
+            for root, column in zip(roots, columns, strict=True):
+                column["seconds of `make test`"] = _seconds_of_tests(root)
     write: Callable[[str], object] = sys.stdout.write
-    write("| figure | " + " | ".join(map(str, options.checkouts)) + " |\n")
+    write("| figure | " + " | ".join(options.checkouts) + " |\n")
     write("|---" * (len(columns) + 1) + "|\n")
     for name in columns[0]:
         write(f"| {name} | " + " | ".join(column[name] for column in columns) + " |\n")

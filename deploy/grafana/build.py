@@ -418,7 +418,7 @@ DELIVERY = Board(
                 ),
                 Panel(
                     "Alerts waiting and parked",
-                    "Waiting for the peer; refused by it for good.",
+                    "Waiting for the sink; parked, since it refused them while it accepted others.",
                     (
                         (f"maskwatch_outbox_pending{{{TO}}}", "{{sink}} waiting"),
                         (f"maskwatch_outbox_parked{{{TO}}}", "{{sink}} parked"),

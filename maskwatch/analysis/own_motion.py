@@ -52,7 +52,7 @@ class MotionEvidence:
 
     @property
     def liveness(self) -> Liveness:
-        """ALIVE for good once shown; STILL after the set time without a sign; else PENDING."""
+        """ALIVE once shown, from then on; STILL after the set time without a sign; else PENDING."""
         if self.alive:
             return Liveness.ALIVE
         waited = self._moment - self._first_moment

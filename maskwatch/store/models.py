@@ -179,7 +179,7 @@ class OutboxState(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    PARKED = "parked"  # refused for good, or behind a refused change of the same subject
+    PARKED = "parked"  # refused while others were accepted, or behind such a change of the same subject
     SUPERSEDED = "superseded"  # a later change of the same subject was delivered first
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,10 @@ def variable_queries() -> list[Query]:
     ]
 
 
-def rules() -> Iterator[dict[str, object]]:
-    for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"]:
-        yield from group["rules"]
+@functools.cache
+def rules() -> tuple[dict[str, object], ...]:
+    groups = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
+    return tuple(rule for group in groups for rule in group["rules"])
 
 
 def alert_queries() -> list[Query]:
@@ -72,7 +73,8 @@ def record_queries() -> list[Query]:
     return [Query(str(rule["record"]), str(rule["expr"])) for rule in rules() if "record" in rule]
 
 
-def series() -> set[str]:
+@functools.cache
+def series() -> frozenset[str]:
     """Return the names of all series of the catalogue and of the recording rules."""
     names = {query.where for query in record_queries()}
     for metric in METRICS.values():
@@ -80,4 +82,4 @@ def series() -> set[str]:
             names |= {f"{metric.name}_{part}" for part in ("bucket", "sum", "count")}
         else:
             names.add(metric.name)
-    return names
+    return frozenset(names)
