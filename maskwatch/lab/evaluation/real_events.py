@@ -38,7 +38,7 @@ class Judging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AssignedReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A report that found nobody new: when, about whom (None: nobody), and why it is false."""
+    """A report of no new person: when, about whom (None: no person), and why it is false."""
 
     moment: float
     who: str | None
@@ -56,7 +56,7 @@ class RealOutcome(msgspec.Struct, frozen=True, kw_only=True):
         missed: those without one.
         duplicates: further reports of one visit.
         neither: reports that are allowed.
-        false: reports about somebody masked, something that is no person, or nobody.
+        false: reports about somebody masked, something that is no person, or an empty place.
         delays: seconds from `judgeable_from` to the first report; negative before it.
     """
 
@@ -132,8 +132,8 @@ def total(outcomes: Sequence[RealOutcome]) -> RealFigures:
         for name in ("due", "found", "missed", "duplicates", "neither", "false")
     }
     recall = share(counts["found"], counts["due"])
-    told = counts["found"] + counts["duplicates"] + counts["false"]
-    precision = share(counts["found"], told)
+    reported = counts["found"] + counts["duplicates"] + counts["false"]
+    precision = share(counts["found"], reported)
     return RealFigures(
         **counts,
         recall=_rounded(recall.value),
@@ -146,7 +146,7 @@ def total(outcomes: Sequence[RealOutcome]) -> RealFigures:
 
 
 def owner_of(clip: ExpectedClip, report: TrackedReport, tolerance: float) -> _Entry | None:
-    """Return whom or what the report is about; None for nobody.
+    """Return whom or what the report is about; None for no person.
 
     The very moment goes before the moments around it, a person before an area.
     """
@@ -188,7 +188,7 @@ def _fit(one: _Entry, box: Box, moments: Iterable[float]) -> tuple[float, float]
 def _why_false(owner: _Entry | None, moment: float, lag: float) -> str:
     """Return why a report about `owner` is false; "" if it is not."""
     if owner is None:
-        return "nobody there"
+        return "no person there"
     person = isinstance(owner, ExpectedPerson)
     if owner.rule is Rule.FORBIDDEN:
         return "masked" if person else "no living face"

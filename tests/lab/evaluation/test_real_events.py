@@ -34,7 +34,7 @@ def test_the_first_report_finds_a_person_and_the_second_is_a_duplicate() -> None
 
 def test_a_report_about_nobody_is_false_and_the_person_missed() -> None:
     outcome = judge_real(expected_clip(expected_person()), [_report(1.5, Box(0, 0, 0.1, 0.1))], _RULES)
-    assert (outcome.missed, [one.why for one in outcome.false]) == (("a",), ["nobody there"])
+    assert (outcome.missed, [one.why for one in outcome.false]) == (("a",), ["no person there"])
 
 
 def test_a_report_about_somebody_masked_for_the_lag_is_false() -> None:
