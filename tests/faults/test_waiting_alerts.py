@@ -148,14 +148,14 @@ def test_while_a_service_fails_for_everything_nothing_is_parked(
 ) -> None:
     manager.judge = lambda _: answer
     more = people(manager, unacknowledged_for=1, burst=99)
-    impatient = policy_environment(max_strikes=1, refused_for=0, failing_for=0, longest_pause=1)
+    impatient = policy_environment(longest_pause=1)
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY | impatient) as daemon:
         wait_started(daemon)
         record(daemon, *range(8), started=datetime.now(UTC))
-        manager.wait(40, 60)
+        manager.wait(20, 60)
         kill_recorder(daemon)
         record(daemon, 8, started=datetime.now(UTC))
-        manager.wait(60, 60)
+        manager.wait(30, 60)
         assert daemon.metric("maskwatch_outbox_parked", **MANAGER) == 0
         manager.judge = lambda _: 200
         wait_until(lambda: settled(daemon), 90, "all are delivered")
