@@ -16,6 +16,7 @@ from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.web_peer import WebPeer
 
 MakeSink = Callable[..., MqttSink]
+StartSink = Callable[..., MqttSink]
 
 
 def config(
@@ -84,6 +85,18 @@ def make_sink(tmp_path: Path) -> Iterator[MakeSink]:
     yield make
     for sink in made:
         sink.stop(5)
+
+
+@pytest.fixture
+def start_sink(broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink) -> StartSink:
+    """Create sinks as `make_sink` does, and connect them to the broker."""
+
+    def start(**options: object) -> MqttSink:
+        sink = make_sink(broker.port, **options)
+        recorder.start(sink)
+        return sink
+
+    return start
 
 
 @pytest.fixture

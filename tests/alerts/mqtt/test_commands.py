@@ -21,7 +21,7 @@ from maskwatch.alerts.mqtt.topics import Message, Topic, Topics
 from maskwatch.alerts.sink import StateSnapshot
 from maskwatch.config.schema import Config, MqttConfig
 from maskwatch.ipc.messages import Command, CommandResult
-from tests.alerts.conftest import MakeSink
+from tests.alerts.conftest import StartSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.waiting import wait_until
@@ -182,10 +182,9 @@ def test_the_result_of_a_command_of_another_origin_is_ignored() -> None:
 
 
 def test_a_command_reaches_the_recorder_and_its_result_the_broker(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port, commands=True)
-    recorder.start(sink)
+    sink = start_sink(commands=True)
     topic = "maskwatch/gate%201/camera/door/command/snapshot"
     listener.publish(topic, b'{"id": "7"}', correlation=b"c7")
     command = recorder.wait_command()
@@ -198,10 +197,9 @@ def test_a_command_reaches_the_recorder_and_its_result_the_broker(
 
 
 def test_commands_are_received_after_the_broker_was_restarted(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port, commands=True)
-    recorder.start(sink)
+    sink = start_sink(commands=True)
     broker.kill()
     wait_until(lambda: not sink.ready)
     broker.start()
@@ -244,10 +242,9 @@ def test_a_result_that_arrives_between_sessions_is_published_by_the_next(tmp_pat
 
 
 def test_no_command_is_received_unless_enabled(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     listener.publish("maskwatch/gate%201/command/reload")
     sink.stop(5)
     assert recorder.commands == []

@@ -16,8 +16,8 @@ from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.alerts.sink import CameraSnapshot
 from maskwatch.domain import CameraState, Snooze
 from maskwatch.ipc.messages import CommandResult
-from tests.alerts.conftest import MakeSink
-from tests.fakes.mosquitto import Listener, Mosquitto, ReceivedMessage
+from tests.alerts.conftest import StartSink
+from tests.fakes.mosquitto import Listener, ReceivedMessage
 from tests.fakes.recorder_side import FakeRecorder, minute, status
 from tests.fakes.samples import JPEG, START, change, incident, violation_id
 from tools.reference import reference
@@ -67,7 +67,7 @@ def kind_of(received: ReceivedMessage) -> Topic:
 
 
 def test_publications_match_the_topic_table_and_the_schemas(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, tmp_path: Path
 ) -> None:
     """Every kind of message, with and without optional values, from a real broker."""
     picture = tmp_path / "a.jpg"
@@ -78,8 +78,7 @@ def test_publications_match_the_topic_table_and_the_schemas(
     recorder.snoozes = [Snooze("door", START, START + timedelta(hours=1))]
     recorder.open_incidents = [incident(5), replace(incident(6), camera="")]
     recorder.occupancy = {"door": minute()}
-    sink = make_sink(broker.port, send_pictures=True, commands=True)
-    recorder.start(sink)
+    sink = start_sink(send_pictures=True, commands=True)
     recorder.send(sink, change(1), picture=picture)
     recorder.send(sink, change(1, 2), stored=False)
     recorder.send(sink, change(1, 3, closed=True))

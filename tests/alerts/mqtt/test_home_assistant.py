@@ -13,7 +13,7 @@ from maskwatch.alerts.mqtt.topics import Topic, Topics
 from maskwatch.config.schema import CameraConfig, Config, MqttConfig, MqttVersion
 from maskwatch.domain import CameraState
 from maskwatch.secrets import SecretUrl
-from tests.alerts.conftest import MakeSink
+from tests.alerts.conftest import MakeSink, StartSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder, status
 from tests.fakes.waiting import wait_until
@@ -102,14 +102,9 @@ def discovery_of(listener: Listener) -> list[str]:
 
 
 def test_discovery_is_retained_and_published_again_at_birth(
-    broker: Mosquitto,
-    listener: Listener,
-    recorder: FakeRecorder,
-    make_sink: MakeSink,
-    version: MqttVersion,
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, version: MqttVersion
 ) -> None:
-    sink = make_sink(broker.port, version=version, home_assistant=True)
-    recorder.start(sink)
+    start_sink(version=version, home_assistant=True)
     listener.wait_for("maskwatch/gate%201/status", b"online")
     first = discovery_of(listener)
     assert len(first) == 8
@@ -120,11 +115,8 @@ def test_discovery_is_retained_and_published_again_at_birth(
     wait_until(lambda: any(b"blind" in received.payload for received in listener.messages))
 
 
-def test_the_will_of_home_assistant_is_not_a_birth(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
-) -> None:
-    sink = make_sink(broker.port, home_assistant=True)
-    recorder.start(sink)
+def test_the_will_of_home_assistant_is_not_a_birth(listener: Listener, start_sink: StartSink) -> None:
+    sink = start_sink(home_assistant=True)
     listener.wait_for("maskwatch/gate%201/status", b"online")
     listener.publish("homeassistant/status", b"offline")
     sink.stop(5)

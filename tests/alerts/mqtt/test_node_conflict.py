@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from maskwatch.config.schema import MqttVersion
-from tests.alerts.conftest import MakeSink
+from tests.alerts.conftest import MakeSink, StartSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder, status
 from tests.fakes.stubborn_broker import Behaviour, StubbornBroker
@@ -74,35 +74,32 @@ def test_a_broker_that_names_the_cause_is_believed_at_once(
 
 
 def test_what_a_daemon_published_before_it_was_moved_is_no_conflict(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, listener: Listener, start_sink: StartSink
 ) -> None:
     topic = f"{ROOT}/camera/gone/state"
     listener.publish(OWNER, owner(), retain=True)
     listener.publish(topic, b"{}", retain=True)
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     assert sink.reason == ""
     wait_until(lambda: topic not in broker.retained())
 
 
 def test_nothing_is_cleared_until_another_daemon_would_have_connected_again(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, listener: Listener, start_sink: StartSink
 ) -> None:
     topic = f"{ROOT}/camera/gone/state"
     listener.publish(OWNER, owner(), retain=True)
     listener.publish(topic, b"{}", retain=True)
-    sink = make_sink(broker.port, max_wait=60)
-    recorder.start(sink)
+    sink = start_sink(max_wait=60)
     wait_until(lambda: b"attic" not in broker.retained()[OWNER])
     sink.stop(5)
     assert topic in broker.retained()
 
 
 def test_a_daemon_that_publishes_later_is_named_until_it_ends(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, listener: Listener, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port, max_wait=60)
-    recorder.start(sink)
+    sink = start_sink(max_wait=60)
     wait_until(lambda: f"{ROOT}/status" in broker.retained())
     listener.publish(OWNER, owner())
     wait_until(lambda: "on host attic, uses the node 'gate 1'" in sink.reason)
@@ -112,11 +109,10 @@ def test_a_daemon_that_publishes_later_is_named_until_it_ends(
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff", b"[" * 5000, b'{"host": 3}', b"x" * 10_000])
 def test_a_message_on_owner_that_is_no_owner_changes_nothing(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, payload: bytes
+    broker: Mosquitto, listener: Listener, start_sink: StartSink, payload: bytes
 ) -> None:
     listener.publish(OWNER, payload, retain=True)
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     listener.publish(OWNER, payload)
     listener.publish(f"{ROOT}/camera/gone/state", b"{}", retain=True)
     wait_until(lambda: f"{ROOT}/status" in broker.retained())

@@ -13,7 +13,7 @@ from maskwatch.alerts.mqtt.topics import encode_level
 from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import MqttVersion
 from maskwatch.domain import CameraState
-from tests.alerts.conftest import MakeSink
+from tests.alerts.conftest import MakeSink, StartSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import NOON, FakeRecorder, minute, status
 from tests.fakes.samples import JPEG, change, incident
@@ -23,14 +23,9 @@ ROOT = "maskwatch/gate%201"
 
 
 def test_an_accepted_alert_reached_an_independent_subscriber(
-    broker: Mosquitto,
-    listener: Listener,
-    recorder: FakeRecorder,
-    make_sink: MakeSink,
-    version: MqttVersion,
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, version: MqttVersion
 ) -> None:
-    sink = make_sink(broker.port, version=version)
-    recorder.start(sink)
+    sink = start_sink(version=version)
     delivery = recorder.send(sink, change(1, started=NOON))
     assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
@@ -41,14 +36,9 @@ def test_an_accepted_alert_reached_an_independent_subscriber(
 
 
 def test_availability_is_retained_and_offline_after_an_orderly_end(
-    broker: Mosquitto,
-    listener: Listener,
-    recorder: FakeRecorder,
-    make_sink: MakeSink,
-    version: MqttVersion,
+    listener: Listener, start_sink: StartSink, version: MqttVersion
 ) -> None:
-    sink = make_sink(broker.port, version=version)
-    recorder.start(sink)
+    sink = start_sink(version=version)
     assert listener.wait_for(f"{ROOT}/status", b"online").retain
     sink.stop(5)
     assert listener.wait_for(f"{ROOT}/status", b"offline").retain
@@ -71,14 +61,13 @@ def test_the_last_will_is_offline_when_the_connection_is_cut(
 
 
 def test_every_retained_topic_is_published_again_to_an_empty_broker(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
+    broker: Mosquitto, recorder: FakeRecorder, start_sink: StartSink, version: MqttVersion
 ) -> None:
     recorder.cameras = [status(), status("yard", CameraState.BACKOFF, "no route")]
     recorder.open_violations = [change(1, 2)]
     recorder.open_incidents = [incident(1)]
     recorder.occupancy = {"door": minute(), "door/hall": minute(zone="hall")}
-    sink = make_sink(broker.port, version=version, cameras=("door", "yard"))
-    recorder.start(sink)
+    sink = start_sink(version=version, cameras=("door", "yard"))
     broker.kill()
     wait_until(lambda: not sink.ready)
     broker.start()
@@ -108,11 +97,8 @@ def test_every_retained_topic_is_published_again_to_an_empty_broker(
     )
 
 
-def test_a_change_of_state_replaces_the_retained_one(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
-) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+def test_a_change_of_state_replaces_the_retained_one(listener: Listener, start_sink: StartSink) -> None:
+    sink = start_sink()
     listener.wait_for(f"{ROOT}/camera/door/state")
     sink.publish(status(state=CameraState.BLIND, reason="covered"))
     sink.publish(minute())
@@ -123,10 +109,9 @@ def test_a_change_of_state_replaces_the_retained_one(
 
 
 def test_the_list_of_open_violations_follows_the_alerts(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     topic = f"{ROOT}/camera/door/open_violations"
     assert json.loads(listener.wait_for(topic).payload)["count"] == 0
     recorder.open_violations = [change(1)]
@@ -139,14 +124,9 @@ def test_the_list_of_open_violations_follows_the_alerts(
 
 
 def test_the_changes_of_a_violation_arrive_in_order(
-    broker: Mosquitto,
-    listener: Listener,
-    recorder: FakeRecorder,
-    make_sink: MakeSink,
-    version: MqttVersion,
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, version: MqttVersion
 ) -> None:
-    sink = make_sink(broker.port, version=version, window=5)
-    recorder.start(sink)
+    sink = start_sink(version=version, window=5)
     deliveries = [recorder.send(sink, change(1, number)) for number in range(1, 41)]
     assert all(recorder.status(delivery) is DeliveryStatus.ACCEPTED for delivery in deliveries)
     topic = f"{ROOT}/camera/door/violation"
@@ -155,10 +135,9 @@ def test_the_changes_of_a_violation_arrive_in_order(
 
 
 def test_mqtt_5_messages_carry_expiry_and_content_type(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port, version=MqttVersion.V5)
-    recorder.start(sink)
+    sink = start_sink(version=MqttVersion.V5)
     recorder.send(sink, change(1))
     alert = listener.wait_for(f"{ROOT}/camera/door/violation")
     assert (alert.qos, alert.retain, alert.content) == (1, False, "application/json")
@@ -168,12 +147,11 @@ def test_mqtt_5_messages_carry_expiry_and_content_type(
 
 
 def test_the_picture_is_published_before_its_alert_if_enabled(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, tmp_path: Path
 ) -> None:
     picture = tmp_path / "a.jpg"
     picture.write_bytes(JPEG)
-    sink = make_sink(broker.port, send_pictures=True)
-    recorder.start(sink)
+    sink = start_sink(send_pictures=True)
     recorder.send(sink, change(1), picture=picture)
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
     sent = listener.wait_for(f"{ROOT}/camera/door/picture")
@@ -191,17 +169,11 @@ def test_the_picture_is_published_before_its_alert_if_enabled(
 
 @pytest.mark.parametrize("failures", [0, 2])
 def test_an_alert_omits_a_picture_that_is_disabled_or_failed_twice(
-    broker: Mosquitto,
-    listener: Listener,
-    recorder: FakeRecorder,
-    make_sink: MakeSink,
-    tmp_path: Path,
-    failures: int,
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink, tmp_path: Path, failures: int
 ) -> None:
     picture = tmp_path / "a.jpg"
     picture.write_bytes(JPEG)
-    sink = make_sink(broker.port, send_pictures=failures == 2)
-    recorder.start(sink)
+    sink = start_sink(send_pictures=failures == 2)
     delivery = recorder.send(sink, change(1), picture=picture, failures=failures)
     assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
     alert = json.loads(listener.wait_for(f"{ROOT}/camera/door/violation").payload)
@@ -210,19 +182,17 @@ def test_an_alert_omits_a_picture_that_is_disabled_or_failed_twice(
 
 
 def test_an_alert_whose_picture_is_missing_is_delivered(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, tmp_path: Path
+    recorder: FakeRecorder, start_sink: StartSink, tmp_path: Path
 ) -> None:
-    sink = make_sink(broker.port, send_pictures=True)
-    recorder.start(sink)
+    sink = start_sink(send_pictures=True)
     delivery = recorder.send(sink, change(1), picture=tmp_path / "gone.jpg")
     assert recorder.status(delivery) is DeliveryStatus.ACCEPTED
 
 
 def test_incidents_are_published_by_camera_or_by_node(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     recorder.send(sink, incident(1))
     recorder.send(sink, replace(incident(2), camera=""), stored=False)
     assert json.loads(listener.wait_for(f"{ROOT}/camera/door/incident").payload)["change"] == "opened"
@@ -234,10 +204,9 @@ def test_incidents_are_published_by_camera_or_by_node(
     "camera", ["a/b", "+", "#", "$SYS", "ü ß", "%2F", "tab\there", "\x7f\ufffe", "a" * 64]
 )
 def test_any_camera_name_is_one_level_that_the_broker_accepts(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink, camera: str
+    listener: Listener, start_sink: StartSink, camera: str
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     sink.publish(status(camera))
     received = listener.wait_for(f"{ROOT}/camera/{encode_level(camera)}/state")
     assert received.topic.count("/") == 4
@@ -259,10 +228,9 @@ def test_a_delivery_fails_immediately_while_the_broker_is_down(
 
 
 def test_deliveries_in_flight_when_the_broker_dies_fail(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, version: MqttVersion
+    broker: Mosquitto, recorder: FakeRecorder, start_sink: StartSink, version: MqttVersion
 ) -> None:
-    sink = make_sink(broker.port, version=version, window=50)
-    recorder.start(sink)
+    sink = start_sink(version=version, window=50)
     broker.kill()
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 30)]
     assert {recorder.status(delivery) for delivery in deliveries} == {DeliveryStatus.FAILED}
@@ -277,10 +245,9 @@ def test_deliveries_in_flight_when_the_broker_dies_fail(
 
 
 def test_stopping_waits_for_what_is_in_flight(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port, window=100)
-    recorder.start(sink)
+    sink = start_sink(window=100)
     deliveries = [recorder.send(sink, change(index)) for index in range(1, 61)]
     sink.stop(10)
     assert {recorder.status(delivery, 0) for delivery in deliveries} == {DeliveryStatus.ACCEPTED}

@@ -14,7 +14,7 @@ from maskwatch.alerts.sink import CameraSnapshot
 from maskwatch.config.schema import MqttVersion
 from maskwatch.domain import Snooze
 from maskwatch.ipc.messages import CommandResult
-from tests.alerts.conftest import MakeSink
+from tests.alerts.conftest import MakeSink, StartSink
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import JPEG, START, change, violation_id
@@ -27,10 +27,9 @@ RESULT = TOPICS.of(Topic.COMMAND_RESULT)
 
 
 def test_a_snooze_is_published_with_its_end_and_cancelled(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     assert json.loads(listener.wait_for(SNOOZE).payload)["until"] is None
     recorder.snoozes = [Snooze("door", START, START + timedelta(minutes=10))]
     sink.state_changed()
@@ -43,10 +42,9 @@ def test_a_snooze_is_published_with_its_end_and_cancelled(
 
 
 def test_a_silent_violation_is_listed_as_open_and_silent(
-    broker: Mosquitto, listener: Listener, recorder: FakeRecorder, make_sink: MakeSink
+    listener: Listener, recorder: FakeRecorder, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     recorder.open_violations = [change(1), change(2)]
     recorder.silenced = [violation_id(2)]
     sink.state_changed()
@@ -61,11 +59,10 @@ def test_a_snapshot_is_retained_and_precedes_the_answer(
     broker: Mosquitto,
     listener: Listener,
     recorder: FakeRecorder,
-    make_sink: MakeSink,
+    start_sink: StartSink,
     version: MqttVersion,
 ) -> None:
-    sink = make_sink(broker.port, commands=True, version=version)
-    recorder.start(sink)
+    sink = start_sink(commands=True, version=version)
     listener.publish(TOPICS.of(Topic.CAMERA_COMMAND, camera="door", verb="snapshot"), b'{"id": "1"}')
     command = recorder.wait_command().id
     sink.publish(CameraSnapshot(command, "door", START, JPEG))
@@ -80,10 +77,9 @@ def test_a_snapshot_is_retained_and_precedes_the_answer(
 
 
 def test_a_snapshot_is_published_again_after_the_broker_lost_it(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink
+    broker: Mosquitto, start_sink: StartSink
 ) -> None:
-    sink = make_sink(broker.port)
-    recorder.start(sink)
+    sink = start_sink()
     sink.publish(CameraSnapshot("1", "door", START, JPEG))
     wait_until(lambda: SNAPSHOT in broker.retained())
     broker.kill()
@@ -94,11 +90,10 @@ def test_a_snapshot_is_published_again_after_the_broker_lost_it(
 
 
 def test_a_snapshot_is_cleared_when_it_expires(
-    broker: Mosquitto, recorder: FakeRecorder, make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+    broker: Mosquitto, start_sink: StartSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "_SNAPSHOT_SECONDS", 1.5)
-    sink = make_sink(broker.port, version=MqttVersion.V311)
-    recorder.start(sink)
+    sink = start_sink(version=MqttVersion.V311)
     sink.publish(CameraSnapshot("1", "door", START, JPEG))
     wait_until(lambda: SNAPSHOT in broker.retained())
     wait_until(lambda: SNAPSHOT not in broker.retained())
