@@ -418,7 +418,7 @@ DELIVERY = Board(
                 ),
                 Panel(
                     "Alerts waiting and parked",
-                    "Waiting for the sink; parked, since it refused them while it accepted others.",
+                    "Waiting for the sink; parked until `maskwatch alerts retry`, as it refused them.",
                     (
                         (f"maskwatch_outbox_pending{{{TO}}}", "{{sink}} waiting"),
                         (f"maskwatch_outbox_parked{{{TO}}}", "{{sink}} parked"),
