@@ -53,10 +53,10 @@ MUTATIONS = (
         "tests/supervisor/test_network_broker.py::test_no_other_address_or_socket_is_reached",
     ),
     Mutation(
-        "only the worst camera lowered",
+        "one camera lowered for all",
         "maskwatch/supervisor/fair_rates.py",
-        "            concerned |= {each.camera for each in measured if each.cpu >= light}\n",
-        "            concerned = {min(losing, key=lambda each: each.share).camera}\n",
+        "        self.lowered |= concerned\n",
+        "        self.lowered |= {max(concerned)}\n",
         "tests/supervisor/test_fair_rates.py"
         "::test_all_cameras_are_lowered_by_one_factor_until_the_machine_keeps_up",
     ),

@@ -25,7 +25,7 @@ from maskwatch.errors import SourceGarbageError
 from maskwatch.secrets import SecretUrl
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# What decoding adds to in its frames, queues and connection is small; peaks of other work are not.
+# For peaks, and for the other processes of the daemon.
 _USABLE = 2 / 3
 
 
@@ -50,7 +50,7 @@ class Cost:
     Attributes:
         decode, watch: processor seconds for each second of video: decoding alone, and all work.
         ratio, lowest, highest: of `watch` to `decode`, the median and the extremes of the rounds.
-        memory: resident memory of the process in MiB.
+        memory: the most resident memory of the process while it watched, in MiB.
     """
 
     decode: float
@@ -88,10 +88,12 @@ def measure_here(workload: Workload) -> Cost:
     cv2.setNumThreads(1)
     _watch(workload)
     _decode(workload)
-    pairs = []
+    pairs: list[tuple[float, float]] = []
+    memory = 0.0
     for _ in range(workload.rounds):
         decoding, video = _decode(workload)
-        pairs.append((decoding / video, _watch(workload) / video))
+        watching, memory = _watch(workload)
+        pairs.append((decoding / video, watching / video))
     ratios = sorted(watch / decode for decode, watch in pairs)
     return Cost(
         decode=statistics.median(decode for decode, _ in pairs),
@@ -99,7 +101,7 @@ def measure_here(workload: Workload) -> Cost:
         ratio=statistics.median(ratios),
         lowest=ratios[0],
         highest=ratios[-1],
-        memory=_resident(),
+        memory=memory,
     )
 
 
@@ -124,8 +126,11 @@ def _decode(workload: Workload) -> tuple[float, float]:
     return spent, (last - first) * pictures / (pictures - 1)
 
 
-def _watch(workload: Workload) -> float:
-    """Watch as a worker does; return the processor seconds without the loading of the models."""
+def _watch(workload: Workload) -> tuple[float, float]:
+    """Watch as a worker does; return the processor seconds, and the most memory in MiB.
+
+    The seconds are without the loading of the models.
+    """
     from maskwatch.analysis.build import build_pipeline  # noqa: PLC0415 - heavy
     from maskwatch.capture.file import FileSource  # noqa: PLC0415 - heavy
     from maskwatch.capture.health import HealthMonitor  # noqa: PLC0415 - heavy
@@ -137,6 +142,7 @@ def _watch(workload: Workload) -> float:
     camera = CameraConfig(name="bench", url=url, rate=workload.rate, smallest_face=face)
     pipeline = build_pipeline(Config(cameras=(camera,)), camera, ids=LiveIds(), meter=Meter())
     health = HealthMonitor()
+    memory = 0.0
     began = time.process_time()
     fit = partial(analysis_size, smallest_face=face)
     with FileSource(workload.clip, rate=workload.rate, fit=fit) as source:
@@ -145,7 +151,8 @@ def _watch(workload: Workload) -> float:
             if frame.moment >= workload.seconds:
                 break
             pipeline.process(frame)
-    return time.process_time() - began
+            memory = max(memory, _resident())
+    return time.process_time() - began, memory
 
 
 def _resident() -> float:
