@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -107,6 +108,8 @@ def measure_here(workload: Workload) -> Cost:
 
 def _decode(workload: Workload) -> tuple[float, float]:
     """Decode without analysis; return the seconds of processor time and of video."""
+    import av  # noqa: PLC0415 - heavy, as the next
+
     from maskwatch.capture.container import MAX_PIXELS, open_file  # noqa: PLC0415 - heavy
 
     began = time.process_time()
@@ -114,7 +117,10 @@ def _decode(workload: Workload) -> tuple[float, float]:
     container, stream = open_file(workload.clip, MAX_PIXELS, -1)
     with container:
         for packet in container.demux(stream):
-            for video in packet.decode():
+            videos: list[av.VideoFrame] = []
+            with suppress(av.FFmpegError, ValueError):  # damaged packets are skipped, as by a worker
+                videos = packet.decode()
+            for video in videos:
                 moment = float(video.time or 0.0)
                 first = moment if not pictures else first
                 pictures, last = pictures + 1, max(last, moment)
