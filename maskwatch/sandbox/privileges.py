@@ -58,10 +58,10 @@ def own_user() -> list[str]:
 
 def _become_unused_user() -> int:
     """Return the user's id, 0 for none. No two live processes have the same."""
-    pid = int(Path("/proc/self").readlink().name)  # also in a process namespace, the machine's
     for first, count in _UNUSED_USERS:
-        user = first + pid % count
         try:
+            # Also in a process namespace, this is the machine's number of the process.
+            user = first + int(Path("/proc/self").readlink().name) % count
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
@@ -77,11 +77,18 @@ def limit_threads(layers: Iterable[str]) -> list[str]:
     Elsewhere the kernel would count those of all processes of the user. `layers`: those in force.
     """
     own_user = any(layer.startswith("user ") for layer in layers)
-    unmapped = not Path("/proc/self/uid_map").read_text(encoding="ascii").strip()
-    if not own_user and not (unmapped and is_at_least(5, 14)):
+    if not own_user and not (_in_own_user_namespace() and is_at_least(5, 14)):
         return []
     resource.setrlimit(resource.RLIMIT_NPROC, (_MAX_THREADS, _MAX_THREADS))
     return ["thread limit"]
+
+
+def _in_own_user_namespace() -> bool:
+    """Return whether this process is in a user namespace that has no name for any user."""
+    try:
+        return not Path("/proc/self/uid_map").read_text(encoding="ascii").strip()
+    except OSError:  # a kernel without user namespaces
+        return False
 
 
 def drop_capabilities(files: Iterable[str | Path]) -> list[str]:

@@ -1,12 +1,14 @@
 """Runs code in the whole sandbox of a worker, whose network connections this process makes.
 
-`python -m tests.fakes.brokered TARGETS PORT` tries every attack there, as the worker of a camera at this
-port of 127.0.0.1, and prints the error of each as JSON.
+`python -m tests.fakes.brokered [--no-namespaces] TARGETS PORT` tries every attack there, as the worker
+of a camera at this port of 127.0.0.1, and prints the error of each as JSON. With the option the system
+permits no namespaces, as Docker's default profile does not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import subprocess
 import sys
@@ -14,6 +16,8 @@ from pathlib import Path
 
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import CameraConfig
+from maskwatch.sandbox import bpf
+from maskwatch.sandbox.bpf import Rule
 from maskwatch.sandbox.lockdown import lock_down_supervisor
 from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.network_broker import NetworkBroker
@@ -84,5 +88,14 @@ def main(targets: str, port: int) -> str:
     return BrokeredRun(_ATTEMPT.format(targets=targets), camera, Path("/run/no.sock")).output
 
 
+def _permit_no_namespaces() -> None:
+    lock_down_supervisor()  # the filter needs no_new_privs
+    rules = {"unshare": Rule(bpf.errno_action(errno.EPERM))}
+    bpf.install(bpf.compile_program(rules, known=bpf.ALLOW, unknown=bpf.ALLOW))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(main(sys.argv[1], int(sys.argv[2])))
+    *option, given_targets, given_port = sys.argv[1:]
+    if option:
+        _permit_no_namespaces()
+    sys.stdout.write(main(given_targets, int(given_port)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -103,7 +104,9 @@ def test_every_kind_of_camera_is_watched_in_the_sandbox(
         assert "was refused" not in daemon.log()
 
 
-def test_no_way_out_is_open_to_a_taken_over_worker(kind: type[QuickDaemon], folder: Path) -> None:
+def test_no_way_out_is_open_to_a_worker_and_one_that_attacks_is_killed(
+    kind: type[QuickDaemon], folder: Path
+) -> None:
     targets = Targets(
         victims=(os.getpid(),), file="", folder="", unix=str(folder / "run/no.sock"), tcp=22, udp=53
     )
@@ -122,6 +125,11 @@ def test_no_way_out_is_open_to_a_taken_over_worker(kind: type[QuickDaemon], fold
         with kind(folder, row, env=environment) as daemon:
             wait_until(lambda: "attacks: {" in daemon.log(), 120, "all are tried")
             line = next(each for each in daemon.log().splitlines() if "attacks: {" in each)
+            (folder / "attack").write_text("system_calls")
+            os.kill(daemon.pid_of("a"), signal.SIGKILL)
+            wait_until(lambda: "made the system call" in daemon.log(), 120, "it is killed for an attack")
+            incident = lambda: [each.kind for each in daemon.status().incidents]  # noqa: E731 - waited for
+            wait_until(lambda: "worker_misbehaved" in incident(), 60, "it is reported")
     results = json.loads(line.partition("attacks: ")[2])
     assert set(results) == set(expected)
     assert {name: error for name, error in results.items() if error not in REFUSED | {"ENOENT"}} == {}

@@ -72,7 +72,11 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Targets,
 
 # The supervisor answers so, since the C library tries these first.
 _ABSENT = {"local/name service cache": {"ENOENT"}, "local/system bus": {"ENOENT"}}
-_SANDBOXES = {"whole": ("-m", "tests.fakes.brokered"), "unbrokered": ("-c", _ATTEMPT)}
+_SANDBOXES = {
+    "whole": ("-m", "tests.fakes.brokered"),
+    "without namespaces": ("-m", "tests.fakes.brokered", "--no-namespaces"),
+    "unbrokered": ("-c", _ATTEMPT),
+}
 _USERS = ("root", "service")
 
 
@@ -99,12 +103,26 @@ def _errors(user: str, arguments: tuple[str, ...]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("user", _USERS)
 @pytest.mark.parametrize("sandbox", _SANDBOXES)
-@pytest.mark.parametrize("attack", [name for name, _ in attacks()])
-def test_an_attack_of_a_taken_over_worker_is_refused(
-    attempts: dict[tuple[str, str], dict[str, Any]], attack: str, sandbox: str, user: str
+def test_every_attack_of_a_taken_over_worker_is_refused(
+    attempts: dict[tuple[str, str], dict[str, Any]], sandbox: str, user: str
 ) -> None:
-    if landlock.abi() >= _LANDLOCK.get(attack, 0):
-        assert attempts[sandbox, user][attack] in REFUSED | _ABSENT.get(attack, set())
+    names = [name for name, _ in attacks() if landlock.abi() >= _LANDLOCK.get(name, 0)]
+    found = {name: attempts[sandbox, user][name] for name in names}
+    assert {
+        name: error for name, error in found.items() if error not in REFUSED | _ABSENT.get(name, set())
+    } == {}
+
+
+@pytest.mark.parametrize("user", _USERS)
+def test_a_system_that_permits_no_namespace_takes_no_other_layer_away(
+    attempts: dict[tuple[str, str], dict[str, Any]], user: str
+) -> None:
+    whole, without = (
+        {layer.split()[0] for layer in attempts[sandbox, user]["layers"]}
+        for sandbox in ("whole", "without namespaces")
+    )
+    assert whole - without <= {"process", "network", "thread"}
+    assert {"Landlock", "seccomp", "brokered"} <= without
 
 
 @pytest.mark.parametrize("user", _USERS)
