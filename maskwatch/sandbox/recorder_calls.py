@@ -36,7 +36,8 @@ FALLBACKS = ("openat2", "clone3")
 _NEW_NAMESPACES = 0x7E020000 | 0x80
 # Its parent's death, core dumps, its name, capabilities, filters, privileges, names of memory.
 _PR_ALLOWED = (1, 2, 3, 4, 15, 16, 21, 23, 38, 39, 0x53564D41)
-_IOCTL = (0x5401, 0x5402, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # of terminals, FIONREAD, FIONBIO...
+# Of terminals, FIONREAD, FIONBIO, FIOCLEX, the number and name of a network interface.
+_IOCTL = (0x5401, 0x5402, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x8910, 0x8933)
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _ROUTE = 0
 _STREAM, _DGRAM, _RAW, _SEQPACKET = 1, 2, 3, 5
