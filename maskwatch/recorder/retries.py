@@ -57,7 +57,7 @@ class Choice(Enum):
 
 @dataclass(slots=True)
 class _Failure:
-    """What is known of a delivery that failed."""
+    """What is known of a delivery that failed; `refused`: at least once."""
 
     timer: RetryTimer
     accepted_before: int
@@ -149,8 +149,10 @@ class Retries:
             failure = self._failures[key] = _Failure(timer, accepted_before)
         others_pass = failure.accepted_before != self.accepted_count
         failure.accepted_before = self.accepted_count
-        failure.refused = outcome.status is DeliveryStatus.REFUSED
-        failure.failures += not failure.refused
+        if outcome.status is DeliveryStatus.REFUSED:
+            failure.refused = True
+        else:
+            failure.failures += 1
         failure.last = now
         if not others_pass:
             return self._round_failed(key[0], choice, now)
@@ -161,7 +163,7 @@ class Retries:
         if failure.strikes == 1:
             failure.since = now
         lasting = self._policy.failing_for
-        if failure.refused and not outcome.correctable:
+        if outcome.status is DeliveryStatus.REFUSED and not outcome.correctable:
             lasting = self._policy.refused_for
         if failure.strikes >= self._policy.max_strikes and now - failure.since >= lasting:
             return None

@@ -300,16 +300,18 @@ def test_bad_alerts_at_the_head_hold_no_other_back(harness: DeliveryHarness) -> 
     assert accepted == set(range(25, 30))
 
 
+@pytest.mark.parametrize("last", [DeliveryStatus.REFUSED, DeliveryStatus.FAILED])
 def test_once_a_refused_alert_is_accepted_its_like_are_sent_immediately(
-    harness: DeliveryHarness,
+    harness: DeliveryHarness, last: DeliveryStatus
 ) -> None:
+    """Also if the broker was restarted to correct it, which the last attempts ended with."""
     harness.record(*(change(index) for index in range(6)))
-    for turn in range(15):
+    for turn in range(28):
         harness.record(change(100 + turn))
+        failure = DeliveryStatus.REFUSED if turn < 8 else last
         for delivery in list(harness.sink.out):
             harness.sink.end(
-                delivery,
-                DeliveryStatus.REFUSED if violation_index(delivery) < 6 else DeliveryStatus.ACCEPTED,
+                delivery, failure if violation_index(delivery) < 6 else DeliveryStatus.ACCEPTED
             )
         harness.wait(1)
     received: set[int] = set()
