@@ -205,8 +205,8 @@ def fill(data: Path, now: datetime) -> None:
     store.changes.record(
         [], [OccupancyMinute("door", "", minute, 1, 1, 1, 0, 0, 0, 1) for minute in counted]
     )
-    for first in range(0, MANY, 500):
-        indexes = range(first, min(MANY, first + 500))
+    for first in range(0, MANY, 200):
+        indexes = range(first, min(MANY, first + 200))
         store.changes.record([entry(change(i, started=long_ago, closed=True), JPEG) for i in indexes])
     store.close()
 

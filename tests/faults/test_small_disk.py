@@ -17,9 +17,12 @@ from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alert, alerts_of, incidents_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, SmallDiskDaemon, wait_started
 from tests.fakes.samples import JPEG, change
+from tests.fakes.thrifty_recorder import policy_environment
 from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
+
+RETAIN_SOON = policy_environment(retention_pause=0.5)
 
 PRESSURE = 64 * MIB
 """With less free space than this, the oldest pictures are removed."""
@@ -52,7 +55,9 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
         broker = stack.enter_context(Mosquitto(folder))
         listener = stack.enter_context(Listener(broker.port))
         more = f"mqtt: {{port: {broker.port}}}"
-        daemon = stack.enter_context(SmallDiskDaemon(folder, IDLE_CAMERA, more, megabytes=90))
+        daemon = stack.enter_context(
+            SmallDiskDaemon(folder, IDLE_CAMERA, more, RETAIN_SOON, megabytes=90)
+        )
         wait_started(daemon)
         yield Harness(daemon, listener)
         assert daemon.stop() == 0
@@ -105,7 +110,7 @@ def test_without_free_inodes_the_oldest_pictures_go_and_an_incident_says_so(tmp_
         listener = stack.enter_context(Listener(broker.port))
         more = f"mqtt: {{port: {broker.port}}}"
         daemon = stack.enter_context(
-            SmallDiskDaemon(tmp_path, IDLE_CAMERA, more, megabytes=300, inodes=14)
+            SmallDiskDaemon(tmp_path, IDLE_CAMERA, more, RETAIN_SOON, megabytes=300, inodes=14)
         )
         wait_started(daemon)
         with daemon.connect_worker("door") as worker:

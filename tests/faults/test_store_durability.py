@@ -75,7 +75,13 @@ POINTS = {
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param(point, marks=[pytest.mark.sweep] if number % 2 == 0 else [])
+        for number, point in enumerate(POINTS)
+    ],
+)
 def test_a_kill_inside_record_loses_nothing_and_doubles_nothing(tmp_path: Path, point: str) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         worker = recorder.worker()

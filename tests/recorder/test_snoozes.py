@@ -226,7 +226,7 @@ _Steps = st.lists(
 
 
 @pytest.mark.long
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(steps=_Steps)
 def test_a_consumer_gets_all_changes_of_a_violation_or_none(steps: _Steps) -> None:
     """And in the end, when no camera is snoozed, of every one that is open."""
