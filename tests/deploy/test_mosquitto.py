@@ -15,6 +15,7 @@ from tests.deploy.queries import DEPLOY
 from tests.fakes.mosquitto import Listener, Mosquitto, password_lines
 from tests.fakes.recorder_side import FakeRecorder
 from tests.fakes.samples import change
+from tests.fakes.waiting import wait_until
 
 PASSWORD = "throw-away"
 STATE = "maskwatch/gate/camera/door/state"
@@ -24,7 +25,7 @@ COMMAND = "maskwatch/gate/camera/door/command/disable"
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """Run Mosquitto with the shipped files; only paths and the port differ."""
-    (tmp_path / "acl").write_text((DEPLOY / "mosquitto/acl").read_text("utf-8"))
+    (tmp_path / "acl").write_text(_rights())
     password_lines(tmp_path, ("gate", "yard", "viewer", "operator", "homeassistant"), PASSWORD)
     shipped = (DEPLOY / "mosquitto/mosquitto.conf").read_text("utf-8")
     text = shipped.replace("/mosquitto/config", str(tmp_path)).replace("/mosquitto/data", str(tmp_path))
@@ -33,6 +34,10 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     ]
     with Mosquitto(tmp_path, lines) as broker:
         yield broker
+
+
+def _rights() -> str:
+    return (DEPLOY / "mosquitto/acl").read_text("utf-8")
 
 
 def listen(broker: Mosquitto, user: str) -> Listener:
@@ -94,3 +99,37 @@ def test_an_account_has_the_rights_it_needs_and_no_others(
     broker: Mosquitto, sender: str, receiver: str, topic: str, passes: bool
 ) -> None:
     assert is_delivered(broker, sender, receiver, topic) is passes
+
+
+def _sink(broker: Mosquitto, node: str) -> MqttSink:
+    mqtt = MqttConfig(port=broker.port, username=node, password=Secret(PASSWORD), home_assistant=True)
+    camera = CameraConfig(name="door", url=SecretUrl("rtsp://x/1"))
+    data = broker.directory / "data"
+    data.mkdir(exist_ok=True)
+    return MqttSink(Config(node=node, cameras=(camera,), mqtt=mqtt, data_dir=str(data)))
+
+
+def _retained(broker: Mosquitto) -> set[str]:
+    """Return the retained topics of the node `gate`."""
+    with listen(broker, "viewer") as viewer, listen(broker, "yard") as node:
+        node.publish("maskwatch/yard/end", b"end")
+        viewer.wait_for("maskwatch/yard/end", b"end")
+        return {each.topic for each in viewer.messages if each.topic.startswith("maskwatch/gate/")}
+
+
+def test_a_renamed_node_clears_its_old_topics_with_the_lines_for_it(broker: Mosquitto) -> None:
+    recorder = FakeRecorder()
+    old = _sink(broker, "gate")
+    recorder.start(old)
+    old.stop(5)
+    assert _retained(broker)
+    (broker.directory / "acl").write_text(
+        _rights()
+        .replace("#user NEW", "user yard")
+        .replace("#topic readwrite maskwatch/OLD/", "topic readwrite maskwatch/gate/")
+    )
+    broker.reload()
+    new = _sink(broker, "yard")
+    recorder.start(new)
+    wait_until(lambda: not _retained(broker), 30, "the topics of the old name are cleared")
+    new.stop(5)
