@@ -53,13 +53,14 @@ def serve(
     once: bool,
     faults: tuple[str, ...],
 ) -> None:
-    r"""Serve the H.264 or H.265 files CLIPS as live cameras, looped, over TCP and UDP.
+    r"""Serve the H.264, H.265 or MJPEG files CLIPS as live cameras, looped, over TCP and UDP.
 
     A camera is named after its file, or as in NAME=FILE. Lines on standard input change faults
     while clients are connected: `drop=0.05`, `hall:stall`, `hall:clear`. The faults are corrupt
     and drop (share of packets, 0 to 1), omit (share of whole pictures, with no gap in the numbers),
-    stall, silent, garbage, drip (bytes a second), status (401, 404, ...), close, no_video; `clear`
-    ends every fault.
+    stall, silent, garbage, drip (bytes a second), status (401, 404, ...), close, no_video,
+    join_anywhere (begin between key pictures), clock_rate (1 is right; 0 stands still); `clear` ends
+    every fault.
 
     \b
     Examples:

@@ -15,6 +15,7 @@ Image = npt.NDArray[np.uint8]
 
 _BITS = 10
 _BLOCK = 16
+_SQUARE = Fraction(1)
 _OPTIONS = {"preset": "ultrafast", "tune": "zerolatency", "bf": "0"}
 
 
@@ -51,10 +52,21 @@ def make_clip(  # noqa: PLR0913 - every one has a default, and each test names t
     seed: int = 0,
     black: bool = False,
     slices: int = 1,
+    aspect: Fraction = _SQUARE,
+    intra_refresh: bool = False,
 ) -> Path:
     """Write a clip of numbered pictures; the suffix of `path` chooses the container."""
     images = [picture(number, size, seed) // (12 if black else 1) for number in range(frames)]
-    return write_clip(path, images, codec=codec, rate=rate, gop=gop, slices=slices)
+    return write_clip(
+        path,
+        images,
+        codec=codec,
+        rate=rate,
+        gop=gop,
+        slices=slices,
+        aspect=aspect,
+        intra_refresh=intra_refresh,
+    )
 
 
 def write_clip(
@@ -65,21 +77,30 @@ def write_clip(
     rate: int = 25,
     gop: int = 25,
     slices: int = 1,
+    aspect: Fraction = _SQUARE,
+    intra_refresh: bool = False,
 ) -> Path:
-    """Write a clip of these pictures, uint8 BGR, all of one size, with a key frame every `gop`."""
+    """Write a clip of these pictures, uint8 BGR, all of one size.
+
+    With a key frame every `gop`, or a refresh by columns in as many. `aspect` is that of a pixel.
+    """
+    refresh = f"intra-refresh={int(intra_refresh)}"
     options = {**_OPTIONS, "g": str(gop), "keyint_min": str(gop), "sc_threshold": "0"}
     if codec == "h264":
-        options["x264-params"] = f"sliced-threads=0:slices={slices}"
+        options["x264-params"] = f"sliced-threads=0:slices={slices}:{refresh}"
     if codec == "hevc":
         options["x265-params"] = (
-            f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0:slices={slices}"
+            f"log-level=none:keyint={gop}:min-keyint={gop}:bframes=0:scenecut=0:slices={slices}:{refresh}"
         )
+    if codec == "mjpeg":
+        options = {"huffman": "default"}
     encoder = {"h264": "libx264", "hevc": "libx265"}.get(codec, codec)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(encoder, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        stream.codec_context.sample_aspect_ratio = aspect
         for number, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = number, Fraction(1, rate)

@@ -23,6 +23,7 @@ from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
 from maskwatch.files import ffmpeg_name
+from maskwatch.lab.rtsp.jpeg import JpegError, parse_jpeg
 
 CLOCK_RATE = 90_000
 """Ticks a second of every RTP video clock (RFC 6184, RFC 7798)."""
@@ -36,6 +37,7 @@ class Codec(enum.Enum):
 
     H264 = "H264"
     H265 = "H265"
+    JPEG = "JPEG"
 
     def nal_type(self, nal: bytes) -> int:
         """Return the type of a NAL unit, from its header."""
@@ -44,16 +46,26 @@ class Codec(enum.Enum):
     @property
     def parameter_set_types(self) -> tuple[int, ...]:
         """NAL types that a decoder requires, in sending order."""
-        return (7, 8) if self is Codec.H264 else (32, 33, 34)
+        return _PARAMETER_SETS[self]
 
     @property
     def to_annex_b(self) -> str:
         """FFmpeg's bitstream filter that replaces MP4's lengths with start codes."""
-        return "h264_mp4toannexb" if self is Codec.H264 else "hevc_mp4toannexb"
+        return _TO_ANNEX_B[self]
 
 
-_CODECS = {"h264": Codec.H264, "hevc": Codec.H265}
-_ENCODERS = {Codec.H264: "libx264", Codec.H265: "libx265"}
+_PARAMETER_SETS: dict[Codec, tuple[int, ...]] = {
+    Codec.H264: (7, 8),
+    Codec.H265: (32, 33, 34),
+    Codec.JPEG: (),
+}
+_TO_ANNEX_B = {
+    Codec.H264: "h264_mp4toannexb",
+    Codec.H265: "hevc_mp4toannexb",
+    Codec.JPEG: "null",
+}
+_CODECS = {"h264": Codec.H264, "hevc": Codec.H265, "mjpeg": Codec.JPEG}
+_ENCODERS = {Codec.H264: "libx264", Codec.H265: "libx265", Codec.JPEG: "mjpeg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +111,11 @@ class Clip:
         codec = _CODECS.get(stream.codec_context.name)
         if codec is None:
             found = stream.codec_context.name
-            raise SourceGarbageError(f"{name}: expected h264 or hevc, found {found}")
-        units = _units(_annex_b_packets(container, stream, codec))
+            raise SourceGarbageError(f"{name}: expected h264, hevc or mjpeg, found {found}")
+        units = _units(_annex_b_packets(container, stream, codec), codec)
         if not units:
             raise SourceGarbageError(f"{name}: no key frame, nothing to play")
+        _check_jpeg(codec, units[0], name)
         sets = _parameter_sets(codec, units, name)
         units = tuple(_self_contained(unit, codec, sets) for unit in units)
         size = stream.codec_context.width, stream.codec_context.height
@@ -127,10 +140,13 @@ class Clip:
         )
         return replace(self, units=units, length=round(self.length * factor))
 
+    def index_at(self, ticks: int) -> int:
+        """Return the index of the last frame that is due at or before `ticks`."""
+        return max(0, bisect_right(self.units, ticks, key=lambda unit: unit.decode) - 1)
+
     def key_before(self, ticks: int) -> int:
         """Return the index of the last key frame that is due at or before `ticks`."""
-        index = bisect_right(self.units, ticks, key=lambda unit: unit.decode) - 1
-        return self.keys[max(0, bisect_right(self.keys, index) - 1)]
+        return self.keys[max(0, bisect_right(self.keys, self.index_at(ticks)) - 1)]
 
 
 def split_nals(annex_b: bytes) -> tuple[bytes, ...]:
@@ -154,7 +170,7 @@ def _annex_b_packets(
                 yield filtered
 
 
-def _units(packets: Iterator[_Packet]) -> tuple[AccessUnit, ...]:
+def _units(packets: Iterator[_Packet], codec: Codec) -> tuple[AccessUnit, ...]:
     """Return access units whose times count from the first one's decoding time."""
     units: list[AccessUnit] = []
     first = 0
@@ -162,7 +178,7 @@ def _units(packets: Iterator[_Packet]) -> tuple[AccessUnit, ...]:
         decode = _ticks(packet, packet.dts)
         first = first if units else decode
         present = decode if packet.pts is None else _ticks(packet, packet.pts)
-        nals = split_nals(bytes(packet))
+        nals = (bytes(packet),) if codec is Codec.JPEG else split_nals(bytes(packet))
         units.append(AccessUnit(decode - first, present - first, nals, packet.is_keyframe))
     return tuple(units)
 
@@ -188,6 +204,15 @@ def _parameter_sets(codec: Codec, units: tuple[AccessUnit, ...], path: str) -> t
         if all(kind in found for kind in codec.parameter_set_types):
             return tuple(found[kind] for kind in codec.parameter_set_types)
     raise SourceGarbageError(f"{path}: no parameter sets, so that no decoder can play it")
+
+
+def _check_jpeg(codec: Codec, unit: AccessUnit, name: str) -> None:
+    """Raise SourceGarbageError for a picture of a form that RTP has none for."""
+    if codec is Codec.JPEG:
+        try:
+            parse_jpeg(unit.nals[0])
+        except JpegError as error:
+            raise SourceGarbageError(f"{name}: {error}") from None
 
 
 def _self_contained(unit: AccessUnit, codec: Codec, sets: tuple[bytes, ...]) -> AccessUnit:
@@ -220,6 +245,10 @@ def _still(frame: av.VideoFrame | None, path: str | Path, like: Clip) -> Clip:
         return Clip.read(container, str(path))
 
 
+def _pixels(like: Clip) -> str:
+    return "yuvj420p" if like.codec is Codec.JPEG else "yuv420p"
+
+
 def _encode(frame: av.VideoFrame, like: Clip) -> io.BytesIO:
     """Return a second of MP4: one key frame, then repetitions at the rate of `like`."""
     rate = Fraction(like.rate).limit_denominator(1001)
@@ -228,10 +257,12 @@ def _encode(frame: av.VideoFrame, like: Clip) -> io.BytesIO:
         options = {"preset": "ultrafast", "tune": "zerolatency", "g": "1000", "bf": "0"}
         if like.codec is Codec.H265:
             options |= {"x265-params": "log-level=none"}
+        if like.codec is Codec.JPEG:
+            options = {"huffman": "default"}
         stream = container.add_stream(_ENCODERS[like.codec], rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)  # both encoders make video
-        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
-        picture = frame.reformat(format="yuv420p")
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, _pixels(like)
+        picture = frame.reformat(format=_pixels(like))
         picture.pict_type = PictureType.NONE  # otherwise each repetition becomes a key frame
         for index in range(max(1, round(rate))):
             picture.pts, picture.time_base = index, 1 / rate

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, fields
 
 _DAMAGED_BYTES = 8
-_SWITCHES = ("stall", "silent", "garbage", "close", "no_video")
+_SWITCHES = ("stall", "silent", "garbage", "close", "no_video", "join_anywhere")
 # Type, minimum and maximum of each.
 _NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
     "corrupt": (float, 0, 1),
@@ -15,6 +15,7 @@ _NUMBERS: dict[str, tuple[type[float | int], float, float]] = {
     "drip": (float, 0.1, 1e6),
     "status": (int, 400, 599),
     "clock_offset": (float, -1e6, 1e6),
+    "clock_rate": (float, 0, 100),
 }
 
 
@@ -51,6 +52,10 @@ class Faults:
     """The address to which DESCRIBE is answered with 302; empty for none. Not for `apply`."""
     clock_offset: float = 0.0
     """Seconds added to the RTP time, as when a camera's clock is set."""
+    clock_rate: float = 1.0
+    """Seconds by which the RTP time advances in a second; 0: it stands still."""
+    join_anywhere: bool = False
+    """A new client's first picture is the current one, not the last key picture."""
 
     def clear(self) -> None:
         """Switch every fault off."""

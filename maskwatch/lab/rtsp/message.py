@@ -93,7 +93,7 @@ async def _line(reader: StreamReader, first: bytes = b"") -> str:
         line = first + await reader.readline()
     except ValueError as error:
         raise MessageError("a line without an end") from error
-    return line.decode("latin1").strip()
+    return line.decode("utf-8", "surrogateescape").strip()
 
 
 async def _skip_body(reader: StreamReader, length: str) -> None:
@@ -115,11 +115,11 @@ _HEAD = ("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0
 
 
 def describe(clip: Clip) -> str:
-    """Return the session description of a clip (formats of RFC 6184 and RFC 7798)."""
+    """Return the session description of a clip (formats of RFC 6184, RFC 7798 and RFC 2435)."""
     media = (
         f"m=video 0 RTP/AVP {PAYLOAD_TYPE}",
         f"a=rtpmap:{PAYLOAD_TYPE} {clip.codec.value}/{CLOCK_RATE}",
-        f"a=fmtp:{PAYLOAD_TYPE} {_format_parameters(clip)}",
+        *_format_parameters(clip),
         f"a=framerate:{clip.rate:.3f}",
         f"a=control:{TRACK}",
     )
@@ -131,14 +131,19 @@ def describe_without_video() -> str:
     return _lines(*_HEAD, "m=audio 0 RTP/AVP 0", "a=rtpmap:0 PCMU/8000", f"a=control:{TRACK}")
 
 
-def _format_parameters(clip: Clip) -> str:
+def _format_parameters(clip: Clip) -> list[str]:
+    """Return the line of SDP with the parameter sets; JPEG has none."""
     sets = [b64encode(nal).decode() for nal in clip.parameter_sets]
-    if clip.codec is Codec.H264:
-        profile = clip.parameter_sets[0][1:4].hex()
-        joined = ",".join(sets)
-        return f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={joined}"
-    names = ("sprop-vps", "sprop-sps", "sprop-pps")
-    return ";".join(f"{name}={value}" for name, value in zip(names, sets, strict=True))
+    match clip.codec:
+        case Codec.H264:
+            profile, joined = clip.parameter_sets[0][1:4].hex(), ",".join(sets)
+            text = f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={joined}"
+        case Codec.H265:
+            names = ("sprop-vps", "sprop-sps", "sprop-pps")
+            text = ";".join(f"{name}={value}" for name, value in zip(names, sets, strict=True))
+        case Codec.JPEG:
+            return []
+    return [f"a=fmtp:{PAYLOAD_TYPE} {text}"]
 
 
 def _lines(*lines: str) -> str:

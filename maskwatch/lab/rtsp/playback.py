@@ -45,9 +45,18 @@ class Segment:
 
     def key_before(self, now: float) -> int:
         """Return the number of the last key frame due at or before `now`: where a client joins."""
-        ticks = max(0, round((now - self.start) * CLOCK_RATE))
-        passes, within = divmod(ticks, self.clip.length) if self.loops else (0, ticks)
+        passes, within = self._position(now)
         return passes * len(self.clip.units) + self.clip.key_before(within)
+
+    def number_at(self, now: float) -> int:
+        """Return the number of the last frame due at or before `now`."""
+        passes, within = self._position(now)
+        return passes * len(self.clip.units) + self.clip.index_at(within)
+
+    def _position(self, now: float) -> tuple[int, int]:
+        """Return the pass that is shown at `now`, and the ticks since its beginning."""
+        ticks = max(0, round((now - self.start) * CLOCK_RATE))
+        return divmod(ticks, self.clip.length) if self.loops else (0, ticks)
 
     def _pass_ticks(self, number: int) -> int:
         return number // len(self.clip.units) * self.clip.length

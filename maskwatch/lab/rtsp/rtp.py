@@ -1,4 +1,4 @@
-"""RTP packets of H.264 (RFC 6184) and H.265 (RFC 7798), and RTCP's BYE."""
+"""RTP packets of H.264 (RFC 6184), H.265 (RFC 7798) and JPEG, and RTCP's BYE."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 
 from maskwatch.lab.rtsp.clip import Codec
+from maskwatch.lab.rtsp.jpeg import jpeg_payloads
 
 PAYLOAD_TYPE = 96
 _MTU = 1400
@@ -25,6 +26,9 @@ def payloads(codec: Codec, nals: tuple[bytes, ...]) -> Iterator[tuple[bytes, boo
 
 def _pieces(codec: Codec, nal: bytes) -> Iterator[bytes]:
     """Yield the NAL unit whole if it fits a packet, otherwise as fragmentation units."""
+    if codec is Codec.JPEG:
+        yield from jpeg_payloads(nal, _MTU)
+        return
     if len(nal) <= _MTU:
         yield nal
         return

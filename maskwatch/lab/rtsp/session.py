@@ -223,7 +223,8 @@ async def _play_mount(mount: Mount, sender: RtpSender, rtp: RtpStream, rng: rand
             await asyncio.sleep(_IDLE_S)
             continue
         if current is not segment or _is_late(current, number, now):
-            segment, number = current, current.key_before(now)
+            first = current.number_at if mount.faults.join_anywhere else current.key_before
+            segment, number = current, first(now)
         wait = segment.due(number) - now if segment.has(number) else _IDLE_S
         if wait > 0:
             await asyncio.sleep(min(wait, _MAX_LAG_S))
@@ -254,7 +255,7 @@ async def _send_unit(
     if faults.omit and rng.random() < faults.omit:
         counts.omitted += 1
         return
-    ticks = segment.present_ticks(number, epoch)
+    ticks = round(segment.present_ticks(number, epoch) * faults.clock_rate)
     for payload, last in payloads(segment.clip.codec, segment.unit(number).nals):
         damaged = faults.damage(payload, rng)
         if damaged is None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,7 @@ from maskwatch.lab.rtsp.clip import (
     split_nals,
 )
 from maskwatch.lab.rtsp.faults import Faults
+from maskwatch.lab.rtsp.jpeg import JpegError, parse_jpeg
 from maskwatch.lab.rtsp.message import (
     MessageError,
     Request,
@@ -285,6 +288,14 @@ def test_a_client_joins_at_the_last_key_frame_that_is_due(now: float, frames: in
     assert segment.due(following[0]) > now - 1 / CLOCK_RATE
 
 
+@given(st.floats(0, 100), st.integers(2, 40), st.integers(1, 10))
+def test_a_client_may_join_at_the_last_frame_that_is_due(now: float, frames: int, gop: int) -> None:
+    segment = Segment(_clip(frames, gop), 0.0, loops=True)
+    number = segment.number_at(now)
+    assert segment.due(number) <= now + 1 / CLOCK_RATE
+    assert segment.due(number + 1) > now - 1 / CLOCK_RATE
+
+
 @given(st.integers(2, 40), st.floats(0, 1000))
 def test_times_continue_evenly_from_one_pass_of_a_loop_to_the_next(frames: int, start: float) -> None:
     segment = Segment(_clip(frames), start, loops=True)
@@ -368,3 +379,18 @@ def test_damage_keeps_length_and_header(payload: bytes, seed: int) -> None:
 def test_the_share_of_dropped_packets_is_the_one_that_was_set(drop: float, kept: int) -> None:
     faults, rng = Faults(drop=drop), random.Random(0)
     assert sum(faults.damage(b"data", rng) is not None for _ in range(1000)) == kept
+
+
+@pytest.mark.parametrize(
+    "picture", [b"", b"\xff\xd8", b"\xff\xd8\xff\xda\0\2", b"\xff\xd8\xff\xc0\0\3x"]
+)
+def test_what_is_no_baseline_jpeg_is_refused(picture: bytes) -> None:
+    with pytest.raises(JpegError, match=r"truncated|expected baseline"):
+        parse_jpeg(picture)
+
+
+def test_jpeg_with_other_huffman_tables_is_refused() -> None:
+    """RTP does not carry the tables; each side takes the standard ones."""
+    _, coded = cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8), [cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+    with pytest.raises(JpegError, match="standard Huffman tables"):
+        parse_jpeg(coded.tobytes())

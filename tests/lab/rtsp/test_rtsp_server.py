@@ -82,7 +82,7 @@ _FFMPEG_LOGINS = [AuthScheme.BASIC, AuthScheme.DIGEST]  # it knows no SHA-256
 
 @pytest.mark.parametrize("auth", _FFMPEG_LOGINS)
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize("codec", ["h264", "hevc"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "mjpeg"])
 def test_ffmpeg_plays_every_codec_over_every_transport_after_every_login(
     clip_of: ClipOf, codec: str, transport: str, auth: AuthScheme
 ) -> None:
@@ -315,6 +315,12 @@ def test_a_camera_whose_clock_is_set_jumps_in_time_only(
     assert received.numbers == list(range(30))
     jumps = [b - a for a, b in pairwise(received.stamps) if b - a != _FRAME]
     assert jumps == [100 * 90_000 + _FRAME]
+
+
+def test_a_camera_s_clock_may_run_at_another_rate(server: RtspServer, clip_of: ClipOf) -> None:
+    server.add("hall", clip_of()).clock_rate = 0.5
+    received = watch(server.url("hall"), 20)
+    assert {b - a for a, b in pairwise(received.stamps)} == {_FRAME / 2}
 
 
 def test_another_size_mid_stream_reaches_the_decoder(
