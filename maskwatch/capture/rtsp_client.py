@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from maskwatch.capture.rtsp_auth import Challenge, Credentials, Login, challenges, choose
 from maskwatch.capture.rtsp_message import Message, MessageError, MessageReader
@@ -73,6 +73,7 @@ class CameraSession:
         self._deadline = deadline
         self._sequence = 0
         self._login: Login | None = None
+        self._proven = False  # whether a request with this login was accepted
         self._credentials = Credentials.of(access.url)
         self.address = address
         self.tls = address.lower().startswith("rtsps://")
@@ -102,23 +103,35 @@ class CameraSession:
             request.set("Authorization", self._login.header(request.method, request.uri))
         return request.encode()
 
-    def accept_challenge(self, reply: Message) -> bool:
-        """Take what a 401 demands; return whether to send the request again.
+    def accept_challenge(self, reply: Message) -> None:
+        """Take what a 401 demands, so that the request can be sent again.
 
         Raises:
             SourceUnauthorizedError: there are no credentials, or they are wrong.
             SourceLoginMethodError: the camera offers no method that may be used.
         """
         offered = challenges(reply.all("WWW-Authenticate"))
-        stale = any(each.fields.get("stale", "").lower() == "true" for each in offered)
+        stale = self._is_stale(offered)
         if self._credentials is None or (self._login is not None and not stale) or not offered:
             raise SourceUnauthorizedError(f"{self._where}: user name or password is wrong or missing")
         allowed = self.tls or self._access.auth is CameraAuth.ANY
         chosen = choose(offered, basic=allowed)
         if chosen is None:
             raise SourceLoginMethodError(f"{self._where}: {_no_method(offered)}")
-        self._login = Login(chosen, self._credentials)
-        return True
+        self._login, self._proven = Login(chosen, self._credentials), False
+
+    def note_accepted(self) -> None:
+        """Note that the camera accepted a request; it may still change its nonce."""
+        self._proven = self._login is not None
+
+    def _is_stale(self, offered: list[Challenge]) -> bool:
+        """Return whether the nonce has expired. Some cameras change it without the word for that."""
+        if any(each.fields.get("stale", "").lower() == "true" for each in offered):
+            return True
+        changed = self._login is not None and any(
+            each.fields.get("nonce", "") != self._login.nonce for each in offered
+        )
+        return self._proven and changed
 
     def close(self) -> None:
         self.socket.close()
@@ -127,8 +140,10 @@ class CameraSession:
         for _ in range(3):  # without a login, with one, with a newer nonce
             self._send(self.encode(request))
             reply = self._receive()
-            if reply.status != 401 or not self.accept_challenge(reply):
+            if reply.status != 401:
+                self.note_accepted()
                 return reply
+            self.accept_challenge(reply)
         raise SourceUnauthorizedError(f"{self._where}: user name or password is wrong or missing")
 
     def _check(self, reply: Message) -> None:
@@ -181,7 +196,7 @@ class CameraSession:
 
     def _connect(self) -> socket.socket:
         parts = urlsplit(self.address)
-        host = parts.hostname or ""
+        host = unquote(parts.hostname or "")
         port = parts.port or RTSP_PORTS[parts.scheme.lower()]
         connected = None
         try:
@@ -307,7 +322,9 @@ def _no_method(offered: list[Challenge]) -> str:
             f"the camera offers only {names} without TLS, which shows the password to the network; "
             "enable Digest or rtsps in the camera, or set `auth: any` for it (probe: --allow-basic)"
         )
-    return f"the camera requires {names}; supported are Digest with MD5 or SHA-256, and Basic"
+    return (
+        f"the camera requires {names}; supported are Digest with MD5, SHA-256 or SHA-512-256, and Basic"
+    )
 
 
 def _connect_error(error: Exception, where: str) -> SourceError:

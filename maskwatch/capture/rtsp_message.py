@@ -13,6 +13,7 @@ MAX_BODY = 65_536
 _FRAME_HEAD = 4
 _END = re.compile(rb"\r?\n\r?\n")
 _NEXT = re.compile(rb"\$[\x00-\x07]|RTSP/1")
+_FOLD = re.compile(r"\n[ \t]+")  # a header that goes on in the next line
 _STATUS = re.compile(r"RTSP/\d+\.\d+ +(\d{3})\b")
 
 
@@ -113,7 +114,7 @@ class MessageReader:
         if end < 0:
             return None
         text = bytes(self._buffer[:end]).decode("utf-8", "surrogateescape")
-        start, *lines = text.replace("\r\n", "\n").split("\n")
+        start, *lines = _FOLD.sub(" ", text.replace("\r\n", "\n")).split("\n")
         if "RTSP/" not in start:
             raise MessageError("the peer does not speak RTSP")
         message = Message(start, [_header(line) for line in lines])

@@ -160,9 +160,11 @@ class RtspRelay:
         request, sequence = self._pending.pop(found.get("CSeq"), (None, ""))
         if request is None:
             return  # an answer to no request, or a request of the camera: FFmpeg serves none
-        if found.status == 401 and self._session.accept_challenge(found):
+        if found.status == 401:
+            self._session.accept_challenge(found)
             self._request(request, sequence)
             return
+        self._session.note_accepted()
         found.set("CSeq", sequence)
         if request.method == "SETUP" and "UDP" not in found.get("Transport")[:11]:
             self._name_source(found)

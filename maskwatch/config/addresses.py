@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from maskwatch.config.diagnostics import suggestion
 from maskwatch.config.schema import CameraConfig
@@ -46,11 +46,14 @@ def is_ip_address(host: str) -> bool:
 
 
 def host_and_port(url: SecretUrl) -> tuple[str, int] | None:
-    """Return host and TCP port of a camera's address; None for a file's path."""
+    """Return host and TCP port of a camera's address; None for a file's path.
+
+    The interface of a link-local host, written %25eth0 in an address, is %eth0 in the host.
+    """
     parts = urlsplit(url.reveal())
     if parts.scheme not in RTSP_PORTS or not parts.hostname:
         return None
-    return parts.hostname, parts.port or RTSP_PORTS[parts.scheme]
+    return unquote(parts.hostname), parts.port or RTSP_PORTS[parts.scheme]
 
 
 def redirect_host(text: str) -> tuple[str, int | None]:

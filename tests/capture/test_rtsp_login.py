@@ -28,6 +28,7 @@ from maskwatch.errors import (
     SourceLoginMethodError,
     SourceNoVideoError,
     SourceSilentError,
+    SourceUnauthorizedError,
     SourceUnreachableError,
 )
 from maskwatch.lab.rtsp import AuthScheme, RtspServer
@@ -113,11 +114,40 @@ def test_a_camera_that_changes_from_digest_to_basic_gets_no_password(clip_of: Cl
         assert not [text for text in server.authenticator.received if text.startswith("Basic")]
 
 
-def test_long_credentials_are_not_cut(clip_of: ClipOf) -> None:
-    users = {"u" * 200: "CANARY" * 100}
-    with RtspServer(users=users) as server:
-        server.add("hall", clip_of())
+@pytest.mark.parametrize("realm", ['the "front" camera', "Eingang, Digest a=b", "Küche"])
+def test_a_realm_may_hold_quotes_commas_and_any_letter(clip_of: ClipOf, realm: str) -> None:
+    with serve(AuthScheme.DIGEST_OR_BASIC, clip_of()) as server:
+        server.authenticator.realm = realm
         assert plays(options(server.url("hall")))
+
+
+@pytest.mark.parametrize("auth", _DIGESTS)
+def test_a_nonce_may_change_with_every_request(clip_of: ClipOf, auth: AuthScheme) -> None:
+    with serve(auth, clip_of()) as server:
+        server.authenticator.changes_nonce = True
+        assert plays(options(server.url("hall")))
+        wrong = options(server.url("hall", user=USER, password="wrong"))
+        refused = server.counts("hall").refused
+        assert type(failure(wrong)) is SourceUnauthorizedError
+        assert server.counts("hall").refused - refused == 2, "one attempt with the password"
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [
+        ("u" * 512, "CANARY" * 100),
+        ('a"b\\c', 'CANARY"\\,= '),
+        ("ann", "CANARY%25:/?#[]@%zz"),
+        ("Zoë", "CANARY-пароль"),
+    ],
+)
+@pytest.mark.parametrize("auth", [AuthScheme.DIGEST, AuthScheme.DIGEST_SHA256, AuthScheme.BASIC])
+def test_credentials_of_any_length_and_characters_work(
+    clip_of: ClipOf, auth: AuthScheme, user: str, password: str
+) -> None:
+    with RtspServer(users={user: password}, auth=auth) as server:
+        server.add("hall", clip_of())
+        assert plays(options(server.url("hall"), auth=CameraAuth.ANY))
 
 
 @pytest.mark.parametrize(
@@ -143,8 +173,8 @@ def test_digest_computes_the_example_of_rfc_7616(
 
 
 def test_an_unknown_algorithm_is_named() -> None:
-    assert not Challenge("digest", {"algorithm": "SHA-512-256"}).is_supported
-    assert choose(challenges(['Digest realm="x", algorithm=SHA-512-256']), basic=True) is None
+    assert not Challenge("digest", {"algorithm": "SHA3-256"}).is_supported
+    assert choose(challenges(['Digest realm="x", algorithm=SHA3-256']), basic=True) is None
     both = challenges(['Basic realm="a, digest b", Digest realm="x", nonce="y"'])
     assert [each.name for each in both][-1] == "Digest MD5"
 
@@ -161,11 +191,24 @@ def test_a_redirect_to_another_port_of_the_host_is_followed(
         assert plays(options(door.url("hall"), transport=transport))
 
 
+@pytest.mark.parametrize("location", ["/hall", "hall", "//127.0.0.1:PORT/hall", "?x=1"])
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps"])
+def test_a_relative_redirect_is_followed(
+    clip_of: ClipOf, tls: ssl.SSLContext, scheme: str, location: str
+) -> None:
+    with serve(AuthScheme.DIGEST, clip_of(), tls=tls if scheme == "rtsps" else None) as server:
+        server.add("door/old", clip_of()).redirect = location.replace("PORT", str(server.port))
+        server.add("door/hall", clip_of())
+        server.add("door/old?x=1", clip_of())
+        assert plays(options(server.url("door/old"), tls_verify=False))
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
         ("rtsp://192.0.2.7:8554/hall", "another host, 192.0.2.7:8554; if that is right"),
         ("http://127.0.0.1/hall", "invalid address"),
+        ("rtsp://[::1/hall", "invalid address"),
         ("rtsp://127.0.0.1:99999/", "invalid address"),
         ("", "redirects without end|invalid address|end"),
     ],

@@ -1,4 +1,4 @@
-"""Check a client's credentials: Basic (RFC 7617), Digest with MD5 (RFC 2617) and SHA-256 (RFC 7616)."""
+"""Check a client's credentials: Basic (RFC 7617), Digest with MD5 (RFC 2617) and others (RFC 7616)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import secrets
 from base64 import b64encode
 from collections.abc import Mapping
 
-_FIELD = re.compile(r'(\w+)=(?:"([^"]*)"|([^",\s]+))')
-_REALM = "camera"
+_FIELD = re.compile(r'(\w+)=(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))')
+_ESCAPE = re.compile(r"\\(.)")
 
 
 class AuthScheme(enum.Enum):
@@ -20,6 +20,8 @@ class AuthScheme(enum.Enum):
     BASIC = "basic"
     DIGEST = "digest"
     DIGEST_SHA256 = "digest-sha256"
+    DIGEST_SHA512 = "digest-sha512-256"
+    DIGEST_SESSION = "digest-session"  # MD5-sess, with the quality `auth-int` only
     DIGEST_BOTH = "digest-both"  # MD5 and SHA-256 are offered, in this order
     DIGEST_OR_BASIC = "digest-or-basic"
 
@@ -27,9 +29,12 @@ class AuthScheme(enum.Enum):
 _ALGORITHMS = {
     AuthScheme.DIGEST: ("MD5",),
     AuthScheme.DIGEST_SHA256: ("SHA-256",),
+    AuthScheme.DIGEST_SHA512: ("SHA-512-256",),
+    AuthScheme.DIGEST_SESSION: ("MD5-sess",),
     AuthScheme.DIGEST_BOTH: ("MD5", "SHA-256"),
     AuthScheme.DIGEST_OR_BASIC: ("MD5",),
 }
+_HASHES = {"MD5": "md5", "MD5-sess": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 _WITH_BASIC = (AuthScheme.BASIC, AuthScheme.DIGEST_OR_BASIC)
 
 
@@ -39,19 +44,27 @@ class Authenticator:
     def __init__(self, users: Mapping[str, str], scheme: AuthScheme) -> None:
         self.users = dict(users)
         self.scheme = scheme
+        self.realm = "camera"
         self.received: list[str] = []
         """Every Authorization header that clients have sent."""
+        self.changes_nonce = False
+        """Whether a nonce is refused after its first use, without the word `stale`."""
         self._nonce = secrets.token_hex(16)
 
     def challenges(self) -> list[str]:
         """Return the values of WWW-Authenticate for a reply of 401."""
-        basic = f'Basic realm="{_REALM}"'
+        basic = f'Basic realm="{self._quoted_realm}"'
         digests = [self._digest_challenge(name) for name in _ALGORITHMS.get(self.scheme, ())]
         return [*digests, basic] if self.scheme in _WITH_BASIC else digests
 
     def _digest_challenge(self, algorithm: str) -> str:
-        qop = ', qop="auth"' if algorithm != "MD5" else ""
-        return f'Digest realm="{_REALM}", nonce="{self._nonce}", algorithm={algorithm}{qop}'
+        qop = {"MD5": "", "MD5-sess": ', qop="auth-int"'}.get(algorithm, ', qop="auth"')
+        named = f'realm="{self._quoted_realm}", nonce="{self._nonce}"'
+        return f"Digest {named}, algorithm={algorithm}{qop}"
+
+    @property
+    def _quoted_realm(self) -> str:
+        return self.realm.replace('"', '\\"')
 
     def allows(self, method: str, authorization: str) -> bool:
         """Return whether the Authorization header is right for a user and this method."""
@@ -66,17 +79,25 @@ class Authenticator:
 
     def _allows_digest(self, method: str, authorization: str) -> bool:
         scheme, _, rest = authorization.partition(" ")
-        fields = {name: quoted or plain for name, quoted, plain in _FIELD.findall(rest)}
+        fields = {
+            name: _ESCAPE.sub(r"\1", quoted) or plain for name, quoted, plain in _FIELD.findall(rest)
+        }
         password = self.users.get(fields.get("username", ""))
         algorithm = fields.get("algorithm", "MD5")
         allowed = algorithm in _ALGORITHMS.get(self.scheme, ())
         if scheme.lower() != "digest" or password is None or not allowed:
             return False
-        secret = _hash(algorithm, fields["username"], _REALM, password)
-        action = _hash(algorithm, method, fields.get("uri", ""))
+        secret = _hash(algorithm, fields["username"], self.realm, password)
+        if algorithm.endswith("-sess"):
+            secret = _hash(algorithm, secret, self._nonce, fields.get("cnonce", ""))
+        body = (_hash(algorithm, ""),) if fields.get("qop") == "auth-int" else ()
+        action = _hash(algorithm, method, fields.get("uri", ""), *body)
         middle = [fields.get(name, "") for name in ("nc", "cnonce", "qop") if "qop" in fields]
         expected = _hash(algorithm, secret, self._nonce, *middle, action)
-        return _same(fields.get("response", ""), expected)
+        is_right = _same(fields.get("response", ""), expected)
+        if is_right and self.changes_nonce:
+            self._nonce = secrets.token_hex(16)
+        return is_right
 
 
 def _basic(user: str, password: str) -> str:
@@ -88,5 +109,5 @@ def _same(actual: str, expected: str) -> bool:
 
 
 def _hash(algorithm: str, *parts: str) -> str:
-    name = algorithm.replace("-", "").lower()
+    name = _HASHES[algorithm]
     return hashlib.new(name, ":".join(parts).encode(), usedforsecurity=False).hexdigest()
