@@ -17,7 +17,7 @@ from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.rtsp_client import Access, open_session
 from maskwatch.capture.rtsp_relay import RtspRelay
 from maskwatch.capture.source import Size, StreamInfo
-from maskwatch.capture.tracks import Track, choose_track, moving_tracks, pixel_aspect
+from maskwatch.capture.tracks import PixelShape, Track, choose_track, moving_tracks
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.schema import CameraAuth, Transport
 from maskwatch.errors import SourceError, SourceGarbageError, SourceTooLargeError
@@ -199,7 +199,8 @@ def _with_video(
 def stream_info(video: OpenVideo, transport: str) -> StreamInfo:
     """Return the properties of the stream; the size as stored, not rotated."""
     track, context = video.track, video.track.codec_context
-    rate = track.average_rate or track.guessed_rate or 0
+    # Of a stream without stamps only the guess considers what the encoder declares.
+    rate = track.guessed_rate or track.average_rate or 0
     tracks = video.container.streams.video
     return StreamInfo(
         context.name,
@@ -208,5 +209,5 @@ def stream_info(video: OpenVideo, transport: str) -> StreamInfo:
         transport,
         tracks.index(track),
         len(tracks),
-        pixel_aspect(track),
+        PixelShape(track).aspect,
     )

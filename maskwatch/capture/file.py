@@ -10,10 +10,10 @@ from typing import Any, Self, TypeAlias
 import av
 
 from maskwatch.capture.container import MAX_PIXELS, open_file, stream_info
-from maskwatch.capture.damage import DamageFilter, LogWatch
+from maskwatch.capture.damage import Damage, DamageFilter, LogWatch
 from maskwatch.capture.picture import FrameMaker
 from maskwatch.capture.source import Fit, RateSampler, SourceCounts, native_size
-from maskwatch.capture.tracks import pixel_aspect
+from maskwatch.capture.tracks import PixelShape
 from maskwatch.domain.frame import Frame
 from maskwatch.errors import SourceEndedError, SourceGarbageError
 
@@ -22,6 +22,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 # Recorders without a clock write 1904 or 1970.
 _NEVER_SET_BEFORE = 1990
+_RATE = 25.0  # pictures a second where a file declares none
 _ROUNDING_S = 0.001  # Matroska rounds times to milliseconds
 _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
@@ -61,6 +62,7 @@ class FileSource:
         self._maker = FrameMaker(fit, rotation)
         opened = open_file(self._path, max_pixels, video_track)
         self._container, self._track = opened
+        self._shape = PixelShape(self._track)
         self.info = stream_info(opened, "file")
         known = start or _creation_time(self._container.metadata)
         self.start_is_known = known is not None
@@ -87,14 +89,13 @@ class FileSource:
         stream = self._track
         log, damage = LogWatch(), DamageFilter()
         damage.start()
-        first: float | None = None
+        times = PictureTimes(1 / (self.info.rate or _RATE))
         for packet in self._container.demux(stream):
             for video in self._pictures(packet, log, damage):
-                moment = self._moment(video)
-                first = moment if first is None else first
-                if self._sampler.is_due(moment - first):
-                    yield self._frame(video, moment - first)
-        if first is None:
+                moment = times.next(video)
+                if self._sampler.is_due(moment):
+                    yield self._frame(video, moment)
+        if not times.begun:
             raise SourceGarbageError(f"{self._path}: no picture of it can be decoded")
 
     def _pictures(self, packet: _Packet, log: LogWatch, damage: DamageFilter) -> Iterator[av.VideoFrame]:
@@ -103,11 +104,10 @@ class FileSource:
             videos = packet.decode()
         except (av.FFmpegError, ValueError):
             self.counts.damaged += 1
-            videos = []
-            sound = False
-        else:
-            sound = True
-        damage.packet(sound=not log.damage_seen() and sound)
+            log.damage()
+            damage.packet(Damage.LOSS)
+            return
+        damage.packet(log.damage())
         for video in videos:
             self.counts.decoded += 1
             if damage.passes(video):
@@ -115,17 +115,11 @@ class FileSource:
             else:
                 self.counts.damaged += 1
 
-    def _moment(self, video: av.VideoFrame) -> float:
-        """Return the time on the file's clock in seconds; by count where the file has no times."""
-        if video.pts is not None and video.time_base is not None:
-            return float(video.pts * video.time_base)
-        return self.counts.decoded / (self.info.rate or 25.0)
-
     def _frame(self, video: av.VideoFrame, moment: float) -> Frame:
         sequence = self.counts.sampled
         self.counts.sampled += 1
         at = self.start + timedelta(seconds=moment)
-        return self._maker.make(video, sequence, at, moment, pixel_aspect(self._track))
+        return self._maker.make(video, sequence, at, moment, self._shape.aspect)
 
     def close(self) -> None:
         self._frames = iter(())
@@ -136,6 +130,33 @@ class FileSource:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class PictureTimes:
+    """The times of a file's pictures in seconds since the first one; they never stand or go back.
+
+    Recordings that were joined begin again at 0, and some writers leave stamps out or write all alike.
+    `interval`: seconds from a picture to the next whose stamp does not tell.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._origin = self._last = 0.0
+        self._stamp: float | None = None
+        self.begun = False
+
+    def next(self, video: av.VideoFrame) -> float:
+        """Return the time of the next picture."""
+        stamp = None
+        if video.pts is not None and video.time_base is not None:
+            stamp = float(video.pts * video.time_base)
+        before, self._stamp = self._stamp, stamp
+        due = self._last + self._interval if self.begun else 0.0
+        if stamp is not None and (before is None or stamp <= before):
+            self._origin = stamp - due
+        self._last = due if stamp is None else stamp - self._origin
+        self.begun = True
+        return self._last
 
 
 def _creation_time(metadata: Mapping[str, str]) -> datetime | None:

@@ -69,14 +69,15 @@ def refresh_length(codec: str, packet: bytes) -> int | None:
         if codec == "hevc" and kind == _CRA:
             return 0
         if kind == _SEI.get(codec):
-            length = _recovery_length(nal[1:] if codec == "h264" else nal[2:])
-            if length is not None:
-                return length
+            count = _recovery_count(nal[1:] if codec == "h264" else nal[2:])
+            if count is not None:
+                # H.265 counts with a sign (ISO/IEC 23008-2, D.2.8): 1, -1, 2 ... are coded 1, 2, 3 ...
+                return count if codec == "h264" else (count + 1) // 2 * (count % 2)
     return None
 
 
-def _recovery_length(sei: bytes) -> int | None:
-    """Return the count of a recovery point in SEI messages (7.3.2.3), None without one."""
+def _recovery_count(sei: bytes) -> int | None:
+    """Return the coded count of a recovery point in SEI messages (7.3.2.3), None without one."""
     data, at = sei.replace(b"\x00\x00\x03", b"\x00\x00"), 0
     while at + 2 < len(data):
         fields = []

@@ -12,14 +12,14 @@ from typing import Any, TypeAlias
 import av
 
 from maskwatch.capture.container import OpenVideo, StreamOptions, check_size, open_stream, stream_info
-from maskwatch.capture.damage import DamageFilter, LogWatch
+from maskwatch.capture.damage import Damage, DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose
 from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler, refresh_length
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.processor_share import ProcessorShare
 from maskwatch.capture.source import AdjustableSampler, Size, SourceCounts, StreamInfo
 from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, StreamClock
-from maskwatch.capture.tracks import Track, pixel_aspect
+from maskwatch.capture.tracks import PixelShape
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
 from maskwatch.errors import SourceEndedError, SourceError
@@ -28,6 +28,7 @@ _Packet: TypeAlias = "av.Packet[Any]"  # generic in the stubs only
 
 _log = logging.getLogger(__name__)
 _FILE_JUMP_S = 5.0
+_FILE_RATE = 25.0  # pictures a second where a file declares none
 _SAMPLING_JITTER = 0.25
 
 
@@ -75,7 +76,7 @@ class StreamReader:
         self._codec = ""
         self._last_moment = -math.inf
         self._share = ProcessorShare(options.processor_share)
-        self._track: Track | None = None
+        self._shape: PixelShape | None = None
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -108,21 +109,25 @@ class StreamReader:
             self._demux(opened, log, live=live)
 
     def _demux(self, opened: OpenVideo, log: LogWatch, *, live: bool) -> None:
-        stream = self._track = opened.track
+        stream = opened.track
+        self._shape = PixelShape(stream)
         self._codec = stream.codec_context.name
         reassembler = SliceReassembler(self._codec)
         numbered = live and self._codec == "h264"
         if numbered:
             self._gaps.missed(stream.codec_context.extradata or b"")
         asked = last = self._clock.monotonic()
-        pacer = None if live else FilePacer(asked)
+        rate = self.info.rate if self.info else 0.0
+        pacer = None if live else FilePacer(asked, 1 / (rate or _FILE_RATE))
         for packet in opened.container.demux(stream):
             if self._stopping.is_set():
                 return
             if packet.dts is None and not packet.size:
                 continue  # the flush at the end, whose pictures are long out of date
             if pacer is not None:
-                self._stopping.wait(max(0.0, pacer.due(_stamp(packet)) - self._clock.monotonic()))
+                self._stopping.wait(
+                    max(0.0, pacer.due(_decoding_stamp(packet)) - self._clock.monotonic())
+                )
             now = self._clock.monotonic()
             self._meter.add(now - asked, now - last)
             last = now
@@ -132,7 +137,7 @@ class StreamReader:
                 self.last_packet = now
             for whole in reassembler.add(packet) if live else [packet]:
                 if numbered and self._gaps.missed(bytes(whole)):
-                    self._damage.packet(sound=False)
+                    self._damage.packet(Damage.LOSS)
                 self._process(whole, log, now, stale=stale)
             asked = self._clock.monotonic()
 
@@ -166,7 +171,7 @@ class StreamReader:
         """Return how many pictures after this packet's all are refreshed; None: it begins no refresh."""
         refresh = refresh_length(self._codec, bytes(packet))
         if self._skipped and packet.is_keyframe and refresh is not None:
-            self._damage.packet(sound=False)  # pictures that the refresh builds on were skipped
+            self._damage.packet(Damage.LOSS)  # pictures that the refresh builds on were skipped
         self._skipped = False
         return refresh
 
@@ -198,13 +203,13 @@ class StreamReader:
             if isinstance(error, MemoryError) or log.out_of_memory():
                 raise MemoryError from None
             self._counts.damaged += 1
-            log.damage_seen()
-            self._damage.packet(sound=False)
+            log.damage()
+            self._damage.packet(Damage.LOSS)
             return []
         for size in [log.refused_size(), *((video.width, video.height) for video in frames)]:
             self._check_size(size)
         self._counts.decoding.observe(self._clock.monotonic() - begun)
-        self._damage.packet(sound=not log.damage_seen(), refresh=refresh)
+        self._damage.packet(log.damage(), refresh=refresh)
         return frames
 
     def _check_size(self, size: Size | None) -> None:
@@ -221,9 +226,9 @@ class StreamReader:
         self._count_lost()
         if due:
             self._counts.sampled += 1
-            assert self._track is not None  # a picture was decoded
+            assert self._shape is not None  # a picture was decoded
             captured_at = self._clock.now() - timedelta(seconds=now - moment)
-            sample = Sample(video, captured_at, moment, now, pixel_aspect(self._track))
+            sample = Sample(video, captured_at, moment, now, self._shape.aspect)
             self._counts.skipped += self._mailbox.put(sample)
 
     def _lose(self, moment: float) -> None:
@@ -245,26 +250,25 @@ class StreamReader:
 
 
 class FilePacer:
-    """Returns when a file's packets are due, as a camera would send them."""
+    """Returns when a file's packets are due, as a camera would send them.
 
-    def __init__(self, begun: float) -> None:
-        self._origin: float | None = None
-        self._due = begun
+    `interval`: seconds between two packets whose stamps do not tell.
+    """
+
+    def __init__(self, begun: float, interval: float) -> None:
+        self._interval = interval
+        self._due = begun - interval
+        self._stamp: float | None = None
 
     def due(self, stamp: float | None) -> float:
         """Return the monotonic time at which a packet with this stamp is due.
 
         The first packet is due immediately, whatever its stamp; a jump is a new beginning.
         """
-        if stamp is None:
-            return self._due
-        due = self._due if self._origin is None else self._origin + stamp
-        if not self._due - _FILE_JUMP_S < due < self._due + _FILE_JUMP_S:
-            due = self._due
-        if due == self._due:
-            self._origin = due - stamp
-        self._due = due
-        return due
+        last, self._stamp = self._stamp, stamp
+        step = self._interval if stamp is None or last is None else stamp - last
+        self._due += step if 0 < step < _FILE_JUMP_S else self._interval
+        return self._due
 
 
 def _stamp(packet: _Packet) -> float | None:
@@ -272,3 +276,10 @@ def _stamp(packet: _Packet) -> float | None:
     if packet.pts is None or packet.time_base is None:
         return None
     return float(packet.pts * packet.time_base)
+
+
+def _decoding_stamp(packet: _Packet) -> float | None:
+    """Return when the packet is to be decoded, as `_stamp`; it does not go back at B-pictures."""
+    if packet.dts is None or packet.time_base is None:
+        return _stamp(packet)
+    return float(packet.dts * packet.time_base)

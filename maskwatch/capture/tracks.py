@@ -57,10 +57,20 @@ def moving_tracks(path: str) -> set[int]:
     return {index for index, count in packets.items() if count > 1}
 
 
-def pixel_aspect(track: Track) -> float:
-    """Return the width of the track's pixels over their height; 1.0 if unknown or implausible.
+class PixelShape:
+    """The width of a track's pixels over their height, which may change within a stream."""
 
-    The container's value comes before the decoder's, as in FFmpeg.
-    """
-    ratio = track.sample_aspect_ratio or track.codec_context.sample_aspect_ratio
-    return float(ratio) if ratio and _NARROWEST <= ratio <= _WIDEST else 1.0
+    def __init__(self, track: Track) -> None:
+        self._track = track
+        self._declared = track.codec_context.sample_aspect_ratio
+
+    @property
+    def aspect(self) -> float:
+        """Width over height now; 1.0 if unknown or implausible.
+
+        The container's value comes before the decoder's, as in FFmpeg, until that one changes.
+        """
+        decoded = self._track.codec_context.sample_aspect_ratio
+        container = None if decoded != self._declared else self._track.sample_aspect_ratio
+        ratio = container or decoded
+        return float(ratio) if ratio and _NARROWEST <= ratio <= _WIDEST else 1.0

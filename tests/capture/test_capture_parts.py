@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch import errors
-from maskwatch.capture.damage import DamageFilter, LogWatch
+from maskwatch.capture.damage import Damage, DamageFilter, LogWatch
 from maskwatch.capture.diagnose import diagnose, reason_of
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.source import AdjustableSampler, RateSampler
@@ -179,7 +179,7 @@ def _decode(path: Path, spoil: Callable[[int, bytes], bytes | None]) -> tuple[li
                 frames, sound = context.decode(copy), True
             except av.FFmpegError:
                 frames, sound = [], False
-            damage.packet(sound=not log.damage_seen() and sound)
+            damage.packet(log.damage() if sound else Damage.LOSS)
             for frame in frames:
                 if damage.passes(frame):
                     passed.append(float(frame.pts * stream.time_base))
@@ -212,14 +212,25 @@ def test_a_key_frame_next_to_damage_does_not_end_it() -> None:
     damage = DamageFilter()
     key = _key_frame()
     damage.start()
-    damage.packet(sound=True)
+    damage.packet(Damage.NONE)
     assert damage.passes(key)
-    damage.packet(sound=False)
+    damage.packet(Damage.LOSS)
     assert not damage.passes(key)
-    damage.packet(sound=True)
+    damage.packet(Damage.NONE)
     assert not damage.passes(key)
-    damage.packet(sound=True)
+    damage.packet(Damage.NONE)
     assert damage.passes(key)
+
+
+def test_a_key_frame_after_missing_references_ends_the_damage() -> None:
+    """A stream that is joined between two key frames is sound from the first one on."""
+    damage = DamageFilter()
+    damage.start()
+    for _ in range(5):
+        damage.packet(Damage.REFERENCES)
+    assert not damage.passes(_key_frame())
+    damage.packet(Damage.NONE)
+    assert damage.passes(_key_frame())
 
 
 def _key_frame() -> av.VideoFrame:
@@ -241,13 +252,13 @@ def test_ffmpeg_s_log_reaches_only_the_thread_that_caused_it(
     logging.getLogger().addHandler(logging.StreamHandler(sys.stderr))
     log = LogWatch()
     av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
-    seen_elsewhere: list[bool] = []
-    thread = threading.Thread(target=lambda: seen_elsewhere.append(LogWatch().damage_seen()))
+    seen_elsewhere: list[Damage] = []
+    thread = threading.Thread(target=lambda: seen_elsewhere.append(LogWatch().damage()))
     thread.start()
     thread.join()
-    assert seen_elsewhere == [False]
-    assert log.damage_seen()
-    assert not log.damage_seen()
+    assert seen_elsewhere == [Damage.NONE]
+    assert log.damage() is Damage.LOSS
+    assert log.damage() is Damage.NONE
     assert capfd.readouterr() == ("", "")
 
 
@@ -255,13 +266,13 @@ def test_a_repeated_log_line_counts_each_time() -> None:
     log = LogWatch()
     for _ in range(3):
         av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 1 packets")
-        assert log.damage_seen()
+        assert log.damage() is Damage.LOSS
 
 
 def test_log_lines_of_an_earlier_stream_do_not_count_for_the_next() -> None:
     LogWatch()
     av.logging.log(av.logging.WARNING, "rtsp", "RTP: missed 3 packets")
-    assert not LogWatch().damage_seen()
+    assert LogWatch().damage() is Damage.NONE
 
 
 def test_the_debug_log_gets_what_ffmpeg_logs_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
@@ -275,7 +286,7 @@ def test_the_debug_log_gets_what_ffmpeg_logs_without_secrets(caplog: pytest.LogC
 def test_harmless_log_lines_are_no_damage() -> None:
     log = LogWatch()
     av.logging.log(av.logging.ERROR, "h264", "SEI type 5 size 2208 truncated at 1943")
-    assert not log.damage_seen()
+    assert log.damage() is Damage.NONE
 
 
 def test_the_libav_logger_does_not_propagate() -> None:

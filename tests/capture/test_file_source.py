@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from maskwatch.capture.file import EPOCH, FileSource
+from maskwatch.capture.file import EPOCH, FileSource, PictureTimes
 from maskwatch.errors import (
     SourceEndedError,
     SourceError,
@@ -224,3 +225,31 @@ def test_the_upright_clip_of_a_telephone_is_rotated(shared_data: Path) -> None:
     with FileSource(shared_data / "videos" / "khanh.mp4") as source:
         frame = next(iter(source))
     assert frame.full_size == (720, 1280)
+
+
+def _joined(tmp_path: Path, clip: Path) -> Path:
+    joined = tmp_path / f"joined{clip.suffix}"
+    joined.write_bytes(clip.read_bytes() * 2)
+    return joined
+
+
+@pytest.mark.parametrize("suffix", ["ts", "264"])
+def test_joined_recordings_follow_one_another_in_time(
+    clip_of: ClipOf, tmp_path: Path, suffix: str
+) -> None:
+    """The stamps of MPEG-TS begin again; a bare stream has none, but the encoder declares its rate."""
+    joined = _joined(tmp_path, clip_of(suffix, frames=20, rate=10, gop=10))
+    with FileSource(joined, rate=10) as source:
+        moments = [frame.moment for frame in source]
+    assert moments == pytest.approx([n / 10 for n in range(40)])
+
+
+def test_pictures_that_are_stamped_alike_are_counted() -> None:
+    times = PictureTimes(0.1)
+    pictures = []
+    for pts in (7, 7, 7, 8, 8, 3, None, 4):
+        picture = av.VideoFrame(16, 16, "gray")
+        picture.pts, picture.time_base = pts, Fraction(1)
+        pictures.append(picture)
+    moments = [times.next(picture) for picture in pictures]
+    assert moments == pytest.approx([0.0, 0.1, 0.2, 1.2, 1.3, 1.4, 1.5, 1.6])

@@ -95,3 +95,16 @@ def test_pixels_are_made_square_without_losing_any(
 
 def test_square_pixels_are_left_as_they_are() -> None:
     assert square_size((1920, 1080), 1.0) == (1920, 1080)
+
+
+def _raw(path: Path, aspect: Fraction) -> bytes:
+    write(path, [LARGE], aspect)
+    return path.read_bytes()
+
+
+def test_the_shape_of_pixels_may_change_within_a_stream(tmp_path: Path) -> None:
+    film = tmp_path / "film.264"
+    film.write_bytes(_raw(tmp_path / "1.264", Fraction(1)) + _raw(tmp_path / "2.264", Fraction(2)))
+    with FileSource(film, rate=25) as source:
+        sizes = [frame.full_size for frame in source]
+    assert (sizes[0], sizes[-1], len(sizes)) == ((128, 96), (256, 96), 24)
