@@ -1,11 +1,13 @@
 """A foreign camera: GStreamer's RTSP server, run with the system's own Python.
 
-Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic] [--repeat-sets]
+Usage: /usr/bin/python3 gstreamer_camera.py NAME=FILE... [--user USER:PASSWORD] [--basic]
+[--repeat-sets] [--tls PEM]
 
 Prints `ready PORT` when it listens on 127.0.0.1, and serves each file as rtsp://…/NAME, looped,
-H.264 or H.265, over TCP and UDP; with --repeat-sets the payloader repeats the parameter sets with
-every key picture, and before each of its slices if it has several (config-interval=-1). Needs
-gir1.2-gst-rtsp-server-1.0 and the base, good and bad plugins; imports nothing of maskwatch.
+H.264, H.265 or JPEG, over TCP and UDP. With --repeat-sets the payloader repeats the parameter sets
+with every key picture, and before each of its slices if it has several (config-interval=-1). With
+--tls, PEM holds certificate and key. Needs gir1.2-gst-rtsp-server-1.0 and the base, good and bad
+plugins; imports nothing of maskwatch.
 """
 
 from __future__ import annotations
@@ -20,9 +22,15 @@ gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 # GstApp is imported for the methods that it adds to the elements.
-from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401 - see above
+from gi.repository import Gio, GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401 - see above
 
 _ROLE = "user"
+_ANNEX_B = "stream-format=byte-stream,alignment=au"
+_CODECS = {
+    "h264": f"video/x-h264 ! h264parse config-interval=-1 ! video/x-h264,{_ANNEX_B}",
+    "h265": f"video/x-h265 ! h265parse config-interval=-1 ! video/x-h265,{_ANNEX_B}",
+    "jpeg": "image/jpeg ! jpegparse",
+}
 _TICK_MS = 10
 _NANOSECONDS = 1000  # in one of GLib's microseconds
 
@@ -38,11 +46,10 @@ class Recording:
 
 def load(path: str) -> Recording:
     """Read a file whole."""
-    for codec in ("h264", "h265"):
+    for codec, elements in _CODECS.items():
         pipeline = Gst.parse_launch(
-            f'filesrc location="{path}" ! qtdemux name=d d.video_0 ! video/x-{codec} '
-            f"! {codec}parse config-interval=-1 "
-            f"! video/x-{codec},stream-format=byte-stream,alignment=au ! appsink name=s sync=false"
+            f'filesrc location="{path}" ! qtdemux name=d d.video_0 ! {elements} '
+            "! appsink name=s sync=false"
         )
         pipeline.set_state(Gst.State.PLAYING)
         recording = Recording(codec, "", [])
@@ -51,13 +58,15 @@ def load(path: str) -> Recording:
             buffer = sample.get_buffer()
             _, data = buffer.map(Gst.MapFlags.READ)
             key = not buffer.has_flags(Gst.BufferFlags.DELTA_UNIT)
-            recording.units.append((bytes(data.data), buffer.duration, key))
+            # Not every parser gives buffers a duration.
+            _, rate, seconds = sample.get_caps().get_structure(0).get_fraction("framerate")
+            recording.units.append((bytes(data.data), Gst.SECOND * seconds // rate, key))
             buffer.unmap(data)
             recording.caps = sample.get_caps().to_string()
         pipeline.set_state(Gst.State.NULL)
         if recording.units:
             return recording
-    raise SystemExit(f"{path}: no H.264 or H.265 video")
+    raise SystemExit(f"{path}: no H.264, H.265 or JPEG video")
 
 
 class Player:
@@ -103,9 +112,10 @@ class Camera(GstRtspServer.RTSPMediaFactory):
     def do_create_element(self, _url: object) -> Gst.Element:
         """Build the pipeline of a new media."""
         codec = self._recording.codec
+        sets = "" if codec == "jpeg" else f"config-interval={self._interval}"
         return Gst.parse_launch(
             "( appsrc name=src is-live=true format=time block=false "
-            f"! {codec}parse ! rtp{codec}pay name=pay0 pt=96 config-interval={self._interval} )"
+            f"! {codec}parse ! rtp{codec}pay name=pay0 pt=96 {sets} )"
         )
 
     def do_configure(self, media: GstRtspServer.RTSPMedia) -> None:
@@ -116,10 +126,12 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         media.connect("unprepared", lambda *_: setattr(player, "on", False))
 
 
-def authentication(user: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
-    """Return the authentication of one user, NAME:PASSWORD."""
+def authentication(user: str, certificate: str, *, basic: bool) -> GstRtspServer.RTSPAuth:
+    """Return the authentication of one user, NAME:PASSWORD; over TLS if a certificate is named."""
     name, _, password = user.partition(":")
     auth = GstRtspServer.RTSPAuth()
+    if certificate:
+        auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(certificate))
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", _ROLE)
     if basic:
@@ -150,6 +162,7 @@ def main() -> None:
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--user")
     parser.add_argument("--basic", action="store_true")
+    parser.add_argument("--tls", default="")
     parser.add_argument("--repeat-sets", action="store_true")
     options = parser.parse_args()
     Gst.init(None)
@@ -157,7 +170,7 @@ def main() -> None:
     server.set_address("127.0.0.1")
     server.set_service("0")
     if options.user:
-        server.set_auth(authentication(options.user, basic=options.basic))
+        server.set_auth(authentication(options.user, options.tls, basic=options.basic))
     for clip in options.clips:
         mount(server, clip, authenticated=bool(options.user), repeat_sets=options.repeat_sets)
     server.attach(None)

@@ -20,7 +20,7 @@ from tests.fakes.clips import number_of
 
 ClipOf = Callable[..., Path]
 
-_PEER = Path(__file__).resolve().parents[1] / "lab" / "rtsp" / "gstreamer_camera.py"
+_PEER = Path(__file__).with_name("gstreamer_camera.py")
 _PYTHON = "/usr/bin/python3"  # the system's: GStreamer's bindings are not on PyPI
 
 
