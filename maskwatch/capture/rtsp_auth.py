@@ -127,7 +127,7 @@ class Login:
         if challenge.is_session:
             secret = self._hash(secret, self.nonce, cnonce)
         qop = _quality(fields.get("qop", ""))
-        body = (self._hash(""),) if qop == "auth-int" else ()  # no request of ours has a body
+        body = (self._hash(""),) if qop == "auth-int" else ()  # of an empty body
         middle = (self.nonce, count, cnonce, qop) if qop else (self.nonce,)
         named = {"username": self._credentials.user, "realm": realm, "nonce": self.nonce}
         named |= {"uri": uri, "response": self._hash(secret, *middle, self._hash(method, uri, *body))}

@@ -92,7 +92,7 @@ def test_a_file_that_cannot_be_served_is_refused_with_the_reason(
         Clip.load(tmp_path / "text.mp4")
     with pytest.raises(SourceNoVideoError, match="no video track"):
         Clip.load(make_sound(tmp_path / "sound.wav"))
-    with pytest.raises(SourceGarbageError, match="expected h264 or hevc, found mpeg4"):
+    with pytest.raises(SourceGarbageError, match="expected h264, hevc or mjpeg, found mpeg4"):
         Clip.load(clip_of(codec="mpeg4"))
 
 
