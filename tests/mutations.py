@@ -118,8 +118,8 @@ MUTATIONS = (
     Mutation(
         "slow clients kept",
         "maskwatch/telemetry/http.py",
-        "            self.drop_oldest()\n        if len(",
-        "            pass\n        if len(self._waiting) + len(",
+        "            self.drop_oldest()\n        task = ",
+        "            client.close()\n            return\n        task = ",
         "tests/telemetry/test_http.py::test_dripping_clients_do_not_delay_others",
     ),
     Mutation(

@@ -32,7 +32,8 @@ class _Row:
 
 @click.command()
 @click.option(
-    "--clip",
+    "--video",
+    "clip",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A video as the cameras send it, instead of the rendered clips.",
 )
@@ -43,7 +44,9 @@ class _Row:
     multiple=True,
     help="Analysed frames per second; may be given several times.  [default: 5, 2]",
 )
-@click.option("--quick", is_flag=True, help="One round over a few seconds of video, at one rate.")
+@click.option(
+    "--quick", is_flag=True, help="One round over a few seconds of video, at one rate; takes a minute."
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -65,7 +68,7 @@ def bench(clip: Path | None, rates: tuple[float, ...], quick: bool, folder: Path
     Examples:
       maskwatch bench --quick
       maskwatch bench --rate 5 --json > bench.json
-      maskwatch bench --clip recorded.mp4
+      maskwatch bench --video recorded.mp4
     """
     from maskwatch.lab.camera_cost import measure
     from maskwatch.lab.machine import cores, machine, memory

@@ -84,7 +84,7 @@ def test_every_module_of_the_package_is_a_verb_or_used_by_one(root: Path) -> Non
     verbs = {"check" if verb == "schema" else verb for verb in VERBS}
     assert verbs <= set(files)
     for name in set(files) - verbs - {"__init__", "app"}:
-        users = [other for other in verbs if f"from maskwatch.cli.{name} import" in files[other]]
+        users = [other for other, text in files.items() if f"from maskwatch.cli.{name} import" in text]
         assert users, name
 
 

@@ -112,14 +112,17 @@ class _Supervisor(ChildrenHarness):
         self.metrics = SupervisorMetrics(self.clock)
         self.cameras = CameraMonitor(self.children, self.metrics, self.clock)
         commands = CommandRouter(
-            CommandExecutor(self.children, lambda _: None), 10.0, self.metrics.command_ended
+            CommandExecutor(self.children, lambda _: "", lambda done: done(True, "")),
+            10.0,
+            self.metrics.command_ended,
         )
         router = ChildEventRouter(self.children, self.cameras, commands, self.metrics, self.clock)
         for subscriber in (self.metrics, router, self.cameras):
-            self.children.subscribe(subscriber)
+            self.children.events.subscribe(subscriber)
         part = SimpleNamespace(path="", problem="", metrics_url="", complete=True)
         self.handler = ControlHandler(
             children=self.children,
+            controller=self.controller,
             cameras=self.cameras,
             commands=commands,
             reloader=part,  # type: ignore[arg-type]  # only these attributes are read
@@ -130,7 +133,7 @@ class _Supervisor(ChildrenHarness):
         self.registry = CollectorRegistry()
         self.registry.register(self.metrics.collector)
         self.builder = MessageBuilder(Topics("maskwatch", "gate"), "gate")
-        self.children.start_workers()
+        self.controller.start_workers()
         self.advance(0.5)
 
     def receive_message(self, message: ToSupervisor) -> None:
