@@ -32,7 +32,9 @@ _MAX_PAUSE_S = 600.0
 _TRIAL_S = 60.0
 # Seconds per second in which threads of a worker wait for a processor on a machine that is short of it.
 _CONTENDED = 0.1
-_LIGHT = 0.5
+# A camera that uses less than this share of the average, or fewer processors, has none to give away.
+_LIGHT_SHARE = 0.5
+_LIGHT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,8 @@ class FairRates:
     ) -> None:
         concerned = {each.camera for each in losing}
         if any(each.waited > _CONTENDED for each in losing):
-            light = _LIGHT * sum(each.cpu for each in measured) / len(measured)
+            average = sum(each.cpu for each in measured) / len(measured)
+            light = max(_LIGHT, _LIGHT_SHARE * average)
             concerned |= {each.camera for each in measured if each.cpu >= light}
         before = {load.camera: self.rate(load.camera, load.asked) for load in loads}
         was = self.factor, self.lowered

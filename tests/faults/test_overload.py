@@ -60,7 +60,7 @@ def test_a_starved_camera_is_overloaded_until_it_gets_its_processor_time(tmp_pat
     with RtspServer() as server:
         for name in ("hall", "yard"):
             server.add(name, fixed_view(tmp_path))
-        with QuickDaemon(tmp_path, cameras_of(server, hall=25, yard=2)) as daemon:
+        with QuickDaemon(tmp_path, cameras_of(server, hall=5, yard=1)) as daemon:
             daemon.wait_ready()
             wait_until(lambda: daemon.camera("hall").frames > 0, 60, "the camera is analysed")
             with starved(daemon.pid_of("hall"), 0.5):
@@ -77,11 +77,11 @@ def test_a_starved_camera_is_overloaded_until_it_gets_its_processor_time(tmp_pat
                     lambda: 0 < daemon.metric(ratio, camera="hall") < 0.85, 60, "the ratio is served"
                 )
                 wait_until(
-                    lambda: " instead of 25)" in daemon.fetch("readyz"), 180, "the lower rate is named"
+                    lambda: " instead of 5)" in daemon.fetch("readyz"), 180, "the lower rate is named"
                 )
             wait_until(lambda: not overloads(daemon), 900, "the overload has ended")
             assert "overloaded" not in daemon.fetch("readyz")
-            wait_until(lambda: daemon.camera("hall").rate == 25, 900, "the rate is restored")
+            wait_until(lambda: daemon.camera("hall").rate == 5, 900, "the rate is restored")
             assert daemon.stop() == 0
 
 

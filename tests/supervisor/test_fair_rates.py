@@ -110,6 +110,13 @@ def test_one_busy_camera_costs_idle_ones_no_frame() -> None:
     assert sum(cameras[name].lost for name in "abc") == pytest.approx(0, abs=1)
 
 
+def test_a_light_camera_is_not_lowered_for_one_that_other_programs_starve() -> None:
+    machine = Machine(0.06, {"starved": Camera(), "light": Camera(cost=0.004)})
+    machine.run(100)
+    assert machine.rate("starved") < 5
+    assert machine.rate("light") == 5.0
+
+
 def test_a_camera_too_heavy_for_one_core_lowers_no_other() -> None:
     machine = Machine(8, {"heavy": Camera(cost=0.5), "b": Camera(), "c": Camera()})
     machine.run(200)
