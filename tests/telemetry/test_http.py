@@ -136,7 +136,7 @@ def test_dripping_clients_do_not_delay_others(server: WebServer, count: int) -> 
         for _ in range(5):
             began = time.monotonic()
             assert get(f"{server.url}/healthz")[0] == 200
-            assert time.monotonic() - began < 1.0 * SLACK
+            assert time.monotonic() - began < 2.0 * SLACK  # the deadline of a slow client is 10 s
 
 
 def test_scrapes_that_take_long_delay_neither_health_nor_readiness(harness: ServerHarness) -> None:
@@ -149,7 +149,7 @@ def test_scrapes_that_take_long_delay_neither_health_nor_readiness(harness: Serv
         for page, status in (("healthz", 200), ("readyz?verbose", 503)):
             began = time.monotonic()
             assert get(f"{server.url}/{page}")[0] == status
-            assert time.monotonic() - began < 1.0 * SLACK
+            assert time.monotonic() - began < 2.0 * SLACK
         slow.go_on.set()
         results = Counter(each.result(60)[0] for each in scrapes)
         assert results == {200: 32, 503: 68}
