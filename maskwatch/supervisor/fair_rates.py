@@ -13,14 +13,18 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from maskwatch.domain.camera import OVERLOADED_BELOW
+
 _log = logging.getLogger(__name__)
 
 _WINDOW_S = 20.0
 _STEP_S = 1.0
 # Of fewer frames, the loss of one or two would count.
 _MIN_DUE = 5
-# Shares of the due frames: below the first a rate is lowered, from the second on it may rise.
-_LOSING_BELOW = 0.85
+# Shares of the due frames: below the first a rate is lowered, below the second one that already is;
+# from the third on it may rise.
+_LOSING_BELOW = OVERLOADED_BELOW
+_STILL_LOSING_BELOW = 0.85
 _SOUND_FROM = 0.95
 _LOWEST_STEP = 0.5
 _RAISE = 1.5
@@ -119,13 +123,16 @@ class FairRates:
     def update(self, loads: Sequence[CameraLoad], now: float) -> None:
         """Lower or raise the factor by the loads of all live cameras."""
         measured = self._measure(loads, now)
-        losing = [each for each in measured if each.share < _LOSING_BELOW]
+        losing = [each for each in measured if each.share < self._limit(each.camera)]
         if losing:
             self._lower(losing, measured, loads, now)
         elif self.lowered and now - self._changed_at >= self._pause:
             own = [each for each in measured if each.camera in self.lowered]
             if all(each.share >= _SOUND_FROM for each in own):
                 self._raise(now)
+
+    def _limit(self, camera: str) -> float:
+        return _STILL_LOSING_BELOW if camera in self.lowered else _LOSING_BELOW
 
     def _measure(self, loads: Sequence[CameraLoad], now: float) -> list[_Measurement]:
         windows = {load.camera: self._windows.get(load.camera, _Window()) for load in loads}
