@@ -6,13 +6,14 @@ import ssl
 import subprocess
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 from maskwatch.lab.rtsp import RtspServer
 from tests.fakes.certificates import self_signed
+from tests.fakes.clips import picture, write_clip
 from tests.interop.live555 import built_camera
 from tests.interop.matrix import Cell
 
@@ -30,23 +31,23 @@ _CLOCKS = {"slow": 0.8, "fast": 1.25, "still": 0.0}
 _LOOPS = 40  # of live555's files, which are sent once
 _SET_AFTER_S = 3.0
 
-ClipOf = Callable[..., Path]
+# Their texture stands still, so that no camera counts as moved; their numbers change.
+_PICTURES = [picture(40 * (number % 25), SIZE) for number in range(60)]
 
 
 class Cameras:
     """The cameras of these cells; `urls` maps the name of each to its address, with the login."""
 
-    def __init__(self, clip_of: ClipOf, folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.urls: dict[str, str] = {}
-        self._clip_of = clip_of
         self._folder = folder
         self._certificate = self_signed(folder)
         self._stack = ExitStack()
 
     @classmethod
     @contextmanager
-    def of(cls, cells: list[Cell], clip_of: ClipOf, folder: Path) -> Iterator[Cameras]:
-        cameras = cls(clip_of, folder)
+    def of(cls, cells: list[Cell], folder: Path) -> Iterator[Cameras]:
+        cameras = cls(folder)
         servers: dict[tuple[str, bool, str], list[Cell]] = defaultdict(list)
         for cell in cells:
             servers[cell.server, cell.transport == "tls", cell.login].append(cell)
@@ -61,16 +62,19 @@ class Cameras:
             yield cameras
 
     def _clip(self, cell: Cell, suffix: str = "") -> Path:
-        return self._clip_of(
-            suffix or ("mov" if cell.codec == "mjpeg" else "mp4"),
-            codec=cell.codec,
-            size=SIZE,
-            frames=60,
-            rate=RATE,
-            gop=2 * RATE,
-            aspect=ASPECTS[cell.pixels],
-            intra_refresh=cell.refresh == "intra",
-        )
+        suffix = suffix or ("mov" if cell.codec == "mjpeg" else "mp4")
+        path = self._folder / f"{cell.codec}-{cell.pixels}-{cell.refresh == 'intra'}.{suffix}"
+        if not path.exists():
+            write_clip(
+                path,
+                _PICTURES,
+                codec=cell.codec,
+                rate=RATE,
+                gop=2 * RATE,
+                aspect=ASPECTS[cell.pixels],
+                intra_refresh=cell.refresh == "intra",
+            )
+        return path
 
     def _name(self, cell: Cell, port: int, *, tls: bool) -> None:
         login = f"{_USER}:{_PASSWORD.replace(' ', '%20')}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from tests.fakes.waiting import SLACK
 from tests.interop.cameras import ASPECTS, SIZE, Cameras
 from tests.interop.matrix import Cell, pairwise, product
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.sweep, pytest.mark.timeout(900)]
 
 _ANALYSED = 1.0
 """Frames a second."""
@@ -27,20 +26,17 @@ _SAMPLE = list(pairwise())
 _REST = [cell for cell in product() if cell not in _SAMPLE]
 
 
-def test_each_pair_of_kinds_of_cameras_is_analysed(tmp_path: Path, clip_of: Callable[..., Path]) -> None:
-    assert_analysed(_SAMPLE, tmp_path, clip_of)
+def test_each_pair_of_kinds_of_cameras_is_analysed(tmp_path: Path) -> None:
+    assert_analysed(_SAMPLE, tmp_path)
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("first", range(0, len(_REST), _BATCH))
-def test_every_kind_of_camera_is_analysed(
-    first: int, tmp_path: Path, clip_of: Callable[..., Path]
-) -> None:
-    assert_analysed(_REST[first : first + _BATCH], tmp_path, clip_of)
+def test_every_kind_of_camera_is_analysed(first: int, tmp_path: Path) -> None:
+    assert_analysed(_REST[first : first + _BATCH], tmp_path)
 
 
-def assert_analysed(cells: list[Cell], folder: Path, clip_of: Callable[..., Path]) -> None:
-    with Cameras.of(cells, clip_of, folder) as cameras:
+def assert_analysed(cells: list[Cell], folder: Path) -> None:
+    with Cameras.of(cells, folder) as cameras:
         rows = "\n".join(_row(cell, cameras.urls[cell.name]) for cell in cells)
         with QuickDaemon(folder, rows, stagger=0.0) as daemon:
             daemon.wait_ready(120)
