@@ -6,8 +6,9 @@ a brother made in its place, which is the parent's own child, and ends::
     supervisor -- fork --> helper -- unshare, clone(CLONE_PARENT) --> worker -- exec
         |______________________________________________________________|
 
-A user other than root needs a user namespace for that. There, the worker keeps one capability through
-`exec`, with which it leaves the network later; outside, that one is worth nothing.
+A user other than root needs a user namespace for that. There, the worker keeps two capabilities through
+`exec`, with which it leaves the network later and gives up all capabilities; outside, they are worth
+nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from maskwatch.sandbox.syscalls import NUMBERS
 
 _NEW_USER, _NEW_PID, _CLONE_PARENT = 0x10000000, 0x20000000, 0x8000
-_CAPABILITY_VERSION, _SYS_ADMIN = 0x20080522, 21
+_CAPABILITY_VERSION, _SETPCAP, _SYS_ADMIN = 0x20080522, 8, 21
 _PR_CAP_AMBIENT, _RAISE = 47, 2
 REPORT = struct.Struct("=i")
 """The process id of the worker, as its parent sees it."""
@@ -83,13 +84,14 @@ def _unshare() -> bool:
         return True
     if _libc.unshare(_NEW_USER | _NEW_PID) != 0:
         return False
-    _keep_one_capability()
+    _keep_two_capabilities()
     return True
 
 
-def _keep_one_capability() -> None:
-    """Drop all capabilities in the new user namespace but one, which outlives `exec`."""
+def _keep_two_capabilities() -> None:
+    """Drop all capabilities in the new user namespace but two, which outlive `exec`."""
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
-    one = 1 << _SYS_ADMIN
-    if _libc.capset(header, struct.pack("6I", one, one, one, 0, 0, 0)) == 0:
-        _libc.prctl(_PR_CAP_AMBIENT, _RAISE, _SYS_ADMIN, 0, 0)
+    kept = 1 << _SETPCAP | 1 << _SYS_ADMIN
+    if _libc.capset(header, struct.pack("6I", kept, kept, kept, 0, 0, 0)) == 0:
+        for capability in (_SETPCAP, _SYS_ADMIN):
+            _libc.prctl(_PR_CAP_AMBIENT, _RAISE, capability, 0, 0)
