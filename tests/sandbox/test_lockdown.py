@@ -25,6 +25,11 @@ _REFUSED = "ptrace bpf setns mount io_uring_setup userfaultfd keyctl"
 _RECORDER = (
     f"{_REFUSED} unshare setuid capset pidfd_getfd process_vm_readv prctl seccomp setxattr shmget"
 )
+_RECORDERS_WORK = (
+    "tests/alerts/notify/test_isolated.py::test_a_mail_arrives",
+    "tests/store/test_space.py",
+    "tests/store/test_pictures.py",
+)
 
 
 @pytest.mark.parametrize(("process", "calls"), [("supervisor", _REFUSED), ("recorder", _RECORDER)])
@@ -52,3 +57,25 @@ def test_supervisor_and_recorder_lock_themselves_down_without_a_unit(tmp_path: P
             assert [line.split()[4:6] for line in limits.splitlines() if "core file" in line] == [
                 ["0", "0"]
             ]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_what_the_recorder_does_works_under_its_filter(root: Path) -> None:
+    """Mail, and what is on the disk: their tests, in a process that is locked down."""
+    code = (
+        "import sys, pytest\n"
+        "from maskwatch.sandbox.lockdown import lock_down_recorder\n"
+        "assert 'seccomp' in lock_down_recorder()\n"
+        "sys.exit(pytest.main(sys.argv[1:]))"
+    )
+    options = ["-q", "-n0", "-p", "no:cacheprovider", "-m", "not long"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options, *_RECORDERS_WORK],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=380,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:]
