@@ -31,6 +31,7 @@ STILL_FACE = "the face has shown no motion of its own (a poster?)"
 
 _SAME_PLACE = 0.6  # intersection over union
 _REMEMBERED_FOR = 600.0  # s
+_MIN_SURROUNDINGS = 0.5  # share in the picture without which a face's change cannot be measured
 
 
 def person_obstacle(visit: Visit) -> str:
@@ -101,7 +102,9 @@ class LivenessMonitor:
         if not visit.motion.alive:
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)
             change = _change(candidate, box, frame, shift, others)
-            visit.motion.observe(box, frame.moment, candidate.origins(shift), change)
+            crowded = _any_body_over(box.grown(1.0), others)
+            origins = candidate.origins(shift)
+            visit.motion.observe(box, frame.moment, origins, change, crowded=crowded)
             self._record(visit, box, frame.moment)
         visit.at_still_place = self._still_places.contains(box, visit.number)
         return visit.motion.liveness
@@ -156,8 +159,16 @@ class StillPlaces:
 def _change(
     candidate: _Candidate, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
 ) -> float | None:
-    """Return how much the face's pixels changed; None where another person is in the way."""
+    """Return how much the face's pixels changed.
+
+    None where another person is in front of it, or most of its surroundings lie outside the picture.
+    """
     around = box.grown(1.0)
-    if any(body_box(other).intersection(around) > 0 for other in others):
+    inside = around.clipped(*frame.size).area / max(around.area, 1.0)
+    if inside < _MIN_SURROUNDINGS or _any_body_over(box, others):
         return None
     return min(candidate.patch.change(frame.luma, origin) for origin in candidate.origins(shift))
+
+
+def _any_body_over(box: Box, faces: Sequence[Box]) -> bool:
+    return any(body_box(face).intersection(box) > 0 for face in faces)

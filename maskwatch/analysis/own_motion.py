@@ -3,6 +3,10 @@
 Two signs count, each relative to the camera's own motion. Travel: the face leaves the place where
 it was first seen, or comes nearer, by more than the detector jitters. Animation: for a while its
 pixels change by more than noise explains, and its box moves a little too.
+
+A face that shows neither within `still_after` seconds is a person who holds still if its pixels
+change as breathing and blinking do and its box is not at rest, or, where the pixels cannot be
+compared, if its box moves. Any other is a poster.
 """
 
 from __future__ import annotations
@@ -27,6 +31,10 @@ _ANIMATED_SIGHTINGS = 5
 _SWAY = 0.03  # face heights that the box must have moved meanwhile
 _UNHIDDEN = 0.92  # share of its first height from which a face counts as not half hidden
 _SMOOTHED = 5  # sightings whose median place counts
+_STILL_CHANGE = 0.55  # mean change of a poster; people who hold still come to more within a second
+_LIGHT = 2.0  # mean change from which light, rain or a wrong alignment is the likelier cause
+_REST = 0.02  # face heights from its first place within which a box is at rest
+_COMPARED = 3  # latest comparisons that count
 
 
 class Liveness(StrEnum):
@@ -38,9 +46,14 @@ class Liveness(StrEnum):
 
 
 class MotionEvidence:
-    """The signs of life of one track: after `still_after` seconds without one it counts as a poster."""
+    """The signs of life of one track: after `still_after` seconds it is a person or a poster.
+
+    `alive` says that it is a person; `unsettled`, that it is one who holds still.
+    """
 
     def __init__(self, still_after: float) -> None:
+        self.unsettled = self._settled = False
+        self._comparisons: deque[float] = deque(maxlen=_COMPARED)
         self._still_after = still_after
         self._first: Box | None = None
         self._first_moment = self._moment = self._animated_since = 0.0
@@ -58,7 +71,15 @@ class MotionEvidence:
         waited = self._moment - self._first_moment
         return Liveness.STILL if waited >= self._still_after else Liveness.PENDING
 
-    def observe(self, box: Box, moment: float, carried: Sequence[Box], change: float | None) -> Liveness:
+    def observe(
+        self,
+        box: Box,
+        moment: float,
+        carried: Sequence[Box],
+        change: float | None,
+        *,
+        crowded: bool = False,
+    ) -> Liveness:
         """Add one sighting that matched a detection; return the liveness after it.
 
         Args:
@@ -67,7 +88,8 @@ class MotionEvidence:
             carried: where the first sighting would be now if only the camera had moved, by each
                 way of measuring that; in the same pixels.
             change: change of the face's pixels since it was first seen, 1 being what noise
-                explains; None while another person passes in front.
+                explains; None while it cannot be compared.
+            crowded: whether another person is so near that the change may be theirs.
         """
         if self._first is None:
             self._first = box
@@ -77,9 +99,28 @@ class MotionEvidence:
         travelled = self._travels(box, origins)
         self._travelled = self._travelled + 1 if travelled else 0
         # A face that became shorter may be half hidden by a person whom the detector does not find.
-        self._add_change(None if box.height < _UNHIDDEN * self._first.height else change)
+        hidden = box.height < _UNHIDDEN * self._first.height
+        self._add_change(None if hidden or crowded else change)
+        if change and not hidden:  # 0 where the surroundings do not fit
+            self._comparisons.append(change)
         self.alive |= self._travelled >= _TRAVEL_SIGHTINGS or self._is_animated()
+        self._settle()
         return self.liveness
+
+    def _settle(self) -> None:
+        """Decide at the end of the set time, once, whether a face without a sign of life is still."""
+        if self.alive or self._settled or self._moment - self._first_moment < self._still_after:
+            return
+        self._settled = True
+        self.unsettled = self.alive = not self._is_still()
+
+    def _is_still(self) -> bool:
+        """Return whether the face is as still as a poster, which light, rain and jitter change too."""
+        if len(self._comparisons) < _COMPARED:
+            return self._sway() < _SWAY
+        x, y = (fmean(axis) for axis in zip(*list(self._last_places)[-_COMPARED:], strict=True))
+        stirs = _STILL_CHANGE <= fmean(self._comparisons) < _LIGHT
+        return not (stirs and math.hypot(x, y) >= _REST)
 
     def _travels(self, box: Box, origins: Sequence[Box]) -> bool:
         """Note the face's place and return whether it is far from, or nearer than, its origins."""

@@ -19,7 +19,7 @@ def _poster(
     rng = random.Random(seed)
     for index in range(int(seconds * 5)):
         x, y, h = (rng.gauss(0, jitter * height) for _ in range(3))
-        change = rng.uniform(0.1, 1.1)  # noise and compression
+        change = rng.uniform(0.1, 0.5)  # noise and compression, as on photographs that do not move
         motion.observe(face(300 + x, 200 + y, height + h).box, index / 5, _FIXED, change)
 
 
@@ -90,6 +90,40 @@ def test_changing_pixels_without_any_sway_are_no_sign_of_life() -> None:
     for index in range(50):
         motion.observe(face(300, 200, 48).box, index / 5, _FIXED, 3.0)
     assert motion.liveness is Liveness.STILL
+
+
+def test_a_person_who_holds_still_is_a_person_at_the_end_of_the_set_time() -> None:
+    """Pixels and box that move a little more than a poster's: a woman who listens."""
+    motion = MotionEvidence(1.2)
+    for index in range(7):
+        motion.observe(face(300 + 0.3 * index, 200, 60).box, index / 5, _FIXED, 0.15 * index)
+    assert motion.liveness is Liveness.ALIVE
+    assert motion.unsettled
+
+
+@pytest.mark.parametrize(("change", "right"), [(1.0, 0.3), (0.4, 2.0), (3.0, 1.5)])
+def test_light_jitter_or_shake_alone_do_not_make_a_poster_a_person(change: float, right: float) -> None:
+    """Flicker on a box at rest, a jittering box of the same pixels, and pixels that do not fit."""
+    motion = MotionEvidence(1.2)
+    for index in range(50):
+        motion.observe(face(300 + right * (index > 0), 200, 60).box, index / 5, _FIXED, change)
+    assert motion.liveness is Liveness.STILL
+
+
+def test_a_face_that_cannot_be_compared_is_a_person_if_its_box_moves() -> None:
+    person, poster = MotionEvidence(1.2), MotionEvidence(1.2)
+    for index in range(11):
+        person.observe(face(300 + index, 200, 60).box, index / 5, _FIXED, None)
+        poster.observe(face(300 + index % 2, 200, 60).box, index / 5, _FIXED, None)
+    assert person.liveness is Liveness.ALIVE
+    assert poster.liveness is Liveness.STILL
+
+
+def test_changes_while_another_person_is_near_are_no_sign_of_life() -> None:
+    motion = MotionEvidence(5.0)
+    for index in range(20):
+        motion.observe(face(300 + index % 4, 200).box, index / 5, _FIXED, 1.4, crowded=True)
+    assert motion.liveness is Liveness.PENDING
 
 
 def test_a_poster_that_the_camera_zooms_in_on_is_still() -> None:

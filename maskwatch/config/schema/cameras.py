@@ -166,10 +166,11 @@ class DecisionConfig(Section, frozen=True, kw_only=True):
     still_after: Annotated[
         Positive,
         Meta(
-            description="Seconds without motion of its own after which a face is treated as a "
-            "poster: not judged until it moves. Larger: posters cost processor time for longer."
+            description="Seconds without motion of its own after which a face is decided: one as "
+            "still as a poster is not judged until it moves, any other counts as a person. Larger: "
+            "people who hold still are reported later."
         ),
-    ] = 2.0
+    ] = 1.2
 
 
 class CameraConfig(Section, frozen=True, kw_only=True):
