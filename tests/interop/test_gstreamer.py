@@ -17,6 +17,7 @@ from maskwatch.config.schema import CameraAuth, Transport
 from maskwatch.errors import SourceNotFoundError, SourceUnauthorizedError
 from maskwatch.secrets import SecretUrl
 from tests.fakes.clips import number_of
+from tests.fakes.waiting import SLACK
 
 ClipOf = Callable[..., Path]
 
@@ -61,7 +62,9 @@ def port(request: pytest.FixtureRequest, clip_of: ClipOf) -> Iterator[int]:
 
 def _source(port: int, path: str, transport: Transport, password: str = "CANARY%201") -> RtspSource:
     url = SecretUrl(f"rtsp://ann:{password}@127.0.0.1:{port}/{path}")
-    options = StreamOptions(url, transport, open_timeout=5.0, stall_timeout=2.0, auth=CameraAuth.ANY)
+    options = StreamOptions(
+        url, transport, open_timeout=5.0 * SLACK, stall_timeout=2.0 * SLACK, auth=CameraAuth.ANY
+    )
     return RtspSource(options, rate=25)
 
 
@@ -90,7 +93,7 @@ def test_parameter_sets_before_every_slice_damage_no_picture(
 
 def assert_watched(source: RtspSource, codec: str) -> None:
     """Read pictures of more than one group, in order and undamaged."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 5 * SLACK
     frames = []
     while len(frames) < 40 and time.monotonic() < end:
         frame = source.read(0.5)
