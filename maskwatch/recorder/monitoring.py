@@ -153,7 +153,7 @@ class IncidentDetector:
 
 
 def _disk_reason(store: Store, unstored: UnstoredBuffer, trouble: str) -> str:
-    lack = store.reserve.shortage
+    lack = store.reserve.take_shortage()
     if unstored:
         full = lack or "the disk is full"
         return f"{_REASONS.get(trouble, full)}: alerts are held in memory only"

@@ -29,6 +29,7 @@ class Reserve:
         self._folder = data_dir.path
         self.target_size = size
         self.shortage = ""
+        self._reported = ""  # the last shortage that `take_shortage` has not returned
 
     @property
     def size(self) -> int:
@@ -49,7 +50,13 @@ class Reserve:
 
     def report_shortage(self, shortage: str) -> None:
         """Note what a write lacked: the reserve is incomplete until `fill` succeeds."""
-        self.shortage = shortage
+        self.shortage = self._reported = shortage
+
+    def take_shortage(self) -> str:
+        """Return what writes lack, or lacked since the last call although there is room again."""
+        taken = self.shortage or self._reported
+        self._reported = ""
+        return taken
 
     def fill(self) -> bool:
         """Set the space aside if twice as much is free; return whether it is complete."""
