@@ -3,11 +3,12 @@
     python -m tests.chaos [--duration 600] [--seed N] [--folder DIR]
 
 Workers, recorder and supervisor are killed at random instants, some of them while `record` waits for
-its acknowledgement, or while the supervisor starts; its port may be in use then. Cameras stall, drop and
-corrupt frames, and disconnect; the broker restarts, the disk fills, and the wall clock of all the
-daemon's processes jumps by hours. Then all faults end, the outbox drains, and what was acknowledged,
-stored and received is compared. Too few faults, and anything left over, are failures too. Needs root (a
-mount namespace of its own).
+its acknowledgement, or at a failpoint of start, reload and end. Starts miss something that comes later.
+Workers are taken over. Cameras stall, drop and corrupt frames, and disconnect. The broker is away, set
+up wrongly, or refuses; the service that notifies people too. The disk fills, and the wall clock of all
+processes of the daemon jumps by hours. Then all faults end, the outbox drains, and what was
+acknowledged, stored and received is compared. Too few faults, and anything left over, are failures too.
+Needs root (a mount namespace of its own).
 """
 
 from __future__ import annotations
@@ -18,12 +19,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from maskwatch.lab.evaluation.matching import match_reports
-from tests.chaos.reconciliation import Reconciliation, read_journal, read_store
-from tests.chaos.schedule import FULL, KILLS, MIN_FAULTS, MIN_VIOLATIONS, MIN_VISITS, required
+from tests.chaos.reconciliation import Reconciliation, made_up, read_journal, read_store
+from tests.chaos.schedule import (
+    FULL,
+    MIN_FAULTS,
+    MIN_KILLS,
+    MIN_VIOLATIONS,
+    MIN_VISITS,
+    VARIANTS,
+    required,
+)
 from tests.chaos.storm import Storm
 
 _IN_NAMESPACE = "MASKWATCH_CHAOS_NAMESPACE"
@@ -50,12 +59,12 @@ def _reexecute() -> None:
 
 
 def _judge(storm: Storm, duration: float) -> int:
-    kills = sum(storm.done[kind] for kind in KILLS)
     result = Reconciliation(
         read_journal(storm.journal),
         read_store(storm.daemon.data / "maskwatch.db"),
-        list(storm.subscriber.alerts),
-        kills,
+        [key for key in storm.subscriber.alerts if not made_up(key)],
+        {key for key in storm.service.received() if not made_up(key)},
+        storm.kills.total(),
         _WINDOW,
     )
     result.check()
@@ -69,12 +78,8 @@ def _judge(storm: Storm, duration: float) -> int:
         result.faults.append(f"only {found} of {due} visits in healthy time were found")
     if due < required(MIN_VISITS, duration):
         result.faults.append(f"only {due} visits were in healthy time: too few for a result")
-    result.faults += storm.leftovers.faults + _missing_faults(
-        storm.done, len(result.stored.opened), duration
-    )
-    print(
-        "done to it              " + ", ".join(f"{kind} {n}" for kind, n in sorted(storm.done.items()))
-    )
+    result.faults += storm.leftovers.faults + _missing_faults(storm, len(result.stored.opened), duration)
+    print("\n".join(_done(storm)))
     print("\n".join(result.lines()))
     print(f"visits in healthy time  {due}, found {found}")
     print(f"killed by the supervisor as hung  {storm.daemon.log().count(': killing it')}")
@@ -86,17 +91,30 @@ def _judge(storm: Storm, duration: float) -> int:
     return 1 if result.faults else 0
 
 
-def _missing_faults(done: Counter[str], violations: int, duration: float) -> list[str]:
+def _done(storm: Storm) -> Iterator[str]:
+    """Yield what was done, by kind."""
+    for what, count in sorted(storm.kills.items()):
+        yield f"{'killed: ' + what:24}{count}"
+    for kind, variants in sorted(storm.deck.dealt.items()):
+        named = ", ".join(f"{name} {count}" for name, count in sorted(variants.items()) if name)
+        yield f"{kind:24}{variants.total()}" + (f": {named}" if named else "")
+
+
+def _missing_faults(storm: Storm, violations: int, duration: float) -> list[str]:
     """Describe the kinds of which a storm of this length requires more."""
-    minimums = {kind: required(count, duration) for kind, count in MIN_FAULTS.items()}
+    done = {kind: dealt.total() for kind, dealt in storm.deck.dealt.items()} | storm.kills
+    minimums = {kind: required(count, duration) for kind, count in (MIN_KILLS | MIN_FAULTS).items()}
     faults = [
-        f"only {done[kind]} times, {n} required: {kind}"
+        f"only {done.get(kind, 0)} times, {n} required: {kind}"
         for kind, n in minimums.items()
-        if done[kind] < n
+        if done.get(kind, 0) < n
     ]
     min_violations = required(MIN_VIOLATIONS, duration)
     if violations < min_violations:
         faults.append(f"only {violations} violations, {min_violations} required")
+    if duration >= FULL:
+        for kind, variants in VARIANTS.items():
+            faults += [f"never: {kind}: {each}" for each in variants if not storm.deck.dealt[kind][each]]
     return faults
 
 

@@ -1,8 +1,7 @@
-"""The environment of storm and soak: cameras, broker, daemon, a small disk, a subscriber."""
+"""The environment of storm and soak: a clip, a filled store, the daemon, a subscriber."""
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from maskwatch.lab.scenes import Scene, default_heads, render
 from maskwatch.lab.scenes.scene import Figure, Step
 from maskwatch.lab.truth import Truth
 from maskwatch.store.record import Entry
-from tests.fakes.mosquitto import Mosquitto
+from tests.chaos.outside import Broker
 from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.samples import change, make_store
 from tests.fakes.waiting import SLACK
@@ -49,31 +48,6 @@ def render_crowd(folder: Path) -> tuple[Path, Truth]:
     return path, render(scene, path, size=(640, 360), fps=10.0, faces=default_heads())
 
 
-class Disk:
-    """The file system of the data directory: a small tmpfs that can be filled to the last byte."""
-
-    def __init__(self, folder: Path, megabytes: int = 48) -> None:
-        folder.mkdir(mode=0o700)
-        self._filler = folder / "filler"
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=0700", "tmpfs", str(folder)],
-            check=True,
-        )
-
-    def fill(self) -> None:
-        """Fill it to the last byte."""
-        with self._filler.open("ab", buffering=0) as file:
-            try:
-                while file.write(b"\0" * 65536):
-                    pass
-            except OSError:
-                pass
-
-    def free(self) -> None:
-        """Give the space back."""
-        self._filler.unlink(missing_ok=True)
-
-
 def prefill(data: Path, violations: int = 1500) -> None:
     """Fill a data directory with delivered violations of today.
 
@@ -97,29 +71,22 @@ def prefill(data: Path, violations: int = 1500) -> None:
     store.close()
 
 
-def make_broker(folder: Path) -> Mosquitto:
-    """Return a Mosquitto that keeps sessions across its own restarts."""
-    folder.mkdir()
-    lines = [
-        "allow_anonymous true",
-        "persistence true",
-        f"persistence_location {folder}/",
-        "autosave_interval 1",
-    ]
-    return Mosquitto(folder, lines)
-
-
 def make_daemon(
-    folder: Path, server: RtspServer, broker: Mosquitto, env: dict[str, str], **timeouts: float
+    folder: Path,
+    server: RtspServer,
+    broker: Broker,
+    env: dict[str, str],
+    people: str = "",
+    **timeouts: float,
 ) -> QuickDaemon:
-    """Return the daemon with its cameras; not started yet."""
+    """Return the daemon with its cameras, and `people` in YAML; not started yet."""
     rows = "\n".join(
         f"  - {{name: {name}, url: '{server.url(name)}', stall_timeout: 3,"
         " decision: {reassociate: 0.6}}"
         for name in CAMERAS
     )
-    mqtt = f"mqtt: {{port: {broker.port}, ack_timeout: 3}}"
-    return QuickDaemon(folder, rows, mqtt, env, **{**_TIMEOUTS, **timeouts})
+    sinks = f"mqtt: {{port: {broker.port}, ack_timeout: 3}}\n{people}"
+    return QuickDaemon(folder, rows, sinks, env, **{**_TIMEOUTS, **timeouts})
 
 
 @dataclass
@@ -130,8 +97,12 @@ class Subscriber:
     alerts: deque[tuple[str, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self._subscribed = threading.Event()
         self._filter = Topics("maskwatch", "test").filter(Topic.VIOLATION)
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect to the session of before, if there was one."""
+        self._subscribed = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="chaos", clean_session=False)
         self._client.on_connect = lambda client, *_: client.subscribe(self._filter, qos=1)
         self._client.on_subscribe = lambda *_: self._subscribed.set()

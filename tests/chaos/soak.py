@@ -23,7 +23,8 @@ from pathlib import Path
 from maskwatch.ipc.control import StatusReport
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.process_usage import read_usage
-from tests.chaos.environment import CAMERAS, Subscriber, make_broker, make_daemon, prefill, render_crowd
+from tests.chaos.environment import CAMERAS, Subscriber, make_daemon, prefill, render_crowd
+from tests.chaos.outside import Broker
 from tests.chaos.trend import BOUNDS, Sample, draw, trends, write
 from tests.fakes.quick_daemon import QuickDaemon
 from tests.fakes.waiting import wait_until
@@ -68,7 +69,7 @@ def watch(daemon: QuickDaemon, duration: float) -> list[Sample]:
 def run(folder: Path, duration: float) -> list[Sample]:
     """Run daemon, cameras and broker; return the samples."""
     clip, _ = render_crowd(folder)
-    broker = make_broker(folder / "broker")
+    broker = Broker(folder / "broker")
     broker.start()
     subscriber = Subscriber(broker.port)
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import random
 import re
 import signal
-import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,16 +15,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from maskwatch.ipc.control import CONTROL_SOCKET
 from maskwatch.lab.evaluation.matching import DueVisit, ReportedVisit
 from maskwatch.lab.evaluation.rules import Duty, ExpectedEvent, expected_events
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.lab.truth import Truth
-from tests.chaos.environment import CAMERAS, Disk, Subscriber, make_broker, make_daemon, render_crowd
+from tests.chaos.disk import Disk
+from tests.chaos.environment import CAMERAS, Subscriber, make_daemon, render_crowd
 from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
-from tests.chaos.reconciliation import read_journal
-from tests.chaos.schedule import CALM, PHASE, make_schedule
+from tests.chaos.outside import CAMERA_FAULTS, Broker, NotifyService
+from tests.chaos.reconciliation import CHANNEL, read_journal
+from tests.chaos.schedule import CALM, PHASE, Deck, make_schedule
+from tests.chaos.starts import Starts
+from tests.fakes.attacks import Targets
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.journaling_worker import journal_environment
@@ -34,82 +40,145 @@ _POLL_INTERVAL = 0.4
 _MAX_PHASE = 60.0
 _MAX_CALM = 90.0
 _HOURS = (*range(-12, 0), *range(1, 13))
+TAKEN_OVER = CAMERAS[1]
 _OPENED = re.compile(r"violation opened violation=(\S+)")
 
 
 class Storm:
-    """The environment, and the faults that are injected into it."""
+    """The environment, and the faults that are injected into it.
+
+    Attributes:
+        deck: deals the variants of the faults, and counts what was done.
+        kills: how often a process was killed, by what it is.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.rng = folder, random.Random(seed)
+        self.deck, self.kills = Deck(self.rng), Counter[str]()
         clip, self.truth = render_crowd(folder)
         self.server = RtspServer(seed=seed)
         self.server.__enter__()
         for number, name in enumerate(CAMERAS):
             self.server.add(name, clip, start="manual")
             self.server.play(name, after=2.3 * number)
-        self.broker = make_broker(folder / "broker")
+        self.broker = Broker(folder / "broker")
         self.broker.start()
         self.subscriber = Subscriber(self.broker.port)
+        self.service = NotifyService()
         self.disk = Disk(folder / "data")
-        self.journal = folder / "journal"
+        self.journal, self.attack, self.secret = folder / "journal", folder / "attack", folder / "key"
         self.journal.touch()
+        self.secret.write_text("what-signs-requests")
         self.clock = FakedClock(folder)
         self.clock.__enter__()
-        env = {**journal_environment(self.journal), **self.clock.env}
         self.leftovers = Leftovers(folder / "tmp")
-        self.daemon = make_daemon(folder, self.server, self.broker, env | self.leftovers.env)
+        self.daemon = make_daemon(
+            folder, self.server, self.broker, self._environment(), people=self._people()
+        )
+        self.starts = Starts(self.daemon, self.disk, self.secret)
         self.health = Health(self.daemon)
-        self._peers = self.rng.sample(list(PEERS), len(PEERS))
         self._hours = self.rng.sample(_HOURS, len(_HOURS))
-        self.done: Counter[str] = Counter()
         self._repairs: list[tuple[float, Callable[[], None]]] = []
         self.begun = time.monotonic()
         self.took = 0.0
+
+    def _environment(self) -> dict[str, str]:
+        """Return that of the daemon: journaling workers that an attack may take over."""
+        database = self.folder / "data" / "maskwatch.db"
+        targets = Targets(
+            victims=(os.getpid(),),
+            file=str(database),
+            folder=str(database.parent),
+            unix=str(self.folder / "run" / CONTROL_SOCKET),
+            tcp=self.broker.port,
+            udp=53,
+        )
+        return {
+            **journal_environment(self.journal),
+            **self.clock.env,
+            **self.leftovers.env,
+            "MASKWATCH_TEST_WORKER": "tests.chaos.worker",
+            "MASKWATCH_TEST_ATTACK": str(self.attack),
+            "MASKWATCH_TEST_OTHER": next(name for name in CAMERAS if name != TAKEN_OVER),
+            "MASKWATCH_TEST_TARGETS": msgspec.json.encode(targets).decode(),
+        }
+
+    def _people(self) -> str:
+        address = f"http://127.0.0.1:{self.service.port}/"
+        return (
+            f"people: [{{name: {CHANNEL}, webhook: '{address}', key: 'file:{self.secret}',"
+            " incidents: false, burst: 1, digest: 4}]"
+        )
 
     # -- faults --------------------------------------------------------------------------------
 
     def inject(self, kind: str) -> bool:
         """Inject one fault of the schedule; count it if there was something to inject it into."""
-        if getattr(self, "_" + kind.replace(" ", "_"))():
-            self.done[kind] += 1
+        variant = self.deck.next(kind)
+        fault = getattr(self, "_" + kind.replace(" ", "_"))
+        if fault(variant) if variant else fault():
+            self.deck.count(kind, variant)
             return True
         return False
 
-    def _kill(self, pid: int) -> bool:
+    def _kill(self, what: str, pid: int) -> bool:
         with contextlib.suppress(ProcessLookupError):
             if pid:
                 os.kill(pid, signal.SIGKILL)
+                self.kills[what] += 1
                 return True
         return False
 
     def _worker(self) -> bool:
-        return self._kill(self.health.pids.get(self.rng.choice(CAMERAS), 0))
+        return self._kill("worker", self.health.pids.get(self.rng.choice(CAMERAS), 0))
 
     def _recorder(self) -> bool:
-        return self._kill(self.health.pids.get("recorder", 0))
+        return self._kill("recorder", self.health.pids.get("recorder", 0))
 
     def _supervisor(self) -> bool:
+        return self._end_supervisor() and self._start_supervisor()
+
+    def _end_supervisor(self) -> bool:
         if not self.health.pids:
             return False
-        self.daemon.process.kill()
-        self.daemon.process.wait()
         self.health.pids = {}
+        killed = self._kill("supervisor", self.daemon.process.pid)
+        self.daemon.process.wait()
+        return killed
+
+    def _start_supervisor(self) -> bool:
         self.daemon.start()
         return True
 
-    def _start_up(self) -> bool:
-        """Kill the supervisor while it starts; the next one finds the port of its metrics in use."""
-        if not self._supervisor():
+    def _start_up(self, point: str) -> bool:
+        """Kill the supervisor, and the next one at a point of its life."""
+        if not self._end_supervisor():
             return False
-        time.sleep(self.rng.uniform(0, 2.5))
-        self.daemon.process.kill()
-        self.daemon.process.wait()
-        self.done["supervisor"] += 2
-        stranger = socket.create_server(("127.0.0.1", self.daemon.metrics_port))
-        self.daemon.start()
-        self._later(self.rng.uniform(1, 4), stranger.close)
+        reached = self.starts.die(point, self.rng.uniform(0, 2.5), self._repair)
+        self.kills["supervisor"] += reached
+        return self._start_supervisor() and reached
+
+    def _missing_at_start(self, what: str) -> bool:
+        """Kill the supervisor; something that the next one needs comes later."""
+        if not self._end_supervisor():
+            return False
+        self._later(self.rng.uniform(1, 4), self.starts.without(what))
         return True
+
+    def _hostile_worker(self, attack: str) -> bool:
+        """Have a camera's next worker taken over, for some seconds."""
+        if self.attack.exists() or not self._kill("worker", self.health.pids.get(TAKEN_OVER, 0)):
+            return False
+        self.attack.write_text(attack)
+        self._later(self.rng.uniform(3, 6), self._end_attack)
+        return True
+
+    def _end_attack(self) -> None:
+        """Replace the worker that was taken over, if its attack has not ended it."""
+        if self.attack.exists():
+            self._later(1, self._end_attack)
+        else:
+            self._kill("worker", self.health.pids.get(TAKEN_OVER, 0))
 
     def _inside_record(self) -> bool:
         """Stop the recorder until a worker waits for it, then kill one of the two."""
@@ -125,15 +194,17 @@ class Storm:
                     k for k, _ in self._acknowledged()
                 }
                 if waiting:
-                    turn = self.done["inside record"] % 2
-                    victim = self.rng.choice(CAMERAS) if turn else "recorder"
-                    killed = self._kill(self.health.pids.get(victim, 0))
+                    killed = self._kill_one_of_two(pid)
                     os.kill(pid, signal.SIGCONT)
-                    self.done["recorder" if victim == "recorder" else "worker"] += killed
                     return killed
                 time.sleep(0.05)
             os.kill(pid, signal.SIGCONT)
         return False
+
+    def _kill_one_of_two(self, recorder: int) -> bool:
+        if self.deck.dealt["inside record"].total() % 2:
+            return self._kill("worker", self.health.pids.get(self.rng.choice(CAMERAS), 0))
+        return self._kill("recorder", recorder)
 
     def _log_from(self, offset: int) -> str:
         with self.daemon.log_file.open("rb") as file:
@@ -143,30 +214,32 @@ class Storm:
     def _acknowledged(self) -> set[tuple[str, int]]:
         return read_journal(self.journal)
 
-    def _camera(self) -> bool:
+    def _camera(self, fault: str) -> bool:
         name = self.rng.choice(CAMERAS)
         faults = self.server.faults(name)
-        field, value = self.rng.choice(
-            [
-                ("stall", True),
-                ("drop", 0.3),
-                ("corrupt", 0.3),
-                ("silent", True),
-                ("garbage", True),
-                ("close", True),
-            ]
-        )
-        setattr(faults, field, value)
-        if field == "close":
+        setattr(faults, fault, CAMERA_FAULTS[fault])
+        if fault == "close":
             self.server.disconnect(name)
         self._later(self.rng.uniform(1, 5), faults.clear)
         return True
 
-    def _broker(self) -> bool:
-        if any(repair == self.broker.start for _, repair in self._repairs):
+    def _broker(self, fault: str) -> bool:
+        if self.broker.fault:
             return False
-        self.broker.stop()
-        self._later(self.rng.uniform(0.5, 6), self.broker.start)
+        self.subscriber.close()  # its library does not survive the garbage of a stubborn broker
+        self.broker.fail(fault)
+        self._later(self.rng.uniform(0.5, 6), self._repair_broker)
+        return True
+
+    def _repair_broker(self) -> None:
+        self.broker.repair()
+        self.subscriber.connect()
+
+    def _notify_service(self, fault: str) -> bool:
+        if self.service.fault:
+            return False
+        self.service.fail(fault)
+        self._later(self.rng.uniform(2, 8), self.service.repair)
         return True
 
     def _disk(self) -> bool:
@@ -181,13 +254,13 @@ class Storm:
         self.clock.jump_to(self._hours.pop() * 3600)
         return True
 
-    def _peer(self) -> bool:
-        """Have the next hostile peer connect to the recorder's and to the control socket."""
-        peer, reached = PEERS[self._peers[self.done["peer"] % len(self._peers)]], False
-        for name in ("recorder.sock", CONTROL_SOCKET):
+    def _peer(self, name: str) -> bool:
+        """Have a hostile peer connect to the recorder's and to the control socket."""
+        reached = False
+        for sock in ("recorder.sock", CONTROL_SOCKET):
             with (
                 contextlib.suppress(OSError),  # its process is being restarted
-                connected(peer, self.daemon.runtime / name),
+                connected(PEERS[name], self.daemon.runtime / sock),
             ):
                 reached = True
         return reached
@@ -221,7 +294,8 @@ class Storm:
             time.sleep(_POLL_INTERVAL)
 
     def _calm(self) -> None:
-        """Wait until every camera was live without a break for `CALM` seconds."""
+        """Repair everything, and wait until every camera was live without a break for `CALM` seconds."""
+        self._repair_all()
         until, live_since = time.monotonic() + _MAX_CALM, time.monotonic()
         while (now := time.monotonic()) < until and now - live_since < CALM:
             if not self._poll():
@@ -229,19 +303,24 @@ class Storm:
             time.sleep(_POLL_INTERVAL)
 
     def _poll(self) -> bool:
-        self._repair(time.monotonic())
+        self._repair()
         return self.health.poll()
 
-    def _repair(self, now: float) -> None:
+    def _repair(self, until: float | None = None) -> None:
+        """Repair what is due now, or at a later moment `until`."""
+        until = time.monotonic() if until is None else until
         for at, repair in list(self._repairs):
-            if at <= now:
+            if at <= until:
                 self._repairs.remove((at, repair))
                 repair()
 
+    def _repair_all(self) -> None:
+        self._repair(math.inf)
+
     def heal(self) -> None:
         """Repair everything, wait until all alerts are delivered, and stop the daemon."""
-        self._repair(float("inf"))
-        wait_until(self.health.poll, 180, "every camera is live after the storm")
+        self._repair_all()
+        wait_until(self._poll, 180, "every camera is live after the storm")
         for name in CAMERAS:
             self.server.faults(name).stall = True  # no new visits, so that open violations close
         wait_until(self._drained, 180, "the outbox drains after the storm")
@@ -256,12 +335,14 @@ class Storm:
         self.leftovers.files([*self.daemon.runtime.iterdir(), *self.daemon.data.rglob("*.tmp")])
         time.sleep(1)
         self.subscriber.close()
+        self.service.close()
         self.broker.stop()
         self.server.__exit__(None, None, None)
 
     def abandon(self) -> None:
         """Kill what would outlive this process."""
         self.daemon.process.kill()
+        self.broker.close_other()
         self.broker.stop()
         self.clock.__exit__(None, None, None)
 

@@ -7,7 +7,17 @@ from collections import Counter
 
 import pytest
 
-from tests.chaos.schedule import FULL, KILLS, MIN_FAULTS, PHASE, make_schedule, required
+from tests.chaos.schedule import (
+    FULL,
+    MIN_FAULTS,
+    MIN_KILLS,
+    PHASE,
+    PLANNED,
+    VARIANTS,
+    Deck,
+    make_schedule,
+    required,
+)
 
 
 def planned(seed: int, duration: float) -> Counter[str]:
@@ -17,11 +27,23 @@ def planned(seed: int, duration: float) -> Counter[str]:
 @pytest.mark.parametrize("duration", [60.0, 150.0, FULL])
 def test_a_run_of_any_length_schedules_more_faults_than_it_requires(duration: float) -> None:
     plan = planned(1, duration)
-    # Half of the kills inside `record` hit a recorder, the others a worker.
-    plan["recorder"] += plan["inside record"] // 2
-    plan["worker"] += plan["inside record"] // 2
     assert all(plan[kind] >= required(count, duration) for kind, count in MIN_FAULTS.items())
-    assert all(required(MIN_FAULTS[kind], FULL) == 50 for kind in KILLS)
+    kills = {
+        "worker": plan["worker"] + plan["inside record"] // 2 + plan["hostile worker"],
+        "recorder": plan["recorder"] + plan["inside record"] // 2,
+        "supervisor": plan["supervisor"] + 2 * plan["start up"] + plan["missing at start"],
+    }
+    assert all(kills[what] >= required(count, duration) for what, count in MIN_KILLS.items())
+    assert set(MIN_KILLS.values()) == {50}
+
+
+def test_ten_minutes_have_every_variant_of_a_fault() -> None:
+    assert all(planned(1, FULL)[kind] >= len(variants) for kind, variants in VARIANTS.items())
+    deck = Deck(random.Random(1))
+    for kind, variants in VARIANTS.items():
+        for _ in range(PLANNED[kind]):
+            deck.count(kind, deck.next(kind))
+        assert deck.dealt[kind].keys() == set(variants)
 
 
 def test_the_seed_alone_determines_the_schedule() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,21 @@ from typing import Self
 from maskwatch.ipc.control import StatusReport, StatusRequest, ask, control_socket
 from maskwatch.lab.broker import free_port
 from tests.fakes.waiting import SLACK, wait_until
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that a process has started; none if it has ended."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def module_of(pid: int) -> str:
+    """Return the module that a child runs, "" until it does."""
+    with contextlib.suppress(OSError, IndexError):
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return words[words.index("-m") + 1] if "-m" in words else ""
+    return ""
 
 
 class Daemon:
@@ -48,10 +64,10 @@ class Daemon:
         if kind is not None:
             sys.stderr.write(self.log())
 
-    def start(self) -> None:
+    def start(self, **more_env: str) -> None:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("run"), env=self._env, stdout=log, stderr=log, cwd=self.folder
+                self.command("run"), env=self._env | more_env, stdout=log, stderr=log, cwd=self.folder
             )
 
     def command(self, verb: str, *arguments: str) -> list[str]:

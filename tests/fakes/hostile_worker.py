@@ -15,6 +15,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from maskwatch.clock import Clock
 from maskwatch.config.schema import CameraConfig, Config
 from maskwatch.domain import CameraState
 from maskwatch.ipc.control import RunCommand, encode_line
-from maskwatch.ipc.messages import Heartbeat, Metrics, Record, WorkerHello
+from maskwatch.ipc.messages import Heartbeat, Metrics, Record, Recorded, WorkerHello
 from maskwatch.ipc.wire import encode
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import MetricsSnapshot, Sample
@@ -36,7 +37,7 @@ from tests.fakes.hostile_json import hostile_json
 from tests.fakes.hostile_peers import frame
 from tests.fakes.samples import change
 
-OTHER = "good"  # the camera that it impersonates
+OTHER = os.environ.get("MASKWATCH_TEST_OTHER", "good")  # the camera that it impersonates
 STOLEN = 77  # index of a violation of that camera
 FLOOD = 1000
 UNBROKERED = {"control_socket_and_end"}
@@ -237,6 +238,13 @@ class HostileLoop:
         os._exit(0)
 
 
+ATTACKS = tuple(
+    name
+    for name, member in vars(HostileLoop).items()
+    if callable(member) and name != "run" and not name.startswith("_")
+)
+
+
 def _frame(content: object) -> bytes:
     return frame(json.dumps(content).encode())
 
@@ -269,10 +277,15 @@ def _take_attack() -> str:
     return attack
 
 
-if __name__ == "__main__":
+def run(on_recorded: Callable[[Recorded], object] = lambda _: None) -> int:
+    """Be the worker, hostile if the file names an attack; return its exit code."""
     HostileLoop.attack = _take_attack()
     if HostileLoop.attack:
         main.CameraLoop = HostileLoop  # type: ignore[assignment, misc]
-    code = main.main(_without_broker(sys.argv[1:]))
+    return main.main(_without_broker(sys.argv[1:]), on_recorded=on_recorded)
+
+
+if __name__ == "__main__":
+    code = run()
     sys.stderr.flush()
     os._exit(code)

@@ -24,7 +24,9 @@ def journal_environment(journal: Path) -> dict[str, str]:
     return {"MASKWATCH_TEST_WORKER": JOURNALING_WORKER, _VARIABLE: str(journal)}
 
 
-def _open_journal(path: str) -> Callable[[Recorded], object]:
+def open_journal() -> Callable[[Recorded], object]:
+    """Return what journals a change; to be called before the sandbox removes the right to open files."""
+    path = os.environ[_VARIABLE]
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def append(recorded: Recorded) -> None:
@@ -34,7 +36,6 @@ def _open_journal(path: str) -> Callable[[Recorded], object]:
 
 
 if __name__ == "__main__":
-    # Opened before the sandbox removes the right to open files.
-    code = main(sys.argv[1:], on_recorded=_open_journal(os.environ[_VARIABLE]))
+    code = main(sys.argv[1:], on_recorded=open_journal())
     sys.stderr.flush()
     os._exit(code)

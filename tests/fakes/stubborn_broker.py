@@ -6,6 +6,7 @@ acknowledges, refuses or ignores, and it counts those without an acknowledgement
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -55,10 +56,10 @@ def _length_bytes(length: int) -> int:
 class StubbornBroker:
     """Serves one client at a time on the loopback address."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, port: int = 0) -> None:
         self.behaviour = behaviour
         self.seen = Seen()
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", port))
         self.port: int = self._server.getsockname()[1]
         self._client: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -68,6 +69,8 @@ class StubbornBroker:
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
         if self._client is not None:
+            with contextlib.suppress(OSError):  # it has disconnected
+                self._client.shutdown(socket.SHUT_RDWR)  # the thread's file keeps a closed socket open
             self._client.close()
         self._thread.join(5)
 

@@ -23,13 +23,13 @@ class Request:
 class WebPeer:
     """Serves on the loopback address; `answers` are the next status codes, then `judge` decides."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.answers: list[int] = []
         self.judge: Callable[[Request], int] = lambda _: 200
         self._taken: list[Request] = []
         self._changed = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.daemon import children_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_started
 from tests.fakes.samples import change
 from tests.fakes.waiting import wait_until
@@ -26,11 +27,6 @@ def daemon(tmp_path: Path) -> Iterator[QuickDaemon]:
     with QuickDaemon(tmp_path, dead_cameras(2), grace=2.0, heartbeat=4.0) as running:
         wait_started(running)
         yield running
-
-
-def children_of(pid: int) -> list[int]:
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in path.read_text().split()]
 
 
 def test_kill_9_of_the_supervisor_leaves_no_process(daemon: QuickDaemon) -> None:

@@ -19,6 +19,8 @@ import pytest
 from maskwatch.errors import ConfigError, ModelError, StoreTooNewError, TemporaryError, UsageError
 from maskwatch.lab.broker import free_port
 from tests.fakes.certificates import make_certificates
+from tests.fakes.daemon import children_of, module_of
+from tests.fakes.failpoint import FAILPOINTS
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alerts_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_started
@@ -36,20 +38,6 @@ _NO_BROKER = "mqtt: {enabled: false}"
 def systemd(tmp_path: Path) -> Iterator[SystemdSocket]:
     with SystemdSocket(tmp_path) as made:
         yield made
-
-
-def children_of(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError):
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def module_of(pid: int) -> str:
-    """Return the module that a child runs, "" until it does."""
-    with contextlib.suppress(OSError, IndexError):
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-        return words[words.index("-m") + 1] if "-m" in words else ""
-    return ""
 
 
 def incidents_of(daemon: QuickDaemon) -> set[str]:
@@ -190,7 +178,7 @@ class MountedDaemon(QuickDaemon):
     [
         ("runtime", "size=1m,nr_inodes=1", "size=1m,nr_inodes=100"),
         ("data", "size=90m,ro", "size=90m,rw"),
-        ("data", "size=90m,nr_inodes=1", "size=90m,nr_inodes=1000"),
+        pytest.param("data", "size=90m,nr_inodes=1", "size=90m,nr_inodes=1000", marks=pytest.mark.sweep),
     ],
     ids=["runtime directory full", "data directory read-only", "data directory full"],
 )
@@ -310,29 +298,11 @@ def test_no_code_of_what_may_pass_prevents_a_restart(root: Path) -> None:
     assert TemporaryError.exit_code not in codes
 
 
-FAILPOINTS = (
-    "maskwatch.supervisor.runtime_dir:RuntimeDir.__init__",
-    "maskwatch.supervisor.control_server:ControlServer.start",
-    "maskwatch.supervisor.http_servers:ConfiguredServer.serve_first",
-    "maskwatch.supervisor.child_controller:ChildController.start_recorder",
-    "maskwatch.supervisor.child:ManagedChild._handle",
-    "maskwatch.supervisor.model_check:_judge",
-    "maskwatch.supervisor.child_controller:ChildController.start_workers",
-    "maskwatch.supervisor.camera_monitor:CameraMonitor._inform_new_recorder",
-    "maskwatch.supervisor.systemd:SystemdNotifier.ready",
-    "maskwatch.supervisor.liveness:_start_process",
-    "maskwatch.supervisor.reload:Reloader._apply",
-    "maskwatch.supervisor.main:Supervisor._stop_children",
-    "maskwatch.supervisor.control_server:ControlServer.stop",
-)
-"""Functions of the supervisor at whose beginning it is killed."""
-
-
 @pytest.mark.long
 @pytest.mark.parametrize(
     "point",
     [
-        pytest.param(point, marks=[pytest.mark.sweep] if number % 3 else [])
+        pytest.param(point, marks=[pytest.mark.sweep] if number % 6 else [])
         for number, point in enumerate(FAILPOINTS)
     ],
 )
