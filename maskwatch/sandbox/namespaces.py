@@ -63,10 +63,10 @@ def replace_by_isolated(parent: int, report: int, tie: Callable[[int], object]) 
         tie(_OUTSIDE)
         _wait_for_helper(far)
         return
+    os.write(report, REPORT.pack(pid))  # first: the parent must know whom to wait for, whoever is killed
     far.close()
     if near.recv(1) == _GO:
         tie(parent)  # a parent that has ended before the other was tied to it ends both here
-        os.write(report, REPORT.pack(pid))
         near.send(_GO)
     os._exit(0)
 

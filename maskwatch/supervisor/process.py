@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from io import FileIO
 
@@ -67,6 +67,7 @@ class ModuleProcess(subprocess.Popen[bytes]):
         isolated: bool = False,
     ) -> None:
         self.isolated = False
+        self._group = 0
         # Before Python itself starts: a child that is still starting must not survive either.
         prepare = partial(tie_to_parent, os.getpid())
         with ExitStack() as stack:
@@ -87,13 +88,22 @@ class ModuleProcess(subprocess.Popen[bytes]):
                     start_new_session=isolated,
                 )
             except subprocess.SubprocessError as error:
-                raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
-            finally:
                 if isolated:
-                    self._adopt(reader)
+                    self._end_group()
+                raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
+            if isolated:
+                self._adopt(reader)
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs. At the end, wait for its group too."""
+        code = super().poll()
+        if code is not None and self._group:
+            self._end_group()
+        return code
 
     def _adopt(self, reader: int) -> None:
         """Stand for the process that has taken the place of the started one, if one has."""
+        self._group = self.pid
         try:
             report = os.read(reader, REPORT.size)
         except BlockingIOError:
@@ -102,6 +112,15 @@ class ModuleProcess(subprocess.Popen[bytes]):
         self.returncode = None
         (self.pid,) = REPORT.unpack(report)
         self.isolated = True
+
+    def _end_group(self) -> None:
+        """End what was to take this process's place and was not reported: one of both was killed."""
+        group, self._group = self._group or self.pid, 0
+        with suppress(ChildProcessError):
+            while True:
+                if os.waitpid(-group, os.WNOHANG) == (0, 0):
+                    os.killpg(group, signal.SIGKILL)  # the number is no other's while a child has it
+                    os.waitpid(-group, 0)
 
 
 def _journal_of(stderr: int | None) -> dict[str, str]:
