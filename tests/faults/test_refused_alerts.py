@@ -77,7 +77,7 @@ def test_a_refused_visit_is_parked_whole_and_shown_and_others_go_on(
             )
             listener.wait(lambda _: len(alerts_of(listener, "yard")) == 2, 60)
             guards.wait(4, 60)
-            assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") == 2
+            assert daemon.metric("maskwatch_alerts_total", **sink, fate="refused") >= 2
             assert daemon.metric("maskwatch_sink_ready", **sink) == 1
             (refused,) = listed(daemon, "--parked")
             assert refused["camera"] == "door"
