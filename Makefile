@@ -22,7 +22,7 @@ test: $(VENV)/.dev  ## Run the tests in some minutes (installs the Debian packag
 
 test-long: $(VENV)/.dev  ## Run the tests that take longer: real daemons, kills, full disks, training
 	@tools/system-packages
-	$(PY) -m pytest $(PYTEST) -m 'long and not sweep'
+	$(PY) -m pytest $(PYTEST) -n 3 -m 'long and not sweep'  # they wait more than they compute
 
 sweep: $(VENV)/.dev  ## Try every case of what the long tests sample: power losses, flipped bits, kills (half an hour)
 	@tools/system-packages

@@ -55,6 +55,9 @@ TO_RECORDER = {
     "many_connections": "too many connections",
 }
 
+SIMILAR = {"huge_frames", "wrong_type", "flood_of_labels", "huge_track_to_recorder", "oversize"}
+"""Attacks that are refused by the same code as others."""
+
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
@@ -157,7 +160,13 @@ def stored(daemon: QuickDaemon, camera: str, more: str = "") -> list[tuple[str, 
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("attack", "reason"), [*TO_SUPERVISOR.items(), *TO_RECORDER.items()])
+@pytest.mark.parametrize(
+    ("attack", "reason"),
+    [
+        pytest.param(*attack, marks=[pytest.mark.sweep] if attack[0] in SIMILAR else [])
+        for attack in (TO_SUPERVISOR | TO_RECORDER).items()
+    ],
+)
 def test_a_worker_that_violates_the_protocol_is_replaced_without_side_effects(
     daemon: QuickDaemon, attack: str, reason: str
 ) -> None:

@@ -28,7 +28,7 @@ def parked(daemon: QuickDaemon, **labels: str) -> float:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("daemon_runs", [True, False])
+@pytest.mark.parametrize("daemon_runs", [True, pytest.param(False, marks=pytest.mark.sweep)])
 def test_parked_alerts_are_delivered_in_order_once_they_are_retried(
     tmp_path: Path, daemon_runs: bool
 ) -> None:

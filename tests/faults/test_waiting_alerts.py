@@ -152,10 +152,10 @@ def test_while_a_service_fails_for_everything_nothing_is_parked(
     with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY | impatient) as daemon:
         wait_started(daemon)
         record(daemon, *range(8), started=datetime.now(UTC))
-        manager.wait(20, 60)
+        manager.wait(10, 60)
         kill_recorder(daemon)
         record(daemon, 8, started=datetime.now(UTC))
-        manager.wait(30, 60)
+        manager.wait(15, 60)
         assert daemon.metric("maskwatch_outbox_parked", **MANAGER) == 0
         manager.judge = lambda _: 200
         wait_until(lambda: settled(daemon), 90, "all are delivered")

@@ -46,6 +46,7 @@ def run(*arguments: str) -> str:
 
 
 @pytest.mark.long
+@pytest.mark.sweep  # minutes of converting
 def test_pictures_become_a_model_with_manifest_and_report(
     faces: Callable[..., Path], hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
