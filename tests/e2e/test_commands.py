@@ -157,7 +157,7 @@ def test_a_link_from_a_message_acknowledges_and_stops_the_escalation(
         "people:\n"
         f"  - {{name: guards, webhook: 'http://127.0.0.1:{guards.port}/g', key: '${{HOOK_KEY}}'}}\n"
         f"  - {{name: manager, webhook: 'http://127.0.0.1:{manager.port}/m', key: '${{HOOK_KEY}}',"
-        " incidents: false, unacknowledged_for: 45}"
+        " incidents: false, unacknowledged_for: 30}"
     )
     environment = {"LINKS_KEY": key, "HOOK_KEY": "c4nary-hook-key"}
     with RtspServer() as server:

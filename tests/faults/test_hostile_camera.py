@@ -116,6 +116,7 @@ def _hostile_server(kind: str) -> Iterator[str]:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_cameras_that_cost_a_processor_leave_the_others_their_share(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=50, rate=10, gop=10)
     good = ["one", "two", "three"]

@@ -143,6 +143,7 @@ def test_a_quarantine_is_one_incident_that_ends_when_the_camera_is_enabled(
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_notifications_go_out_while_another_program_locks_the_database(harness: Harness) -> None:
     def unplug() -> None:
         harness.server.faults("a").close = True

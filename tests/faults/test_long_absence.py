@@ -35,6 +35,7 @@ def shown(listener: Listener, topic: Topic, **names: str) -> Any:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_broker_away_for_a_day_receives_all_alerts_in_order_and_the_state(
     tmp_path: Path,
 ) -> None:

@@ -103,6 +103,7 @@ def test_a_live_worker_that_hangs_is_replaced(tmp_path: Path, server: RtspServer
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_worker_that_grows_too_large_is_renewed_cleanly(tmp_path: Path, server: RtspServer) -> None:
     with QuickDaemon(
         tmp_path, cameras(server, "a"), worker_megabytes=120, measure_interval=0.5, restart_budget=50

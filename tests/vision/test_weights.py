@@ -47,6 +47,7 @@ def test_the_shipped_detector_takes_any_picture_size() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_the_script_that_made_the_detector_would_not_change_it() -> None:
     """In a process of its own: TensorFlow stays in memory."""
     code = (

@@ -241,6 +241,7 @@ def test_every_kind_can_be_rendered_and_shows_its_people(kind: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_the_demo_has_four_visits_without_a_mask_and_none_in_the_hall() -> None:
     """`make demo` expects exactly these alerts."""
     required = []

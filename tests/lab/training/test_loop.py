@@ -84,6 +84,7 @@ def test_the_loss_falls_and_the_history_records_it(photos: tuple[Photo, ...], tm
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_one_seed_gives_one_model(photos: tuple[Photo, ...], tmp_path: Path) -> None:
     one, other = (train(photos, tmp_path / name, 2) for name in "ab")
     assert (weights(one) == weights(other)).all()
