@@ -51,6 +51,7 @@ def test_what_cannot_be_measured_is_one_clear_line(
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_ctrl_c_ends_the_measurement_and_its_process(clip_of: ClipOf) -> None:
     clip = clip_of(frames=1000, size=(640, 360))
     command = [sys.executable, "-m", "maskwatch", "bench", "--video", str(clip)]

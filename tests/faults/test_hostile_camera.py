@@ -25,7 +25,7 @@ _TIMEOUTS = {"initial_backoff": 0.05, "max_backoff": 0.1, "restart_budget": 1000
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["tcp", pytest.param("udp", marks=pytest.mark.sweep)])
 def test_hostile_sessions_affect_one_camera_which_recovers_afterwards(
     tmp_path: Path, transport: str
 ) -> None:

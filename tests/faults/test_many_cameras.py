@@ -38,6 +38,7 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_hundred_unreachable_cameras_delay_nothing_and_use_little(
     daemon: QuickDaemon,
 ) -> None:

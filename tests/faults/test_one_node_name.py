@@ -36,6 +36,7 @@ class HostDaemon(QuickDaemon):
         return ["unshare", "--uts", "sh", "-c", 'hostname "$0"; exec "$@"', self.folder.name, *command]
 
 
+@pytest.mark.sweep
 def test_a_killed_daemon_clears_what_its_next_configuration_does_not_have(tmp_path: Path) -> None:
     def below(*beginnings: str) -> set[str]:
         return {topic for topic in broker.retained() if topic.startswith(beginnings)}

@@ -37,6 +37,7 @@ def cameras_of(server: RtspServer, **rates: float) -> str:
     )
 
 
+@pytest.mark.sweep
 def test_the_rate_of_a_starved_camera_is_lowered_and_everything_says_so(tmp_path: Path) -> None:
     with RtspServer() as server:
         for name in ("hall", "yard"):

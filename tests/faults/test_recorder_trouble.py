@@ -256,10 +256,11 @@ def replace_the_database(data: Path) -> None:
     "harm",
     [
         lose_all_files,
-        lose_the_database_alone,
-        lose_the_wal,
-        lose_the_directory,
         replace_the_database,
+        *(
+            pytest.param(harm, marks=pytest.mark.sweep)
+            for harm in (lose_the_database_alone, lose_the_wal, lose_the_directory)
+        ),
     ],
 )
 def test_a_removed_or_replaced_database_is_restored_before_any_acknowledgement(

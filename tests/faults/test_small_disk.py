@@ -77,6 +77,7 @@ def limited_space(folder: Path, free: int) -> Iterator[None]:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_when_space_runs_short_the_oldest_pictures_go_and_the_violations_stay(
     harness: Harness,
 ) -> None:

@@ -322,6 +322,7 @@ def test_a_restored_directory_has_the_old_database_or_the_backup(full: PowerLoss
 
 @pytest.mark.long
 @pytest.mark.parametrize("every", EVERY)
+@pytest.mark.sweep
 def test_a_repair_keeps_every_readable_row_whenever_power_is_lost(full: PowerLoss, every: bool) -> None:
     readable = copy_facts(full.folder, full.folder.with_name("sound"))
     full.prepare("damage_an_index")

@@ -37,6 +37,7 @@ def shipped(crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_the_shipped_model_is_continued_with_its_own_outputs(crops: npt.NDArray[np.uint8]) -> None:
     """The logits are those of the .tflite file; in training too, after the statistics are measured."""
     expected = shipped(crops)
