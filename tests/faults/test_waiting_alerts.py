@@ -158,7 +158,8 @@ def test_while_a_service_fails_for_everything_nothing_is_parked(
         manager.wait(15, 60)
         assert daemon.metric("maskwatch_outbox_parked", **MANAGER) == 0
         manager.judge = lambda _: 200
-        wait_until(lambda: settled(daemon), 90, "all are delivered")
+        wait_until(lambda: len(received(manager)) >= 9, 90, "all are delivered")
+        wait_until(lambda: settled(daemon), 90, "nothing is pending")
         assert sorted(received(manager)) == [alert(index) for index in range(9)]
         assert daemon.metric("maskwatch_outbox_parked", **MANAGER) == 0
         assert daemon.stop() == 0
