@@ -31,7 +31,7 @@ from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.sandbox import notify
 from maskwatch.sandbox.brokered import LISTENER, NO, PROBE, YES
 from maskwatch.sandbox.notify import Call, Listener, Process
-from maskwatch.supervisor.camera_names import CameraNames, IpAddress
+from maskwatch.supervisor.camera_peers import CameraPeers, IpAddress, NameServer
 
 _log = logging.getLogger(__name__)
 _MAX_ADDRESS = 128
@@ -106,13 +106,10 @@ class NetworkBroker:
         self._misbehaved = misbehaved
         self._loop = loop
         self._clock = clock
-        self._targets = set(camera_addresses(camera))
-        names = {host for host, _ in self._targets if _as_ip(host) is None}
-        self._names = CameraNames(names, loop)
+        self._peers = CameraPeers(camera_addresses(camera), loop)
         self._budget = TokenBucket(_CALLS_PER_SECOND, _BURST, clock.monotonic())
         self._reported: set[str] = set()
-        self._name_server: socket.socket | None = None
-        self._relay: tuple[IpAddress, int] | None = None
+        self._name_server = NameServer(self._peers.names, loop)
         self._connecting: set[socket.socket] = set()
         self._process: Process | None = None
         self._listener: Listener | None = None
@@ -127,7 +124,7 @@ class NetworkBroker:
             self._loop.remove_reader(self._listener.fileno())
             self._listener.close()
             self._listener = None
-        self._end_name_server()
+        self._name_server.close()
         for sock in self._connecting:
             self._loop.remove_writer(sock)
             sock.close()
@@ -163,9 +160,7 @@ class NetworkBroker:
         _, number, relay_port, redirected_port = LISTENER.unpack(question)
         if self._process is None or self._listener is not None:
             return NO
-        if redirected_port:
-            self._targets |= {(host, redirected_port) for host, _ in self._targets}
-        self._relay = (ipaddress.IPv4Address("127.0.0.1"), relay_port)
+        self._peers.add_ports(relay=relay_port, redirected=redirected_port)
         self._listener = Listener(self._process.descriptor(number))
         self._loop.add_reader(self._listener.fileno(), self._serve)
         return YES
@@ -227,15 +222,11 @@ class NetworkBroker:
 
     def _connect_if_allowed(self, call: Call, theirs: int, peer: Peer, *, blocking: bool) -> None:
         """Connect if the address is the camera's; resolve its name again before it is refused."""
-        names = [host for host, port in self._targets if port == peer.port and _as_ip(host) is None]
         decide = partial(self._decide, call, theirs, peer, blocking=blocking)
-        if not names or self._is_target(peer.host, peer.port):
-            decide()
-        else:
-            self._names.resolve(names[0].lower(), decide)
+        self._peers.resolve_before(peer.host, peer.port, decide)
 
     def _decide(self, call: Call, theirs: int, peer: Peer, *, blocking: bool) -> None:
-        if not self._is_target(peer.host, peer.port):
+        if not self._peers.include(peer.host, peer.port):
             self._refuse_address(call, peer)
             return
         family = socket.AF_INET if peer.host.version == 4 else socket.AF_INET6
@@ -253,14 +244,6 @@ class NetworkBroker:
         self._loop.remove_writer(sock)
         result = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         self._hand_over(call, sock, theirs, result, blocking=True)
-
-    def _is_target(self, host: IpAddress, port: int | None = None) -> bool:
-        """Return whether this is the camera, or for TCP the worker's own relay to it."""
-        return (host, port) == self._relay or any(
-            host == _as_ip(name) or host in self._names.addresses.get(name.lower(), ())
-            for name, its_port in self._targets
-            if port in (None, its_port)
-        )
 
     def _hand_over(
         self, call: Call, sock: socket.socket, theirs: int, result: int, *, blocking: bool
@@ -295,33 +278,10 @@ class NetworkBroker:
             self._misbehaved("connected to the control socket")
 
     def _connect_to_name_server(self, call: Call, theirs: int) -> None:
-        if not self._names.addresses:
+        if not self._peers.names.addresses:
             self._answer(call, error=errno.EPERM)
             return
-        self._end_name_server()
-        flags = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
-        self._name_server, other = socket.socketpair(socket.AF_UNIX, flags)
-        self._loop.add_reader(self._name_server, self._answer_query)
-        self._hand_over(call, other, theirs, 0, blocking=False)
-
-    def _answer_query(self) -> None:
-        server = self._name_server
-        assert server is not None  # watched only while there is one
-        try:
-            query = server.recv(_MAX_DATAGRAM)
-        except OSError:
-            self._end_name_server()
-            return
-        if not query:
-            self._end_name_server()
-            return
-        self._names.answer_query(query, partial(_send, server))
-
-    def _end_name_server(self) -> None:
-        if self._name_server is not None:
-            self._loop.remove_reader(self._name_server)
-            self._name_server.close()
-            self._name_server = None
+        self._hand_over(call, self._name_server.connect(), theirs, 0, blocking=False)
 
     def _socket(self, call: Call) -> None:
         """Give the worker a UDP socket, which it can use only through `bind`, `connect` and `sendto`."""
@@ -331,7 +291,7 @@ class NetworkBroker:
         if (
             not wanted
             or protocol not in (0, socket.IPPROTO_UDP)
-            or not (self._udp or self._names.addresses)
+            or not (self._udp or self._peers.names.addresses)
         ):
             self._refuse(call)
             return
@@ -355,7 +315,7 @@ class NetworkBroker:
         """Send a datagram of the worker to its camera."""
         theirs, data, length, _, pointer, size = call.arguments
         peer = _parse(self._read(pointer, size, _MAX_ADDRESS))
-        if not self._udp or not self._is_target(peer.host) or peer.port < _FIRST_USER_PORT:
+        if not self._udp or not self._peers.include(peer.host) or peer.port < _FIRST_USER_PORT:
             self._refuse_address(call, peer)
             return
         content = self._read(data, length, _MAX_DATAGRAM)
@@ -404,20 +364,6 @@ def _parse(address: bytes) -> Peer:
     except (struct.error, ValueError):
         pass
     raise OSError(errno.EACCES, "an address of another family")
-
-
-def _as_ip(host: str) -> IpAddress | None:
-    try:
-        return ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return None
-
-
-def _send(server: socket.socket, answer: bytes) -> None:
-    try:
-        server.send(answer)
-    except OSError:
-        return  # the worker does not wait for it any more
 
 
 def _hung_up(listener: Listener) -> bool:

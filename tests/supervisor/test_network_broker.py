@@ -136,7 +136,7 @@ def test_the_camera_s_name_is_resolved_and_no_other(
         assert host == "camera.test"
         return [(0, 0, 0, "", ("127.0.0.1", 0))]
 
-    monkeypatch.setattr("maskwatch.supervisor.camera_names.socket.getaddrinfo", resolve)
+    monkeypatch.setattr("maskwatch.supervisor.camera_peers.socket.getaddrinfo", resolve)
     code = (
         f"socket.create_connection(('camera.test', {port_of(server)}), timeout=20); print('connected')\n"
         "socket.getaddrinfo('secret.attacker.test', 1)"
