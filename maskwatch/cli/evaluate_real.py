@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.cli.options import clip_options
 from maskwatch.errors import UsageError
 from maskwatch.files import json_text
 
@@ -31,10 +32,7 @@ _Path = click.Path(path_type=Path)
     "--events", is_flag=True, expose_value=False, help="Evaluate the whole system; --real implies it."
 )
 @click.option("--clip", "clips", multiple=True, help="Only this clip of the folder's expected.json.")
-@click.option(
-    "--config", "-c", "config_file", type=_Path, help="Configuration file; without one, all defaults."
-)
-@click.option("--camera", help="Camera whose rules apply; needed when the file has several cameras.")
+@clip_options
 @click.option(
     "--lag",
     type=click.FloatRange(0),

@@ -41,6 +41,20 @@ def config_option(about: str = "The daemon's configuration file.") -> Callable[[
     )
 
 
+def clip_options(command: F) -> F:
+    """Add `--config`, as `config_file`, and `--camera` to a command that analyses recorded files."""
+    command = click.option(
+        "--camera", help="Camera whose rules apply; needed when the file has several cameras."
+    )(command)
+    return click.option(
+        "--config",
+        "-c",
+        "config_file",
+        type=click.Path(path_type=Path),
+        help="Configuration file; without one, all defaults.",
+    )(command)
+
+
 def _default_config() -> Path | None:
     """Return the first readable configuration file at a default path, None if there is none."""
     return next((path for path in _DEFAULT_PATHS if os.access(path, os.R_OK)), None)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from maskwatch.cli.options import clip_options
 from maskwatch.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,14 +37,7 @@ class _Options(TypedDict):
 
 @click.command()
 @click.argument("clip", type=click.Path(path_type=Path))
-@click.option(
-    "--config",
-    "-c",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help="Configuration file; without one, all defaults.",
-)
-@click.option("--camera", help="Camera whose rules apply; needed when the file has several cameras.")
+@clip_options
 @click.option(
     "--start",
     metavar="TIME",
