@@ -45,6 +45,18 @@ _SMALLEST_FACE = 32  # px: the daemon's default
     help="Log in by Basic without TLS too: everybody on the network can read the password.",
 )
 @click.option("--no-faces", is_flag=True, help="Do not look for faces.")
+@click.option(
+    "--hardware",
+    is_flag=True,
+    help="Try this machine's decoders and TFLite delegates instead; takes half a minute.",
+)
+@click.option(
+    "--delegate",
+    "delegates",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, resolve_path=True),
+    multiple=True,
+    help="Library of a further TFLite delegate to try; needs --hardware.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     address: str | None,
@@ -56,6 +68,8 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
     insecure: bool,
     allow_basic: bool,
     no_faces: bool,
+    hardware: bool,
+    delegates: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     r"""Look at the camera (or the video file) at ADDRESS.
@@ -69,12 +83,22 @@ def probe(  # noqa: PLR0913, PLR0917 - click gives each option its argument
       maskwatch probe rtsp://camera.example/stream
       maskwatch probe --config config.yaml --camera entrance
       maskwatch probe rtsp://camera.example/stream --transport udp --json | jq .rate
+      maskwatch probe --hardware
     """
     from dataclasses import replace
 
     from maskwatch.config.schema import CameraAuth
-    from maskwatch.errors import SourceError
+    from maskwatch.errors import SourceError, UsageError
 
+    if delegates and not hardware:
+        raise UsageError("--delegate needs --hardware")
+    if hardware:
+        from maskwatch.cli.probe_hardware import probe_hardware
+
+        if address or camera:
+            raise UsageError("--hardware probes this machine: give no address and no --camera")
+        probe_hardware(delegates, as_json=as_json)
+        return
     options = _options(address, config, camera, transport, timeout, insecure=insecure)
     if allow_basic:
         options = replace(options, auth=CameraAuth.ANY)

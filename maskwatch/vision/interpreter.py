@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +71,26 @@ def _without_info_lines() -> Iterator[None]:
         os.write(2, b"".join(x for x in written.splitlines(keepends=True) if x[:6] != b"INFO: "))
 
 
-def _prepared(model: bytes, threads: int) -> Any:
+def load_delegate(library: str) -> Any:
+    """Return the delegate of a shared library, which runs models on other hardware than the processor.
+
+    Raises:
+        DependencyError: it cannot be loaded.
+    """
+    try:
+        return _runtime().load_delegate(library)
+    except (OSError, ValueError, AttributeError) as error:
+        reason = str(error).removeprefix(f"{library}: ") or "the library finds no device"
+        raise DependencyError(f"{library}: {reason}") from None
+
+
+def _prepared(model: bytes, threads: int, delegates: Sequence[Any] = ()) -> Any:
     """Return a runtime's interpreter, ready to run; without XNNPACK where that refuses the model."""
     runtime = _runtime()
     try:
-        found = runtime.Interpreter(model_content=model, num_threads=threads)
+        found = runtime.Interpreter(
+            model_content=model, num_threads=threads, experimental_delegates=list(delegates) or None
+        )
         found.allocate_tensors()
     except RuntimeError as error:
         if "XNNPACK" not in str(error):
@@ -91,12 +106,17 @@ def _prepared(model: bytes, threads: int) -> Any:
 class Interpreter:
     """One loaded model with one input and one output; not safe to share between threads."""
 
-    def __init__(self, model: bytes, name: str, threads: int = 1) -> None:
-        """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError."""
+    def __init__(
+        self, model: bytes, name: str, threads: int = 1, *, delegates: Sequence[Any] = ()
+    ) -> None:
+        """Load `model`, the bytes of a .tflite file called `name`. Raises ModelError.
+
+        `delegates`, of `load_delegate`, run what they can of it; the processor runs the rest.
+        """
         self._model = model  # the runtime reads from this buffer throughout
         try:
             with _without_info_lines():
-                self._interpreter = _prepared(model, threads)
+                self._interpreter = _prepared(model, threads, delegates)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
         inputs = self._interpreter.get_input_details()
