@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from maskwatch.errors import DependencyError
+
 if TYPE_CHECKING:
     from maskwatch.lab.camera_cost import Cost, Workload
+
+    Ratios = dict[str, dict[str, float]]
 
 _HEIGHTS = (1080, 360)
 _PEOPLE = (0, 1, 5)
@@ -53,8 +58,27 @@ class _Row:
     default=Path.home() / ".cache" / "maskwatch" / "bench",
     help="Keeps the rendered clips.  [default: ~/.cache/maskwatch/bench]",
 )
+@click.option(
+    "--beside",
+    is_flag=True,
+    help="Also measure other ways to watch a camera: a loop of OpenCV, regions as in Frigate, and the "
+    "paper's way (with the extra train). Their columns are ratios to decoding too.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the ratios as a PNG or SVG file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bench(clip: Path | None, rates: tuple[float, ...], quick: bool, folder: Path, as_json: bool) -> None:
+def bench(
+    clip: Path | None,
+    rates: tuple[float, ...],
+    quick: bool,
+    folder: Path,
+    beside: bool,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
     r"""Measure how many cameras this machine holds.
 
     Decodes and analyses clips as a worker does, without a network, and measures processor time and
@@ -69,34 +93,71 @@ def bench(clip: Path | None, rates: tuple[float, ...], quick: bool, folder: Path
       maskwatch bench --quick
       maskwatch bench --rate 5 --json > bench.json
       maskwatch bench --video recorded.mp4
+      maskwatch bench --quick --beside --plot cost.svg
     """
     from maskwatch.lab.camera_cost import measure
     from maskwatch.lab.machine import cores, machine, memory
 
+    draw = _plotter(plot)
     chosen = rates or (_RATES[:1] if quick else _RATES)
-    rows = list(_rows(clip, chosen, folder, quick=quick))
+    others = _other_pipelines() if beside else {}
+    rows = list(_rows(clip, chosen, folder, quick=quick, beside=tuple(others)))
     found = []
+    drawn: Ratios = {}
     if not as_json:
-        click.echo(f"{machine()}, {cores():g} usable, {memory():.0f} MiB\n{_HEAD}")
+        for name, what in others.items():
+            click.echo(f"{name}: {what}")
+        click.echo(f"{machine()}, {cores():g} usable, {memory():.0f} MiB\n{_HEAD}{_columns(others)}")
     for number, row in enumerate(rows, 1):
         click.echo(f"  measuring {number} of {len(rows)}\r", err=True, nl=False)
         cost = measure(row.workload)
         held = cost.cameras(cores(), memory())
         found.append(_record(row, cost, held))
+        people = "" if row.people is None else f", {row.people} people"
+        drawn[f"{row.picture}{people}, {row.workload.rate:g}/s"] = {
+            "maskwatch": cost.ratio
+        } | cost.beside
         if not as_json:
             click.echo(_line(row, cost, held))
     if as_json:
         about = {"machine": machine(), "cores": cores(), "memory_mib": round(memory())}
         click.echo(json.dumps({**about, "rows": found}, indent=2))
+    draw(machine(), drawn)
 
 
-def _rows(clip: Path | None, rates: tuple[float, ...], folder: Path, *, quick: bool) -> Iterator[_Row]:
+def _plotter(path: Path | None) -> Callable[[str, Ratios], None]:
+    """Return what draws the ratios. Raises UsageError or DependencyError before anything is measured."""
+    if path is None:
+        return lambda _title, _ratios: None
+    try:
+        from maskwatch.lab.cost_plot import check_plot, draw_ratios
+    except ImportError as error:
+        need = "--plot needs the extra `demo`: pip install 'maskwatch[demo]'"
+        raise DependencyError(f"{need} ({error})") from error
+    check_plot(path)
+    return partial(draw_ratios, path)
+
+
+def _other_pipelines() -> dict[str, str]:
+    from maskwatch.lab.other_pipelines import available
+
+    return available()
+
+
+def _columns(names: Iterable[str]) -> str:
+    return "".join(f" {name:>8}" for name in names)
+
+
+def _rows(
+    clip: Path | None, rates: tuple[float, ...], folder: Path, *, quick: bool, beside: tuple[str, ...]
+) -> Iterator[_Row]:
     from maskwatch.lab.camera_cost import Workload
 
     seconds, rounds = (_QUICK_S, 1) if quick else (_FULL_S, 3)
     for picture, people, path in _clips(clip, folder):
         for rate in rates:
-            yield _Row(picture, people, Workload(str(path), rate, seconds=seconds, rounds=rounds))
+            load = Workload(str(path), rate, seconds=seconds, rounds=rounds, beside=beside)
+            yield _Row(picture, people, load)
 
 
 def _clips(clip: Path | None, folder: Path) -> Iterator[tuple[str, int | None, Path]]:
@@ -116,11 +177,16 @@ def _clips(clip: Path | None, folder: Path) -> Iterator[tuple[str, int | None, P
             yield f"{size[0]}x{size[1]}", people, crowd_clip(folder, people, size)
 
 
+def _title(row: _Row) -> str:
+    people = "" if row.people is None else f", {row.people} people"
+    return f"{row.picture}{people}, {row.workload.rate:g}/s"
+
+
 def _line(row: _Row, cost: Cost, held: int) -> str:
     people = "-" if row.people is None else row.people
     return (
         f"{row.picture:<12} {people:>6} {row.workload.rate:>5g} {cost.watch:>6.2f} {cost.ratio:>13.2f} "
-        f"{cost.memory:>4.0f} MiB {held:>8}"
+        f"{cost.memory:>4.0f} MiB {held:>8}{_columns(f'{ratio:.2f}' for ratio in cost.beside.values())}"
     )
 
 

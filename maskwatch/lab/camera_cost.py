@@ -34,7 +34,7 @@ _USABLE = 2 / 3
 class Workload:
     """A clip, and how it is watched: frames per second to analyse, the smallest face in its pixels.
 
-    Of the clip, at most `seconds` are used, `rounds` times.
+    Of the clip, at most `seconds` are used, `rounds` times. `beside` names other pipelines to measure.
     """
 
     clip: str
@@ -42,6 +42,7 @@ class Workload:
     smallest_face: int = 32
     seconds: float = math.inf
     rounds: int = 3
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Cost:
         decode, watch: processor seconds for each second of video: decoding alone, and all work.
         ratio, lowest, highest: of `watch` to `decode`, the median and the extremes of the rounds.
         memory: the most resident memory of the process while it watched, in MiB.
+        beside: the median ratio of each other pipeline to `decode`, by its name.
     """
 
     decode: float
@@ -60,6 +62,7 @@ class Cost:
     lowest: float
     highest: float
     memory: float
+    beside: dict[str, float]
 
     def cameras(self, cores: float, memory: float) -> int:
         """Return how many such cameras fit; a third of the processor and memory (MiB) stays free."""
@@ -83,18 +86,23 @@ def measure(workload: Workload) -> Cost:
 
 def measure_here(workload: Workload) -> Cost:
     """Measure in this process, on one core from now on."""
-    import cv2  # noqa: PLC0415 - heavy, as what follows
+    import cv2  # noqa: PLC0415 - heavy, as the next
+
+    from maskwatch.lab import other_pipelines  # noqa: PLC0415 - heavy
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     cv2.setNumThreads(1)
-    _watch(workload)
+    _, memory = _watch(workload)  # before another pipeline loads its libraries
     _decode(workload)
     pairs: list[tuple[float, float]] = []
-    memory = 0.0
+    others: dict[str, list[float]] = {way: [] for way in workload.beside}
     for _ in range(workload.rounds):
         decoding, video = _decode(workload)
-        watching, memory = _watch(workload)
+        watching, _ = _watch(workload)
         pairs.append((decoding / video, watching / video))
+        for way, found in others.items():
+            other = other_pipelines.watch(way, workload.clip, workload.rate, workload.seconds)
+            found.append(other / decoding)
     ratios = sorted(watch / decode for decode, watch in pairs)
     return Cost(
         decode=statistics.median(decode for decode, _ in pairs),
@@ -103,6 +111,7 @@ def measure_here(workload: Workload) -> Cost:
         lowest=ratios[0],
         highest=ratios[-1],
         memory=memory,
+        beside={way: statistics.median(found) for way, found in others.items()},
     )
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.errors import SourceError
+from maskwatch.errors import SourceError, UsageError
+from maskwatch.lab import other_pipelines
 from maskwatch.lab.camera_cost import Cost
+from maskwatch.lab.other_pipelines import OPENCV, REGIONS
 from tests.fakes.command_line import run
 from tests.fakes.waiting import wait_until
 
@@ -31,8 +33,30 @@ def test_a_clip_is_measured_and_the_cameras_that_fit_are_named(
     assert row["cameras"] > 0
 
 
+def test_other_ways_are_measured_beside_ours_and_drawn(
+    clip_of: ClipOf, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(other_pipelines, "_ABOUT", {OPENCV: "loop", REGIONS: "regions"})
+    plot = tmp_path / "cost.svg"
+    clip = clip_of(frames=100)
+    assert run("bench", "--quick", "--json", "--beside", "--plot", plot, "--video", clip) == 0
+    (row,) = json.loads(capfd.readouterr().out)["rows"]
+    assert list(row["beside"]) == [OPENCV, REGIONS]
+    assert min(row["beside"].values()) > 0.5
+    assert "<svg" in plot.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["cost.txt", "missing/cost.svg"])
+def test_a_plot_that_cannot_be_written_is_refused_before_measuring(
+    name: str, clip_of: ClipOf, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / name
+    assert run("bench", "--plot", plot, "--video", clip_of()) == UsageError.exit_code
+    assert str(plot) in capfd.readouterr().err
+
+
 def test_a_third_of_processor_and_memory_stays_free() -> None:
-    cost = Cost(decode=0.1, watch=0.5, ratio=5.0, lowest=5.0, highest=5.0, memory=100.0)
+    cost = Cost(decode=0.1, watch=0.5, ratio=5.0, lowest=5.0, highest=5.0, memory=100.0, beside={})
     assert cost.cameras(cores=3.0, memory=10_000.0) == 4
     assert cost.cameras(cores=300.0, memory=600.0) == 4
 
