@@ -142,6 +142,28 @@ class DamageFilter:
         refreshed = self._refresh_left is not None and self._refresh_left <= 0
         self._sound = refreshed or self._sound_packets >= _MAX_SOUND_PACKETS
 
+    def skipped(self, codec: str, *, key: bool, refresh: int | None) -> None:
+        """Resume with the next packet, after some that were not decoded.
+
+        Args:
+            codec: FFmpeg's name of it.
+            key: whether that packet is a key picture.
+            refresh: as that of `packet`.
+        """
+        if key and refresh is None:
+            return  # it builds on no other picture
+        # After a key picture of H.265, FFmpeg logs which of those that were skipped are missing.
+        self._damaged(Damage.REFERENCES if key and codec == "hevc" else Damage.LOSS, refresh)
+
+    def resume(self, decoder: av.CodecContext, *, key: bool, refresh: int | None) -> None:
+        """Let the decoder go on at the refresh that the next packet begins, as `skipped`.
+
+        FFmpeg's H.265 decoder goes on at key pictures only; a new or emptied one also at others.
+        """
+        waiting = not self._sound and self._refresh_left is None
+        if waiting and not key and refresh is not None and decoder.name == "hevc":
+            decoder.flush_buffers()
+
     def _damaged(self, damage: Damage, refresh: int | None) -> None:
         self._sound = False
         self._sound_packets = _MIN_SOUND_PACKETS - 1 if damage is Damage.REFERENCES else 0

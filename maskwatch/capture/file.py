@@ -11,6 +11,7 @@ import av
 
 from maskwatch.capture.container import MAX_PIXELS, open_file, stream_info
 from maskwatch.capture.damage import Damage, DamageFilter, LogWatch
+from maskwatch.capture.h264 import refresh_length
 from maskwatch.capture.picture import FrameMaker
 from maskwatch.capture.source import Fit, RateSampler, SourceCounts, native_size
 from maskwatch.capture.tracks import PixelShape
@@ -100,6 +101,9 @@ class FileSource:
 
     def _pictures(self, packet: _Packet, log: LogWatch, damage: DamageFilter) -> Iterator[av.VideoFrame]:
         """Return the undamaged pictures of a packet."""
+        decoder = self._track.codec_context
+        refresh = refresh_length(decoder.name, bytes(packet))
+        damage.resume(decoder, key=packet.is_keyframe, refresh=refresh)
         try:
             videos = packet.decode()
         except (av.FFmpegError, ValueError):
@@ -107,7 +111,7 @@ class FileSource:
             log.damage()
             damage.packet(Damage.LOSS)
             return
-        damage.packet(log.damage())
+        damage.packet(log.damage(), refresh=refresh)
         for video in videos:
             self.counts.decoded += 1
             if damage.passes(video):

@@ -18,7 +18,7 @@ from maskwatch.capture.h264 import FrameNumGaps, SliceReassembler, refresh_lengt
 from maskwatch.capture.mailbox import Mailbox, Sample
 from maskwatch.capture.processor_share import ProcessorShare
 from maskwatch.capture.source import AdjustableSampler, Size, SourceCounts, StreamInfo
-from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, StreamClock
+from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, Skipping, StreamClock
 from maskwatch.capture.tracks import PixelShape
 from maskwatch.clock import Clock
 from maskwatch.config.addresses import is_network_address
@@ -72,7 +72,8 @@ class StreamReader:
         self._stream_clock = StreamClock()
         self._meter = KeepUpMeter()
         self._pauses = PauseDetector()
-        self._catching_up = self._skipped = False
+        self._skipping = Skipping()
+        self._skipped = False
         self._codec = ""
         self._last_moment = -math.inf
         self._share = ProcessorShare(options.processor_share)
@@ -143,7 +144,8 @@ class StreamReader:
 
     def _process(self, packet: _Packet, log: LogWatch, now: float, *, stale: bool) -> None:
         delay = self._delay(packet, now)
-        if self._too_late(packet, delay, now):
+        refresh = refresh_length(self._codec, bytes(packet))
+        if self._too_late(packet, refresh, delay, now):
             self._counts.late += 1
             self._lose(now - delay)
             self.obstacle = Obstacle.LATE
@@ -152,7 +154,11 @@ class StreamReader:
             return
         if packet.is_keyframe:
             self.obstacle = Obstacle.DAMAGED  # from now on, no other cause is left
-        videos = self._decode(packet, log, self._refresh(packet))
+        if self._skipped:
+            self._damage.skipped(self._codec, key=packet.is_keyframe, refresh=refresh)
+            self._skipped = False
+        self._damage.resume(packet.stream.codec_context, key=packet.is_keyframe, refresh=refresh)
+        videos = self._decode(packet, log, refresh)
         if not videos and self.obstacle is Obstacle.NO_KEY:
             self._counts.no_key += 1
         for video in videos:
@@ -167,14 +173,6 @@ class StreamReader:
                 self.obstacle = Obstacle.DAMAGED
                 self._counts.damaged += 1
 
-    def _refresh(self, packet: _Packet) -> int | None:
-        """Return how many pictures after this packet's all are refreshed; None: it begins no refresh."""
-        refresh = refresh_length(self._codec, bytes(packet))
-        if self._skipped and packet.is_keyframe and refresh is not None:
-            self._damage.packet(Damage.LOSS)  # pictures that the refresh builds on were skipped
-        self._skipped = False
-        return refresh
-
     def _delay(self, packet: _Packet, now: float) -> float:
         """Return the seconds between the packet's own time and its arrival, as far as is known."""
         keeps_up = not self._meter.known or self._meter.keeps_up
@@ -185,13 +183,12 @@ class StreamReader:
             _log.info("%s: %s", self._options.where, self.clock_note)
         return delay
 
-    def _too_late(self, packet: _Packet, delay: float, now: float) -> bool:
-        """Return whether to skip a packet: decoding lags, and may resume only at a key frame."""
+    def _too_late(self, packet: _Packet, refresh: int | None, delay: float, now: float) -> bool:
+        """Return whether to skip a packet: decoding lags, and may resume only at some packets."""
         behind = self._stream_clock.behind(delay, now)
-        if behind and not self._catching_up:
+        if behind and not self._skipping.active:
             self._meter.reset()
-        self._catching_up = not packet.is_keyframe and (behind or self._catching_up)
-        return self._catching_up
+        return self._skipping.skips(behind=behind, begins=packet.is_keyframe or refresh is not None)
 
     def _decode(self, packet: _Packet, log: LogWatch, refresh: int | None) -> list[av.VideoFrame]:
         """Return the pictures of a packet; an invalid packet has none."""

@@ -27,6 +27,8 @@ _MAX_POINTS = 4096
 # In a row. FFmpeg gives the first packets of a stream no stamps.
 _MAX_MISSING = 50
 _MAX_EQUAL = 4
+# As many as a minute has at the most usual rate: few streams have a longer key-frame interval.
+_MAX_SKIPPED = 1500
 
 
 class KeepUpMeter:
@@ -144,6 +146,28 @@ class StreamClock:
             rate = (last.stamp - first.stamp) / passed
             sound = low <= rate <= high
             self.oddity = "" if sound else f"its clock runs at {rate:.2f} of real time"
+
+
+class Skipping:
+    """Skips packets from where decoding lags to where it can begin again.
+
+    A stream without such a place is decoded again some packets after the lag has ended.
+    """
+
+    def __init__(self) -> None:
+        self._left = 0
+
+    @property
+    def active(self) -> bool:
+        return self._left > 0
+
+    def skips(self, *, behind: bool, begins: bool) -> bool:
+        """Return whether to skip a packet; decoding may begin at one that `begins`."""
+        if behind:
+            self._left = _MAX_SKIPPED
+        skips = self.active and not begins
+        self._left = self._left - 1 if skips else 0
+        return skips
 
 
 class PauseDetector:

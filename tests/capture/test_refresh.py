@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from maskwatch.capture.h264 import nal_starts, refresh_length
 from tests.fakes.clips import make_clip
 
 _PERIOD = 20
+_LOST = 2
 
 
 @pytest.fixture(scope="module")
@@ -88,23 +90,60 @@ def test_a_stream_without_key_pictures_is_sound_after_ten_seconds() -> None:
 _H265_RECOVERY_POINT = b"\0\0\0\1\x4e\x01\6\2\x04\xd4\x80"
 
 
-def test_h265_that_is_joined_within_a_refresh_is_sound_after_the_next_one(tmp_path: Path) -> None:
-    """The first pictures of a refresh may name pictures that the client never had."""
-    path = tmp_path / "refresh.265"
-    make_clip(path, codec="hevc", size=(160, 128), frames=60, rate=10, gop=_PERIOD, intra_refresh=True)
+def _h265_packets(path: Path, *, intra_refresh: bool) -> list[bytes]:
+    """Return packets with a key picture, or a recovery point, in every twentieth."""
+    make_clip(
+        path, codec="hevc", size=(160, 128), frames=80, rate=10, gop=_PERIOD, intra_refresh=intra_refresh
+    )
     with av.open(str(path)) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
-    packets = [_H265_RECOVERY_POINT + p if n % _PERIOD == 0 else p for n, p in enumerate(packets)]
-    assert refresh_length("hevc", packets[_PERIOD]) == 19
-    log, damage = LogWatch(), DamageFilter()
-    damage.start()
+    if intra_refresh:
+        return [_H265_RECOVERY_POINT + p if n % _PERIOD == 0 else p for n, p in enumerate(packets)]
+    return packets
+
+
+def _h265_decoder(first: bytes) -> av.VideoCodecContext:
     decoder = av.CodecContext.create("hevc", "r")
     decoder.thread_count = 1
-    sets = [at for at in nal_starts(packets[0]) if packets[0][at] >> 1 in (32, 33, 34)]
-    decoder.extradata = packets[0][sets[0] - 4 : packets[0].index(b"\0\0\1", sets[-1])]
-    sound = []
-    for number, packet in enumerate(packets[7:], start=7):
-        frames = decoder.decode(av.Packet(packet))
-        damage.packet(log.damage(), refresh=refresh_length("hevc", packet))
-        sound += [number for frame in frames if damage.passes(frame)]
-    assert sound == list(range(41, 60))
+    sets = [at for at in nal_starts(first) if first[at] >> 1 in (32, 33, 34)]
+    decoder.extradata = first[sets[0] - 4 : first.index(b"\0\0\1", sets[-1])]
+    return decoder
+
+
+def _sound(packets: list[bytes], numbers: Iterable[int], *, keys: Container[int] = ()) -> list[int]:
+    """Decode these packets as a reader does; return the numbers of the pictures that pass."""
+    log, damage, passed = LogWatch(), DamageFilter(), []
+    damage.start()
+    decoder = _h265_decoder(packets[0])
+    before = -1
+    for number in numbers:
+        key, refresh = number in keys, refresh_length("hevc", packets[number])
+        if number - before > _LOST + 1:
+            damage.skipped("hevc", key=key, refresh=refresh)
+        before = number
+        damage.resume(decoder, key=key, refresh=refresh)
+        frames = decoder.decode(av.Packet(packets[number]))
+        damage.packet(log.damage(), refresh=refresh)
+        passed += [number for frame in frames if damage.passes(frame)]
+    return passed
+
+
+def test_h265_that_is_joined_within_a_refresh_is_sound_after_the_next_one(tmp_path: Path) -> None:
+    """The first pictures of a refresh may name pictures that the client never had."""
+    packets = _h265_packets(tmp_path / "refresh.265", intra_refresh=True)
+    assert refresh_length("hevc", packets[_PERIOD]) == 19
+    assert _sound(packets, range(7, 80)) == [*range(41, 80)]
+
+
+def test_h265_without_key_pictures_is_sound_again_after_a_loss(tmp_path: Path) -> None:
+    packets = _h265_packets(tmp_path / "refresh.265", intra_refresh=True)
+    assert _sound(packets, [*range(5), *range(5 + _LOST, 80)]) == [*range(5), *range(41, 80)]
+
+
+@pytest.mark.parametrize(("intra_refresh", "sound"), [(False, 40), (True, 61)])
+def test_after_skipped_pictures_h265_is_sound_at_the_next_refresh(
+    intra_refresh: bool, sound: int, tmp_path: Path
+) -> None:
+    packets = _h265_packets(tmp_path / "stream.265", intra_refresh=intra_refresh)
+    keys = () if intra_refresh else range(0, 80, _PERIOD)
+    assert _sound(packets, [*range(25), *range(40, 80)], keys=keys) == [*range(25), *range(sound, 80)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maskwatch.capture.reader import FilePacer
-from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, StreamClock
+from maskwatch.capture.stream_clock import KeepUpMeter, PauseDetector, Skipping, StreamClock
 
 
 def late(stamps: list[float | None], arrivals: list[float], *, keeps_up: bool = True) -> list[int]:
@@ -163,3 +163,19 @@ def test_a_file_begins_at_once_and_is_played_at_its_own_rate() -> None:
     stamps = [3601.0, 3601.04, None, 3601.12, 20.0, 20.04, 99.0, 99.5, 99.5, 99.5]
     due = [pacer.due(stamp) for stamp in stamps]
     assert due == pytest.approx([10.0, 10.04, 10.14, 10.24, 10.34, 10.38, 10.48, 10.98, 11.08, 11.18])
+
+
+def test_packets_are_skipped_from_a_lag_to_where_decoding_can_begin() -> None:
+    skipping = Skipping()
+    assert not skipping.skips(behind=False, begins=False)
+    assert skipping.skips(behind=True, begins=False)
+    assert skipping.skips(behind=False, begins=False)
+    assert not skipping.skips(behind=False, begins=True)
+    assert not skipping.skips(behind=False, begins=False)
+
+
+def test_a_stream_without_a_place_to_begin_is_decoded_again_after_a_lag() -> None:
+    skipping = Skipping()
+    assert all(skipping.skips(behind=True, begins=False) for _ in range(2000))
+    skipped = [skipping.skips(behind=False, begins=False) for _ in range(2000)]
+    assert skipped.index(False) == skipped.count(True) == 1499
