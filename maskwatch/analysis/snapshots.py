@@ -12,7 +12,7 @@ from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.config.schema import CameraConfig, Pictures
 from maskwatch.domain import Box, Detection, Frame, Polygon
 from maskwatch.privacy.anonymize import Anonymizer, face_area
-from maskwatch.privacy.draw import COLOURS, draw_box
+from maskwatch.privacy.draw import COLOURS, Colour, draw_box
 from maskwatch.privacy.vault import embed, seal
 from maskwatch.tracking.track import Track
 from maskwatch.vision.preprocess import cut
@@ -22,12 +22,28 @@ if TYPE_CHECKING:
 
 _BETTER = 1.3  # factor by which the score of a new picture must exceed that of the one before
 _JPEG_QUALITY = 85
+_MAX_HELD_FRAMES = 4  # some 3 MiB each at 1080p; a JPEG needs a twentieth of that
+
+
+@dataclass(frozen=True, slots=True)
+class _Unrendered:
+    """What a picture is made of, when it is sent: most are replaced by a better one before.
+
+    `subject` and `covered` are faces in pixels of the full picture, `violation` its id.
+    """
+
+    frame: Frame
+    subject: Box
+    covered: Sequence[Box]
+    label: str
+    colour: Colour
+    violation: str
 
 
 @dataclass(slots=True)
 class _Best:
     score: float
-    unsent: bytes | None
+    unsent: _Unrendered | bytes | None
 
 
 class CameraPictures:
@@ -48,10 +64,12 @@ class CameraPictures:
         of all faces to cover; the number is 0 for a detection that belongs to no track.
         """
         visit, score = sighting.visit, sighting.quality.picture_score(sighting.detection)
-        best = self._best.get(visit.number)
+        best = self._best.pop(visit.number, None)
         if best is not None and score < best.score * _BETTER:
+            self._best[visit.number] = best
             return False
-        self._best[visit.number] = _Best(score, self._render(visit, frame, faces))
+        self._best[visit.number] = _Best(score, self._unrendered(visit, frame, faces))
+        self._limit_held_frames()
         return True
 
     def take(self, visit: Visit) -> bytes | None:
@@ -59,8 +77,8 @@ class CameraPictures:
         best = self._best.get(visit.number)
         if best is None:
             return None
-        picture, best.unsent = best.unsent, None
-        return picture
+        unsent, best.unsent = best.unsent, None
+        return self._render(unsent) if isinstance(unsent, _Unrendered) else unsent
 
     def discard(self, visit: Visit) -> None:
         self._best.pop(visit.number, None)
@@ -76,26 +94,49 @@ class CameraPictures:
         picture, _ = self._anonymizer.picture(frame.full(), people, [box for _, box in faces])
         return _jpeg(picture)
 
-    def _render(self, visit: Visit, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bytes | None:
-        if self._kind is Pictures.NONE:
+    def _unrendered(
+        self, visit: Visit, frame: Frame, faces: Sequence[tuple[int, Box]]
+    ) -> _Unrendered | None:
+        if self._kind is Pictures.NONE or visit.lifecycle is None:
             return None
-        subject = next(box for number, box in faces if number == visit.number)
+        frame.release()  # only the decoder's planes are held
         shown = visit.number if self._kind is Pictures.SUBJECT else None
-        covered = [box for number, box in faces if number != shown]
-        picture, scale = self._anonymizer.picture(frame.full(), [subject], covered)
-        label = f"{visit.verdict.value.replace('_', ' ')} {visit.evidence.confidence(visit.verdict):.2f}"
-        draw_box(picture, subject.scaled(scale), label, COLOURS[visit.verdict])
-        jpeg = _jpeg(picture)
-        return self._with_vault(jpeg, visit, frame, subject) if jpeg else None
+        return _Unrendered(
+            frame,
+            subject=next(box for number, box in faces if number == visit.number),
+            covered=[box for number, box in faces if number != shown],
+            label=_label(visit),
+            colour=COLOURS[visit.verdict],
+            violation=str(visit.lifecycle.id),
+        )
 
-    def _with_vault(self, jpeg: bytes, visit: Visit, frame: Frame, subject: Box) -> bytes:
+    def _limit_held_frames(self) -> None:
+        """Render the oldest picture where more than `_MAX_HELD_FRAMES` wait."""
+        held = [best for best in self._best.values() if isinstance(best.unsent, _Unrendered)]
+        for best in held[:-_MAX_HELD_FRAMES]:
+            assert isinstance(best.unsent, _Unrendered)
+            best.unsent = self._render(best.unsent)
+
+    def _render(self, unsent: _Unrendered) -> bytes | None:
+        full = unsent.frame.full()
+        picture, scale = self._anonymizer.picture(full, [unsent.subject], unsent.covered)
+        draw_box(picture, unsent.subject.scaled(scale), unsent.label, unsent.colour)
+        jpeg = _jpeg(picture)
+        return self._with_vault(jpeg, unsent) if jpeg else None
+
+    def _with_vault(self, jpeg: bytes, unsent: _Unrendered) -> bytes:
         """Return the picture with the subject's own face sealed inside, if the camera has a vault."""
-        if self._kind is not Pictures.VAULT or visit.lifecycle is None:
+        if self._kind is not Pictures.VAULT:
             return jpeg
-        face = _jpeg(cut(frame.full(), face_area(subject)))
+        face = _jpeg(cut(unsent.frame.full(), face_area(unsent.subject)))
         if face is None:
             return jpeg
-        return embed(jpeg, seal(self._vault_key, face, str(visit.lifecycle.id).encode()))
+        return embed(jpeg, seal(self._vault_key, face, unsent.violation.encode()))
+
+
+def _label(visit: Visit) -> str:
+    verdict = visit.verdict
+    return f"{verdict.value.replace('_', ' ')} {visit.evidence.confidence(verdict):.2f}"
 
 
 def _jpeg(image: Image) -> bytes | None:

@@ -96,6 +96,9 @@ class DecodedPixels:
             self._whole = np.ascontiguousarray(_turned(image, self._clockwise))
         return self._whole
 
+    def release(self) -> None:
+        self._whole = None
+
     def part(self, area: Area) -> Image:
         if self._whole is not None or not self._planar:
             left, top, right, bottom = area

@@ -62,6 +62,9 @@ class Pixels(Protocol):
     def part(self, area: Area) -> Image:
         """Return uint8 BGR of an area of at least one pixel that lies inside the picture."""
 
+    def release(self) -> None:
+        """Drop what `whole` keeps; it is converted again where it is needed."""
+
 
 class ImagePixels:
     """An image (uint8 BGR) as `Pixels`."""
@@ -82,6 +85,9 @@ class ImagePixels:
     def part(self, area: Area) -> Image:
         left, top, right, bottom = area
         return self._image[top:bottom, left:right]
+
+    def release(self) -> None:
+        """Keep the image: it is converted from nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,11 @@ class Frame:
     def full(self) -> Image:
         """Return uint8 BGR (height, width, 3) at the camera's size, upright."""
         return self.camera.whole()
+
+    def release(self) -> None:
+        """Drop what was converted, before the frame is kept for long."""
+        self.analysed.release()
+        self.camera.release()
 
     @property
     def full_size(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from maskwatch.analysis.pipeline import Pipeline
 from maskwatch.analysis.results import FrameResult
 from maskwatch.config.schema import CameraConfig, DecisionConfig, Pictures, ZoneConfig, ZoneRule
 from maskwatch.domain import (
+    Box,
     Change,
     ChangeKind,
     CloseReason,
@@ -24,6 +25,7 @@ from maskwatch.domain import (
     ReplayIds,
     Verdict,
 )
+from maskwatch.privacy.anonymize import Anonymizer
 from maskwatch.privacy.vault import extract, new_key, open_sealed
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry import catalogue
@@ -278,6 +280,41 @@ def test_the_picture_covers_the_face_and_shows_the_body() -> None:
     legs = np.s_[int(box.y2) + 40 : int(box.y2) + 120, int(box.x1) : int(box.x2)]
     assert np.corrcoef(image[face_area].ravel(), source[face_area].ravel())[0, 1] < 0.3
     assert np.corrcoef(image[legs].ravel(), source[legs].ravel())[0, 1] > 0.5
+
+
+def _approach(people: int, frames: int = 12) -> Script:
+    """People side by side who come nearer, so that each frame makes a better picture of each."""
+    return [
+        [face(50 + 90 * n + 4 * i, 120, height=30 * 1.12**i) for n in range(people)]
+        for i in range(frames)
+    ]
+
+
+def test_a_picture_is_made_when_it_is_sent_and_of_its_own_frame(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twelve frames, each with a better face: two pictures are sent, so two are made."""
+    made: list[np.ndarray] = []
+    render = Anonymizer.picture
+
+    def recorded(self: Anonymizer, image: np.ndarray, *rest: Sequence[Box]) -> tuple[np.ndarray, float]:
+        made.append(image)
+        return render(self, image, *rest)
+
+    monkeypatch.setattr(Anonymizer, "picture", recorded)
+    run = _PipelineRun(_approach(1)).leave()
+    assert len(made) == len(run.pictures) == 2
+    assert any(np.array_equal(made[-1], picture(index)) for index in (9, 10, 11))
+
+
+def test_few_frames_are_held_for_pictures_that_wait() -> None:
+    """Seven people have each a better picture that waits for its update."""
+    run = _PipelineRun(_approach(7))
+    assert len(run.changes) == 7
+    best = run.pipeline._pictures._best.values()
+    waiting = [one.unsent for one in best if one.unsent is not None]
+    assert len(waiting) == 7
+    assert sum(not isinstance(one, bytes) for one in waiting) == 4
 
 
 def test_pictures_can_be_switched_off() -> None:
