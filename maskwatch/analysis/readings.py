@@ -10,12 +10,15 @@ from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.clock import Clock
 from maskwatch.domain import Detection, Frame, MaskLogits, Reading, Verdict
 from maskwatch.telemetry import catalogue
+from maskwatch.vision.face_motion import likeness
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Pixels
 
 _MAX_READINGS = 6  # per frame: the faces of a crowd are read in turn
-_REREAD_AFTER = 0.9  # of the correlation time, before a decided face is read again
+_REREAD_AFTER = 0.9  # of the correlation time, before a decided face that changed is read again
+_REREAD_UNCHANGED = 1.5  # s, before one that looks as when it was read last
+_UNCHANGED = 0.75  # correlation with the face as it was read last
 
 
 class MaskClassifying(Protocol):
@@ -62,6 +65,7 @@ class MaskReader:
         readings = self._classifier.classify(frame.camera, [one.detection for one in chosen])
         self._metrics.duration(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
         for sighting, reading in zip(chosen, readings, strict=True):
+            sighting.visit.read_crop = sighting.quality.crop
             self._vote(sighting.visit, reading, frame)
 
     def _due(self, sighting: Sighting, moment: float) -> bool:
@@ -76,7 +80,8 @@ class MaskReader:
             return False
         if visit.verdict is Verdict.UNKNOWN or visit.read_moment is None or visit.wavering:
             return True
-        return moment - visit.read_moment >= self._reread_after
+        waited = moment - visit.read_moment
+        return waited >= (self._reread_after if _looks_otherwise(sighting) else _REREAD_UNCHANGED)
 
     def _vote(self, visit: Visit, reading: Reading, frame: Frame) -> None:
         """Add the reading of this frame's own detection to the visit's evidence."""
@@ -89,6 +94,12 @@ class MaskReader:
             self._metrics.duration(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
             latency = (self._clock.now() - frame.captured_at).total_seconds()
             self._metrics.duration(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, latency))
+
+
+def _looks_otherwise(sighting: Sighting) -> bool:
+    """Return whether the face looks otherwise than when it was read last."""
+    before, now = sighting.visit.read_crop, sighting.quality.crop
+    return before is None or now is None or likeness(before, now) < _UNCHANGED
 
 
 def _priority(sighting: Sighting) -> tuple[bool, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from maskwatch.analysis.evidence import Evidence
 from maskwatch.analysis.face_confidence import FaceConfidence
@@ -15,6 +16,9 @@ from maskwatch.config.schema import ZoneRule
 from maskwatch.domain import Detection, GateReason, Reading, Verdict
 from maskwatch.tracking.track import Track
 from maskwatch.vision.quality import Quality
+
+if TYPE_CHECKING:
+    from maskwatch.vision.camera_motion import Grey
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class Visit:
         zones: names of the zones passed through, in order.
         seen_frontal: whether the face was ever seen facing the camera.
         gates: number of times that each reason kept the face from being read.
-        read_moment: moment of the latest reading.
+        read_moment, read_crop: moment of the latest reading, and how the face looked then.
         reading: the reading of this frame, if there is one.
         at_still_place: whether the face is where a still one was: a track that moved onto a poster.
         lifecycle: the violation that is open, or was last.
@@ -52,6 +56,7 @@ class Visit:
     seen_frontal: bool = False
     gates: Counter[GateReason] = field(default_factory=Counter)
     read_moment: float | None = None
+    read_crop: Grey | None = None
     reading: Reading | None = None
     at_still_place: bool = False
     lifecycle: ViolationLifecycle | None = None

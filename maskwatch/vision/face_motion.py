@@ -26,6 +26,17 @@ _PARTS = 4  # across and down, in which a face's change is measured
 _GUARD = 4  # px between the face and its surroundings
 _SLACK = 0.35  # px of misalignment that explains a change
 _NOISE_FLOOR = 1.0  # grey levels of noise that are always allowed
+_COMPARED_SIDE = 16  # px at which two crops are compared: boxes jitter by less than one of them
+
+
+def likeness(one: Grey, other: Grey) -> float:
+    """Return the correlation of two crops of a face, wherever they are in the picture: 1 at most."""
+    a, b = (
+        cv2.resize(crop, (_COMPARED_SIDE, _COMPARED_SIDE), interpolation=cv2.INTER_AREA).ravel()
+        for crop in (one, other)
+    )
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b) / (math.sqrt(float(a @ a) * float(b @ b)) + _NOISE_FLOOR)
 
 
 def _surroundings_mask() -> npt.NDArray[np.uint8]:

@@ -38,12 +38,14 @@ class Quality:
         sharpness: 0 (smeared) and up; comparable between faces of any size.
         frontal: 1 for a face that looks at the camera, 0 for a profile.
         facing: whether it is judged, and turned no further than about 45 degrees.
+        crop: grey levels (48, 48) of the face; None under 4 px.
     """
 
     gate: GateReason | None
     sharpness: float
     frontal: float
     facing: bool
+    crop: Grey | None = None
 
     def picture_score(self, detection: Detection) -> float:
         """Return how good a picture this face makes: large, sharp, frontal, sure."""
@@ -84,7 +86,7 @@ class QualityGate:
         )
         gate = next((reason for reason, holds in checks if holds), None)
         facing = gate is None and abs(yaw) <= _FACING_YAW and eyes >= _FACING_EYES
-        return Quality(gate, sharpness, frontal, facing)
+        return Quality(gate, sharpness, frontal, facing, crop)
 
 
 def pose(detection: Detection) -> tuple[float, float, float]:
