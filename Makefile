@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 PYTEST ?= -n 2 --dist worksteal --durations=20 --durations-min=1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test test-long sweep lint fix lock wheel sbom audit chaos fuzz soak mutations bench events clean
+.PHONY: help demo test test-long sweep lint fix lock wheel sbom audit chaos fuzz soak mutations bench bench-check events clean
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -80,6 +80,9 @@ mutations: $(VENV)/.dev  ## Break each guarantee in a scratch copy and check tha
 bench: $(VENV)/.dev  ## What watching a camera costs in processor time and memory
 	$(PY) -m bench.cost
 	$(PY) -m bench.memory
+
+bench-check: $(VENV)/.dev  ## Fail if watching costs over a tenth more than bench/reference.json (some minutes)
+	$(PY) -m bench.check
 
 events: $(VENV)/.dev  ## Measure decisions on every scene and an hour of quiet footage (needs ../shared; JOBS=1)
 	$(VENV)/bin/maskwatch evaluate --events --faces ../shared/data/paper \
