@@ -57,6 +57,8 @@ _OPTIONS = {  # of sockets, by level; not TCP_FASTOPEN_CONNECT, TCP_ULP, SO_ATTA
     0: (11,),  # IP_RECVERR, set by the resolver
     41: (25, 26),  # IPV6_RECVERR, IPV6_V6ONLY
 }
+# Type, error, buffers, listening, protocol, domain; not what identifies the peer, as SO_PEERPIDFD does.
+_READ_OPTIONS = (3, 4, 7, 8, 30, 38, 39)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +171,7 @@ def _sockets(network: Network) -> dict[str, Rule]:
         "socketpair": _allow(unix),
         "sendto": _allow((slow, Argument(4, (0,), wide=True))),
         "setsockopt": _allow(*options),
-        "getsockopt": _allow((Argument(1, (_SOL_SOCKET,)),)),
+        "getsockopt": _allow((Argument(1, (_SOL_SOCKET,)), Argument(2, _READ_OPTIONS))),
     }
     if network.listener is not None:
         common["accept4"] = _allow((Argument(0, (network.listener,)),))

@@ -19,9 +19,9 @@ MIN_FAULTS = {
     "inside record": 10,
     "clock": 10,
     "peer": 60,
-    "start up": 14,
+    "start up": 16,
     "missing at start": 12,
-    "hostile worker": 28,
+    "hostile worker": 29,
     "broker": 18,
     "notify service": 12,
 }
@@ -38,9 +38,9 @@ PLANNED = {
     "disk": 8,
     "clock": 16,
     "peer": 80,
-    "start up": 15,  # each kills the supervisor twice
+    "start up": 17,  # each kills the supervisor twice
     "missing at start": 14,  # each kills the supervisor
-    "hostile worker": 30,  # each kills a worker
+    "hostile worker": 31,  # each kills a worker
     "notify service": 14,
 }
 VARIANTS = {
@@ -58,11 +58,17 @@ PHASE = 16.0
 CALM = 12.0
 """Seconds without faults between two phases, once every camera is live again."""
 _PERIOD = 30.0
+_SPARE_EVERY = 100.0
 
 
 def required(count: int, duration: float) -> int:
     """Return the share of `count` that a storm of `duration` seconds requires."""
     return math.floor(count * min(1.0, duration / FULL))
+
+
+def spare_phases(duration: float) -> int:
+    """Return how many phases may follow for faults that a busy machine left no time for."""
+    return int(duration / _SPARE_EVERY)
 
 
 def make_schedule(rng: random.Random, duration: float) -> list[list[tuple[float, str]]]:

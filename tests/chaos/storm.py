@@ -28,9 +28,9 @@ from tests.chaos.health import Health
 from tests.chaos.leftovers import Leftovers
 from tests.chaos.outside import CAMERA_FAULTS, Broker, NotifyService
 from tests.chaos.reconciliation import CHANNEL, read_journal
-from tests.chaos.schedule import CALM, PHASE, Deck, make_schedule
+from tests.chaos.schedule import CALM, PHASE, Deck, make_schedule, spare_phases
 from tests.chaos.starts import Starts
-from tests.fakes.attacks import Targets
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.faked_clock import FakedClock
 from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.journaling_worker import journal_environment
@@ -276,14 +276,22 @@ class Storm:
         wait_until(self.health.poll, 180, "every camera is live before the storm")
         self.leftovers.before(self.health.pids | {"supervisor": self.daemon.process.pid})
         self.begun = time.monotonic()
+        left: list[str] = []
         for phase in make_schedule(self.rng, duration):
-            self._run_phase(phase)
+            left = self._run_phase(left, phase)
             self._calm()
+        for _ in range(spare_phases(duration)):
+            if left:
+                left = self._run_phase(left, [])
+                self._calm()
         self.took = time.monotonic() - self.begun
 
-    def _run_phase(self, phase: list[tuple[float, str]]) -> None:
-        """Inject the faults of a phase; one that finds no target is retried."""
-        begun, scheduled, due = time.monotonic(), list(phase), list[str]()
+    def _run_phase(self, due: list[str], phase: list[tuple[float, str]]) -> list[str]:
+        """Inject what is due and the faults of a phase; one that finds no target is retried.
+
+        Return those for which there was no time.
+        """
+        begun, scheduled = time.monotonic(), list(phase)
         while (now := time.monotonic() - begun) < PHASE or (due and now < _MAX_PHASE):
             self._poll()
             while scheduled and scheduled[0][0] <= now:
@@ -292,6 +300,7 @@ class Storm:
                 if self.inject(kind):
                     due.remove(kind)
             time.sleep(_POLL_INTERVAL)
+        return due + [kind for _, kind in scheduled]
 
     def _calm(self) -> None:
         """Repair everything, and wait until every camera was live without a break for `CALM` seconds."""
@@ -355,7 +364,7 @@ class Storm:
     # -- results -------------------------------------------------------------------------------
 
     def in_true_time(self, reported: list[ReportedVisit]) -> list[ReportedVisit]:
-        """Return the visits with the moments at which the jumping clock shdue what was stored."""
+        """Return the visits with the moments at which the jumping clock shows what was stored."""
         return [
             replace(visit, at=datetime.fromtimestamp(moment, UTC))
             for visit in reported

@@ -34,7 +34,8 @@ layers = sandbox.enter([], [], network=network, broker=broker)
 """
 _ATTEMPT = """
 import json, msgspec
-from tests.fakes.attacks import Targets, attempt_all, counts
+from tests.fakes.attacks import attempt_all, counts
+from tests.fakes.attacks.calls import Targets
 targets = msgspec.json.decode({targets!r}, type=Targets)
 errors = attempt_all(targets)
 print(json.dumps({{"layers": layers, **counts(), **errors}}))

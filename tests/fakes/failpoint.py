@@ -1,13 +1,19 @@
-"""A failpoint: a function of the program at whose beginning the process is killed."""
+"""A failpoint: a function of the program at whose beginning the process is killed.
+
+`python -m tests.fakes.failpoint POINT ARGUMENT ...` is `maskwatch ARGUMENT ...` with a failpoint.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from importlib import import_module
 from typing import Any
 
 FAILPOINTS = (
+    "maskwatch.supervisor.prerequisites:Prerequisites.tried",
+    "maskwatch.supervisor.prerequisites:Prerequisites.obtain",
     "maskwatch.supervisor.runtime_dir:RuntimeDir.__init__",
     "maskwatch.supervisor.control_server:ControlServer.start",
     "maskwatch.supervisor.http_servers:ConfiguredServer.serve_first",
@@ -23,6 +29,14 @@ FAILPOINTS = (
     "maskwatch.supervisor.control_server:ControlServer.stop",
 )
 """Functions of the supervisor at whose beginning it is killed."""
+BEFORE_THE_SUPERVISOR = (
+    "maskwatch.cli.options:find_config",
+    "maskwatch.config.load:check_config",
+    "maskwatch.supervisor.main:serve",
+    "maskwatch.telemetry.logs:setup",
+    "maskwatch.supervisor.prerequisites:Prerequisites.__init__",
+)
+"""Functions of `maskwatch run` at whose beginning there is no supervisor yet."""
 
 
 def arm(name: str) -> None:
@@ -38,3 +52,8 @@ def arm(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     setattr(owner, function, kill)
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1])
+    import_module("maskwatch.cli.app").main(sys.argv[2:])

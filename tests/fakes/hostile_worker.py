@@ -1,15 +1,16 @@
-"""The real sandboxed worker, compromised once: it runs the attack that a file names.
+"""The real sandboxed worker, compromised: it runs the attack that a file names.
 
-`python -m tests.fakes.hostile_worker --fd N`, started by the supervisor instead of the worker. The file
-`MASKWATCH_TEST_ATTACK` names a method of `HostileLoop`. The next worker removes the file before it is
-sandboxed, runs the attack instead of the camera loop, and continues its heartbeats. Its successor finds
-no file and is sound.
+`python -m tests.fakes.hostile_worker --fd N`, started by the supervisor instead of the worker. Each line
+of the file `MASKWATCH_TEST_ATTACK` names a method of `HostileLoop`. The next worker removes the first
+line before it is sandboxed, runs that attack instead of the camera loop, and continues its heartbeats.
+After the last line the file is removed: the next worker is sound.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import mmap
 import os
 import random
 import socket
@@ -32,7 +33,8 @@ from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import MetricsSnapshot, Sample
 from maskwatch.worker import main
 from maskwatch.worker.connection import WorkerConnection
-from tests.fakes.attacks import Targets, attempt_all
+from tests.fakes.attacks import attempt_all
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.hostile_json import hostile_json
 from tests.fakes.hostile_peers import frame
 from tests.fakes.samples import change
@@ -40,6 +42,7 @@ from tests.fakes.samples import change
 OTHER = os.environ.get("MASKWATCH_TEST_OTHER", "good")  # the camera that it impersonates
 STOLEN = 77  # index of a violation of that camera
 FLOOD = 1000
+_MANY_MEGABYTES = 4096
 UNBROKERED = {"control_socket_and_end"}
 _NESTED = frame(hostile_json("nested_in_an_unknown_field", ""))  # of 60 kB
 
@@ -227,6 +230,17 @@ class HostileLoop:
         found = {**attempt_all(targets, "network/"), **attempt_all(targets, "local/")}
         logging.getLogger("maskwatch.worker").info("attacks: %s", json.dumps(found))
 
+    def memory(self) -> None:
+        """Take memory, untouched, until it is refused, report how much it was, and end."""
+        taken: list[mmap.mmap] = []
+        try:
+            while len(taken) < _MANY_MEGABYTES:
+                taken.append(mmap.mmap(-1, 1 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
+        except OSError:
+            logging.getLogger("maskwatch.worker").info("refused more than %d MiB", len(taken))
+        time.sleep(0.5)  # the log passes
+        os._exit(0)
+
     def forged_log(self) -> None:
         """Write a line in the name of the supervisor, and try to read what others write."""
         os.write(1, b"2026-11-27T15:04:12.353Z INFO    supervisor: command disable good done by=root\n")
@@ -267,11 +281,13 @@ def _without_broker(arguments: list[str]) -> list[str]:
 
 
 def _take_attack() -> str:
-    """Return the name of the attack, empty without a file, and remove the file."""
+    """Return the name of the first attack in the file, empty without a file, and remove it."""
     path = Path(os.environ["MASKWATCH_TEST_ATTACK"])
     try:
-        attack = path.read_text().strip()
+        attack, *others = path.read_text().split()
         path.unlink()
+        if others:
+            path.write_text("\n".join(others))
     except OSError:
         return ""
     return attack

@@ -35,6 +35,7 @@ from tests.fakes.daemon import Daemon
 from tests.fakes.failpoint import arm
 from tests.fakes.recorder_process import KEY as TOKEN_KEY
 from tests.fakes.recorder_process import FakeWorker
+from tests.fakes.service_user import as_service_user, give
 from tests.fakes.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +90,18 @@ class QuickDaemon(Daemon):
         """Connect to the recorder as the worker of a disabled camera."""
         with closing(FakeWorker(self.runtime / "recorder.sock", camera)) as worker:
             yield worker
+
+
+class ServiceDaemon(QuickDaemon):
+    """The daemon of an ordinary user; its environment must be that of `service_environment`."""
+
+    def command(self, verb: str, *arguments: str) -> list[str]:
+        command = super().command(verb, *arguments)
+        return as_service_user(*command[1:]) if verb == "run" else command
+
+    def start(self, **more_env: str) -> None:
+        give(self.folder)
+        super().start(**more_env)
 
 
 class SmallDiskDaemon(QuickDaemon):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,12 +19,13 @@ import pytest
 from maskwatch.ipc.control import RunCommand, ask, control_socket
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.supervisor.process_usage import read_usage
-from tests.fakes.attacks import Targets
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.clips import make_clip
 from tests.fakes.hostile_peers import PEERS, connected
 from tests.fakes.hostile_worker import OTHER, STOLEN
-from tests.fakes.quick_daemon import QuickDaemon, is_alive
+from tests.fakes.quick_daemon import QuickDaemon, ServiceDaemon, is_alive
 from tests.fakes.samples import change, entry, make_store, violation_id
+from tests.fakes.service_user import service_environment
 from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -55,14 +58,42 @@ TO_RECORDER = {
     "many_connections": "too many connections",
 }
 
+TO_SYSTEM = {
+    "control_socket": "connected to the control socket",
+    "system_calls": "made the system call",
+}
+
 SIMILAR = {"huge_frames", "wrong_type", "flood_of_labels", "huge_track_to_recorder", "oversize"}
 """Attacks that are refused by the same code as others."""
+
+REASONS = TO_SUPERVISOR | TO_RECORDER | TO_SYSTEM
+OF_EACH_KIND = TO_SYSTEM.keys() | {
+    "garbage",
+    "nested_json_to_recorder",
+    "other_s_name",
+    "other_s_violation",
+}
 
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
-    """A daemon with two live cameras, and a violation of the good one in its database."""
-    folder = tmp_path_factory.mktemp("daemon")
+    with _watching(tmp_path_factory.mktemp("daemon"), QuickDaemon) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def service_daemon() -> Iterator[QuickDaemon]:
+    """The same for an ordinary user, in a folder that pytest does not close to it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="maskwatch-") as name,
+        _watching(Path(name), ServiceDaemon) as running,
+    ):
+        yield running
+
+
+@contextlib.contextmanager
+def _watching(folder: Path, kind: type[QuickDaemon]) -> Iterator[QuickDaemon]:
+    """Run a daemon with two live cameras, and a violation of the good one in its database."""
     store = make_store(folder / "data")
     store.changes.record([entry(change(STOLEN, number, OTHER, closed=number == 2)) for number in (1, 2)])
     store.close()
@@ -83,7 +114,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QuickDaemon]:
             "MASKWATCH_TEST_ATTACK": str(folder / "attack"),
             "MASKWATCH_TEST_TARGETS": _targets(folder),
         }
-        with QuickDaemon(folder, rows, env=env, **timeouts) as running:
+        with kind(folder, rows, env=service_environment() | env, **timeouts) as running:
             running.wait_ready(120)
             wait_until(lambda: running.state_of(OTHER) == "live", 120, "the good camera is live")
             yield running
@@ -118,11 +149,18 @@ class Takeover:
         """The log since the start of the test."""
         return self.daemon.log()[self._log_start :]
 
-    def start(self, attack: str) -> None:
-        """Replace the bad worker by one that runs this attack."""
-        (self.daemon.folder / "attack").write_text(attack)
+    def start(self, *attacks: str) -> None:
+        """Replace the bad worker by one that runs the first attack, and so on."""
+        (self.daemon.folder / "attack").write_text("\n".join(attacks))
         os.kill(self.daemon.pid_of(BAD), signal.SIGKILL)
-        wait_until(lambda: not (self.daemon.folder / "attack").exists(), 60, "the attack starts")
+        for attack in attacks:
+            wait_until(lambda each=attack: self._has_begun(each), 60, f"{attack} starts")
+
+    def _has_begun(self, attack: str) -> bool:
+        try:
+            return attack not in (self.daemon.folder / "attack").read_text().split()
+        except FileNotFoundError:
+            return True
 
     def wait_replaced(self, reason: str) -> None:
         """Wait until the worker was killed for this reason and its camera has another one."""
@@ -160,19 +198,39 @@ def stored(daemon: QuickDaemon, camera: str, more: str = "") -> list[tuple[str, 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("attack", "reason"),
+    ("fixture", "attacks"),
     [
-        pytest.param(*attack, marks=[pytest.mark.sweep] if attack[0] in SIMILAR else [])
-        for attack in (TO_SUPERVISOR | TO_RECORDER).items()
+        ("daemon", REASONS.keys() - SIMILAR),
+        pytest.param("daemon", SIMILAR, marks=pytest.mark.sweep),
+        ("service_daemon", OF_EACH_KIND),
+        pytest.param("service_daemon", REASONS.keys() - OF_EACH_KIND, marks=pytest.mark.sweep),
     ],
+    ids=["root", "root, similar", "service", "service, all others"],
 )
-def test_a_worker_that_violates_the_protocol_is_replaced_without_side_effects(
-    daemon: QuickDaemon, attack: str, reason: str
+def test_each_attack_of_a_worker_is_refused_without_side_effects(
+    request: pytest.FixtureRequest, fixture: str, attacks: set[str]
 ) -> None:
-    takeover = Takeover(daemon)
-    takeover.start(attack)
-    takeover.wait_replaced(reason)
+    """One worker after the other, each killed for its attack."""
+    takeover = Takeover(request.getfixturevalue(fixture))
+    takeover.start(*attacks)
+    for attack in attacks:
+        wait_until(lambda each=attack: REASONS[each] in takeover.log, 60, f"{attack} is reported")
+    wait_until(lambda: takeover.log.count("killing it") >= len(attacks), 60, "each worker is killed")
+    takeover.check_others()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fixture", ["daemon", "service_daemon"], ids=["root", "service"])
+def test_no_worker_takes_more_memory_than_its_limit(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    takeover = Takeover(request.getfixturevalue(fixture))
+    takeover.start("memory")
+    wait_until(lambda: "refused more than" in takeover.log, 60, "more is refused")
+    (taken,) = re.findall(r"refused more than (\d+) MiB", takeover.log)
+    assert 512 < int(taken) <= 1280  # of private memory, for worker_megabytes: 1024
     takeover.check_others()
 
 
@@ -237,24 +295,6 @@ def test_an_incomplete_picture_delays_no_other_worker(daemon: QuickDaemon) -> No
     takeover = Takeover(daemon)
     takeover.start("incomplete_picture")
     wait_until(lambda: takeover.log.count("sandboxed") >= 1, 60, "the attack runs")
-    takeover.check_others()
-
-
-@pytest.mark.long
-def test_a_worker_cannot_use_the_control_socket(daemon: QuickDaemon) -> None:
-    takeover = Takeover(daemon)
-    takeover.start("control_socket")
-    takeover.wait_replaced("connected to the control socket")
-    assert "from the child process" in takeover.log
-    takeover.check_others()
-
-
-@pytest.mark.long
-def test_a_worker_that_attacks_the_system_is_killed_and_reported(daemon: QuickDaemon) -> None:
-    takeover = Takeover(daemon)
-    takeover.start("system_calls")
-    takeover.wait_replaced("made the system call")
-    assert "was refused the system call" in takeover.log
     takeover.check_others()
 
 

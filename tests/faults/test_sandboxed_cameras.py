@@ -17,27 +17,16 @@ import msgspec
 import pytest
 
 from maskwatch.lab.rtsp import RtspServer
-from tests.fakes.attacks import REFUSED, Targets, attacks
+from tests.fakes.attacks import REFUSED, attacks
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.certificates import self_signed
 from tests.fakes.clips import make_clip, picture
-from tests.fakes.quick_daemon import QuickDaemon
-from tests.fakes.service_user import as_service_user, give, service_environment
+from tests.fakes.quick_daemon import QuickDaemon, ServiceDaemon
+from tests.fakes.service_user import service_environment
 from tests.fakes.waiting import wait_until
 
 pytestmark = [pytest.mark.faults, pytest.mark.long, pytest.mark.timeout(400)]
 _FAMILIES = ("network/", "local/")
-
-
-class ServiceDaemon(QuickDaemon):
-    """The daemon of an ordinary user."""
-
-    def command(self, verb: str, *arguments: str) -> list[str]:
-        command = super().command(verb, *arguments)
-        return as_service_user(*command[1:]) if verb == "run" else command
-
-    def start(self) -> None:
-        give(self.folder)
-        super().start()
 
 
 @pytest.fixture(params=[QuickDaemon, ServiceDaemon], ids=["root", "service"])

@@ -20,7 +20,7 @@ from maskwatch.errors import ConfigError, ModelError, StoreTooNewError, Temporar
 from maskwatch.lab.broker import free_port
 from tests.fakes.certificates import make_certificates
 from tests.fakes.daemon import children_of, module_of
-from tests.fakes.failpoint import FAILPOINTS
+from tests.fakes.failpoint import BEFORE_THE_SUPERVISOR, FAILPOINTS
 from tests.fakes.mosquitto import Listener, Mosquitto
 from tests.fakes.mqtt_alerts import alerts_of
 from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, dead_cameras, is_alive, wait_started
@@ -321,6 +321,35 @@ def test_a_supervisor_killed_at_any_point_leaves_nothing_that_disturbs_the_next(
     with QuickDaemon(tmp_path, dead_cameras(1), **_QUICK) as successor:
         wait_started(successor)
         assert successor.stop() == 0
+
+
+@pytest.mark.long
+def test_a_start_killed_before_there_is_a_supervisor_disturbs_no_next_one(tmp_path: Path) -> None:
+    successor = QuickDaemon(tmp_path, dead_cameras(1), **_QUICK)
+    program = [sys.executable, "-m", "tests.fakes.failpoint"]
+    for point in BEFORE_THE_SUPERVISOR:
+        command = [*program, point, "run", "--config", str(successor.config)]
+        done = subprocess.run(
+            command, env=successor._env, cwd=tmp_path, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == -signal.SIGKILL, f"{point}: {done.stderr.decode()}"
+    assert not processes_in(tmp_path)
+    with successor:
+        wait_started(successor)
+        assert successor.stop() == 0
+
+
+@pytest.mark.long
+def test_a_supervisor_killed_as_it_finds_something_missing_disturbs_no_next_one(tmp_path: Path) -> None:
+    point = {"MASKWATCH_TEST_FAILPOINT": "maskwatch.supervisor.prerequisites:Prerequisites._report"}
+    daemon = QuickDaemon(tmp_path, dead_cameras(1), **_QUICK)
+    with socket.create_server(("127.0.0.1", daemon.metrics_port)):
+        daemon.start(**point)
+        assert daemon.process.wait(60) == -signal.SIGKILL
+        wait_until(lambda: not processes_in(tmp_path), 10, "no process is left")
+    with daemon:
+        wait_started(daemon)
+        assert daemon.stop() == 0
 
 
 def processes_in(folder: Path) -> list[int]:

@@ -15,13 +15,15 @@ import msgspec
 import pytest
 
 from maskwatch.sandbox import landlock
-from tests.fakes.attacks import REFUSED, Targets, attacks
+from tests.fakes.attacks import REFUSED, attacks
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.service_user import UID, as_service_user, give, service_environment
 
 _ATTEMPT = """
 import json, sys, msgspec
 from maskwatch.sandbox import enter as sandbox
-from tests.fakes.attacks import Targets, attempt_all
+from tests.fakes.attacks import attempt_all
+from tests.fakes.attacks.calls import Targets
 targets = msgspec.json.decode(sys.argv[1], type=Targets)
 sandbox.enter([], [int(sys.argv[2])])
 print(json.dumps(attempt_all(targets)))
@@ -70,8 +72,12 @@ def targets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Targets,
         )
 
 
-# The supervisor answers so, since the C library tries these first.
-_ABSENT = {"local/name service cache": {"ENOENT"}, "local/system bus": {"ENOENT"}}
+# The supervisor answers so, since the C library tries these first; the kernel, where there is no victim.
+_ABSENT = {
+    "local/name service cache": {"ENOENT"},
+    "local/system bus": {"ENOENT"},
+    "process/tgkill in its own name": {"ESRCH"},
+}
 _SANDBOXES = {
     "whole": ("-m", "tests.fakes.brokered"),
     "without namespaces": ("-m", "tests.fakes.brokered", "--no-namespaces"),

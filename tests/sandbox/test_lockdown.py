@@ -13,11 +13,11 @@ from tests.fakes.quick_daemon import IDLE_CAMERA, QuickDaemon, wait_started
 _TRY = """
 import errno, sys
 from maskwatch.sandbox.lockdown import lock_down_recorder, lock_down_supervisor
-from tests.fakes.attacks import _call
+from tests.fakes.attacks.calls import call
 {'supervisor': lock_down_supervisor, 'recorder': lock_down_recorder}[sys.argv[1]]()
 for name in sys.argv[2].split():
     try:
-        _call(name, 0, 0, 0, 0, 0, 0)
+        call(name, 0, 0, 0, 0, 0, 0)
     except OSError as error:
         print(errno.errorcode[error.errno])
 """

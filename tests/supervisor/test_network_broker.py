@@ -15,12 +15,14 @@ import pytest
 
 from maskwatch.config.schema import CameraConfig, Transport
 from maskwatch.secrets import SecretUrl
-from tests.fakes.attacks import REFUSED, Targets
+from tests.fakes.attacks import REFUSED
+from tests.fakes.attacks.calls import Targets
 from tests.fakes.brokered import BrokeredRun
 
 _ATTEMPT = """
 import json, msgspec
-from tests.fakes.attacks import Targets, attempt_all
+from tests.fakes.attacks import attempt_all
+from tests.fakes.attacks.calls import Targets
 targets = msgspec.json.decode({targets!r}, type=Targets)
 print(json.dumps({{**attempt_all(targets, "network/"), **attempt_all(targets, "local/")}}))
 """
