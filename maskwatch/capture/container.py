@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import socket
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple, cast
 
 import av
@@ -20,8 +22,8 @@ from maskwatch.capture.source import Size, StreamInfo
 from maskwatch.capture.tracks import PixelShape, Track, choose_track, moving_tracks
 from maskwatch.config.addresses import is_network_address
 from maskwatch.config.schema import CameraAuth, Transport
-from maskwatch.errors import SourceError, SourceGarbageError, SourceTooLargeError
-from maskwatch.files import ffmpeg_name
+from maskwatch.errors import SourceError, SourceGarbageError, SourceNotFoundError, SourceTooLargeError
+from maskwatch.files import ffmpeg_name, open_regular
 from maskwatch.secrets import SecretUrl
 
 MAX_PIXELS = 7680 * 4320
@@ -120,6 +122,7 @@ def _open_relayed(relay: RtspRelay, options: StreamOptions, timeout: float) -> O
 def open_file(path: str, max_pixels: int = MAX_PIXELS, video_track: int = -1) -> OpenVideo:
     """Open a recorded file. Raises SourceError."""
     moving: set[int] = set()
+    _require_regular(path)
     try:
         container = av.open(ffmpeg_name(path), options=_limits(max_pixels))
         if video_track < 0 and len(container.streams.video) > 1:
@@ -129,6 +132,16 @@ def open_file(path: str, max_pixels: int = MAX_PIXELS, video_track: int = -1) ->
     except (av.FFmpegError, OSError, ValueError) as error:
         raise diagnose(error, path, waited=0.0, timeout=1.0) from None
     return _with_video(container, path, max_pixels, video_track, moving)
+
+
+def _require_regular(path: str) -> None:
+    """Raise SourceError for what FFmpeg would read without end, or wait for: a device, a named pipe."""
+    try:
+        open_regular(Path(path)).close()
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EINVAL:
+            raise SourceNotFoundError(f"{path}: {error.strerror}") from None
+        raise diagnose(error, path, waited=0.0, timeout=1.0) from None
 
 
 def _ffmpeg_options(options: StreamOptions) -> dict[str, str]:

@@ -18,6 +18,7 @@ from maskwatch.capture.rtsp_auth import Challenge, Credentials, Login, challenge
 from maskwatch.capture.rtsp_message import Message, MessageError, MessageReader
 from maskwatch.config.addresses import RTSP_PORTS, bracketed, redirect_host
 from maskwatch.config.schema import CameraAuth
+from maskwatch.config.tls import TlsFileError, trusting
 from maskwatch.errors import (
     SourceError,
     SourceGarbageError,
@@ -210,7 +211,10 @@ class CameraSession:
             raise self._failure(error) from None
 
     def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._access.ca_file or None)
+        try:
+            context = trusting(self._access.ca_file)
+        except TlsFileError as fault:
+            raise SourceUnreachableError(f"{self._where}: `ca_file`: {fault.message}") from fault
         if not self._access.tls_verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE

@@ -25,7 +25,7 @@ from maskwatch.config.schema import (
 )
 from maskwatch.config.substitute import WITHHELD, WITHHELD_SECRET
 from maskwatch.config.templates import template_fault
-from maskwatch.config.tls import TlsFileError, client_context
+from maskwatch.config.tls import TlsFileError, client_context, trusting
 from maskwatch.files import MIB, open_regular
 from maskwatch.secrets import Secret
 from maskwatch.temporary import is_temporary
@@ -67,6 +67,7 @@ class _Rules:
     def __init__(self, diagnostics: Diagnostics, *, files: bool) -> None:
         self._diagnostics = diagnostics
         self._files = files
+        self._authorities: dict[str, TlsFileError | None] = {}
 
     def _report(self, path: KeyPath, message: str | None, hint: str = "") -> None:
         if message and not self._diagnostics.has_problem(path):
@@ -93,6 +94,7 @@ class _Rules:
             self._report((*path, "password"), "a password without `username`")
         if camera.pictures is Pictures.VAULT and not camera.vault_key:
             self._report((*path, "vault_key"), "`pictures: vault` needs it", "maskwatch vault key FILE")
+        self._authority((*path, "ca_file"), camera.ca_file)
         self._time_zone((*path, "time_zone"), camera.time_zone)
         self._schedule((*path, "schedule"), camera.schedule)
         self.unique((*path, "zones"), [zone.name for zone in camera.zones])
@@ -103,6 +105,17 @@ class _Rules:
         self._report(path, *address_fault(url))
         if camera.username and "@" in url and is_network_address(url):
             self._report(path, "credentials are here and in `username`", "keep one of the two")
+
+    def _authority(self, path: KeyPath, name: str) -> None:
+        """A camera's certificates can be used; many cameras may name one file."""
+        self.file(path, name)
+        if not name or not self._files or self._diagnostics.has_problem(path):
+            return
+        if name not in self._authorities:
+            self._authorities[name] = _authority_fault(name)
+        fault = self._authorities[name]
+        if fault is not None:
+            self._report(path, fault.message, fault.hint)
 
     def _redirect_host(self, path: KeyPath, text: str) -> None:
         try:
@@ -243,6 +256,14 @@ def _certificates(mqtt: MqttConfig) -> Iterable[tuple[str, str]]:
         ("client_cert", mqtt.client_cert),
         ("client_key", mqtt.client_key),
     )
+
+
+def _authority_fault(name: str) -> TlsFileError | None:
+    try:
+        trusting(name)
+    except TlsFileError as fault:
+        return fault
+    return None
 
 
 def _date_fault(text: str) -> str | None:

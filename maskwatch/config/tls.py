@@ -1,4 +1,4 @@
-"""The TLS context for the broker: `check` tries the one that the recorder uses."""
+"""TLS contexts for the broker and for cameras: `check` tries those that the processes use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from maskwatch.config.schema import MqttConfig
+from maskwatch.files import open_regular
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _HEAD_BYTES = 1024 * 1024
@@ -18,7 +19,7 @@ class TlsFileError(Exception):
     """A file that cannot be used for TLS.
 
     Attributes:
-        key: of the section `mqtt`.
+        key: of the section `mqtt` or of a camera.
         message: what is wrong.
         hint: what to do.
     """
@@ -34,18 +35,35 @@ def client_context(mqtt: MqttConfig) -> ssl.SSLContext:
     Raises:
         TlsFileError: a file cannot be used.
     """
-    try:
-        context = ssl.create_default_context(cafile=mqtt.ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise _fault("ca_file", mqtt.ca_file, "CERTIFICATE", error) from error
+    context = trusting(mqtt.ca_file)
     if mqtt.client_cert:
         try:
+            _require_regular(mqtt.client_cert, mqtt.client_key)
             context.load_cert_chain(
                 mqtt.client_cert, mqtt.client_key or None, mqtt.client_key_password.reveal
             )
         except (OSError, ssl.SSLError) as error:
             raise _client_fault(mqtt, error) from error
     return context
+
+
+def trusting(ca_file: str) -> ssl.SSLContext:
+    """Return a client's context that trusts the authorities in a file; without one, the system's.
+
+    Raises:
+        TlsFileError: the file cannot be used.
+    """
+    try:
+        _require_regular(ca_file)
+        return ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise _fault("ca_file", ca_file, "CERTIFICATE", error) from error
+
+
+def _require_regular(*names: str) -> None:
+    """Raise OSError for what OpenSSL would read without end, or wait for: a device, a named pipe."""
+    for name in filter(None, names):
+        open_regular(Path(name)).close()
 
 
 def _client_fault(mqtt: MqttConfig, error: OSError) -> TlsFileError:
@@ -92,7 +110,7 @@ def _is_encrypted(name: str) -> bool:
 
 def _head(name: str) -> bytes:
     try:
-        with Path(name).open("rb") as file:
+        with open_regular(Path(name)) as file:
             return file.read(_HEAD_BYTES)
     except OSError:
         return b""

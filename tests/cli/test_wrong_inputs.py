@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from maskwatch.cli.app import main
 
-KINDS = ("missing", "directory", "empty", "binary", "text", "json", "endless")
+KINDS = ("missing", "directory", "empty", "binary", "text", "json", "endless", "pipe")
 _SPARE_BYTES = 8 << 30
 # @ stands for each kind of wrong file.
 COMMANDS = (
@@ -85,6 +86,7 @@ def _somewhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "text").write_text("hello world\n")
     (tmp_path / "json").write_text('{"a": [1, {"b": null}]}')
     (tmp_path / "endless").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "good.yaml").write_text("cameras: [{name: a, url: 'rtsp://127.0.0.1:1/s'}]\n")
 
 

@@ -62,6 +62,9 @@ def test_a_configuration_that_is_no_file_of_fitting_size_is_refused(unfit: Path)
         "cameras: [{name: c, url: 'rtsp://h/1', username: u, password: 'credential:unfit'}]",
         f"cameras: [{CAMERA}]\nmqtt: {{tls: true, ca_file: FILE}}",
         f"cameras: [{CAMERA}]\nmqtt: {{tls: true, client_cert: FILE, client_key: FILE}}",
+        "cameras: [{name: c, url: 'rtsps://h/1', ca_file: FILE}]",
+        f"cameras: [{CAMERA}]\nlinks: {{enabled: true, key: 'file:FILE'}}",
+        f"cameras: [{CAMERA}]\npeople: [{{name: p, webhook: 'http://h/', key: 'file:FILE'}}]",
         f"cameras: [{CAMERA}]\nmodel: FILE",
         f"cameras: [{CAMERA}]\nface_weights: FILE",
     ],
@@ -96,6 +99,7 @@ FILES: dict[str, Callable[[int], str]] = {
         cameras(f"name: camera-number-{{i}}, {URL}", count)
         + f"people: [{{name: p, cameras: [{', '.join(f'kamera-number-{i}' for i in range(count))}]}}]\n"
     ),
+    "certificates": lambda count: cameras(f"name: c{{i}}, {URL}, ca_file: {__file__}", count),
     "channels": lambda count: (
         cameras(f"name: c{{i}}, {URL}", count)
         + "people:\n"

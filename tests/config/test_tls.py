@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from maskwatch.config.load import check_config
+from maskwatch.config.tls import TlsFileError, trusting
 from tests.fakes.certificates import make_certificates
 
 CAMERA = "cameras: [{name: a, url: rtsp://h/s}]\n"
@@ -137,3 +139,30 @@ def test_blanks_at_the_end_of_a_secret_are_kept_with_a_warning(tmp_path: Path) -
     found = check_config(path, environ={"HOOK": "https://h/x\t"})
     blanks = [each.key for each in found.warnings if "blank" in each.message]
     assert blanks == ["cameras[0].password", "people[0].webhook", "people[0].key"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ca.crt", []),
+        (
+            "client.key",
+            ["cameras[0].ca_file: {}/client.key holds a PRIVATE KEY; expected a CERTIFICATE"],
+        ),
+        ("ca.der", ["cameras[0].ca_file: {}/ca.der is in DER form; expected PEM"]),
+        ("missing", ["cameras[0].ca_file: {}/missing cannot be read: No such file or directory"]),
+    ],
+)
+def test_the_certificates_of_a_camera_are_tried(
+    files: Path, tmp_path: Path, name: str, expected: list[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(f"cameras: [{{name: a, url: 'rtsps://h/s', ca_file: {files / name}}}]\n")
+    found = [f"{each.key}: {each.message}" for each in check_config(path).problems]
+    assert found == [each.format(files) for each in expected]
+
+
+def test_a_certificate_that_became_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "ca.pem")
+    with pytest.raises(TlsFileError, match="Not a regular file but a named pipe"):
+        trusting(str(tmp_path / "ca.pem"))

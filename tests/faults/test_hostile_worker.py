@@ -298,6 +298,12 @@ def test_an_incomplete_picture_delays_no_other_worker(daemon: QuickDaemon) -> No
     takeover.check_others()
 
 
+def test_each_worker_has_a_session_of_its_own(daemon: QuickDaemon) -> None:
+    supervisor, *workers = daemon.process.pid, daemon.pid_of(OTHER), daemon.pid_of(BAD)
+    sessions = {os.getsid(pid) for pid in (supervisor, *workers)}
+    assert len(sessions) == 3
+
+
 def test_the_sandbox_of_each_worker_is_shown_by_status(daemon: QuickDaemon) -> None:
     wait_until(lambda: "seccomp" in daemon.camera(OTHER).worker.sandbox, 60, "its layers are known")
     assert "brokered network" in daemon.camera(OTHER).worker.sandbox

@@ -22,7 +22,7 @@ from av.bitstream import BitStreamFilterContext
 from av.video.frame import PictureType
 
 from maskwatch.errors import SourceGarbageError, SourceNotFoundError, SourceNoVideoError
-from maskwatch.files import ffmpeg_name
+from maskwatch.files import ffmpeg_name, open_regular
 from maskwatch.lab.rtsp.jpeg import JpegError, parse_jpeg
 
 CLOCK_RATE = 90_000
@@ -94,6 +94,7 @@ class Clip:
     def load(cls, path: str | Path) -> Clip:
         """Read a file that FFmpeg can demux; raise SourceError if it cannot be served."""
         try:
+            open_regular(Path(path)).close()  # FFmpeg would wait for the writer of a named pipe
             with av.open(ffmpeg_name(path)) as container:
                 return cls.read(container, str(path))
         except FileNotFoundError as error:
