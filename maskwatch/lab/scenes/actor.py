@@ -11,6 +11,7 @@ import numpy as np
 
 from maskwatch.lab.arrays import Floats, Image
 from maskwatch.lab.scenes.body import PHASES, Body, Outfit, random_outfit
+from maskwatch.lab.scenes.expression import NEUTRAL, Expression, ExpressionSchedule, with_expression
 from maskwatch.lab.scenes.masks import DROP, draw_mask, random_style
 from maskwatch.lab.scenes.portraits import Head, back_of
 from maskwatch.lab.scenes.scene import Figure
@@ -24,6 +25,10 @@ _SAMPLE_RATE = 50
 """Samples of the path per second."""
 _STRIDE = 1.35
 """Metres walked in one cycle of two steps."""
+_STILL_GAIN = 0.3
+"""Share of a walker's sway and glances in those who hold still."""
+_BREATHS, _BREATH_M = 0.26, 0.003
+"""Breaths per second, and how far they raise the head."""
 _DROP_STEPS = 6
 """Steps, with a sprite each, from a mask on the nose to one on the chin."""
 
@@ -41,6 +46,7 @@ class ActorState:
         mask: how the mask is worn, for the ground truth.
         coughing: whether a hand hides the mouth.
         sprite: key of the head's sprite: -1 bare, otherwise the mask's drop in steps.
+        expression: of the face.
         speed: metres per second to the right and towards the camera.
     """
 
@@ -54,6 +60,7 @@ class ActorState:
     phase: int
     mask: Wear
     sprite: int
+    expression: Expression
     coughing: bool
     speed: tuple[float, float]
 
@@ -72,6 +79,16 @@ class Actor:
         self._mask_seed = int(rng.integers(2**31))
         self._gait = rng.uniform(0, 2 * math.pi, 8)
         self._motion_gain = float(rng.uniform(0.8, 1.25)) if figure.alive else 0.0
+        self._breath = 0.0
+        self._expressions: ExpressionSchedule | None = None
+        if figure.holds_still or figure.talks:
+            self._motion_gain *= _STILL_GAIN if figure.holds_still else 1.0
+            self._breath = _BREATH_M
+            own = np.random.default_rng(
+                self._mask_seed
+            )  # the draws of other figures do not depend on it
+            seconds = figure.path[-1].at
+            self._expressions = ExpressionSchedule(seconds, own, talks=figure.talks)
         self.size = float(rng.uniform(0.98, 1.08))
         self._sample_path()
         self.sprite = functools.lru_cache(maxsize=None)(self._sprite)
@@ -122,6 +139,7 @@ class Actor:
         heading = self._heading(x, z, vx, vz)
         sway = self._motion_gain * (0.018 * pace * math.sin(cycle) + 0.007 * self._wander(at, 1, 0.5))
         bob = self._motion_gain * (0.020 * pace * math.cos(2 * cycle) + 0.003 * self._wander(at, 2, 0.6))
+        bob += self._breath * math.sin(2 * math.pi * _BREATHS * at + self._gait[1])
         yaw = (
             0.8 * heading
             + self._look(at)
@@ -140,6 +158,7 @@ class Actor:
             phase=int(cycle / (2 * math.pi) * PHASES) % PHASES if pace > 0.15 else 0,
             mask=mask,
             sprite=sprite,
+            expression=NEUTRAL if self._expressions is None else self._expressions.at(at),
             coughing=any(start <= at < start + _COUGH_TIME for start in self.figure.coughs),
             speed=(vx, -vz),
         )
@@ -178,16 +197,17 @@ class Actor:
             wear = change.wear
         return wear, _sprite_of(DROP[wear]) if wear in DROP else -1
 
-    def _sprite(self, key: int, level: int) -> Image:
+    def _sprite(self, key: int, level: int, expression: Expression = NEUTRAL) -> Image:
         """Return the head's premultiplied BGRA, uint8; key -2 is its back."""
         if level > 0:
-            return _halved(self.sprite(key, 0), level)
+            return _halved(self.sprite(key, 0, expression), level)
         if key == -2:
             return _premultiplied(back_of(self.head), self.head.alpha)
+        head = with_expression(self.head, expression)
         if key == -1:
-            return _premultiplied(self.head.bgr, self.head.alpha)
+            return _premultiplied(head.bgr, head.alpha)
         rng = np.random.default_rng(self._mask_seed)
-        bgr, alpha = draw_mask(self.head, self.style, Wear.MASKED, rng, key * 2 / _DROP_STEPS)
+        bgr, alpha = draw_mask(head, self.style, Wear.MASKED, rng, key * 2 / _DROP_STEPS)
         return _premultiplied(bgr, alpha)
 
 

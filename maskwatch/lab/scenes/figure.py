@@ -159,7 +159,7 @@ def _head(
 ) -> Placed | None:
     level = min(2, level_for(scale))
     away = abs(state.yaw) >= FACE_GONE
-    sprite = actor.sprite(-2 if away else state.sprite, level)
+    sprite = actor.sprite(-2 if away else state.sprite, level, state.expression)
     if not away:
         sprite = turned(sprite, level, state.yaw, state.pitch)
     return place(sprite, transform, level, size, gain, motion)

@@ -119,6 +119,62 @@ def near(rng: np.random.Generator) -> Scene:
     return scene_of("near", rng, *figures)
 
 
+# ---------------------------------------------------------------- people who hold still
+
+
+def _stands(rng: np.random.Generator, x: float, z: float, seconds: float) -> tuple[Step, ...]:
+    """Return the path of somebody who is there from before the first frame until after the last."""
+    shift = float(rng.uniform(-0.02, 0.02))
+    return Step(-1.0, x, z), Step(seconds + 1.0, x + shift, z - shift)
+
+
+def _glances(rng: np.random.Generator, seconds: float, yaw: float = 0.0) -> tuple[Look, ...]:
+    """Return glances to both sides, back to `yaw` (degrees) after each."""
+    times = np.cumsum(rng.uniform(1.5, 4.0, 12))
+    found = []
+    for at in (float(time) for time in times if time < seconds):
+        found.append(Look(at, yaw + float(rng.uniform(-28, 28))))
+        found.append(Look(at + float(rng.uniform(0.7, 1.4)), yaw))
+    return tuple(found)
+
+
+@PEOPLE.add
+def guard(rng: np.random.Generator) -> Scene:
+    """A bare person is there from the first frame, holds still and looks about."""
+    path = _stands(rng, float(rng.uniform(-0.7, 0.7)), float(rng.uniform(2.3, 4.2)), 12.0)
+    figure = Figure(path, looks=_glances(rng, 12.0), holds_still=True)
+    return replace(scene_of("guard", rng, figure), seconds=12.0)
+
+
+@PEOPLE.add
+def desk(rng: np.random.Generator) -> Scene:
+    """Two people at a desk talk to each other from the first frame on, one of them masked."""
+    wears, z = both_wears(rng), float(rng.uniform(2.6, 3.6))
+    figures = [
+        Figure(
+            _stands(rng, side * 0.48, z, 12.0),
+            wear,
+            looks=(Look(-1.0, -14.0 * side), *_glances(rng, 12.0, -14.0 * side)),
+            holds_still=True,
+            talks=True,
+        )
+        for side, wear in zip((-1, 1), wears, strict=True)
+    ]
+    table = Block(0.0, z - 0.8, 2.4, 0.6, 1.0, (92, 118, 150))
+    return replace(scene_of("desk", rng, *figures, blocks=(table,)), seconds=12.0)
+
+
+@PEOPLE.add
+def waiting(rng: np.random.Generator) -> Scene:
+    """Three people walk in one after the other, wait without moving, and leave."""
+    figures = []
+    for number, lane in enumerate((-0.55, 0.0, 0.55)):
+        path, at = stop(walk(rng, 0.3 + 1.4 * number, lane, far=6.5), 2.5 + 0.5 * number, 6.0)
+        looks = tuple(replace(look, at=look.at + at) for look in _glances(rng, 5.0))
+        figures.append(Figure(path, any_wear(rng), looks=looks, holds_still=True, talks=number == 1))
+    return scene_of("waiting", rng, *figures)
+
+
 # ---------------------------------------------------------------- several people
 
 

@@ -54,6 +54,8 @@ class Figure:
         alive: False for a mannequin, which neither sways nor bobs.
         coughs: when a hand covers the mouth, for 1.4 s each (seconds).
         person: name in the ground truth; the same name twice is one person who returns.
+        holds_still: moves by millimetres, breathes and blinks, as somebody does who waits or sits.
+        talks: speaks from time to time.
     """
 
     path: tuple[Step, ...]
@@ -65,6 +67,8 @@ class Figure:
     alive: bool = True
     person: str = ""
     coughs: tuple[float, ...] = ()
+    holds_still: bool = False
+    talks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
