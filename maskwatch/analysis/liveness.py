@@ -14,7 +14,7 @@ counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from maskwatch.analysis.own_motion import Liveness
@@ -72,10 +72,12 @@ class _Candidate:
 class LivenessMonitor:
     """The faces that are not yet known to be alive, and the places of still ones.
 
-    All boxes are in pixels of the analysed picture.
+    All boxes are in pixels of the analysed picture, and so is what `measure_shift` returns: the total
+    shift of the camera's picture. It is called only while a face is not yet known to be alive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, measure_shift: Callable[[], Point]) -> None:
+        self._measure_shift = measure_shift
         self._candidates: dict[int, _Candidate] = {}
         self._still_places = StillPlaces()
         self._camera_motion = CameraMotion()
@@ -87,19 +89,18 @@ class LivenessMonitor:
         """
         if not self._candidates:
             return
+        self._measure_shift()  # in every frame, since the next one's is searched near it
         flow = self._camera_motion.flow(frame.luma, [body_box(face) for face in faces])
         for candidate in self._candidates.values():
             candidate.carried = flow.carry(candidate.carried)
 
-    def observe(
-        self, visit: Visit, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
-    ) -> Liveness:
+    def observe(self, visit: Visit, box: Box, frame: Frame, others: Sequence[Box]) -> Liveness:
         """Add one sighting; return the liveness after it.
 
-        The visit's `motion` and `at_still_place` are updated. `shift` is the total shift of the camera's
-        picture, in the same pixels; `others` are the faces of all other tracks.
+        It updates `visit.motion` and `visit.at_still_place`. `others` are the faces of all other tracks.
         """
         if not visit.motion.alive:
+            shift = self._measure_shift()
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)
             change = _change(candidate, box, frame, shift, others)
             crowded = _any_body_over(box.grown(1.0), others)

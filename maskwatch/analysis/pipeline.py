@@ -77,7 +77,7 @@ class Pipeline:
         self._policy = Policy(decision)
         self._occupancy = Occupancy(camera.name)
         self._pictures = CameraPictures(camera, self._zones.private)
-        self._liveness = LivenessMonitor()
+        self._liveness = LivenessMonitor(self._motion_gate.measure_shift)
         self._reader = MaskReader(classifier, decision.correlation_time, self._metrics, self._clock)
         self._reporter = ViolationReporter(camera, classifier.id, ids, self._pictures, self._metrics)
         self._visits: dict[int, Visit] = {}
@@ -118,7 +118,7 @@ class Pipeline:
             self._metrics.visit_ended(visit)
         result.minutes = self._occupancy.close()
         self._visits.clear()
-        self._liveness = LivenessMonitor()
+        self._liveness = LivenessMonitor(self._motion_gate.measure_shift)
         self._tracker.tracks = []
         self._metrics.present(0, 0)
         return result
@@ -196,9 +196,7 @@ class Pipeline:
         """Add the sighting to the visit's evidence of life; `box` in pixels of the analysed picture."""
         was_still = visit.still
         others = [track for track in self._tracker.tracks if track.number != visit.number]
-        liveness = self._liveness.observe(
-            visit, box, frame, self._motion_gate.shift, self._boxes_of(others, frame)
-        )
+        liveness = self._liveness.observe(visit, box, frame, self._boxes_of(others, frame))
         if was_still and liveness is Liveness.ALIVE:
             # The track may have moved from a poster to a passer-by: the poster's readings do not count.
             visit.evidence = self._no_evidence()

@@ -26,6 +26,8 @@ _MULTIPLE = 32  # px: the coarsest stride
 # Channels of the output; the score is the geometric mean of the first two.
 _SCORES = slice(0, 2)
 _CENTRE, _SIZE, _MARKS = slice(2, 4), slice(4, 6), slice(6, 16)
+_COLUMNS = 15  # of a decoded row
+_NEARLY = 0.99  # of a limit, so that rounding loses nothing
 _NMS_IOU = 0.3
 _MAX_CANDIDATES = 750
 
@@ -73,14 +75,18 @@ def _decoded(output: Array, stride: int, score: float) -> Array:
     `output` is (height / stride, width / stride, 16).
     """
     found = output.reshape(-1, output.shape[2])
-    scores = np.sqrt(found[:, _SCORES].prod(axis=1))
-    keep = np.flatnonzero(scores >= score)
+    squared = found[:, _SCORES].prod(axis=1)
+    near = np.flatnonzero(squared >= _NEARLY * score * score)  # few: a root of each takes longer
+    scores = np.sqrt(squared[near])
+    keep, scores = near[scores >= score], scores[scores >= score]
+    if not len(keep):
+        return np.zeros((0, _COLUMNS), np.float32)
     columns = output.shape[1]
     corner = np.stack([keep % columns, keep // columns], axis=1).astype(np.float32)
     found = found[keep]
     centre, half = (corner + found[:, _CENTRE]) * stride, np.exp(found[:, _SIZE]) * (stride / 2)
     marks = (found[:, _MARKS].reshape(-1, 5, 2) + corner[:, None]) * stride
-    columns_of_row = [centre - half, centre + half, marks.reshape(-1, 10), scores[keep, None]]
+    columns_of_row = [centre - half, centre + half, marks.reshape(-1, 10), scores[:, None]]
     return np.concatenate(columns_of_row, axis=1).astype(np.float32)
 
 

@@ -42,6 +42,7 @@ class MotionGate:
         self._view: Grey | None = None
         self._mismatches = 0
         self._shift = Point(0.0, 0.0)
+        self._is_followed = self._was_followed = False
 
     def admit(self, luma: Luma, moment: float, *, awake: bool) -> bool:
         """Return whether this frame is to be analysed.
@@ -59,13 +60,18 @@ class MotionGate:
         due = moment - self._analysed_at >= self._max_interval or moment - self._moved_at <= self._hold
         if not (awake or due):
             return False
-        self._measure_shift(grid)
         self._analysed, self._analysed_at = grid, moment
+        self._was_followed, self._is_followed = self._is_followed, False
         return True
 
-    @property
-    def shift(self) -> Point:
-        """Shift of the picture since the view was first seen, in pixels of the analysed picture."""
+    def measure_shift(self) -> Point:
+        """Return how far the analysed picture is shifted, in pixels of it.
+
+        Relative to the view, which is the first of the analysed frames in a row that were measured.
+        """
+        if not self._is_followed and self._analysed is not None:
+            self._is_followed = True
+            self._follow(self._analysed)
         return self._shift
 
     def _changed(self, grid: Grey) -> bool:
@@ -81,9 +87,10 @@ class MotionGate:
         limit = min(max(_MIN_CHANGE, noise), _MAX_CHANGE)
         return int(np.count_nonzero(size > limit)) >= _MIN_CELLS
 
-    def _measure_shift(self, grid: Grey) -> None:
+    def _follow(self, grid: Grey) -> None:
         """Measure the camera's shake against one fixed view: errors from frame to frame would add up."""
-        if self._view is None or self._view.shape != grid.shape or self._mismatches >= _NEW_VIEW:
+        lost = not self._was_followed or self._mismatches >= _NEW_VIEW
+        if self._view is None or self._view.shape != grid.shape or lost:
             self._view, self._mismatches, self._shift = grid, 0, Point(0.0, 0.0)
             return
         guess = self._shift.x / _CELL, self._shift.y / _CELL

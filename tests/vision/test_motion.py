@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from maskwatch.domain import Point
 from maskwatch.vision.motion import MotionGate
 from tests.fakes.vision import luma, picture
 
@@ -105,23 +106,35 @@ def test_another_picture_size_opens_the_gate() -> None:
     assert gate.admit(luma(cv2.resize(_room(), (320, 180))), 5.0, awake=False)
 
 
+def _shift(gate: MotionGate, image: np.ndarray, moment: float) -> Point:
+    gate.admit(luma(image), moment, awake=True)
+    return gate.measure_shift()
+
+
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (9, 0), (-6, 11)])
 def test_the_cameras_shake_is_measured_and_does_not_drift(across: int, down: int) -> None:
     gate = MotionGate()
-    gate.admit(luma(_room()), 0.0, awake=True)
+    shift = _shift(gate, _room(), 0.0)
     for index in range(40):  # a walker crosses meanwhile
         moved = np.roll(_visitor(20 + 12 * index, index), (down, across), axis=(0, 1))
-        gate.admit(luma(moved), 0.2 * (index + 1), awake=True)
-    assert gate.shift.x == pytest.approx(across, abs=2.0)
-    assert gate.shift.y == pytest.approx(down, abs=2.0)
+        shift = _shift(gate, moved, 0.2 * (index + 1))
+    assert shift.x == pytest.approx(across, abs=2.0)
+    assert shift.y == pytest.approx(down, abs=2.0)
 
 
 def test_the_shift_of_a_turned_camera_is_measured_from_its_new_view() -> None:
     gate = MotionGate()
-    gate.admit(luma(_room()), 0.0, awake=True)
+    _shift(gate, _room(), 0.0)
     elsewhere = _textured(77)
     for index in range(30):
-        gate.admit(luma(elsewhere), 0.2 * (index + 1), awake=True)
-    moved = np.roll(elsewhere, 8, axis=1)
-    gate.admit(luma(moved), 7.0, awake=True)
-    assert gate.shift.x == pytest.approx(8, abs=2.0)
+        _shift(gate, elsewhere, 0.2 * (index + 1))
+    shift = _shift(gate, np.roll(elsewhere, 8, axis=1), 7.0)
+    assert shift.x == pytest.approx(8, abs=2.0)
+
+
+def test_the_shift_counts_from_the_first_frame_of_a_row_that_is_measured() -> None:
+    gate = MotionGate()
+    _shift(gate, _textured(77), 0.0)
+    gate.admit(luma(_room()), 0.2, awake=True)
+    assert _shift(gate, _room(), 0.4) == Point(0.0, 0.0)
+    assert _shift(gate, np.roll(_room(), 8, axis=1), 0.6).x == pytest.approx(8, abs=2.0)
