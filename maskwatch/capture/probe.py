@@ -10,7 +10,9 @@ from maskwatch.capture.container import StreamOptions
 from maskwatch.capture.rtsp import RtspSource
 from maskwatch.capture.source import Fit, Size, native_size
 from maskwatch.clock import Clock, SystemClock
+from maskwatch.config.addresses import is_network_address
 from maskwatch.domain.detection import Detection
+from maskwatch.errors import SourceEndedError
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Frame, Image
@@ -67,7 +69,7 @@ def probe_stream(
 ) -> ProbeReport:
     """Watch a stream for `seconds` after its first picture, at five pictures per second.
 
-    Raises SourceError if there is no picture, or the stream fails while it is watched.
+    Raises SourceError if there is no picture, or the stream fails while it is watched. A file may end.
     """
     clock = clock or SystemClock()
     begun = clock.monotonic()
@@ -77,7 +79,12 @@ def probe_stream(
         findings = _Findings(find_faces, frozen_after=seconds * _FROZEN_SHARE)
         findings.add(first)
         while clock.monotonic() < began_at + seconds:
-            frame = source.read(_POLL_S)
+            try:
+                frame = source.read(_POLL_S)
+            except SourceEndedError:
+                if is_network_address(options.url.reveal()):
+                    raise
+                break  # a short file is no failure
             if frame is not None:
                 findings.add(frame)
         passed = clock.monotonic() - began_at

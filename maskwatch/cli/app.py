@@ -166,4 +166,6 @@ def _open_closed_streams() -> None:
 def _print_error(text: str) -> None:
     from maskwatch.files import printable
 
-    click.echo(f"maskwatch: {redact(printable(text))}", err=True)
+    # The name of a file may hold what steers a terminal; a message may have several lines.
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in printable(text))
+    click.echo(f"maskwatch: {redact(shown)}", err=True)

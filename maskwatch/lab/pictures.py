@@ -51,7 +51,7 @@ def _check_size(path: Path, content: bytes) -> None:
     except PIL.Image.DecompressionBombError:
         raise DataError(f"{path}: more than {_MAX_PIXELS // 10**6} million pixels") from None
     except (OSError, ValueError, SyntaxError):
-        return  # not known to Pillow; OpenCV decides
+        raise DataError(f"{path}: not a picture, or truncated") from None  # of no known size
     if width * height > _MAX_PIXELS:
         raise DataError(
             f"{path}: {width} x {height} pixels; expected at most {_MAX_PIXELS // 10**6} million"

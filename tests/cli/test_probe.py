@@ -52,6 +52,12 @@ def test_a_camera_is_described_in_text(server: RtspServer, clip_of: ClipOf) -> N
     assert "faces" not in lines
 
 
+def test_a_file_that_ends_while_it_is_watched_is_described(clip_of: ClipOf) -> None:
+    result = run(str(clip_of(frames=20)), "--seconds", "60", "--no-faces")
+    assert result.exit_code == 0, result.output
+    assert re.search(r"damaged +0 of 20", result.output)
+
+
 def test_a_camera_is_described_as_json_over_udp(server: RtspServer, clip_of: ClipOf) -> None:
     server.add("hall", clip_of())
     url = server.url("hall")
@@ -158,6 +164,7 @@ NAMES = [
     b"a%03d.mp4",
     b"-x?y#z.mp4",
     b"pipe:0",
+    b"two\nlines\t.mp4",
 ]
 
 
@@ -173,6 +180,15 @@ def test_a_file_of_any_name_is_probed_and_replayed(
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         done.stdout.decode()
+
+
+def test_a_name_that_steers_a_terminal_is_printed_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[2J\u202e.mp4"
+    path.write_bytes(b"no video")
+    command = [sys.executable, "-m", "maskwatch", "probe", path.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert done.returncode == SourceError.exit_code
+    assert done.stderr.startswith(rb"maskwatch: \x1b[2J\u202e.mp4: ")
 
 
 def test_a_camera_that_offers_only_basic_needs_an_option(clip_of: ClipOf) -> None:

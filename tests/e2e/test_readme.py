@@ -15,7 +15,7 @@ from tests.fakes.printed_commands import Shell, command_blocks, machine_of_its_o
 from tests.fakes.quick_daemon import ROOT
 from tests.fakes.waiting import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.sweep, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 _README = ROOT / "README.md"
 _INSTALLING = 2

@@ -83,3 +83,15 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path: 
     path.write_bytes(claiming(side))
     with pytest.raises(DataError, match=r"wall\.png: .*100 million"):
         read_picture(path)
+
+
+def test_a_picture_whose_size_is_not_known_beforehand_is_refused(tmp_path: Path) -> None:
+    """OpenCV would decode this Radiance picture of some kilobytes to gigabytes, if it were higher."""
+    width, height = 30_000, 100
+    channel = bytes([255, 0]) * (width // 127) + bytes([128 + width % 127, 0])
+    row = b"\2\2" + width.to_bytes(2, "big") + 4 * channel
+    header = f"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y {height} +X {width}\n"
+    path = tmp_path / "wall.hdr"
+    path.write_bytes(header.encode() + height * row)
+    with pytest.raises(DataError, match=r"wall\.hdr: not a picture"):
+        read_picture(path)
