@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -262,7 +263,7 @@ def train(  # noqa: PLR0913 - one parameter per option
     click.echo(
         f"measure it: maskwatch evaluate --model {manifest} --data FOLDER --split test --record NAME"
     )
-    click.echo(f"use it: maskwatch models use {manifest} --config config.yaml")
+    click.echo(f"use it: maskwatch models use {shlex.quote(str(manifest))} --config config.yaml")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import unquote, urlsplit
 
 from maskwatch.config.diagnostics import suggestion
@@ -99,15 +100,33 @@ def _network_fault(url: str) -> tuple[str | None, str]:
         return message, suggestion(scheme, _SCHEMES) or "a file is named by its path alone"
     if " " in url:
         return "holds a space", "a space is written %20"
+    if "@" in url and "@" not in re.split("[/?#]", url.partition("://")[2])[0]:
+        return "the credentials hold a character that ends the host's part", _ENCODE
+    return host_part_fault(url)
+
+
+def host_part_fault(url: str) -> tuple[str | None, str]:
+    """Return what is wrong with host and port of a URL, as `address_fault`."""
     try:
         parts = urlsplit(url)
-        misplaced = "@" in url and "@" not in parts.netloc
-        reachable = not misplaced and bool(parts.hostname) and parts.port != 0
+        fault = None if parts.hostname and parts.port != 0 else "names no host"
     except ValueError:
-        return "host or port is not valid", ""
-    if misplaced:
-        return "the credentials hold a character that ends the host's part", _ENCODE
-    return (None, "") if reachable else ("names no host", "")
+        fault = "host or port is not valid"
+    place = url.partition("://")[2].partition("/")[0].rpartition("@")[2]
+    bare = fault and place.count(":") > 1
+    return fault, "an IPv6 address stands in brackets: [2001:db8::1]" if bare else ""
+
+
+def host_fault(host: str) -> tuple[str | None, str]:
+    """Return what is wrong with a host's name or address that stands alone, as `address_fault`."""
+    if "/" in host:
+        return "is a name or an address, not a URL", "see `port` and `tls`"
+    if not set(host) & set("[]:") or is_ip_address(host):
+        return None, ""
+    bare = host.strip("[]").replace("%25", "%")
+    if is_ip_address(bare):
+        return "an IPv6 address stands here without brackets", f"write {bare}"
+    return "is neither a name nor an address", "the port has a key of its own: `port`"
 
 
 _ENCODE = "in a password write / as %2F, ? as %3F, # as %23, @ as %40, or use `username` and `password`"

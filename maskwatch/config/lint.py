@@ -12,6 +12,7 @@ from maskwatch.config.addresses import is_network_address
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.schema import CameraAuth, CameraConfig, Config, MetricsConfig, MqttConfig, Pictures
 from maskwatch.config.substitute import WITHHELD_SECRET
+from maskwatch.domain.visible_text import character_name, hidden_character
 from maskwatch.secrets import Secret, is_own_word
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -22,8 +23,7 @@ def lint(config: Config, path: Path, diagnostics: Diagnostics) -> None:
     """Add every warning about `config`, which was read from `path` without problems."""
     _secrets_in_file(path, diagnostics)
     for key, secret in _secrets(config, ()):
-        if secret.reveal() != secret.reveal().strip():
-            diagnostics.add_warning(key, "begins or ends with a blank", "remove it, unless it is meant")
+        _invisible(key, secret.reveal(), diagnostics)
     for index, camera in enumerate(config.cameras):
         _camera(("cameras", index), camera, diagnostics)
     if config.mqtt.enabled:
@@ -33,6 +33,17 @@ def lint(config: Config, path: Path, diagnostics: Diagnostics) -> None:
         _links(config, diagnostics)
     if not any(camera.enabled for camera in config.cameras):
         diagnostics.add_warning(("cameras",), "no camera is enabled: nothing would be watched")
+
+
+def _invisible(key: KeyPath, text: str, diagnostics: Diagnostics) -> None:
+    hint = "remove it, unless it is meant"
+    hidden = hidden_character(text.strip())
+    if text != text.strip():
+        diagnostics.add_warning(key, "begins or ends with a blank", hint)
+    elif hidden:
+        diagnostics.add_warning(
+            key, f"holds a character that is not visible: {character_name(hidden)}", hint
+        )
 
 
 def _secrets(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Secret]]:

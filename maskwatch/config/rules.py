@@ -10,7 +10,13 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
-from maskwatch.config.addresses import address_fault, is_network_address, redirect_host
+from maskwatch.config.addresses import (
+    address_fault,
+    host_fault,
+    host_part_fault,
+    is_network_address,
+    redirect_host,
+)
 from maskwatch.config.diagnostics import Diagnostics, KeyPath
 from maskwatch.config.polygons import polygon_fault
 from maskwatch.config.schema import (
@@ -18,6 +24,7 @@ from maskwatch.config.schema import (
     ChannelConfig,
     Config,
     LinksConfig,
+    MetricsConfig,
     MqttConfig,
     Pictures,
     Schedule,
@@ -55,6 +62,7 @@ def apply_rules(config: Config, diagnostics: Diagnostics, *, files: bool = True)
     for index, channel in enumerate(config.people):
         rules.channel(("people", index), channel, cameras)
     rules.links(("links",), config.links)
+    rules.metrics(("metrics",), config.metrics)
     rules.ports(config)
     rules.directories(config)
     for key, name in (("model", config.model), ("face_weights", config.face_weights)):
@@ -149,8 +157,7 @@ class _Rules:
 
     def mqtt(self, path: KeyPath, mqtt: MqttConfig) -> None:
         """The rules of the broker's section."""
-        if "://" in mqtt.host or "/" in mqtt.host:
-            self._report((*path, "host"), "is a name or an address, not a URL", "see `port` and `tls`")
+        self._report((*path, "host"), *host_fault(mqtt.host))
         if mqtt.topic_prefix.startswith(("$", "/")) or mqtt.topic_prefix.endswith("/"):
             self._report((*path, "topic_prefix"), "must not begin with $ or /, nor end with /")
         if _is_set(mqtt.password) and not mqtt.username:
@@ -186,6 +193,7 @@ class _Rules:
         if _is_set(channel.webhook):
             if not channel.webhook.reveal().startswith(("http://", "https://")):
                 self._report((*path, "webhook"), "is not an http:// or https:// address")
+            self._report((*path, "webhook"), *host_part_fault(channel.webhook.reveal()))
             if not channel.key:
                 self._report((*path, "key"), "a webhook needs a key to sign with")
         if bool(channel.quiet_start) != bool(channel.quiet_end):
@@ -209,6 +217,13 @@ class _Rules:
             self._report((*path, "key"), message, "openssl rand -base64 32")
         if links.address and not re.fullmatch(r"https?://[^\s?#]+", links.address):
             self._report((*path, "address"), "is not an http:// or https:// address without ? and #")
+        if links.address:
+            self._report((*path, "address"), *host_part_fault(links.address))
+        self._report((*path, "host"), *host_fault(links.host))
+
+    def metrics(self, path: KeyPath, metrics: MetricsConfig) -> None:
+        """The rule of the metrics' section."""
+        self._report((*path, "host"), *host_fault(metrics.host))
 
     def ports(self, config: Config) -> None:
         """The two HTTP servers and the broker have different ports."""

@@ -15,6 +15,8 @@ from maskwatch.temporary import is_temporary
 WITHHELD = "rtsp://withheld.invalid/"
 WITHHELD_SECRET = "withheld"  # noqa: S105 - a placeholder
 _MAX_SECRET_BYTES = 64 * KIB
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF_16_SHARE = 4  # of Latin letters in UTF-16, every second byte is 0
 # `$${` stands for a literal `${`.
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}|\$\{")
 _USER_PART = re.compile(r"^(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>(?:\$\{[^}]*\}|[^/@])*+)@")
@@ -173,12 +175,15 @@ def _content(path: Path) -> str:
 
 
 def _text(path: Path, raw: bytes) -> str:
+    if raw.startswith(_UTF_16) or raw.count(b"\0") * _UTF_16_SHARE > len(raw):
+        raise SubstitutionError(f"{path} is in UTF-16; expected UTF-8")
     try:
         text = _without_invisible_ends(raw.decode("utf-8"))
     except UnicodeDecodeError:
-        text = "\n"
+        raise SubstitutionError(f"{path} is not in UTF-8") from None
     if "\n" in text or "\0" in text:
-        raise SubstitutionError(f"{path} holds more than one line of text")
+        what = "more than one line of text" if "\n" in text else "a NUL character"
+        raise SubstitutionError(f"{path} holds {what}")
     if not text:
         raise SubstitutionError(f"{path} is empty", temporary=True)
     return text

@@ -11,8 +11,11 @@ from maskwatch.files import open_regular
 
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _HEAD_BYTES = 1024 * 1024
-# A DER file begins with the tag of a sequence.
+# A DER file begins with the tag of a sequence; PKCS#12 with its version, 3, in it.
 _DER = b"\x30"
+_PKCS12 = re.compile(rb"\x30(?:[\x00-\x7f]|\x81.|\x82..|\x83...|\x80)\x02\x01\x03", re.DOTALL)
+# OpenSSL's reasons for a key that belongs to another certificate, also of another kind.
+_MISFITS = frozenset({"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"})
 
 
 class TlsFileError(Exception):
@@ -75,7 +78,7 @@ def _client_fault(mqtt: MqttConfig, error: OSError) -> TlsFileError:
         return _fault("client_key", mqtt.client_key, "PRIVATE KEY", error)
     if _is_encrypted(mqtt.client_key) and not mqtt.client_key_password:
         return TlsFileError("client_key", f"{mqtt.client_key} is encrypted", "set `client_key_password`")
-    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+    if isinstance(error, ssl.SSLError) and error.reason in _MISFITS:
         return TlsFileError("client_key", f"{mqtt.client_key} does not fit {mqtt.client_cert}")
     if _is_encrypted(mqtt.client_key):
         return TlsFileError("client_key_password", f"does not decrypt {mqtt.client_key}")
@@ -84,19 +87,44 @@ def _client_fault(mqtt: MqttConfig, error: OSError) -> TlsFileError:
 
 def _fault(key: str, name: str, expected: str, error: OSError) -> TlsFileError:
     """Return what is wrong with a file that should hold a PEM block `expected`."""
-    head = _head(name)
     labels = _labels(name)
     if expected and labels and expected not in labels:
         found = " and ".join(sorted(set(labels)))
         return TlsFileError(key, f"{name} holds a {found}; expected a {expected}")
-    if expected and not labels and head[:1] == _DER:
-        kind = "x509" if expected == "CERTIFICATE" else "pkey"
-        command = f"openssl {kind} -inform der -in {name} -out {name}.pem"
-        return TlsFileError(key, f"{name} is in DER form; expected PEM", command)
+    form, command = _other_form(name, expected)
+    if form:
+        return TlsFileError(key, f"{name} is in {form} form; expected PEM", command)
+    head = _head(name)
     if expected and not labels and head:
         return TlsFileError(key, f"{name} holds no {expected} in PEM form")
-    reason = getattr(error, "reason", None) or error.strerror or str(error)
-    return TlsFileError(key, f"{name or 'the list of trusted authorities'} cannot be used: {reason}")
+    return TlsFileError(
+        key, f"{name or 'the list of trusted authorities'} cannot be used: {_reason(error, head)}"
+    )
+
+
+def _other_form(name: str, expected: str) -> tuple[str, str]:
+    """Return the form of a file if it is known and not PEM, and the command that converts it."""
+    head, labels = _head(name), _labels(name)
+    certificate = expected == "CERTIFICATE"
+    if "OPENSSH PRIVATE KEY" in labels:
+        return "OpenSSH's", f"ssh-keygen -p -m PEM -f {name}"
+    if labels:
+        return "", ""
+    if _PKCS12.match(head):
+        only = "-nokeys" if certificate else "-nocerts"
+        return "PKCS#12", f"openssl pkcs12 -in {name} {only} -out {name}.pem"
+    if head[:1] == _DER:
+        kind = "x509" if certificate else "pkey"
+        return "DER", f"openssl {kind} -inform der -in {name} -out {name}.pem"
+    return "", ""
+
+
+def _reason(error: OSError, head: bytes) -> str:
+    if not isinstance(error, ssl.SSLError):
+        return error.strerror or str(error)
+    if error.reason:
+        return error.reason.lower().replace("_", " ")
+    return "its PEM form is damaged" if head else "it is empty"
 
 
 def _labels(name: str) -> list[str]:

@@ -93,8 +93,8 @@ def test_without_systemd_there_are_no_credentials(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\n", "is empty"),
         (b"canary-one\ncanary-two\n", "more than one line"),
-        (b"canary\0", "more than one line"),
-        (b"\xff\xfe", "more than one line"),
+        (b"canary\0", "a NUL character"),
+        (b"\xff\xfe", "in UTF-16"),
         (b"x" * 70_000, "larger than 64 KiB"),
     ],
 )

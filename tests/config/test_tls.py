@@ -30,6 +30,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     openssl("x509", "-in", "client.crt", "-outform", "der", "-out", "client.der")
     openssl("x509", "-in", "ca.crt", "-outform", "der", "-out", "ca.der")
     openssl("pkey", "-in", "client.key", "-outform", "der", "-out", "key.der")
+    pair = ("-inkey", "client.key", "-in", "client.crt", "-passout", "pass:open-1")
+    openssl("pkcs12", "-export", *pair, "-out", "client.p12")
+    openssl("genpkey", "-algorithm", "ed25519", "-out", "other.key")
+    (folder / "cut.key").write_bytes((folder / "client.key").read_bytes()[:150])
     (folder / "text").write_text("hello")
     (folder / "empty").write_text("")
     return folder
@@ -94,6 +98,26 @@ def test_an_encrypted_key_needs_its_passphrase_as_a_secret(
         (
             {"client_cert": "client.crt", "client_key": "key.der"},
             "client_key: HERE/key.der is in DER form; expected PEM",
+        ),
+        (
+            {"client_cert": "client.crt", "client_key": "client.p12"},
+            "client_key: HERE/client.p12 is in PKCS#12 form; expected PEM",
+        ),
+        (
+            {"client_cert": "client.p12", "client_key": "client.key"},
+            "client_cert: HERE/client.p12 is in PKCS#12 form; expected PEM",
+        ),
+        (
+            {"client_cert": "client.crt", "client_key": "other.key"},
+            "client_key: HERE/other.key does not fit HERE/client.crt",
+        ),
+        (
+            {"client_cert": "client.crt", "client_key": "cut.key"},
+            "client_key: HERE/cut.key cannot be used: its PEM form is damaged",
+        ),
+        (
+            {"client_cert": "client.crt", "client_key": "empty"},
+            "client_key: HERE/empty cannot be used: it is empty",
         ),
         (
             {"client_cert": "client.crt", "client_key": "text"},
@@ -166,3 +190,40 @@ def test_a_certificate_that_became_a_pipe_is_refused_and_not_waited_for(tmp_path
     os.mkfifo(tmp_path / "ca.pem")
     with pytest.raises(TlsFileError, match="Not a regular file but a named pipe"):
         trusting(str(tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("secret99".encode("utf-16"), "is in UTF-16; expected UTF-8"),
+        ("secret99\r\n".encode("utf-16-le"), "is in UTF-16; expected UTF-8"),
+        (b"secret99\0", "holds a NUL character"),
+        (b"secr\xe9t", "is not in UTF-8"),
+        (b"secret\n99", "holds more than one line of text"),
+    ],
+)
+def test_a_secret_in_another_form_is_a_problem_that_names_it(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "pw").write_bytes(content)
+    path = tmp_path / "config.yaml"
+    path.write_text("cameras: [{name: a, url: rtsp://h/s, username: u, password: 'file:pw'}]\n")
+    [problem] = check_config(path, environ={}).problems
+    assert problem.message == f"{tmp_path / 'pw'} {reason}"
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("secret99\N{NO-BREAK SPACE}", "begins or ends with a blank"),
+        (
+            "secret99\N{ZERO WIDTH SPACE}",
+            "holds a character that is not visible: U+200B ZERO WIDTH SPACE",
+        ),
+    ],
+)
+def test_what_is_not_visible_in_a_secret_is_a_warning(tmp_path: Path, text: str, warning: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("cameras: [{name: a, url: rtsp://h/s, username: u, password: '${PW}'}]\n")
+    found = check_config(path, environ={"PW": text})
+    assert [each.message for each in found.warnings if each.key == "cameras[0].password"] == [warning]
