@@ -25,6 +25,7 @@ from maskwatch.lab.evaluation.real_events import (
     total,
 )
 from maskwatch.lab.evaluation.real_timeline import PersonMoment, Reason, Timeline, explain
+from maskwatch.lab.evaluation.real_tracks import CROWD, TrackFigures, track_figures, tracks_of
 from maskwatch.replay.replay import Replay, choose_camera, default_config
 
 _LATE = 1.5
@@ -77,12 +78,19 @@ class ClipReport(RealOutcome, frozen=True, kw_only=True):
 
 
 class RealReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The report as JSON; `absent` names expected clips that are not in the folder."""
+    """The report as JSON.
+
+    Attributes:
+        absent: names of expected clips that are not in the folder.
+        tracks, crowds: whether one person is one track: in all clips, and in those of a crowd.
+    """
 
     command: str
     clips: dict[str, ClipReport]
     absent: tuple[str, ...]
     total: RealFigures
+    tracks: TrackFigures
+    crowds: TrackFigures
 
 
 def choose_clips(
@@ -133,6 +141,7 @@ def run_real(
 def report_of(results: Sequence[RealResult], absent: Sequence[str], command: str) -> RealReport:
     """Return the report over all clips."""
     fields = RealOutcome.__struct_fields__
+    tracks = [tracks_of(result.moments) for result in results]
     return RealReport(
         command=command,
         clips={
@@ -144,6 +153,8 @@ def report_of(results: Sequence[RealResult], absent: Sequence[str], command: str
         },
         absent=tuple(absent),
         total=total([result.outcome for result in results]),
+        tracks=track_figures(tracks),
+        crowds=track_figures(clip for clip in tracks if len(clip) >= CROWD),
     )
 
 

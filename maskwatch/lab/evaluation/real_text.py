@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from maskwatch.lab.evaluation.real_events import AssignedReport
 from maskwatch.lab.evaluation.real_run import ClipReport, RealReport
+from maskwatch.lab.evaluation.real_tracks import TrackFigures
 
 
 def real_text(report: RealReport) -> str:
@@ -58,8 +59,19 @@ def _total(report: RealReport) -> Iterator[str]:
     )
     if t.delay_median is not None:
         yield f"delay      median {t.delay_median:.2f} s, 90th percentile {t.delay_p90:.2f} s"
+    for name, tracks in (("tracks", report.tracks), ("crowds", report.crowds)):
+        if tracks.people:
+            yield _tracks(name, tracks)
     if report.absent:
         yield f"absent     {', '.join(report.absent)}"
+
+
+def _tracks(name: str, tracks: TrackFigures) -> str:
+    return (
+        f"{name:10} {tracks.switches_per_100:g} identity switches per 100 people ({tracks.people}), "
+        f"{tracks.moved} moved to another person, HOTA {tracks.hota} (found {tracks.found}, "
+        f"association {tracks.association})"
+    )
 
 
 def _share(value: float | None, interval: tuple[float, float] | None) -> str:
