@@ -81,6 +81,7 @@ class AppriseTransport:
             output = captured.getvalue() if isinstance(captured, io.StringIO) else ""
         if done:
             return DeliveryStatus.ACCEPTED, ""
+        output = output.partition("Traceback")[0]  # of a plugin that failed
         reason = redact(" ".join(output.split())[:300])
         return DeliveryStatus.FAILED, reason or "the service did not accept it"
 

@@ -136,6 +136,34 @@ def test_a_webhook_s_body_without_end_is_not_read() -> None:
         assert outcome(webhook(port, 30))[0] is DeliveryStatus.ACCEPTED
 
 
+@pytest.mark.parametrize(
+    ("beginning", "repeated", "status"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000, DeliveryStatus.FAILED),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n" * 1000,
+            DeliveryStatus.ACCEPTED,
+        ),
+    ],
+    ids=["headers", "chunks"],
+)
+def test_a_webhook_s_headers_or_chunks_without_end_are_not_read(
+    beginning: bytes, repeated: bytes, status: DeliveryStatus
+) -> None:
+    with peer_that_sends(lambda: itertools.chain([beginning], itertools.repeat(repeated))) as port:
+        assert outcome(webhook(port, 30))[0] is status
+
+
+def test_a_service_that_answers_nested_json_is_a_failure_in_words() -> None:
+    body = b"[" * 30_000
+    head = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with peer_that_sends(lambda: [head + body]) as port:
+        status, detail = outcome(apprise(f"ntfy://127.0.0.1:{port}/topic"))
+    assert status is DeliveryStatus.FAILED
+    assert "Traceback" not in detail
+
+
 def test_a_webhook_receives_what_it_would_in_this_process(peer: WebPeer) -> None:
     assert webhook(peer.port, 30 * SLACK).send(SENT) == (DeliveryStatus.ACCEPTED, "answered 200")
     (request,) = peer.requests
