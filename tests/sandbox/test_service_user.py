@@ -8,9 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.service_user import as_service_user, give, service_environment
+from tests.fakes.service_user import UID, as_service_user, give, service_environment
 
 _TESTS = ("tests/supervisor/test_network_broker.py", "tests/sandbox/test_enter.py")
+
+
+_MAP = """
+import ctypes, os, sys
+assert ctypes.CDLL(None).unshare(0x10000000) == 0
+try:
+    os.write(os.open("/proc/self/uid_map", os.O_WRONLY), f"0 {sys.argv[1]} 1".encode())
+except PermissionError:
+    print("refused")
+"""
+
+
+@pytest.mark.parametrize(("user", "answer"), [(UID, ""), (UID + 1, "refused")])
+def test_the_kernel_maps_no_id_but_ones_own_for_an_ordinary_user(user: int, answer: str) -> None:
+    """So its workers cannot have an id of their own; see docs/limits.md."""
+    done = subprocess.run(
+        as_service_user("-c", _MAP, str(user)),
+        env=service_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == answer
 
 
 @pytest.mark.long
