@@ -204,7 +204,6 @@ NETWORK: dict[str, Attack] = {
     **{name: _ioctl(request) for name, request in _IOCTLS.items()},
     "a port of its own": _bind,
     "messages with descriptors": _receive_message,
-    "accept": calls("accept", 0, 0, 0),
     "listen": _listen,
     "sendfile": calls("sendfile", 1, 0, 0, 1),
 }
