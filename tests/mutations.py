@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation(
         "the broker connects to any address",
         "maskwatch/supervisor/network_broker.py",
-        "        if not self._is_target(peer.host, peer.port):\n            self._refuse_address",
+        "        if not self._peers.include(peer.host, peer.port):\n            self._refuse_address",
         "        if False:\n            self._refuse_address",
         "tests/supervisor/test_network_broker.py::test_no_other_address_or_socket_is_reached",
     ),
