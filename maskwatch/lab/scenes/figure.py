@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import cv2
@@ -45,6 +45,14 @@ class Drawn:
     body: Rect
     size: tuple[int, int]
 
+    def seen_from(self, left: int, size: tuple[int, int]) -> Drawn | None:
+        """Return the person in the part of the picture that begins at a column; None if outside."""
+        body = _shifted(self.body, left)
+        if body[2] <= 0 or body[0] >= size[0]:
+            return None
+        face = None if self.face is None else _shifted(self.face, left)
+        return replace(self, face=face, body=body, size=size)
+
     def truth(self, owners: Image) -> PersonFrame:
         """Return the person's truth, given the finished map of owners (quarter size)."""
         return PersonFrame(
@@ -66,6 +74,10 @@ class Drawn:
         x, y = (points[inside] // 4).astype(int).T
         own = float((owners[y, x] == self.visit + 1).sum()) / len(_DISC)
         return own * (_VISIBLE_BESIDE_HAND if self.state.coughing else 1.0)
+
+
+def _shifted(rect: Rect, left: int) -> Rect:
+    return rect[0] - left, rect[1], rect[2] - left, rect[3]
 
 
 def _rounded(rect: Rect) -> Rect:

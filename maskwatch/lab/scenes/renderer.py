@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +30,13 @@ class SceneRenderer:
     def __init__(
         self, scene: Scene, size: tuple[int, int], rate: float, seed: int, faces: Sequence[Head]
     ) -> None:
-        self.scene, self.size = scene, size
+        self.scene = scene
         self.rate = rate / scene.conditions.keep
         self._seed = (seed, zlib.crc32(scene.kind.encode()))
         rng = np.random.default_rng(self._seed)
-        view = View(*size, mount=scene.mount, tilt=scene.tilt, field=scene.field_of_view)
+        self._pan = _Pan(scene, size)
+        self.size = self._pan.drawn_size
+        view = View(*self.size, mount=scene.mount, tilt=scene.tilt, field=self._pan.field_of_view)
         self.room = build(scene.place, view, rng)
         self._faces = faces
         # A generator of its own, so that two cameras on one person choose the same portrait.
@@ -101,7 +104,9 @@ class SceneRenderer:
             drawn.append(draw_actor(picture, owners, i, self.actors[i], state, self))
         for layer in layers:
             _cover(picture, owners, layer)
-        people = [person.truth(owners) for person in drawn if person is not None]
+        left, picture, owners = self._pan.seen(at, picture, owners)
+        seen = [person.seen_from(left, self._pan.size) for person in drawn if person is not None]
+        people = [person.truth(owners) for person in seen if person is not None]
         return picture, tuple(sorted(people, key=lambda person: person.visit))
 
     def light(self, x: float, z: float) -> float:
@@ -126,6 +131,29 @@ class SceneRenderer:
             )
             for i, actor in enumerate(self.actors)
         )
+
+
+class _Pan:
+    """A camera that turns from side to side: it sees a part of a wider picture."""
+
+    def __init__(self, scene: Scene, size: tuple[int, int]) -> None:
+        self.size = size
+        conditions = scene.conditions
+        half = math.radians(scene.field_of_view) / 2
+        focal = size[0] / 2 / math.tan(half)
+        margin = focal * math.tan(half + math.radians(conditions.pan)) - size[0] / 2
+        self._margin = 4 * math.ceil(margin / 4) if conditions.pan else 0
+        self._time = conditions.pan_time
+        self.drawn_size = size[0] + 2 * self._margin, size[1]
+        widened = math.degrees(2 * math.atan(self.drawn_size[0] / 2 / focal))
+        self.field_of_view = widened if self._margin else scene.field_of_view
+
+    def seen(self, at: float, picture: Image, owners: Image) -> tuple[int, Image, Image]:
+        """Return the first column that is seen at a time, and the parts seen of picture and owners."""
+        turn = math.sin(2 * math.pi * at / self._time)
+        left = self._margin + 4 * round(self._margin * turn / 4)
+        right = left + self.size[0]
+        return left, picture[:, left:right], owners[:, left // 4 : -(-right // 4)]
 
 
 def _cover(picture: Image, owners: Image, layer: Layer) -> None:

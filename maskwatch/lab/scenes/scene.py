@@ -100,6 +100,7 @@ class Conditions:
         infrared: night mode: no colour, light from the camera itself.
         flicker: depth of the lamps' flicker, 0 to 1.
         shake: standard deviation of the camera's motion in pixels at 1280 wide.
+        pan, pan_time: degrees that the camera turns to each side, and seconds that one turn takes.
         rain: streaks per picture.
         exposure: share of the frame time that the shutter is open: motion blur.
         blur: softness of the lens in pixels at 1280 wide.
@@ -114,6 +115,8 @@ class Conditions:
     infrared: bool = False
     flicker: float = 0.0
     shake: float = 0.0
+    pan: float = 0.0
+    pan_time: float = 12.0
     rain: int = 0
     exposure: float = 0.25
     blur: float = 0.55

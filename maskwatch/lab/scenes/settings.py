@@ -124,6 +124,20 @@ def flicker(rng: np.random.Generator) -> Scene:
 
 
 @SETTINGS.add
+def hand_held(rng: np.random.Generator) -> Scene:
+    """A camera that somebody holds: it trembles and sways from side to side."""
+    conditions = Conditions(shake=2.5, pan=1.5, pan_time=float(rng.uniform(2.0, 3.0)))
+    return everyday("hand_held", rng, conditions)
+
+
+@SETTINGS.add
+def panning(rng: np.random.Generator) -> Scene:
+    """A camera that turns from side to side, so that people leave the view and return."""
+    conditions = Conditions(pan=float(rng.uniform(7, 10)), pan_time=float(rng.uniform(11, 14)))
+    return everyday("panning", rng, conditions)
+
+
+@SETTINGS.add
 def shake(rng: np.random.Generator) -> Scene:
     """A shaking camera, and a poster on the wall."""
     scene = everyday("shake", rng, Conditions(shake=float(rng.uniform(2.0, 4.0))))

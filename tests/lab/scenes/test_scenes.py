@@ -262,3 +262,19 @@ def test_the_demo_has_four_visits_without_a_mask_and_none_in_the_hall() -> None:
         assert all(event.duty is Duty.REQUIRED for event in events)
         required.append([event.visit for event in events])
     assert required == [[0, 2], [0, 2], []]
+
+
+def test_a_panning_camera_loses_people_and_sees_them_again_where_they_are(tmp_path: Path) -> None:
+    path = Step(0.0, 0.0, 3.2), Step(8.0, 0.05, 3.2)
+    scene = _scene(Figure(path), seconds=8.0, conditions=Conditions(pan=30.0, pan_time=8.0))
+    truth = _render(scene, tmp_path / "pan.mp4", fps=5.0)
+    there = [bool(frame.people) for frame in truth.frames]
+    assert there[0]
+    assert not there[10]
+    assert there[20]
+    assert not there[30]
+    detector = FaceDetector()
+    for picture, frame in list(zip(_pictures(tmp_path / "pan.mp4"), truth.frames, strict=True))[:4]:
+        (found,) = detector.detect(picture)
+        (face,) = [Box(*person.face) for person in frame.people if person.face]
+        assert found.box.iou(face) > 0.5
