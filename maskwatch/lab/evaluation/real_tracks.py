@@ -1,7 +1,7 @@
 """Measures on recorded clips whether one person is one track.
 
-Only people whose boxes were written down count. Frames in which nobody has a track count against the
-detections only, as in HOTA (Luiten et al. 2020), whose association accuracy this is.
+Only people whose boxes were written down count. A frame in which a person has no track counts against
+the detections only, as in HOTA (Luiten et al. 2020), whose association accuracy this is.
 """
 
 from __future__ import annotations
