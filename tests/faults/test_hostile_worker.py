@@ -133,6 +133,15 @@ def _targets(folder: Path) -> str:
     return msgspec.json.encode(targets).decode()
 
 
+AS_EACH_USER = pytest.mark.parametrize(
+    "fixture",
+    [
+        pytest.param("daemon", id="root"),
+        pytest.param("service_daemon", id="service", marks=pytest.mark.long),
+    ],
+)
+
+
 class Takeover:
     """Has the bad worker compromised, and checks that the other processes are not affected."""
 
@@ -222,7 +231,7 @@ def test_each_attack_of_a_worker_is_refused_without_side_effects(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fixture", ["daemon", "service_daemon"], ids=["root", "service"])
+@AS_EACH_USER
 def test_no_worker_takes_more_memory_than_its_limit(
     request: pytest.FixtureRequest, fixture: str
 ) -> None:
@@ -260,8 +269,11 @@ def test_a_misbehaving_worker_is_reported_by_incident_log_and_metric(daemon: Qui
     takeover.check_others()
 
 
-def test_a_worker_cannot_write_a_log_line_in_the_name_of_another(daemon: QuickDaemon) -> None:
-    takeover = Takeover(daemon)
+@AS_EACH_USER
+def test_a_worker_cannot_write_a_log_line_in_the_name_of_another(
+    request: pytest.FixtureRequest, fixture: str
+) -> None:
+    takeover = Takeover(request.getfixturevalue(fixture))
     takeover.start("forged_log")
     line = f"supervisor[{BAD}]: 2026-11-27T15:04:12.353Z INFO    supervisor: command disable good"
     wait_until(lambda: line in takeover.log, 60, "it is logged as what the worker wrote")
@@ -298,7 +310,9 @@ def test_an_incomplete_picture_delays_no_other_worker(daemon: QuickDaemon) -> No
     takeover.check_others()
 
 
-def test_each_worker_has_a_session_of_its_own(daemon: QuickDaemon) -> None:
+@AS_EACH_USER
+def test_each_worker_has_a_session_of_its_own(request: pytest.FixtureRequest, fixture: str) -> None:
+    daemon: QuickDaemon = request.getfixturevalue(fixture)
     supervisor, *workers = daemon.process.pid, daemon.pid_of(OTHER), daemon.pid_of(BAD)
     sessions = {os.getsid(pid) for pid in (supervisor, *workers)}
     assert len(sessions) == 3
