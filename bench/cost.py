@@ -1,6 +1,7 @@
 """Measures the processor time of watching one camera, as a ratio to decoding alone.
 
-    python -m bench.cost [--rounds 5] [--rate 5] [--smallest-face 32] [--height 1080] [--noisy] [--json]
+    python -m bench.cost [--rounds 5] [--rate 5] [--smallest-face 32] [--height 1080] [--noisy]
+        [--face-search whole|regions] [--json]
 
 For clips with 0, 1 and 5 people in view all the time (25 frames a second of H.264, see
 maskwatch/lab/crowd.py). The measurement is that of `maskwatch bench`, see maskwatch/lab/camera_cost.py.
@@ -13,6 +14,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from maskwatch.config.schema import FaceSearch
 from maskwatch.lab.camera_cost import Workload, measure
 from maskwatch.lab.crowd import crowd_clip, noisy_clip
 from maskwatch.lab.machine import machine
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument("--smallest-face", type=int, default=32, help="in pixels of the clip")
     parser.add_argument("--height", type=int, default=1080, help="of the clip, 16:9")
     parser.add_argument("--noisy", action="store_true", help="with a sensor's noise, at 4 Mbit/s")
+    parser.add_argument("--face-search", choices=list(FaceSearch), default=FaceSearch.WHOLE)
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -34,7 +37,13 @@ def main() -> None:
     for people in (0, 1, 5):
         clip = crowd_clip(options.folder, people, size)
         clip = noisy_clip(clip) if options.noisy else clip
-        workload = Workload(str(clip), options.rate, options.smallest_face, rounds=options.rounds)
+        workload = Workload(
+            str(clip),
+            options.rate,
+            options.smallest_face,
+            FaceSearch(options.face_search),
+            rounds=options.rounds,
+        )
         results[people] = measure(workload)
     if options.json:
         print(json.dumps({people: asdict(cost) for people, cost in results.items()}))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
+from maskwatch.analysis.pipeline import Pipeline
 from maskwatch.clock import Clock
-from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.config.schema import CameraConfig, Config, FaceSearch
 from maskwatch.domain import IdSource
 from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.attention import FaceDetecting, FaceSearching, RegionSearch, WholeSearch
 from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 from maskwatch.vision.masks import MaskClassifier
 
@@ -20,6 +21,19 @@ def build_detector(config: Config, camera: CameraConfig) -> FaceDetector:
     """
     weights = Path(config.face_weights) if config.face_weights else None
     return FaceDetector(min(ANONYMIZE_SCORE, camera.detector_score), weights=weights)
+
+
+def build_search(
+    config: Config, camera: CameraConfig, detector: FaceDetecting | None = None
+) -> FaceSearching:
+    """Load what finds the camera's faces; a `detector` that is passed searches the whole picture.
+
+    Raises WeightsError as `build_detector` does.
+    """
+    if detector is not None or camera.face_search is FaceSearch.WHOLE:
+        return WholeSearch(detector or build_detector(config, camera))
+    weights = Path(config.face_weights) if config.face_weights else None
+    return RegionSearch(min(ANONYMIZE_SCORE, camera.detector_score), weights=weights)
 
 
 def build_pipeline(
@@ -40,7 +54,7 @@ def build_pipeline(
     """
     return Pipeline(
         camera,
-        detector=detector or build_detector(config, camera),
+        search=build_search(config, camera, detector),
         classifier=MaskClassifier(Path(config.model) if config.model else None),
         ids=ids,
         meter=meter,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
 
 from maskwatch.analysis.evidence import Evidence, EvidenceLimits
 from maskwatch.analysis.face_confidence import FaceConfidence
@@ -18,36 +18,30 @@ from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from maskwatch.analysis.policy import Action, Policy
 from maskwatch.analysis.readings import MaskClassifying, MaskReader
 from maskwatch.analysis.results import FrameResult, track_view
-from maskwatch.analysis.snapshots import CameraPictures, faces_to_cover
+from maskwatch.analysis.snapshots import CameraPictures, Faces, faces_to_cover
 from maskwatch.analysis.violations import ViolationReporter
 from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.analysis.zones import ZoneMap
 from maskwatch.clock import Clock, SystemClock
 from maskwatch.config.schema import CameraConfig
-from maskwatch.domain import Box, CloseReason, Detection, Frame, IdSource
+from maskwatch.domain import Box, CloseReason, Detection, Frame, IdSource, Verdict
+from maskwatch.privacy.anonymize import body_box
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
 from maskwatch.tracking.track import Track
 from maskwatch.tracking.tracker import Tracker
+from maskwatch.vision.attention import FaceSearching, KnownFace
 from maskwatch.vision.motion import MotionGate
 from maskwatch.vision.quality import QualityGate
 
-if TYPE_CHECKING:
-    from maskwatch.domain.frame import Image
-
-
-class FaceDetecting(Protocol):
-    """Finds faces; `vision.faces.FaceDetector` with a score of `ANONYMIZE_SCORE` in the product."""
-
-    def detect(self, image: Image) -> list[Detection]:
-        """Return the faces in uint8 BGR (height, width, 3), in pixels of it."""
+_LATELY = 0.5  # s since the latest match of a face about which all is decided
 
 
 class Pipeline:
     """The analysis of one camera.
 
     Args:
-        detector: finds faces in the analysed picture.
+        search: finds faces in the analysed picture.
         classifier: reads masks in the full picture.
         clock: measures durations for the metrics; no decision depends on it.
         gated: whether frames without motion are skipped.
@@ -57,7 +51,7 @@ class Pipeline:
         self,
         camera: CameraConfig,
         *,
-        detector: FaceDetecting,
+        search: FaceSearching,
         classifier: MaskClassifying,
         ids: IdSource,
         meter: Meter,
@@ -66,7 +60,7 @@ class Pipeline:
     ) -> None:
         decision = camera.decision
         self._camera, self._prior = camera, classifier.prior
-        self._detector, self._gated = detector, gated
+        self._search, self._gated = search, gated
         self._clock = clock or SystemClock()
         self._metrics = PipelineMetrics(meter, camera, classifier.id)
         self._motion_gate = MotionGate()
@@ -128,9 +122,8 @@ class Pipeline:
 
         Faces are detected again, since the motion gate may have skipped this frame.
         """
-        detections = self._faces_in(frame)
         people = [track.detection.box for track in self._confirmed_tracks() if track.detection]
-        faces = faces_to_cover(self._tracker.tracks, detections)
+        faces = faces_to_cover(self._tracker.tracks, self._faces_on(people, frame))
         return self._pictures.snapshot(frame, people, faces)
 
     # --- steps of one frame -----------------------------------------------------------------------
@@ -148,14 +141,32 @@ class Pipeline:
 
     def _detect(self, frame: Frame) -> list[Detection]:
         began = self._clock.monotonic()
-        detections = self._faces_in(frame)
+        known = [self._known_face(track, frame) for track in self._tracker.predict(frame.moment)]
+        detections = [found.scaled(frame.scale) for found in self._search.find(frame, known)]
         self._metrics.duration(catalogue.DETECT_SECONDS, self._clock.monotonic() - began)
         self._metrics.faces(sum(d.score >= self._camera.detector_score for d in detections))
         return detections
 
-    def _faces_in(self, frame: Frame) -> list[Detection]:
-        """Return the faces of a frame in pixels of the full picture."""
-        return [found.scaled(frame.scale) for found in self._detector.detect(frame.image)]
+    def _known_face(self, track: Track, frame: Frame) -> KnownFace:
+        visit = self._visits.get(track.number)
+        unseen = frame.moment - track.last_moment
+        return KnownFace(
+            box=track.box.scaled(1 / frame.scale),
+            settled=visit is not None and unseen < _LATELY and self._is_settled(visit),
+            still=visit is not None and visit.still,
+            unseen=unseen,
+        )
+
+    def _is_settled(self, visit: Visit) -> bool:
+        """Return whether nothing about a visit is undecided."""
+        if visit.verdict is Verdict.UNKNOWN or visit.wavering or not visit.motion.alive:
+            return False
+        return visit.violating or not self._policy.is_violation(visit.verdict)
+
+    def _faces_on(self, people: Sequence[Box], frame: Frame) -> list[Detection]:
+        """Return the faces on the bodies of people, of whom the faces are given; in full pixels."""
+        bodies = [body_box(face).scaled(1 / frame.scale) for face in people]
+        return [found.scaled(frame.scale) for found in self._search.find_in(frame, bodies)]
 
     def _track(self, frame: Frame, result: FrameResult) -> None:
         """Match the detections to tracks, and end the visits whose tracks ended."""
@@ -213,7 +224,10 @@ class Pipeline:
         """Apply the policy to a confirmed track."""
         if not self._tracker.confirmed(sighting.track):
             return
-        faces = faces_to_cover(self._tracker.tracks, result.detections)
+        faces = Faces(
+            faces_to_cover(self._tracker.tracks, result.detections),
+            missed=partial(self._missed_faces, sighting.detection.box, frame),
+        )
         match self._policy.decide(sighting.visit, frame.moment):
             case Action.OPEN:
                 result.changes += self._reporter.open(sighting, frame, faces)
@@ -225,6 +239,12 @@ class Pipeline:
                 )
             case Action.NOTHING:
                 pass
+
+    def _missed_faces(self, subject: Box, frame: Frame) -> list[Box]:
+        """Return the faces on the subject's body, if the search may not have seen all of it."""
+        if self._search.complete:
+            return []
+        return [found.box for found in self._faces_on([subject], frame)]
 
     # --- ends and counts --------------------------------------------------------------------------
 

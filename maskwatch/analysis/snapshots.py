@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,35 @@ if TYPE_CHECKING:
 
 _BETTER = 1.3  # factor by which the score of a new picture must exceed that of the one before
 _JPEG_QUALITY = 85
+_SAME_FACE = 0.3  # intersection over union
 _MAX_HELD_FRAMES = 4  # some 3 MiB each at 1080p; a JPEG needs a twentieth of that
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The faces of a frame, in pixels of the full picture.
+
+    Attributes:
+        seen: (track number, box) of each; the number is 0 for one that belongs to no track.
+        missed: returns the faces on the subject's body that may not have been seen.
+    """
+
+    seen: Sequence[tuple[int, Box]]
+    missed: Callable[[], Sequence[Box]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Unrendered:
     """What a picture is made of, when it is sent: most are replaced by a better one before.
 
-    `subject` and `covered` are faces in pixels of the full picture, `violation` its id.
+    `subject`, `covered` and what `missed` returns are faces in pixels of the full picture, `violation`
+    is its id.
     """
 
     frame: Frame
     subject: Box
     covered: Sequence[Box]
+    missed: Callable[[], Sequence[Box]]
     label: str
     colour: Colour
     violation: str
@@ -57,11 +73,10 @@ class CameraPictures:
         self._anonymizer = Anonymizer(private)
         self._best: dict[int, _Best] = {}
 
-    def offer(self, sighting: Sighting, frame: Frame, faces: Sequence[tuple[int, Box]]) -> bool:
+    def offer(self, sighting: Sighting, frame: Frame, faces: Faces) -> bool:
         """Keep this frame's picture of the visit if it is much better; return whether it is.
 
-        A violation of the visit is open. `faces` are (track number, box in pixels of the full picture)
-        of all faces to cover; the number is 0 for a detection that belongs to no track.
+        A violation of the visit is open.
         """
         visit, score = sighting.visit, sighting.quality.picture_score(sighting.detection)
         best = self._best.pop(visit.number, None)
@@ -88,23 +103,22 @@ class CameraPictures:
     ) -> bytes | None:
         """Return the frame as a JPEG that shows people's bodies and covers every face.
 
-        `people` are the faces, in pixels of the full picture, of the people in view; `faces` as for
-        `offer`: a snapshot has no subject, so all of them are covered.
+        `people` are the faces, in pixels of the full picture, of the people in view; `faces` as
+        `Faces.seen`: a snapshot has no subject, so all of them are covered.
         """
         picture, _ = self._anonymizer.picture(frame.full(), people, [box for _, box in faces])
         return _jpeg(picture)
 
-    def _unrendered(
-        self, visit: Visit, frame: Frame, faces: Sequence[tuple[int, Box]]
-    ) -> _Unrendered | None:
+    def _unrendered(self, visit: Visit, frame: Frame, faces: Faces) -> _Unrendered | None:
         if self._kind is Pictures.NONE or visit.lifecycle is None:
             return None
         frame.release()  # only the decoder's planes are held
         shown = visit.number if self._kind is Pictures.SUBJECT else None
         return _Unrendered(
             frame,
-            subject=next(box for number, box in faces if number == visit.number),
-            covered=[box for number, box in faces if number != shown],
+            subject=next(box for number, box in faces.seen if number == visit.number),
+            covered=[box for number, box in faces.seen if number != shown],
+            missed=faces.missed,
             label=_label(visit),
             colour=COLOURS[visit.verdict],
             violation=str(visit.lifecycle.id),
@@ -119,7 +133,7 @@ class CameraPictures:
 
     def _render(self, unsent: _Unrendered) -> bytes | None:
         full = unsent.frame.full()
-        picture, scale = self._anonymizer.picture(full, [unsent.subject], unsent.covered)
+        picture, scale = self._anonymizer.picture(full, [unsent.subject], _covered(unsent))
         draw_box(picture, unsent.subject.scaled(scale), unsent.label, unsent.colour)
         jpeg = _jpeg(picture)
         return self._with_vault(jpeg, unsent) if jpeg else None
@@ -132,6 +146,13 @@ class CameraPictures:
         if face is None:
             return jpeg
         return embed(jpeg, seal(self._vault_key, face, unsent.violation.encode()))
+
+
+def _covered(unsent: _Unrendered) -> list[Box]:
+    """Return every face to cover; one that was seen is not covered again, where it may be shown."""
+    known = [*unsent.covered, unsent.subject]
+    missed = [box for box in unsent.missed() if all(box.iou(other) < _SAME_FACE for other in known)]
+    return [*unsent.covered, *missed]
 
 
 def _label(visit: Visit) -> str:

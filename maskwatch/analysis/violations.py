@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from maskwatch.analysis.metrics import PipelineMetrics
-from maskwatch.analysis.snapshots import CameraPictures
+from maskwatch.analysis.snapshots import CameraPictures, Faces
 from maskwatch.analysis.violation_lifecycle import ViolationLifecycle
 from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.config.schema import CameraConfig
@@ -15,8 +14,6 @@ from maskwatch.domain import Box, Change, CloseReason, Frame, IdSource, Violatio
 
 Report = tuple[Change, bytes | None]
 """A change and its anonymized JPEG; None without a new picture."""
-
-Faces = Sequence[tuple[int, Box]]
 
 
 class ViolationReporter:
@@ -34,7 +31,7 @@ class ViolationReporter:
         self._pictures, self._metrics = pictures, metrics
 
     def open(self, sighting: Sighting, frame: Frame, faces: Faces) -> list[Report]:
-        """Open a violation of the visit; `faces` as for `CameraPictures.offer`."""
+        """Open a violation of the visit."""
         visit = sighting.visit
         violation = self._violation(sighting, frame)
         visit.lifecycle = ViolationLifecycle(violation, self._camera.decision.cooldown)

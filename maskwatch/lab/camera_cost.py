@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
-from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.config.schema import CameraConfig, Config, FaceSearch
 from maskwatch.domain import LiveIds
 from maskwatch.errors import SourceGarbageError
 from maskwatch.secrets import SecretUrl
@@ -34,12 +34,14 @@ _USABLE = 2 / 3
 class Workload:
     """A clip, and how it is watched: frames per second to analyse, the smallest face in its pixels.
 
-    Of the clip, at most `seconds` are used, `rounds` times. `beside` names other pipelines to measure.
+    `face_search` is the camera's setting. Of the clip, at most `seconds` are used, `rounds` times.
+    `beside` names other pipelines to measure.
     """
 
     clip: str
     rate: float = 5.0
     smallest_face: int = 32
+    face_search: FaceSearch = FaceSearch.WHOLE
     seconds: float = math.inf
     rounds: int = 3
     beside: tuple[str, ...] = ()
@@ -154,7 +156,13 @@ def _watch(workload: Workload) -> tuple[float, float]:
 
     url = SecretUrl("rtsp://127.0.0.1/bench")
     face = workload.smallest_face
-    camera = CameraConfig(name="bench", url=url, rate=workload.rate, smallest_face=face)
+    camera = CameraConfig(
+        name="bench",
+        url=url,
+        rate=workload.rate,
+        smallest_face=face,
+        face_search=FaceSearch(workload.face_search),
+    )
     pipeline = build_pipeline(Config(cameras=(camera,)), camera, ids=LiveIds(), meter=Meter())
     health = HealthMonitor()
     memory = 0.0

@@ -15,11 +15,12 @@ import numpy as np
 
 from maskwatch.analysis.results import FrameResult, TrackView
 from maskwatch.analysis.zones import ZoneMap
-from maskwatch.config.schema import CameraConfig, ZoneRule
+from maskwatch.config.schema import CameraConfig, FaceSearch, ZoneRule
 from maskwatch.domain import Frame, Verdict
 from maskwatch.errors import UsageError
 from maskwatch.privacy.anonymize import Anonymizer
 from maskwatch.privacy.draw import COLOURS, draw_box, draw_outline
+from maskwatch.vision.faces import ANONYMIZE_SCORE, FaceDetector
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
@@ -47,6 +48,9 @@ class AnnotatedVideo:
         self._rate = Fraction(camera.rate).limit_denominator(1000)
         self._zones = ZoneMap(camera)
         self._anonymizer = Anonymizer(self._zones.private)
+        # A search in regions may not have seen every face that the video would show.
+        regions = camera.face_search is FaceSearch.REGIONS
+        self._detector = FaceDetector(ANONYMIZE_SCORE) if regions else None
         self._stream: av.VideoStream | None = None
         self._written = 0
         try:
@@ -66,6 +70,8 @@ class AnnotatedVideo:
     def _draw(self, frame: Frame, result: FrameResult) -> Image:
         people = [view.box for view in result.tracks]
         covered = people + [detection.box for detection in result.detections]
+        if self._detector is not None:
+            covered += [d.box.scaled(frame.scale) for d in self._detector.detect(frame.image)]
         picture, scale = self._anonymizer.picture(frame.full(), people, covered)
         for zone in self._zones.zones:
             draw_outline(picture, zone.outline, zone.name, _ZONE_COLOURS[zone.rule])

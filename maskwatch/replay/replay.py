@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from maskwatch.analysis.build import build_pipeline
-from maskwatch.analysis.pipeline import FaceDetecting, Pipeline
+from maskwatch.analysis.pipeline import Pipeline
 from maskwatch.analysis.results import FrameResult
 from maskwatch.capture.file import FileSource
 from maskwatch.capture.source import StreamInfo
@@ -26,6 +26,7 @@ from maskwatch.errors import ConfigError, SourceError
 from maskwatch.files import open_regular
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.attention import FaceDetecting
 from maskwatch.vision.faces import analysis_size
 
 _CHUNK = 1 << 20

@@ -60,6 +60,12 @@ class Tracker:
         self._begin(sure, moment)
         return ended
 
+    def predict(self, moment: float) -> list[Track]:
+        """Advance every track to `moment`, as `update` will; return the tracks."""
+        for track in self.tracks:
+            track.predict(max(moment, self._moment))
+        return self.tracks
+
     def pause(self, moment: float) -> None:
         """Advance every track's clock to `moment` without motion: no frame was analysed until then.
 

@@ -24,7 +24,7 @@ ANONYMIZE_SCORE = 0.3
 _MIN_FACE = 32  # px: YuNet's recall falls from .9 to .6 under this height
 _MULTIPLE = 32  # px: the coarsest stride
 # Channels of the output; the score is the geometric mean of the first two.
-_SCORES = slice(0, 2)
+_FIRST, _SECOND = 0, 1
 _CENTRE, _SIZE, _MARKS = slice(2, 4), slice(4, 6), slice(6, 16)
 _COLUMNS = 15  # of a decoded row
 _NEARLY = 0.99  # of a limit, so that rounding loses nothing
@@ -66,7 +66,7 @@ class FaceDetector:
         height = image.shape[0] + -image.shape[0] % _MULTIPLE
         outputs = sorted(self._network.run(image), key=len, reverse=True)  # the finest stride first
         rows = np.concatenate([_decoded(out, height // len(out), self.score) for out in outputs])
-        return [_detection(row) for row in _suppressed(rows)]
+        return [_detection(row) for row in _suppressed(rows)] if len(rows) else []
 
 
 def _decoded(output: Array, stride: int, score: float) -> Array:
@@ -75,7 +75,7 @@ def _decoded(output: Array, stride: int, score: float) -> Array:
     `output` is (height / stride, width / stride, 16).
     """
     found = output.reshape(-1, output.shape[2])
-    squared = found[:, _SCORES].prod(axis=1)
+    squared = found[:, _FIRST] * found[:, _SECOND]
     near = np.flatnonzero(squared >= _NEARLY * score * score)  # few: a root of each takes longer
     scores = np.sqrt(squared[near])
     keep, scores = near[scores >= score], scores[scores >= score]

@@ -14,7 +14,7 @@ from maskwatch.vision.camera_motion import Grey, find_shift
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Luma
 
-_CELL = 8  # px of the analysed picture: a quarter of the smallest face
+CELL = 8  # px of the analysed picture: a quarter of the smallest face
 _SAMPLE_STEP = 4  # px between the samples of a cell
 _NOISE_FACTOR = 15.0  # of the quartile; five standard deviations of normal noise
 _MIN_CHANGE = 5.0  # grey levels of a cell's mean
@@ -52,7 +52,7 @@ class MotionGate:
             moment: seconds of the frame; a frame from before the last one is analysed.
             awake: whether a person is in view, so that every frame is analysed.
         """
-        grid = _grid(luma)
+        grid = brightness_grid(luma)
         if moment < self._analysed_at:  # the clock went back
             self._analysed_at = self._moved_at = -math.inf
         if self._changed(grid):
@@ -93,19 +93,19 @@ class MotionGate:
         if self._view is None or self._view.shape != grid.shape or lost:
             self._view, self._mismatches, self._shift = grid, 0, Point(0.0, 0.0)
             return
-        guess = self._shift.x / _CELL, self._shift.y / _CELL
+        guess = self._shift.x / CELL, self._shift.y / CELL
         everywhere = np.ones(grid.shape, np.uint8)
         fit, right, down = find_shift(self._view, grid, everywhere, guess)
         if fit < _SAME_VIEW:
             self._mismatches += 1
             return
-        self._mismatches, self._shift = 0, Point(right * _CELL, down * _CELL)
+        self._mismatches, self._shift = 0, Point(right * CELL, down * CELL)
 
 
-def _grid(luma: Luma) -> Grey:
+def brightness_grid(luma: Luma) -> Grey:
     """Return float32 (height / 8, width / 8): each cell's mean brightness, from 4 of its pixels."""
     width, height = luma.size
-    size = (max(width // _CELL, 8), max(height // _CELL, 8))
+    size = (max(width // CELL, 8), max(height // CELL, 8))
     half = _SAMPLE_STEP // 2
     samples = np.ascontiguousarray(luma.plane[half::_SAMPLE_STEP, half::_SAMPLE_STEP])
     small = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)

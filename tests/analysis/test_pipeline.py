@@ -21,6 +21,7 @@ from maskwatch.domain import (
     ChangeKind,
     CloseReason,
     Detection,
+    Frame,
     MaskLogits,
     ReplayIds,
     Verdict,
@@ -30,6 +31,7 @@ from maskwatch.privacy.vault import extract, new_key, open_sealed
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry import catalogue
 from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.attention import WholeSearch
 from tests.fakes.vision import (
     EPOCH,
     MASK,
@@ -65,7 +67,7 @@ class _PipelineRun:
         self.detector = ScriptedDetector(script)
         self.pipeline = Pipeline(
             camera,
-            detector=self.detector,
+            search=WholeSearch(self.detector),
             classifier=self.classifier,
             ids=ReplayIds("clip", camera.name),
             meter=self.meter,
@@ -431,6 +433,42 @@ def test_a_snapshot_covers_every_face_and_everything_but_people(kind: Pictures) 
     assert _correlation(shown[background], last.image[background]) < 0.35
     body = slice(260, 350), slice(200, 280)
     assert _correlation(shown[body], last.image[body]) > 0.8
+
+
+class _PartialSearch(WholeSearch):
+    """Finds the scripted faces frame by frame, and another one only where a picture shows a body."""
+
+    complete = False
+
+    def __init__(self, detector: ScriptedDetector, hidden: Detection) -> None:
+        super().__init__(detector)
+        self._hidden = hidden
+
+    def find_in(self, frame: Frame, areas: Sequence[Box]) -> list[Detection]:  # noqa: ARG002
+        assert any(area.intersection(self._hidden.box) > 0 for area in areas)
+        return [self._hidden]
+
+
+@pytest.mark.parametrize("kind", [Pictures.ANONYMIZED, Pictures.SUBJECT])
+def test_a_face_that_no_look_covered_is_coarse_in_a_violations_picture(kind: Pictures) -> None:
+    hidden = face(240.0, 260.0, height=40.0)
+    detector = ScriptedDetector(_walk(start=200.0, step=10.0, y=100.0))
+    pipeline = Pipeline(
+        msgspec.structs.replace(_CAMERA, pictures=kind),
+        search=_PartialSearch(detector, hidden),
+        classifier=ScriptedClassifier(),
+        ids=ReplayIds("clip", "door"),
+        meter=Meter(),
+    )
+    frames = [frame(index, index / _RATE) for index in range(10)]
+    results = [pipeline.process(one) for one in frames]
+    at = next(index for index, result in enumerate(results) if result.changes)
+    jpeg = results[at].changes[0][1]
+    assert jpeg is not None
+    shown = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    box = hidden.box
+    place = slice(int(box.y1), int(box.y2)), slice(int(box.x1), int(box.x2))
+    assert _correlation(shown[place], frames[at].image[place]) < 0.35
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

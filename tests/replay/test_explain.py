@@ -11,6 +11,7 @@ from maskwatch.replay.explain import Explanation, evidence_svg
 from maskwatch.replay.replay import ReplayStep
 from maskwatch.secrets import SecretUrl
 from maskwatch.telemetry.meter import Meter
+from maskwatch.vision.attention import WholeSearch
 from tests.fakes.vision import MASK, ScriptedClassifier, ScriptedDetector, face, frame
 
 _CAMERA = CameraConfig(name="door", url=SecretUrl("clip.mp4"))
@@ -21,7 +22,7 @@ def _explanation(
 ) -> Explanation:
     pipeline = Pipeline(
         _CAMERA,
-        detector=ScriptedDetector(script),
+        search=WholeSearch(ScriptedDetector(script)),
         classifier=classifier or ScriptedClassifier(),
         ids=ReplayIds("clip", "door"),
         meter=Meter(),

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from maskwatch.cli.replay import replay
-from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.config.schema import CameraConfig, Config, FaceSearch
 from maskwatch.domain import ChangeKind
 from maskwatch.errors import ConfigError, SourceError, UsageError
 from maskwatch.lab.scenes import default_heads, render, scene_named
@@ -31,9 +31,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _lines(clip: Path) -> list[bytes]:
+def _lines(clip: Path, search: FaceSearch = FaceSearch.WHOLE) -> list[bytes]:
     config = default_config(clip)
-    run = Replay(clip, config, config.cameras[0])
+    camera = msgspec.structs.replace(config.cameras[0], face_search=search)
+    run = Replay(clip, config, camera)
     return [msgspec.json.encode(change, order="deterministic") for change in run.changes()]
 
 
@@ -43,8 +44,7 @@ def lines(clip: Path) -> list[bytes]:
 
 
 def test_only_the_person_without_a_mask_is_reported_and_once(clip: Path, lines: list[bytes]) -> None:
-    changes = [msgspec.json.decode(line, type=ReplayedChange) for line in lines]
-    opened = [change for change in changes if change.change.kind is ChangeKind.OPENED]
+    opened = _opened(lines)
     assert len(opened) == 1
     truth = Truth.load(truth_path(clip))
     frame = min(truth.frames, key=lambda frame: abs(frame.at - opened[0].moment))
@@ -52,6 +52,32 @@ def test_only_the_person_without_a_mask_is_reported_and_once(clip: Path, lines: 
     assert box is not None
     near = [p for p in frame.people if p.face and p.face[0] < box.centre.x < p.face[2]]
     assert [p.mask.value for p in near] == ["bare"]
+
+
+def test_a_search_in_regions_reports_the_same_and_repeats_itself(clip: Path, lines: list[bytes]) -> None:
+    runs = [_lines(clip, FaceSearch.REGIONS) for _ in range(2)]
+    assert runs[0] == runs[1]
+    whole, regions = (_opened(one) for one in (lines, runs[0]))
+    assert len(regions) == len(whole) == 1
+    assert abs(regions[0].moment - whole[0].moment) <= 0.4
+    assert regions[0].box is not None
+    assert whole[0].box is not None
+    assert abs(regions[0].box.centre.x - whole[0].box.centre.x) < whole[0].box.width
+
+
+def test_pictures_of_a_search_in_regions_show_no_face(clip: Path) -> None:
+    config = default_config(clip)
+    camera = msgspec.structs.replace(config.cameras[0], face_search=FaceSearch.REGIONS)
+    pictures = [jpeg for step in Replay(clip, config, camera) for _, jpeg in step.result.changes if jpeg]
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) for jpeg in pictures]
+    assert images
+    detector = FaceDetector(0.6)
+    assert [detector.detect(image) for image in images] == [[]] * len(images)
+
+
+def _opened(lines: list[bytes]) -> list[ReplayedChange]:
+    changes = [msgspec.json.decode(line, type=ReplayedChange) for line in lines]
+    return [change for change in changes if change.change.kind is ChangeKind.OPENED]
 
 
 @pytest.mark.long

@@ -45,6 +45,13 @@ class Pictures(StrEnum):
     NONE = "none"
 
 
+class FaceSearch(StrEnum):
+    """Where the face detector looks."""
+
+    WHOLE = "whole"
+    REGIONS = "regions"
+
+
 class Weekday(StrEnum):
     """A day of the week."""
 
@@ -256,6 +263,15 @@ class CameraConfig(Section, frozen=True, kw_only=True):
             "objects are taken for faces, more faces are missed.",
         ),
     ] = 0.6
+    face_search: Annotated[
+        FaceSearch,
+        Meta(
+            description="Where faces are searched: `whole` searches the whole picture of every frame "
+            "with motion or people, `regions` only around people, where something moves, and in turn "
+            "everywhere. `regions` needs a fraction of the processor time and memory, and sees some "
+            "people later.",
+        ),
+    ] = FaceSearch.WHOLE
     video_track: Annotated[
         int,
         Meta(

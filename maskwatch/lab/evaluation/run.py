@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from maskwatch.analysis.build import build_detector
-from maskwatch.analysis.pipeline import FaceDetecting
 from maskwatch.config.schema import CameraConfig, Config, ZoneConfig, ZoneRule
 from maskwatch.domain import Detection
 from maskwatch.lab.evaluation.clip_cache import ClipCache, PlannedClip, cached_path, ensure_clip
@@ -32,6 +31,7 @@ from maskwatch.lab.scenes.catalogue import KINDS
 from maskwatch.lab.truth import Truth, truth_path
 from maskwatch.replay.replay import Replay
 from maskwatch.secrets import SecretUrl
+from maskwatch.vision.attention import FaceDetecting
 from maskwatch.vision.manifest import default_manifest, read_manifest
 
 if TYPE_CHECKING:
