@@ -175,6 +175,13 @@ MUTATIONS = (
         "tests/supervisor/test_network_broker.py::test_the_worker_is_process_one_of_its_namespace",
     ),
     Mutation(
+        "the zygote's socket kept",
+        "maskwatch/worker/zygote.py",
+        "        forked = _fork_on_request(supervisor)\n",
+        "        forked = _fork_on_request(supervisor)\n        os.dup(options.fd)\n",
+        "tests/supervisor/test_zygote.py::test_a_forked_worker_is_as_one_that_was_started",
+    ),
+    Mutation(
         "workers of root stay root",
         "maskwatch/sandbox/privileges.py",
         "    user = _become_unused_user()\n",

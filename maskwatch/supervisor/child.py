@@ -22,7 +22,8 @@ from maskwatch.errors import (
 from maskwatch.ipc.messages import Configure, Heartbeat, Ready, Stop, ToSupervisor, Unavailable
 from maskwatch.ipc.token_bucket import TokenBucket
 from maskwatch.supervisor.hang_detection import HangDetector
-from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, describe_exit
+from maskwatch.supervisor.launcher import ProcessLauncher
+from maskwatch.supervisor.process import ChildProcess, describe_exit
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner

@@ -14,7 +14,7 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.ipc.worker_tokens import worker_token
 from maskwatch.secrets import Secret
 from maskwatch.supervisor.child import ChildEvents, ChildKind, ManagedChild
-from maskwatch.supervisor.process import ProcessLauncher
+from maskwatch.supervisor.launcher import ProcessLauncher
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner

@@ -11,7 +11,7 @@ from maskwatch.domain import SinkStatus
 from maskwatch.supervisor.child import ManagedChild, Phase
 from maskwatch.supervisor.child_events import CurrentChildEvents
 from maskwatch.supervisor.child_factory import ChildFactory
-from maskwatch.supervisor.process import ProcessLauncher
+from maskwatch.supervisor.launcher import ProcessLauncher
 from maskwatch.supervisor.timeouts import Timeouts
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ class ChildProcesses:
         self.workers: dict[str, ManagedChild] = {}
         self.events = CurrentChildEvents(self.workers)
         self.sinks: tuple[SinkStatus, ...] = ()
+        self._launcher = launcher
         self._factory = ChildFactory(launcher, timeouts)
         self.recorder = self._factory.recorder(config, self.events)
         self._timeouts = timeouts
@@ -126,8 +127,14 @@ class ChildProcesses:
                 child.extend_deadlines(delay)
 
     def _tick_children(self, now: float) -> None:
-        """Tick every child, but hold a worker back while `max_starting` others are starting."""
-        starting = sum(worker.phase is Phase.STARTING for worker in self.workers.values())
+        """Tick every child, but hold a worker back while `max_starting` others are starting.
+
+        While what forks workers is starting, all are held back.
+        """
+        if self._launcher.waits:
+            starting = self._timeouts.max_starting
+        else:
+            starting = sum(worker.phase is Phase.STARTING for worker in self.workers.values())
         for child in sorted(self, key=lambda child: child.due):
             may_start = child.pid is None and child is not self.recorder
             if may_start and starting >= self._timeouts.max_starting:

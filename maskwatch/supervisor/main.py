@@ -31,10 +31,11 @@ from maskwatch.supervisor.control_handler import ControlHandler
 from maskwatch.supervisor.control_server import ControlServer
 from maskwatch.supervisor.events import ChildEventRouter
 from maskwatch.supervisor.http_servers import HttpServers, MetricsEndpoint
+from maskwatch.supervisor.launcher import ProcessLauncher
 from maskwatch.supervisor.liveness import Liveness
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.prerequisites import Attempt, Prerequisites
-from maskwatch.supervisor.process import ChildProcess, ProcessLauncher, Spawn
+from maskwatch.supervisor.process import ChildProcess, Spawn
 from maskwatch.supervisor.process_monitor import ProcessMonitor
 from maskwatch.supervisor.readiness import Readiness
 from maskwatch.supervisor.reload import Reloader
@@ -42,6 +43,7 @@ from maskwatch.supervisor.runtime_dir import RuntimeDir
 from maskwatch.supervisor.start_up import StartUp
 from maskwatch.supervisor.systemd import SystemdNotifier
 from maskwatch.supervisor.timeouts import Timeouts
+from maskwatch.supervisor.zygote import Zygote
 from maskwatch.telemetry import logs
 
 _log = logging.getLogger(__name__)
@@ -110,7 +112,8 @@ class Supervisor:
         self._liveness = Liveness(control_socket(config.runtime_dir))
         self._checking_liveness = False
         self._metrics = metrics = SupervisorMetrics(clock)
-        launcher = ProcessLauncher(self._loop, clock, spawn)
+        self._zygote = Zygote(self._loop, timeouts, clock, metrics.zygote_ended)
+        launcher = ProcessLauncher(self._loop, clock, spawn, self._zygote)
         self._children = children = ChildProcesses(config, launcher, timeouts, clock)
         self._controller = controller = ChildController(children, timeouts, clock)
         controller.hold(loaded.held_cameras, loaded.held_sinks)
@@ -153,7 +156,7 @@ class Supervisor:
             self._child_pids,
             children.report_misbehaviour,
         )
-        self._monitor = ProcessMonitor(children, metrics, clock)
+        self._monitor = ProcessMonitor(children, self._zygote, metrics, clock)
         self._rates = CameraRates(children, self._monitor, metrics, timeouts, clock)
 
     # --- from start to end -------------------------------------------------------------------------
@@ -226,6 +229,7 @@ class Supervisor:
         """End the workers, then the recorder, which stores their last changes, in bounded time."""
         _log.info("shutting down: workers first, then the recorder")
         self._cameras.stop()
+        self._zygote.stop()
         self._children.stop_workers()
         await self._tick_until(lambda: not self._children.workers_alive)
         self._children.recorder.stop(self._clock.monotonic())
@@ -272,6 +276,7 @@ class Supervisor:
             self._update()
             self._notifier.ready()
             _log.info("ready: every camera has been given its worker")
+        self._zygote.tick(wanted=self._children.config.supervision.fork_workers)
         self._controller.tick()
         self._children.tick()
         self._commands.expire(now)
@@ -323,7 +328,8 @@ class Supervisor:
         self._checking_liveness = False
 
     def _child_pids(self) -> list[int]:
-        return [child.pid for child in self._children if child.pid]
+        pids = [self._zygote.pid, *(child.pid for child in self._children)]
+        return [pid for pid in pids if pid]
 
     # --- in the background -------------------------------------------------------------------------
 

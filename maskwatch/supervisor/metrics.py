@@ -13,6 +13,8 @@ from maskwatch.telemetry.catalogue import Owner
 from maskwatch.telemetry.collector import Collector
 from maskwatch.telemetry.meter import MetricsSnapshot
 
+_ZYGOTE_LABELS = {"process": catalogue.ZYGOTE, "camera": ""}
+
 
 class SupervisorMetrics(ChildEvents):
     """Counts what the supervisor sees; used by its main thread only."""
@@ -43,10 +45,13 @@ class SupervisorMetrics(ChildEvents):
         """Count a restart by its reason, and drop the gauges of the process."""
         self.collector.ended(_key(child))
         self._cpu.pop(_key(child), None)
+        self._process_ended(_labels(child), reason)
+
+    def _process_ended(self, labels: dict[str, str], reason: str) -> None:
         for gauge in (catalogue.RESIDENT_MEMORY, catalogue.OPEN_FDS):
-            self._meter.drop(gauge, _labels(child))
+            self._meter.drop(gauge, labels)
         if reason:
-            self._meter.add(catalogue.RESTARTS, {**_labels(child), "reason": reason})
+            self._meter.add(catalogue.RESTARTS, {**labels, "reason": reason})
 
     def removed(self, child: ManagedChild) -> None:
         self.collector.forget(_key(child))
@@ -63,9 +68,20 @@ class SupervisorMetrics(ChildEvents):
             snapshot=snapshot,
         )
 
+    def zygote_ended(self, reason: str) -> None:
+        """Count a restart by its reason, and drop the gauges of the process."""
+        self._cpu.pop(catalogue.ZYGOTE, None)
+        self._process_ended(_ZYGOTE_LABELS, reason)
+
+    def zygote_measured(self, usage: ProcessUsage) -> None:
+        self._measured(catalogue.ZYGOTE, _ZYGOTE_LABELS, usage)
+
     def measured(self, child: ManagedChild | None, usage: ProcessUsage) -> None:
         key = _key(child) if child else ""
         labels = _labels(child) if child else {"process": Owner.SUPERVISOR, "camera": ""}
+        self._measured(key, labels, usage)
+
+    def _measured(self, key: str, labels: dict[str, str], usage: ProcessUsage) -> None:
         self._meter.set(catalogue.RESIDENT_MEMORY, float(usage.resident), labels)
         used = max(0.0, usage.cpu - self._cpu.get(key, 0.0))
         self._cpu[key] = usage.cpu

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import logging
 import os
 import signal
 import socket
@@ -14,19 +12,16 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from io import FileIO
+from typing import Protocol
 
-from maskwatch.clock import Clock
 from maskwatch.errors import SourceRedirectedError, SourceTooLargeError
 from maskwatch.ipc.channel import Channel
 from maskwatch.ipc.messages import Configure, ToSupervisor
 from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.ipc.wire import TO_SUPERVISOR
 from maskwatch.sandbox.namespaces import REPORT, replace_by_isolated
-from maskwatch.supervisor.log_relay import LogRelay
-from maskwatch.supervisor.network_broker import NetworkBroker
 from maskwatch.telemetry import logs
 
-_log = logging.getLogger(__name__)
 # Children send no pictures to the supervisor.
 _MAX_JSON = 1024 * 1024
 _MAX_BLOB = 0
@@ -49,6 +44,7 @@ class ModuleProcess(subprocess.Popen[bytes]):
     Args:
         isolated: it gets a session of its own, and a process namespace where the system permits one. If
             the kernel shares the processors between sessions, its threads count as one.
+        own_group: it gets a process group of its own, which ends with it.
 
     Attributes:
         isolated: whether it has one.
@@ -65,6 +61,7 @@ class ModuleProcess(subprocess.Popen[bytes]):
         stdout: int | None = None,
         stderr: int | None = None,
         isolated: bool = False,
+        own_group: bool = False,
     ) -> None:
         self.isolated = False
         self._group = 0
@@ -83,9 +80,10 @@ class ModuleProcess(subprocess.Popen[bytes]):
                     stdout=stdout,
                     stderr=stderr,
                     pass_fds=fds,
-                    env={**child_environment(os.environ, module), **_journal_of(stderr)},
+                    env={**child_environment(os.environ, module), **journal_of(stderr)},
                     preexec_fn=prepare,
                     start_new_session=isolated,
+                    process_group=0 if own_group else None,
                 )
             except subprocess.SubprocessError as error:
                 if isolated:
@@ -93,6 +91,8 @@ class ModuleProcess(subprocess.Popen[bytes]):
                 raise OSError(errno.EAGAIN, f"the new process failed: {error}") from error
             if isolated:
                 self._adopt(reader)
+            elif own_group:
+                self._group = self.pid
 
     def poll(self) -> int | None:
         """Return the exit code, None while the process runs. At the end, wait for its group too."""
@@ -123,7 +123,7 @@ class ModuleProcess(subprocess.Popen[bytes]):
                     os.waitpid(-group, 0)
 
 
-def _journal_of(stderr: int | None) -> dict[str, str]:
+def journal_of(stderr: int | None) -> dict[str, str]:
     """Return what says that a child's standard error goes to journald, if it is passed on to there."""
     if stderr is None or stderr < 0 or not logs.is_journal(sys.stderr):
         return {}
@@ -131,7 +131,38 @@ def _journal_of(stderr: int | None) -> dict[str, str]:
     return {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
 
 
-class ChildProcess(ModuleProcess):
+class Process(Protocol):
+    """What the supervisor does with a child's process."""
+
+    pid: int
+    isolated: bool
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while the process runs."""
+
+    def kill(self) -> None: ...
+
+
+class Start(Protocol):
+    """Starts `python -m MODULE`; the names of `options` are followed by the number of a descriptor.
+
+    A worker's output goes to `log`, and it is isolated.
+
+    Raises:
+        OSError: the system cannot start a process now.
+    """
+
+    def __call__(self, module: str, options: Mapping[str, int], log: int | None) -> Process: ...
+
+
+def start_program(module: str, options: Mapping[str, int], log: int | None) -> Process:
+    """Start a program of its own; see `Start`."""
+    arguments = [text for name, fd in options.items() for text in (name, str(fd))]
+    fds = tuple(options.values())
+    return ModuleProcess(module, *arguments, fds=fds, stdout=log, stderr=log, isolated=log is not None)
+
+
+class ChildProcess:
     """A running child: `python -m MODULE --fd N`, and the channel to it.
 
     A worker is also given `--broker N`, at which it hands over its network (`NetworkBroker`), and a pipe
@@ -141,96 +172,31 @@ class ChildProcess(ModuleProcess):
         OSError: the system cannot start a process now.
     """
 
-    def __init__(self, module: str, configure: Configure) -> None:
+    def __init__(self, module: str, configure: Configure, start: Start = start_program) -> None:
         self.broker_socket: socket.socket | None = None
         self.log: FileIO | None = None
         log = None
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with ExitStack() as stack:
-            fds = {"--fd": stack.enter_context(peer).fileno()}
+            options = {"--fd": stack.enter_context(peer).fileno()}
             if configure.camera:
                 self.broker_socket, broker = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                fds["--broker"] = stack.enter_context(broker).fileno()
+                options["--broker"] = stack.enter_context(broker).fileno()
                 reader, log = os.pipe2(os.O_CLOEXEC)
                 stack.callback(os.close, log)
                 self.log = FileIO(reader)
-            arguments = [text for name, fd in fds.items() for text in (name, str(fd))]
-            isolated = bool(configure.camera)
-            super().__init__(
-                module, *arguments, fds=tuple(fds.values()), stdout=log, stderr=log, isolated=isolated
-            )
+            self._process = start(module, options, log)
+        self.pid = self._process.pid
+        self.isolated = self._process.isolated
+        self.poll = self._process.poll
+        self.kill = self._process.kill
         self.channel: Channel[ToSupervisor] = Channel(
             own, TO_SUPERVISOR, max_json=_MAX_JSON, max_blob=_MAX_BLOB
         )
         self.channel.send(configure)
 
 
-Spawn = Callable[[str, Configure], ChildProcess]
-
-
-class ProcessLauncher:
-    """Starts child processes and has the event loop read their channels."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Clock, spawn: Spawn) -> None:
-        self._loop = loop
-        self._clock = clock
-        self._spawn = spawn
-        self._brokers: dict[int, NetworkBroker] = {}
-        self._logs: dict[int, LogRelay] = {}
-        self._isolated = True
-
-    def launch(
-        self,
-        module: str,
-        configure: Configure,
-        readable: Callable[[float], object],
-        misbehaved: Callable[[str], object],
-    ) -> ChildProcess:
-        """Start a child; `readable` is called with the monotonic time when its channel has data.
-
-        `misbehaved` is called with the reason if a worker does what its sandbox forbids.
-
-        Raises:
-            OSError: the system cannot start a process now.
-        """
-        process = self._spawn(module, configure)
-        fd = process.channel.fileno()
-        self._loop.add_reader(fd, lambda: readable(self._clock.monotonic()))
-        if process.broker_socket is not None:
-            self._report_isolation(process)
-            (camera,) = configure.config.cameras
-            self._brokers[process.pid] = NetworkBroker(
-                process.pid,
-                process.broker_socket,
-                camera,
-                configure.recorder,
-                misbehaved,
-                loop=self._loop,
-                clock=self._clock,
-            )
-            if process.log is not None:
-                self._logs[process.pid] = LogRelay(
-                    process.log, camera.name, loop=self._loop, clock=self._clock
-                )
-        return process
-
-    def _report_isolation(self, process: ChildProcess) -> None:
-        """Log once that a worker has no process namespace, and again after a worker had one."""
-        if self._isolated and not process.isolated:
-            _log.info("the system permits workers no process namespace of their own")
-        self._isolated = process.isolated
-
-    def stop_reading(self, process: ChildProcess) -> None:
-        """Stop watching a channel, which must still be open; may be called twice."""
-        self._loop.remove_reader(process.channel.fileno())
-
-    def ended(self, process: ChildProcess) -> None:
-        """Release what serves a process that has ended."""
-        self.stop_reading(process)
-        process.channel.close()
-        for server in (self._brokers.pop(process.pid, None), self._logs.pop(process.pid, None)):
-            if server is not None:
-                server.close()
+Spawn = Callable[[str, Configure, Start], ChildProcess]
 
 
 def child_environment(environ: Mapping[str, str], module: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from maskwatch.supervisor.child import ManagedChild, Phase
 from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.process_usage import ProcessUsage, read_usage
+from maskwatch.supervisor.zygote import Zygote
 
 _log = logging.getLogger(__name__)
 
@@ -21,17 +22,23 @@ class ProcessMonitor:
         usages: the newest measurement of each child, by process id.
     """
 
-    def __init__(self, children: ChildProcesses, metrics: SupervisorMetrics, clock: Clock) -> None:
+    def __init__(
+        self, children: ChildProcesses, zygote: Zygote, metrics: SupervisorMetrics, clock: Clock
+    ) -> None:
         self._children = children
+        self._zygote = zygote
         self._metrics = metrics
         self._clock = clock
         self.usages: dict[int, ProcessUsage] = {}
 
     def measure(self) -> None:
-        """Measure this process and all children; renew those that are too large."""
+        """Measure this process, the zygote and all children; renew those that are too large."""
         own = read_usage(os.getpid())
         if own is not None:
             self._metrics.measured(None, own)
+        if self._zygote.pid is not None and (usage := read_usage(self._zygote.pid)) is not None:
+            self._metrics.zygote_measured(usage)
+            self._zygote.measured(usage)
         usages = {}
         for child in self._children:
             usage = None if child.pid is None else read_usage(child.pid)

@@ -29,6 +29,8 @@ class Timeouts:
         max_quarantine: bound of every quarantine.
         settle: from the complete start until rates may be lowered; first, all workers load models.
         measure_interval: between two measurements of the processes.
+        zygote_start: until the zygote is ready; then workers are started without it.
+        fork: for the zygote to fork a worker; the main loop waits for so long.
         command: for a child to answer a command.
     """
 
@@ -50,4 +52,6 @@ class Timeouts:
     max_quarantine: float = 3600.0
     settle: float = 60.0
     measure_interval: float = 5.0
+    zygote_start: float = 15.0
+    fork: float = 3.0
     command: float = 10.0

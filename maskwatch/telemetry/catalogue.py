@@ -52,6 +52,8 @@ class Metric:
 
 
 METRICS: dict[str, Metric] = {}
+ZYGOTE = "zygote"
+"""The process from which workers are forked; it counts nothing itself."""
 
 # --- labels ---------------------------------------------------------------------------------------
 
@@ -75,7 +77,7 @@ _VERDICT = _closed("verdict", Verdict)
 _VIOLATION_VERDICT = _closed("verdict", (Verdict.NO_MASK, Verdict.INCORRECT))
 _CHANGE = _closed("change", ChangeKind)
 _INCIDENT = _closed("kind", IncidentKind)
-_PROCESS = _closed("process", Owner)
+_PROCESS = _closed("process", (*Owner, ZYGOTE))
 
 FRAME_FATES = (
     "decoded", "sampled", "skipped", "damaged", "no_key", "late", "missed", "reduced", "gated",

@@ -1,34 +1,38 @@
 """Runs code in the whole sandbox of a worker, whose network connections this process makes.
 
-`python -m tests.fakes.brokered [--no-namespaces] TARGETS PORT` tries every attack there, as the worker
-of a camera at this port of 127.0.0.1, and prints the error of each as JSON. With the option the system
-permits no namespaces, as Docker's default profile does not.
+`python -m tests.fakes.brokered [--no-namespaces | --forked] TARGETS PORT` tries every attack there, as
+the worker of a camera at this port of 127.0.0.1, and prints the error of each as JSON. With the first
+option the system permits no namespaces, as Docker's default profile does not. With the second, the
+zygote forks the worker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import CameraConfig
 from maskwatch.sandbox import bpf
-from maskwatch.sandbox.bpf import Rule
+from maskwatch.sandbox.bpf import Argument, Rule
 from maskwatch.sandbox.lockdown import lock_down_supervisor
 from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.network_broker import NetworkBroker
-from maskwatch.supervisor.process import ModuleProcess
+from maskwatch.supervisor.process import Process, start_program
+from maskwatch.supervisor.timeouts import Timeouts
+from maskwatch.supervisor.zygote import Zygote
 
+_NEW_PID = 0x20000000
 _ENTER = """
 import socket, sys
 from maskwatch.sandbox import enter as sandbox
 from maskwatch.sandbox.seccomp import Network
 import tests.fakes.attacks
-broker = socket.socket(fileno=int(sys.argv[1]))
+broker = socket.socket(fileno=int(sys.argv[2]))
 network = Network(tcp=True, udp={udp}, names={names}, local=True)
 layers = sandbox.enter([], [], network=network, broker=broker)
 """
@@ -52,8 +56,16 @@ class BrokeredRun:
     """
 
     def __init__(
-        self, code: str, camera: CameraConfig, recorder: Path, *, udp: bool = False, names: bool = False
+        self,
+        code: str,
+        camera: CameraConfig,
+        recorder: Path,
+        *,
+        udp: bool = False,
+        names: bool = False,
+        forked: bool = False,
     ) -> None:
+        self._forked = forked
         self.output = ""
         self.pid = 0
         self.misbehaved: list[str] = []
@@ -62,11 +74,13 @@ class BrokeredRun:
 
     async def _run(self, program: str, camera: CameraConfig, recorder: Path) -> None:
         own, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        reader, log = os.pipe2(os.O_CLOEXEC)
         with peer:
-            fd = peer.fileno()
-            process = ModuleProcess(
-                "tests.fakes.code", str(fd), program, fds=(fd,), stderr=subprocess.PIPE, isolated=True
-            )
+            zygote = await _zygote() if self._forked else None
+            start = start_program if zygote is None else zygote.fork
+            process = start("tests.fakes.code", {program: peer.fileno()}, log)
+        assert process is not None
+        os.close(log)
         self.pid = process.pid
         broker = NetworkBroker(
             process.pid,
@@ -77,26 +91,53 @@ class BrokeredRun:
             loop=asyncio.get_running_loop(),
             clock=SystemClock(),
         )
-        _, output = await asyncio.to_thread(process.communicate)
+        with os.fdopen(reader, encoding="utf-8") as output:
+            self.output = (await asyncio.to_thread(output.read)).strip()
         broker.close()
-        self.output = output.decode().strip()
+        await _ended(process)
+        if zygote is not None:
+            zygote.stop()
 
 
-def main(targets: str, port: int) -> str:
+async def _zygote() -> Zygote:
+    """Return a zygote that is ready."""
+    zygote = Zygote(asyncio.get_running_loop(), Timeouts(zygote_start=60.0), SystemClock(), _fail)
+    while not zygote.ready:
+        zygote.tick(wanted=True)
+        await asyncio.sleep(0.01)
+    return zygote
+
+
+def _fail(reason: str) -> None:
+    raise AssertionError(f"the zygote ended: {reason}")
+
+
+async def _ended(process: Process) -> None:
+    while process.poll() is None:
+        await asyncio.sleep(0.01)
+
+
+def main(targets: str, port: int, *, forked: bool) -> str:
     """Return the error of each attack, and the layers in force, as JSON."""
     lock_down_supervisor()
     camera = CameraConfig(name="a", url=SecretUrl(f"rtsp://127.0.0.1:{port}/"))
-    return BrokeredRun(_ATTEMPT.format(targets=targets), camera, Path("/run/no.sock")).output
+    code = _ATTEMPT.format(targets=targets)
+    return BrokeredRun(code, camera, Path("/run/no.sock"), forked=forked).output
 
 
-def _permit_no_namespaces() -> None:
+def permit_no_namespaces() -> None:
+    """Have the kernel refuse all ways to a namespace that our code uses."""
     lock_down_supervisor()  # the filter needs no_new_privs
-    rules = {"unshare": Rule(bpf.errno_action(errno.EPERM))}
+    refuse = bpf.errno_action(errno.EPERM)
+    rules = {
+        "unshare": Rule(refuse),
+        "clone": Rule(refuse, ((Argument(0, (_NEW_PID,), _NEW_PID),),)),
+    }
     bpf.install(bpf.compile_program(rules, known=bpf.ALLOW, unknown=bpf.ALLOW))
 
 
 if __name__ == "__main__":
     *option, given_targets, given_port = sys.argv[1:]
-    if option:
-        _permit_no_namespaces()
-    sys.stdout.write(main(given_targets, int(given_port)))
+    if option == ["--no-namespaces"]:
+        permit_no_namespaces()
+    sys.stdout.write(main(given_targets, int(given_port), forked=option == ["--forked"]))

@@ -18,7 +18,8 @@ from maskwatch.secrets import Secret, SecretUrl
 from maskwatch.supervisor.child import ChildEvents, ManagedChild
 from maskwatch.supervisor.child_controller import ChildController
 from maskwatch.supervisor.children import ChildProcesses
-from maskwatch.supervisor.process import ProcessLauncher
+from maskwatch.supervisor.launcher import ProcessLauncher
+from maskwatch.supervisor.process import Start
 from maskwatch.supervisor.timeouts import Timeouts
 
 
@@ -67,7 +68,7 @@ class FakeSpawner:
         self.processes: list[FakeProcess] = []
         self.refuses = False
 
-    def __call__(self, module: str, configure: Configure) -> FakeProcess:
+    def __call__(self, module: str, configure: Configure, start: Start) -> FakeProcess:  # noqa: ARG002 - no process
         if self.refuses:
             raise OSError(12, "Cannot allocate memory")
         self.processes.append(FakeProcess(module, configure))

@@ -1,4 +1,4 @@
-"""`python -m tests.fakes.code FD CODE` runs CODE, and writes what it prints to standard error."""
+"""`python -m tests.fakes.code CODE FD` runs CODE, and writes what it prints to standard error."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import sys
 
 if __name__ == "__main__":
     sys.stdout = sys.stderr
-    exec(sys.argv[2], {"__name__": "__main__"})
+    exec(sys.argv[1], {"__name__": "__main__"})

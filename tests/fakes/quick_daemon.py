@@ -28,7 +28,7 @@ from maskwatch.ipc.messages import Configure
 from maskwatch.lab.broker import free_port
 from maskwatch.supervisor import child_factory
 from maskwatch.supervisor.main import serve
-from maskwatch.supervisor.process import ChildProcess
+from maskwatch.supervisor.process import ChildProcess, Start
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry import logs
 from tests.fakes.daemon import Daemon
@@ -172,14 +172,14 @@ _MODULE_VARIABLES = {
 }
 
 
-def _spawn_test_module(module: str, configure: Configure) -> ChildProcess:
+def _spawn_test_module(module: str, configure: Configure, start: Start) -> ChildProcess:
     """Start the module that the environment names instead of the worker or the recorder.
 
     Children get the default `supervision`: they would refuse `worker_megabytes` of a test.
     """
     config = msgspec.structs.replace(configure.config, supervision=SupervisionConfig())
     module = os.environ.get(_MODULE_VARIABLES[module], module)
-    return ChildProcess(module, msgspec.structs.replace(configure, config=config))
+    return ChildProcess(module, msgspec.structs.replace(configure, config=config), start)
 
 
 def _load(path: Path, worker_megabytes: int) -> PartialConfig:

@@ -49,7 +49,8 @@ CHILDREN = {"maskwatch.recorder", "maskwatch.worker", "maskwatch.worker.model_ch
 
 def test_a_child_that_is_still_starting_dies_with_its_supervisor(tmp_path: Path) -> None:
     """Each is stopped as soon as its program runs, so that only the kernel can end it."""
-    with QuickDaemon(tmp_path, dead_cameras(1), **_QUICK) as daemon:
+    programs = "mqtt: {enabled: false}\nsupervision: {fork_workers: false}"
+    with QuickDaemon(tmp_path, dead_cameras(1), programs, **_QUICK) as daemon:
         stopped: dict[str, int] = {}
 
         def all_stopped() -> bool:

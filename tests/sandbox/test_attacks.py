@@ -81,6 +81,7 @@ _ABSENT = {
 _SANDBOXES = {
     "whole": ("-m", "tests.fakes.brokered"),
     "without namespaces": ("-m", "tests.fakes.brokered", "--no-namespaces"),
+    "forked": ("-m", "tests.fakes.brokered", "--forked"),
     "unbrokered": ("-c", _ATTEMPT),
 }
 _USERS = ("root", "service")
@@ -132,10 +133,11 @@ def test_a_system_that_permits_no_namespace_takes_no_other_layer_away(
 
 
 @pytest.mark.parametrize("user", _USERS)
+@pytest.mark.parametrize("sandbox", ["whole", "forked"])
 def test_a_worker_has_its_own_namespaces_and_user_and_no_capability(
-    attempts: dict[tuple[str, str], dict[str, Any]], user: str
+    attempts: dict[tuple[str, str], dict[str, Any]], sandbox: str, user: str
 ) -> None:
-    layers = set(attempts["whole", user]["layers"])
+    layers = set(attempts[sandbox, user]["layers"])
     assert {"process namespace", "network namespace", "thread limit", "seccomp"} <= layers
     assert layers & {"no capabilities", "no capabilities but reading"}
     assert any(layer.startswith("user ") for layer in layers) == (user == "root")

@@ -15,7 +15,7 @@ from maskwatch.domain import CameraState
 from maskwatch.ipc.messages import Configure, Metrics, Ready, Stop, Unavailable
 from maskwatch.secrets import SecretUrl
 from maskwatch.supervisor.child import ChildKind, ManagedChild, Phase
-from maskwatch.supervisor.process import ProcessLauncher
+from maskwatch.supervisor.launcher import ProcessLauncher
 from maskwatch.supervisor.restart_policy import RestartPolicy
 from maskwatch.supervisor.timeouts import Timeouts
 from maskwatch.telemetry.catalogue import Owner

@@ -14,6 +14,8 @@ from maskwatch.ipc.messages import Ready
 from maskwatch.supervisor.child import Phase
 from maskwatch.supervisor.metrics import SupervisorMetrics
 from maskwatch.supervisor.process_monitor import ProcessMonitor
+from maskwatch.supervisor.timeouts import Timeouts
+from maskwatch.supervisor.zygote import Zygote
 from tests.fakes.child_process import ChildrenHarness, config_with_cameras, heartbeat
 
 
@@ -35,7 +37,9 @@ def measure(harness: ChildrenHarness, megabytes: int) -> list[Phase]:
     """Measure with this limit of memory; return the phases of recorder and worker."""
     supervision = replace(SupervisionConfig(), worker_megabytes=megabytes)
     harness.children.config = replace(harness.children.config, supervision=supervision)
-    monitor = ProcessMonitor(harness.children, SupervisorMetrics(harness.clock), harness.clock)
+    metrics = SupervisorMetrics(harness.clock)
+    zygote = Zygote(harness.loop, Timeouts(), harness.clock, metrics.zygote_ended)
+    monitor = ProcessMonitor(harness.children, zygote, metrics, harness.clock)
     monitor.measure()
     return [child.phase for child in harness.children]
 

@@ -86,6 +86,13 @@ class SupervisionConfig(Section, frozen=True, kw_only=True):
             "restarted.",
         ),
     ] = 1024
+    fork_workers: Annotated[
+        bool,
+        Meta(
+            description="Fork the cameras' processes from one that has loaded all libraries: each needs "
+            "less memory and time to start. Otherwise each is a program with its own address layout."
+        ),
+    ] = True
 
 
 class LogConfig(Section, frozen=True, kw_only=True):
