@@ -103,6 +103,37 @@ def _prepared(model: bytes, threads: int, delegates: Sequence[Any] = ()) -> Any:
     return found
 
 
+_spares: list[tuple[bytes, Any]] = []
+_keeping = False
+
+
+@contextmanager
+def kept_for_forks() -> Iterator[None]:
+    """Keep what is loaded meanwhile: in a process that is forked from this one, it is loaded already.
+
+    Each is given out once, for the same model.
+    """
+    global _keeping  # noqa: PLW0603 - of this process, as what it forks is
+    _keeping = True
+    try:
+        yield
+    finally:
+        _keeping = False
+
+
+def _loaded(model: bytes, threads: int, delegates: Sequence[Any] = ()) -> tuple[bytes, Any]:
+    """Return the runtime's interpreter, and the bytes from which it reads throughout."""
+    if threads == 1 and not delegates and not _keeping:
+        for index, (kept, _) in enumerate(_spares):
+            if kept == model:
+                return _spares.pop(index)
+    with _without_info_lines():
+        found = _prepared(model, threads, delegates)
+    if _keeping:
+        _spares.append((model, found))
+    return model, found
+
+
 class Interpreter:
     """One loaded model with one input and one output; not safe to share between threads."""
 
@@ -113,10 +144,8 @@ class Interpreter:
 
         `delegates`, of `load_delegate`, run what they can of it; the processor runs the rest.
         """
-        self._model = model  # the runtime reads from this buffer throughout
         try:
-            with _without_info_lines():
-                self._interpreter = _prepared(model, threads, delegates)
+            self._model, self._interpreter = _loaded(model, threads, delegates)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
         inputs = self._interpreter.get_input_details()
@@ -167,10 +196,8 @@ class PictureNetwork:
     """
 
     def __init__(self, model: bytes, name: str, multiple: int, threads: int = 1) -> None:
-        self._model = model  # the runtime reads from this buffer throughout
         try:
-            with _without_info_lines():
-                self._interpreter = _prepared(model, threads)
+            self._model, self._interpreter = _loaded(model, threads)
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"{name}: not a TFLite model that can be loaded: {error}") from error
         self._multiple = multiple

@@ -21,22 +21,34 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from maskwatch.errors import DependencyError
+from maskwatch.config.schema import CameraConfig, Config
+from maskwatch.domain import LiveIds
+from maskwatch.errors import DependencyError, MaskwatchError
 from maskwatch.ipc.fork_request import ISOLATED, MAX_BYTES, NOT_ISOLATED, READY, UNFIT, ForkRequest
 from maskwatch.ipc.parent_death import tie_to_parent
 from maskwatch.sandbox.namespaces import can_fork_isolated, fork_isolated
 from maskwatch.sandbox.privileges import own_process_space
+from maskwatch.secrets import SecretUrl
+from maskwatch.telemetry.meter import Meter
 
 _MODULES = (
     "maskwatch.worker.main",
     "maskwatch.capture.camera",
     "maskwatch.capture.rtsp_client",
     "maskwatch.telemetry.native_stderr",
+    "maskwatch.capture.picture",
+    "maskwatch.capture.health",
     "maskwatch.analysis.build",
+    # What the libraries import when they are used first.
+    "av.subtitles.stream",
+    "encodings.ascii",
+    "encodings.idna",
+    "numpy.ma",
 )
 _MAX_DESCRIPTORS = 8
 _STDOUT, _STDERR = 1, 2
@@ -123,12 +135,26 @@ def _load() -> None:
     """Import what workers use, and keep its memory as it is: what is written to is no longer shared."""
     for name in _MODULES:
         importlib.import_module(name)
+    _load_models()
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
     gc.disable()  # a collection would write to every object
     gc.freeze()
+
+
+def _load_models() -> None:
+    """Load the shipped models, which most workers use; if that fails, a worker will report it."""
+    import cv2  # noqa: PLC0415 - heavy, as all that follows
+
+    from maskwatch.analysis.build import build_pipeline  # noqa: PLC0415
+    from maskwatch.vision.interpreter import kept_for_forks  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    camera = CameraConfig(name="none", url=SecretUrl("rtsp://127.0.0.1/"))
+    with suppress(MaskwatchError), kept_for_forks():
+        build_pipeline(Config(cameras=(camera,)), camera, ids=LiveIds(), meter=Meter())
 
 
 def _unfit() -> str:

@@ -102,6 +102,18 @@ def test_the_zygote_has_one_thread_and_keeps_no_descriptor_of_a_worker(zygote: R
     wait_until(lambda: len(list(folder.iterdir())) == 4, 10, "stdin, stdout, stderr and its socket")
 
 
+def test_what_a_worker_uses_is_loaded_before_it_is_forked(zygote: RunningZygote) -> None:
+    code = (
+        "import sys; before = set(sys.modules)\n"
+        "from maskwatch.vision import faces, interpreter, masks\n"
+        "import maskwatch.capture.camera, maskwatch.capture.picture, av.subtitles.stream, numpy.ma\n"
+        "faces.FaceDetector(); masks.MaskClassifier()\n"
+        "print(sorted(set(sys.modules) - before), len(interpreter._spares))"
+    )
+    _, output = zygote.run(code)
+    assert output == "[] 0\n"
+
+
 def test_a_killed_zygote_is_replaced_while_its_workers_live_on() -> None:
     with RunningZygote() as zygote:
         first, worker = zygote.pid, zygote.sleeping_worker()

@@ -82,3 +82,13 @@ def test_what_the_runtime_reports_beside_info_lines_is_passed_on(
     with interpreter._without_info_lines():
         os.write(2, b"INFO: created\nERROR: broken\n")
     assert capfd.readouterr().err == "ERROR: broken\n"
+
+
+def test_a_model_that_is_kept_for_forks_is_given_out_once(model: Path) -> None:
+    with interpreter.kept_for_forks():
+        kept = Interpreter.from_file(model)
+    first, second = Interpreter.from_file(model), Interpreter.from_file(model)
+    assert first._interpreter is kept._interpreter
+    assert second._interpreter is not kept._interpreter
+    images = np.full((1, 112, 112, 3), 90, np.uint8)
+    np.testing.assert_array_equal(first.run(images), second.run(images))
