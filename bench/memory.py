@@ -4,8 +4,8 @@
 
 The daemon runs with 1, 2 and 4 cameras (our RTSP server, the crowd of five people, so that every
 model is loaded and in use); once all are live and have been for some seconds, PSS is summed over the
-supervisor, the recorder and the workers (/proc/PID/smaps_rollup). The slope between the smallest and
-the largest number is what one more camera costs.
+supervisor, the zygote, the recorder and the workers (/proc/PID/smaps_rollup). The slope between the
+smallest and the largest number is what one more camera costs.
 """
 
 from __future__ import annotations
@@ -34,6 +34,13 @@ def pss(pid: int) -> float:
         if line.startswith("Pss:"):
             return int(line.split()[1]) / 1024
     raise SystemExit(f"process {pid} has no Pss line")
+
+
+def zygote_of(supervisor: int) -> int:
+    """Return the process id of the zygote, 0 for none."""
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return next((pid for pid, command in commands.items() if b".zygote" in command), 0)
 
 
 def settled(runtime: Path) -> StatusReport:
@@ -70,13 +77,14 @@ def measure(cameras: int, clip: Path) -> dict[str, float]:
             status = settled(Path(folder, "run"))
             workers = [pss(c.worker.pid) for c in status.cameras if c.worker.pid]
             recorder = pss(status.recorder.pid) if status.recorder.pid else 0.0
-            supervisor = pss(daemon.pid)
+            supervisor, zygote = pss(daemon.pid), zygote_of(daemon.pid)
+            forking = pss(zygote) if zygote else 0.0
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(30)
     worker = sum(workers) / len(workers)
-    total = supervisor + recorder + sum(workers)
-    return {"supervisor": supervisor, "recorder": recorder, "worker": worker, "all": total}
+    parts = {"supervisor": supervisor, "zygote": forking, "recorder": recorder}
+    return {**parts, "worker": worker, "all": sum(parts.values()) + sum(workers)}
 
 
 def main() -> None:
@@ -95,9 +103,9 @@ def main() -> None:
         print(json.dumps({"results": results, "per_added_camera": slope}))
         return
     print(f"MiB (PSS) on {os.uname().machine}")
-    print(f"{'cameras':>7} {'supervisor':>11} {'recorder':>9} {'each worker':>12} {'all':>7}")
+    widths = {"supervisor": 11, "zygote": 7, "recorder": 9, "worker": 12, "all": 7}
+    print(f"{'cameras':>7} " + " ".join(f"{name:>{width}}" for name, width in widths.items()))
     for count, row in results.items():
-        widths = {"supervisor": 11, "recorder": 9, "worker": 12, "all": 7}
         cells = " ".join(f"{row[name]:>{width}.0f}" for name, width in widths.items())
         print(f"{count:>7} {cells}")
     print(f"one more camera: {slope:.0f} MiB")
