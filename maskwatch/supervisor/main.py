@@ -276,9 +276,9 @@ class Supervisor:
             self._update()
             self._notifier.ready()
             _log.info("ready: every camera has been given its worker")
-        self._zygote.tick(wanted=self._children.config.supervision.fork_workers)
         self._controller.tick()
         self._children.tick()
+        self._zygote.tick(wanted=self._children.config.supervision.fork_workers)
         self._commands.expire(now)
         for work in periodic:
             work.run_if_due(now)

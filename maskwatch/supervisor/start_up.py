@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from maskwatch.capture.reachability import ReachabilityProbe
@@ -21,6 +22,7 @@ from maskwatch.supervisor.children import ChildProcesses
 from maskwatch.supervisor.model_check import check_model
 from maskwatch.supervisor.timeouts import Timeouts
 
+_POLL_INTERVAL = 0.05
 # Exit codes of a recorder that would refuse again; a crash or a lack of resources may pass.
 _REFUSALS = frozenset(
     kind.exit_code
@@ -65,12 +67,14 @@ class StartUp(ChildEvents):
         await self._probe.run(self._timeouts.recorder_start)
 
     async def check_models(self) -> None:
-        """Check the models in a process of its own.
+        """Check the models in a process of its own, once those that watch have been started.
 
         Raises:
             ModelError: a model does not match its manifest.
             TemporaryError: they could not be checked now.
         """
+        while not self._workers_started:
+            await asyncio.sleep(_POLL_INTERVAL)
         try:
             await check_model(self._config)
         finally:

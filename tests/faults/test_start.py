@@ -86,7 +86,7 @@ def test_a_port_in_use_is_waited_for_while_cameras_are_watched(
         wait_started(daemon)
         wait_until(lambda: f"waiting for {section}" in systemd.status, 20, "systemd's status names it")
         assert str(port) in systemd.status
-        assert systemd.ready
+        wait_until(lambda: systemd.ready, 20, "the daemon is ready without it")
         stranger.close()
         wait_until(lambda: f"waiting for {section}" not in systemd.status, 60, "it is available")
         with socket.create_connection(("127.0.0.1", port), 10):
