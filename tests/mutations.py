@@ -415,6 +415,21 @@ MUTATIONS = (
         "::test_the_output_depends_only_on_the_means_of_the_covered_cells",
     ),
     Mutation(
+        "missed faces shown",
+        "maskwatch/analysis/pipeline.py",
+        "        if self._search.complete:\n",
+        "        if self._search.complete or frame:\n",
+        "tests/analysis/test_pipeline.py"
+        "::test_a_face_that_no_look_covered_is_coarse_in_a_violations_picture",
+    ),
+    Mutation(
+        "places never looked at",
+        "maskwatch/vision/attention.py",
+        "turns, frame.size) + turns.due(changes)\n",
+        "turns, frame.size)\n",
+        "tests/vision/test_attention.py::test_no_place_waits_longer_than_the_bound_for_a_look",
+    ),
+    Mutation(
         "gate stuck shut",
         "maskwatch/vision/motion.py",
         "        if not (awake or due):\n",

@@ -26,6 +26,7 @@ from maskwatch.vision.changes import MAX_GAP, Changes, Mask
 from maskwatch.vision.faces import FaceDetector
 from maskwatch.vision.looks import Look, around, cells_of, covering, over, raster, wider
 from maskwatch.vision.motion import CELL, brightness_grid
+from maskwatch.vision.weights import yunet_bytes
 
 if TYPE_CHECKING:
     from maskwatch.domain.frame import Image
@@ -107,12 +108,15 @@ class RegionSearch:
     Args:
         score: minimum confidence of a returned detection.
         weights: as for `FaceDetector`.
+
+    Raises:
+        WeightsError: the weights are missing or not the pinned ones.
     """
 
     complete = False
 
     def __init__(self, score: float, *, weights: Path | None = None) -> None:
-        self._score, self._weights = score, weights
+        self._score, self._weights = score, yunet_bytes(weights)
         self._detectors: dict[Size, FaceDetector] = {}
         self._memory: tuple[Changes, _Turns] | None = None
         self._everywhere_at = 0.0

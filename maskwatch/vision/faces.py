@@ -51,14 +51,15 @@ class FaceDetector:
 
     Args:
         score: minimum confidence of a returned detection.
-        weights: a copy of the shipped file; None loads the shipped one.
+        weights: a copy of the shipped file, or its bytes; None loads the shipped one.
 
     Raises:
         WeightsError: the weights are missing or not the pinned ones.
     """
 
-    def __init__(self, score: float = 0.6, *, weights: Path | None = None) -> None:
-        self._network = PictureNetwork(yunet_bytes(weights), "the face detector", _MULTIPLE)
+    def __init__(self, score: float = 0.6, *, weights: Path | bytes | None = None) -> None:
+        model = weights if isinstance(weights, bytes) else yunet_bytes(weights)
+        self._network = PictureNetwork(model, "the face detector", _MULTIPLE)
         self.score = score
 
     def detect(self, image: Image) -> list[Detection]:
