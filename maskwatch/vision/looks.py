@@ -128,9 +128,10 @@ def covering(area: Box, size: Size) -> list[Look]:
     """Return overlapping looks that cover a part of a picture at every scale, the finest first."""
     last = coarsest(size)
     inside = area.clipped(*size)
+    first = min(int(inside.x1), size[0] - 1), min(int(inside.y1), size[1] - 1)
+    corner = [start // _STRIDE * _STRIDE for start in first]
     looks, scale = [], 1
     while scale < last.scale:
-        corner = [int(start) // _STRIDE * _STRIDE for start in (inside.x1, inside.y1)]
         width, height = inside.x2 - corner[0], inside.y2 - corner[1]
         side = SIDE if max(width, height) <= SIDE * scale else _LARGE_SIDE
         columns, rows = (_starts(math.ceil(length), side, scale) for length in (width, height))

@@ -45,6 +45,13 @@ def test_a_part_of_the_picture_is_covered_at_every_scale() -> None:
             assert any(box.intersection(face_there) == face_there.area for box in boxes)
 
 
+@pytest.mark.parametrize("area", [Box(1280, 700, 1400, 900), Box(-90, -90, -10, -10)])
+def test_a_part_at_the_pictures_edge_or_beyond_is_looked_at_too(area: Box) -> None:
+    pixels = frame(0, 0.0, image=np.zeros((*_SIZE[::-1], 3), np.uint8)).analysed
+    for look in covering(area, _SIZE):
+        assert look.image(pixels).shape == (look.net[1], look.net[0], 3)
+
+
 def test_a_native_look_draws_the_box_of_the_whole_picture() -> None:
     head = np.ascontiguousarray(data.astronaut()[0:240, 120:330, ::-1])
     detector = FaceDetector(0.3)
