@@ -27,6 +27,7 @@ from maskwatch.config.addresses import bracketed
 from maskwatch.config.schema import MqttConfig, MqttVersion
 from maskwatch.config.tls import TlsFileError, client_context
 from maskwatch.errors import SinkError
+from maskwatch.files import MIB
 from maskwatch.ipc.loop import HasFileno
 
 _CONNECT_TIMEOUT = 5.0
@@ -38,6 +39,8 @@ _ABOUT_THE_MESSAGE = frozenset({0x99})
 # The reason code of an MQTT 5 broker for a connection that another of the same client id replaced.
 _TAKEN_OVER = 0x8E
 _MAX_PACKET_BYTES = 268_435_455
+# What an MQTT 5 broker may send: commands are small, our own retained pictures some megabytes at most.
+_MAX_RECEIVED_BYTES = 16 * MIB
 
 
 class Ending(Enum):
@@ -208,7 +211,12 @@ class MqttConnection:
         """Connect, and wait up to `timeout` seconds for the broker to accept."""
         self._set_credentials()
         try:
-            self._client.connect(self._config.host, self._config.port, keepalive=self._config.keepalive)
+            self._client.connect(
+                self._config.host,
+                self._config.port,
+                keepalive=self._config.keepalive,
+                properties=self._limits(),
+            )
         except ssl.SSLCertVerificationError as error:
             raise SinkError(
                 f"broker {self.address}: its certificate is not accepted: {error}"
@@ -287,6 +295,13 @@ class MqttConnection:
 
     def _fail(self) -> NoReturn:
         raise SinkError(f"broker {self.address}: {self._callbacks.lost or 'the connection is lost'}")
+
+    def _limits(self) -> Properties | None:
+        if not self._v5:
+            return None
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
+        properties.MaximumPacketSize = _MAX_RECEIVED_BYTES
+        return properties
 
     def _set_credentials(self) -> None:
         config = self._config

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from maskwatch.alerts.mqtt.connection import MqttConnection, packet_bytes
+from maskwatch.alerts.mqtt.connection import MqttConnection, Received, packet_bytes
 from maskwatch.alerts.mqtt.topics import Message
 from maskwatch.alerts.sink import DeliveryStatus
 from maskwatch.config.schema import MqttConfig, MqttVersion
@@ -283,6 +283,27 @@ def test_a_peer_that_misbehaves_is_one_warning(
     recorder.start(sink, ready=False)
     wait_for_warning(caplog, words)
     assert not sink.ready
+
+
+def test_a_message_of_many_megabytes_does_not_reach_the_recorder(start: Start) -> None:
+    broker = start(["allow_anonymous true"])
+    will = Message("maskwatch/will", b"")
+    connection = MqttConnection(MqttConfig(port=broker.port), "recorder", will)
+    connection.open(10)
+    connection.subscribe(["maskwatch/command"])
+    wait_until(lambda: bool(connection.poll(0.1)), what="the subscription is confirmed")
+    with Listener(broker.port) as sender:
+        for size in (20_000_000, 2):
+            sender.publish("maskwatch/command", bytes(size))
+    received: list[Received] = []
+
+    def arrived() -> bool:
+        received.extend(each for each in connection.poll(0.1) if isinstance(each, Received))
+        return any(len(each.payload) == 2 for each in received)
+
+    wait_until(arrived, 30, "the small one arrives")
+    connection.close()
+    assert [len(each.payload) for each in received] == [2]
 
 
 # --- TLS ----------------------------------------------------------------------------------------------
