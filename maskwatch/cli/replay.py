@@ -71,7 +71,7 @@ def replay(clip: Path, **options: Unpack[_Options]) -> None:
     for note in run.info.notes if run.info else ():
         click.echo(f"{clip}: {note}", err=True)
     if not options["start"]:
-        _report_start(run)
+        _report_start(run, as_json=options["as_json"])
     with ExitStack() as stack:
         handlers = [_printer(as_json=options["as_json"])]
         if options["annotate"]:
@@ -118,12 +118,13 @@ def _parse_start(text: str, time_zone: str) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=ZoneInfo(time_zone))).astimezone(UTC)
 
 
-def _report_start(run: Replay) -> None:
-    """Report the assumed time where a schedule depends on it."""
+def _report_start(run: Replay, *, as_json: bool) -> None:
+    """Report the time of the first frame where it is assumed, or a schedule depends on it."""
     from maskwatch.config.schema import Schedule
 
     rules = (run.camera.schedule, *(zone.schedule for zone in run.camera.zones))
-    if run.start is None or all(rule == Schedule() for rule in rules):
+    scheduled = any(rule != Schedule() for rule in rules)
+    if run.start is None or not (scheduled or not (run.start_is_known or as_json)):
         return
     local = run.start.astimezone(ZoneInfo(run.camera.time_zone))
     origin = "the file's creation time" if run.start_is_known else "assumed: the file names no time"

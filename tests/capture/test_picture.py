@@ -97,3 +97,11 @@ def test_pixels_that_are_not_square_are_stretched_before_anything_is_measured() 
     frame = _frame(_decoded(), pixel_aspect=2.0)
     assert frame.size == frame.full_size == (640, 180)
     assert frame.camera.part((0, 0, 640, 180)).shape == frame.full().shape == (180, 640, 3)
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, (640, 180)), (90, (180, 640)), (180, (640, 180))])
+def test_pixels_are_made_square_before_the_picture_is_turned(
+    rotation: int, size: tuple[int, int]
+) -> None:
+    frame = _frame(_decoded((320, 180)), rotation=rotation, pixel_aspect=2.0)
+    assert frame.camera.size == frame.analysed.size == size

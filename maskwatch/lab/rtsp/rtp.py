@@ -48,7 +48,7 @@ class RtpStream:
     def __init__(self, rng: random.Random) -> None:
         self.ssrc = rng.getrandbits(32)
         self.sequence = rng.getrandbits(16)
-        self._base = rng.getrandbits(31)
+        self._base = (1 << 32) - 1 - rng.getrandbits(18)  # it wraps around within three seconds
 
     def timestamp(self, ticks: int) -> int:
         """Return the 32-bit RTP time of a moment in the stream, in ticks of its clock."""

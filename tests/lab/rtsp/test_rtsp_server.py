@@ -327,7 +327,8 @@ def test_another_size_mid_stream_reaches_the_decoder(
     server: RtspServer, clip_of: ClipOf, later: Later
 ) -> None:
     server.add("hall", clip_of())
-    later(0.5, lambda: server.switch("hall", clip_of(size=(480, 320))))
+    larger = clip_of(size=(480, 320))
+    later(0.5, lambda: server.switch("hall", larger))
     received = watch(server.url("hall"), 40)
     assert received.sizes == {(320, 240), (480, 320)}
     assert received.corrupt == received.failed == 0
