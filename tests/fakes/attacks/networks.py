@@ -9,24 +9,13 @@ import struct
 from tests.fakes.attacks.calls import Attack, Targets, call, calls
 
 _MPTCP, _SCTP, _TCP_FASTOPEN_CONNECT, _TCP_ULP = 262, 132, 30, 31
-# Every other family, with a type that it has: amateur radio to Qualcomm's router.
+# Every other family by a type of socket that it has: amateur radio to Qualcomm's router.
 _FAMILIES = {
-    3: 5,
-    4: 2,
-    5: 2,
-    9: 5,
-    15: 3,
-    19: 3,
-    21: 5,
-    23: 1,
-    24: 1,
-    26: 2,
-    28: 3,
-    29: 3,
-    30: 5,
-    33: 2,
+    socket.SOCK_STREAM: (23, 24),
+    socket.SOCK_DGRAM: (4, 5, 26, 33, 35, 36, 41, 42, 45, 46),
+    socket.SOCK_RAW: (15, 19, 28, 29),
+    socket.SOCK_SEQPACKET: (3, 9, 21, 30, 39),
 }
-_FAMILIES |= {35: 2, 36: 2, 39: 5, 41: 2, 42: 2, 45: 2, 46: 2}
 _OPTIONS = {  # by level and number
     "SO_DEBUG": (1, 1),
     "SO_BROADCAST": (1, 6),
@@ -199,7 +188,11 @@ NETWORK: dict[str, Attack] = {
     "packets of old": _socket(socket.AF_INET, 10, 0),
     "a protocol in the upper half": calls("socket", 2, 1, _MPTCP | 1 << 32),
     "a type in the upper half": calls("socket", 2 | 1 << 32, 3, 255),
-    **{f"family {number}": _socket(number, kind, 0) for number, kind in _FAMILIES.items()},
+    **{
+        f"family {number}": _socket(number, kind, 0)
+        for kind, numbers in _FAMILIES.items()
+        for number in numbers
+    },
     **{name: _option(*place) for name, place in _OPTIONS.items()},
     **{name: _ioctl(request) for name, request in _IOCTLS.items()},
     "a port of its own": _bind,
