@@ -1,11 +1,12 @@
 """Memory per added camera: proportional set size (PSS) of all processes of the real daemon.
 
-    python -m bench.memory [--cameras 1 2 4] [--height 1080] [--json]
+    python -m bench.memory [--cameras 1 2 4] [--height 1080] [--keys KEYS] [--json]
 
 The daemon runs with 1, 2 and 4 cameras (our RTSP server, the crowd of five people, so that every
 model is loaded and in use); once all are live and have been for some seconds, PSS is summed over the
 supervisor, the zygote, the recorder and the workers (/proc/PID/smaps_rollup). The slope between the
-smallest and the largest number is what one more camera costs.
+smallest and the largest number is what one more camera costs. KEYS are further keys of each camera, such
+as "face_search: regions".
 """
 
 from __future__ import annotations
@@ -60,11 +61,13 @@ def settled(runtime: Path) -> StatusReport:
     raise SystemExit(f"not every camera was live within {_TIMEOUT:.0f} s")
 
 
-def measure(cameras: int, clip: Path) -> dict[str, float]:
+def measure(cameras: int, clip: Path, keys: str) -> dict[str, float]:
     """Return MiB of each kind of process, and of all together."""
     with RtspServer() as server, tempfile.TemporaryDirectory() as folder:
         server.add("crowd", clip)
-        rows = "".join(f"  - {{name: c{i}, url: '{server.url('crowd')}'}}\n" for i in range(cameras))
+        more = f", {keys}" if keys else ""
+        row = f"url: '{server.url('crowd')}'{more}"
+        rows = "".join(f"  - {{name: c{i}, {row}}}\n" for i in range(cameras))
         config = Path(folder, "config.yaml")
         config.write_text(
             f"data_dir: {folder}/data\nruntime_dir: {folder}/run\nmqtt: {{enabled: false}}\n"
@@ -92,11 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cameras", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--height", type=int, default=1080, help="of the clip, 16:9")
+    parser.add_argument("--keys", default="", help="of each camera, in YAML")
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     clip = crowd_clip(options.folder, 5, (options.height * 16 // 9, options.height))
-    results = {count: measure(count, clip) for count in sorted(options.cameras)}
+    results = {count: measure(count, clip, options.keys) for count in sorted(options.cameras)}
     few, many = min(results), max(results)
     slope = (results[many]["all"] - results[few]["all"]) / (many - few) if many > few else float("nan")
     if options.json:

@@ -1,8 +1,8 @@
 """How soon the daemon watches: from its start, and from the death of a worker, to an analysed frame.
 
-    python -m bench.start [--cameras 8] [--kills 5] [--height 1080] [--spawn] [--json]
+    python -m bench.start [--cameras 8] [--kills 5] [--people 0] [--spawn] [--json]
 
-The daemon runs with cameras of our RTSP server (the crowd of five people). The first figure is the time
+The daemon runs with 1080p cameras of our RTSP server. The first figure is the time
 from its start until the last camera has an analysed frame. Then workers are killed one after the other;
 the second figure is the time from the kill to the first analysed frame of the next worker. It includes
 the pause before a restart, which is random, of at most 0.5 s. With `--spawn`, workers are programs of
@@ -115,12 +115,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--cameras", type=int, default=8)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--height", type=int, default=1080, help="of the clip, 16:9")
+    parser.add_argument("--people", type=int, default=0, help="in the picture")
     parser.add_argument("--folder", type=Path, default=Path(".cache/bench"))
     parser.add_argument("--spawn", action="store_true", help="workers are programs of their own")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    clip = crowd_clip(options.folder, 5, (options.height * 16 // 9, options.height))
+    clip = crowd_clip(options.folder, options.people)
     with running(clip, options.cameras, fork=not options.spawn) as daemon:
         start = first_frames(daemon, options.cameras)
         restarts = [restarted(daemon, turn % options.cameras) for turn in range(options.kills)]
