@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from maskwatch.capture.picture import FrameMaker
 
 
+# A picture may be whole only once the next one begins, and the first of a stream is held back.
+_NEEDED_PICTURES = 3
 _OBSTACLES: dict[Obstacle, tuple[type[SourceError], str]] = {
     Obstacle.NO_KEY: (
         SourceNoKeyPictureError,
@@ -109,6 +111,12 @@ class RtspSource:
         where = self._options.where
         opened = self._reader.last_good is not None
         limit = self._options.stall_timeout if opened else self._options.open_timeout
+        interval = 1 / self.info.rate if self.info and self.info.rate else 0.0
+        if 2 * interval > limit:
+            return SourceSilentError(
+                f"{where}: the camera sends a picture every {interval:.0f} s; set `open_timeout` and "
+                f"`stall_timeout` to {_NEEDED_PICTURES * interval:.0f} or more"
+            )
         last = self._reader.last_packet
         if last is not None and self._clock.monotonic() - last < limit / 2:
             kind, text = _OBSTACLES[self._reader.obstacle]

@@ -6,6 +6,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from maskwatch.errors import (
 from maskwatch.lab.rtsp import RtspServer
 from maskwatch.secrets import SecretUrl
 from tests.fakes.certificates import self_signed
-from tests.fakes.clips import number_of
+from tests.fakes.clips import make_clip, number_of
 
 ClipOf = Callable[..., Path]
 Image = npt.NDArray[np.uint8]
@@ -126,6 +127,17 @@ def test_a_camera_of_one_picture_a_second_is_not_taken_for_a_stalled_one(
     with RtspSource(slow, rate=5) as source:
         frames = watch(source, 8.0)
     assert len(frames) >= 4
+
+
+@pytest.mark.long
+def test_a_camera_slower_than_the_timeouts_is_named_with_what_to_set(
+    server: RtspServer, tmp_path: Path
+) -> None:
+    rate = Fraction(1, 4)
+    server.add("hall", make_clip(tmp_path / "slow.mp4", rate=rate, frames=3, gop=1))
+    with RtspSource(options(server.url("hall"), open_timeout=3.0, stall_timeout=6.0)) as source:
+        error = failure(source, 20.0)
+    assert "sends a picture every 4 s; set `open_timeout` and `stall_timeout` to 12" in str(error)
 
 
 def test_the_time_to_the_first_frame_is_short(server: RtspServer, clip_of: ClipOf) -> None:

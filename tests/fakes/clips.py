@@ -47,7 +47,7 @@ def make_clip(  # noqa: PLR0913 - every one has a default, and each test names t
     codec: str = "h264",
     size: tuple[int, int] = (320, 240),
     frames: int = 50,
-    rate: int = 25,
+    rate: int | Fraction = 25,
     gop: int = 25,
     seed: int = 0,
     black: bool = False,
@@ -74,7 +74,7 @@ def write_clip(
     images: Sequence[Image],
     *,
     codec: str = "h264",
-    rate: int = 25,
+    rate: int | Fraction = 25,
     gop: int = 25,
     slices: int = 1,
     aspect: Fraction = _SQUARE,
@@ -103,7 +103,7 @@ def write_clip(
         stream.codec_context.sample_aspect_ratio = aspect
         for number, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
+            frame.pts, frame.time_base = number, 1 / Fraction(rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -26,6 +26,12 @@ class Renamed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 sys.meta_path.insert(0, Renamed())
 """
 
+# The cases give a daemon some seconds for each step: too few on a busy machine.
+_PATIENT_SLEEP = """#!/bin/sh
+test "$1" -lt 8 || set -- $(($1 * 3))
+exec /bin/sleep "$1"
+"""
+
 
 def run_case(case: Path, folder: Path, prefix: tuple[str, ...]) -> str:
     """Run the case's repro.sh in a copy; return what it prints. `prefix` is a command that runs it."""
@@ -35,7 +41,11 @@ def run_case(case: Path, folder: Path, prefix: tuple[str, ...]) -> str:
     for path in copy.iterdir():
         path.chmod(0o700)
     (folder / "sitecustomize.py").write_text(_RENAMED)
-    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    (folder / "programs").mkdir()
+    sleep = folder / "programs" / "sleep"
+    sleep.write_text(_PATIENT_SLEEP)
+    sleep.chmod(0o700)
+    programs = f"{sleep.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     begin = 'cd "$0" && exec sh repro.sh'
     done = subprocess.run(
         [*prefix, "sh", "-c", begin, str(copy)],
