@@ -63,9 +63,9 @@ class _Run:
         OSError: the system cannot start a process now.
     """
 
-    def __init__(self, module: str, ready_by: float) -> None:
+    def __init__(self, module: str, started: float) -> None:
         self.socket, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.ready_by = ready_by
+        self.started = started
         self.ready = False
         self.resident = 0
         with peer, ExitStack() as stack:
@@ -164,7 +164,9 @@ class Zygote:
                 self._launch(now)
         elif (code := run.process.poll()) is not None:
             self._failed(describe_exit(code), "killed" if code < 0 else "exited")
-        elif not run.ready and now >= run.ready_by:
+        elif run.ready:
+            self._policy.has_run(now - run.started)
+        elif now >= run.started + self._timeouts.zygote_start:
             self._failed("took too long to start", "start_failed")
 
     def stop(self) -> None:
@@ -204,7 +206,7 @@ class Zygote:
 
     def _launch(self, now: float) -> None:
         try:
-            self._run = run = _Run(self._module, now + self._timeouts.zygote_start)
+            self._run = run = _Run(self._module, now)
         except OSError as error:
             _log.error("the zygote cannot be started: %s", error)
             self._due = now + self._policy.postponed().seconds
@@ -215,7 +217,9 @@ class Zygote:
     def _receive(self, run: _Run) -> None:
         """Take its first message; what follows is the end."""
         self._loop.remove_reader(run.socket)
-        message = run.socket.recv(MAX_BYTES)
+        message = b""
+        with suppress(ConnectionError):  # it has ended, as `tick` will find out
+            message = run.socket.recv(MAX_BYTES)
         if message == READY:
             run.ready = True
             self._policy.started()

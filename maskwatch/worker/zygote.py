@@ -81,7 +81,11 @@ def _fork_on_request(supervisor: socket.socket) -> tuple[ForkRequest, list[int]]
         if not message:
             return None
         request = msgspec.json.decode(message, type=ForkRequest)
-        if fork_isolated() == 0:
+        try:
+            pid = fork_isolated()
+        except OSError:  # the system has no memory or process left: the supervisor starts another zygote
+            return None
+        if pid == 0:
             report, log, *others = descriptors
             _tie_to(parent, supervisor)
             _introduce(report)

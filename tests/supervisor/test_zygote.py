@@ -125,6 +125,15 @@ def test_a_killed_zygote_is_replaced_while_its_workers_live_on() -> None:
         assert zygote.reasons == ["killed"]
 
 
+def test_a_zygote_that_has_run_long_enough_is_forgiven_its_failures() -> None:
+    with RunningZygote(restart_budget=0, restart_window=0.2, quarantine=0.1) as zygote:
+        assert zygote.pid is not None
+        os.kill(zygote.pid, signal.SIGKILL)
+        zygote.turn_until(lambda: zygote._policy.on_probation)
+        zygote.turn_until(lambda: not zygote._policy.on_probation)
+        assert zygote.ready
+
+
 def test_a_zygote_that_hangs_is_killed_and_the_worker_must_be_started_otherwise() -> None:
     with RunningZygote(fork=0.2) as zygote:
         first = zygote.pid
