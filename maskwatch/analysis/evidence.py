@@ -91,12 +91,12 @@ class Evidence:
         self.verdict = Verdict.UNKNOWN
         self.readings = 0
 
-    def vote(self, logits: MaskLogits, moment: float) -> Verdict:
+    def vote(self, logits: MaskLogits, moment: float, share: float = 1.0) -> Verdict:
         """Add the calibrated scores of a frame at `moment` (seconds); return the verdict after it.
 
-        Only a frame that matched a detection may vote.
+        Only a frame that matched a detection may vote. `share` (0 to 1) of its evidence counts.
         """
-        weight = self._weight.at(moment)
+        weight = share * self._weight.at(moment)
         steps = {pair: weight * self._ratio(logits, pair) for pair in self._ratios}
         for pair, step in steps.items():
             self._ratios[pair] = min(max(self._ratios[pair] + step, -_MAX_RATIO), _MAX_RATIO)

@@ -102,10 +102,10 @@ class LivenessMonitor:
         if not visit.motion.alive:
             shift = self._measure_shift()
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)
-            change = _change(candidate, box, frame, shift, others)
+            change, moved = _pixel_motion(candidate, box, frame, shift, others)
             crowded = _any_body_over(box.grown(1.0), others)
             origins = candidate.origins(shift)
-            visit.motion.observe(box, frame.moment, origins, change, crowded=crowded)
+            visit.motion.observe(box, frame.moment, origins, change, shift=moved, crowded=crowded)
             self._record(visit, box, frame.moment)
         visit.at_still_place = self._still_places.contains(box, visit.number)
         return visit.motion.liveness
@@ -157,18 +157,22 @@ class StillPlaces:
         return (place for key, (place, _) in self._places.items() if key != track)
 
 
-def _change(
+def _pixel_motion(
     candidate: _Candidate, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
-) -> float | None:
-    """Return how much the face's pixels changed.
+) -> tuple[float | None, float | None]:
+    """Return how much the face's pixels changed, and how far they moved in face heights.
 
     None where another person is in front of it, or most of its surroundings lie outside the picture.
     """
     around = box.grown(1.0)
     inside = around.clipped(*frame.size).area / max(around.area, 1.0)
     if inside < _MIN_SURROUNDINGS or _any_body_over(box, others):
-        return None
-    return min(candidate.patch.change(frame.luma, origin) for origin in candidate.origins(shift))
+        return None, None
+    origins = candidate.origins(shift)
+    shifts = [candidate.patch.shift(frame.luma, origin) for origin in origins]
+    known = [one for one in shifts if one is not None]
+    change = min(candidate.patch.change(frame.luma, origin) for origin in origins)
+    return change, min(known) if len(known) == len(shifts) else None
 
 
 def _any_body_over(box: Box, faces: Sequence[Box]) -> bool:

@@ -18,7 +18,9 @@ from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from maskwatch.analysis.policy import Action, Policy
 from maskwatch.analysis.readings import MaskClassifying, MaskReader
 from maskwatch.analysis.results import FrameResult, track_view
+from maskwatch.analysis.returning import LostPeople
 from maskwatch.analysis.snapshots import CameraPictures, Faces, faces_to_cover
+from maskwatch.analysis.trail import Sight, Trail
 from maskwatch.analysis.violations import ViolationReporter
 from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.analysis.zones import ZoneMap
@@ -35,6 +37,7 @@ from maskwatch.vision.motion import MotionGate
 from maskwatch.vision.quality import QualityGate
 
 _LATELY = 0.5  # s since the latest match of a face about which all is decided
+_POSTER_AFTER = 0.5  # s for which a face was still, and not read, after which its readings are old
 
 
 class Pipeline:
@@ -75,6 +78,7 @@ class Pipeline:
         self._reader = MaskReader(classifier, decision.correlation_time, self._metrics, self._clock)
         self._reporter = ViolationReporter(camera, classifier.id, ids, self._pictures, self._metrics)
         self._visits: dict[int, Visit] = {}
+        self._lost = LostPeople(decision.reassociate)
 
     def process(self, frame: Frame) -> FrameResult:
         """Analyse one sampled frame; return what it led to."""
@@ -86,6 +90,7 @@ class Pipeline:
         result.detections = self._detect(frame)
         self._track(frame, result)
         sightings = [self._sight(track, frame) for track in self._tracker.tracks if track.detection]
+        _note_company(sightings)
         self._reader.read(sightings, frame)
         for sighting in sightings:
             self._decide(sighting, frame, result)
@@ -111,6 +116,8 @@ class Pipeline:
             result.changes += self._reporter.close(visit, at, interrupted, visit.first_moment)
             self._metrics.visit_ended(visit)
         result.minutes = self._occupancy.close()
+        for visit in self._lost.clear():
+            self._leave(visit, result, visit.trail.last.moment)
         self._visits.clear()
         self._liveness = LivenessMonitor(self._motion_gate.measure_shift)
         self._tracker.tracks = []
@@ -170,6 +177,7 @@ class Pipeline:
 
     def _track(self, frame: Frame, result: FrameResult) -> None:
         """Match the detections to tracks, and end the visits whose tracks ended."""
+        self._lost.resize(frame.full_size)
         analysed = [d for d in result.detections if self._zones.analysed(frame.relative(d.box).centre)]
         ended = self._tracker.update(analysed, frame.moment)
         self._end_visits(ended, result, frame.moment)
@@ -180,6 +188,7 @@ class Pipeline:
         assert detection is not None
         visit = self._visits.get(track.number) or self._begin_visit(track, frame)
         visit.last_seen = max(frame.captured_at, visit.last_seen)
+        visit.trail.see(Sight(detection.box, track.last_moment), track.velocity)
         visit.reading = None
         centre = frame.relative(detection.box).centre
         visit.enter(self._zones.state_at(centre, frame.captured_at), frame.moment)
@@ -191,6 +200,7 @@ class Pipeline:
         return Sighting(track, visit, detection, quality)
 
     def _begin_visit(self, track: Track, frame: Frame) -> Visit:
+        sight = Sight(track.box, frame.moment)
         visit = Visit(
             number=track.number,
             evidence=self._no_evidence(),
@@ -199,16 +209,17 @@ class Pipeline:
             first_seen=frame.captured_at,
             first_moment=frame.moment,
             last_seen=frame.captured_at,
+            trail=Trail(sight, sight),
         )
         self._visits[track.number] = visit
         return visit
 
     def _update_liveness(self, visit: Visit, box: Box, frame: Frame) -> None:
         """Add the sighting to the visit's evidence of life; `box` in pixels of the analysed picture."""
-        was_still = visit.still
+        was_poster = visit.still and visit.motion.still_for >= _POSTER_AFTER
         others = [track for track in self._tracker.tracks if track.number != visit.number]
         liveness = self._liveness.observe(visit, box, frame, self._boxes_of(others, frame))
-        if was_still and liveness is Liveness.ALIVE:
+        if was_poster and liveness is Liveness.ALIVE:
             # The track may have moved from a poster to a passer-by: the poster's readings do not count.
             visit.evidence = self._no_evidence()
 
@@ -228,7 +239,10 @@ class Pipeline:
             faces_to_cover(self._tracker.tracks, result.detections),
             missed=partial(self._missed_faces, sighting.detection.box, frame),
         )
-        match self._policy.decide(sighting.visit, frame.moment):
+        action = self._policy.decide(sighting.visit, frame.moment)
+        if action is Action.OPEN:
+            action = self._known(sighting.visit)
+        match action:
             case Action.OPEN:
                 result.changes += self._reporter.open(sighting, frame, faces)
             case Action.UPDATE:
@@ -246,15 +260,48 @@ class Pipeline:
             return []
         return [found.box for found in self._faces_on([subject], frame)]
 
+    def _known(self, visit: Visit) -> Action:
+        """Return what to do about a face that may be that of a person who is reported already."""
+        in_view = [self._visits[track.number] for track in self._confirmed_tracks()]
+        reported = [one for one in in_view if one.violating]
+        if any(one.trail.shares_face(visit.trail) for one in reported):
+            return Action.NOTHING
+        person = self._lost.find(visit, in_view)
+        if person is None:
+            return Action.OPEN
+        self._reporter.hand_over(visit, person)
+        self._lost.take(person)
+        self._visits.pop(person.number, None)
+        self._forget(person.number)
+        self._liveness.forget(person.number)
+        self._tracker.drop(person.number)
+        return Action.UPDATE
+
     # --- ends and counts --------------------------------------------------------------------------
 
     def _end_visits(self, ended: Sequence[Track], result: FrameResult, moment: float) -> None:
+        """End the visits of tracks that ended; people with an open violation are awaited for longer."""
         for track in ended:
             visit = self._visits.pop(track.number, None)
             self._liveness.forget(track.number)
+            if visit is not None and visit.violating:
+                self._lost.add(visit)
+                continue
+            self._forget(track.number)
             if visit is not None and self._tracker.confirmed(track):
-                result.changes += self._reporter.close(visit, visit.last_seen, CloseReason.LEFT, moment)
                 self._metrics.visit_ended(visit)
+        for visit in self._lost.give_up(moment):
+            self._leave(visit, result, moment)
+
+    def _leave(self, visit: Visit, result: FrameResult, moment: float) -> None:
+        self._forget(visit.number)
+        result.changes += self._reporter.close(visit, visit.last_seen, CloseReason.LEFT, moment)
+        self._metrics.visit_ended(visit)
+
+    def _forget(self, number: int) -> None:
+        self._lost.forget(number)
+        for visit in self._visits.values():
+            visit.trail.beside.discard(number)
 
     def _count_people(self, at: datetime, result: FrameResult) -> None:
         visits = [self._visits[track.number] for track in self._confirmed_tracks()]
@@ -266,3 +313,11 @@ class Pipeline:
     def _confirmed_tracks(self) -> list[Track]:
         tracks = self._tracker.tracks
         return [t for t in tracks if self._tracker.confirmed(t) and t.number in self._visits]
+
+
+def _note_company(sightings: Sequence[Sighting]) -> None:
+    """Note which faces were seen in one frame: these are of different people."""
+    for one in sightings:
+        others = (other.visit for other in sightings if other is not one)
+        apart = (other.number for other in others if not other.trail.shares_face(one.visit.trail))
+        one.visit.trail.beside.update(apart)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from maskwatch.analysis.metrics import PipelineMetrics
-from maskwatch.analysis.visit import Sighting, Visit
+from maskwatch.analysis.visit import Sighting
 from maskwatch.clock import Clock
 from maskwatch.domain import Detection, Frame, MaskLogits, Reading, Verdict
 from maskwatch.telemetry import catalogue
@@ -66,7 +66,7 @@ class MaskReader:
         self._metrics.duration(catalogue.CLASSIFY_SECONDS, self._clock.monotonic() - began)
         for sighting, reading in zip(chosen, readings, strict=True):
             sighting.visit.read_crop = sighting.quality.crop
-            self._vote(sighting.visit, reading, frame)
+            self._vote(sighting, reading, frame)
 
     def _due(self, sighting: Sighting, moment: float) -> bool:
         """Return whether the face is to be classified now; count and note why not."""
@@ -83,14 +83,16 @@ class MaskReader:
         waited = moment - visit.read_moment
         return waited >= (self._reread_after if _looks_otherwise(sighting) else _REREAD_UNCHANGED)
 
-    def _vote(self, visit: Visit, reading: Reading, frame: Frame) -> None:
+    def _vote(self, sighting: Sighting, reading: Reading, frame: Frame) -> None:
         """Add the reading of this frame's own detection to the visit's evidence."""
+        visit = sighting.visit
         visit.reading, visit.read_moment = reading, frame.moment
         if reading.logits is None:  # rejected by the classifier: counted, but no vote
             return
         self._metrics.reading("classified")
         undecided = visit.verdict is Verdict.UNKNOWN
-        if visit.evidence.vote(reading.logits, frame.moment) is not Verdict.UNKNOWN and undecided:
+        verdict = visit.evidence.vote(reading.logits, frame.moment, sighting.quality.weight)
+        if verdict is not Verdict.UNKNOWN and undecided:
             self._metrics.duration(catalogue.DECISION_SECONDS, frame.moment - visit.first_moment)
             latency = (self._clock.now() - frame.captured_at).total_seconds()
             self._metrics.duration(catalogue.CAPTURE_TO_VERDICT_SECONDS, max(0.0, latency))

@@ -98,6 +98,12 @@ class CameraPictures:
     def discard(self, visit: Visit) -> None:
         self._best.pop(visit.number, None)
 
+    def hand_over(self, visit: Visit, before: Visit) -> None:
+        """Make the best picture of one visit that of another, which continues its violation."""
+        best = self._best.pop(before.number, None)
+        if best is not None:
+            self._best[visit.number] = best
+
     def snapshot(
         self, frame: Frame, people: Sequence[Box], faces: Sequence[tuple[int, Box]]
     ) -> bytes | None:

@@ -51,6 +51,11 @@ class ViolationReporter:
         self._metrics.updates_held(lifecycle.updates_held - held)
         return [] if change is None else [(change, self._pictures.take(sighting.visit))]
 
+    def hand_over(self, visit: Visit, before: Visit) -> None:
+        """Continue the open violation of one visit as that of another."""
+        visit.continue_from(before)
+        self._pictures.hand_over(visit, before)
+
     def close(self, visit: Visit, at: datetime, reason: CloseReason, moment: float) -> list[Report]:
         if visit.lifecycle is None or not visit.lifecycle.is_open:
             return []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from maskwatch.analysis.evidence import Evidence
 from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.analysis.own_motion import Liveness, MotionEvidence
+from maskwatch.analysis.trail import Trail
 from maskwatch.analysis.violation_lifecycle import ViolationLifecycle
 from maskwatch.analysis.zones import ZoneState
 from maskwatch.config.schema import ZoneRule
@@ -32,6 +33,7 @@ class Visit:
         motion: evidence that the face is alive.
         first_seen, last_seen: capture times (UTC) of the first and the latest match.
         first_moment: moment (seconds) of the first match.
+        trail: where the face was.
         zone: the zone that the face is in, as it applies now.
         zone_since: moment at which the face entered that zone.
         zones: names of the zones passed through, in order.
@@ -50,6 +52,7 @@ class Visit:
     first_seen: datetime
     first_moment: float
     last_seen: datetime
+    trail: Trail
     zone: ZoneState = field(default_factory=lambda: ZoneState("", ZoneRule.REQUIRED))
     zone_since: float = 0.0
     zones: list[str] = field(default_factory=list)
@@ -78,6 +81,12 @@ class Visit:
     @property
     def violating(self) -> bool:
         return self.lifecycle is not None and self.lifecycle.is_open
+
+    def continue_from(self, before: Visit) -> None:
+        """Take over the open violation, and the zones, of the same person's earlier track."""
+        self.lifecycle, before.lifecycle = before.lifecycle, None
+        self.first_seen = min(self.first_seen, before.first_seen)
+        self.zones = [*before.zones, *(name for name in self.zones if name not in before.zones)]
 
     def enter(self, zone: ZoneState, moment: float) -> None:
         """Set the zone that the face is in; the dwell starts again in each zone."""

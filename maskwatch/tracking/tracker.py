@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from maskwatch.domain import Detection
+from maskwatch.domain import Box, Detection
 from maskwatch.tracking.assignment import assign
 from maskwatch.tracking.track import Track
 
@@ -14,7 +14,8 @@ _UNCONFIRMED_COAST = 0.6  # s that an unconfirmed track may stay unmatched
 _MIN_MISSED_FRAMES = 2.5  # frames that every track may miss
 _MIN_COAST = 0.6  # s that every track may stay unmatched, however short the visit's end is set
 _MAX_COST = 20.0  # chi-square of three axes at 0.999, and the spread of a second's coast
-_SAME_FACE = 0.35  # overlap (of the smaller box) from which two boxes are one face
+_FAR_BETTER = 4.0  # twice the logarithm of a likelihood ratio of 7
+_SAME_FACE = 0.6  # overlap (of the smaller box) from which two boxes are one face
 
 
 class Tracker:
@@ -54,7 +55,7 @@ class Tracker:
         doubtful = [d for d in detections if d.score < self._score]
         recently = max(_MIN_COAST, _MIN_MISSED_FRAMES * self._interval)
         recent = [t for t in self.tracks if moment - t.last_moment <= recently]
-        sure = self._match(recent, sure, moment)
+        sure = self._match(recent, sure, moment, doubtful)
         self._match([t for t in recent if t.detection is None], doubtful, moment)
         sure = self._match([t for t in self.tracks if t.detection is None], sure, moment)
         self._begin(sure, moment)
@@ -80,6 +81,10 @@ class Tracker:
         self._moment = max(moment, self._moment)
         return self._drop_lost(self._moment)
 
+    def drop(self, number: int) -> None:
+        """End a track."""
+        self.tracks = [track for track in self.tracks if track.number != number]
+
     def confirmed(self, track: Track) -> bool:
         """Return whether the track was matched often enough to be a face."""
         return track.hits >= _CONFIRMING_HITS
@@ -102,9 +107,19 @@ class Tracker:
         limit = min(max(allowed, _MIN_MISSED_FRAMES * self._interval), self._coast)
         return moment - track.last_moment > limit
 
-    def _match(self, tracks: list[Track], detections: list[Detection], moment: float) -> list[Detection]:
-        """Match tracks and detections at the least total cost; return the detections left over."""
-        costs = [[track.cost(detection) for detection in detections] for track in tracks]
+    def _match(
+        self,
+        tracks: list[Track],
+        detections: list[Detection],
+        moment: float,
+        doubtful: Sequence[Detection] = (),
+    ) -> list[Detection]:
+        """Match tracks and detections at the least total cost; return the detections left over.
+
+        A track that one of `doubtful` fits far better, as a face that another one begins to hide, is
+        left to it.
+        """
+        costs = [[_cost(track, one, doubtful) for one in detections] for track in tracks]
         matched = set()
         for row, column in assign(costs, _MAX_COST) if detections else []:
             tracks[row].match(detections[column], moment)
@@ -118,9 +133,19 @@ class Tracker:
                 self.tracks.append(Track(self._count, detection, moment))
 
 
+def _cost(track: Track, detection: Detection, doubtful: Sequence[Detection]) -> float:
+    """Return the cost of a match; infinite if a doubtful detection of another face fits far better."""
+    cost = track.cost(detection)
+    others = (one for one in doubtful if _overlap(one.box, detection.box) <= _SAME_FACE)
+    rivals = (track.cost(one) for one in others)
+    return cost if cost - min(rivals, default=math.inf) <= _FAR_BETTER else math.inf
+
+
 def _same_face(detection: Detection, track: Track) -> bool:
-    if track.detection is None:
-        return False
-    box, other = detection.box, track.detection.box
+    return track.detection is not None and _overlap(detection.box, track.detection.box) > _SAME_FACE
+
+
+def _overlap(box: Box, other: Box) -> float:
+    """Return the intersection as a share of the smaller box."""
     smaller = min(box.area, other.area)
-    return smaller > 0 and box.intersection(other) / smaller > _SAME_FACE
+    return box.intersection(other) / smaller if smaller > 0 else 0.0

@@ -1,4 +1,4 @@
-"""How much a face's pixels change, compared with the picture around it.
+"""How much a face's pixels change and move, compared with the picture around it.
 
 A poster's pixels change by noise, compression, light and the camera's shake, and so does the wall
 around it. A living face turns, blinks, speaks and sways against its background.
@@ -45,7 +45,14 @@ def _surroundings_mask() -> npt.NDArray[np.uint8]:
     return mask
 
 
+def _face_mask() -> npt.NDArray[np.uint8]:
+    mask = np.zeros((_SIDE, _SIDE), np.uint8)
+    mask[_FACE - 2 : 2 * _FACE + 2, _FACE - 2 : 2 * _FACE + 2] = 1
+    return mask
+
+
 _SURROUNDINGS = _surroundings_mask()
+_WITHIN = _face_mask()
 
 
 class FacePatch:
@@ -88,6 +95,20 @@ class FacePatch:
         inner = (difference / allowed)[_INNER, _INNER]
         parts = inner.reshape(_PARTS, _FACE // _PARTS, _PARTS, _FACE // _PARTS).mean(axis=(1, 3))
         return float(np.median(parts))
+
+    def shift(self, luma: Luma, box: Box) -> float | None:
+        """Return how far the face's pixels moved since then, in face heights.
+
+        Measured against the picture and against the surroundings; the lesser counts. So a poster does
+        not move where the camera shakes, nor where a person passes beside it. None without a fit.
+        """
+        now = _patch(luma, box)
+        fit, right, down = find_shift(self._first, now, _WITHIN)
+        around_fit, around_right, around_down = find_shift(self._first, now, _SURROUNDINGS)
+        if fit <= 0 or around_fit <= 0:
+            return None
+        apart = math.hypot(right - around_right, down - around_down)
+        return min(math.hypot(right, down), apart) / _FACE
 
 
 def _contrast(values: Grey) -> float:

@@ -24,6 +24,10 @@ _MAX_YAW = 1.0  # nose off the middle of the eyes, in distances of the eyes; abo
 _MAX_ROLL = 45.0  # degrees
 _FACING_YAW, _FACING_EYES = 0.60, 0.22  # about 45 degrees
 _MIN_EYE_DISTANCE = 0.18  # in widths of the face
+# Beyond these limits, faces of which the detector is sure were judged well too (46 of 49 without a
+# mask, 67 of 71 masked), but less surely.
+_SURE_SCORE, _SURE_EYE_DISTANCE = 0.8, 0.12
+_TURNED_WEIGHT = 0.5
 _DARK = 28.0  # grey level of the brighter part of the face
 _SHARPNESS_SIDE = 48  # px at which the sharpness of faces of any size is measured
 _BLURRED = 0.017  # passed by 99 of 100 faces blurred by 2 % of their height, by 60 of 100 by 12 %
@@ -39,6 +43,7 @@ class Quality:
         frontal: 1 for a face that looks at the camera, 0 for a profile.
         facing: whether it is judged, and turned no further than about 45 degrees.
         crop: grey levels (48, 48) of the face; None under 4 px.
+        weight: share (0 to 1) of its reading that counts; less for a face turned far away.
     """
 
     gate: GateReason | None
@@ -46,6 +51,7 @@ class Quality:
     frontal: float
     facing: bool
     crop: Grey | None = None
+    weight: float = 1.0
 
     def picture_score(self, detection: Detection) -> float:
         """Return how good a picture this face makes: large, sharp, frontal, sure."""
@@ -75,18 +81,20 @@ class QualityGate:
         frontal = max(0.0, 1.0 - abs(yaw))
         crop = _grey(luma, detection)
         sharpness = _sharpness(crop) if crop is not None else 0.0
-        turned = abs(yaw) > _MAX_YAW or abs(roll) > _MAX_ROLL or eyes < _MIN_EYE_DISTANCE
+        turned = abs(yaw) > _MAX_YAW or eyes < _MIN_EYE_DISTANCE
+        sure = detection.score >= _SURE_SCORE and eyes >= _SURE_EYE_DISTANCE
         checks = (
             (GateReason.LOW_SCORE, detection.score < self._min_score),
             (GateReason.TOO_SMALL, detection.box.height * scale < _BOX_HEIGHT * self._smallest_face),
             (GateReason.CUT_OFF, crop is None or _outside(luma, detection) > _MAX_OUTSIDE),
-            (GateReason.TURNED_AWAY, turned),
+            (GateReason.TURNED_AWAY, abs(roll) > _MAX_ROLL or (turned and not sure)),
             (GateReason.TOO_DARK, crop is not None and float(np.percentile(crop, 75)) < _DARK),
             (GateReason.BLURRED, sharpness < _BLURRED),
         )
         gate = next((reason for reason, holds in checks if holds), None)
         facing = gate is None and abs(yaw) <= _FACING_YAW and eyes >= _FACING_EYES
-        return Quality(gate, sharpness, frontal, facing, crop)
+        weight = _TURNED_WEIGHT if turned else 1.0
+        return Quality(gate, sharpness, frontal, facing, crop, weight)
 
 
 def pose(detection: Detection) -> tuple[float, float, float]:

@@ -121,7 +121,7 @@ def test_a_face_that_cannot_be_compared_is_a_person_if_its_box_moves() -> None:
 
 def test_changes_while_another_person_is_near_are_no_sign_of_life() -> None:
     motion = MotionEvidence(5.0)
-    for index in range(20):
+    for index in range(16):
         motion.observe(face(300 + index % 4, 200).box, index / 5, _FIXED, 1.4, crowded=True)
     assert motion.liveness is Liveness.PENDING
 
@@ -159,3 +159,27 @@ def test_the_place_of_a_removed_poster_is_forgotten_after_ten_minutes() -> None:
     places.remember(1, face(300, 200).box, 0.0)
     places.remember(2, face(500, 200).box, 700.0)
     assert not places.contains(face(300, 200).box, track=3)
+
+
+def _shifted(motion: MotionEvidence, shift: float, *, camera: float = 0.0, after: float = 0.0) -> bool:
+    """Return whether a face that stays in its place while its pixels move by `shift` is alive."""
+    box = face(300, 200).box
+    motion.observe(box, 0.0, (box,), 0.0, shift=0.0)
+    for index in range(1, 4):
+        moment = after + index / 5
+        motion.observe(box, moment, (box.moved(camera, 0.0),), 0.4, shift=shift)
+    return motion.alive
+
+
+def test_a_face_whose_pixels_move_against_the_wall_is_alive_in_its_place() -> None:
+    assert _shifted(MotionEvidence(2.0), 0.03)
+    assert not _shifted(MotionEvidence(2.0), 0.01)
+
+
+def test_under_a_moving_camera_the_pixels_must_move_further() -> None:
+    assert not _shifted(MotionEvidence(2.0), 0.03, camera=4.0)
+    assert _shifted(MotionEvidence(2.0), 0.06, camera=4.0)
+
+
+def test_a_shift_later_than_the_set_time_is_a_drift() -> None:
+    assert not _shifted(MotionEvidence(1.0), 0.06, after=5.0)

@@ -79,7 +79,7 @@ class _PipelineRun:
 
     def leave(self) -> _PipelineRun:
         """Let every track end."""
-        now = len(self.results) / _RATE + 5.0
+        now = len(self.results) / _RATE + 15.0
         self.results.append(self.pipeline.idle(EPOCH + timedelta(seconds=now), now))
         return self
 
@@ -140,7 +140,11 @@ def test_only_a_frame_with_a_matched_detection_is_read() -> None:
 def test_a_face_that_fails_the_quality_gate_is_not_read() -> None:
     """Mutation "UNKNOWN votes": turned away, too small, doubtful."""
     script = [
-        [face(80 + 40 * i, 60, yaw=1.1), face(80 + 40 * i, 150, 28), face(80 + 40 * i, 250, score=0.4)]
+        [
+            face(80 + 40 * i, 60, score=0.75, yaw=1.1),
+            face(80 + 40 * i, 150, 28),
+            face(80 + 40 * i, 250, score=0.4),
+        ]
         for i in range(12)
     ]
     run = _PipelineRun(script).leave()
@@ -235,6 +239,34 @@ def test_a_person_hidden_for_two_seconds_keeps_the_violation() -> None:
     walk = _walk(30, step=15.0)
     run = _PipelineRun([*walk[:10], *([[]] * 10), *walk[20:]]).leave()
     assert _kinds(run.changes).count(ChangeKind.OPENED) == 1
+
+
+def _stands(x: float, frames: int, height: float = 48.0) -> Script:
+    """A person who takes one step to the right and stops."""
+    return [[face(x + 20 * (index > 0), 150, height)] for index in range(frames)]
+
+
+def test_a_person_who_turned_away_for_seconds_is_not_reported_again() -> None:
+    run = _PipelineRun([*_stands(300, 8), *([[]] * 30), *_stands(310, 8)]).leave()
+    opened, *_, closed = run.changes
+    assert _kinds(run.changes) == [ChangeKind.OPENED, ChangeKind.CLOSED]
+    assert closed.violation.id == opened.violation.id
+    assert closed.violation.close_reason is CloseReason.LEFT
+    assert run.counted(catalogue.VIOLATIONS, zone="", verdict="no_mask") == 1
+    assert run.counted(catalogue.PEOPLE, zone="", verdict="no_mask") == 1
+
+
+def test_a_person_who_came_while_another_was_lost_is_reported() -> None:
+    """The second one was seen beside the first, so they cannot be the same."""
+    both = [[*one, *other] for one, other in zip(_stands(300, 8), _stands(400, 8), strict=True)]
+    run = _PipelineRun([*_stands(300, 8), *both, *_stands(400, 12)]).leave()
+    assert _kinds(run.changes).count(ChangeKind.OPENED) == 2
+
+
+def test_where_two_people_appear_for_one_who_was_lost_both_are_reported() -> None:
+    both = [[*one, *other] for one, other in zip(_stands(270, 8), _stands(340, 8), strict=True)]
+    run = _PipelineRun([*_stands(300, 8), *([[]] * 20), *both]).leave()
+    assert _kinds(run.changes).count(ChangeKind.OPENED) == 3
 
 
 def test_a_crowd_is_read_in_turn_with_a_maximum_per_frame() -> None:

@@ -10,9 +10,10 @@ from maskwatch.analysis.evidence import Evidence, EvidenceLimits
 from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.analysis.own_motion import Liveness, MotionEvidence
 from maskwatch.analysis.policy import Action, Policy
+from maskwatch.analysis.trail import Sight, Trail
 from maskwatch.analysis.visit import Visit
 from maskwatch.config.schema import DecisionConfig
-from maskwatch.domain import MaskLogits, Verdict
+from maskwatch.domain import Box, MaskLogits, Verdict
 
 _NO_MASK = MaskLogits(mask=-4.0, no_mask=4.0)
 _PRIOR = MaskLogits(mask=0.0, no_mask=0.0)
@@ -34,7 +35,9 @@ def visit() -> Visit:
     for number in range(20):
         evidence.vote(_NO_MASK, number * 0.5)
     assert evidence.verdict is Verdict.NO_MASK
-    return Visit(1, evidence, FaceConfidence(0.4), _Alive(2.0), now, 0.0, now, seen_frontal=True)
+    sight = Sight(Box(0, 0, 40, 48), 0.0)
+    trail = Trail(sight, sight)
+    return Visit(1, evidence, FaceConfidence(0.4), _Alive(2.0), now, 0.0, now, trail, seen_frontal=True)
 
 
 def _seen(visit: Visit, *scores: float) -> None:

@@ -174,6 +174,17 @@ def test_a_sure_detection_is_matched_before_a_doubtful_one() -> None:
     assert [track.detection for track in tracker.tracks] == [sure]
 
 
+def test_a_face_that_another_begins_to_hide_keeps_its_track() -> None:
+    """The one in front is surer, but where the track was expected is a doubtful one."""
+    tracker = Tracker(0.6, 3.0)
+    for index in range(5):
+        tracker.update([face(100, 100)], index / 5)
+    front = face(130, 125)
+    tracker.update([face(100, 100, score=0.35), front], 1.0)
+    numbers = [track.number for track in tracker.tracks if track.detection is front]
+    assert numbers == [2]
+
+
 def test_two_boxes_on_one_face_are_one_track() -> None:
     tracker = Tracker(0.6, 3.0)
     tracker.update([face(100, 100, 48), face(104, 104, 40)], 0.0)

@@ -102,3 +102,25 @@ def test_a_shift_is_found_to_a_tenth_of_a_pixel_in_any_light(across: float, down
     fit, x, y = find_shift(then, now.astype(np.float32), np.ones(then.shape, np.uint8))
     assert fit > 0.95
     assert (x, y) == pytest.approx((across, down), abs=0.1)
+
+
+def test_a_face_that_moves_against_the_wall_is_shifted_by_as_much() -> None:
+    patch = _patch(_noisy(_wall(), 1), _FACE)
+    shift = patch.shift(_noisy_luma(_turned(_wall()), 2), _FACE)
+    assert shift is not None
+    assert 0.042 < shift <= 4 / 50
+
+
+@pytest.mark.parametrize("right", [0, 2, 4])
+def test_a_poster_is_not_shifted_by_noise_light_or_shake(right: int) -> None:
+    patch = _patch(_noisy(_wall(), 1), _FACE)
+    shaken = np.roll(_wall(), right, axis=1)
+    brighter = np.clip(shaken * 1.15 + 8, 0, 255).astype(np.uint8)
+    shift = patch.shift(_noisy_luma(brighter, 2), _FACE)
+    assert shift is not None
+    assert shift < 0.012
+
+
+def test_a_shift_is_unknown_where_nothing_fits() -> None:
+    patch = _patch(_noisy(_wall(), 1), _FACE)
+    assert patch.shift(_grey(np.full((360, 640, 3), 90, np.uint8)), _FACE) is None

@@ -35,8 +35,8 @@ def test_a_good_face_passes() -> None:
         (face(5, 150, 60), GateReason.CUT_OFF),
         (face(300, 365, 60), GateReason.CUT_OFF),
         (face(-500, 150, 60), GateReason.CUT_OFF),
-        (face(300, 150, 60, yaw=1.1), GateReason.TURNED_AWAY),
-        (face(300, 150, 60, yaw=-1.1), GateReason.TURNED_AWAY),
+        (face(300, 150, 60, score=0.75, yaw=1.1), GateReason.TURNED_AWAY),
+        (face(300, 150, 60, score=0.75, yaw=-1.1), GateReason.TURNED_AWAY),
     ],
 )
 def test_each_defect_has_its_reason(detection: Detection, reason: GateReason) -> None:
@@ -46,6 +46,12 @@ def test_each_defect_has_its_reason(detection: Detection, reason: GateReason) ->
 @pytest.mark.parametrize("yaw", [0.0, 0.7, -0.9])
 def test_a_face_turned_within_the_limit_is_judged(yaw: float) -> None:
     assert _reason(face(300, 150, 60, yaw=yaw)) is None
+
+
+def test_a_face_turned_beyond_it_counts_half_where_the_detector_is_sure() -> None:
+    turned = _GATE.measure(_grey(_SHARP), face(300, 150, 60, score=0.85, yaw=1.1), 1.0)
+    assert (turned.gate, turned.weight, turned.facing) == (None, 0.5, False)
+    assert _GATE.measure(_grey(_SHARP), face(300, 150, 60, yaw=0.9), 1.0).weight == 1.0
 
 
 @pytest.mark.parametrize(("yaw", "facing"), [(0.0, True), (-0.55, True), (0.7, False), (1.1, False)])

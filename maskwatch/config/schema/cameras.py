@@ -159,7 +159,8 @@ class DecisionConfig(Section, frozen=True, kw_only=True):
         Meta(
             ge=0,
             description="Seconds out of sight after which a person counts as gone; a later "
-            "return is a new visit. Larger: fewer duplicate reports, later ends of violations.",
+            "return is a new visit. Whoever was reported and vanished inside the picture is awaited for "
+            "four times as long. Larger: fewer duplicate reports, later ends of violations.",
         ),
     ] = 3.0
     cooldown: Annotated[
