@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import struct
+import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _MODULE = "maskwatch.worker.zygote"
 _CREDENTIALS = struct.Struct("3i")
 _MAX_GROWTH = 64 << 20
+_END_TIMEOUT_S = 1.0
 
 
 class ForkedProcess:
@@ -59,6 +61,9 @@ class ForkedProcess:
 class _Run:
     """One zygote, from its start to its end.
 
+    Attributes:
+        code: the exit code of one that ended by itself, known after `kill`.
+
     Raises:
         OSError: the system cannot start a process now.
     """
@@ -68,6 +73,7 @@ class _Run:
         self.started = started
         self.ready = False
         self.resident = 0
+        self.code: int | None = None
         with peer, ExitStack() as stack:
             stack.callback(self.socket.close)
             fd = peer.fileno()
@@ -76,6 +82,11 @@ class _Run:
 
     def kill(self) -> None:
         """Kill it, and what it has forked and not reported; may be called twice."""
+        if self.process.returncode is not None:
+            return
+        if self.socket.fileno() >= 0 and _has_hung_up(self.socket):
+            with suppress(subprocess.TimeoutExpired):
+                self.code = self.process.wait(_END_TIMEOUT_S)
         self.process.kill()
         self.process.wait()
         self.process.poll()
@@ -101,6 +112,12 @@ class _Run:
                 late.kill()
                 os.waitpid(late.pid, 0)
             return None
+
+
+def _has_hung_up(sock: socket.socket) -> bool:
+    ended = select.poll()
+    ended.register(sock, 0)
+    return bool(ended.poll(0))
 
 
 def _answer(report: socket.socket, timeout: float) -> ForkedProcess | None:
@@ -163,7 +180,7 @@ class Zygote:
             if now >= self._due and not self._unfit:
                 self._launch(now)
         elif (code := run.process.poll()) is not None:
-            self._failed(describe_exit(code), "killed" if code < 0 else "exited")
+            self._ended(code)
         elif run.ready:
             self._policy.has_run(now - run.started)
         elif now >= run.started + self._timeouts.zygote_start:
@@ -188,7 +205,11 @@ class Zygote:
         with suppress(OSError):
             forked = run.fork(request, [log, *options.values()], self._timeouts.fork)
         if forked is None:
-            self._failed("did not fork a worker", "hung")
+            run.kill()
+            if run.code is None:
+                self._failed("did not fork a worker", "hung")
+            else:
+                self._ended(run.code)
         return forked
 
     def measured(self, usage: ProcessUsage) -> None:
@@ -230,6 +251,9 @@ class Zygote:
             self._unfit = True
             _log.warning("each worker is a program of its own: %s", message[1:].decode())
             self.stop()
+
+    def _ended(self, code: int) -> None:
+        self._failed(describe_exit(code), "killed" if code < 0 else "exited")
 
     def _failed(self, cause: str, reason: str) -> None:
         now = self._clock.monotonic()

@@ -144,6 +144,14 @@ def test_a_zygote_that_hangs_is_killed_and_the_worker_must_be_started_otherwise(
         assert zygote.reasons == ["hung"]
 
 
+def test_a_zygote_found_dead_when_it_is_to_fork_was_killed_and_did_not_hang() -> None:
+    with RunningZygote() as zygote:
+        assert zygote.pid is not None
+        os.kill(zygote.pid, signal.SIGKILL)
+        assert zygote.run("") == (None, "")
+        assert zygote.reasons == ["killed"]
+
+
 def test_a_worker_that_does_not_report_itself_is_killed_and_reaped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
