@@ -102,7 +102,12 @@ class LivenessMonitor:
         if not visit.motion.alive:
             shift = self._measure_shift()
             candidate = self._candidates.get(visit.number) or self._begin(visit, box, frame, shift)
-            change, moved = _pixel_motion(candidate, box, frame, shift, others)
+            change: float | None = None
+            moved: float | None = None
+            if _can_be_compared(box, frame, others):
+                change = _change(candidate, frame, shift)
+                if visit.motion.liveness is Liveness.PENDING:
+                    moved = _pixel_shift(candidate, frame, shift)
             crowded = _any_body_over(box.grown(1.0), others)
             origins = candidate.origins(shift)
             visit.motion.observe(box, frame.moment, origins, change, shift=moved, crowded=crowded)
@@ -157,22 +162,23 @@ class StillPlaces:
         return (place for key, (place, _) in self._places.items() if key != track)
 
 
-def _pixel_motion(
-    candidate: _Candidate, box: Box, frame: Frame, shift: Point, others: Sequence[Box]
-) -> tuple[float | None, float | None]:
-    """Return how much the face's pixels changed, and how far they moved in face heights.
-
-    None where another person is in front of it, or most of its surroundings lie outside the picture.
-    """
+def _can_be_compared(box: Box, frame: Frame, others: Sequence[Box]) -> bool:
+    """Return whether no other person is in front of a face, and most around it is in the picture."""
     around = box.grown(1.0)
     inside = around.clipped(*frame.size).area / max(around.area, 1.0)
-    if inside < _MIN_SURROUNDINGS or _any_body_over(box, others):
-        return None, None
-    origins = candidate.origins(shift)
-    shifts = [candidate.patch.shift(frame.luma, origin) for origin in origins]
+    return inside >= _MIN_SURROUNDINGS and not _any_body_over(box, others)
+
+
+def _change(candidate: _Candidate, frame: Frame, shift: Point) -> float:
+    """Return how much the face's pixels changed."""
+    return min(candidate.patch.change(frame.luma, origin) for origin in candidate.origins(shift))
+
+
+def _pixel_shift(candidate: _Candidate, frame: Frame, shift: Point) -> float | None:
+    """Return how far the face's pixels moved, in face heights; None where that is unknown."""
+    shifts = [candidate.patch.shift(frame.luma, origin) for origin in candidate.origins(shift)]
     known = [one for one in shifts if one is not None]
-    change = min(candidate.patch.change(frame.luma, origin) for origin in origins)
-    return change, min(known) if len(known) == len(shifts) else None
+    return min(known) if len(known) == len(shifts) else None
 
 
 def _any_body_over(box: Box, faces: Sequence[Box]) -> bool:
