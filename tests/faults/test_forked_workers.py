@@ -35,6 +35,7 @@ def memory(pid: int) -> bytes:
     return b"".join(parts)
 
 
+@pytest.mark.long
 def test_a_killed_zygote_is_replaced_and_no_worker_with_it(tmp_path: Path) -> None:
     """A worker that must be started meanwhile is."""
     with QuickDaemon(tmp_path, dead_cameras(2), grace=2.0) as daemon:
