@@ -12,6 +12,7 @@ from maskwatch.analysis.face_confidence import FaceConfidence
 from maskwatch.analysis.metrics import PipelineMetrics
 from maskwatch.analysis.own_motion import MotionEvidence
 from maskwatch.analysis.readings import MaskReader
+from maskwatch.analysis.trail import Sight, Trail
 from maskwatch.analysis.visit import Sighting, Visit
 from maskwatch.clock import SystemClock
 from maskwatch.config.schema import CameraConfig, DecisionConfig
@@ -37,6 +38,7 @@ class _OneFace:
         metrics = PipelineMetrics(Meter(), camera, "scripted")
         clock = SystemClock()
         self._reader = MaskReader(self.classifier, decision.correlation_time, metrics, clock)
+        sight = Sight(face(100, 100).box, 0.0)
         self.visit = Visit(
             number=1,
             evidence=Evidence(EvidenceLimits(decision), self.classifier.prior),
@@ -45,6 +47,7 @@ class _OneFace:
             first_seen=EPOCH,
             first_moment=0.0,
             last_seen=EPOCH,
+            trail=Trail(sight, sight),
         )
         self._track = Track(1, face(100, 100), 0.0)
         self._frames = 0

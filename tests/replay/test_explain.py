@@ -58,7 +58,7 @@ def test_a_masked_person_is_explained_by_the_verdict() -> None:
 
 
 def test_a_rejected_face_is_explained_with_the_reasons() -> None:
-    text = _text([[face(80 + 40 * i, 150, yaw=1.1)] for i in range(10)])
+    text = _text([[face(80 + 40 * i, 150, yaw=1.1, score=0.7)] for i in range(10)])
     assert "not judged: 9 turned_away" in text
     assert "no face of this track was fit to be judged" in text
 
@@ -70,7 +70,7 @@ def test_insufficient_evidence_is_given_in_nats() -> None:
 
 def test_the_plot_draws_each_judged_track_with_its_thresholds() -> None:
     explanation = _explanation(
-        [[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1)] for i in range(12)]
+        [[face(80 + 30 * i, 80), face(80 + 30 * i, 250, yaw=1.1, score=0.7)] for i in range(12)]
     )
     drawing = evidence_svg(explanation)
     assert drawing.count("<polyline") == 1

@@ -202,10 +202,11 @@ def test_the_start_is_read_in_the_cameras_time_zone(clip: Path, office_hours: Pa
     assert "is outside its hours now" in off_hours
 
 
-def test_a_replay_reports_the_time_it_assumes_for_a_schedule(clip: Path, office_hours: Path) -> None:
+def test_a_replay_reports_the_time_it_assumes(clip: Path, office_hours: Path) -> None:
     assumed = _result(str(clip), "--config", str(office_hours))
     assert "The first frame is of Thu 2026-01-01 09:00 JST (assumed" in assumed.stderr
-    assert "The first frame" not in _result(str(clip)).stderr
+    assert "The first frame is of Thu 2026-01-01 00:00 UTC (assumed" in _result(str(clip)).stderr
+    assert "The first frame" not in _result(str(clip), "--json").stderr
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (17, 15)])
