@@ -33,6 +33,7 @@ def clip(path: Path, reason: BlindReason | None) -> Path:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_frozen_covered_blurred_or_turned_camera_is_one_blind_incident(
     tmp_path: Path,
 ) -> None:

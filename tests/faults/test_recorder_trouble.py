@@ -144,6 +144,7 @@ def test_a_locked_database_acknowledges_nothing_and_loses_nothing(
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_lasting_lock_sends_alerts_from_memory_and_opens_an_incident(tmp_path: Path) -> None:
     with RecorderProcess(tmp_path / "r").ready() as recorder:
         worker = recorder.worker()

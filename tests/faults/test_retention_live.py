@@ -212,6 +212,7 @@ def fill(data: Path, now: datetime) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_a_long_retention_pass_goes_in_order_while_alerts_are_recorded(
     tmp_path: Path,
 ) -> None:

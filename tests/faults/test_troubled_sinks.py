@@ -187,6 +187,7 @@ def dropped(broker: Mosquitto) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.sweep
 def test_no_alert_counts_as_delivered_while_an_acl_drops_what_it_acknowledges(
     tmp_path: Path,
 ) -> None:
