@@ -324,7 +324,8 @@ def test_panels_and_rules_show_faults_of_the_store_and_its_peers(
         f"mqtt: {{port: {mosquitto.port}, ack_timeout: 2}}\n"
         f"people:\n  - {{name: tickets, webhook: 'http://127.0.0.1:{tickets.port}/', key: k, "
         "burst: 100}\n"
-        "store: {reserve_megabytes: 1, retention: {interval: 3}}"
+        "store: {reserve_megabytes: 1, retention: {interval: 3}}\n"
+        "supervision: {fork_workers: false}"  # a forked worker has the program of the zygote's start
     )
     with closing(tickets), RtspServer() as server:
         server.add("door", film("bare"))

@@ -81,7 +81,7 @@ def test_a_webhook_that_hangs_or_refuses_delays_no_other_sink(
             )
         )
         more = f"mqtt: {{port: {broker.port}}}\npeople: [{channels}]"
-        with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY) as daemon:
+        with QuickDaemon(tmp_path, IDLE_CAMERA, more, KEY, kill_after=20.0) as daemon:
             wait_started(daemon)
             with daemon.connect_worker("door") as worker:
                 for index in range(3):
