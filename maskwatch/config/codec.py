@@ -18,20 +18,19 @@ def enc_hook(value: object) -> str:
     """Return the text of a secret, for `msgspec.json.Encoder(enc_hook=...)`.
 
     Raises:
-        NotImplementedError: a message cannot hold `value`; msgspec expects this exception of a
-            hook for other types.
+        TypeError: a message cannot hold `value`.
     """
     if isinstance(value, Secret):
         return value.reveal()
-    raise NotImplementedError(f"a message cannot hold a {type(value).__name__}")  # msgspec's protocol
+    raise TypeError(f"a message cannot hold a {type(value).__name__}")
 
 
 def dec_hook(kind: type, value: object) -> object:
     """Return the secret of class `kind` with this text, for `msgspec.json.Decoder(dec_hook=...)`.
 
     Raises:
-        NotImplementedError: `kind` is not a secret, as above. msgspec would report a TypeError as a
-            wrong message, which hides a programming error.
+        NotImplementedError: `kind` is not a secret: msgspec's protocol for a class without a hook. It
+            would report a TypeError as a wrong message, which hides a programming error.
         ValueError: `value` is not a text.
     """
     if not issubclass(kind, Secret):

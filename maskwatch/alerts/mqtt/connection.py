@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NoReturn
@@ -41,6 +42,8 @@ _TAKEN_OVER = 0x8E
 _MAX_PACKET_BYTES = 268_435_455
 # What an MQTT 5 broker may send: commands are small, our own retained pictures some megabytes at most.
 _MAX_RECEIVED_BYTES = 16 * MIB
+# Paho 2 leaves the constructor untyped.
+_new_properties: Callable[[int], Properties] = Properties
 
 
 class Ending(Enum):
@@ -299,7 +302,7 @@ class MqttConnection:
     def _limits(self) -> Properties | None:
         if not self._v5:
             return None
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
+        properties = _new_properties(PacketTypes.CONNECT)
         properties.MaximumPacketSize = _MAX_RECEIVED_BYTES
         return properties
 
@@ -322,7 +325,7 @@ class MqttConnection:
     def _properties(self, packet: int, message: Message) -> Properties | None:
         if not self._v5:
             return None
-        properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho 2 leaves this one untyped
+        properties = _new_properties(packet)
         properties.ContentType = message.content
         properties.PayloadFormatIndicator = 0 if message.content.startswith("image/") else 1
         if message.expiry is not None:

@@ -138,7 +138,7 @@ PROCESS: dict[str, Attack] = {
     "directory in /proc": lambda t: os.readlink(f"/proc/{t.victims[0]}/cwd"),
     "an open file in /proc": lambda t: os.stat(f"/proc/{t.victims[0]}/fd/0"),
     "namespaces in /proc": lambda t: os.readlink(f"/proc/{t.victims[0]}/ns/net"),
-    "root in /proc": lambda t: os.stat(f"/proc/{t.victims[0]}/root/etc"),
+    "root in /proc": lambda t: os.stat(Path("/proc", str(t.victims[0]), "root", "etc")),
     "state in /proc": lambda t: Path(f"/proc/self/../{t.victims[0]}/status").read_bytes(),
     "command line in /proc": lambda t: Path(f"/proc/{t.victims[0]}/cmdline").read_bytes(),
     "threads in /proc": lambda t: os.listdir(f"/proc/{t.victims[0]}/task"),
