@@ -5,7 +5,7 @@ it was first seen, or comes nearer, by more than the detector jitters. Shift: it
 the picture around it, which is measured far more finely than its box. Animation: for a while its pixels
 change by more than noise explains, and its box moves a little too.
 
-A face that shows neither within `still_after` seconds is a person who holds still if its pixels
+A face that shows none of them within `still_after` seconds is a person who holds still if its pixels
 change as breathing and blinking do and its box is not at rest, or, where the pixels cannot be
 compared, if its box moves. Any other is a poster.
 """

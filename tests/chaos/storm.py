@@ -174,11 +174,9 @@ class Storm:
         return True
 
     def _end_attack(self) -> None:
-        """Replace the worker that was taken over, if its attack has not ended it."""
-        if self.attack.exists():
+        """Replace the worker that was taken over, once it is known which one that is."""
+        if self.attack.exists() or not self._kill("worker", self.health.pids.get(TAKEN_OVER, 0)):
             self._later(1, self._end_attack)
-        else:
-            self._kill("worker", self.health.pids.get(TAKEN_OVER, 0))
 
     def _inside_record(self) -> bool:
         """Stop the recorder until a worker waits for it, then kill one of the two."""
